@@ -1,0 +1,5 @@
+"""Schedules, runs and background calls: the scheduling app."""
+
+from tasks.current import progress
+
+__all__ = ["progress"]

@@ -1,0 +1,104 @@
+"""What a task function logs while it runs, held within bounds."""
+
+import logging
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LIMIT = 64 * 1024
+HALF = LIMIT // 2 - 64
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def escape(text: str) -> str:
+    """Make control characters and lone surrogates visible; keep newlines and tabs."""
+    return CONTROL.sub(lambda match: ascii(match.group())[1:-1], text)
+
+
+class BoundedText:
+    """Lines of text of which the first and the last 32 KB are kept (UTF-8 bytes).
+
+    However much is added, memory stays bounded and `str()` is at most 64 KB.
+    """
+
+    def __init__(self) -> None:
+        self._head: list[str] = []
+        self._head_size = 0
+        self._tail: deque[tuple[str, int]] = deque()
+        self._tail_size = 0
+        self._left_out = 0
+
+    def add(self, line: str) -> None:
+        """Add a line; a longer one than the limit loses its middle."""
+        line = _shorten(escape(line[: 4 * LIMIT])) + "\n"
+        size = len(line.encode())
+        if not self._tail and self._head_size + size <= HALF:
+            self._head.append(line)
+            self._head_size += size
+            return
+        self._tail.append((line, size))
+        self._tail_size += size
+        while self._tail_size > HALF:
+            _, dropped = self._tail.popleft()
+            self._tail_size -= dropped
+            self._left_out += dropped
+
+    def __str__(self) -> str:
+        gap = [f"… {self._left_out} bytes left out …\n"] if self._left_out else []
+        return "".join([*self._head, *gap, *(line for line, _ in self._tail)])
+
+
+def _shorten(line: str) -> str:
+    data = line.encode()
+    if len(data) < HALF:
+        return line
+    quarter = HALF // 4
+    head = data[:quarter].decode(errors="ignore")
+    tail = data[-quarter:].decode(errors="ignore")
+    return f"{head} … {len(data) - 2 * quarter} bytes left out … {tail}"
+
+
+class _Handler(logging.Handler):
+    def __init__(self, text: BoundedText) -> None:
+        super().__init__(logging.INFO)
+        self._text = text
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._text.add(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+@contextmanager
+def capturing(text: BoundedText) -> Iterator[None]:
+    """Add what any logger emits at INFO and above inside the block to `text`.
+
+    A root logger that is set to show less keeps showing less: only the capture sees more.
+    """
+    handler = _Handler(text)
+    root = logging.getLogger()
+    deaf = [
+        logger
+        for logger in logging.root.manager.loggerDict.values()
+        if isinstance(logger, logging.Logger) and not logger.propagate
+    ]
+    level = root.level
+    others = [(other, other.level) for other in root.handlers]
+    if level > logging.INFO:
+        for other, other_level in others:
+            other.setLevel(max(other_level, level))
+        root.setLevel(logging.INFO)
+    for logger in [root, *deaf]:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in [root, *deaf]:
+            logger.removeHandler(handler)
+        if level > logging.INFO:
+            root.setLevel(level)
+            for other, other_level in others:
+                other.setLevel(other_level)

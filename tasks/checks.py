@@ -1,0 +1,62 @@
+"""System checks: the settings that the scheduling app can't work without."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+
+JSON_SERIALIZER = "rq.serializers.JSONSerializer"
+CLASSES = {
+    "JOB_CLASS": "tasks.job.Job",
+    "SCHEDULER_CLASS": "tasks.scheduler.Scheduler",
+    "WORKER_CLASS": "tasks.worker.Worker",
+}
+
+
+@checks.register("tasks")
+def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
+    """All queues are on one Redis and carry JSON."""
+    queues: dict[str, dict[str, Any]] = getattr(settings, "RQ_QUEUES", {})
+    found: list[checks.CheckMessage] = []
+    if "default" not in queues:
+        found.append(
+            checks.Error(
+                "RQ_QUEUES has no queue named “default”.",
+                hint="Add it: schedules are kept on its Redis.",
+                id="tasks.E001",
+            )
+        )
+    for name, queue in queues.items():
+        if queue.get("SERIALIZER") not in (JSON_SERIALIZER, "json"):
+            found.append(
+                checks.Error(
+                    f"The payloads of queue “{name}” aren't JSON.",
+                    hint=f'Set RQ_QUEUES["{name}"]["SERIALIZER"] = "{JSON_SERIALIZER}".',
+                    id="tasks.E002",
+                )
+            )
+    places = ("URL", "HOST", "PORT", "DB", "UNIX_SOCKET_PATH", "SENTINELS", "MASTER_NAME")
+    if len({str([queue.get(place) for place in places]) for queue in queues.values()}) > 1:
+        found.append(
+            checks.Error(
+                "The queues are on different Redis servers or databases.",
+                hint="Give all of RQ_QUEUES the same connection.",
+                id="tasks.E003",
+            )
+        )
+    return found
+
+
+@checks.register("tasks")
+def check_classes(**kwargs: Any) -> list[checks.CheckMessage]:
+    """django-rq uses this app's job, scheduler and worker."""
+    rq: dict[str, Any] = getattr(settings, "RQ", {})
+    return [
+        checks.Error(
+            f'RQ["{key}"] is not “{path}”: runs would not be recorded.',
+            hint=f'Set RQ = {{"{key}": "{path}", …}}.',
+            id="tasks.E004",
+        )
+        for key, path in CLASSES.items()
+        if rq.get(key) != path
+    ]

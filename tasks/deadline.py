@@ -1,0 +1,62 @@
+"""A run's timeout: an alarm that covers the task function and nothing else."""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any, ClassVar
+
+from rq.timeouts import BaseTimeoutException, UnixSignalDeathPenalty
+
+
+class Deadline(UnixSignalDeathPenalty):
+    """RQ's timeout by alarm, which the recorder can hold back, and which remembers it fired.
+
+    RQ starts it around the whole job. The recorder holds it back while it writes rows, and a
+    function that swallowed the exception is found out by `fired`.
+    """
+
+    _innermost: ClassVar["Deadline | None"] = None
+
+    def __init__(
+        self,
+        timeout: int | None,
+        exception: type[BaseTimeoutException] = BaseTimeoutException,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(timeout or 0, exception, **kwargs)
+        self.fired = False
+
+    @classmethod
+    def current(cls) -> "Deadline | None":
+        """Return the deadline that is in force, None outside a worker."""
+        return cls._innermost
+
+    def __enter__(self) -> None:
+        self._outer = Deadline._innermost
+        Deadline._innermost = self
+        super().__enter__()
+
+    def __exit__(
+        self,
+        type: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Any:
+        Deadline._innermost = self._outer
+        return super().__exit__(type, value, traceback)
+
+    def handle_death_penalty(self, signum: int, frame: FrameType | None) -> None:
+        self.fired = True
+        super().handle_death_penalty(signum, frame)
+
+    def setup_death_penalty(self) -> None:
+        """Start the alarm, with the whole timeout before it; none for a timeout of -1."""
+        signal.signal(signal.SIGALRM, self.handle_death_penalty)
+        signal.alarm(max(int(self._timeout), 0))
+
+    def hold(self) -> None:
+        """Stop the alarm."""
+        signal.alarm(0)
+
+    def error(self) -> BaseTimeoutException:
+        """Return the exception that says what was exceeded."""
+        return self._exception(f"Task exceeded maximum timeout value ({self._timeout} seconds)")

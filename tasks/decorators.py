@@ -1,0 +1,92 @@
+"""The public door: decorators that register a function and record its runs."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias, overload
+
+from rq import get_current_job
+
+from tasks import current, recording, registry
+from tasks.job import Job, RunId
+from tasks.registry import DEFAULT_QUEUE, Kind, TaskFunction
+
+Function: TypeAlias = Callable[..., Any]
+Decorator: TypeAlias = Callable[[Function], Function]
+
+
+@overload
+def scheduled_task(func: Function, /) -> Function: ...
+@overload
+def scheduled_task(
+    *, name: str | None = None, queue: str = DEFAULT_QUEUE, timeout: int | None = None
+) -> Decorator: ...
+def scheduled_task(
+    func: Function | None = None,
+    /,
+    *,
+    name: str | None = None,
+    queue: str = DEFAULT_QUEUE,
+    timeout: int | None = None,
+) -> Function | Decorator:
+    """Register a function for schedules and record each of its runs under its schedule.
+
+    Use it bare or with options. `name` is what people and payloads call it (default: app and
+    function, such as `feeds.fetch_rss`); `queue` and `timeout` (seconds) are the defaults of its
+    jobs. A run's row says `running`, then `finished` with the result (JSON) or `failed` with
+    the traceback. Called directly, outside a job, it is just the function. Coroutine functions
+    are run to their end.
+    """
+    return _decorate(func, Kind.SCHEDULED, name, queue, timeout)
+
+
+@overload
+def background_task(func: Function, /) -> Function: ...
+@overload
+def background_task(
+    *, name: str | None = None, queue: str = DEFAULT_QUEUE, timeout: int | None = None
+) -> Decorator: ...
+def background_task(
+    func: Function | None = None,
+    /,
+    *,
+    name: str | None = None,
+    queue: str = DEFAULT_QUEUE,
+    timeout: int | None = None,
+) -> Function | Decorator:
+    """Register a function for background calls and record each call in its `Task`.
+
+    The options are those of `scheduled_task`; a function can have both decorators.
+    """
+    return _decorate(func, Kind.BACKGROUND, name, queue, timeout)
+
+
+def _decorate(
+    func: Function | None, kind: Kind, name: str | None, queue: str, timeout: int | None
+) -> Function | Decorator:
+    def decorate(func: Function) -> Function:
+        wrapped = func if hasattr(func, "task_name") else _wrap(func, name)
+        task_name: str = wrapped.task_name  # type: ignore[attr-defined]
+        registry.register(TaskFunction(task_name, wrapped, frozenset({kind}), queue, timeout))
+        return wrapped
+
+    return decorate if func is None else decorate(func)
+
+
+def _wrap(func: Function, name: str | None) -> Function:
+    task_name = name or registry.default_name(func)
+
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        job = get_current_job()
+        if isinstance(job, Job) and _is_call_of(job, task_name):
+            return recording.record(job, func, args, kwargs)
+        return func(*args, **kwargs)
+
+    wrapper.task_name = task_name  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _is_call_of(job: Job, task_name: str) -> bool:
+    """Tell whether this call is the job itself, and not one made inside of it."""
+    ours = RunId.parse(job.id) is not None or job.id.startswith("task-")
+    return ours and job.func_name == task_name and not current.is_recording()

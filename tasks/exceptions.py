@@ -1,0 +1,36 @@
+"""Every error that this project raises on purpose: one base, so that a caller can catch them all.
+
+A message names its subject and says what to do; it is shown to people as it is.
+"""
+
+
+class TasksError(Exception):
+    """The base of all errors of this project."""
+
+
+class SpecError(TasksError, ValueError):
+    """A "when" that can't be: `field` names the part of the spec that is wrong."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class UnknownTaskFunction(TasksError):
+    """A name that no registered task function has."""
+
+
+class InvalidArguments(TasksError):
+    """Arguments that a task function doesn't take, or that aren't JSON."""
+
+
+class InvalidSchedule(TasksError):
+    """A schedule with values that can't be: `errors` maps field names to messages."""
+
+    def __init__(self, message: str, errors: dict[str, list[str]]) -> None:
+        super().__init__(message)
+        self.errors = errors
+
+
+class NotPossible(TasksError):
+    """An action that the present state of its subject doesn't allow."""

@@ -1,0 +1,107 @@
+"""RQ's job as this project uses it: JSON payloads, registered functions, ids that mean something.
+
+A run's job id is derived from what it runs, so that enqueueing it twice is harmless:
+
+    schedule-<32 hex>                        a schedule's template, never executed
+    schedule-<32 hex>-<due, ms>              the occurrence due then, first attempt
+    schedule-<32 hex>-<due, ms>-<attempt>    a later attempt
+    schedule-<32 hex>-h<asked for, ms>       a run by hand (attempts as above)
+    task-<32 hex>                            one background call
+"""
+
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+import rq.job
+from redis import Redis
+from rq.serializers import JSONSerializer
+
+from tasks import registry
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+RUN_ID = re.compile(r"(schedule-[0-9a-f]{32})-(h?)(\d{1,15})(?:-(\d{1,5}))?")
+
+# How long Redis keeps an ended job, in seconds. The rows keep what happened; Redis only has to
+# remember an id for as long as a repeated dispatch of it is likely.
+RESULT_TTL = 3_600
+FAILURE_TTL = 86_400
+
+
+class Job(rq.job.Job):
+    """An RQ job whose payload is JSON and whose function comes from the registry.
+
+    Any other function name, or a method of an object, raises UnknownTaskFunction when the job
+    is performed: a worker never imports what a payload names.
+    """
+
+    def __init__(
+        self, id: str | None = None, connection: Redis | None = None, serializer: Any = None
+    ) -> None:
+        super().__init__(id, connection, JSONSerializer)
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        return registry.get(str(self.func_name)).func
+
+
+@dataclass(frozen=True, slots=True)
+class RunId:
+    """Which run of which schedule: `due` for an occurrence, `requested` for a run by hand."""
+
+    schedule_job_id: str
+    due: datetime | None
+    requested: datetime | None = None
+    attempt: int = 1
+
+    @classmethod
+    def parse(cls, job_id: str) -> Self | None:
+        """Return what a job id says, None if it isn't the id of a run."""
+        match = RUN_ID.fullmatch(job_id)
+        if match is None:
+            return None
+        schedule_job_id, by_hand, moment, attempt = match.groups()
+        instant = from_milliseconds(int(moment))
+        return cls(
+            schedule_job_id,
+            due=None if by_hand else instant,
+            requested=instant if by_hand else None,
+            attempt=int(attempt or 1),
+        )
+
+    @property
+    def job_id(self) -> str:
+        if self.due is not None:
+            moment = str(to_milliseconds(self.due))
+        else:
+            assert self.requested is not None
+            moment = f"h{to_milliseconds(self.requested)}"
+        suffix = f"-{self.attempt}" if self.attempt > 1 else ""
+        return f"{self.schedule_job_id}-{moment}{suffix}"
+
+    def next_attempt(self) -> "RunId":
+        return replace(self, attempt=self.attempt + 1)
+
+
+def new_schedule_job_id() -> str:
+    """Return a fresh id for a schedule's template job."""
+    return f"schedule-{uuid.uuid4().hex}"
+
+
+def new_task_job_id() -> str:
+    """Return a fresh id for a background call's job."""
+    return f"task-{uuid.uuid4().hex}"
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """Return the whole milliseconds from 1970 to an aware moment."""
+    return (moment - EPOCH) // MILLISECOND
+
+
+def from_milliseconds(milliseconds: int) -> datetime:
+    """Return the aware UTC moment that many milliseconds after 1970."""
+    return EPOCH + milliseconds * MILLISECOND

@@ -1,0 +1,393 @@
+"""Keeps the books: what is in Redis agrees with the rows, and each due instant has its row.
+
+The scheduler that leads calls `Housekeeper.tick` about once a second, in a thread of its own.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, cast
+
+from django.db import close_old_connections
+from django.db.models import F
+from django.utils import timezone
+from redis import Redis
+
+from tasks import catchup, outcome, projection, spec, spool
+from tasks.exceptions import SpecError, TasksError, UnknownTaskFunction
+from tasks.job import Job, RunId
+from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance, Task
+
+logger = logging.getLogger(__name__)
+
+# Seconds that a run's lease holds without its worker renewing it, and between renewals.
+LEASE = 15
+LEASE_RENEWAL = 5
+# How long something has to look lost before it is taken for lost, in seconds.
+CERTAINTY = 15.0
+# An occurrence that was due less long ago is still under way, not a hole.
+SETTLING = timedelta(seconds=30)
+# Retries that should have been enqueued longer ago than this are given up.
+RETRY_MEMORY = timedelta(hours=1)
+CHUNK = 500
+# How many due instants of one schedule are looked at in one go.
+DUES_AT_ONCE = 10_000
+
+
+def lease_key(job_id: str) -> str:
+    """Return the key that exists as long as a worker vouches for this job's run."""
+    return f"tasks:lease:{job_id}"
+
+
+def renew_lease(redis: Redis, job_id: str, worker_name: str) -> None:
+    """Vouch for a run for another `LEASE` seconds."""
+    redis.set(lease_key(job_id), worker_name, ex=LEASE)
+
+
+class Watch:
+    """Remembers since when things look lost, by this process's own clock."""
+
+    def __init__(self) -> None:
+        self._since: dict[Any, float] = {}
+
+    def confirmed(self, suspects: Iterable[Any]) -> list[Any]:
+        """Return those that have been suspects at every look for `CERTAINTY` seconds."""
+        now = time.monotonic()
+        self._since = {suspect: self._since.get(suspect, now) for suspect in suspects}
+        return [suspect for suspect, since in self._since.items() if now - since >= CERTAINTY]
+
+
+class Housekeeper:
+    """The leader's regular work; every part can be stopped at any line and done again."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._lost = Watch()
+        self._holes = Watch()
+        self._next: dict[str, float] = {}
+
+    def tick(self) -> None:
+        """Do what is due of the regular work; one part's failure doesn't stop the others.
+
+        Raises nothing: what goes wrong is logged and tried again at the next tick.
+        """
+        close_old_connections()
+        parts: list[tuple[str, float, Callable[[], Any]]] = [
+            ("spool", 0.5, lambda: spool.drain(self._redis)),
+            ("projection", 10.0, lambda: reconcile(self._redis)),
+            ("lost runs", 2.0, lambda: rescue(self._redis, self._lost)),
+            ("books", 10.0, lambda: balance(self._redis, self._holes)),
+            ("retention", 60.0, prune),
+        ]
+        if not self._redis.exists(projection.MARKER_KEY):
+            self._next.clear()
+        for name, every, work in parts:
+            if time.monotonic() < self._next.get(name, 0):
+                continue
+            try:
+                work()
+            except Exception:
+                logger.exception("The ledger's work on %s failed; it is tried again.", name)
+            self._next[name] = time.monotonic() + every
+
+
+def reconcile(redis: Redis) -> None:
+    """Make Redis hold exactly the live schedules of the database, and all waiting calls.
+
+    What Redis has right already isn't touched. A row that can't be scheduled is taken out and
+    says why in `problem`; it comes back by itself when the cause is gone.
+    """
+    live: set[str] = set()
+    tasks = ScheduledTask.objects.live().order_by("pk")
+    for chunk in _chunks(tasks.iterator(CHUNK), CHUNK):
+        live |= {task.job_id for task in chunk}
+        for task in _out_of_date(chunk, redis):
+            project(task, redis)
+    known = {
+        member.decode()
+        for member, _ in cast(
+            Iterable[tuple[bytes, float]], redis.zscan_iter(projection.SCHEDULES_KEY)
+        )
+        if member.startswith(b"schedule-")
+    }
+    stray = known - live
+    # A schedule made since the rows were read is not a stray one.
+    stray -= set(
+        ScheduledTask.objects.live().filter(job_id__in=stray).values_list("job_id", flat=True)
+    )
+    projection.remove(stray, redis)
+    redis.set(projection.MARKER_KEY, 1)
+
+
+def project(task: ScheduledTask, redis: Redis) -> None:
+    """Put a schedule in Redis as its row says; note on the row if that can't be.
+
+    Raises RedisError if Redis is away.
+    """
+    problem = ""
+    try:
+        if task.is_live:
+            projection.put(task, redis)
+        else:
+            projection.remove([task.job_id], redis)
+    except (SpecError, UnknownTaskFunction) as error:
+        problem = str(error)
+        projection.remove([task.job_id], redis)
+        logger.error("Schedule “%s” can't be scheduled: %s", task.name, problem)
+    if task.problem != problem:
+        task.problem = problem
+        ScheduledTask.objects.filter(pk=task.pk).update(problem=problem)
+
+
+def _out_of_date(tasks: list[ScheduledTask], redis: Redis) -> list[ScheduledTask]:
+    """Return those of which Redis doesn't have the template as it should be, or no moment."""
+    with redis.pipeline(transaction=False) as pipe:
+        for task in tasks:
+            pipe.hmget(
+                Job.key_for(task.job_id), projection.DISPATCH_FIELD, "origin", "description"
+            )
+            pipe.zscore(projection.SCHEDULES_KEY, task.job_id)
+        answers = pipe.execute()
+    stale = []
+    for task, fields, moment in zip(tasks, answers[::2], answers[1::2], strict=True):
+        try:
+            wanted = [projection.dispatch_field(task), task.queue, task.name]
+            ended = spec.next_due(task.spec(), task.accounted_until) is None
+        except SpecError:
+            stale.append(task)
+            continue
+        right = [value and value.decode(errors="replace") for value in fields] == wanted
+        if task.problem or not right or (moment is None and not ended):
+            stale.append(task)
+    return stale
+
+
+def rescue(redis: Redis, watch: Watch) -> None:
+    """Close the running runs and calls for which no worker vouches any more, as lost."""
+    running: list[RunRecord] = [
+        *ScheduledTaskInstance.objects.running().select_related("parent"),
+        *Task.objects.filter(status=Task.Status.RUNNING),
+    ]
+    records = {record.run_job_id: record for record in running}
+    leases = redis.mget([lease_key(job_id) for job_id in records]) if records else []
+    unleased = [
+        job_id for job_id, lease in zip(records, cast(list[Any], leases), strict=True) if not lease
+    ]
+    for job_id in watch.confirmed(unleased):
+        record = records[job_id]
+        reason = f"Lost: the worker “{record.worker_name}” died or lost contact."
+        if outcome.close(record, "failed", redis, reason=reason):
+            logger.warning("Run %s (“%s”) is lost.", job_id, record.name)
+    _enqueue_lost_retries(redis)
+    _enqueue_waiting_tasks(redis)
+
+
+def _enqueue_lost_retries(redis: Redis) -> None:
+    """Enqueue again the next attempt of failed runs, where Redis doesn't have it."""
+    failed = ScheduledTaskInstance.objects.filter(
+        status=ScheduledTaskInstance.Status.FAILED,
+        attempt__lte=F("parent__retries"),
+        ended__gt=timezone.now() - RETRY_MEMORY,
+    ).select_related("parent")
+    for run in failed:
+        job_id = run.run_id.next_attempt().job_id
+        if outcome.tries_left(run) and not _exist([job_id], redis)[0]:
+            outcome.retry(run, redis)
+
+
+def _enqueue_waiting_tasks(redis: Redis) -> None:
+    """Enqueue again the background calls that wait by their row but not in Redis."""
+    cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
+    waiting = Task.objects.filter(status__in=Task.WAITING, created__lt=cutoff).order_by("pk")
+    for chunk in _chunks(waiting.iterator(CHUNK), CHUNK):
+        for task, known in zip(chunk, _exist([task.job_id for task in chunk], redis), strict=True):
+            if known:
+                continue
+            try:
+                projection.enqueue_task(task, redis)
+            except TasksError as error:
+                Task.objects.filter(pk=task.pk, status__in=Task.WAITING).update(
+                    status=Task.Status.FAILED, ended=timezone.now(), reason=str(error)[:500]
+                )
+
+
+def balance(redis: Redis, watch: Watch) -> None:
+    """Close the books of every live schedule, as far as they are complete.
+
+    A due instant of half a minute ago or more without a row, whose job isn't in Redis either, is
+    a hole: once that is certain, it is run or recorded as missed, by the catch-up policy. A
+    schedule without anything left to be due, or to run, is over: `death`.
+    """
+    now = timezone.now()
+    holes: dict[int, list[datetime]] = {}
+    for task in ScheduledTask.objects.live().order_by("pk").iterator(CHUNK):
+        try:
+            unrecorded = _close_books(task, now)
+        except SpecError:
+            continue  # `reconcile` says so on the row.
+        overdue = [due for due in unrecorded if due < now - SETTLING]
+        if overdue:
+            holes[task.pk] = _not_in_flight(task, overdue, redis)
+    certain = set(watch.confirmed((pk, due) for pk, dues in holes.items() for due in dues))
+    for pk, dues in holes.items():
+        fill([due for due in dues if (pk, due) in certain], pk, redis)
+
+
+def _close_books(task: ScheduledTask, now: datetime) -> list[datetime]:
+    """Move a schedule's books forward up to its first due without a row; return those dues."""
+    task_spec = task.spec()
+    dues = list(islice(spec.dues(task_spec, task.accounted_until, now), DUES_AT_ONCE))
+    unrecorded = _unrecorded(task, dues)
+    complete = dues[: dues.index(unrecorded[0])] if unrecorded else dues
+    if complete:
+        ScheduledTask.objects.filter(pk=task.pk, accounted_until=task.accounted_until).update(
+            accounted_until=complete[-1]
+        )
+    if not unrecorded and spec.next_due(task_spec, now) is None:
+        _end_if_idle(task)
+    return unrecorded
+
+
+def _unrecorded(task: ScheduledTask, dues: list[datetime]) -> list[datetime]:
+    if not dues:
+        return []
+    recorded = set(
+        task.runs.filter(due__gte=dues[0], due__lte=dues[-1]).values_list("due", flat=True)
+    )
+    return [due for due in dues if due not in recorded]
+
+
+def _end_if_idle(task: ScheduledTask) -> None:
+    """Declare a schedule over that will never be due again and has no run going on."""
+    if task.runs.running().exists():
+        return
+    newest = task.runs.order_by("-id").first()
+    if newest is not None and newest.status == "failed":
+        newest.parent = task
+        if outcome.tries_left(newest):
+            return
+    ScheduledTask.objects.filter(
+        pk=task.pk, status__in=ScheduledTask.LIVE, updated=task.updated
+    ).update(status=ScheduledTask.Status.DEATH)
+
+
+def _not_in_flight(
+    task: ScheduledTask, dues: list[datetime], redis: Redis
+) -> list[datetime]:
+    """Return the dues whose job is neither waiting nor being started."""
+    job_ids = [RunId(task.job_id, due).job_id for due in dues]
+    states = _states(job_ids, task.queue, redis)
+    return [due for due, in_flight in zip(dues, states, strict=True) if not in_flight]
+
+
+def _states(job_ids: list[str], queue: str, redis: Redis) -> list[bool]:
+    """Tell for each job whether it is on its queue, kept for later, or vouched for."""
+    with redis.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.lpos(f"rq:queue:{queue}", job_id)
+            pipe.zscore(f"rq:scheduled:{queue}", job_id)
+            pipe.get(lease_key(job_id))
+        answers = iter(pipe.execute())
+    return [any(answer is not None for answer in three) for three in zip(*[answers] * 3)]
+
+
+def are_known(schedule_job_id: str, dues: list[datetime], redis: Redis) -> set[datetime]:
+    """Return those dues of which Redis has a job, waiting or ended."""
+    known = _exist([RunId(schedule_job_id, due).job_id for due in dues], redis)
+    return {due for due, exists in zip(dues, known, strict=True) if exists}
+
+
+def _exist(job_ids: list[str], redis: Redis) -> list[bool]:
+    with redis.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.exists(Job.key_for(job_id))
+        return [bool(answer) for answer in pipe.execute()]
+
+
+def fill(dues: list[datetime], schedule_pk: int, redis: Redis) -> None:
+    """Run lost occurrences of a schedule, or record them as missed, by its policies."""
+    task = ScheduledTask.objects.live().filter(pk=schedule_pk).first()
+    if task is None or not dues:
+        return
+    now = timezone.now()
+    plan = catchup.plan(dues, now, task.catch_up, task.start_deadline)
+    record_missed(task, plan)
+    for due in plan.run:
+        run_id = RunId(task.job_id, due)
+        redis.delete(Job.key_for(run_id.job_id))
+        projection.enqueue_run(task, run_id, redis)
+    logger.warning("%d lost occurrences of “%s” were made up for.", len(dues), task.name)
+
+
+def record_missed(task: ScheduledTask, plan: catchup.Plan) -> None:
+    """Write the rows of occurrences that will not run; existing rows stay as they are."""
+    late = f"It could not start within its start deadline of {task.start_deadline} s."
+    missed = f"It could not be dispatched in time (catch-up: {task.catch_up})."
+    reasons = dict.fromkeys(plan.late, late) | dict.fromkeys(plan.missed, missed)
+    _write_missed(task, reasons)
+
+
+def _write_missed(task: ScheduledTask, reasons: dict[datetime, str]) -> None:
+    now = timezone.now()
+    ScheduledTaskInstance.objects.bulk_create(
+        [
+            ScheduledTaskInstance(
+                parent=task,
+                name=task.name,
+                due=due,
+                status=ScheduledTaskInstance.Status.MISSED,
+                reason=reason,
+                ended=now,
+            )
+            for due, reason in reasons.items()
+        ],
+        batch_size=CHUNK,
+        ignore_conflicts=True,
+    )
+
+
+def settle(task: ScheduledTask, until: datetime, reason: str, redis: Redis | None) -> None:
+    """Close a schedule's books up to `until`, before what it owes changes.
+
+    Due instants without a row and without a job in flight are recorded as missed. Without
+    Redis (None), nothing is known to be in flight.
+    """
+    try:
+        dues = list(islice(spec.dues(task.spec(), task.accounted_until, until), DUES_AT_ONCE))
+    except SpecError:
+        dues = []
+    open_dues = _unrecorded(task, dues)
+    if redis is not None:
+        open_dues = _not_in_flight(task, open_dues, redis)
+    _write_missed(task, {due: reason for due in open_dues})
+    task.accounted_until = max(task.accounted_until, until)
+
+
+def prune() -> None:
+    """Delete the ended runs that their schedule doesn't keep any more."""
+    kept = ScheduledTask.objects.exclude(keep_runs=None, keep_days=None)
+    for task in kept.only("pk", "keep_runs", "keep_days").iterator(CHUNK):
+        old = task.runs.ended().filter(due__lte=task.accounted_until) | task.runs.ended().filter(
+            due=None
+        )
+        if task.keep_days is not None:
+            cutoff = timezone.now() - timedelta(days=task.keep_days)
+            _delete_in_chunks(old.filter(ended__lt=cutoff))
+        if task.keep_runs is not None:
+            boundary = task.runs.order_by("-id").values_list("id", flat=True)
+            oldest_kept = boundary[task.keep_runs - 1 : task.keep_runs].first()
+            if oldest_kept is not None:
+                _delete_in_chunks(old.filter(id__lt=oldest_kept))
+
+
+def _delete_in_chunks(rows: Any) -> None:
+    while ids := list(rows.order_by("id").values_list("id", flat=True)[:CHUNK]):
+        ScheduledTaskInstance.objects.filter(id__in=ids).delete()
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterable[list[Any]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

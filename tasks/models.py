@@ -1,0 +1,562 @@
+"""The records: schedules, their runs, and background calls. The database is the truth."""
+
+import hashlib
+from abc import abstractmethod
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.timezone import now as current_time
+from django.utils.translation import gettext_lazy as _
+
+from tasks import job, registry, spec, words
+from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
+
+MAX_TIMEOUT = 7 * 86_400
+DEFAULT_KEEP_RUNS = 1_000
+NAME_LENGTH = 200
+REASON_LENGTH = 500
+
+
+def empty_list() -> list[Any]:
+    return []
+
+
+def empty_dict() -> dict[str, Any]:
+    return {}
+
+
+class ScheduledTaskQuerySet(models.QuerySet["ScheduledTask"]):
+    def live(self) -> "ScheduledTaskQuerySet":
+        """Schedules that are being scheduled: neither paused nor dead."""
+        return self.filter(status__in=ScheduledTask.LIVE)
+
+    def with_last_run(self) -> "ScheduledTaskQuerySet":
+        """Annotate each schedule with its newest run that started: id, status and start."""
+        newest = ScheduledTaskInstance.objects.filter(
+            parent=models.OuterRef("pk"), started__isnull=False
+        ).order_by("-id")
+        return self.annotate(
+            last_run_id=models.Subquery(newest.values("pk")[:1]),
+            last_run_status=models.Subquery(newest.values("status")[:1]),
+            last_run_started=models.Subquery(newest.values("started")[:1]),
+        )
+
+
+class ScheduledTask(models.Model):
+    """A schedule: what runs, when, and under which policies.
+
+    Change it through `tasks.services.SchedulerService`, which also brings Redis up to date.
+    What is written past the services takes effect when the scheduler next reconciles.
+    """
+
+    class Type(models.TextChoices):
+        SCHEDULE = "schedule", _("once or every interval")
+        CRON = "cron", _("cron")
+
+    class Status(models.TextChoices):
+        RUNNING = "running", _("running")
+        FAILED = "failed", _("failed")
+        PAUSED = "paused", _("paused")
+        DEATH = "death", _("death")
+
+    class Overlap(models.TextChoices):
+        SKIP = "skip", _("skip the new run")
+        ALLOW = "allow", _("run both")
+        WAIT = "wait", _("wait until the previous run has ended")
+        REPLACE = "replace", _("cancel the previous run")
+
+    class CatchUp(models.TextChoices):
+        LATEST = "latest", _("run the newest, record the others as missed")
+        ALL = "all", _("run all, up to 100")
+        NONE = "none", _("run none, record all as missed")
+
+    LIVE: ClassVar[list[str]] = [Status.RUNNING, Status.FAILED]
+    SPEC_FIELDS: ClassVar[list[str]] = [
+        "first",
+        "interval",
+        "cron",
+        "timezone",
+        "repeat",
+        "start",
+        "end",
+    ]
+
+    name = models.CharField(_("name"), max_length=NAME_LENGTH)
+    job_id = models.CharField(
+        _("job id"), max_length=64, unique=True, editable=False, default=job.new_schedule_job_id
+    )
+    type = models.CharField(_("type"), max_length=16, choices=Type, default=Type.SCHEDULE)
+    description = models.TextField(_("description"), blank=True)
+    function = models.CharField(_("task function"), max_length=NAME_LENGTH)
+    args = models.JSONField(
+        _("positional arguments"), default=empty_list, blank=True, help_text=_("A JSON list.")
+    )
+    kwargs = models.JSONField(
+        _("named arguments"), default=empty_dict, blank=True, help_text=_("A JSON object.")
+    )
+    fingerprint = models.CharField(max_length=64, unique=True, editable=False)
+    queue = models.CharField(_("queue"), max_length=64, default="default")
+    status = models.CharField(
+        _("status"), max_length=16, choices=Status, default=Status.RUNNING, editable=False
+    )
+    problem = models.TextField(_("problem"), blank=True, editable=False)
+
+    first = models.DateTimeField(
+        _("first time"),
+        null=True,
+        blank=True,
+        help_text=_("When it runs once, or the first of its intervals."),
+    )
+    interval = models.PositiveBigIntegerField(
+        _("interval"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("In seconds, counted from the first time. Empty: once."),
+    )
+    cron = models.CharField(
+        _("cron expression"),
+        max_length=200,
+        blank=True,
+        help_text=_("Minute, hour, day of month, month, day of week: “30 6 * * MON-FRI”."),
+    )
+    timezone = models.CharField(
+        _("time zone"),
+        max_length=64,
+        default="UTC",
+        help_text=_("The zone of the cron expression, such as Europe/Berlin."),
+    )
+    repeat = models.PositiveIntegerField(
+        _("repeat"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("How many times in all. Empty: without end."),
+    )
+    start = models.DateTimeField(
+        _("not before"), null=True, blank=True, help_text=_("Nothing is due before this time.")
+    )
+    end = models.DateTimeField(
+        _("not after"), null=True, blank=True, help_text=_("Nothing is due after this time.")
+    )
+
+    overlap = models.CharField(
+        _("overlap"),
+        max_length=16,
+        choices=Overlap,
+        default=Overlap.SKIP,
+        help_text=_("What happens when the previous run is still going."),
+    )
+    catch_up = models.CharField(
+        _("catch-up"),
+        max_length=16,
+        choices=CatchUp,
+        default=CatchUp.LATEST,
+        help_text=_("What happens to occurrences that could not start in time."),
+    )
+    start_deadline = models.PositiveIntegerField(
+        _("start deadline"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("How many seconds late a run may still start. Empty: any."),
+    )
+    timeout = models.PositiveIntegerField(
+        _("timeout"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_TIMEOUT)],
+        help_text=_("Seconds until a run is stopped. Empty: the queue's own."),
+    )
+    retries = models.PositiveSmallIntegerField(
+        _("retries"),
+        default=0,
+        validators=[MaxValueValidator(100)],
+        help_text=_("How often a failed run is tried again."),
+    )
+    retry_delay = models.PositiveIntegerField(
+        _("retry delay"),
+        default=0,
+        validators=[MaxValueValidator(MAX_TIMEOUT)],
+        help_text=_("Seconds between a failure and the next try."),
+    )
+    keep_runs = models.PositiveIntegerField(
+        _("keep runs"),
+        null=True,
+        blank=True,
+        default=DEFAULT_KEEP_RUNS,
+        validators=[MinValueValidator(1)],
+        help_text=_("How many runs are kept. Empty: all."),
+    )
+    keep_days = models.PositiveIntegerField(
+        _("keep days"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("How many days a run is kept. Empty: any."),
+    )
+    note = models.TextField(_("note"), blank=True, help_text=_("For people, such as why paused."))
+    paused_at = models.DateTimeField(_("paused at"), null=True, editable=False)
+    synced = models.BooleanField(
+        default=False, editable=False, help_text="Made by `sync`, which cancels it when it is gone."
+    )
+    accounted_until = models.DateTimeField(
+        default=current_time,
+        editable=False,
+        help_text="Every occurrence due up to here has its row, or isn't owed.",
+    )
+    created = models.DateTimeField(_("created"), auto_now_add=True)
+    updated = models.DateTimeField(_("updated"), auto_now=True)
+
+    objects = ScheduledTaskQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("schedule")
+        verbose_name_plural = _("schedules")
+        ordering: ClassVar = ["name", "id"]
+        indexes: ClassVar = [models.Index(fields=["status"], name="schedule_status")]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(status__in=["running", "failed", "paused", "death"]),
+                name="schedule_status_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(type="cron", interval=None, first=None) & ~Q(cron="")
+                | Q(type="schedule", cron="", first__isnull=False),
+                name="schedule_spec_of_its_type",
+                violation_error_message=_("Give either a cron expression or a first time."),
+            ),
+            models.CheckConstraint(
+                condition=Q(interval=None) | Q(interval__gte=1, interval__lte=spec.MAX_INTERVAL),
+                name="schedule_interval_in_bounds",
+            ),
+            models.CheckConstraint(
+                condition=Q(repeat=None) | Q(repeat__gte=1), name="schedule_repeat_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(start=None) | Q(end=None) | Q(end__gte=F("start")),
+                name="schedule_end_not_before_start",
+                violation_error_message=_("“Not after” is earlier than “not before”."),
+            ),
+            models.CheckConstraint(
+                condition=Q(timeout=None) | Q(timeout__gte=1, timeout__lte=MAX_TIMEOUT),
+                name="schedule_timeout_in_bounds",
+            ),
+            models.CheckConstraint(
+                condition=Q(start_deadline=None) | Q(start_deadline__gte=1),
+                name="schedule_start_deadline_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(keep_runs=None) | Q(keep_runs__gte=1),
+                name="schedule_keep_runs_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(keep_days=None) | Q(keep_days__gte=1),
+                name="schedule_keep_days_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(overlap__in=["skip", "allow", "wait", "replace"])
+                & Q(catch_up__in=["latest", "all", "none"]),
+                name="schedule_policies_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="paused", paused_at__isnull=False)
+                | ~Q(status="paused") & Q(paused_at=None),
+                name="schedule_paused_since",
+            ),
+        ]
+
+    # Set by the services: whether Redis has the schedule as this row says.
+    # None until the transaction has been committed.
+    projected: bool | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in self.LIVE
+
+    def spec(self) -> spec.Spec:
+        """Return when it is due; raises SpecError if the row's values can't be."""
+        return spec.Spec(**{field: self._spec_value(field) for field in self.SPEC_FIELDS})
+
+    def _spec_value(self, field: str) -> Any:
+        value = getattr(self, field)
+        return None if field == "cron" and not value else value
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """Return the next due instant after `now`, None if there is none or it isn't live."""
+        if not self.is_live:
+            return None
+        try:
+            return spec.next_due(self.spec(), now)
+        except SpecError:
+            return None
+
+    def when_in_words(self) -> str:
+        """Describe the spec for people, such as “every 15 minutes”."""
+        try:
+            return words.describe(self.spec())
+        except SpecError as error:
+            return str(error)
+
+    def set_fingerprint(self) -> None:
+        """Compute the identity: a hash over name, function and arguments.
+
+        Raises InvalidArguments if the arguments aren't JSON.
+        """
+        identity = registry.canonical_json([self.name, self.function, self.args, self.kwargs])
+        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+
+    def clean(self) -> None:
+        """Check what single fields can't: function, arguments, spec, identity."""
+        errors: dict[str, Any] = {}
+        self._normalise()
+        try:
+            registry.resolve(self.function, registry.Kind.SCHEDULED).check_arguments(
+                self.args, self.kwargs
+            )
+            self.set_fingerprint()
+        except UnknownTaskFunction as error:
+            errors["function"] = str(error)
+        except InvalidArguments as error:
+            errors["args"] = str(error)
+        try:
+            self.spec()
+        except SpecError as error:
+            errors[error.field] = str(error)
+        if errors:
+            raise ValidationError(errors)
+
+    def _normalise(self) -> None:
+        self.cron = " ".join(self.cron.split())
+        self.type = self.Type.CRON if self.cron else self.Type.SCHEDULE
+        if self.first is not None:
+            self.first = self.first.replace(microsecond=self.first.microsecond // 1000 * 1000)
+        if self.cron and self.repeat and self.start is None:
+            self.start = current_time()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self.fingerprint:
+            self.set_fingerprint()
+        super().save(*args, **kwargs)
+
+
+class RunRecord(models.Model):
+    """What a background call and a run of a schedule have in common: how it went.
+
+    `attempt` fences the writes: whoever writes names the attempt that it speaks for.
+    """
+
+    name = models.CharField(_("name"), max_length=NAME_LENGTH)
+    status = models.CharField(_("status"), max_length=16, db_index=False)
+    failed = models.GeneratedField(
+        expression=models.Case(
+            models.When(status="failed", then=models.Value(True)), default=models.Value(False)
+        ),
+        output_field=models.BooleanField(_("failed")),
+        db_persist=True,
+    )
+    attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
+    started = models.DateTimeField(_("started"), null=True)
+    ended = models.DateTimeField(_("ended"), null=True)
+    worker_name = models.CharField(_("worker"), max_length=NAME_LENGTH, blank=True)
+    progress = models.PositiveSmallIntegerField(_("progress"), default=0)
+    progress_message = models.CharField(_("progress message"), max_length=200, blank=True)
+    reason = models.CharField(_("reason"), max_length=REASON_LENGTH, blank=True)
+    log = models.TextField(_("log"), blank=True)
+    result = models.JSONField(_("result"), null=True)
+    exception_class = models.CharField(_("exception"), max_length=NAME_LENGTH, blank=True)
+    traceback = models.TextField(_("traceback"), blank=True)
+    created = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.status})"
+
+    @property
+    @abstractmethod
+    def run_job_id(self) -> str:
+        """The id of the job that runs this attempt."""
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long the attempt took, or has taken so far; None if it never started."""
+        if self.started is None:
+            return None
+        return (self.ended or current_time()) - self.started
+
+    def update_attempt(self, **values: Any) -> bool:
+        """Write these fields if this attempt is still the running one; tell whether it was.
+
+        A late worker, whose run was closed or tried again meanwhile, changes nothing.
+        """
+        written = type(self)._default_manager.filter(
+            pk=self.pk, status="running", attempt=self.attempt
+        )
+        return bool(written.update(**values))
+
+
+class ScheduledTaskInstanceQuerySet(models.QuerySet["ScheduledTaskInstance"]):
+    def running(self) -> "ScheduledTaskInstanceQuerySet":
+        return self.filter(status=ScheduledTaskInstance.Status.RUNNING)
+
+    def ended(self) -> "ScheduledTaskInstanceQuerySet":
+        return self.exclude(status=ScheduledTaskInstance.Status.RUNNING)
+
+
+class ScheduledTaskInstance(RunRecord):
+    """A run: the record of one occurrence of a schedule, or of one run by hand.
+
+    `due` names the occurrence; a run by hand has `requested` instead. A row is born when the
+    run starts, or when it is settled that it never will (`missed`, `skipped`).
+    """
+
+    class Status(models.TextChoices):
+        RUNNING = "running", _("running")
+        FINISHED = "finished", _("finished")
+        FAILED = "failed", _("failed")
+        CANCELED = "canceled", _("canceled")
+        MISSED = "missed", _("missed")
+        SKIPPED = "skipped", _("skipped")
+
+    parent = models.ForeignKey(
+        ScheduledTask, on_delete=models.CASCADE, related_name="runs", verbose_name=_("schedule")
+    )
+    status = models.CharField(
+        _("status"), max_length=16, choices=Status, default=Status.RUNNING, db_index=False
+    )
+    due = models.DateTimeField(_("due"), null=True)
+    requested = models.DateTimeField(_("run by hand at"), null=True)
+
+    objects = ScheduledTaskInstanceQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("run")
+        verbose_name_plural = _("runs")
+        ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [
+            models.Index(fields=["parent", "-id"], name="run_newest_of_schedule"),
+            models.Index(fields=["parent", "status"], name="run_counts_of_schedule"),
+            models.Index(fields=["status", "-id"], name="run_newest_by_status"),
+            models.Index(fields=["-created"], name="run_newest_by_day"),
+            models.Index(
+                fields=["parent", "-id"],
+                condition=Q(started__isnull=False),
+                name="run_newest_started",
+            ),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["parent", "due"], name="run_one_per_occurrence"),
+            models.UniqueConstraint(fields=["parent", "requested"], name="run_one_per_request"),
+            models.CheckConstraint(
+                condition=Q(due__isnull=False, requested=None)
+                | Q(due=None, requested__isnull=False),
+                name="run_due_or_requested",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="running", started__isnull=False, ended=None)
+                | Q(status__in=["finished", "failed"], started__isnull=False, ended__isnull=False)
+                | Q(status="canceled", ended__isnull=False)
+                | Q(status__in=["missed", "skipped"], started=None, ended__isnull=False),
+                name="run_times_of_its_status",
+            ),
+            models.CheckConstraint(
+                condition=Q(attempt__gte=1, progress__gte=0, progress__lte=100),
+                name="run_numbers_in_bounds",
+            ),
+        ]
+
+    @property
+    def run_job_id(self) -> str:
+        return self.run_id.job_id
+
+    @property
+    def run_id(self) -> job.RunId:
+        """Which run this is, as its job's id says it."""
+        return job.RunId(self.parent.job_id, self.due, self.requested, self.attempt)
+
+    @property
+    def lateness(self) -> timedelta | None:
+        """How long after its due instant the (latest) attempt started; None without either."""
+        if self.due is None or self.started is None:
+            return None
+        return self.started - self.due
+
+
+class Task(RunRecord):
+    """The record of one background call: enqueued now, or reserved for later."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", _("queued")
+        RESERVED = "reserved", _("reserved")
+        RUNNING = "running", _("running")
+        FINISHED = "finished", _("finished")
+        FAILED = "failed", _("failed")
+        CANCELED = "canceled", _("canceled")
+
+    WAITING: ClassVar[list[str]] = [Status.QUEUED, Status.RESERVED]
+
+    job_id = models.CharField(
+        _("job id"), max_length=64, unique=True, editable=False, default=job.new_task_job_id
+    )
+    function = models.CharField(_("task function"), max_length=NAME_LENGTH)
+    args = models.JSONField(
+        _("positional arguments"), default=empty_list, blank=True, help_text=_("A JSON list.")
+    )
+    kwargs = models.JSONField(
+        _("named arguments"), default=empty_dict, blank=True, help_text=_("A JSON object.")
+    )
+    queue = models.CharField(_("queue"), max_length=64, default="default")
+    timeout = models.PositiveIntegerField(_("timeout"), null=True, blank=True)
+    status = models.CharField(
+        _("status"), max_length=16, choices=Status, default=Status.QUEUED, db_index=False
+    )
+    reserved_for = models.DateTimeField(
+        _("reserved for"),
+        null=True,
+        blank=True,
+        help_text=_("When it shall run. Empty: at once."),
+    )
+
+    class Meta:
+        verbose_name = _("background call")
+        verbose_name_plural = _("background calls")
+        ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [models.Index(fields=["status", "-id"], name="task_newest_by_status")]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(status="queued", started=None, ended=None)
+                | Q(status="reserved", reserved_for__isnull=False, started=None, ended=None)
+                | Q(status="running", started__isnull=False, ended=None)
+                | Q(status="finished", started__isnull=False, ended__isnull=False)
+                | Q(status__in=["failed", "canceled"], ended__isnull=False),
+                name="task_times_of_its_status",
+            ),
+            models.CheckConstraint(
+                condition=Q(attempt__gte=1, progress__gte=0, progress__lte=100),
+                name="task_numbers_in_bounds",
+            ),
+        ]
+
+    @property
+    def run_job_id(self) -> str:
+        return self.job_id
+
+    def clean(self) -> None:
+        """Check that the function is registered and takes the arguments."""
+        try:
+            registry.resolve(self.function, registry.Kind.BACKGROUND).check_arguments(
+                self.args, self.kwargs
+            )
+        except UnknownTaskFunction as error:
+            raise ValidationError({"function": str(error)}) from error
+        except InvalidArguments as error:
+            raise ValidationError({"args": str(error)}) from error

@@ -1,0 +1,146 @@
+"""The registered task functions: the only ones that can be scheduled, enqueued or run."""
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from tasks.exceptions import InvalidArguments, UnknownTaskFunction
+
+DEFAULT_QUEUE = "default"
+
+
+class Kind(StrEnum):
+    """What a task function may be used for."""
+
+    SCHEDULED = "scheduled"
+    BACKGROUND = "background"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFunction:
+    """A registered function with the defaults of its jobs.
+
+    `queue` is the queue its jobs go to; `timeout` is in seconds, None for the queue's own.
+    """
+
+    name: str
+    func: Callable[..., Any]
+    kinds: frozenset[Kind]
+    queue: str
+    timeout: int | None
+
+    @property
+    def signature(self) -> inspect.Signature:
+        return inspect.signature(self.func)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self.func) or "").partition("\n")[0]
+
+    def check_arguments(self, args: Any, kwargs: Any) -> None:
+        """Raise InvalidArguments unless the function can be called with this JSON."""
+        _check_json(args, kwargs)
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidArguments(
+                _("%(name)s%(signature)s can't be called so: %(error)s.")
+                % {"name": self.name, "signature": self.signature, "error": error}
+            ) from error
+
+
+_functions: dict[str, TaskFunction] = {}
+
+
+def default_name(func: Callable[..., Any]) -> str:
+    """Name a function after its app: `feeds.tasks.fetch_rss` becomes `feeds.fetch_rss`."""
+    return f"{func.__module__.removesuffix('.tasks')}.{func.__name__}"
+
+
+def register(function: TaskFunction) -> None:
+    """Add a task function; the same function twice adds up its kinds.
+
+    Raises ValueError if another function has the name already: a programming error.
+    """
+    known = _functions.get(function.name)
+    if known is not None:
+        if known.func.__qualname__ != function.func.__qualname__ or (
+            known.func.__module__ != function.func.__module__
+        ):
+            raise ValueError(f"Two task functions are named {function.name!r}: give one a name=.")
+        function = TaskFunction(
+            function.name,
+            function.func,
+            known.kinds | function.kinds,
+            known.queue if function.queue == DEFAULT_QUEUE else function.queue,
+            function.timeout or known.timeout,
+        )
+    _functions[function.name] = function
+
+
+def get(name: str) -> TaskFunction:
+    """Return the task function with this name; raises UnknownTaskFunction."""
+    try:
+        return _functions[name]
+    except KeyError:
+        raise UnknownTaskFunction(
+            _("No task function is registered as “%(name)s”. Registered: %(known)s.")
+            % {"name": name, "known": ", ".join(sorted(_functions)) or _("none")}
+        ) from None
+
+
+def resolve(task_func: Callable[..., Any] | str, kind: Kind) -> TaskFunction:
+    """Return the registered function for a name or a decorated function.
+
+    Raises UnknownTaskFunction if it isn't registered, or not for this kind of use.
+    """
+    name = task_func if isinstance(task_func, str) else getattr(task_func, "task_name", None)
+    if name is None:
+        raise UnknownTaskFunction(
+            _("%(func)r is not a task function: decorate it with @%(decorator)s.")
+            % {"func": task_func, "decorator": f"{kind}_task"}
+        )
+    function = get(name)
+    if kind not in function.kinds:
+        raise UnknownTaskFunction(
+            _("“%(name)s” is not registered for this use: decorate it with @%(decorator)s too.")
+            % {"name": name, "decorator": f"{kind}_task"}
+        )
+    return function
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the names of all functions for this kind of use, sorted."""
+    return sorted(name for name, function in _functions.items() if kind in function.kinds)
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
+
+    Raises InvalidArguments if the value isn't JSON.
+    """
+    try:
+        return json.dumps(
+            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArguments(
+            _("Arguments must be JSON (numbers, texts, lists, objects): %(error)s.")
+            % {"error": error}
+        ) from error
+
+
+def _check_json(args: Any, kwargs: Any) -> None:
+    if not isinstance(args, list):
+        raise InvalidArguments(_("Positional arguments must be a JSON list, such as [1, 2]."))
+    if not isinstance(kwargs, dict) or not all(isinstance(key, str) for key in kwargs):
+        raise InvalidArguments(_("Named arguments must be a JSON object with text keys."))
+    text = canonical_json([args, kwargs])
+    if "\\u0000" in text:
+        raise InvalidArguments(_("Arguments can't contain the NUL character."))

@@ -1,0 +1,447 @@
+"""What people and code do with schedules and background calls: row and Redis together.
+
+Every change is written to the database first and brought to Redis after the commit. If Redis
+is away, the row stands, and the scheduler brings it to Redis when that is back (R1).
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Worker as RqWorker
+
+from tasks import ledger, projection, recording, registry, spec
+from tasks.exceptions import InvalidSchedule, NotPossible, TasksError
+from tasks.job import RunId, from_milliseconds, to_milliseconds
+from tasks.models import ScheduledTask, Task
+from tasks.registry import Kind
+
+logger = logging.getLogger(__name__)
+
+TaskFunc = Callable[..., Any] | str
+MICROSECOND = timedelta(microseconds=1)
+
+
+def reachable_redis() -> Redis | None:
+    """Return a connection to Redis, None if it is away."""
+    redis = projection.connect()
+    try:
+        redis.ping()
+    except RedisError:
+        return None
+    return redis
+
+
+def queues_without_worker() -> set[str]:
+    """Return the queues that no worker serves now; all of them if Redis is away."""
+    names = set(settings.RQ_QUEUES)
+    try:
+        workers = RqWorker.all(connection=projection.connect())
+    except RedisError:
+        return names
+    return names - {name for worker in workers for name in worker.queue_names()}
+
+
+class SchedulerService:
+    """Makes, changes and ends schedules."""
+
+    @staticmethod
+    def schedule(
+        scheduled_time: datetime,
+        task_func: TaskFunc,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        description: str = "",
+        interval: int | None = None,
+        repeat: int | None = None,
+        timeout: int | None = None,
+        *,
+        name: str | None = None,
+        **options: Any,
+    ) -> ScheduledTask:
+        """Schedule a task function once, or every `interval` seconds from `scheduled_time`.
+
+        `task_func` is a decorated function or its registered name. `options` are further fields
+        of `ScheduledTask`: queue, start, end, overlap, catch_up, start_deadline, retries,
+        retry_delay, keep_runs, keep_days, note.
+
+        The same name, function and arguments again take up the same row: it gets these values,
+        and `failed` or `death` becomes `running`. Returns the row; its `projected` says whether
+        Redis has it already. Raises UnknownTaskFunction, InvalidArguments or InvalidSchedule.
+        """
+        options |= {"first": scheduled_time, "interval": interval, "cron": ""}
+        options |= {"description": description, "repeat": repeat, "timeout": timeout}
+        return _take_up(_new_row(task_func, args, kwargs, name, options))
+
+    @staticmethod
+    def cron(
+        cron_string: str,
+        task_func: TaskFunc,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        description: str = "",
+        repeat: int | None = None,
+        timeout: int | None = None,
+        *,
+        timezone: str | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> ScheduledTask:
+        """Schedule a task function by a cron expression in an IANA time zone.
+
+        `timezone` is the project's TIME_ZONE if it isn't given; all else is as in `schedule`.
+        """
+        options |= {"cron": cron_string, "timezone": timezone or settings.TIME_ZONE}
+        options |= {"first": None, "interval": None}
+        options |= {"description": description, "repeat": repeat, "timeout": timeout}
+        return _take_up(_new_row(task_func, args, kwargs, name, options))
+
+    @staticmethod
+    def save(task: ScheduledTask) -> ScheduledTask:
+        """Write an edited (or new) row and bring Redis up to date.
+
+        What the old spec still owed is settled first; the new one counts from now on. Raises
+        InvalidSchedule if the values can't be, or if another schedule has the same identity.
+        """
+        _validate(task)
+        try:
+            with transaction.atomic():
+                if task.pk is None:
+                    task.accounted_until = _owed_from(task)
+                else:
+                    known = ScheduledTask.objects.select_for_update().get(pk=task.pk)
+                    _keep_state(task, known)
+                    _settle_change(known, task)
+                task.save()
+                _project_on_commit(task)
+        except IntegrityError as error:
+            raise InvalidSchedule(
+                _("There is a schedule “%(name)s” with this function and arguments already.")
+                % {"name": task.name},
+                {},
+            ) from error
+        return task
+
+    @staticmethod
+    def cancel(task: ScheduledTask) -> None:
+        """End a schedule: it keeps its row and runs, and nothing is dispatched any more."""
+        _change_status(task, ScheduledTask.Status.DEATH, paused_at=None)
+
+    @staticmethod
+    def pause(task: ScheduledTask, note: str = "") -> None:
+        """Stop dispatch until `resume`; `note` says why, for people.
+
+        Raises NotPossible for a schedule that isn't live.
+        """
+        changes: dict[str, Any] = {"paused_at": timezone.now()}
+        if note:
+            changes["note"] = note
+        _change_status(
+            task, ScheduledTask.Status.PAUSED, allowed=ScheduledTask.LIVE, **changes
+        )
+
+    @staticmethod
+    def resume(task: ScheduledTask) -> None:
+        """Dispatch a paused schedule again; what was due meanwhile is not owed.
+
+        Raises NotPossible for a schedule that isn't paused.
+        """
+        _change_status(
+            task,
+            ScheduledTask.Status.RUNNING,
+            allowed=[ScheduledTask.Status.PAUSED],
+            paused_at=None,
+        )
+
+    @staticmethod
+    def run_now(task: ScheduledTask) -> RunId:
+        """Run a schedule's function by hand, now, whatever its status; return which run it is.
+
+        The schedule's overlap policy holds. After commit, if in a transaction. Raises
+        NotPossible if Redis is away, UnknownTaskFunction if its function is gone.
+        """
+        registry.resolve(task.function, Kind.SCHEDULED)
+        requested = from_milliseconds(to_milliseconds(timezone.now()))
+        run_id = RunId(task.job_id, None, requested)
+        redis = reachable_redis()
+        if redis is None:
+            raise NotPossible(
+                _("“%(name)s” can't be run now: Redis is away.") % {"name": task.name}
+            )
+        transaction.on_commit(partial(projection.enqueue_run, task, run_id, redis))
+        return run_id
+
+    @staticmethod
+    def sync(schedules: Iterable[Mapping[str, Any]]) -> list[ScheduledTask]:
+        """Make the schedules in code be: all of the list, and none that has left it.
+
+        Each item holds the arguments of `schedule` (with `scheduled_time`) or of `cron` (with
+        `cron_string`). Schedules made by an earlier `sync` that aren't in the list any more are
+        cancelled; those made otherwise are left alone. All or nothing.
+        """
+        with transaction.atomic():
+            wanted = [_sync_one(item) for item in schedules]
+            gone = ScheduledTask.objects.filter(synced=True).exclude(
+                pk__in=[task.pk for task in wanted]
+            )
+            for task in gone.exclude(status=ScheduledTask.Status.DEATH):
+                SchedulerService.cancel(task)
+            ScheduledTask.objects.filter(pk__in=[task.pk for task in wanted]).update(synced=True)
+        return wanted
+
+
+def _sync_one(item: Mapping[str, Any]) -> ScheduledTask:
+    if "cron_string" in item:
+        return SchedulerService.cron(**item)
+    if "scheduled_time" in item:
+        return SchedulerService.schedule(**item)
+    raise InvalidSchedule(
+        _("A schedule in code needs “scheduled_time” or “cron_string”: %(item)r.")
+        % {"item": dict(item)},
+        {},
+    )
+
+
+def _new_row(
+    task_func: TaskFunc,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    name: str | None,
+    options: dict[str, Any],
+) -> ScheduledTask:
+    function = registry.resolve(task_func, Kind.SCHEDULED)
+    positional, named = list(args or []), dict(kwargs or {})
+    function.check_arguments(positional, named)
+    options["queue"] = options.get("queue") or function.queue
+    try:
+        return ScheduledTask(
+            name=name or function.name,
+            function=function.name,
+            args=positional,
+            kwargs=named,
+            **options,
+        )
+    except TypeError as error:
+        raise InvalidSchedule(str(error), {}) from error
+
+
+def _validate(task: ScheduledTask) -> None:
+    errors: dict[str, list[str]] = {}
+    if task.queue not in settings.RQ_QUEUES:
+        errors["queue"] = [
+            _("There is no queue “%(queue)s”. The queues are: %(known)s.")
+            % {"queue": task.queue, "known": ", ".join(settings.RQ_QUEUES)}
+        ]
+    try:
+        task.full_clean(validate_unique=False, exclude={"fingerprint"})
+    except ValidationError as error:
+        errors |= error.message_dict
+    if errors:
+        raise InvalidSchedule(" ".join(text for texts in errors.values() for text in texts), errors)
+
+
+def _take_up(task: ScheduledTask) -> ScheduledTask:
+    """Insert a schedule, or bring the one with the same identity up to date.
+
+    The unique constraint decides which, so two processes at once make one row.
+    """
+    _validate(task)
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                task.accounted_until = _owed_from(task)
+                task.save(force_insert=True)
+        except IntegrityError:
+            known = ScheduledTask.objects.select_for_update().get(fingerprint=task.fingerprint)
+            task.pk, task.job_id, task.created = known.pk, known.job_id, known.created
+            task._state.adding = False
+            _keep_state(task, known)
+            _settle_change(known, task)
+            if known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
+                task.status = ScheduledTask.Status.RUNNING
+            task.save()
+        _project_on_commit(task)
+    return task
+
+
+def _keep_state(task: ScheduledTask, known: ScheduledTask) -> None:
+    """Take over from the stored row what isn't the caller's to change."""
+    for field in ("status", "paused_at", "accounted_until", "problem", "synced"):
+        setattr(task, field, getattr(known, field))
+
+
+def _settle_change(known: ScheduledTask, task: ScheduledTask) -> None:
+    """Close the books of the old spec, if it changes or if the schedule comes back to life."""
+    changed = any(
+        getattr(known, field) != getattr(task, field) for field in ScheduledTask.SPEC_FIELDS
+    )
+    if not changed and known.status != ScheduledTask.Status.DEATH:
+        return
+    now = timezone.now()
+    if known.is_live:
+        ledger.settle(
+            known, now, "The schedule was changed before it could run.", reachable_redis()
+        )
+    task.accounted_until = _owed_from(task) if changed else now
+
+
+def _owed_from(task: ScheduledTask) -> datetime:
+    """Return the moment after which a new spec's occurrences are owed: now.
+
+    A first time that has just passed, or a single one, is owed still: it was asked for.
+    """
+    now = timezone.now()
+    task_spec = task.spec()
+    if task.first is not None and spec.latest_due(task_spec, now) == task.first:
+        return task.first - MICROSECOND
+    return now
+
+
+def _change_status(
+    task: ScheduledTask,
+    status: str,
+    allowed: Sequence[str] | None = None,
+    **changes: Any,
+) -> None:
+    """Move a schedule to another status, with what this does to what it owes."""
+    with transaction.atomic():
+        known = ScheduledTask.objects.select_for_update().get(pk=task.pk)
+        if allowed is not None and known.status not in allowed:
+            raise NotPossible(
+                _("“%(name)s” is %(status)s: that isn't possible now.")
+                % {"name": known.name, "status": known.get_status_display()}
+            )
+        now = timezone.now()
+        if known.is_live:
+            reason = "The schedule was paused or cancelled before it could run."
+            ledger.settle(known, now, reason, reachable_redis())
+        changes |= {"status": status, "accounted_until": now, "updated": now}
+        for field, value in changes.items():
+            setattr(task, field, value)
+        task.save(update_fields=list(changes))
+        _project_on_commit(task)
+
+
+def _project_on_commit(task: ScheduledTask) -> None:
+    task.projected = None
+    transaction.on_commit(partial(_project, task))
+
+
+def _project(task: ScheduledTask) -> None:
+    """Bring a committed row to Redis; tell the caller by `task.projected`."""
+    try:
+        ledger.project(task, projection.connect())
+        task.projected = not task.problem
+    except RedisError as error:
+        task.projected = False
+        logger.warning(
+            "“%s” is saved and takes effect when Redis is back (%s).", task.name, error
+        )
+
+
+def unschedule(job_id: str) -> None:
+    """Take a deleted schedule out of Redis; the ledger does it later if Redis is away."""
+    try:
+        projection.remove([job_id], projection.connect())
+    except RedisError as error:
+        logger.warning("Schedule %s leaves Redis when that is back (%s).", job_id, error)
+
+
+class TaskService:
+    """Enqueues, reserves and cancels background calls."""
+
+    @staticmethod
+    def enqueue_task(func: TaskFunc, *args: Any, **kwargs: Any) -> Task:
+        """Call a task function in the background now; return the row that records it.
+
+        If it can't be enqueued, the row says `failed` with the reason. Raises
+        UnknownTaskFunction or InvalidArguments, and then there is no row.
+        """
+        return _create_task(func, args, kwargs, None)
+
+    @staticmethod
+    def reserve_task(
+        when: datetime | timedelta, func: TaskFunc, *args: Any, **kwargs: Any
+    ) -> Task:
+        """Call a task function in the background at a moment, or after a time from now.
+
+        Raises InvalidSchedule for a naive datetime; otherwise as `enqueue_task`.
+        """
+        moment = timezone.now() + when if isinstance(when, timedelta) else when
+        if timezone.is_naive(moment):
+            raise InvalidSchedule(
+                _("%(moment)s has no time zone: give an aware datetime.") % {"moment": moment}, {}
+            )
+        return _create_task(func, args, kwargs, moment)
+
+    @staticmethod
+    def cancel_task(task: Task) -> None:
+        """Cancel a call that waits, or stop one that runs on its worker.
+
+        Raises NotPossible if it has ended already.
+        """
+        now = timezone.now()
+        open_states = [*Task.WAITING, Task.Status.RUNNING]
+        was_open = Task.objects.filter(pk=task.pk, status__in=open_states).update(
+            status=Task.Status.CANCELED, ended=now, reason="Cancelled on request."
+        )
+        task.refresh_from_db()
+        if not was_open:
+            raise NotPossible(
+                _("“%(name)s” has ended already: it is %(status)s.")
+                % {"name": task.name, "status": task.get_status_display()}
+            )
+        transaction.on_commit(partial(_withdraw, task))
+
+
+def _create_task(
+    func: TaskFunc, args: Sequence[Any], kwargs: Mapping[str, Any], moment: datetime | None
+) -> Task:
+    function = registry.resolve(func, Kind.BACKGROUND)
+    positional, named = list(args), dict(kwargs)
+    function.check_arguments(positional, named)
+    task = Task.objects.create(
+        name=function.name,
+        function=function.name,
+        args=positional,
+        kwargs=named,
+        queue=function.queue,
+        timeout=function.timeout,
+        status=Task.Status.QUEUED if moment is None else Task.Status.RESERVED,
+        reserved_for=moment,
+    )
+    transaction.on_commit(partial(_enqueue, task))
+    return task
+
+
+def _enqueue(task: Task) -> None:
+    try:
+        projection.enqueue_task(task, projection.connect())
+    except (RedisError, TasksError) as error:
+        reason = f"It could not be enqueued: {error}"
+        Task.objects.filter(pk=task.pk, status__in=Task.WAITING).update(
+            status=Task.Status.FAILED, ended=timezone.now(), reason=reason[:500]
+        )
+        task.refresh_from_db()
+        logger.error("Background call “%s” could not be enqueued: %s", task.name, error)
+
+
+def _withdraw(task: Task) -> None:
+    """Take a cancelled call out of Redis, and stop it if it runs."""
+    redis = projection.connect()
+    try:
+        if task.started is not None:
+            recording.stop_job(task.job_id, redis)
+        else:
+            projection.withdraw_task(task, redis)
+    except RedisError as error:
+        logger.warning("“%s” is cancelled, but Redis is away: %s", task.name, error)

@@ -1,0 +1,129 @@
+"""The worker that django-rq is told to use: vouches for its runs, and says how they died."""
+
+import logging
+import os
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+import django.db
+import rq
+from django.utils import timezone
+from redis.exceptions import RedisError
+from rq.executions import Execution
+from rq.job import Job as RqJob
+from rq.queue import Queue
+from rq.serializers import JSONSerializer
+
+from tasks import ledger, spool
+from tasks.deadline import Deadline
+from tasks.job import Job
+
+logger = logging.getLogger(__name__)
+
+
+class Worker(rq.Worker):
+    """RQ's worker with leases: as long as it lives, its run is vouched for.
+
+    Payloads are JSON and functions come from the registry, whatever the command line says. The
+    process that forks never touches the database. What its work-horse can't write any more, it
+    puts on the spool.
+    """
+
+    death_penalty_class = Deadline
+    job_class = Job
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["serializer"] = JSONSerializer
+        kwargs["job_class"] = Job
+        kwargs["job_monitoring_interval"] = ledger.LEASE_RENEWAL
+        super().__init__(*args, **kwargs)
+
+    def execute_job(self, job: RqJob, queue: Queue) -> None:
+        """Run a job in a work-horse; an outage of Redis meanwhile doesn't end the worker."""
+        try:
+            super().execute_job(job, queue)
+        except RedisError as error:
+            logger.warning("Redis was away while job %s ran: %s", job.id, error)
+            self.executions.clear()
+            self._wait_for_redis()
+
+    def _wait_for_redis(self) -> None:
+        while not self._stop_requested:
+            try:
+                self.connection.ping()
+                return
+            except RedisError:
+                time.sleep(1)
+
+    def prepare_execution(self, job: RqJob) -> Execution:
+        ledger.renew_lease(self.connection, job.id, self.name)
+        return super().prepare_execution(job)
+
+    def maintain_heartbeats(self, job: RqJob, execution: Execution) -> None:
+        """Renew the lease of the run that is going on, from outside of its process."""
+        try:
+            ledger.renew_lease(self.connection, job.id, self.name)
+            super().maintain_heartbeats(job, execution)
+        except RedisError as error:
+            logger.warning("The lease of job %s could not be renewed: %s", job.id, error)
+
+    def monitor_work_horse(self, job: RqJob, queue: Queue, execution: Execution) -> None:
+        super().monitor_work_horse(job, queue, execution)
+        self.connection.delete(ledger.lease_key(job.id))
+
+    def fork_work_horse(self, job: RqJob, queue: Queue) -> None:
+        """Fork without any open database connection, which the two would share."""
+        django.db.connections.close_all()
+        super().fork_work_horse(job, queue)
+
+    def main_work_horse(self, job: RqJob, queue: Queue) -> None:
+        threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
+        super().main_work_horse(job, queue)
+
+    def handle_work_horse_killed(
+        self, job: RqJob, retpid: Any, ret_val: int | None, rusage: Any
+    ) -> None:
+        """Put on the spool that the run ended with its process."""
+        super().handle_work_horse_killed(job, retpid, ret_val, rusage)
+        self._spool(job.id, "failed", f"Lost: its process {_how_it_ended(ret_val)}.")
+
+    def _handle_stopped_job(self, job: RqJob, queue: Queue, execution: Execution) -> None:
+        self._spool(job.id, "canceled", "Stopped on request.")
+        super()._handle_stopped_job(job, queue, execution)
+
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Stop at once, taking the work-horse down; its run is closed as such."""
+        job_ids = [execution.job_id for execution in self.executions.values()]
+        try:
+            super().request_force_stop(signum, frame)
+        except SystemExit:
+            for job_id in job_ids:
+                self._spool(job_id, "failed", "Lost: its worker was stopped.")
+            raise
+
+    def _spool(self, job_id: str, status: str, reason: str) -> None:
+        try:
+            spool.push(self.connection, job_id, status, reason=reason, ended=timezone.now())
+            self.connection.delete(ledger.lease_key(job_id))
+        except RedisError as error:
+            logger.warning("The end of job %s could not be noted: %s", job_id, error)
+
+
+def _how_it_ended(ret_val: int | None) -> str:
+    if ret_val is None:
+        return "vanished"
+    if os.WIFSIGNALED(ret_val):
+        return f"was killed by signal {os.WTERMSIG(ret_val)}"
+    return f"exited with status {os.waitstatus_to_exitcode(ret_val)}"
+
+
+def _die_with_parent(parent: int) -> None:
+    """End this work-horse when its worker is gone: nobody vouches for its run any more."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    logger.error("The worker is gone; its work-horse goes too.")
+    sys.stderr.flush()
+    os._exit(1)
