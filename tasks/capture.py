@@ -2,6 +2,7 @@
 
 import logging
 import re
+import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +20,12 @@ def escape(text: str) -> str:
 class BoundedText:
     """Lines of text of which the first and the last 32 KB are kept (UTF-8 bytes).
 
-    However much is added, memory stays bounded and `str()` is at most 64 KB.
+    However much is added, memory stays bounded and `str()` is at most 64 KB. One thread may add
+    while another one reads.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()
         self._head: list[str] = []
         self._head_size = 0
         self._tail: deque[tuple[str, int]] = deque()
@@ -31,8 +34,11 @@ class BoundedText:
 
     def add(self, line: str) -> None:
         """Add a line; a longer one than the limit loses its middle."""
-        line = _shorten(escape(line[: 4 * LIMIT])) + "\n"
-        size = len(line.encode())
+        line = _shorten(line) + "\n"
+        with self._lock:
+            self._add(line, len(line.encode()))
+
+    def _add(self, line: str, size: int) -> None:
         if not self._tail and self._head_size + size <= HALF:
             self._head.append(line)
             self._head_size += size
@@ -45,18 +51,20 @@ class BoundedText:
             self._left_out += dropped
 
     def __str__(self) -> str:
-        gap = [f"… {self._left_out} bytes left out …\n"] if self._left_out else []
-        return "".join([*self._head, *gap, *(line for line, _ in self._tail)])
+        with self._lock:
+            gap = [f"… {self._left_out} bytes left out …\n"] if self._left_out else []
+            return "".join([*self._head, *gap, *(line for line, _ in self._tail)])
 
 
 def _shorten(line: str) -> str:
-    data = line.encode()
-    if len(data) < HALF:
-        return line
-    quarter = HALF // 4
-    head = data[:quarter].decode(errors="ignore")
-    tail = data[-quarter:].decode(errors="ignore")
-    return f"{head} … {len(data) - 2 * quarter} bytes left out … {tail}"
+    """Escape a line; of a long one, only the beginning and the end."""
+    if len(line) < HALF:
+        escaped = escape(line)
+        if len(escaped.encode()) < HALF:
+            return escaped
+    part = HALF // 16
+    head, tail = escape(line[:part]), escape(line[-part:])
+    return f"{head} … {len(line) - 2 * part} characters left out … {tail}"
 
 
 class _Handler(logging.Handler):
@@ -82,7 +90,7 @@ def capturing(text: BoundedText) -> Iterator[None]:
     root = logging.getLogger()
     deaf = [
         logger
-        for logger in logging.root.manager.loggerDict.values()
+        for logger in list(logging.root.manager.loggerDict.values())
         if isinstance(logger, logging.Logger) and not logger.propagate
     ]
     level = root.level

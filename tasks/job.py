@@ -24,7 +24,8 @@ from tasks import registry
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-RUN_ID = re.compile(r"(schedule-[0-9a-f]{32})-(h?)(\d{1,15})(?:-(\d{1,5}))?")
+SCHEDULE_ID = re.compile(rb"schedule-[0-9a-f]{32}")
+RUN_ID = re.compile(r"(schedule-[0-9a-f]{32})-(h?)(-?[0-9]{1,15})(?:-([0-9]{1,5}))?")
 
 # How long Redis keeps an ended job, in seconds. The rows keep what happened; Redis only has to
 # remember an id for as long as a repeated dispatch of it is likely.
@@ -65,7 +66,10 @@ class RunId:
         if match is None:
             return None
         schedule_job_id, by_hand, moment, attempt = match.groups()
-        instant = from_milliseconds(int(moment))
+        try:
+            instant = from_milliseconds(int(moment))
+        except OverflowError:
+            return None
         return cls(
             schedule_job_id,
             due=None if by_hand else instant,

@@ -10,15 +10,22 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, cast
 
-from django.db import close_old_connections
+from django.db import Error, close_old_connections
 from django.db.models import F
 from django.utils import timezone
 from redis import Redis
+from redis.exceptions import RedisError
 
-from tasks import catchup, outcome, projection, spec, spool
-from tasks.exceptions import SpecError, TasksError, UnknownTaskFunction
-from tasks.job import Job, RunId
-from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance, Task
+from tasks import catchup, outcome, projection, registry, spec, spool
+from tasks.exceptions import TasksError
+from tasks.job import SCHEDULE_ID, Job, RunId
+from tasks.models import (
+    MAX_TIMEOUT,
+    RunRecord,
+    ScheduledTask,
+    ScheduledTaskInstance,
+    Task,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -110,32 +117,48 @@ def reconcile(redis: Redis) -> None:
         for member, _ in cast(
             Iterable[tuple[bytes, float]], redis.zscan_iter(projection.SCHEDULES_KEY)
         )
-        if member.startswith(b"schedule-")
+        if SCHEDULE_ID.fullmatch(member)
     }
-    stray = known - live
-    # A schedule made since the rows were read is not a stray one.
-    stray -= set(
-        ScheduledTask.objects.live().filter(job_id__in=stray).values_list("job_id", flat=True)
-    )
-    projection.remove(stray, redis)
+    for stray in _chunks(known - live, CHUNK):
+        # A schedule made since the rows were read is not a stray one.
+        made = ScheduledTask.objects.live().filter(job_id__in=stray)
+        projection.remove(set(stray) - set(made.values_list("job_id", flat=True)), redis)
     redis.set(projection.MARKER_KEY, 1)
 
 
-def project(task: ScheduledTask, redis: Redis) -> None:
-    """Put a schedule in Redis as its row says; note on the row if that can't be.
+def project(task: ScheduledTask, redis: Redis) -> str:
+    """Put a schedule in Redis as its row says; return (and note on the row) why that can't be.
 
-    Raises RedisError if Redis is away.
+    `task` is the row as just read. Whoever changes a row projects it after the commit, and every
+    projection looks at the row again afterwards: so the last one to write Redis has written what
+    the row says, whichever came first. Raises RedisError if Redis is away.
     """
+    while True:
+        _project_as_read(task, redis)
+        current = ScheduledTask.objects.filter(pk=task.pk).first()
+        if current is None:
+            projection.remove([task.job_id], redis)
+            return ""
+        if (current.updated, current.is_live) == (task.updated, task.is_live):
+            return task.problem
+        task = current
+
+
+def _project_as_read(task: ScheduledTask, redis: Redis) -> None:
     problem = ""
     try:
         if task.is_live:
             projection.put(task, redis)
         else:
             projection.remove([task.job_id], redis)
-    except (SpecError, UnknownTaskFunction) as error:
-        problem = str(error)
+    except (RedisError, Error):
+        raise
+    except Exception as error:
+        known_kind = isinstance(error, TasksError)
+        problem = str(error) if known_kind else f"{type(error).__name__}: {error}"
+        problem = outcome.clean_text(problem)[:1000]
         projection.remove([task.job_id], redis)
-        logger.error("Schedule “%s” can't be scheduled: %s", task.name, problem)
+        logger.exception("Schedule “%s” can't be scheduled.", task.name)
     if task.problem != problem:
         task.problem = problem
         ScheduledTask.objects.filter(pk=task.pk).update(problem=problem)
@@ -146,22 +169,25 @@ def _out_of_date(tasks: list[ScheduledTask], redis: Redis) -> list[ScheduledTask
     with redis.pipeline(transaction=False) as pipe:
         for task in tasks:
             pipe.hmget(
-                Job.key_for(task.job_id), projection.DISPATCH_FIELD, "origin", "description"
+                Job.key_for(task.job_id), projection.DISPATCH_FIELD, projection.CONTENT_FIELD
             )
             pipe.zscore(projection.SCHEDULES_KEY, task.job_id)
-        answers = pipe.execute()
-    stale = []
-    for task, fields, moment in zip(tasks, answers[::2], answers[1::2], strict=True):
-        try:
-            wanted = [projection.dispatch_field(task), task.queue, task.name]
-            ended = spec.next_due(task.spec(), task.accounted_until) is None
-        except SpecError:
-            stale.append(task)
-            continue
-        right = [value and value.decode(errors="replace") for value in fields] == wanted
-        if task.problem or not right or (moment is None and not ended):
-            stale.append(task)
-    return stale
+        answers = pipe.execute(raise_on_error=False)
+    return [
+        task
+        for task, fields, moment in zip(tasks, answers[::2], answers[1::2], strict=True)
+        if task.problem or not _is_projected(task, fields, moment)
+    ]
+
+
+def _is_projected(task: ScheduledTask, fields: Any, moment: Any) -> bool:
+    try:
+        registry.get(task.function)
+        wanted = [projection.dispatch_field(task), projection.content_digest(task)]
+        is_over = spec.next_due(task.spec(), task.accounted_until) is None
+    except Exception:  # `project` says on the row what it is
+        return False
+    return fields == [value.encode() for value in wanted] and (moment is not None or is_over)
 
 
 def rescue(redis: Redis, watch: Watch) -> None:
@@ -189,12 +215,20 @@ def _enqueue_lost_retries(redis: Redis) -> None:
     failed = ScheduledTaskInstance.objects.filter(
         status=ScheduledTaskInstance.Status.FAILED,
         attempt__lte=F("parent__retries"),
-        ended__gt=timezone.now() - RETRY_MEMORY,
+        ended__gt=timezone.now() - RETRY_MEMORY - timedelta(seconds=MAX_TIMEOUT),
     ).select_related("parent")
     for run in failed:
+        if not _awaits_retry(run):
+            continue
         job_id = run.run_id.next_attempt().job_id
-        if outcome.tries_left(run) and not _exist([job_id], redis)[0]:
+        if not _exist([job_id], redis)[0]:
             outcome.retry(run, redis)
+
+
+def _awaits_retry(run: ScheduledTaskInstance) -> bool:
+    """Tell whether a failed run has another try coming that isn't long overdue."""
+    overdue = timezone.now() - RETRY_MEMORY - timedelta(seconds=run.parent.retry_delay)
+    return outcome.tries_left(run) and run.ended is not None and run.ended > overdue
 
 
 def _enqueue_waiting_tasks(redis: Redis) -> None:
@@ -224,18 +258,25 @@ def balance(redis: Redis, watch: Watch) -> None:
     holes: dict[int, list[datetime]] = {}
     for task in ScheduledTask.objects.live().order_by("pk").iterator(CHUNK):
         try:
-            unrecorded = _close_books(task, now)
-        except SpecError:
+            unrecorded = _close_books(task, now, redis)
+        except (RedisError, Error):
+            raise
+        except Exception:
             continue  # `reconcile` says so on the row.
         overdue = [due for due in unrecorded if due < now - SETTLING]
         if overdue:
             holes[task.pk] = _not_in_flight(task, overdue, redis)
     certain = set(watch.confirmed((pk, due) for pk, dues in holes.items() for due in dues))
     for pk, dues in holes.items():
-        fill([due for due in dues if (pk, due) in certain], pk, redis)
+        try:
+            fill([due for due in dues if (pk, due) in certain], pk, redis)
+        except (RedisError, Error):
+            raise
+        except Exception:
+            logger.exception("Lost occurrences of schedule %s can't be made up for yet.", pk)
 
 
-def _close_books(task: ScheduledTask, now: datetime) -> list[datetime]:
+def _close_books(task: ScheduledTask, now: datetime, redis: Redis) -> list[datetime]:
     """Move a schedule's books forward up to its first due without a row; return those dues."""
     task_spec = task.spec()
     dues = list(islice(spec.dues(task_spec, task.accounted_until, now), DUES_AT_ONCE))
@@ -245,8 +286,9 @@ def _close_books(task: ScheduledTask, now: datetime) -> list[datetime]:
         ScheduledTask.objects.filter(pk=task.pk, accounted_until=task.accounted_until).update(
             accounted_until=complete[-1]
         )
-    if not unrecorded and spec.next_due(task_spec, now) is None:
-        _end_if_idle(task)
+    all_seen = not unrecorded and len(dues) < DUES_AT_ONCE
+    if all_seen and spec.next_due(task_spec, now) is None:
+        _end_if_idle(task, redis)
     return unrecorded
 
 
@@ -259,18 +301,18 @@ def _unrecorded(task: ScheduledTask, dues: list[datetime]) -> list[datetime]:
     return [due for due in dues if due not in recorded]
 
 
-def _end_if_idle(task: ScheduledTask) -> None:
-    """Declare a schedule over that will never be due again and has no run going on."""
+def _end_if_idle(task: ScheduledTask, redis: Redis) -> None:
+    """Declare a schedule over that will never be due again and has no run or retry to come."""
     if task.runs.running().exists():
         return
-    newest = task.runs.order_by("-id").first()
-    if newest is not None and newest.status == "failed":
-        newest.parent = task
-        if outcome.tries_left(newest):
-            return
-    ScheduledTask.objects.filter(
+    failed = task.runs.filter(status="failed", attempt__lte=task.retries).select_related("parent")
+    if any(_awaits_retry(run) for run in failed):
+        return
+    ended = ScheduledTask.objects.filter(
         pk=task.pk, status__in=ScheduledTask.LIVE, updated=task.updated
     ).update(status=ScheduledTask.Status.DEATH)
+    if ended:
+        projection.remove([task.job_id], redis)
 
 
 def _not_in_flight(
@@ -287,7 +329,7 @@ def _states(job_ids: list[str], queue: str, redis: Redis) -> list[bool]:
     with redis.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.lpos(f"rq:queue:{queue}", job_id)
-            pipe.zscore(f"rq:scheduled:{queue}", job_id)
+            pipe.zscore(projection.scheduled_key(queue), job_id)
             pipe.get(lease_key(job_id))
         answers = iter(pipe.execute())
     return [any(answer is not None for answer in three) for three in zip(*[answers] * 3)]
@@ -348,20 +390,17 @@ def _write_missed(task: ScheduledTask, reasons: dict[datetime, str]) -> None:
     )
 
 
-def settle(task: ScheduledTask, until: datetime, reason: str, redis: Redis | None) -> None:
+def settle(task: ScheduledTask, until: datetime, reason: str) -> None:
     """Close a schedule's books up to `until`, before what it owes changes.
 
-    Due instants without a row and without a job in flight are recorded as missed. Without
-    Redis (None), nothing is known to be in flight.
+    Due instants without a row are recorded as missed. A job of theirs that still waits on its
+    queue finds that row and doesn't run, so this doesn't depend on what Redis holds.
     """
     try:
         dues = list(islice(spec.dues(task.spec(), task.accounted_until, until), DUES_AT_ONCE))
-    except SpecError:
+    except TasksError:
         dues = []
-    open_dues = _unrecorded(task, dues)
-    if redis is not None:
-        open_dues = _not_in_flight(task, open_dues, redis)
-    _write_missed(task, {due: reason for due in open_dues})
+    _write_missed(task, dict.fromkeys(_unrecorded(task, dues), reason))
     task.accounted_until = max(task.accounted_until, until)
 
 

@@ -9,13 +9,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 from redis import Redis
-from redis.exceptions import RedisError
 
 from tasks import projection
-from tasks.exceptions import TasksError
 from tasks.models import REASON_LENGTH, RunRecord, ScheduledTask, ScheduledTaskInstance
 
 logger = logging.getLogger(__name__)
@@ -63,7 +61,7 @@ def retry(run: ScheduledTaskInstance, redis: Redis) -> None:
     at = (run.ended or timezone.now()) + timedelta(seconds=run.parent.retry_delay)
     try:
         projection.enqueue_run(run.parent, run.run_id.next_attempt(), redis, at=at)
-    except (RedisError, TasksError):
+    except Exception:
         logger.exception("Run %s of “%s” can't be retried yet.", run.pk, run.name)
 
 
@@ -74,8 +72,17 @@ def tries_left(run: ScheduledTaskInstance) -> bool:
 
 def failure_reason(error: BaseException) -> str:
     """Say in one line why a run failed."""
-    text = f"Failed for: {type(error).__name__}: {error}".rstrip(": ")
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message can't be read)"
+    text = f"Failed for: {type(error).__name__}: {message}".rstrip(": ")
     return clean_text(" ".join(text.split()))[:REASON_LENGTH]
+
+
+def type_name(value: Any) -> str:
+    """Return the full name of a value's type, as a row can hold it."""
+    return clean_text(f"{type(value).__module__}.{type(value).__qualname__}")
 
 
 def clean_text(text: str) -> str:
@@ -90,9 +97,8 @@ def as_json(result: Any) -> tuple[Any, str | None]:
     """
     try:
         text = json.dumps(result, allow_nan=False, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):
-        kind = type(result)
-        return None, f"{kind.__module__}.{kind.__qualname__}"
+    except Exception:  # whatever the result's own class raises
+        return None, type_name(result)
     text = NUL_ESCAPE.sub(r"\1\\ufffd", text).encode("utf-8", "replace").decode()
     return json.loads(text), None
 
@@ -100,18 +106,19 @@ def as_json(result: Any) -> tuple[Any, str | None]:
 def patiently(write: Callable[[], T], patience: float = PATIENCE) -> T:
     """Call `write`, again and again for `patience` seconds while the database is away.
 
-    Raises the last DatabaseError. Inside a transaction there is no second try.
+    Raises the last error of the database, or at once one that trying again can't mend. Inside a
+    transaction there is no second try.
     """
     give_up = time.monotonic() + patience
     pause = 0.05
     while True:
         try:
             return write()
-        except DatabaseError:
+        except (OperationalError, InterfaceError):
             if connection.in_atomic_block or time.monotonic() >= give_up:
                 raise
             logger.warning("The database can't be written, trying again.", exc_info=True)
-        with contextlib.suppress(DatabaseError):
+        with contextlib.suppress(Error):
             connection.close()
         time.sleep(pause)
         pause = min(pause * 2, 1.0)

@@ -5,11 +5,13 @@ copies it to the occurrence's own id, and only if that id isn't there yet (R2), 
 step with moving the schedule forward (R3).
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, cast
 
 import django_rq
@@ -28,8 +30,10 @@ logger = logging.getLogger(__name__)
 SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
 MARKER_KEY = "tasks:projected"
 WAKE_KEY = "tasks:wake"
-# The template's field with what dispatch needs to know: spec and policies, as JSON.
+# The template's fields of ours: what dispatch needs to know (spec and policies, as JSON), and a
+# digest of all else that the job was made from.
 DISPATCH_FIELD = "dispatch"
+CONTENT_FIELD = "content"
 
 # KEYS: the sorted set. ARGV: now, then for each schedule: its job id, the score and the dispatch
 # field that the caller has seen, the next score ("" for none), the number of occurrences, their
@@ -43,7 +47,7 @@ while i <= #ARGV do
   local current = redis.call('ZSCORE', KEYS[1], id)
   if current and tonumber(current) == tonumber(score)
      and redis.call('HGET', template, 'dispatch') == seen then
-    local queue = redis.call('HGET', template, 'origin')
+    local queue = redis.call('HGET', template, 'origin') or 'default'
     for k = i + 5, i + 4 + count do
       local key = 'rq:job:' .. ARGV[k]
       if redis.call('COPY', template, key) == 1 then
@@ -100,9 +104,18 @@ class Dispatch:
     next_due: datetime | None
 
 
+@cache
 def connect() -> Redis:
-    """Return a connection to the Redis of the queues."""
+    """Return this process's connection to the Redis of the queues.
+
+    There is only one: RQ keeps every connection that a job was enqueued with.
+    """
     return cast(Redis, django_rq.get_connection())
+
+
+def scheduled_key(queue: str) -> str:
+    """Return the key of RQ's own scheduled jobs of a queue."""
+    return f"rq:scheduled:{queue}"
 
 
 def to_score(moment: datetime) -> float:
@@ -175,6 +188,12 @@ def dispatch_field(task: ScheduledTask) -> str:
     )
 
 
+def content_digest(task: ScheduledTask) -> str:
+    """Return a digest of what a schedule's jobs are made from, to see whether it changed."""
+    content = [task.name, task.function, task.args, task.kwargs, task.queue, task.timeout]
+    return hashlib.sha256(registry.canonical_json(content).encode()).hexdigest()
+
+
 def read_template(job_id: str, field: bytes) -> Template:
     """Decode a template's dispatch field; raises ValueError, KeyError or TypeError if bad."""
     values = json.loads(field)
@@ -197,10 +216,12 @@ def put(task: ScheduledTask, connection: Redis) -> None:
     with connection.pipeline() as pipe:
         pipe.hget(job.key, DISPATCH_FIELD)
         pipe.zscore(SCHEDULES_KEY, task.job_id)
-        known_field, moment = pipe.execute()
+        known_field, moment = pipe.execute(raise_on_error=False)
         pipe.delete(job.key)
         job.save(pipeline=pipe)
-        pipe.hset(job.key, DISPATCH_FIELD, field)
+        pipe.hset(
+            job.key, mapping={DISPATCH_FIELD: field, CONTENT_FIELD: content_digest(task)}
+        )
         if next_due is None:
             pipe.zrem(SCHEDULES_KEY, task.job_id)
         elif moment is None or known_field != field.encode():
@@ -235,7 +256,7 @@ def withdraw_task(task: Task, connection: Redis) -> None:
     """Take a waiting background call off its queue."""
     with connection.pipeline() as pipe:
         pipe.lrem(f"rq:queue:{task.queue}", 1, task.job_id)
-        pipe.zrem(f"rq:scheduled:{task.queue}", task.job_id)
+        pipe.zrem(scheduled_key(task.queue), task.job_id)
         pipe.delete(Job.key_for(task.job_id))
         pipe.execute()
 
@@ -246,7 +267,9 @@ def _enqueue(job: Job, connection: Redis, at: datetime | None) -> None:
         if at is None or at <= timezone.now():
             queue.enqueue_job(job, unique=True)
         else:
-            queue.schedule_job(job, at, unique=True)
+            # RQ keeps whole seconds: first the one after, then the very moment.
+            queue.schedule_job(job, at + timedelta(seconds=1), unique=True)
+            connection.zadd(scheduled_key(queue.name), {job.id: to_score(at)}, xx=True)
             wake(connection)
     except DuplicateJobError:
         logger.debug("Job %s is there already.", job.id)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db import Error, IntegrityError, connections, transaction
 from django.utils import timezone
 from redis import Redis
 from rq.command import send_stop_job_command
@@ -18,7 +18,7 @@ from rq.job import Retry
 from tasks import capture, current, outcome, spool
 from tasks.deadline import Deadline
 from tasks.job import Job, RunId
-from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance, Task
+from tasks.models import NAME_LENGTH, RunRecord, ScheduledTask, ScheduledTaskInstance, Task
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,17 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     return Recorder(row, job.connection).run(func, args, kwargs, deadline)
 
 
+def record_uncallable(job: Job, error: BaseException) -> None:
+    """Record a run whose function isn't registered, or whose payload can't be read, as failed."""
+    try:
+        row = outcome.patiently(lambda: claim(job))
+    except _NotNow:
+        return  # The ledger brings it back.
+    if row is not None:
+        reason = outcome.failure_reason(error)
+        outcome.close(row, "failed", job.connection, reason=reason, log=f"{reason}\n")
+
+
 def claim(job: Job) -> RunRecord | None:
     """Make the row of a job's attempt say `running`; None if it isn't to run.
 
@@ -70,7 +81,7 @@ def claim(job: Job) -> RunRecord | None:
 
 def _claim_task(job: Job) -> Task | None:
     claimed = Task.objects.filter(job_id=job.id, status__in=Task.WAITING).update(
-        status=Task.Status.RUNNING, started=timezone.now(), worker_name=job.worker_name or ""
+        status=Task.Status.RUNNING, started=timezone.now(), worker_name=(job.worker_name or "")[:NAME_LENGTH]
     )
     if not claimed:
         logger.info("Background call %s is not waiting to be run (any more).", job.id)
@@ -88,7 +99,7 @@ def _claim_run(run_id: RunId, job: Job) -> ScheduledTaskInstance | None:
         logger.info("The schedule of run %s has been deleted.", job.id)
         return None
     known = parent.runs.filter(due=run_id.due, requested=run_id.requested).first()
-    if not _is_next_attempt(run_id, known):
+    if not _is_next_attempt(run_id, known) or _is_settled(run_id, parent, known):
         logger.info("Run %s has been recorded already.", job.id)
         return None
     refusal = _refusal(run_id, parent) or _overlap(parent, job.connection)
@@ -105,6 +116,13 @@ def _is_next_attempt(run_id: RunId, known: ScheduledTaskInstance | None) -> bool
     return (
         known.status == ScheduledTaskInstance.Status.FAILED and known.attempt == run_id.attempt - 1
     )
+
+
+def _is_settled(
+    run_id: RunId, parent: ScheduledTask, known: ScheduledTaskInstance | None
+) -> bool:
+    """Tell whether the books are closed over an occurrence without a row: it isn't owed."""
+    return known is None and run_id.due is not None and run_id.due <= parent.accounted_until
 
 
 def _refusal(run_id: RunId, parent: ScheduledTask) -> tuple[str, str] | None:
@@ -142,7 +160,7 @@ def _overlap(parent: ScheduledTask, redis: Redis) -> tuple[str, str] | None:
             status="canceled", ended=timezone.now(), reason="Replaced by the next run."
         )
     job_ids = [other.run_job_id for other in others]
-    transaction.on_commit(lambda: [stop_job(job_id, redis) for job_id in job_ids])
+    transaction.on_commit(lambda: [stop_job(job_id, redis) for job_id in job_ids], robust=True)
     return None
 
 
@@ -166,7 +184,7 @@ def _start(
     run.status = ScheduledTaskInstance.Status.RUNNING
     run.attempt = run_id.attempt
     run.started, run.ended = timezone.now(), None
-    run.worker_name = worker_name
+    run.worker_name = worker_name[:NAME_LENGTH]
     run.progress, run.progress_message, run.reason = 0, "", ""
     run.exception_class, run.traceback, run.result = "", "", None
     run.save()
@@ -223,7 +241,7 @@ class Recorder:
         value, not_json = outcome.as_json(result)
         reason = ""
         if not_json is not None:
-            reason = f"The result is not JSON and was not kept: {not_json}."
+            reason = f"The result is not JSON and was not kept: {not_json[:NAME_LENGTH]}."
             self._text.add(reason)
         self._end("finished", result=value, reason=reason, progress=100)
         return value
@@ -234,7 +252,7 @@ class Recorder:
         self._end(
             "failed",
             reason=reason,
-            exception_class=f"{type(error).__module__}.{type(error).__qualname__}"[:200],
+            exception_class=outcome.type_name(error)[:NAME_LENGTH],
             traceback=outcome.clean_text("".join(traceback.format_exception(error))[-16_384:]),
             progress=self._percent,
         )
@@ -249,7 +267,7 @@ class Recorder:
             written = outcome.patiently(
                 lambda: outcome.close(self._row, status, self._redis, **values)
             )
-        except DatabaseError:
+        except Error:
             logger.exception("The end of run %s is kept in Redis.", self._row.run_job_id)
             spool.push(self._redis, self._row.run_job_id, status, **values)
             return
@@ -280,7 +298,7 @@ class Recorder:
     def _try_to_write(self, values: dict[str, Any]) -> None:
         try:
             self._row.update_attempt(**values)
-        except DatabaseError:
+        except Error:
             logger.warning("The progress of a run can't be written now.", exc_info=True)
             connections.close_all()
 

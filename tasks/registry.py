@@ -126,9 +126,11 @@ def canonical_json(value: Any) -> str:
     Raises InvalidArguments if the value isn't JSON.
     """
     try:
-        return json.dumps(
+        text = json.dumps(
             value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         )
+        text.encode()  # refuses lone surrogates, which no database stores
+        return text
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArguments(
             _("Arguments must be JSON (numbers, texts, lists, objects): %(error)s.")

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import rq_scheduler
 import rq_scheduler.scheduler
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
 from django.utils import timezone
 from django_rq.queues import DjangoScheduler
 from redis import Redis
@@ -20,8 +20,8 @@ from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.utils import utcformat
 
-from tasks import catchup, ledger, projection, spec
-from tasks.job import Job, RunId
+from tasks import catchup, ledger, outcome, projection, spec
+from tasks.job import MILLISECOND, Job, RunId
 from tasks.leadership import Leadership
 from tasks.models import ScheduledTask
 from tasks.projection import Dispatch, Template
@@ -129,6 +129,9 @@ class Scheduler(DjangoScheduler):
             except RedisError as error:
                 logger.warning("The ledger waits for Redis: %s", error)
                 self._stopping.wait(OUTAGE_NAP)
+            except Exception:
+                logger.exception("A round of the ledger failed; the next one follows.")
+                self._stopping.wait(OUTAGE_NAP)
 
     # Dispatch
 
@@ -167,7 +170,7 @@ class Scheduler(DjangoScheduler):
         for (member, score), field in zip(due, fields, strict=True):
             try:
                 step = self._step(member.decode("ascii"), score, field, now)
-            except DatabaseError:
+            except Error:
                 logger.exception("Schedule %r waits for the database.", member)
                 self._waiting_for_database += 1
             except RedisError:
@@ -186,14 +189,18 @@ class Scheduler(DjangoScheduler):
             self._enqueue_foreign(job_id, score, now)
             return None
         template = projection.read_template(job_id, field)
-        first = projection.from_score(score)
-        later = spec.dues(template.spec, first, now)
-        dues = [first, *islice(later, PENDING_AT_ONCE)]
-        plan = catchup.plan(dues, now, template.catch_up, template.start_deadline)  # type: ignore[arg-type]
+        before = projection.from_score(score) - MILLISECOND
+        dues = list(islice(spec.dues(template.spec, before, now), PENDING_AT_ONCE))
+        policy = template.catch_up
+        if len(dues) == PENDING_AT_ONCE:
+            # The newest are still to come, and it is for them that the policy decides.
+            dues, policy = dues[: -catchup.CATCH_UP_CAP], "none"
+        plan = catchup.plan(dues, now, policy, template.start_deadline)  # type: ignore[arg-type]
         if plan.missed or plan.late:
             self._record_missed(template, plan)
         runs = [RunId(job_id, due) for due in plan.run]
-        return Dispatch(job_id, score, field, runs, spec.next_due(template.spec, dues[-1]))
+        done = dues[-1] if dues else now  # None: the moment was not one of the spec's.
+        return Dispatch(job_id, score, field, runs, spec.next_due(template.spec, done))
 
     def _record_missed(self, template: Template, plan: catchup.Plan) -> None:
         """Write the rows of what won't run, before the schedule moves forward (R3)."""
@@ -229,18 +236,19 @@ class Scheduler(DjangoScheduler):
         """
         self.connection.zrem(projection.SCHEDULES_KEY, member)
         problem = f"It could not be dispatched: {type(error).__name__}: {error}"[:1000]
+        problem = outcome.clean_text(problem)
         try:
             close_old_connections()
             ScheduledTask.objects.filter(job_id=member.decode(errors="replace")).update(
                 problem=problem
             )
-        except DatabaseError:
+        except Error:
             logger.exception("The problem of schedule %r could not be noted.", member)
 
     # RQ's own scheduled jobs: reserved background calls, delayed retries
 
     def _scheduled_keys(self) -> list[str]:
-        return [f"rq:scheduled:{name}" for name in self._queue_names()]
+        return [projection.scheduled_key(name) for name in self._queue_names()]
 
     def _queue_names(self) -> list[str]:
         from django_rq.settings import get_queues_list

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import Error, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis import Redis
@@ -254,6 +254,7 @@ def _take_up(task: ScheduledTask) -> ScheduledTask:
 
     The unique constraint decides which, so two processes at once make one row.
     """
+    start_given = task.start is not None
     _validate(task)
     with transaction.atomic():
         try:
@@ -265,6 +266,7 @@ def _take_up(task: ScheduledTask) -> ScheduledTask:
             task.pk, task.job_id, task.created = known.pk, known.job_id, known.created
             task._state.adding = False
             _keep_state(task, known)
+            _keep_unsaid(task, known, start_given)
             _settle_change(known, task)
             if known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
                 task.status = ScheduledTask.Status.RUNNING
@@ -279,6 +281,14 @@ def _keep_state(task: ScheduledTask, known: ScheduledTask) -> None:
         setattr(task, field, getattr(known, field))
 
 
+def _keep_unsaid(task: ScheduledTask, known: ScheduledTask, start_given: bool) -> None:
+    """Take over what the caller left open: why it is paused, and from when repeats count."""
+    task.note = task.note or known.note
+    same = (known.cron, known.timezone, known.repeat) == (task.cron, task.timezone, task.repeat)
+    if same and task.cron and task.repeat and not start_given:
+        task.start = known.start
+
+
 def _settle_change(known: ScheduledTask, task: ScheduledTask) -> None:
     """Close the books of the old spec, if it changes or if the schedule comes back to life."""
     changed = any(
@@ -288,9 +298,7 @@ def _settle_change(known: ScheduledTask, task: ScheduledTask) -> None:
         return
     now = timezone.now()
     if known.is_live:
-        ledger.settle(
-            known, now, "The schedule was changed before it could run.", reachable_redis()
-        )
+        ledger.settle(known, now, "The schedule was changed before it could run.")
     task.accounted_until = _owed_from(task) if changed else now
 
 
@@ -323,7 +331,7 @@ def _change_status(
         now = timezone.now()
         if known.is_live:
             reason = "The schedule was paused or cancelled before it could run."
-            ledger.settle(known, now, reason, reachable_redis())
+            ledger.settle(known, now, reason)
         changes |= {"status": status, "accounted_until": now, "updated": now}
         for field, value in changes.items():
             setattr(task, field, value)
@@ -339,9 +347,11 @@ def _project_on_commit(task: ScheduledTask) -> None:
 def _project(task: ScheduledTask) -> None:
     """Bring a committed row to Redis; tell the caller by `task.projected`."""
     try:
-        ledger.project(task, projection.connect())
-        task.projected = not task.problem
-    except RedisError as error:
+        row = ScheduledTask.objects.filter(pk=task.pk).first()
+        if row is not None:
+            task.problem = ledger.project(row, projection.connect())
+        task.projected = row is not None and not task.problem
+    except (RedisError, Error) as error:
         task.projected = False
         logger.warning(
             "“%s” is saved and takes effect when Redis is back (%s).", task.name, error

@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Any, cast
 
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import InterfaceError, OperationalError
 from redis import Redis
+from redis.exceptions import RedisError
 
 from tasks import outcome
 from tasks.job import RunId
@@ -38,24 +40,26 @@ def drain(redis: Redis) -> int:
     while entries := cast(list[bytes], redis.lrange(SPOOL_KEY, 0, BATCH - 1)):
         for entry in entries:
             _write(redis, entry)
-            redis.lrem(SPOOL_KEY, 1, entry.decode("utf-8", "surrogateescape"))
+            redis.lrem(SPOOL_KEY, 1, cast(str, entry))
             count += 1
     return count
 
 
 def _write(redis: Redis, entry: bytes) -> None:
+    """Write one entry; one that can't be, whenever it is tried, is set aside (R7)."""
     try:
         decoded = json.loads(entry)
-        job_id, status, values = decoded["job_id"], decoded["status"], decoded["values"]
+        values = decoded["values"]
         if "ended" in values:
             values["ended"] = datetime.fromisoformat(values["ended"])
-    except (ValueError, KeyError, TypeError):
-        logger.exception("A spooled record can't be read; it is kept in %s.", UNREADABLE_KEY)
+        record = find_record(decoded["job_id"])
+        if record is not None:
+            outcome.close(record, decoded["status"], redis, **values)
+    except (OperationalError, InterfaceError, RedisError):
+        raise
+    except Exception:
+        logger.exception("A spooled record can't be written; it is kept in %s.", UNREADABLE_KEY)
         redis.rpush(UNREADABLE_KEY, entry)
-        return
-    record = find_record(job_id)
-    if record is not None:
-        outcome.close(record, status, redis, **values)
 
 
 def find_record(job_id: str) -> RunRecord | None:

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import secrets
+import socket
 import sys
 import threading
 import time
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import django.db
 import rq
@@ -17,7 +19,7 @@ from rq.job import Job as RqJob
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
-from tasks import ledger, spool
+from tasks import ledger, recording, spool
 from tasks.deadline import Deadline
 from tasks.job import Job
 
@@ -34,12 +36,14 @@ class Worker(rq.Worker):
 
     death_penalty_class = Deadline
     job_class = Job
+    log_result_lifespan = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, queues: Any, name: str | None = None, **kwargs: Any) -> None:
+        name = name or f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
         kwargs["serializer"] = JSONSerializer
         kwargs["job_class"] = Job
         kwargs["job_monitoring_interval"] = ledger.LEASE_RENEWAL
-        super().__init__(*args, **kwargs)
+        super().__init__(queues, name, **kwargs)
 
     def execute_job(self, job: RqJob, queue: Queue) -> None:
         """Run a job in a work-horse; an outage of Redis meanwhile doesn't end the worker."""
@@ -82,6 +86,14 @@ class Worker(rq.Worker):
     def main_work_horse(self, job: RqJob, queue: Queue) -> None:
         threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
         super().main_work_horse(job, queue)
+
+    def perform_job(self, job: RqJob, queue: Queue, execution: Execution) -> bool:
+        """Run a job in the work-horse; one that can't even be called has a record too."""
+        try:
+            job.func  # noqa: B018  (decodes the payload and asks the registry)
+        except Exception as error:
+            recording.record_uncallable(cast(Job, job), error)
+        return super().perform_job(job, queue, execution)
 
     def handle_work_horse_killed(
         self, job: RqJob, retpid: Any, ret_val: int | None, rusage: Any
