@@ -1,0 +1,217 @@
+"""The admin of feeds and entries. The services do the work."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from feeds import services
+from feeds.exceptions import BadUrl
+from feeds.models import Entry, Feed
+from feeds.parsing import without_images
+from tasks.display import NONE, badge
+from tasks.models import ScheduledTaskInstance
+
+
+class FeedForm(forms.ModelForm):
+    """Add a feed by its address."""
+
+    class Meta:
+        model = Feed
+        fields = ("url",)
+        widgets: ClassVar = {"url": forms.URLInput({"class": "vURLField", "size": 80})}
+
+    def clean_url(self) -> str:
+        try:
+            return services.validate_url(self.cleaned_data["url"])
+        except BadUrl as error:
+            raise ValidationError(error.problem) from error
+
+
+def web_link(url: str, text: str) -> SafeString | str:
+    """Link to a page of somebody else's, without telling it where the reader comes from."""
+    if not url:
+        return text or NONE
+    return format_html('<a href="{}" rel="noopener noreferrer">{}</a>', url, text or url)
+
+
+@admin.register(Feed)
+class FeedAdmin(admin.ModelAdmin):
+    """Feeds: add and remove. To poll one less often or not at all, change its schedule."""
+
+    form = FeedForm
+    list_display = ("__str__", "address", "entries", "when", "last_run")
+    search_fields = ("title", "url")
+    list_per_page = 50
+    show_full_result_count = False
+    fields = (
+        "title",
+        "address",
+        "site",
+        "when",
+        "next_due",
+        "last_run",
+        "entries",
+        "created",
+        "updated",
+    )
+    add_fieldsets = (
+        (
+            None,
+            {
+                "fields": ("url",),
+                "description": gettext_lazy(
+                    "The feed is fetched every 15 minutes from now on. To change that, edit "
+                    "its schedule afterwards."
+                ),
+            },
+        ),
+    )
+
+    class Media:
+        css: ClassVar = {"all": ["tasks/admin.css", "feeds/admin.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
+        return Feed.objects.with_entry_count().with_last_run().select_related("schedule")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Feed | None = None) -> Any:
+        return super().get_fieldsets(request, obj) if obj is not None else self.add_fieldsets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Feed | None = None) -> Any:
+        return self.fields if obj is not None else ()
+
+    def save_model(self, request: HttpRequest, obj: Feed, form: Any, change: bool) -> None:
+        """Schedule a new feed; of one that exists nothing can be changed here."""
+        if change:
+            return
+        feed = services.schedule_feed(obj.url)
+        obj.__dict__.update(feed.__dict__)
+
+    def response_add(self, request: HttpRequest, obj: Feed, post_url_continue: Any = None) -> Any:
+        if obj.schedule is not None and obj.schedule.projected is False:
+            text = _("Redis is away: this is saved and takes effect when Redis is back.")
+            messages.warning(request, text)
+        return super().response_add(request, obj, post_url_continue)
+
+    def get_deleted_objects(
+        self, objs: QuerySet[Feed] | Sequence[Feed], request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, int], set[Any], list[Any]]:
+        """Count what goes along with the feeds instead of listing thousands of entries."""
+        feeds = list(objs)
+        runs = ScheduledTaskInstance.objects.filter(parent__in=[f.schedule_id for f in feeds])
+        counts = {
+            Feed._meta.verbose_name_plural: len(feeds),
+            Entry._meta.verbose_name_plural: Entry.objects.filter(feed__in=feeds).count(),
+            ScheduledTaskInstance._meta.verbose_name_plural: runs.count(),
+        }
+        allowed = all(self.has_delete_permission(request, feed) for feed in feeds)
+        missing = set() if allowed else {Feed._meta.verbose_name}
+        return [str(feed) for feed in feeds], counts, missing, []
+
+    @admin.display(description=gettext_lazy("address"), ordering="url")
+    def address(self, feed: Feed) -> str:
+        return feed.shown_url
+
+    @admin.display(description=gettext_lazy("site"))
+    def site(self, feed: Feed) -> SafeString | str:
+        return web_link(feed.link, feed.link)
+
+    @admin.display(description=gettext_lazy("entries"), ordering="entry_count")
+    def entries(self, feed: Any) -> SafeString:
+        url = reverse("admin:feeds_entry_changelist")
+        return format_html('<a href="{}?feed__id__exact={}">{}</a>', url, feed.pk, feed.entry_count)
+
+    @admin.display(description=gettext_lazy("schedule"))
+    def when(self, feed: Feed) -> SafeString | str:
+        if feed.schedule is None:
+            return _("not scheduled")
+        url = reverse("admin:tasks_scheduledtask_change", args=[feed.schedule_id])
+        text = feed.schedule.when_in_words()
+        if not feed.schedule.is_live:
+            text = f"{text} ({feed.schedule.get_status_display()})"
+        return format_html('<a href="{}">{}</a>', url, text)
+
+    @admin.display(description=gettext_lazy("next due"), empty_value=NONE)
+    def next_due(self, feed: Feed) -> Any:
+        return feed.schedule and feed.schedule.next_due(timezone.now())
+
+    @admin.display(description=gettext_lazy("last run"))
+    def last_run(self, feed: Any) -> SafeString | str:
+        if feed.last_run_id is None:
+            return NONE
+        url = reverse("admin:tasks_scheduledtaskinstance_change", args=[feed.last_run_id])
+        status = ScheduledTaskInstance.Status(feed.last_run_status)
+        return format_html('<a href="{}">{}</a>', url, badge(status, str(status.label)))
+
+
+@admin.register(Entry)
+class EntryAdmin(admin.ModelAdmin):
+    """Entries, read-only: what the feeds said."""
+
+    list_display = ("__str__", "feed", "published", "page")
+    list_filter = ("feed",)
+    list_select_related = ("feed",)
+    search_fields = ("title", "author")
+    date_hierarchy = "published"
+    list_per_page = 50
+    show_full_result_count = False
+    fields = (
+        "title",
+        "feed",
+        "page",
+        "author",
+        "published",
+        "updated",
+        "first_seen",
+        "guid",
+        "shown_summary",
+        "shown_content",
+    )
+
+    class Media:
+        css: ClassVar = {"all": ["feeds/admin.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Entry]:
+        return super().get_queryset(request).defer("summary", "content")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Entry | None = None) -> Any:
+        return self.fields
+
+    @admin.display(description=gettext_lazy("page"))
+    def page(self, entry: Entry) -> SafeString | str:
+        return web_link(entry.link, entry.link)
+
+    @admin.display(description=gettext_lazy("summary"))
+    def shown_summary(self, entry: Entry) -> SafeString | str:
+        return boxed_html(entry.summary)
+
+    @admin.display(description=gettext_lazy("content"))
+    def shown_content(self, entry: Entry) -> SafeString | str:
+        return boxed_html(entry.content)
+
+
+def boxed_html(html: str) -> SafeString | str:
+    """Show a feed's HTML in a box that scrolls, sanitised once more, without its images."""
+    if not html:
+        return NONE
+    safe = mark_safe(without_images(html))
+    return format_html('<div class="feed-html">{}</div>', safe)

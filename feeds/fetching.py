@@ -1,0 +1,294 @@
+"""Fetch a URL that nobody vouches for: bounded in time and size, and never from inside.
+
+Each redirect is a request of its own, with its own connector. So the guard that refuses
+private addresses knows for which host and port it is asked, and an exemption for one of them
+can't be carried elsewhere by a redirect.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from feeds.exceptions import (
+    BadRedirect,
+    BadResponse,
+    BadUrl,
+    ConnectionFailed,
+    FeedError,
+    FetchTimeout,
+    HostNotFound,
+    HttpStatus,
+    RefusedAddress,
+    TooLarge,
+    shown_url,
+)
+
+MAX_BYTES = 5 * 2**20
+MAX_REDIRECTS = 5
+CONNECT_TIMEOUT = 10.0
+TOTAL_TIMEOUT = 30.0
+USER_AGENT = "django-schedule-ledger (feed reader)"
+ACCEPT = (
+    "application/atom+xml, application/rss+xml, application/rdf+xml, "
+    "application/xml;q=0.9, text/xml;q=0.8, */*;q=0.1"
+)
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+PERMANENT_REDIRECTS = frozenset({301, 308})
+
+_KNOWN_STATUSES = frozenset(HTTPStatus)
+_ADVICE: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "It needs a name and a password: https://name:password@…",
+    HTTPStatus.FORBIDDEN: "It isn't open to everyone; ask its publisher.",
+    HTTPStatus.NOT_FOUND: "Look up the feed's address.",
+    HTTPStatus.GONE: "It won't come back: remove it with schedule_rss --remove.",
+    HTTPStatus.TOO_MANY_REQUESTS: "It is asked too often: choose a longer interval.",
+}
+
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back. `body` is decoded, and empty for status 304.
+
+    `etag` and `last_modified` are exactly as received, to be sent back so. `moved_to` is the
+    final URL if all redirects on the way were permanent, else None.
+    """
+
+    status: int
+    url: str
+    body: bytes
+    content_type: str
+    etag: str
+    last_modified: str
+    moved_to: str | None = None
+
+
+async def fetch(
+    url: str,
+    *,
+    etag: str = "",
+    last_modified: str = "",
+    allowed_hosts: AbstractSet[str] = frozenset(),
+    max_bytes: int = MAX_BYTES,
+    connect_timeout: float = CONNECT_TIMEOUT,
+    total_timeout: float = TOTAL_TIMEOUT,
+) -> Response:
+    """Fetch a URL; raises a FeedError that says what is wrong.
+
+    With `etag` or `last_modified` of the previous response, an unchanged document comes back
+    as status 304. `allowed_hosts` holds the "host:port"s that may have private addresses.
+    `max_bytes` bounds the decoded body, `total_timeout` (seconds) everything together; only
+    the resolver of the system may take longer than that to give up on a name.
+    """
+    conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+    headers = {name: value for name, value in conditions.items() if value}
+    fetcher = _Fetcher(headers, allowed_hosts, max_bytes, connect_timeout)
+    try:
+        async with asyncio.timeout(total_timeout):
+            return await fetcher.follow(url)
+    except TimeoutError as error:
+        raise FetchTimeout(
+            url,
+            f"the server took too long (connecting may take {connect_timeout:g} s, all together "
+            f"{total_timeout:g} s). It will be tried again at its next time.",
+        ) from error
+
+
+def is_public(address: str) -> bool:
+    """Tell whether an IP address is one of the public internet.
+
+    IPv6 addresses that carry an IPv4 address (mapped, NAT64, 6to4) are judged by that one.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        embedded = ip.ipv4_mapped or ip.sixtofour
+        if ip in NAT64:
+            embedded = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+        if embedded is None:
+            return ip.is_global and ip in GLOBAL_UNICAST
+        ip = embedded
+    return ip.is_global and not ip.is_multicast
+
+
+class _Guard:
+    """Makes the sockets of one request, unless the address is private.
+
+    A socket factory is asked after the name was resolved, with the address that is about to be
+    connected: no later answer of the name server can change it.
+    """
+
+    def __init__(self) -> None:
+        self.refused: str | None = None
+
+    def __call__(self, addr_info: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, _, address = addr_info
+        if not is_public(address[0]):
+            self.refused = address[0]
+            raise PermissionError(f"{address[0]} is private")
+        return socket.socket(family, kind, protocol)
+
+
+class _Fetcher:
+    def __init__(
+        self,
+        headers: dict[str, str],
+        allowed_hosts: AbstractSet[str],
+        max_bytes: int,
+        connect_timeout: float,
+    ) -> None:
+        self._headers = {"User-Agent": USER_AGENT, "Accept": ACCEPT, **headers}
+        self._allowed_hosts = {host.lower() for host in allowed_hosts}
+        self._max_bytes = max_bytes
+        # The total is bounded by the caller, over all redirects.
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=connect_timeout, sock_connect=connect_timeout
+        )
+
+    async def follow(self, url: str) -> Response:
+        permanent = True
+        here = _parsed(url)
+        for hops in range(MAX_REDIRECTS + 1):
+            response, target = await self._request(here)
+            if target is None:
+                moved = hops > 0 and permanent
+                return replace(response, moved_to=response.url) if moved else response
+            permanent = permanent and response.status in PERMANENT_REDIRECTS
+            here = target
+        raise BadRedirect(
+            url, f"it redirects more than {MAX_REDIRECTS} times. Look up the feed's address."
+        )
+
+    async def _request(self, url: URL) -> tuple[Response, URL | None]:
+        """Make one request; return its response and where it redirects to, if it does."""
+        guard = _Guard()
+        exempt = f"{url.host_subcomponent}:{url.port}".lower() in self._allowed_hosts
+        connector = aiohttp.TCPConnector(socket_factory=None if exempt else guard, force_close=True)
+        session = aiohttp.ClientSession(
+            connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
+        )
+        try:
+            async with (
+                session,
+                session.get(url, headers=self._headers, allow_redirects=False) as response,
+            ):
+                target = _redirect_target(url, response)
+                if target is None:
+                    _check_status(url, response.status)
+                body = b"" if target else await self._read(url, response)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise _feed_error(url, guard, error) from error
+        return _response(url, response, body), target
+
+    async def _read(self, url: URL, response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > self._max_bytes:
+                raise TooLarge(
+                    str(url),
+                    f"the document is larger than {self._max_bytes / 2**20:g} MiB, the most that "
+                    "is read. Ask its publisher for a shorter one.",
+                )
+        return bytes(body)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = URL(url)
+        is_web = parsed.scheme in ("http", "https") and parsed.host
+    except ValueError as error:
+        raise BadUrl(url, "this is not a proper web address.") from error
+    if not is_web:
+        raise BadUrl(url, "an address starts with http:// or https:// and a host.")
+    return parsed
+
+
+def _redirect_target(url: URL, response: aiohttp.ClientResponse) -> URL | None:
+    location = response.headers.get("Location")
+    if response.status not in REDIRECTS or not location:
+        return None
+    try:
+        return _parsed(str(url.join(URL(location))))
+    except (BadUrl, ValueError) as error:
+        raise BadRedirect(
+            str(url),
+            f"it redirects to “{shown_url(location)}”, which is not a web address. "
+            "Look up the feed's address.",
+        ) from error
+
+
+def _check_status(url: URL, status: int) -> None:
+    if 200 <= status < 300 or status == HTTPStatus.NOT_MODIFIED:
+        return
+    words = f"{status} {HTTPStatus(status).phrase}" if status in _KNOWN_STATUSES else str(status)
+    advice = _ADVICE.get(status, "It will be tried again at its next time.")
+    raise HttpStatus(str(url), status, f"the server answered {words}. {advice}")
+
+
+def _feed_error(url: URL, guard: _Guard, error: Exception) -> FeedError:
+    """Say for people what an error of the HTTP client means."""
+    shown = str(url)
+    if guard.refused is not None:
+        return RefusedAddress(
+            shown,
+            f"its address {guard.refused} is private, and feeds from the own network are refused. "
+            f"If it may be fetched, add {url.host_subcomponent}:{url.port} to FEEDS_ALLOWED_HOSTS.",
+        )
+    match error:
+        # Some hosts (an empty label, a broken IPv6 address) are only found out when resolved.
+        case ValueError():
+            return BadUrl(shown, "this is not a proper web address.")
+        case aiohttp.ClientConnectorDNSError():
+            return HostNotFound(
+                shown, f"the host “{url.host}” was not found. Check the spelling and the network."
+            )
+        case aiohttp.ClientSSLError():
+            return ConnectionFailed(
+                shown, f"no secure connection to “{url.host}” is possible ({_reason(error)})."
+            )
+        case aiohttp.ClientConnectorError():
+            return ConnectionFailed(
+                shown,
+                f"no connection to {url.host_subcomponent}:{url.port} ({_reason(error)}). "
+                "Check that the server is up.",
+            )
+        case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
+            return BadResponse(shown, "the server's answer is broken; tell its publisher.")
+    return ConnectionFailed(shown, "the server broke off. It will be tried again at its next time.")
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    return shown_url(getattr(cause, "strerror", None) or str(cause))
+
+
+def _response(url: URL, response: aiohttp.ClientResponse, body: bytes) -> Response:
+    headers = response.headers
+    return Response(
+        status=response.status,
+        url=str(url.with_user(None)),
+        body=body,
+        content_type=headers.get("Content-Type", ""),
+        etag=_validator(headers.get("ETag", "")),
+        last_modified=_validator(headers.get("Last-Modified", "")),
+    )
+
+
+def _validator(value: str) -> str:
+    """Return a header's value if it can be stored and sent back unchanged, else nothing.
+
+    Bytes that aren't UTF-8 arrive as lone surrogates.
+    """
+    return value if value.isprintable() else ""

@@ -1,0 +1,249 @@
+"""What people and code do with feeds: store what was fetched; schedule and remove feeds."""
+
+import hashlib
+import re
+import urllib.parse
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from feeds.exceptions import BadUrl, UnknownFeed, shown_url
+from feeds.models import MAX_URL, Entry, Feed
+from feeds.parsing import ParsedEntry, ParsedFeed
+from tasks.models import ScheduledTask
+from tasks.services import SchedulerService
+
+TASK_FUNCTION = "feeds.fetch_rss"
+DEFAULT_INTERVAL = 15 * 60
+# Entries that a feed doesn't list any more are kept, but only so many of the newest.
+KEEP_ENTRIES = 1_000
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+HOST = re.compile(r"[\w.:-]+")
+SAID = ["title", "link", "author", "summary", "content", "published", "updated", "digest"]
+# What people may have set in the admin and what scheduling again leaves as it is.
+POLICIES = [
+    "description",
+    "timeout",
+    "repeat",
+    "start",
+    "end",
+    "overlap",
+    "catch_up",
+    "start_deadline",
+    "retries",
+    "retry_delay",
+    "keep_runs",
+    "keep_days",
+    "note",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many of a document's entries were new, have changed, and were the same."""
+
+    new: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+def get_feed(feed_id: int) -> Feed:
+    """Return a feed; raises UnknownFeed."""
+    feed = Feed.objects.filter(pk=feed_id).first()
+    if feed is None:
+        raise _unknown(feed_id)
+    return feed
+
+
+def store(feed_id: int, parsed: ParsedFeed, etag: str = "", last_modified: str = "") -> Counts:
+    """Store a document's new and changed entries, and with them what to ask next time.
+
+    All in one transaction. Of entries with the same guid the first counts. Two polls of a feed
+    at once store one after the other. Raises UnknownFeed if it was removed meanwhile.
+    """
+    listed = _first_of_each(parsed.entries)
+    with transaction.atomic():
+        feed = Feed.objects.select_for_update(no_key=True).filter(pk=feed_id).first()
+        if feed is None:
+            raise _unknown(feed_id)
+        stored = {entry.guid: entry for entry in _known_entries(feed)}
+        counts = _store_entries(feed, listed, stored)
+        _prune([entry for guid, entry in stored.items() if guid not in listed])
+        feed.title = parsed.title or feed.title
+        feed.link = parsed.link or feed.link
+        feed.etag, feed.last_modified = etag, last_modified
+        feed.save(update_fields=["title", "link", "etag", "last_modified", "updated"])
+    return counts
+
+
+def validate_url(url: str) -> str:
+    """Return a feed's address in its one form; raises BadUrl if it can't be one.
+
+    Scheme and host become lower-case; the default port and the fragment are dropped; path and
+    query stay exactly as they are.
+    """
+    if any(char.isspace() or not char.isprintable() for char in url):
+        raise BadUrl(url, "an address can't contain spaces or control characters.")
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname, parts.port
+        (host or "").encode("idna")
+    except ValueError as error:
+        raise BadUrl(url, "this is not a proper web address.") from error
+    if parts.scheme not in DEFAULT_PORTS or not host or not HOST.fullmatch(host):
+        raise BadUrl(url, "an address starts with http:// or https:// and a host.")
+    credentials, at, _ = parts.netloc.rpartition("@")
+    host = f"[{host}]" if ":" in host else host
+    shown_port = "" if port in (None, DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    netloc = f"{credentials}{at}{host}{shown_port}"
+    query = f"?{parts.query}" if parts.query else ""
+    normal = f"{parts.scheme}://{netloc}{parts.path or '/'}{query}"
+    if len(normal.encode()) > MAX_URL:
+        raise BadUrl(url, f"an address can't be longer than {MAX_URL} bytes.")
+    return normal
+
+
+def schedule_feed(
+    url: str,
+    *,
+    interval: int | None = None,
+    cron: str | None = None,
+    timezone: str | None = None,
+    queue: str | None = None,
+    name: str | None = None,
+) -> Feed:
+    """Poll a feed from now on; return it with its `schedule`.
+
+    `interval` is in seconds; `cron` goes by `timezone`. What isn't given stays as it is; a new
+    schedule is every 15 minutes and named after the address. A cancelled one lives again, a
+    paused one stays paused. Raises BadUrl, SpecError or InvalidSchedule; then nothing is stored.
+    """
+    url = validate_url(url)
+    with transaction.atomic():
+        feed = Feed.objects.get_or_create(url=url)[0]
+        feed = Feed.objects.select_for_update(no_key=True).get(pk=feed.pk)
+        known = feed.schedule
+        options: dict[str, Any] = {"args": [feed.pk], "queue": queue, "name": name}
+        if known is not None:
+            options = _kept(known) | {key: value for key, value in options.items() if value}
+            _rename(known, options["name"])
+        options["name"] = options["name"] or shown_url(url)
+        feed.schedule = _schedule(known, url, interval, cron, timezone, options)
+        feed.save(update_fields=["schedule", "updated"])
+    return feed
+
+
+def remove_feed(url: str) -> Feed:
+    """Remove a feed with its entries, its schedule and its runs; raises BadUrl, UnknownFeed."""
+    url = validate_url(url)
+    feed = Feed.objects.filter(url=url).first()
+    if feed is None:
+        raise UnknownFeed(url, "there is no such feed. See schedule_rss --list.")
+    feed.delete()
+    return feed
+
+
+def anchor(url: str, interval: int, now: datetime) -> datetime:
+    """Return a feed's first time: within one interval from now, and at the feed's own place in it.
+
+    The place follows from the address, so that many feeds spread evenly over the interval.
+    """
+    place = int.from_bytes(hashlib.sha256(url.encode()).digest()) % interval
+    seconds = int(now.timestamp())
+    return datetime.fromtimestamp(seconds + interval - (seconds - place) % interval, UTC)
+
+
+def _unknown(feed_id: int) -> UnknownFeed:
+    return UnknownFeed(f"Feed {feed_id}", "it isn't stored (any more). Delete its schedule.")
+
+
+def _first_of_each(entries: Iterable[ParsedEntry]) -> dict[str, ParsedEntry]:
+    listed: dict[str, ParsedEntry] = {}
+    for entry in entries:
+        listed.setdefault(entry.guid, entry)
+    return listed
+
+
+def _known_entries(feed: Feed) -> Iterable[Entry]:
+    return Entry.objects.filter(feed=feed).only("guid", "digest", "published")
+
+
+def _store_entries(feed: Feed, listed: dict[str, ParsedEntry], stored: dict[str, Entry]) -> Counts:
+    now = timezone.now()
+    changed = [
+        _row(feed, entry, stored.get(guid), now)
+        for guid, entry in listed.items()
+        if guid not in stored or stored[guid].digest != entry.digest
+    ]
+    # Documents list the newest first: turned round, the newest gets the highest id.
+    Entry.objects.bulk_create(
+        reversed(changed),
+        update_conflicts=True,
+        unique_fields=["feed", "guid"],
+        update_fields=SAID,
+    )
+    new = sum(entry.guid not in stored for entry in changed)
+    return Counts(new, len(changed) - new, len(listed) - len(changed))
+
+
+def _row(feed: Feed, entry: ParsedEntry, known: Entry | None, now: datetime) -> Entry:
+    published = entry.published or (known.published if known else entry.updated) or now
+    return Entry(
+        feed=feed,
+        guid=entry.guid,
+        title=entry.title,
+        link=entry.link,
+        author=entry.author,
+        summary=entry.summary,
+        content=entry.content,
+        published=min(published, now),
+        updated=entry.updated,
+        digest=entry.digest,
+        first_seen=now,
+    )
+
+
+def _prune(unlisted: list[Entry]) -> None:
+    """Delete all but the newest of the entries, which come newest first."""
+    too_old = [entry.pk for entry in unlisted[KEEP_ENTRIES:]]
+    if too_old:
+        Entry.objects.filter(pk__in=too_old).delete()
+
+
+def _kept(known: ScheduledTask) -> dict[str, Any]:
+    return {field: getattr(known, field) for field in [*POLICIES, "queue", "name"]}
+
+
+def _rename(known: ScheduledTask, name: str) -> None:
+    """Give a schedule another name: by the name it would be another one."""
+    if name != known.name:
+        known.name = name
+        SchedulerService.save(known)
+
+
+def _schedule(
+    known: ScheduledTask | None,
+    url: str,
+    interval: int | None,
+    cron: str | None,
+    zone: str | None,
+    options: dict[str, Any],
+) -> ScheduledTask:
+    if cron is None and interval is None:
+        if known is not None and known.cron:
+            cron, zone = known.cron, zone or known.timezone
+        else:
+            interval = (known and known.interval) or DEFAULT_INTERVAL
+    if cron is not None:
+        return SchedulerService.cron(cron, TASK_FUNCTION, timezone=zone, **options)
+    assert interval is not None
+    if known is not None and known.first is not None and known.interval == interval:
+        first = known.first
+    else:
+        first = anchor(url, interval, timezone.now())
+    return SchedulerService.schedule(first, TASK_FUNCTION, interval=interval, **options)

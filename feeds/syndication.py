@@ -1,0 +1,56 @@
+"""The project's own activity as an Atom feed."""
+
+import uuid
+from datetime import datetime
+
+from django.contrib.syndication.views import Feed
+from django.db.models import QuerySet
+from django.urls import reverse, reverse_lazy
+from django.utils.feedgenerator import Atom1Feed
+from django.utils.html import escape
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from feeds.parsing import clean_text
+from tasks.models import ScheduledTaskInstance
+
+LATEST = 50
+
+
+class ActivityFeed(Feed):
+    """The runs that ended last.
+
+    It is public. So it tells names, states and times only: no logs, arguments, results or
+    tracebacks, nor why a run failed, which is said in words of the task function.
+    """
+
+    feed_type = Atom1Feed
+    title = gettext_lazy("Latest runs")
+    subtitle = gettext_lazy("What the schedules did last.")
+    link = reverse_lazy("admin:index")
+    feed_url = reverse_lazy("feeds:activity")
+
+    def items(self) -> QuerySet[ScheduledTaskInstance]:
+        runs = ScheduledTaskInstance.objects.filter(ended__isnull=False)
+        runs = runs.select_related("parent").defer("log", "traceback", "result")
+        return runs.order_by("-ended", "-id")[:LATEST]
+
+    def item_title(self, item: ScheduledTaskInstance) -> str:
+        status = item.get_status_display().capitalize()
+        return _("%(status)s: %(name)s") % {"status": status, "name": clean_text(item.name)}
+
+    def item_description(self, item: ScheduledTaskInstance) -> str:
+        duration = item.duration
+        if duration is not None:
+            return _("It took %(seconds).1f s.") % {"seconds": duration.total_seconds()}
+        return escape(clean_text(item.reason))
+
+    def item_link(self, item: ScheduledTaskInstance) -> str:
+        return reverse("admin:tasks_scheduledtaskinstance_change", args=[item.pk])
+
+    def item_guid(self, item: ScheduledTaskInstance) -> str:
+        """Return an id that stays when a run is tried again, and that no other site has."""
+        return uuid.uuid5(uuid.NAMESPACE_OID, f"{item.parent.job_id}/{item.pk}").urn
+
+    def item_updateddate(self, item: ScheduledTaskInstance) -> datetime | None:
+        return item.ended

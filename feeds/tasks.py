@@ -1,0 +1,64 @@
+"""The task function that polls a feed."""
+
+import asyncio
+import logging
+
+from django.conf import settings
+
+from feeds import sandbox, services
+from feeds.fetching import Response, fetch
+from feeds.models import Feed
+from tasks.decorators import scheduled_task
+
+logger = logging.getLogger(__name__)
+
+NOT_MODIFIED = 304
+
+
+@scheduled_task
+def fetch_rss(feed_id: int) -> dict[str, int]:
+    """Poll a feed: fetch it if it has changed, and store its new and changed entries.
+
+    Returns how many entries are `new`, `updated` and `unchanged`, and the HTTP `status`; with
+    status 304 nothing has changed, and nothing was sent to count. Raises a FeedError.
+    """
+    feed = services.get_feed(feed_id)
+    response = _fetch(feed)
+    if response.status == NOT_MODIFIED:
+        logger.info("%s has not changed since the last time.", feed.shown_url)
+        counts = services.Counts()
+    else:
+        parsed = sandbox.parse(response.body, response.content_type, response.url)
+        counts = services.store(feed_id, parsed, response.etag, response.last_modified)
+        logger.info(
+            "%s: %d new, %d updated and %d unchanged entries (%d bytes).",
+            feed.shown_url,
+            counts.new,
+            counts.updated,
+            counts.unchanged,
+            len(response.body),
+        )
+    return {
+        "new": counts.new,
+        "updated": counts.updated,
+        "unchanged": counts.unchanged,
+        "status": response.status,
+    }
+
+
+def _fetch(feed: Feed) -> Response:
+    response = asyncio.run(
+        fetch(
+            feed.url,
+            etag=feed.etag,
+            last_modified=feed.last_modified,
+            allowed_hosts=frozenset(getattr(settings, "FEEDS_ALLOWED_HOSTS", ())),
+        )
+    )
+    if response.moved_to:
+        logger.warning(
+            "%s has moved to %s for good. Schedule that address instead.",
+            feed.shown_url,
+            response.moved_to,
+        )
+    return response

@@ -1,0 +1,166 @@
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from feeds.models import Entry, Feed
+from feeds.services import schedule_feed
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tests.feeds.polled import polled
+
+pytestmark = pytest.mark.django_db
+
+URL = "https://a.example/feed.xml"
+FEEDS = "/admin/feeds/feed/"
+ENTRIES = "/admin/feeds/entry/"
+
+
+@pytest.fixture
+def feed() -> Feed:
+    feed, task = polled(URL)
+    now = timezone.now()
+    ScheduledTaskInstance.objects.create(
+        parent=task, status="finished", requested=now, started=now, ended=now
+    )
+    return feed
+
+
+def make_entry(feed: Feed, guid: str = "1", **values: Any) -> Entry:
+    return Entry.objects.create(feed=feed, guid=guid, digest=guid, **values)
+
+
+def page(client: Client, url: str, **data: str) -> str:
+    response = client.get(url, data)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def change_page(thing: Feed | Entry) -> str:
+    return reverse(f"admin:feeds_{type(thing).__name__.lower()}_change", args=[thing.pk])
+
+
+# Feeds
+
+
+def test_the_list_shows_entries_schedule_and_last_run(admin_client, feed):
+    make_entry(feed)
+    text = page(admin_client, FEEDS)
+    assert URL in text
+    assert f'<a href="{ENTRIES}?feed__id__exact={feed.pk}">1</a>' in text
+    assert reverse("admin:tasks_scheduledtask_change", args=[feed.schedule_id]) in text
+    assert "every 15 minutes" in text
+    assert "status-finished" in text
+
+
+@pytest.mark.parametrize("url", [FEEDS, ENTRIES])
+def test_a_list_makes_the_same_queries_for_one_row_and_for_many(admin_client, feed, url):
+    counts = []
+    for many in (1, 12):
+        for number in range(many):
+            make_entry(schedule_feed(f"{URL}?{many}-{number}"))
+        with CaptureQueriesContext(connection) as queries:
+            page(admin_client, url)
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+def test_adding_a_feed_schedules_it(admin_client, django_capture_on_commit_callbacks):
+    assert "every 15 minutes" in page(admin_client, reverse("admin:feeds_feed_add"))
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = admin_client.post(reverse("admin:feeds_feed_add"), {"url": "HTTPS://A.example/x"})
+    assert answer.status_code == 302
+    task = ScheduledTask.objects.get()
+    assert task.interval == 900
+    assert Feed.objects.get(url="https://a.example/x").schedule == task
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("ftp://a.example/", "starts with http:// or https://"),
+        ("https://A.example/feed.xml#top", "already exists"),
+        ("", "required"),
+    ],
+)
+def test_a_bad_or_known_address_is_told_at_the_field(admin_client, feed, url, message):
+    answer = admin_client.post(reverse("admin:feeds_feed_add"), {"url": url})
+    assert message in str(answer.context["adminform"].form.errors["url"])
+    assert Feed.objects.count() == 1
+
+
+def test_a_feed_has_a_page_that_shows_no_credentials(admin_client):
+    feed = schedule_feed("https://me:secret@a.example/")
+    text = page(admin_client, change_page(feed))
+    assert "https://a.example/" in text
+    assert "secret" not in text + page(admin_client, FEEDS)
+
+
+def test_saving_the_page_of_a_feed_changes_nothing(admin_client, feed):
+    admin_client.post(change_page(feed), {"url": "https://evil.example/"})
+    feed.refresh_from_db()
+    assert feed.url == URL
+
+
+def test_a_feed_whose_schedule_is_gone_is_shown(admin_client, feed):
+    feed.schedule.delete()
+    assert "not scheduled" in page(admin_client, FEEDS)
+    assert "not scheduled" in page(admin_client, change_page(feed))
+
+
+def test_deleting_a_feed_asks_with_counts_and_deletes_all_of_it(admin_client, feed):
+    make_entry(feed, title="A title")
+    url = reverse("admin:feeds_feed_delete", args=[feed.pk])
+    asked = page(admin_client, url)
+    assert "Entries: 1" in asked
+    assert "A title" not in asked
+    admin_client.post(url, {"post": "yes"})
+    assert [model.objects.count() for model in (Feed, Entry, ScheduledTask)] == [0, 0, 0]
+
+
+def test_deleting_feeds_from_the_list_deletes_their_schedules(admin_client, feed):
+    data = {"action": "delete_selected", "_selected_action": feed.pk, "post": "yes"}
+    admin_client.post(FEEDS, data)
+    assert [model.objects.count() for model in (Feed, ScheduledTask)] == [0, 0]
+
+
+def test_without_the_permission_nothing_is_deleted(client, django_user_model, feed):
+    user = django_user_model.objects.create_user("reader", is_staff=True)
+    client.force_login(user)
+    answer = client.post(reverse("admin:feeds_feed_delete", args=[feed.pk]), {"post": "yes"})
+    assert answer.status_code == 403
+    assert Feed.objects.exists()
+
+
+# Entries
+
+
+def test_entries_can_be_searched_and_filtered(admin_client, feed):
+    make_entry(feed, title="Lighthouse")
+    make_entry(schedule_feed(f"{URL}?2"), title="Ferry")
+    assert "Ferry" not in page(admin_client, ENTRIES, q="light")
+    assert "Ferry" not in page(admin_client, ENTRIES, feed__id__exact=str(feed.pk))
+
+
+def test_the_content_of_an_entry_is_shown_as_html_without_images(admin_client, feed):
+    html = '<p>Since <b>Monday</b></p><img src="https://a.example/x.png"><script>x()</script>'
+    text = page(admin_client, change_page(make_entry(feed, content=html)))
+    assert '<div class="feed-html"><p>Since <b>Monday</b></p></div>' in text
+    assert "x.png" not in text
+
+
+def test_text_fields_of_an_entry_are_escaped(admin_client, feed):
+    entry = make_entry(feed, title="<b>1</b>", author="<i>2</i>", link='https://a.example/"><b>')
+    text = page(admin_client, change_page(entry)) + page(admin_client, ENTRIES)
+    assert not [markup for markup in ("<b>1", "<i>2", '"><b>') if markup in text]
+
+
+def test_entries_are_read_only(admin_client, feed):
+    entry = make_entry(feed)
+    assert admin_client.get(reverse("admin:feeds_entry_add")).status_code == 403
+    assert admin_client.post(change_page(entry), {"title": "x"}).status_code == 403
+    url = reverse("admin:feeds_entry_delete", args=[entry.pk])
+    assert admin_client.post(url, {"post": "yes"}).status_code == 403

@@ -1,0 +1,340 @@
+import asyncio
+import gzip
+import socket
+import traceback
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from feeds import exceptions
+from feeds.fetching import USER_AGENT, Response, fetch, is_public
+from tests.feeds.site import Site, answer, drip, flood, raw
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+def get(site: Site, path: str = "/feed.xml", **options: Any) -> Response:
+    options.setdefault("allowed_hosts", {site.host_port})
+    return asyncio.run(fetch(site.url(path), **options))
+
+
+def fetch_url(url: str) -> Response:
+    return asyncio.run(fetch(url))
+
+
+# Responses
+
+
+def test_a_document_comes_back_with_what_its_server_said(site):
+    site.pages["/feed.xml"] = answer(
+        body=b"<rss/>", Content_Type="text/xml", ETag='W/"é 1"', Last_Modified="yesterday"
+    )
+    response = get(site)
+    assert (response.status, response.body, response.url) == (200, b"<rss/>", site.url())
+    assert (response.content_type, response.last_modified) == ("text/xml", "yesterday")
+    assert response.moved_to is None
+
+
+def test_validators_are_sent_back_exactly_as_received(site):
+    site.pages["/feed.xml"] = answer(304)
+    response = get(site, etag='W/"a,b"', last_modified="Tue, 4 Mar 2025 9:30:00 +0000")
+    assert (response.status, response.body) == (304, b"")
+    assert site.requests[0]["If-None-Match"] == 'W/"a,b"'
+    assert site.requests[0]["If-Modified-Since"] == "Tue, 4 Mar 2025 9:30:00 +0000"
+
+
+def test_without_validators_the_request_has_no_conditions(site):
+    site.pages["/feed.xml"] = answer()
+    get(site)
+    assert site.requests[0]["If-None-Match"] is None
+    assert site.requests[0]["User-Agent"] == USER_AGENT
+
+
+@pytest.mark.parametrize("etag", [b"\xff", b"a\tb"])
+def test_a_validator_that_cannot_be_stored_is_left_out(site, etag):
+    site.pages["/feed.xml"] = raw(HEAD + b"ETag: " + etag + b"\r\nContent-Length: 0\r\n\r\n")
+    assert get(site).etag == ""
+
+
+def test_credentials_in_the_url_are_sent_but_do_not_come_back(site):
+    site.pages["/feed.xml"] = answer()
+    url = site.url().replace("//", "//me:secret@")
+    response = asyncio.run(fetch(url, allowed_hosts={site.host_port}))
+    assert site.requests[0]["Authorization"].startswith("Basic ")
+    assert "secret" not in response.url
+
+
+def test_a_proxy_of_the_environment_is_not_used(site, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    site.pages["/feed.xml"] = answer()
+    assert get(site).status == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "401 Unauthorized. It needs a name"),
+        (404, "404 Not Found. Look up"),
+        (410, "410 Gone. It won't come back"),
+        (429, "429 Too Many Requests. It is asked too often"),
+        (503, "503 Service Unavailable. It will be tried again"),
+        (599, "599. It will be tried again"),
+    ],
+)
+def test_an_error_status_is_told_with_advice(site, status, advice):
+    site.pages["/feed.xml"] = answer(status)
+    with pytest.raises(exceptions.HttpStatus, match=advice) as caught:
+        get(site)
+    assert caught.value.status == status
+
+
+# Redirects
+
+
+def test_a_redirect_is_followed(site):
+    site.pages |= {"/feed.xml": answer(302, Location="new.xml"), "/new.xml": answer(body=b"x")}
+    response = get(site)
+    assert (response.body, response.url, response.moved_to) == (b"x", site.url("/new.xml"), None)
+
+
+def test_a_permanent_redirect_is_told(site):
+    site.pages |= {
+        "/feed.xml": answer(301, Location="/b"),
+        "/b": answer(308, Location="/c"),
+        "/c": answer(),
+    }
+    assert get(site).moved_to == site.url("/c")
+
+
+def test_a_redirect_that_is_permanent_only_in_part_is_not_told(site):
+    site.pages |= {
+        "/feed.xml": answer(301, Location="/b"),
+        "/b": answer(302, Location="/c"),
+        "/c": answer(),
+    }
+    assert get(site).moved_to is None
+
+
+def test_a_redirect_loop_ends(site):
+    site.pages["/feed.xml"] = answer(302, Location="/feed.xml")
+    with pytest.raises(exceptions.BadRedirect, match="more than 5 times"):
+        get(site)
+    assert len(site.requests) == 6
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://a.example/", "gopher:x"])
+def test_a_redirect_to_no_web_address_is_refused(site, target):
+    site.pages["/feed.xml"] = answer(302, Location=target)
+    with pytest.raises(exceptions.BadRedirect, match="not a web address"):
+        get(site)
+
+
+def test_credentials_do_not_go_along_to_another_site(site, other_site):
+    site.pages["/feed.xml"] = answer(302, Location=other_site.url())
+    other_site.pages["/feed.xml"] = answer()
+    url = site.url().replace("//", "//me:secret@")
+    asyncio.run(fetch(url, allowed_hosts={site.host_port, other_site.host_port}))
+    assert other_site.requests[0]["Authorization"] is None
+
+
+# Private addresses
+
+
+def test_a_private_address_is_refused_before_anything_is_sent(site):
+    with pytest.raises(exceptions.RefusedAddress, match=f"add {site.host_port} to FEEDS_ALLOWED"):
+        get(site, allowed_hosts=frozenset())
+    assert site.requests == []
+
+
+def test_a_redirect_from_an_allowed_host_to_another_port_is_refused(site, other_site):
+    site.pages["/feed.xml"] = answer(302, Location=other_site.url())
+    with pytest.raises(exceptions.RefusedAddress):
+        get(site)
+    assert other_site.requests == []
+
+
+def test_another_name_of_an_allowed_address_is_refused(site):
+    site.pages["/feed.xml"] = answer(302, Location=f"http://localhost:{site.server_port}/x")
+    with pytest.raises(exceptions.RefusedAddress):
+        get(site)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "0.0.0.0",
+        "0",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+    ],
+)
+def test_no_way_to_write_a_private_address_gets_through(site, host):
+    with pytest.raises((exceptions.RefusedAddress, exceptions.BadUrl)):
+        fetch_url(f"http://{host}:{site.server_port}/feed.xml")
+    assert site.requests == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["8.8.8.8", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"],
+)
+def test_public_addresses_are_public(address):
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1", "169.254.169.254", "127.0.0.1"),
+        *("0.0.0.0", "224.0.0.1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1"),
+        *("::", "::1", "::7f00:1", "fe80::1%eth0", "fc00::1", "fec0::1", "ff02::1", "2001:db8::1"),
+        *("::ffff:10.0.0.1", "64:ff9b::a00:1", "64:ff9b:1::1", "2002:a00:1::1", "2001::1"),
+    ],
+)
+def test_other_addresses_are_private(address):
+    assert not is_public(address)
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    ("first", "drop"),
+    [
+        (b"HTTP/1.1 200 ", b"O"),
+        (HEAD, b"X-Drop: x\r\n"),
+        (HEAD + b"Content-Length: 1000000\r\n\r\n", b"x"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+    ids=["status line", "headers", "body", "chunks"],
+)
+def test_a_dripping_server_runs_into_the_total_timeout(site, first, drop):
+    site.pages["/feed.xml"] = drip(first, drop)
+    with pytest.raises(exceptions.FetchTimeout, match="took too long"):
+        get(site, total_timeout=0.5)
+
+
+def test_the_total_timeout_covers_all_redirects(site):
+    site.pages |= {"/feed.xml": answer(302, Location="/b"), "/b": drip(HEAD, b"X-Drop: x\r\n")}
+    with pytest.raises(exceptions.FetchTimeout):
+        get(site, total_timeout=0.5)
+
+
+def test_a_body_above_the_limit_is_refused(site):
+    site.pages["/feed.xml"] = answer(body=b"x" * 1001)
+    with pytest.raises(exceptions.TooLarge, match="larger than"):
+        get(site, max_bytes=1000)
+
+
+def test_a_body_at_the_limit_is_taken(site):
+    site.pages["/feed.xml"] = answer(body=b"x" * 1000)
+    assert len(get(site, max_bytes=1000).body) == 1000
+
+
+def test_an_endless_body_is_refused(site):
+    site.pages["/feed.xml"] = flood(HEAD + b"\r\n", b"x" * 65536)
+    with pytest.raises(exceptions.TooLarge):
+        get(site)
+
+
+def test_a_gzip_bomb_is_refused_and_does_not_fill_the_memory(site):
+    bomb = gzip.compress(b"\0" * 200 * 2**20, compresslevel=6)
+    site.pages["/feed.xml"] = answer(body=bomb, Content_Encoding="gzip")
+    tracemalloc.start()
+    with pytest.raises(exceptions.TooLarge, match="larger than 5 MiB"):
+        get(site)
+    assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
+    tracemalloc.stop()
+
+
+def test_a_compressed_document_is_decoded(site):
+    body = gzip.compress(b"<rss/>")
+    site.pages["/feed.xml"] = answer(body=body, Content_Encoding="gzip")
+    assert get(site).body == b"<rss/>"
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        answer(500),
+        answer(302, Location="x:"),
+        raw(b"nonsense\r\n\r\n"),
+        raw(HEAD + b"X: \0"),
+        raw(b""),
+    ],
+)
+def test_no_failure_shows_the_credentials(site, page):
+    site.pages["/feed.xml"] = page
+    url = site.url().replace("//", "//me:secret@")
+    with pytest.raises(exceptions.FeedError) as caught:
+        asyncio.run(fetch(url, allowed_hosts={site.host_port}))
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_refused_connection_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(exceptions.ConnectionFailed, match=f"no connection to 127.0.0.1:{port}"):
+        asyncio.run(fetch(f"http://127.0.0.1:{port}/", allowed_hosts={f"127.0.0.1:{port}"}))
+
+
+def test_an_unknown_host_is_told_without_the_credentials():
+    with pytest.raises(
+        exceptions.HostNotFound, match=r"“nowhere\.invalid” was not found"
+    ) as caught:
+        fetch_url("http://me:secret@nowhere.invalid/feed.xml")
+    assert str(caught.value).startswith("http://nowhere.invalid/feed.xml: ")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"nonsense\r\n\r\n",
+        HEAD + b"Content-Length: 100\r\n\r\nshort",
+        HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain",
+        HEAD + b"X: " + b"x" * 100_000 + b"\r\n\r\n",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        b"",
+    ],
+    ids=["nonsense", "short", "not gzip", "long header", "negative length", "nothing"],
+)
+def test_a_broken_answer_is_told(site, answer):
+    site.pages["/feed.xml"] = raw(answer)
+    with pytest.raises((exceptions.BadResponse, exceptions.ConnectionFailed)):
+        get(site)
+
+
+def test_https_to_a_server_that_does_not_speak_it_is_told(site):
+    with pytest.raises(exceptions.ConnectionFailed, match="no secure connection"):
+        asyncio.run(fetch(site.url().replace("http:", "https:"), allowed_hosts={site.host_port}))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "feed.xml",
+        "ftp://a.example/",
+        "http://",
+        "http://a.example:99999/",
+        "http://a..b/",
+        "http://[::x]/",
+    ],
+)
+def test_something_else_than_a_web_address_is_refused(url):
+    with pytest.raises(exceptions.BadUrl):
+        fetch_url(url)

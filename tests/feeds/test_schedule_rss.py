@@ -1,0 +1,171 @@
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+from redis.exceptions import ConnectionError as RedisAway
+
+from feeds.models import Feed
+from feeds.services import schedule_feed
+from tasks import projection
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.services import SchedulerService
+from tests.feeds.polled import polled
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+A = "https://a.example/feed.xml"
+B = "https://b.example/feed.xml"
+
+
+def schedule_rss(*args: str) -> tuple[str, str]:
+    out, err = StringIO(), StringIO()
+    call_command("schedule_rss", *args, stdout=out, stderr=err, no_color=True)
+    return out.getvalue(), err.getvalue()
+
+
+def finished_run(url: str, **values: Any) -> ScheduledTaskInstance:
+    now = timezone.now()
+    said = {"status": "finished", "started": now, "ended": now, "requested": now} | values
+    return ScheduledTaskInstance.objects.create(parent=polled(url)[1], name="x", **said)
+
+
+def test_each_feed_gets_a_schedule_and_a_line(redis_connection):
+    out, err = schedule_rss(A, B)
+    assert [line.partition(", next at ")[0] for line in out.splitlines()] == [
+        f"{A}: every 15 minutes",
+        f"{B}: every 15 minutes",
+    ]
+    assert not err
+    assert all(task.next_due(timezone.now()) for task in ScheduledTask.objects.all())
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--every", "90s"], {"interval": 90}),
+        (["--cron", "30 6 * * *", "--timezone", "Asia/Seoul"], {"timezone": "Asia/Seoul"}),
+        (["--queue", "low"], {"queue": "low"}),
+        (["--name", "News"], {"name": "News"}),
+    ],
+)
+def test_options_reach_the_schedule(options, expected):
+    schedule_rss(A, *options)
+    (stored,) = ScheduledTask.objects.values(*expected)
+    assert stored == expected
+
+
+def test_twice_the_same_address_is_one_schedule():
+    schedule_rss(A)
+    schedule_rss("HTTPS://A.example:443/feed.xml", "--every", "1h")
+    assert ScheduledTask.objects.get().interval == 3600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([A, "ftp://b.example/"], "starts with http:// or https://"),
+        ([A, "--every", "0s"], "second"),
+        ([A, "--every", "0.5"], "0.5"),
+        ([A, "--every", "often"], "often"),
+        ([A, "--every", "-5m"], "--every"),
+        ([A, "--nonsense"], "--nonsense"),
+        ([A, "--cron", "61 * * * *"], "61"),
+        ([A, "--cron", ""], ""),
+        ([A, "--cron", "* * * * *", "--timezone", "Mars/Olympus"], "Mars/Olympus"),
+        ([A, "--queue", "nowhere"], "no queue “nowhere”"),
+        ([A, B, "--name", "News"], "one feed"),
+        ([A, "--every", "1h", "--cron", "* * * * *"], "either"),
+        ([A, "--timezone", "UTC"], "give both"),
+        ([], "Give the address"),
+        (["--remove", A], "no such feed"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_and_stores_nothing(arguments, message):
+    with pytest.raises(CommandError) as caught:
+        schedule_rss(*arguments)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.returncode == 1
+    assert not Feed.objects.exists()
+    assert not ScheduledTask.objects.exists()
+
+
+def test_a_mistake_in_one_address_leaves_the_others_as_they_were():
+    schedule_rss(A)
+    with pytest.raises(CommandError):
+        schedule_rss(A, "nonsense", "--every", "1h")
+    assert ScheduledTask.objects.get().interval == 900
+
+
+def test_now_also_enqueues_a_run_of_each(redis_connection):
+    out, _ = schedule_rss(A, B, "--now")
+    assert f"{A} runs now." in out
+    assert redis_connection.llen("rq:queue:default") == 2
+
+
+def test_without_redis_it_says_that_it_takes_effect_later(monkeypatch):
+    def away() -> None:
+        raise RedisAway("away")
+
+    monkeypatch.setattr(projection, "connect", away)
+    _, err = schedule_rss(A)
+    assert "takes effect when Redis is back" in err
+    assert ScheduledTask.objects.count() == 1
+
+
+def test_a_paused_schedule_says_so():
+    SchedulerService.pause(polled(A)[1])
+    assert "nothing is due: its schedule is paused." in schedule_rss(A)[0]
+
+
+def test_credentials_are_not_shown():
+    out, _ = schedule_rss("https://me:secret@a.example/", "--now")
+    assert "secret" not in out + schedule_rss("--list")[0]
+    assert "https://a.example/" in out
+
+
+def test_the_list_shows_each_feed_with_its_next_time_and_last_result():
+    finished_run(A, result={"new": 3, "updated": 1, "unchanged": 0, "status": 200})
+    failure = "feeds.exceptions.HostNotFound"
+    finished_run(B, status="failed", exception_class=failure)
+    head, first, second = schedule_rss("--list")[0].splitlines()
+    assert head.split() == ["Feed", "When", "Next", "due", "Last", "result"]
+    assert first.startswith(f"{A}  ")
+    assert first.endswith("3 new, 1 changed")
+    assert "every 15 minutes" in first
+    assert second.endswith("failed: HostNotFound")
+
+
+def test_the_list_fits_100_columns_and_cuts_no_address():
+    long_address = f"https://a.example/{'x' * 150}"
+    schedule_feed(long_address, cron="*/7 1-5 * * MON-FRI")
+    schedule_feed(B, name="한국어 " * 3)
+    lines = schedule_rss("--list")[0].splitlines()
+    assert long_address in lines
+    assert max(len(line) for line in lines if line != long_address) <= 100
+
+
+def test_the_list_shows_feeds_without_schedule():
+    polled(A)[1].delete()
+    assert "not scheduled" in schedule_rss("--list")[0]
+
+
+def test_an_empty_list_says_what_to_do():
+    assert "schedule_rss URL" in schedule_rss("--list")[0]
+
+
+def test_the_list_makes_the_same_queries_for_one_feed_and_for_many(django_assert_num_queries):
+    for number in range(10):
+        finished_run(f"{A}?{number}")
+    with django_assert_num_queries(2):
+        schedule_rss("--list")
+
+
+def test_a_feed_can_be_removed():
+    schedule_rss(A, B)
+    out, _ = schedule_rss("--remove", A)
+    assert out == f"{A} is removed.\n"
+    assert [feed.url for feed in Feed.objects.all()] == [B]
+    assert ScheduledTask.objects.count() == 1

@@ -1,0 +1,286 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from feeds import services
+from feeds.exceptions import BadUrl, UnknownFeed
+from feeds.models import Entry, Feed
+from feeds.parsing import ParsedEntry, ParsedFeed
+from feeds.services import Counts, schedule_feed, validate_url
+from tasks.exceptions import InvalidSchedule
+from tasks.models import ScheduledTask
+from tasks.services import SchedulerService
+from tests.feeds.polled import polled
+
+pytestmark = pytest.mark.django_db
+
+URL = "https://feeds.example/news.xml"
+NOW = datetime(2025, 3, 4, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def feed() -> Feed:
+    return Feed.objects.create(url=URL)
+
+
+def entry(guid: str, title: str = "", **values: Any) -> ParsedEntry:
+    said = {"link": "", "author": "", "summary": "", "content": ""}
+    times = {"published": None, "updated": None}
+    return ParsedEntry(guid=guid, title=title, digest=title or guid, **said | times | values)
+
+
+def parsed(*entries: ParsedEntry, title: str = "News", link: str = "https://a.example/"):
+    return ParsedFeed(title, link, entries)
+
+
+def store(feed: Feed, *entries: ParsedEntry) -> Counts:
+    return services.store(feed.pk, parsed(*entries))
+
+
+# Storing
+
+
+def test_new_entries_are_stored(feed):
+    assert store(feed, entry("a"), entry("b")) == Counts(new=2)
+    assert feed.entries.count() == 2
+
+
+def test_the_same_document_again_changes_nothing(feed):
+    store(feed, entry("a"), entry("b"))
+    before = list(feed.entries.values())
+    assert store(feed, entry("a"), entry("b")) == Counts(unchanged=2)
+    assert list(feed.entries.values()) == before
+
+
+def test_a_changed_entry_is_updated_in_place(feed):
+    store(feed, entry("a", "old"), entry("b"))
+    before = feed.entries.get(guid="a")
+    assert store(feed, entry("a", "new"), entry("b"), entry("c")) == Counts(1, 1, 1)
+    after = feed.entries.get(guid="a")
+    assert (after.pk, after.first_seen, after.title) == (before.pk, before.first_seen, "new")
+
+
+def test_of_two_entries_with_the_same_guid_the_first_counts(feed):
+    assert store(feed, entry("a", "first"), entry("a", "second")) == Counts(new=1)
+    assert feed.entries.get().title == "first"
+
+
+def test_two_feeds_can_have_the_same_guid(feed):
+    other = Feed.objects.create(url="https://other.example/")
+    store(feed, entry("a"))
+    assert store(other, entry("a")) == Counts(new=1)
+
+
+def test_what_the_server_said_is_stored_with_the_entries(feed):
+    services.store(feed.pk, parsed(), 'W/"1"', "yesterday")
+    feed.refresh_from_db()
+    assert (feed.title, feed.link) == ("News", "https://a.example/")
+    assert (feed.etag, feed.last_modified) == ('W/"1"', "yesterday")
+
+
+def test_a_title_once_known_is_not_lost(feed):
+    services.store(feed.pk, parsed())
+    services.store(feed.pk, parsed(title="", link=""))
+    feed.refresh_from_db()
+    assert (feed.title, feed.link) == ("News", "https://a.example/")
+
+
+def test_if_storing_fails_nothing_is_stored(feed):
+    with pytest.raises(Exception, match="guid"):
+        services.store(feed.pk, parsed(entry("a"), entry("")), "etag")
+    feed.refresh_from_db()
+    assert (feed.etag, feed.entries.count()) == ("", 0)
+
+
+def test_a_feed_that_was_removed_meanwhile_is_told():
+    with pytest.raises(UnknownFeed, match="Delete its schedule"):
+        services.store(0, parsed())
+
+
+def test_without_a_date_an_entry_was_published_when_it_was_first_seen(feed):
+    store(feed, entry("a"))
+    seen = feed.entries.get().first_seen
+    store(feed, entry("a", "changed"))
+    assert feed.entries.get().published == seen
+
+
+def test_the_date_of_the_feed_counts(feed):
+    store(feed, entry("a", published=NOW, updated=NOW + timedelta(days=1)))
+    stored = feed.entries.get()
+    assert (stored.published, stored.updated) == (NOW, NOW + timedelta(days=1))
+
+
+def test_nothing_is_published_in_the_future(feed):
+    store(feed, entry("a", published=datetime(2099, 1, 1, tzinfo=UTC)))
+    assert feed.entries.get().published <= timezone.now()
+
+
+def test_the_first_of_the_document_comes_first(feed):
+    store(feed, entry("new"), entry("old"))
+    assert [stored.guid for stored in feed.entries.all()] == ["new", "old"]
+
+
+def test_of_entries_that_are_not_listed_any_more_the_newest_are_kept(feed, monkeypatch):
+    monkeypatch.setattr(services, "KEEP_ENTRIES", 2)
+    dated = [entry(f"{day}", published=NOW + timedelta(days=day)) for day in range(5)]
+    store(feed, *dated)
+    store(feed, dated[0])
+    assert {stored.guid for stored in feed.entries.all()} == {"0", "3", "4"}
+
+
+def test_the_queries_of_a_poll_do_not_grow_with_its_entries():
+    counts = []
+    for many in (1, 40):
+        feed = Feed.objects.create(url=f"{URL}?{many}")
+        store(feed, *(entry(f"{i}", "old") for i in range(many)))
+        with CaptureQueriesContext(connection) as queries:
+            store(feed, *(entry(f"{i}", "new") for i in range(many)))
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://feeds.example/news.xml", "https://feeds.example/news.xml"),
+        ("HTTP://Feeds.Example:80/News?A=b&C#top", "http://feeds.example/News?A=b&C"),
+        ("https://feeds.example:443", "https://feeds.example/"),
+        ("https://feeds.example:8443/a%2fB/../c", "https://feeds.example:8443/a%2fB/../c"),
+        ("https://Me:Secret@Feeds.example/", "https://Me:Secret@feeds.example/"),
+        ("http://[2606:4700::1]:8000/", "http://[2606:4700::1]:8000/"),
+        ("http://BÜCHER.example/", "http://bücher.example/"),
+    ],
+)
+def test_an_address_has_one_form(url, expected):
+    assert validate_url(url) == validate_url(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "feeds.example", "ftp://a.example/", "file:///etc/passwd", "javascript:alert(1)"),
+        *("http://", "http:///x", "http://:80/", "http://a.example:x/", "http://a.example:99999/"),
+        *("http://a b.example/", "http://a.example/ x", "http://a.example/\n", "http://a\x00.x/"),
+        *("http://[::1", "http://a..b/", "http://a<b/", f"http://{'a' * 64}.example/"),
+        "http://a.example/" + "x" * 2000,
+        "http://a.example/" + "한" * 700,
+    ],
+)
+def test_a_bad_address_is_refused(url):
+    with pytest.raises(BadUrl):
+        validate_url(url)
+
+
+# Scheduling
+
+
+def test_scheduling_makes_feed_and_schedule():
+    feed = schedule_feed(URL)
+    task = ScheduledTask.objects.get()
+    assert (task.function, task.args, task.interval) == ("feeds.fetch_rss", [feed.pk], 900)
+    assert (feed.schedule, task.name, task.queue) == (task, URL, "default")
+
+
+def test_scheduling_again_brings_the_one_schedule_up_to_date():
+    first = schedule_feed(URL)
+    again = schedule_feed("HTTPS://feeds.example:443/news.xml", interval=60, queue="high")
+    task = ScheduledTask.objects.get()
+    assert again == first
+    assert (again.schedule, task.interval, task.queue) == (first.schedule, 60, "high")
+
+
+def test_what_is_not_given_stays_as_it_is():
+    _, task = polled(URL, cron="0 6 * * *", timezone="Asia/Seoul", name="News")
+    task.overlap, task.note = "wait", "slow server"
+    SchedulerService.save(task)
+    schedule_feed(URL, queue="low")
+    task.refresh_from_db()
+    assert (task.cron, task.timezone, task.name) == ("0 6 * * *", "Asia/Seoul", "News")
+    assert (task.queue, task.overlap, task.note) == ("low", "wait", "slow server")
+
+
+def test_another_name_renames_the_schedule():
+    _, task = polled(URL)
+    schedule_feed(URL, name="News")
+    assert list(ScheduledTask.objects.values_list("pk", "name")) == [(task.pk, "News")]
+
+
+def test_a_cron_schedule_can_become_an_interval():
+    schedule_feed(URL, cron="0 6 * * *")
+    schedule_feed(URL, interval=60)
+    task = ScheduledTask.objects.get()
+    assert (task.cron, task.interval) == ("", 60)
+
+
+def test_a_cancelled_schedule_lives_again():
+    _, task = polled(URL)
+    SchedulerService.cancel(task)
+    assert polled(URL)[1].status == "running"
+
+
+def test_a_deleted_schedule_is_made_again():
+    polled(URL)[1].delete()
+    assert schedule_feed(URL).schedule == ScheduledTask.objects.get()
+
+
+def test_the_anchor_stays_when_a_feed_is_scheduled_again(monkeypatch):
+    first = polled(URL)[1].first
+    later = timezone.now() + timedelta(days=1, seconds=77)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    assert polled(URL)[1].first == first
+
+
+def test_credentials_are_not_shown_in_the_name():
+    feed, task = polled("https://me:secret@feeds.example/x")
+    assert task.name == str(feed) == "https://feeds.example/x"
+
+
+def test_what_the_schedule_refuses_leaves_no_feed_behind():
+    with pytest.raises(InvalidSchedule, match="no queue"):
+        schedule_feed(URL, queue="nowhere")
+    assert not Feed.objects.exists()
+
+
+@pytest.mark.parametrize("interval", [1, 60, 900, 86_400, 31_536_000])
+def test_the_first_time_is_within_one_interval(interval):
+    for url in (URL, URL + "?2"):
+        first = services.anchor(url, interval, NOW)
+        assert NOW < first <= NOW + timedelta(seconds=interval)
+
+
+def test_the_place_in_the_interval_does_not_depend_on_the_moment():
+    one, other = (services.anchor(URL, 900, NOW + timedelta(seconds=s)) for s in (0, 12_345))
+    assert (other - one).total_seconds() % 900 == 0
+
+
+def test_a_thousand_feeds_are_spread_over_the_interval():
+    places = [services.anchor(f"{URL}?{i}", 900, NOW) for i in range(1000)]
+    assert max(places.count(place) for place in places) < 10
+
+
+# Removing
+
+
+def test_removing_a_feed_removes_its_entries_and_its_schedule():
+    feed = schedule_feed(URL)
+    store(feed, entry("a"))
+    services.remove_feed(URL)
+    assert [model.objects.count() for model in (Feed, Entry, ScheduledTask)] == [0, 0, 0]
+
+
+def test_deleting_feeds_by_a_queryset_removes_their_schedules_too():
+    schedule_feed(URL)
+    Feed.objects.all().delete()
+    assert not ScheduledTask.objects.exists()
+
+
+def test_removing_an_unknown_feed_is_told():
+    with pytest.raises(UnknownFeed, match="there is no such feed"):
+        services.remove_feed(URL)

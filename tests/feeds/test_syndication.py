@@ -1,0 +1,101 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from feeds import parsing, syndication
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tests.feeds.polled import polled
+
+pytestmark = pytest.mark.django_db
+
+ENDED = datetime(2025, 3, 4, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def schedule() -> ScheduledTask:
+    return polled("https://a.example/", name="News & <notes>")[1]
+
+
+def run(schedule: ScheduledTask, status: str = "finished", ago: int = 0, **values: Any):
+    ended = ENDED - timedelta(minutes=ago)
+    started = None if status in ("missed", "skipped") else ended - timedelta(seconds=1.5)
+    said = {"status": status, "due": ended, "started": started, "ended": ended} | values
+    return ScheduledTaskInstance.objects.create(parent=schedule, name=schedule.name, **said)
+
+
+def read(client) -> parsing.ParsedFeed:
+    response = client.get("/feeds/activity/")
+    assert response.status_code == 200
+    return parsing.parse(response.content, response["Content-Type"], "http://testserver/")
+
+
+def test_each_ended_run_is_an_entry(schedule, client):
+    ended = run(schedule)
+    (entry,) = read(client).entries
+    assert entry.title == "Finished: News & <notes>"
+    assert (entry.updated, entry.summary) == (ENDED, "It took 1.5 s.")
+    page = reverse("admin:tasks_scheduledtaskinstance_change", args=[ended.pk])
+    assert entry.link == f"http://testserver{page}"
+
+
+@pytest.mark.parametrize("status", ["failed", "canceled", "missed", "skipped"])
+def test_runs_that_did_not_finish_are_told_too(schedule, client, status):
+    run(schedule, status)
+    assert read(client).entries[0].title.startswith(f"{status.capitalize()}: ")
+
+
+def test_a_run_that_goes_on_is_not_told(schedule, client):
+    run(schedule, "running", ended=None)
+    assert read(client).entries == ()
+
+
+def test_what_never_ran_says_why(schedule, client):
+    run(schedule, "skipped", reason="The previous run was still going.")
+    assert read(client).entries[0].summary == "The previous run was still going."
+
+
+def test_nothing_of_what_a_task_function_said_is_told(schedule, client):
+    secret: dict[str, Any] = {
+        "log": "secret",
+        "traceback": "secret",
+        "reason": "Failed for: secret",
+    }
+    run(schedule, "failed", result={"secret": 1}, **secret)
+    assert "secret" not in client.get("/feeds/activity/").content.decode()
+
+
+def test_a_run_that_is_tried_again_keeps_its_id_and_moves_up(schedule, client):
+    tried, _ = run(schedule, "failed", ago=2), run(schedule, ago=1)
+    before = read(client).entries[1]
+    later = ENDED + timedelta(minutes=1)
+    ScheduledTaskInstance.objects.filter(pk=tried.pk).update(status="finished", ended=later)
+    after = read(client).entries[0]
+    assert (after.guid, after.updated) == (before.guid, later)
+    assert before.guid.startswith("urn:uuid:")
+
+
+def test_only_the_latest_are_told(schedule, client, monkeypatch):
+    monkeypatch.setattr(syndication, "LATEST", 2)
+    for ago in (3, 1, 2):
+        run(schedule, ago=ago)
+    times = [entry.updated for entry in read(client).entries]
+    assert times == [ENDED - timedelta(minutes=1), ENDED - timedelta(minutes=2)]
+
+
+def test_control_characters_in_a_name_do_no_harm(schedule, client):
+    run(schedule)
+    ScheduledTaskInstance.objects.update(name="a\x1bb")
+    assert read(client).entries[0].title == "Finished: ab"
+
+
+def test_one_query_is_enough(schedule, client, django_assert_num_queries):
+    for ago in range(10):
+        run(schedule, ago=ago)
+    with django_assert_num_queries(1):
+        read(client)
+
+
+def test_without_runs_the_feed_is_empty(client):
+    assert read(client).entries == ()
