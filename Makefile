@@ -1,0 +1,45 @@
+# make run    the whole system in this terminal: http://127.0.0.1:8000/
+# make test   all tests; make lint   all checks; make clean   removes .venv and caches, never var/
+#
+# make run PORT=8001 WORKERS=4 PYTHON=python3.12 also work; other settings come from the environment.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test lint clean
+
+run: $(VENV)/runtime
+	@exec $(BIN)/python manage.py up
+
+# The integration tests run twice: on PostgreSQL here, on SQLite with the others.
+test: $(VENV)/development
+	$(BIN)/python -m tests.browser
+	$(BIN)/pytest
+	TEST_DATABASE=postgres $(BIN)/pytest tests/integration
+
+lint: $(VENV)/development
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# The stamps: what is newer than its list of requirements is not installed again.
+$(VENV)/runtime: requirements.txt | $(VENV)/created
+	$(PIP) install -r requirements.txt
+	@touch $@
+
+$(VENV)/development: requirements-dev.txt requirements.txt | $(VENV)/created
+	$(PIP) install -r requirements-dev.txt
+	@touch $(VENV)/runtime $@
+
+$(VENV)/created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed: make PYTHON=python3.12 …'; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@

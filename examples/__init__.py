@@ -1,0 +1,1 @@
+"""Example task functions: start with these to see how schedules and background calls behave."""

@@ -1,0 +1,144 @@
+"""`manage.py up`: the whole system in one terminal."""
+
+import http.client
+import os
+import sys
+from contextlib import closing
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError, connections
+
+from feeds.services import validate_url
+from project import first_start, instance, valkey
+from project.supervisor import Supervisor
+from tasks.exceptions import TasksError
+
+MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+# On top of what the others need to stop, still within ten seconds.
+VALKEY_PATIENCE = (1.0, 0.5)
+
+
+class Command(BaseCommand):
+    help = (
+        "Run the whole system in this terminal: web server, scheduler, workers and, unless "
+        "REDIS_URL names a server, an embedded Valkey. Ctrl-C ends it."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--workers", type=int, default=settings.WORKERS, help="how many (default: %(default)s)"
+        )
+
+    def handle(self, *args: Any, workers: int, **options: Any) -> None:
+        # Feeds bring every character, and not every terminal can show it.
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        self.address = f"http://127.0.0.1:{settings.PORT}"
+        try:
+            lock = self._check(workers)
+        except TasksError as error:
+            raise CommandError(str(error)) from error
+        with lock:
+            self._run(workers)
+
+    def _check(self, workers: int) -> Any:
+        """Find out what is wrong before anything is started, and lock DATA_DIR."""
+        if workers < 1:
+            raise CommandError("At least one worker is needed: --workers 1")
+        for url in settings.FEEDS:
+            validate_url(url)
+        if settings.EMBEDDED_VALKEY:
+            valkey.check_socket_path(settings.VALKEY_SOCKET)
+        lock = instance.claim(settings.DATA_DIR / "up.lock", self.address, self._say)
+        instance.check_port(settings.PORT)
+        return lock
+
+    def _run(self, workers: int) -> None:
+        try:
+            call_command("migrate", interactive=False, verbosity=0)
+        except OperationalError as error:
+            raise CommandError(f"The database can't be used (DATABASE_URL): {error}") from error
+        supervisor = Supervisor()
+        try:
+            self._supervise(supervisor, workers)
+        finally:
+            supervisor.stop()
+        if supervisor.failed:
+            sys.exit(1)
+
+    def _supervise(self, supervisor: Supervisor, workers: int) -> None:
+        names = self._add_programs(supervisor, workers)
+        if not self._start_valkey(supervisor):
+            return
+        first_start.schedule_activity_feed(self.address)
+        first_start.schedule_named_feeds()
+        connections.close_all()  # not to be shared with the programs' watchers
+        supervisor.start(*names)
+        if supervisor.relay_until(self._web_server_answers):
+            self._announce()
+            supervisor.relay_until(lambda: False)
+
+    def _add_programs(self, supervisor: Supervisor, workers: int) -> list[str]:
+        programs = {
+            "web": [
+                *(sys.executable, "-m", "gunicorn", "project.wsgi"),
+                *("--bind", f"127.0.0.1:{settings.PORT}", "--chdir", str(settings.BASE_DIR)),
+                *("--worker-class", "gthread", "--workers", "1", "--threads", "8"),
+                *("--graceful-timeout", "3", "--no-control-socket", "--log-level", "warning"),
+            ],
+            "scheduler": [*MANAGE, "rqscheduler"],
+        }
+        for number in range(1, workers + 1):
+            programs[f"worker-{number}"] = [*MANAGE, "rqworker", "high", "default", "low"]
+        for name, command in programs.items():
+            supervisor.add_process(name, command, env=self._environment())
+        return list(programs)
+
+    def _environment(self) -> dict[str, str]:
+        """Return the programs' environment: they may reach the web server, as the feed does."""
+        own = f"127.0.0.1:{settings.PORT}"
+        return os.environ | {
+            "ALLOWED_HOSTS": " ".join([*settings.ALLOWED_HOSTS, "127.0.0.1"]),
+            "FEEDS_ALLOWED_HOSTS": " ".join([*settings.FEEDS_ALLOWED_HOSTS, own]),
+            "SUPERVISED": "on",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _start_valkey(self, supervisor: Supervisor) -> bool:
+        if not settings.EMBEDDED_VALKEY:
+            return True
+        socket = settings.VALKEY_SOCKET
+        valkey.shut_down(socket)
+        command = valkey.command(socket, settings.DATA_DIR / "valkey")
+        supervisor.add_last("valkey", command, VALKEY_PATIENCE)
+        supervisor.start("valkey")
+        return supervisor.relay_until(lambda: valkey.answers(socket))
+
+    def _web_server_answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", settings.PORT, timeout=1)
+        with closing(connection):
+            try:
+                connection.request("HEAD", "/")
+                connection.getresponse()
+            except (OSError, http.client.HTTPException):
+                return False
+        return True
+
+    def _announce(self) -> None:
+        lines = [f"Open {self.address}/"]
+        if first_start.is_new():
+            password = first_start.make_admin()
+            lines += [
+                f"Log in as {first_start.ADMIN} with the password {password}",
+                "It is shown only now; change it there, or with: "
+                f"manage.py changepassword {first_start.ADMIN}",
+            ]
+        width = max(map(len, lines))
+        edge = f"+{'-' * (width + 2)}+"
+        self._say("\n".join([edge, *(f"| {line:{width}} |" for line in lines), edge]))
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()

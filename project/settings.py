@@ -1,0 +1,208 @@
+"""Django's settings. What differs between sites comes from the environment, and only here."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from project.secret import stored_secret_key
+
+env = environ.Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
+
+
+def words(name: str, default: list[str]) -> list[str]:
+    """Return a list setting, given as words with spaces or commas between them."""
+    return env.str(name, default=" ".join(default)).replace(",", " ").split()
+
+
+def number(name: str, default: int) -> int:
+    """Return a whole number setting."""
+    try:
+        return int(env.str(name, default=str(default)))
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name} must be a whole number, not {env.str(name)!r}."
+        ) from None
+
+
+# The site
+
+DEBUG = env.bool("DEBUG", default=False)
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+ALLOWED_HOSTS = words("ALLOWED_HOSTS", default=LOOPBACK)
+CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS", default=[])
+
+# Not through env.str(), which takes a value that begins with "$" for the name of another one.
+SECRET_KEY = env.ENVIRON.get("SECRET_KEY", "")
+if not SECRET_KEY:
+    if set(ALLOWED_HOSTS) - set(LOOPBACK):
+        raise ImproperlyConfigured(
+            "A site that others can reach (ALLOWED_HOSTS) needs a SECRET_KEY in the environment: "
+            "make one with `python -c 'import secrets; print(secrets.token_urlsafe(50))'`, "
+            "keep it, and give every process the same."
+        )
+    SECRET_KEY = stored_secret_key(DATA_DIR / "secret_key")
+
+# Behind a proxy that speaks HTTPS with the world and sets X-Forwarded-Proto.
+SECURE_SSL = env.bool("SECURE_SSL", default=False)
+if SECURE_SSL:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = number("SECURE_HSTS_SECONDS", default=31_536_000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "project",
+    "examples",
+    "feeds",
+    "tasks",
+    "django_rq",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
+# Served straight from the apps, so that no collectstatic step is needed.
+WHITENOISE_USE_FINDERS = True
+
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en-us")
+LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+USE_TZ = True
+
+
+# The database
+
+SQLITE_OPTIONS = {
+    # Several processes write: without these, most of them would fail with "database is locked".
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+}
+
+
+def database() -> dict[str, Any]:
+    """Return the database that DATABASE_URL names."""
+    config = env.db_url("DATABASE_URL", default=f"sqlite:///{quote(str(DATA_DIR / 'db.sqlite3'))}")
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        config["OPTIONS"] = SQLITE_OPTIONS | config.get("OPTIONS", {})
+    else:
+        config.setdefault("CONN_MAX_AGE", 60)
+        config.setdefault("CONN_HEALTH_CHECKS", True)
+    return config
+
+
+DATABASES = {"default": database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+# Redis and the queues
+
+VALKEY_SOCKET = DATA_DIR / "valkey.sock"
+REDIS_URL = env.str("REDIS_URL", default="")
+# `manage.py up` runs a Valkey of its own when no other server is named.
+EMBEDDED_VALKEY = not REDIS_URL
+if EMBEDDED_VALKEY:
+    REDIS_URL = f"unix://{quote(str(VALKEY_SOCKET))}"
+
+RQ_QUEUES = {
+    name: {
+        "URL": REDIS_URL,
+        "SERIALIZER": "rq.serializers.JSONSerializer",
+        "DEFAULT_TIMEOUT": 180,
+    }
+    for name in ("high", "default", "low")
+}
+RQ = {
+    "JOB_CLASS": "tasks.job.Job",
+    "WORKER_CLASS": "tasks.worker.Worker",
+    "SCHEDULER_CLASS": "tasks.scheduler.Scheduler",
+    "COMMIT_MODE": "on_db_commit",
+}
+
+
+# Feeds, and what `manage.py up` runs
+
+FEEDS = words("FEEDS", default=[])
+FEEDS_ALLOWED_HOSTS = words("FEEDS_ALLOWED_HOSTS", default=[])
+PORT = number("PORT", default=8000)
+WORKERS = number("WORKERS", default=2)
+
+
+# Logs
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+# Under `manage.py up` every line gets its time from the supervisor.
+SUPERVISED = env.bool("SUPERVISED", default=False)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "format": ("" if SUPERVISED else "%(asctime)s ") + "%(levelname)s %(name)s: %(message)s"
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": [], "level": LOG_LEVEL},
+        # With a handler here, rq-scheduler doesn't add its own.
+        "rq_scheduler.scheduler": {"handlers": ["console"], "propagate": False},
+    },
+}

@@ -1,0 +1,247 @@
+"""Several programs in one terminal: started, watched, restarted and stopped together.
+
+honcho runs each program below a small process of its own that reads its output. Here that
+process also restarts its program and stops it, so that both still happen, in the right order,
+when the supervisor itself was killed.
+"""
+
+import multiprocessing
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import psutil
+from honcho.manager import Manager
+from honcho.printer import Printer
+from honcho.process import Popen, Process
+
+FORK = multiprocessing.get_context("fork")
+POLL = 0.2  # seconds, as all below
+RESTART_DELAY = 1.0
+MAX_DEATHS = 5
+DEATHS_WITHIN = 30.0
+STOP_WITHIN = 9.5
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Child(Process):
+    """One program, watched by a process of its own.
+
+    `patience`: how many seconds to wait after a first and after a second SIGTERM before
+    SIGKILL. `linger`: how long it outlives a supervisor that was killed.
+    """
+
+    patience: tuple[float, float] = (5.0, 3.0)
+    linger = 0.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._supervisor = os.getpid()
+        self._stop_asked = False
+        self._deaths: deque[float] = deque(maxlen=MAX_DEATHS)
+
+    def run(self, events: Any = None, ignore_signals: bool = False) -> None:
+        """Keep the program running until SIGTERM, or until it dies too often."""
+        self._events = events
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        for signum in (signal.SIGINT, signal.SIGHUP):  # the terminal sends them to everyone
+            signal.signal(signum, signal.SIG_IGN)
+        while not self._should_stop():
+            self._run_once()
+            if self._died_too_often():
+                break
+            self._pause()
+        self._send_message({"pid": None}, "stop")
+        if self._is_orphan():
+            os._exit(1)  # nobody reads the queue any more: don't wait for it to be emptied
+
+    def _run_once(self) -> None:
+        try:
+            self._child = Popen(self.cmd, env=self.env, shell=False, stdin=subprocess.DEVNULL)
+        except OSError as error:
+            self._on_death(f"can't be started: {error}")
+            return
+        self._send_message({"pid": self._child.pid}, "start")
+        reader = threading.Thread(target=self._relay)
+        reader.start()
+        while self._child.poll() is None and not self._should_stop():
+            time.sleep(POLL)
+        self._end()
+        reader.join()
+        if not self._should_stop():
+            self._on_death(f"died with exit code {self._child.returncode}")
+
+    def _relay(self) -> None:
+        for line in self._child.stdout:
+            self._send_message(line)
+
+    def _end(self) -> None:
+        if self._is_orphan():
+            time.sleep(self.linger)
+        for seconds in self.patience:
+            self._child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(seconds)
+                break
+        kill_session(self._child.pid)
+        self._child.wait()
+
+    def _on_death(self, reason: str) -> None:
+        self._deaths.append(time.monotonic())
+        self._send_message(reason)
+
+    def _died_too_often(self) -> bool:
+        deaths = self._deaths
+        return len(deaths) == MAX_DEATHS and deaths[-1] - deaths[0] < DEATHS_WITHIN
+
+    def _pause(self) -> None:
+        until = time.monotonic() + RESTART_DELAY
+        while time.monotonic() < until and not self._should_stop():
+            time.sleep(POLL)
+
+    def _should_stop(self) -> bool:
+        return self._stop_asked or self._is_orphan()
+
+    def _is_orphan(self) -> bool:
+        return os.getppid() != self._supervisor
+
+    def _on_sigterm(self, signum: int, frame: Any) -> None:
+        self._stop_asked = True
+
+
+class Supervisor(Manager):
+    """Runs programs side by side until a signal, or until one of them dies too often.
+
+    Add them with `add_process` and `add_last`, then `start` them by name, in any number of
+    steps; `relay_until` shows their output meanwhile, and `stop` ends them all. `failed` tells
+    whether one of them was given up.
+    """
+
+    def __init__(self, printer: Printer | None = None) -> None:
+        super().__init__(printer)
+        self.events = FORK.Queue()
+        self._process_ctor = Child
+        self._last: set[str] = set()
+        self.stopping = False
+        self.failed = False
+        for signum in SIGNALS:
+            # nohup has SIGHUP ignored, and means it.
+            if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
+                signal.signal(signum, self._on_signal)
+
+    def add_last(self, name: str, command: list[str], patience: tuple[float, float]) -> None:
+        """Add a program that the others need: it is stopped after them."""
+        child = self.add_process(name, command)
+        child.linger = sum(child.patience) + 1
+        child.patience = patience
+        self._last.add(name)
+
+    def start(self, *names: str) -> None:
+        """Start programs that were added before."""
+        for name in names:
+            program = self._processes[name]
+            # A daemon is also told to stop when this process ends by an exception.
+            program["process"] = FORK.Process(
+                name=name, target=program["obj"].run, args=(self.events,), daemon=True
+            )
+            program["process"].start()
+
+    def relay_until(self, condition: Callable[[], bool]) -> bool:
+        """Show the programs' output until a condition holds.
+
+        Returns False if everything is to be stopped instead.
+        """
+        while not self.stopping:
+            if condition():
+                return True
+            self._relay()
+            self._replace_killed_watchers()
+        return False
+
+    def stop(self) -> None:
+        """End all programs, those added with `add_last` last."""
+        self.stopping = True
+        self.say("stopping…")
+        deadline = time.monotonic() + STOP_WITHIN
+        started = {name for name, program in self._processes.items() if "process" in program}
+        self._stop(started - self._last, deadline)
+        self._stop(started & self._last, deadline)
+        while self._relay():
+            pass
+        for signum in SIGNALS:  # one more Ctrl-C must not spoil the exit code
+            signal.signal(signum, signal.SIG_IGN)
+
+    def say(self, text: str) -> None:
+        """Show a line of the supervisor's own."""
+        self._system_print(text)
+
+    def _stop(self, names: set[str], deadline: float) -> None:
+        while alive := [name for name in names if self._watcher(name).is_alive()]:
+            for name in alive:
+                # Again and again: one that has just been forked may miss the first.
+                if time.monotonic() < deadline:
+                    self._watcher(name).terminate()
+                else:
+                    self._watcher(name).kill()
+            self._relay()
+        for name in names:
+            self._kill_what_is_left(name)
+
+    def _replace_killed_watchers(self) -> None:
+        for name, program in self._processes.items():
+            if "process" in program and program["process"].exitcode not in (None, 0):
+                self._kill_what_is_left(name)
+                self.start(name)
+
+    def _kill_what_is_left(self, name: str) -> None:
+        pid = self._processes[name].get("pid")
+        if pid and self._watcher(name).exitcode != 0:
+            kill_session(pid)
+
+    def _watcher(self, name: str) -> BaseProcess:
+        watcher: BaseProcess = self._processes[name]["process"]
+        return watcher
+
+    def _relay(self) -> bool:
+        try:
+            message = self.events.get(timeout=0.1)
+        except queue.Empty:
+            return False
+        if message.type == "line":
+            self._printer.write(message)
+        elif message.type == "start":
+            self._processes[message.name]["pid"] = message.data["pid"]
+            self.say(f"{message.name} started (pid {message.data['pid']})")
+        else:
+            self._on_end(message.name)
+        return True
+
+    def _on_end(self, name: str) -> None:
+        if self.stopping:
+            self.say(f"{name} stopped")
+            return
+        self.say(
+            f"{name} died {MAX_DEATHS} times within {DEATHS_WITHIN:.0f} seconds, so everything "
+            "is stopped. Its lines above say why."
+        )
+        self.stopping = self.failed = True
+
+    def _on_signal(self, signum: int, frame: Any) -> None:
+        # Nothing else: to print or lock here could clash with the code that was interrupted.
+        self.stopping = True
+
+
+def kill_session(session: int) -> None:
+    """Kill all processes of a session, such as the work-horse of a worker that was killed."""
+    for pid in psutil.pids():
+        with suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) == session:
+                os.kill(pid, signal.SIGKILL)

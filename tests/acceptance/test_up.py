@@ -1,0 +1,152 @@
+"""`manage.py up`, for real: what it starts, says, survives and leaves behind."""
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.servers import Up, running_up, wait_for
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """Run one system for all tests that don't stop it; this is its first start."""
+    with running_up(tmp_path_factory.mktemp("up") / "var") as up:
+        yield up
+
+
+@pytest.fixture
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("up") / "var"
+
+
+def family(up: Up) -> list[psutil.Process]:
+    own = psutil.Process(up.process.pid)
+    return [own, *own.children(recursive=True)]
+
+
+def programs(up: Up) -> dict[str, int]:
+    """Return the process ids of the programs by their names, as they were last started."""
+    lines = re.findall(r"\| (\S+) started \(pid (\d+)\)", up.output)
+    return {name: int(pid) for name, pid in lines}
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [
+        process
+        for process in processes
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def rows(data_dir: Path, query: str) -> list[Any]:
+    database = sqlite3.connect(data_dir / "db.sqlite3", timeout=20)
+    try:
+        return database.execute(query).fetchall()
+    finally:
+        database.close()
+
+
+def finished_runs(data_dir: Path) -> int:
+    """Return how many runs have finished."""
+    query = "SELECT count(*) FROM tasks_scheduledtaskinstance WHERE status = 'finished'"
+    count: int = rows(data_dir, query)[0][0]
+    return count
+
+
+def test_the_first_start_prints_the_password_once_and_the_address(up):
+    assert up.answers()
+    assert up.output.count("Log in as admin with the password") == 1
+
+
+def test_the_activity_feed_is_polled_without_being_asked(up):
+    wait_for(lambda: finished_runs(up.data_dir), "a finished run", seconds=15)
+
+
+def test_two_workers_a_scheduler_a_web_server_and_valkey_are_running(up):
+    assert set(programs(up)) == {"valkey", "web", "scheduler", "worker-1", "worker-2"}
+
+
+def test_a_second_start_says_where_the_first_is_and_changes_nothing(up):
+    second = Up(up.data_dir)
+    assert second.process.wait(30) == 1
+    assert f"already running at {up.address} (pid {up.process.pid})" in second.output
+    assert up.answers()
+
+
+def test_a_taken_port_is_named_before_anything_is_started(data_dir):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        up = Up(data_dir, PORT=str(port))
+        assert up.process.wait(30) == 1
+    assert f"Port {port} can't be used" in up.output
+    assert not (data_dir / "db.sqlite3").exists()
+
+
+def test_a_data_dir_too_long_for_a_socket_is_refused(tmp_path):
+    up = Up(tmp_path / ("x" * 100))
+    assert up.process.wait(30) == 1
+    assert "Set DATA_DIR to a shorter path, or REDIS_URL to a server." in up.output
+
+
+@pytest.mark.parametrize("name", ["valkey", "web", "scheduler", "worker-1"])
+def test_a_program_that_is_killed_is_restarted(up, name):
+    killed = programs(up)[name]
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: programs(up)[name] != killed, f"another {name}")
+    before = finished_runs(up.data_dir)
+    wait_for(lambda: up.answers() and finished_runs(up.data_dir) > before, "another run")
+
+
+def test_ctrl_c_during_a_run_leaves_nothing_within_10_seconds(data_dir):
+    with running_up(data_dir) as up:
+        wait_for(lambda: finished_runs(data_dir), "a finished run")
+        processes = family(up)
+        started = time.monotonic()
+        for _ in range(3):
+            os.killpg(up.process.pid, signal.SIGINT)
+        assert up.process.wait(30) == 0
+        assert time.monotonic() - started < 10
+        assert not alive(processes)
+
+
+def test_nothing_is_lost_or_doubled_by_a_restart_on_another_port(data_dir):
+    with running_up(data_dir):
+        wait_for(lambda: finished_runs(data_dir), "a finished run")
+    before = finished_runs(data_dir)
+    with running_up(data_dir) as up:
+        wait_for(lambda: finished_runs(data_dir) > before, "another run")
+        assert "password" not in up.output
+        (feed,) = rows(data_dir, "SELECT url FROM feeds_feed")
+        assert feed == (f"{up.address}/feeds/activity/",)
+        assert len(rows(data_dir, "SELECT id FROM tasks_scheduledtask")) == 1
+
+
+def test_after_being_killed_it_leaves_nothing_and_starts_again_without_loss(data_dir):
+    with running_up(data_dir) as up:
+        processes = family(up)
+        up.process.kill()
+        with running_up(data_dir) as again:
+            assert "Waiting until the programs of an earlier start have ended…" in again.output
+            assert not alive(processes)
+            wait_for(lambda: finished_runs(data_dir), "a finished run")
+
+
+def test_a_valkey_that_was_left_behind_is_taken_over_without_loss(data_dir):
+    with running_up(data_dir) as up:
+        valkey = psutil.Process(programs(up)["valkey"])
+        for process in family(up):
+            if process != valkey:
+                process.kill()
+        assert alive([valkey])
+    with running_up(data_dir):
+        assert not alive([valkey])
+        wait_for(lambda: finished_runs(data_dir), "a finished run")

@@ -1,0 +1,200 @@
+"""Real schedulers and workers: each due instant gets one row, whatever is killed or lost."""
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+from django.db import connections
+from django.utils import timezone
+from redis import Redis
+
+from tasks import projection
+from tasks.models import ScheduledTask
+from tasks.services import SchedulerService, TaskService
+from tests.processes import running
+from tests.servers import Valkey, wait_for
+
+Site = Mapping[str, str]
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    path = tmp_path / "notes"
+    path.touch()
+    return path
+
+
+def every_second(notes: Path, **options: object) -> ScheduledTask:
+    return SchedulerService.schedule(
+        timezone.now(), "tests.jobs.note", [str(notes)], interval=1, **options
+    )
+
+
+@contextmanager
+def system(site: Site, schedulers: int = 1, workers: int = 1) -> Iterator[list[psutil.Process]]:
+    """Run schedulers and workers; yields the processes, schedulers first."""
+    commands = [("rqscheduler",)] * schedulers + [("rqworker", "default")] * workers
+    with ExitStack() as stack:
+        yield [
+            psutil.Process(stack.enter_context(running(site, *command)).pid)
+            for command in commands
+        ]
+
+
+def wait_for_runs(schedule: ScheduledTask, number: int, seconds: float = 60) -> None:
+    def enough() -> bool:
+        return schedule.runs.filter(status="finished").count() >= number
+
+    wait_for(enough, f"{number} finished runs", seconds)
+
+
+def assert_books_close(schedule: ScheduledTask) -> None:
+    """Compare the rows with the instants first + k·interval, up to the newest row."""
+    recorded = sorted(schedule.runs.exclude(due=None).values_list("due", flat=True))
+    schedule.refresh_from_db()
+    step = timedelta(seconds=schedule.interval)
+    count = (recorded[-1] - schedule.first) // step + 1
+    assert recorded == [schedule.first + step * k for k in range(count)]
+
+
+def assert_each_ran_once(schedule: ScheduledTask, notes: Path) -> None:
+    started = notes.read_text().count("start")
+    assert started == schedule.runs.filter(started__isnull=False).count()
+
+
+def test_two_schedulers_and_workers_run_each_occurrence_once(site: Site, notes: Path):
+    schedule = every_second(notes)
+    with system(site, schedulers=2, workers=2):
+        wait_for_runs(schedule, 6)
+        SchedulerService.pause(schedule)
+        wait_for(lambda: not schedule.runs.running().exists(), "the last run's end")
+    assert_books_close(schedule)
+    assert_each_ran_once(schedule, notes)
+
+
+def test_a_killed_leader_is_followed_by_the_other(site: Site, notes: Path):
+    schedule = every_second(notes, catch_up="all")
+    with system(site, schedulers=2) as [first, *_]:
+        wait_for_runs(schedule, 2)
+        first.send_signal(signal.SIGKILL)
+        wait_for_runs(schedule, 20)
+    assert_books_close(schedule)
+
+
+def test_a_frozen_leader_does_no_harm_when_it_goes_on(site: Site, notes: Path):
+    schedule = every_second(notes, catch_up="all")
+    with system(site, schedulers=2) as [first, *_]:
+        wait_for_runs(schedule, 2)
+        first.suspend()
+        wait_for_runs(schedule, 16)
+        first.resume()
+        wait_for_runs(schedule, 20)
+        SchedulerService.pause(schedule)
+        wait_for(lambda: not schedule.runs.running().exists(), "the last run's end")
+    assert_books_close(schedule)
+    assert_each_ran_once(schedule, notes)
+
+
+def test_all_is_back_after_redis_was_emptied(site: Site, notes: Path, redis_connection: Redis):
+    schedule = every_second(notes)
+    with system(site):
+        wait_for_runs(schedule, 2)
+        redis_connection.flushall()
+        wait_for_runs(schedule, 8, seconds=30)
+    assert_books_close(schedule)
+
+
+def test_all_goes_on_after_redis_was_away(site: Site, notes: Path, valkey: Valkey):
+    schedule = every_second(notes)
+    with system(site) as processes:
+        wait_for_runs(schedule, 2)
+        valkey.stop(signal.SIGKILL)
+        before = schedule.runs.count()
+        psutil.wait_procs(processes, timeout=5)
+        valkey.start()
+        wait_for_runs(schedule, before + 3)
+        assert all(process.is_running() for process in processes)
+    assert_books_close(schedule)
+
+
+def test_a_restart_of_everything_loses_and_doubles_nothing(site: Site, notes: Path):
+    schedule = every_second(notes, catch_up="all")
+    with system(site):
+        wait_for_runs(schedule, 3)
+    with system(site):
+        wait_for_runs(schedule, 8)
+        SchedulerService.pause(schedule)
+        wait_for(lambda: not schedule.runs.running().exists(), "the last run's end")
+    assert_books_close(schedule)
+    assert_each_ran_once(schedule, notes)
+
+
+def test_the_run_of_a_killed_worker_is_closed_as_lost(site: Site, notes: Path):
+    schedule = SchedulerService.schedule(
+        timezone.now(), "tests.jobs.note", [str(notes), "long", 600]
+    )
+    with system(site) as [_, worker]:
+        wait_for(lambda: "start" in notes.read_text(), "the run's start")
+        worker.send_signal(signal.SIGKILL)
+        run = schedule.runs.get()
+        wait_for(lambda: schedule.runs.filter(status="failed"), "the rescue", seconds=60)
+    run.refresh_from_db()
+    assert run.reason == f"Lost: the worker “{run.worker_name}” died or lost contact."
+
+
+def test_poison_in_redis_hurts_only_itself(site: Site, notes: Path, redis_connection: Redis):
+    schedule = every_second(notes)
+    redis_connection.zadd(projection.SCHEDULES_KEY, {b"\xff\xfe": 1, "schedule-bad": 2})
+    redis_connection.set("rq:job:schedule-bad", "not a hash")
+    with system(site):
+        wait_for_runs(schedule, 3)
+
+
+def test_a_schedule_with_a_lost_function_is_quarantined_with_the_reason(site: Site, notes: Path):
+    schedule = every_second(notes)
+    bad = every_second(notes, name="bad")
+    ScheduledTask.objects.filter(pk=bad.pk).update(function="gone.away")
+    with system(site):
+        wait_for_runs(schedule, 3)
+        wait_for(lambda: ScheduledTask.objects.get(pk=bad.pk).problem, "the problem on the row")
+    assert "gone.away" in ScheduledTask.objects.get(pk=bad.pk).problem
+
+
+def test_the_same_schedule_asked_for_at_once_is_one_row(site: Site, notes: Path):
+    first = timezone.now() + timedelta(hours=1)
+    barrier = threading.Barrier(8)
+
+    def ask() -> None:
+        barrier.wait()
+        SchedulerService.schedule(first, "tests.jobs.note", [str(notes)], interval=60)
+        connections.close_all()
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ScheduledTask.objects.count() == 1
+
+
+def test_a_reserved_call_runs_when_its_time_comes(site: Site, notes: Path):
+    call = TaskService.reserve_task(timedelta(seconds=2), "tests.jobs.note", str(notes))
+    with system(site):
+        wait_for(lambda: "end" in notes.read_text(), "the call")
+    call.refresh_from_db()
+    assert call.started >= call.reserved_for
+
+
+def test_waiting_runs_follow_each_other(site: Site, notes: Path):
+    schedule = every_second(notes, name="one by one", overlap="wait")
+    schedule.args = [str(notes), "x", 1.5]
+    SchedulerService.save(schedule)
+    with system(site, workers=2):
+        wait_for_runs(schedule, 3)
+    lines = notes.read_text().split()
+    assert not any(a == b == "start" for a, b in zip(lines[::2], lines[2::2], strict=False))

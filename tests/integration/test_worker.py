@@ -1,0 +1,196 @@
+"""Real workers: however a run ends, its row says so."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+from django.db import connection
+from django.utils import timezone
+from redis import Redis
+
+from tasks import spool
+from tasks.models import ScheduledTaskInstance, Task
+from tasks.services import SchedulerService, TaskService
+from tests.processes import running, work_off
+from tests.servers import wait_for
+
+Site = Mapping[str, str]
+
+ENDS = {
+    "return": ("finished", ""),
+    "not json": ("finished", "The result is not JSON and was not kept: builtins.object."),
+    "nul": ("finished", ""),
+    "raise": ("failed", "Failed for: ValueError: as asked"),
+    "sys.exit": ("failed", "Failed for: SystemExit: 3"),
+    "os._exit": ("failed", "Lost: its process exited with status 3."),
+    "segfault": ("failed", f"Lost: its process was killed by signal {signal.SIGSEGV}."),
+    "kill": ("failed", f"Lost: its process was killed by signal {signal.SIGKILL}."),
+    "terminate": ("failed", f"Lost: its process was killed by signal {signal.SIGTERM}."),
+    "recursion": ("failed", "Failed for: RecursionError: maximum recursion depth exceeded"),
+    "memory": ("failed", "Failed for: MemoryError"),
+    "timeout": (
+        "failed",
+        "Failed for: JobTimeoutException: Task exceeded maximum timeout value (1 seconds)",
+    ),
+    "swallowed timeout": (
+        "failed",
+        "Failed for: JobTimeoutException: Task exceeded maximum timeout value (1 seconds)",
+    ),
+}
+
+
+def status(task: Task | ScheduledTaskInstance) -> str:
+    task.refresh_from_db()
+    return task.status
+
+
+def test_the_row_tells_truthfully_how_the_function_ended(site: Site, redis_connection: Redis):
+    calls = {how: TaskService.enqueue_task("tests.jobs.end_by", how) for how in ENDS}
+    work_off(site)
+    spool.drain(redis_connection)
+    ends = {}
+    for how, call in calls.items():
+        call.refresh_from_db()
+        ends[how] = (call.status, call.reason)
+    assert ends == ENDS
+
+
+def test_endless_logs_keep_their_head_and_tail(site: Site):
+    call = TaskService.enqueue_task("tests.jobs.end_by", "many logs")
+    work_off(site)
+    call.refresh_from_db()
+    assert len(call.log.encode()) <= 64 * 1024
+    assert "bytes left out" in call.log
+
+
+def test_a_coroutine_function_is_run_to_its_end(site: Site):
+    call = TaskService.enqueue_task("tests.jobs.answer")
+    work_off(site)
+    call.refresh_from_db()
+    assert call.result == 42
+
+
+def test_progress_and_log_show_while_the_function_runs(site: Site):
+    call = TaskService.enqueue_task("tests.jobs.count", 100, 0.1)
+
+    def shows() -> bool:
+        call.refresh_from_db()
+        return call.status == "running" and call.progress > 0 and "At 1" in call.log
+
+    with running(site, "rqworker", "default"):
+        wait_for(shows, "progress and log of a running call")
+        TaskService.cancel_task(call)
+
+
+def test_a_running_call_that_is_cancelled_stops_on_its_worker(site: Site, tmp_path: Path):
+    path = tmp_path / "notes"
+    call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 60)
+    with running(site, "rqworker", "default") as worker:
+        wait_for(path.exists, "the call's start")
+        [horse] = psutil.Process(worker.pid).children()
+        TaskService.cancel_task(call)
+        horse.wait(10)
+        after = TaskService.enqueue_task("tests.jobs.note", str(path), "y")
+        wait_for(lambda: status(after) == "finished", "the next call")
+    assert status(call) == "canceled"
+    assert "end x" not in path.read_text()
+
+
+def test_a_second_terminate_takes_the_run_down_and_says_so(
+    site: Site, redis_connection: Redis, tmp_path: Path
+):
+    path = tmp_path / "notes"
+    call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 60)
+    with running(site, "rqworker", "default") as worker:
+        wait_for(path.exists, "the call's start")
+        [horse] = psutil.Process(worker.pid).children()
+        worker.terminate()
+        wait_for(lambda: _keeps_terminating(worker), "the end of the worker")
+    assert not horse.is_running()
+    spool.drain(redis_connection)
+    assert (status(call), call.reason) == ("failed", "Lost: its worker was stopped.")
+
+
+def _keeps_terminating(worker: "subprocess.Popen[bytes]") -> bool:
+    worker.terminate()
+    return worker.poll() is not None
+
+
+def test_the_first_terminate_lets_the_run_end(site: Site, tmp_path: Path):
+    path = tmp_path / "notes"
+    call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 2)
+    with running(site, "rqworker", "default") as worker:
+        wait_for(path.exists, "the call's start")
+        worker.terminate()
+        worker.wait(20)
+    assert status(call) == "finished"
+
+
+def test_a_work_horse_does_not_outlive_its_worker(site: Site, tmp_path: Path):
+    path = tmp_path / "notes"
+    TaskService.enqueue_task("tests.jobs.note", str(path), "x", 60)
+    with running(site, "rqworker", "default") as worker:
+        wait_for(path.exists, "the call's start")
+        [horse] = psutil.Process(worker.pid).children()
+        os.kill(worker.pid, signal.SIGKILL)
+        horse.wait(10)
+
+
+def test_a_failed_run_is_tried_again_in_the_same_row(site: Site, redis_connection: Redis):
+    schedule = SchedulerService.schedule(
+        timezone.now(), "tests.jobs.end_by", ["raise"], retries=2
+    )
+    with running(site, "rqscheduler"), running(site, "rqworker", "default"):
+        wait_for(lambda: schedule.runs.filter(status="failed", attempt=3), "the third attempt")
+    assert schedule.runs.count() == 1
+
+
+def test_a_lost_run_is_tried_again(site: Site, redis_connection: Redis):
+    schedule = SchedulerService.schedule(timezone.now(), "tests.jobs.end_by", ["kill"], retries=1)
+    with running(site, "rqscheduler"), running(site, "rqworker", "default"):
+        wait_for(lambda: schedule.runs.filter(status="failed", attempt=2), "the second attempt")
+
+
+def test_a_worker_survives_an_outage_of_redis_while_it_works(site: Site, valkey, tmp_path: Path):
+    path = tmp_path / "notes"
+    call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 3)
+    with running(site, "rqworker", "default") as worker:
+        wait_for(path.exists, "the call's start")
+        valkey.stop()
+        wait_for(lambda: "end x" in path.read_text(), "the call's end")
+        wait_for(lambda: status(call) == "finished", "the row's end")
+        valkey.start()
+        after = TaskService.enqueue_task("tests.jobs.note", str(path), "y")
+        wait_for(lambda: status(after) == "finished", "the next call")
+        assert worker.poll() is None
+
+
+def test_the_end_is_written_when_the_database_dropped_the_connection_meanwhile(
+    site: Site, tmp_path: Path
+):
+    if connection.vendor != "postgresql":
+        return
+    path = tmp_path / "notes"
+    call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 2)
+    with running(site, "rqworker", "default"):
+        wait_for(path.exists, "the call's start")
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        wait_for(lambda: status(call) == "finished", "the row's end")
+
+
+def test_a_template_on_a_queue_is_not_run(site: Site, redis_connection: Redis, tmp_path: Path):
+    later = timezone.now() + timedelta(days=1)
+    path = tmp_path / "notes"
+    schedule = SchedulerService.schedule(later, "tests.jobs.note", [str(path)])
+    redis_connection.rpush("rq:queue:default", schedule.job_id)
+    work_off(site)
+    assert not path.exists()
+    assert redis_connection.ttl(f"rq:job:{schedule.job_id}") == -1

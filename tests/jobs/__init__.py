@@ -1,0 +1,1 @@
+"""An app with task functions for the tests that run real workers."""

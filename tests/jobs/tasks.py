@@ -1,0 +1,96 @@
+"""Task functions that end in every way there is."""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rq.timeouts import JobTimeoutException
+
+import tasks
+from tasks.decorators import background_task, scheduled_task
+
+logger = logging.getLogger(__name__)
+
+
+@background_task
+@scheduled_task
+def note(path: str, text: str = "ran", seconds: float = 0) -> str:
+    """Append a line to a file when it starts, and another one when it ends."""
+    _append(path, f"start {text}")
+    time.sleep(seconds)
+    _append(path, f"end {text}")
+    return text
+
+
+@background_task
+@scheduled_task
+def count(to: int, pause: float) -> int:
+    """Count slowly, with progress and logs."""
+    for number in range(to):
+        logger.info("At %d", number)
+        tasks.progress(number, to, f"at {number}")
+        time.sleep(pause)
+    return to
+
+
+@background_task
+@scheduled_task
+async def answer() -> int:
+    """Return a number from a coroutine."""
+    return 42
+
+
+@background_task(timeout=1)
+@scheduled_task
+def end_by(how: str) -> Any:
+    """End in the way that is asked for."""
+    return WAYS[how]()
+
+
+def _append(path: str, line: str) -> None:
+    with Path(path).open("a") as file:
+        file.write(f"{line}\n")
+
+
+def _raise() -> None:
+    raise ValueError("as asked")
+
+
+def _recurse() -> None:
+    _recurse()
+
+
+def _swallow_timeout() -> str:
+    try:
+        time.sleep(30)
+    except JobTimeoutException:
+        pass
+    return "as if nothing had happened"
+
+
+def _log_a_lot() -> None:
+    for _ in range(100_000):
+        logger.info("x" * 100)
+
+
+WAYS = {
+    "return": lambda: {"fine": True},
+    "not json": object,
+    "nul": lambda: "a\0b",
+    "raise": _raise,
+    "sys.exit": lambda: sys.exit(3),
+    "os._exit": lambda: os._exit(3),
+    "segfault": lambda: ctypes.string_at(0),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "terminate": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "recursion": _recurse,
+    "memory": lambda: [0] * (1 << 60),
+    "timeout": lambda: time.sleep(30),
+    "swallowed timeout": _swallow_timeout,
+    "many logs": _log_a_lot,
+}

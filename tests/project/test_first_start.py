@@ -1,0 +1,80 @@
+"""What a new system begins with, and what later starts leave alone."""
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from feeds.models import Feed
+from feeds.services import remove_feed
+from project import first_start
+from tasks.models import ScheduledTask
+from tasks.services import SchedulerService
+
+pytestmark = pytest.mark.django_db
+
+ADDRESS = "http://127.0.0.1:8000"
+NAMED = "https://news.example/feed"
+
+
+def start(address: str = ADDRESS) -> None:
+    """Do what each start does."""
+    first_start.schedule_activity_feed(address)
+    first_start.schedule_named_feeds()
+    if first_start.is_new():
+        first_start.make_admin()
+
+
+def test_the_first_admin_can_log_in_with_the_password_that_is_shown(client):
+    password = first_start.make_admin()
+    assert client.login(username="admin", password=password)
+    assert get_user_model().objects.get().is_superuser
+    assert not first_start.is_new()
+
+
+def test_the_activity_feed_is_polled_every_5_seconds():
+    start()
+    feed = Feed.objects.get()
+    assert feed.url == "http://127.0.0.1:8000/feeds/activity/"
+    assert (feed.schedule.interval, feed.schedule.name) == (5, "Activity feed")
+
+
+def test_on_another_port_the_same_feed_follows():
+    start()
+    start("http://127.0.0.1:9000")
+    assert Feed.objects.get().url == "http://127.0.0.1:9000/feeds/activity/"
+    assert ScheduledTask.objects.count() == 1
+
+
+@pytest.mark.parametrize("act", [SchedulerService.pause, SchedulerService.cancel])
+def test_what_was_paused_or_cancelled_stays_so(act, settings):
+    settings.FEEDS = [NAMED]
+    start()
+    for task in ScheduledTask.objects.all():
+        act(task)
+    before = list(ScheduledTask.objects.values_list("status", flat=True))
+    start()
+    assert list(ScheduledTask.objects.values_list("status", flat=True)) == before
+
+
+def test_what_was_deleted_is_not_made_again(settings):
+    settings.FEEDS = [NAMED]
+    start()
+    for task in ScheduledTask.objects.all():
+        task.delete()
+    remove_feed("http://127.0.0.1:8000/feeds/activity/")
+    start()
+    assert not ScheduledTask.objects.exists()
+
+
+def test_feeds_that_are_newly_named_are_added(settings):
+    start()
+    settings.FEEDS = [NAMED]
+    start()
+    assert Feed.objects.get(url=NAMED).schedule.interval == 15 * 60
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_named_feed_is_polled_at_once_the_first_time_only(settings, redis_connection):
+    settings.FEEDS = [NAMED]
+    start()
+    start()
+    assert redis_connection.llen("rq:queue:default") == 1

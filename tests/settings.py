@@ -1,0 +1,33 @@
+"""The project's settings with nothing from the developer's environment or DATA_DIR.
+
+The database is SQLite in a file of this process, or, with TEST_DATABASE=postgres, a PostgreSQL
+server of this process.
+"""
+
+import os
+import tempfile
+
+from tests.servers import own_postgres
+
+OF_THE_SITE = """
+    ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS DATABASE_URL DEBUG FEEDS FEEDS_ALLOWED_HOSTS LANGUAGE_CODE
+    LOG_LEVEL PORT REDIS_URL SECURE_HSTS_SECONDS SECURE_SSL SUPERVISED TIME_ZONE WORKERS
+"""
+for _name in OF_THE_SITE.split():
+    os.environ.pop(_name, None)
+
+_directory = tempfile.TemporaryDirectory(prefix="tests-")
+os.environ["DATA_DIR"] = _directory.name
+os.environ["SECRET_KEY"] = "only-for-the-tests"
+if os.environ.get("TEST_DATABASE") == "postgres":
+    os.environ["DATABASE_URL"] = own_postgres().url
+
+from project.settings import *  # noqa: E402, F403
+from project.settings import DATA_DIR, DATABASES  # noqa: E402
+
+# A file, not memory: threads and other processes see the same rows.
+DATABASES["default"]["TEST"] = {
+    "NAME": "tests" if "DATABASE_URL" in os.environ else str(DATA_DIR / "tests.sqlite3")
+}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+INSTALLED_APPS += ["tests.jobs"]  # noqa: F405
