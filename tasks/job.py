@@ -24,7 +24,7 @@ from tasks import registry
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-SCHEDULE_ID = re.compile(rb"schedule-[0-9a-f]{32}")
+TEMPLATE_ID = re.compile(r"schedule-[0-9a-f]{32}")
 RUN_ID = re.compile(r"(schedule-[0-9a-f]{32})-(h?)(-?[0-9]{1,15})(?:-([0-9]{1,5}))?")
 
 # How long Redis keeps an ended job, in seconds. The rows keep what happened; Redis only has to
@@ -89,6 +89,11 @@ class RunId:
 
     def next_attempt(self) -> "RunId":
         return replace(self, attempt=self.attempt + 1)
+
+
+def is_template(job_id: str) -> bool:
+    """Tell whether this is a schedule's own job, which is never executed."""
+    return TEMPLATE_ID.fullmatch(job_id) is not None
 
 
 def new_schedule_job_id() -> str:

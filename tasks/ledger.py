@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from tasks import catchup, outcome, projection, registry, spec, spool
 from tasks.exceptions import TasksError
-from tasks.job import SCHEDULE_ID, Job, RunId
+from tasks.job import Job, RunId, is_template
 from tasks.models import (
     MAX_TIMEOUT,
     RunRecord,
@@ -117,7 +117,7 @@ def reconcile(redis: Redis) -> None:
         for member, _ in cast(
             Iterable[tuple[bytes, float]], redis.zscan_iter(projection.SCHEDULES_KEY)
         )
-        if SCHEDULE_ID.fullmatch(member)
+        if is_template(member.decode(errors="replace"))
     }
     for stray in _chunks(known - live, CHUNK):
         # A schedule made since the rows were read is not a stray one.
@@ -315,9 +315,7 @@ def _end_if_idle(task: ScheduledTask, redis: Redis) -> None:
         projection.remove([task.job_id], redis)
 
 
-def _not_in_flight(
-    task: ScheduledTask, dues: list[datetime], redis: Redis
-) -> list[datetime]:
+def _not_in_flight(task: ScheduledTask, dues: list[datetime], redis: Redis) -> list[datetime]:
     """Return the dues whose job is neither waiting nor being started."""
     job_ids = [RunId(task.job_id, due).job_id for due in dues]
     states = _states(job_ids, task.queue, redis)
@@ -332,7 +330,9 @@ def _states(job_ids: list[str], queue: str, redis: Redis) -> list[bool]:
             pipe.zscore(projection.scheduled_key(queue), job_id)
             pipe.get(lease_key(job_id))
         answers = iter(pipe.execute())
-    return [any(answer is not None for answer in three) for three in zip(*[answers] * 3)]
+    return [
+        any(answer is not None for answer in three) for three in zip(*[answers] * 3, strict=True)
+    ]
 
 
 def are_known(schedule_job_id: str, dues: list[datetime], redis: Redis) -> set[datetime]:
@@ -354,7 +354,8 @@ def fill(dues: list[datetime], schedule_pk: int, redis: Redis) -> None:
     if task is None or not dues:
         return
     now = timezone.now()
-    plan = catchup.plan(dues, now, task.catch_up, task.start_deadline)
+    policy = cast(catchup.CatchUp, task.catch_up)
+    plan = catchup.plan(dues, now, policy, task.start_deadline)
     record_missed(task, plan)
     for due in plan.run:
         run_id = RunId(task.job_id, due)
@@ -390,17 +391,20 @@ def _write_missed(task: ScheduledTask, reasons: dict[datetime, str]) -> None:
     )
 
 
-def settle(task: ScheduledTask, until: datetime, reason: str) -> None:
+def settle(
+    task: ScheduledTask, until: datetime, reason: str, still_owed: datetime | None = None
+) -> None:
     """Close a schedule's books up to `until`, before what it owes changes.
 
-    Due instants without a row are recorded as missed. A job of theirs that still waits on its
-    queue finds that row and doesn't run, so this doesn't depend on what Redis holds.
+    Due instants without a row are recorded as missed, all but `still_owed`. A job of theirs that
+    still waits on its queue finds that row and doesn't run, whatever Redis holds.
     """
     try:
         dues = list(islice(spec.dues(task.spec(), task.accounted_until, until), DUES_AT_ONCE))
     except TasksError:
         dues = []
-    _write_missed(task, dict.fromkeys(_unrecorded(task, dues), reason))
+    open_dues = [due for due in _unrecorded(task, dues) if due != still_owed]
+    _write_missed(task, dict.fromkeys(open_dues, reason))
     task.accounted_until = max(task.accounted_until, until)
 
 

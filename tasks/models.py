@@ -29,6 +29,11 @@ def empty_dict() -> dict[str, Any]:
     return {}
 
 
+def whole_milliseconds(moment: datetime) -> datetime:
+    """Return a moment as job ids and scores can say it."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 class ScheduledTaskQuerySet(models.QuerySet["ScheduledTask"]):
     def live(self) -> "ScheduledTaskQuerySet":
         """Schedules that are being scheduled: neither paused nor dead."""
@@ -283,11 +288,14 @@ class ScheduledTask(models.Model):
 
     def spec(self) -> spec.Spec:
         """Return when it is due; raises SpecError if the row's values can't be."""
-        return spec.Spec(**{field: self._spec_value(field) for field in self.SPEC_FIELDS})
+        return spec.Spec(**self.spec_values())
 
-    def _spec_value(self, field: str) -> Any:
-        value = getattr(self, field)
-        return None if field == "cron" and not value else value
+    def spec_values(self) -> dict[str, Any]:
+        """Return the values of the spec, as dispatch and books have to agree on them."""
+        values = {field: getattr(self, field) for field in self.SPEC_FIELDS}
+        values["cron"] = self.cron or None
+        values["first"] = self.first and whole_milliseconds(self.first)
+        return values
 
     def next_due(self, now: datetime) -> datetime | None:
         """Return the next due instant after `now`, None if there is none or it isn't live."""
@@ -337,7 +345,7 @@ class ScheduledTask(models.Model):
         self.cron = " ".join(self.cron.split())
         self.type = self.Type.CRON if self.cron else self.Type.SCHEDULE
         if self.first is not None:
-            self.first = self.first.replace(microsecond=self.first.microsecond // 1000 * 1000)
+            self.first = whole_milliseconds(self.first)
         if self.cron and self.repeat and self.start is None:
             self.start = current_time()
 

@@ -22,6 +22,7 @@ from rq.job import JobStatus
 from rq.queue import Queue
 
 from tasks import registry, spec
+from tasks.catchup import CatchUp
 from tasks.job import FAILURE_TTL, RESULT_TTL, Job, RunId, to_milliseconds
 from tasks.models import ScheduledTask, Task
 
@@ -34,6 +35,8 @@ WAKE_KEY = "tasks:wake"
 # digest of all else that the job was made from.
 DISPATCH_FIELD = "dispatch"
 CONTENT_FIELD = "content"
+# The parts of the spec that are written as text in it.
+MOMENTS = ("first", "start", "end")
 
 # KEYS: the sorted set. ARGV: now, then for each schedule: its job id, the score and the dispatch
 # field that the caller has seen, the next score ("" for none), the number of occurrences, their
@@ -89,7 +92,7 @@ class Template:
 
     job_id: str
     spec: spec.Spec
-    catch_up: str
+    catch_up: CatchUp
     start_deadline: int | None
 
 
@@ -110,7 +113,7 @@ def connect() -> Redis:
 
     There is only one: RQ keeps every connection that a job was enqueued with.
     """
-    return cast(Redis, django_rq.get_connection())
+    return django_rq.get_connection()
 
 
 def scheduled_key(queue: str) -> str:
@@ -169,23 +172,11 @@ def _queue_timeout(queue: str) -> int:
 
 def dispatch_field(task: ScheduledTask) -> str:
     """Return what dispatch needs of a row as JSON text: the same row gives the same text."""
-    moments = {
-        field: moment and moment.isoformat()
-        for field in ("first", "start", "end")
-        for moment in [getattr(task, field)]
-    }
-    return json.dumps(
-        {
-            **moments,
-            "interval": task.interval,
-            "cron": task.cron or None,
-            "timezone": task.timezone,
-            "repeat": task.repeat,
-            "catch_up": task.catch_up,
-            "start_deadline": task.start_deadline,
-        },
-        sort_keys=True,
-    )
+    values = task.spec_values()
+    for field in MOMENTS:
+        values[field] = values[field] and values[field].isoformat()
+    values |= {"catch_up": task.catch_up, "start_deadline": task.start_deadline}
+    return json.dumps(values, sort_keys=True)
 
 
 def content_digest(task: ScheduledTask) -> str:
@@ -198,7 +189,7 @@ def read_template(job_id: str, field: bytes) -> Template:
     """Decode a template's dispatch field; raises ValueError, KeyError or TypeError if bad."""
     values = json.loads(field)
     catch_up, start_deadline = values.pop("catch_up"), values.pop("start_deadline")
-    for name in ("first", "start", "end"):
+    for name in MOMENTS:
         values[name] = values[name] and datetime.fromisoformat(values[name])
     return Template(job_id, spec.Spec(**values), catch_up, start_deadline)
 
@@ -219,9 +210,7 @@ def put(task: ScheduledTask, connection: Redis) -> None:
         known_field, moment = pipe.execute(raise_on_error=False)
         pipe.delete(job.key)
         job.save(pipeline=pipe)
-        pipe.hset(
-            job.key, mapping={DISPATCH_FIELD: field, CONTENT_FIELD: content_digest(task)}
-        )
+        pipe.hset(job.key, mapping={DISPATCH_FIELD: field, CONTENT_FIELD: content_digest(task)})
         if next_due is None:
             pipe.zrem(SCHEDULES_KEY, task.job_id)
         elif moment is None or known_field != field.encode():

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.db import Error, IntegrityError, connections, transaction
@@ -81,7 +82,9 @@ def claim(job: Job) -> RunRecord | None:
 
 def _claim_task(job: Job) -> Task | None:
     claimed = Task.objects.filter(job_id=job.id, status__in=Task.WAITING).update(
-        status=Task.Status.RUNNING, started=timezone.now(), worker_name=(job.worker_name or "")[:NAME_LENGTH]
+        status=Task.Status.RUNNING,
+        started=timezone.now(),
+        worker_name=(job.worker_name or "")[:NAME_LENGTH],
     )
     if not claimed:
         logger.info("Background call %s is not waiting to be run (any more).", job.id)
@@ -118,9 +121,7 @@ def _is_next_attempt(run_id: RunId, known: ScheduledTaskInstance | None) -> bool
     )
 
 
-def _is_settled(
-    run_id: RunId, parent: ScheduledTask, known: ScheduledTaskInstance | None
-) -> bool:
+def _is_settled(run_id: RunId, parent: ScheduledTask, known: ScheduledTaskInstance | None) -> bool:
     """Tell whether the books are closed over an occurrence without a row: it isn't owed."""
     return known is None and run_id.due is not None and run_id.due <= parent.accounted_until
 
@@ -160,7 +161,7 @@ def _overlap(parent: ScheduledTask, redis: Redis) -> tuple[str, str] | None:
             status="canceled", ended=timezone.now(), reason="Replaced by the next run."
         )
     job_ids = [other.run_job_id for other in others]
-    transaction.on_commit(lambda: [stop_job(job_id, redis) for job_id in job_ids], robust=True)
+    transaction.on_commit(partial(_stop_jobs, job_ids, redis), robust=True)
     return None
 
 
@@ -190,6 +191,11 @@ def _start(
     run.save()
     run.parent = parent
     return run
+
+
+def _stop_jobs(job_ids: Iterable[str], redis: Redis) -> None:
+    for job_id in job_ids:
+        stop_job(job_id, redis)
 
 
 def stop_job(job_id: str, redis: Redis) -> None:
@@ -273,6 +279,10 @@ class Recorder:
             return
         if not written:
             logger.warning("Run %s was closed meanwhile.", self._row.run_job_id)
+            return
+        assert self._row.started is not None
+        seconds = (values["ended"] - self._row.started).total_seconds()
+        logger.info("“%s” %s after %.1f s. %s", self._row.name, status, seconds, values["reason"])
 
     def _write_live(self) -> None:
         """Bring progress and log to the row while the function runs (in a thread)."""
@@ -303,9 +313,7 @@ class Recorder:
             connections.close_all()
 
 
-def _call(
-    func: Callable[..., Any], args: Any, kwargs: Any, deadline: Deadline | None
-) -> Any:
+def _call(func: Callable[..., Any], args: Any, kwargs: Any, deadline: Deadline | None) -> Any:
     """Call the function under its deadline; one that swallowed its timeout has failed."""
     try:
         if deadline is not None:

@@ -195,7 +195,7 @@ class Scheduler(DjangoScheduler):
         if len(dues) == PENDING_AT_ONCE:
             # The newest are still to come, and it is for them that the policy decides.
             dues, policy = dues[: -catchup.CATCH_UP_CAP], "none"
-        plan = catchup.plan(dues, now, policy, template.start_deadline)  # type: ignore[arg-type]
+        plan = catchup.plan(dues, now, policy, template.start_deadline)
         if plan.missed or plan.late:
             self._record_missed(template, plan)
         runs = [RunId(job_id, due) for due in plan.run]
@@ -274,7 +274,7 @@ class Scheduler(DjangoScheduler):
     def _enqueue_foreign(self, job_id: str, score: float, now: datetime) -> None:
         """Dispatch a job that other code scheduled with rq-scheduler's interface."""
         try:
-            job = Job.fetch(job_id, connection=self.connection)
+            job = cast(Job, Job.fetch(job_id, connection=self.connection))
         except NoSuchJobError:
             self.connection.zrem(projection.SCHEDULES_KEY, job_id)
             return
@@ -295,7 +295,11 @@ class Scheduler(DjangoScheduler):
             if job.meta["repeat"] <= 0:
                 return None
         if job.meta.get("cron_string"):
-            zone = timezone.get_default_timezone_name() if job.meta.get("use_local_timezone") else "UTC"
+            zone = (
+                timezone.get_default_timezone_name()
+                if job.meta.get("use_local_timezone")
+                else "UTC"
+            )
             cron = spec.Spec(cron=job.meta["cron_string"], timezone=zone)
             due = spec.next_due(cron, now)
             return None if due is None else projection.to_score(due)

@@ -60,7 +60,7 @@ class SchedulerService:
         task_func: TaskFunc,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        description: str = "",
+        description: str | None = None,
         interval: int | None = None,
         repeat: int | None = None,
         timeout: int | None = None,
@@ -79,7 +79,7 @@ class SchedulerService:
         Redis has it already. Raises UnknownTaskFunction, InvalidArguments or InvalidSchedule.
         """
         options |= {"first": scheduled_time, "interval": interval, "cron": ""}
-        options |= {"description": description, "repeat": repeat, "timeout": timeout}
+        options |= {"description": description or "", "repeat": repeat, "timeout": timeout}
         return _take_up(_new_row(task_func, args, kwargs, name, options))
 
     @staticmethod
@@ -88,7 +88,7 @@ class SchedulerService:
         task_func: TaskFunc,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        description: str = "",
+        description: str | None = None,
         repeat: int | None = None,
         timeout: int | None = None,
         *,
@@ -102,7 +102,7 @@ class SchedulerService:
         """
         options |= {"cron": cron_string, "timezone": timezone or settings.TIME_ZONE}
         options |= {"first": None, "interval": None}
-        options |= {"description": description, "repeat": repeat, "timeout": timeout}
+        options |= {"description": description or "", "repeat": repeat, "timeout": timeout}
         return _take_up(_new_row(task_func, args, kwargs, name, options))
 
     @staticmethod
@@ -115,7 +115,7 @@ class SchedulerService:
         _validate(task)
         try:
             with transaction.atomic():
-                if task.pk is None:
+                if task._state.adding:
                     task.accounted_until = _owed_from(task)
                 else:
                     known = ScheduledTask.objects.select_for_update().get(pk=task.pk)
@@ -145,9 +145,7 @@ class SchedulerService:
         changes: dict[str, Any] = {"paused_at": timezone.now()}
         if note:
             changes["note"] = note
-        _change_status(
-            task, ScheduledTask.Status.PAUSED, allowed=ScheduledTask.LIVE, **changes
-        )
+        _change_status(task, ScheduledTask.Status.PAUSED, allowed=ScheduledTask.LIVE, **changes)
 
     @staticmethod
     def resume(task: ScheduledTask) -> None:
@@ -242,6 +240,7 @@ def _validate(task: ScheduledTask) -> None:
             % {"queue": task.queue, "known": ", ".join(settings.RQ_QUEUES)}
         ]
     try:
+        task.clean_fields(exclude={"fingerprint"})  # first: `clean` relies on their types
         task.full_clean(validate_unique=False, exclude={"fingerprint"})
     except ValidationError as error:
         errors |= error.message_dict
@@ -297,9 +296,13 @@ def _settle_change(known: ScheduledTask, task: ScheduledTask) -> None:
     if not changed and known.status != ScheduledTask.Status.DEATH:
         return
     now = timezone.now()
+    owed_from = _owed_from(task) if changed else now
+    if task.first == known.first and owed_from < known.accounted_until:
+        owed_from = now  # That first time is accounted for already.
     if known.is_live:
-        ledger.settle(known, now, "The schedule was changed before it could run.")
-    task.accounted_until = _owed_from(task) if changed else now
+        still_owed = task.first if owed_from < now else None
+        ledger.settle(known, now, "The schedule was changed before it could run.", still_owed)
+    task.accounted_until = owed_from
 
 
 def _owed_from(task: ScheduledTask) -> datetime:
@@ -353,9 +356,7 @@ def _project(task: ScheduledTask) -> None:
         task.projected = row is not None and not task.problem
     except (RedisError, Error) as error:
         task.projected = False
-        logger.warning(
-            "“%s” is saved and takes effect when Redis is back (%s).", task.name, error
-        )
+        logger.warning("“%s” is saved and takes effect when Redis is back (%s).", task.name, error)
 
 
 def unschedule(job_id: str) -> None:
@@ -379,9 +380,7 @@ class TaskService:
         return _create_task(func, args, kwargs, None)
 
     @staticmethod
-    def reserve_task(
-        when: datetime | timedelta, func: TaskFunc, *args: Any, **kwargs: Any
-    ) -> Task:
+    def reserve_task(when: datetime | timedelta, func: TaskFunc, *args: Any, **kwargs: Any) -> Task:
         """Call a task function in the background at a moment, or after a time from now.
 
         Raises InvalidSchedule for a naive datetime; otherwise as `enqueue_task`.

@@ -1,30 +1,44 @@
 """When is it due. Pure: no clock, no database; `now` is always an argument (R9).
 
 A spec is once at T, every N seconds from an anchor, or a cron expression in a time zone. Cron
-follows Debian's cron(8) on the days of daylight saving: a time in the gap runs once, right after
-it, and a repeated hour runs a job of fixed time once; wildcards follow elapsed time.
+follows Debian's cron(8) when the clock is put forward or back: a time in the gap runs once, right
+after it, and a repeated hour runs a job of fixed time once; wildcards follow elapsed time.
+
+cronsim parses the expressions and says which days match; the times of a day are laid on the clock
+here. (cronsim 2.8 itself leaves out 2:00 to 2:29 for `*/10 2 * * *` when Lord Howe's clock goes
+back by half an hour, and runs a wildcard job at a midnight that is in a gap.)
 """
 
 import re
+from array import array
+from bisect import bisect_left, bisect_right
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from itertools import islice, takewhile
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from cronsim.cronsim import Field
 
 from tasks.exceptions import SpecError
 
 MAX_INTERVAL = 10 * 366 * 86_400
 MAX_REPEAT = 100_000
-MAX_CRON_REPEAT = 10_000
 MAX_CRON_LENGTH = 200
+MAX_INTERVAL_LENGTH = 50
+MAX_ZONE_LENGTH = 64
 
+DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 MICROSECOND = timedelta(microseconds=1)
-CRON_CHARACTERS = re.compile(r"[0-9A-Za-z*/,#\- ]+")
+# No clock was ever put forward or back by more: Samoa left out a day.
+LARGEST_SHIFT = 2 * DAY
+# Everything is due between these two; so late nothing can overflow yet.
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC) - MICROSECOND
+END = datetime(9980, 1, 1, tzinfo=UTC)
+
 CRON_NAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -34,19 +48,24 @@ CRON_NAMES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-# How far back the newest due instant of a cron expression is looked for, one after the other.
-LOOK_BACKS = [
-    timedelta(seconds=3),
-    timedelta(minutes=2),
-    timedelta(hours=1),
-    timedelta(days=1),
-    timedelta(days=31),
-    timedelta(days=366),
-    timedelta(days=9 * 366),
-    timedelta(days=50 * 366),
-]
+# cronsim takes 5-5/2 for 5/2.
+RANGE_OF_ONE = re.compile(r"\b0*(\w+)-0*\1/[0-9]+")
+CRON_CHARACTERS = re.compile(r"[0-9A-Za-z*/,#\- \t]+")
+# By the names that cronsim gives the fields in its errors.
+CRON_FIELDS = {
+    "second": "* or 0-59",
+    "minute": "* or 0-59",
+    "hour": "* or 0-23",
+    "day-of-month": "*, L, LW or 1-31, a day that one of its months has",
+    "month": "*, 1-12 or JAN-DEC",
+    "day-of-week": "*, 0-7 or SUN-SAT, MON#2 or 5L",
+}
+ZONE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+\-/]*")
+# Files beside the zones: this machine's own zone, and variants with leap seconds.
+NO_ZONE = re.compile(r"localtime|posixrules|(posix|right)/.*")
+LABELS = {"first": "first time", "start": "start", "end": "end"}
 UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-INTERVAL_TEXT = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
+INTERVAL_TEXT = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in UNITS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +74,13 @@ class Spec:
 
     Once: `first` alone. Interval: `first` (the anchor, and the first time) and `interval` in
     whole seconds. Cron: `cron` with 5 fields, 6 with seconds in front, or a name such as
-    `@daily`, in the IANA zone `timezone`. `repeat` limits how many occurrences there are in all,
-    counted from `first` or `start` (cron needs a `start` for it). Nothing is due before `start`
-    or after `end`. All datetimes are aware.
+    `@daily`, in the IANA zone `timezone`. `repeat` limits how many occurrences there are in all:
+    of an interval counted from `first`, or from the first one at or after `start`; of a cron
+    expression from `start`, which it then needs. Nothing is due before `start` or after `end`.
+    All datetimes are aware, in the years 1970 to 9979; they are kept in UTC.
+
+    The first use of a cron expression with `repeat` counts its occurrences, which takes up to a
+    second for 100,000; a process remembers the result.
     """
 
     first: datetime | None = None
@@ -69,7 +92,12 @@ class Spec:
     end: datetime | None = None
 
     def __post_init__(self) -> None:
-        _check_moments(self)
+        for field in LABELS:
+            moment = getattr(self, field)
+            if moment is not None:
+                object.__setattr__(self, field, _checked_moment(field, moment))
+        _check_bounds(self)
+        _check_zone(self.timezone)
         if self.cron is None:
             _check_interval(self)
         else:
@@ -79,20 +107,12 @@ class Spec:
 
 def next_due(spec: Spec, after: datetime) -> datetime | None:
     """Return the first due instant strictly later than `after`, None if there is none."""
-    after = after.astimezone(UTC)
-    if spec.start is not None:
-        after = max(after, spec.start.astimezone(UTC) - MICROSECOND)
-    due = _next(spec, after)
-    last = _last(spec)
-    return due if due is not None and (last is None or due <= last) else None
+    return next(_between(spec, _utc(after), _last(spec)), None)
 
 
 def dues(spec: Spec, after: datetime, until: datetime) -> Iterator[datetime]:
     """Yield the due instants with `after` < due <= `until`, in ascending order."""
-    due = next_due(spec, after)
-    while due is not None and due <= until:
-        yield due
-        due = next_due(spec, due)
+    return _between(spec, _utc(after), min(_utc(until), _last(spec)))
 
 
 def latest_due(spec: Spec, until: datetime) -> datetime | None:
@@ -100,215 +120,331 @@ def latest_due(spec: Spec, until: datetime) -> datetime | None:
 
     The cost doesn't depend on how many there are.
     """
-    until = until.astimezone(UTC)
-    last = _last(spec)
-    if last is not None:
-        until = min(until, last)
-    if spec.cron is None:
-        return _latest_of_interval(spec, until)
-    for look_back in LOOK_BACKS:
-        try:
-            newest = list(dues(spec, until - look_back, until))[-1:]
-        except OverflowError:
-            return None
-        if newest:
-            return newest[0]
-    return None
+    until = min(_utc(until), _last(spec))
+    newest, empty_from = _due_before_long(spec, until), until
+    while newest is not None and empty_from - newest >= SECOND:
+        middle = newest + (empty_from - newest) / 2
+        later = next(_between(spec, middle, empty_from), None)
+        if later is None:
+            empty_from = middle
+        else:
+            newest = later
+    return newest
 
 
 def parse_interval(text: str) -> int:
     """Return the seconds of a text such as 15m, 90s, 2h, 1d, 1h30m or 45; raises SpecError."""
-    match = INTERVAL_TEXT.fullmatch(text.strip().lower()[:50])
-    if match is None or not any(match.groups()):
-        raise SpecError("interval", f"“{text[:50]}” is not an interval: write 15m, 90s, 2h or 1d.")
-    seconds = sum(
-        int(number) * size
-        for number, size in zip(match.groups(), UNITS.values(), strict=True)
-        if number
-    )
+    seconds = _seconds(text.strip().lower()) if isinstance(text, str) else None
+    if seconds is None:
+        shown = str(text)[:MAX_INTERVAL_LENGTH]
+        raise SpecError("interval", f"“{shown}” is not an interval: write 15m, 90s, 2h or 1d.")
     _check_seconds(seconds)
     return seconds
 
 
 def format_interval(seconds: int) -> str:
-    """Return an interval as `parse_interval` reads it, in its largest units: 900 is 15m."""
+    """Return an interval as `parse_interval` reads it, in days and below: 900 is 15m."""
     parts = []
-    for unit, size in UNITS.items():
-        if unit == "w":
-            continue
-        number, seconds = divmod(seconds, size)
+    for unit in "dhms":
+        number, seconds = divmod(seconds, UNITS[unit])
         if number:
             parts.append(f"{number}{unit}")
-    return "".join(parts)
+    return "".join(parts) or "0s"
 
 
-def _next(spec: Spec, after: datetime) -> datetime | None:
-    if spec.cron is not None:
-        return _next_of_cron(spec, after)
+def _between(spec: Spec, after: datetime, last: datetime) -> Iterator[datetime]:
+    """Yield the due instants with `after` < due <= `last`, whatever `repeat` and `end` say."""
+    if spec.start is not None:
+        after = max(after, spec.start - MICROSECOND)
+    due = _of_interval(spec, after) if spec.cron is None else _of_cron(spec, after, last)
+    return takewhile(last.__ge__, due)
+
+
+def _of_interval(spec: Spec, after: datetime) -> Iterator[datetime]:
     assert spec.first is not None
-    first = spec.first.astimezone(UTC)
-    if after < first:
-        return first
     if spec.interval is None:
-        return None
+        if spec.first > after:
+            yield spec.first
+        return
     step = timedelta(seconds=spec.interval)
-    try:
-        return first + step * ((after - first) // step + 1)
-    except OverflowError:
-        return None
+    due = spec.first + step * max((after - spec.first) // step + 1, 0)
+    while True:
+        yield due
+        due += step
 
 
-def _next_of_cron(spec: Spec, after: datetime) -> datetime | None:
-    seconds, minutes = _split(spec.cron or "")
-    zone = ZoneInfo(spec.timezone)
-    # A minute that has begun may still have seconds to come.
-    begin = after.replace(second=0, microsecond=0) - SECOND
-    try:
-        for local in CronSim(minutes, begin.astimezone(zone)):
-            minute = local.astimezone(UTC)
-            for second in seconds:
-                due = minute + timedelta(seconds=second)
-                # In a repeated hour cronsim names the first pass, which may be over.
-                if due > after:
-                    return due
-    except (OverflowError, ValueError):
-        return None
+def _last(spec: Spec) -> datetime:
+    """Return the instant after which nothing is due."""
+    end = spec.end or END
+    return end if spec.repeat is None else min(_last_of_repeat(spec), end)
+
+
+@lru_cache(maxsize=10_000)
+def _last_of_repeat(spec: Spec) -> datetime:
+    """Return the last instant that `repeat` allows, or END if it allows them all."""
+    assert spec.repeat is not None
+    unlimited = _between(spec, BEGINNING, spec.end or END)
+    if spec.interval is None:
+        return next(islice(unlimited, spec.repeat - 1, None), END)
+    initial = next(unlimited, END)
+    step = timedelta(seconds=spec.interval)
+    return initial + step * min(spec.repeat - 1, (END - initial) // step)
+
+
+def _due_before_long(spec: Spec, until: datetime) -> datetime | None:
+    """Return the newest due instant up to `until`, or one not much older; None if none is."""
+    reach = SECOND
+    begin = until
+    while begin > BEGINNING:
+        begin = until - min(reach, until - BEGINNING)
+        due = next(_between(spec, begin, until), None)
+        if due is not None:
+            return due
+        reach *= 2
     return None
 
 
-@lru_cache(maxsize=10_000)
-def _split(cron: str) -> tuple[tuple[int, ...], str]:
-    """Return the seconds and the five other fields of an expression."""
-    fields = CRON_NAMES.get(cron.lower(), cron).split()
-    if len(fields) == 5:
-        return (0,), " ".join(fields)
-    seconds = sorted(second for second in Field.SECOND.parse(fields[0]) if isinstance(second, int))
-    return tuple(seconds), " ".join(fields[1:])
+@dataclass(frozen=True, slots=True)
+class _Cron:
+    """A parsed expression: when in a minute, when in a day, and on which days."""
+
+    seconds: tuple[timedelta, ...]
+    minutes: "array[int]"  # Of the day, in order.
+    follows_elapsed_time: bool
+    calendar: CronSim
+    # Of a month, by the weekday of its first day and its length: there are only 28 kinds.
+    days: dict[tuple[int, int], list[int]]
 
 
-def _last(spec: Spec) -> datetime | None:
-    """Return the instant after which nothing is due, by `end` and `repeat`; None if open."""
-    ends = [spec.end.astimezone(UTC)] if spec.end is not None else []
-    if spec.repeat is not None:
-        final = _last_of_repeat(spec)
-        if final is not None:
-            ends.append(final)
-    return min(ends, default=None)
+def _of_cron(spec: Spec, after: datetime, last: datetime) -> Iterator[datetime]:
+    assert spec.cron is not None
+    cron, zone = _parsed(spec.cron), _zone(spec.timezone)
+    assert zone is not None
+    # The last minute may have seconds to come.
+    begin = after + MICROSECOND - cron.seconds[-1]
+    on_the_clock = _of_elapsed_time if cron.follows_elapsed_time else _of_local_time
+    for minute in on_the_clock(cron, zone, begin, last):
+        for second in cron.seconds:
+            due = minute + second
+            if due > after:
+                yield due
 
 
-@lru_cache(maxsize=10_000)
-def _last_of_repeat(spec: Spec) -> datetime | None:
-    assert spec.repeat is not None
-    if spec.cron is not None:
-        assert spec.start is not None
-        due: datetime | None = spec.start.astimezone(UTC) - MICROSECOND
-        for _ in range(spec.repeat):
-            following = _next(spec, due) if due is not None else None
-            if following is None:
-                return None
-            due = following
-        return due
-    begin = spec.start.astimezone(UTC) - MICROSECOND if spec.start is not None else None
-    assert spec.first is not None and spec.interval is not None
-    initial = _next(spec, begin) if begin is not None else spec.first.astimezone(UTC)
+def _of_local_time(
+    cron: _Cron, zone: ZoneInfo, begin: datetime, last: datetime
+) -> Iterator[datetime]:
+    """Yield the minutes from `begin` on for a job of fixed time: each local time once.
+
+    Of a repeated hour the first pass counts; what falls into a gap is due at its end.
+    """
+    for local in _matches(cron, (begin - MICROSECOND).astimezone(zone), last):
+        minute = local.replace(tzinfo=zone).astimezone(UTC)
+        if minute.astimezone(zone).replace(tzinfo=None) != local:
+            before_gap = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
+            minute = _change_of_offset(zone, before_gap, minute)
+        if minute >= begin:
+            yield minute
+            begin = minute + MICROSECOND
+
+
+def _of_elapsed_time(
+    cron: _Cron, zone: ZoneInfo, begin: datetime, last: datetime
+) -> Iterator[datetime]:
+    """Yield the minutes from `begin` on at which the clock shows a matching time."""
+    while begin <= last:
+        offset, steady_until, changes = _steady(zone, begin)
+        for local in _matches(cron, begin - MICROSECOND + offset, last):
+            minute = local.replace(tzinfo=UTC) - offset
+            if minute >= steady_until:
+                break
+            yield minute
+        else:
+            minute = last + LARGEST_SHIFT
+        # No change on the way to a distant match can bring the clock to it much earlier.
+        begin = steady_until if changes else max(steady_until, minute - LARGEST_SHIFT)
+
+
+def _steady(zone: ZoneInfo, begin: datetime) -> tuple[timedelta, datetime, bool]:
+    """Return the offset at `begin`, until when it holds for sure, and whether it ends then."""
+    offset = _offset(zone, begin)
+    end = begin + 2 * LARGEST_SHIFT
+    if _offset(zone, end) == offset:
+        return offset, end, False
+    return offset, _change_of_offset(zone, begin, end), True
+
+
+def _change_of_offset(zone: ZoneInfo, begin: datetime, end: datetime) -> datetime:
+    """Return the first second after `begin` with another offset; by `end` there is one."""
+    begin_offset = _offset(zone, begin)
+    begin = begin.replace(microsecond=0)
+    seconds = range((end - begin) // SECOND)
+    return begin + SECOND * bisect_left(
+        seconds, True, key=lambda second: _offset(zone, begin + SECOND * second) != begin_offset
+    )
+
+
+def _offset(zone: ZoneInfo, moment: datetime) -> timedelta:
+    offset = moment.astimezone(zone).utcoffset()
+    assert offset is not None
+    return offset
+
+
+def _matches(cron: _Cron, after: datetime, last: datetime) -> Iterator[datetime]:
+    """Yield the matching local times later than `after`, naive, until well after `last`."""
+    first_day = after.date()
+    passed = bisect_right(cron.minutes, after.hour * 60 + after.minute)
+    for day in _matching_days(cron, first_day, (last + LARGEST_SHIFT).date()):
+        midnight = datetime.combine(day, time())
+        for minute in cron.minutes[passed if day == first_day else 0 :]:
+            yield midnight + timedelta(minutes=minute)
+
+
+def _matching_days(cron: _Cron, begin: date, last: date) -> Iterator[date]:
+    month = begin.replace(day=1)
+    while month <= last:
+        if month.month in cron.calendar.months:
+            for number in _days_of_month(cron, month):
+                day = month.replace(day=number)
+                if begin <= day <= last:
+                    yield day
+        month = (month + 31 * DAY).replace(day=1)
+
+
+def _days_of_month(cron: _Cron, month: date) -> list[int]:
+    kind = monthrange(month.year, month.month)
+    if kind not in cron.days:
+        days = [month.replace(day=number) for number in range(1, kind[1] + 1)]
+        cron.days[kind] = [day.day for day in days if cron.calendar.match_day(day)]
+    return cron.days[kind]
+
+
+@lru_cache(maxsize=2_000)
+def _parsed(cron: str) -> _Cron:
+    """Parse a cron expression; raises SpecError if it is none, or is never due."""
+    text = CRON_NAMES.get(cron.lower(), cron)
+    if cron.startswith("@") and text == cron:
+        names = ", ".join(CRON_NAMES)
+        raise SpecError("cron", f"“{cron}” is not a time. The names of times are {names}.")
+    fields = text.split()
+    if not CRON_CHARACTERS.fullmatch(text) or len(fields) not in (5, 6):
+        raise SpecError(
+            "cron",
+            f"“{cron}” is not a cron expression: write minute, hour, day of month, month and "
+            "day of week, such as 30 6 * * MON-FRI, and seconds in front if you need them.",
+        )
     try:
-        return initial and initial + timedelta(seconds=spec.interval) * (spec.repeat - 1)
-    except OverflowError:
+        calendar = CronSim(RANGE_OF_ONE.sub(r"\1", text), datetime(2000, 1, 1))
+    except CronSimError as error:
+        field = str(error).removeprefix("Bad ")
+        raise SpecError(
+            "cron",
+            f"“{cron}” has a bad {field}: write {CRON_FIELDS[field]}, or a list, range or step "
+            "such as 1,3 or 1-5 or */2.",
+        ) from error
+    minute, hour = fields[-5:-3]
+    parsed = _Cron(
+        seconds=tuple(second * SECOND for second in sorted(calendar.seconds)),
+        minutes=array("H", sorted(h * 60 + m for h in calendar.hours for m in calendar.minutes)),
+        follows_elapsed_time=minute.startswith("*") or hour.startswith("*"),
+        calendar=calendar,
+        days={},
+    )
+    # 28 years have every kind of year.
+    if not any(_matching_days(parsed, date(2000, 1, 1), date(2027, 12, 31))):
+        raise SpecError("cron", f"“{cron}” is never due: no month has such a day. Choose another.")
+    return parsed
+
+
+@lru_cache(maxsize=1_000)
+def _zone(name: str) -> ZoneInfo | None:
+    """Return the zone of a name, None if it has none."""
+    if not ZONE_NAME.fullmatch(name) or NO_ZONE.fullmatch(name):
+        return None
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
         return None
 
 
-def _latest_of_interval(spec: Spec, until: datetime) -> datetime | None:
-    assert spec.first is not None
-    first = spec.first.astimezone(UTC)
-    if until < first:
-        return None
-    step = timedelta(seconds=spec.interval) if spec.interval is not None else None
-    newest = first if step is None else first + step * ((until - first) // step)
-    return newest if spec.start is None or newest >= spec.start else None
+def _utc(moment: datetime) -> datetime:
+    """Return a moment in UTC, brought into the time in which something can be due."""
+    if moment.utcoffset() is None:
+        raise ValueError(f"{moment} has no time zone: give an aware datetime.")
+    if not BEGINNING.year < moment.year < END.year:
+        return BEGINNING if moment.year < END.year else END
+    return min(max(moment.astimezone(UTC), BEGINNING), END)
 
 
-def _check_moments(spec: Spec) -> None:
-    for field in ("first", "start", "end"):
-        moment = getattr(spec, field)
-        if moment is None:
-            continue
-        if not isinstance(moment, datetime) or moment.utcoffset() is None:
-            raise SpecError(field, f"{moment!r} is not a moment: give a datetime with a time zone.")
+def _checked_moment(field: str, moment: object) -> datetime:
+    label = LABELS[field]
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise SpecError(field, f"The {label} is no moment: give a datetime with a time zone.")
+    utc = _utc(moment)
+    if field != "end" and not BEGINNING < utc < END:
+        years = f"{BEGINNING.year + 1} to {END.year - 1}"
+        raise SpecError(field, f"The {label} is out of range: give one in the years {years}.")
+    return utc
+
+
+def _check_bounds(spec: Spec) -> None:
     if spec.start is not None and spec.end is not None and spec.end < spec.start:
-        raise SpecError("end", "The end is before the start: nothing would ever be due.")
+        raise SpecError("end", "The end is before the start: give a later end.")
+
+
+def _check_zone(name: object) -> None:
+    if not isinstance(name, str):
+        raise SpecError("timezone", "The time zone is no text: write one such as Europe/Rome.")
+    if len(name) > MAX_ZONE_LENGTH or _zone(name) is None:
+        shown = name[:MAX_ZONE_LENGTH]
+        raise SpecError("timezone", f"“{shown}” is no time zone: write one such as Europe/Rome.")
 
 
 def _check_interval(spec: Spec) -> None:
     if spec.first is None:
-        raise SpecError("first", "Say when: a first time, or a cron expression.")
+        raise SpecError("first", "Say when: give a first time, or a cron expression.")
     if spec.interval is not None:
         _check_seconds(spec.interval)
 
 
+def _seconds(text: str) -> int | None:
+    """Return the seconds of a text, None if it is no interval."""
+    if len(text) > MAX_INTERVAL_LENGTH:
+        return None
+    if text.isascii() and text.isdigit():
+        return int(text)
+    match = INTERVAL_TEXT.fullmatch(text)
+    if match is None or not any(match.groups()):
+        return None
+    numbers = (int(number or 0) for number in match.groups())
+    return sum(number * size for number, size in zip(numbers, UNITS.values(), strict=True))
+
+
 def _check_seconds(seconds: object) -> None:
     if not isinstance(seconds, int) or isinstance(seconds, bool):
-        raise SpecError("interval", f"{seconds!r} is not a whole number of seconds.")
+        raise SpecError("interval", "The interval is not a whole number of seconds: give one.")
     if not 1 <= seconds <= MAX_INTERVAL:
-        raise SpecError("interval", "An interval is at least 1 second and at most 10 years.")
+        raise SpecError("interval", "Give an interval of at least 1 second and at most 10 years.")
 
 
 def _check_cron(spec: Spec) -> None:
     if spec.first is not None or spec.interval is not None:
-        raise SpecError("cron", "Give a cron expression, or a first time with an interval.")
-    cron = spec.cron
-    if not isinstance(cron, str) or len(cron) > MAX_CRON_LENGTH:
-        raise SpecError("cron", f"A cron expression is a text of up to {MAX_CRON_LENGTH} letters.")
-    if not _is_known_zone(spec.timezone):
-        zone = str(spec.timezone)[:64]
-        raise SpecError("timezone", f"“{zone}” is not a time zone: write one such as Europe/Rome.")
-    problem = _cron_problem(cron)
-    if problem:
-        raise SpecError("cron", problem)
-
-
-def _is_known_zone(name: object) -> bool:
-    return isinstance(name, str) and name != "localtime" and name in _zones()
-
-
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-@lru_cache(maxsize=10_000)
-def _cron_problem(cron: str) -> str | None:
-    """Say what is wrong with a cron expression, None if it is right."""
-    if cron.startswith("@"):
-        if cron.lower() in CRON_NAMES:
-            return None
-        return f"“{cron}” is not known. The names are: {', '.join(CRON_NAMES)}."
-    fields = cron.split(" ")
-    fields = [field for field in fields if field]
-    if not CRON_CHARACTERS.fullmatch(cron) or len(fields) not in (5, 6):
-        return (
-            f"“{cron}” is not a cron expression: write minute, hour, day of month, month and "
-            "day of week, such as 30 6 * * MON-FRI."
-        )
-    try:
-        if len(fields) == 6:
-            Field.SECOND.parse(fields[0])
-        simulation = CronSim(" ".join(fields[-5:]), datetime(2024, 1, 1, tzinfo=UTC))
-        if next(simulation, None) is None:
-            return f"“{cron}” is never due."
-    except (CronSimError, ValueError, AssertionError, TypeError) as error:
-        return f"“{cron}” is not a cron expression: {error}."
-    return None
+        raise SpecError("cron", "Give either a cron expression or a first time, not both.")
+    if not isinstance(spec.cron, str) or len(spec.cron) > MAX_CRON_LENGTH:
+        limit = MAX_CRON_LENGTH
+        raise SpecError("cron", f"Give the cron expression as a text of up to {limit} characters.")
+    _parsed(spec.cron)
 
 
 def _check_repeat(spec: Spec) -> None:
     if spec.repeat is None:
         return
     if spec.cron is None and spec.interval is None:
-        raise SpecError("repeat", "Only an interval or a cron expression can be repeated.")
-    limit = MAX_CRON_REPEAT if spec.cron is not None else MAX_REPEAT
+        raise SpecError("repeat", "A single time has no repeat limit: add an interval or leave it.")
     if not isinstance(spec.repeat, int) or isinstance(spec.repeat, bool):
-        raise SpecError("repeat", f"{spec.repeat!r} is not a whole number.")
-    if not 1 <= spec.repeat <= limit:
-        raise SpecError("repeat", f"A repeat limit is between 1 and {limit}.")
+        raise SpecError("repeat", "The repeat limit is not a whole number: give one.")
+    if not 1 <= spec.repeat <= MAX_REPEAT:
+        raise SpecError("repeat", f"Give a repeat limit between 1 and {MAX_REPEAT}.")
     if spec.cron is not None and spec.start is None:
-        raise SpecError("start", "A repeat limit of a cron expression counts from a start: give it.")
+        raise SpecError(
+            "start", "A repeat limit of a cron expression counts from a start: give it."
+        )

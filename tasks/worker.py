@@ -16,12 +16,13 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 from rq.executions import Execution
 from rq.job import Job as RqJob
+from rq.job import JobStatus
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
 from tasks import ledger, recording, spool
 from tasks.deadline import Deadline
-from tasks.job import Job
+from tasks.job import Job, is_template
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +46,27 @@ class Worker(rq.Worker):
         kwargs["job_monitoring_interval"] = ledger.LEASE_RENEWAL
         super().__init__(queues, name, **kwargs)
 
+    def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        super().bootstrap(*args, **kwargs)
+        logger.info("Worker %s started on %s.", self.name, ", ".join(self.queue_names()))
+
     def execute_job(self, job: RqJob, queue: Queue) -> None:
         """Run a job in a work-horse; an outage of Redis meanwhile doesn't end the worker."""
+        if is_template(job.id):
+            self._put_template_back(job, queue)
+            return
         try:
             super().execute_job(job, queue)
         except RedisError as error:
             logger.warning("Redis was away while job %s ran: %s", job.id, error)
             self.executions.clear()
             self._wait_for_redis()
+
+    def _put_template_back(self, job: RqJob, queue: Queue) -> None:
+        """Leave a template, which somebody has put on a queue, as it was."""
+        logger.warning("Job %s is a schedule's template and isn't run: use “run now”.", job.id)
+        job.set_status(JobStatus.SCHEDULED)
+        queue.intermediate_queue.remove(job.id)
 
     def _wait_for_redis(self) -> None:
         while not self._stop_requested:

@@ -91,7 +91,9 @@ class Command(BaseCommand):
             "scheduler": [*MANAGE, "rqscheduler"],
         }
         for number in range(1, workers + 1):
-            programs[f"worker-{number}"] = [*MANAGE, "rqworker", "high", "default", "low"]
+            # RQ's own lines, five for each run, are left out; a run's line of ours stays.
+            rqworker = ["rqworker", "high", "default", "low", "--verbosity", "0"]
+            programs[f"worker-{number}"] = [*MANAGE, *rqworker]
         for name, command in programs.items():
             supervisor.add_process(name, command, env=self._environment())
         return list(programs)

@@ -1,24 +1,45 @@
-// Shows how a record goes on while it runs: asks its "live" address once a second.
+// Keeps a page up to date: fetches it again every now and then and swaps the part named "live".
+// Without news to come (data-every="0") it stops; a page that says so is then loaded anew.
 document.addEventListener("DOMContentLoaded", () => {
-  const box = document.querySelector("[data-live]");
-  if (!box || !["queued", "reserved", "running"].includes(box.dataset.status)) return;
-  const log = document.querySelector("[data-live-log]");
-  const look = async () => {
-    try {
-      const response = await fetch(box.dataset.live, { headers: { Accept: "application/json" } });
-      if (!response.ok) return;
-      const record = await response.json();
-      if (record.status !== box.dataset.status) {
-        window.location.reload();
-        return;
-      }
-      box.querySelector("progress").value = record.progress;
-      box.querySelector(".percent").textContent = `${record.progress} %`;
-      box.querySelector(".message").textContent = record.message;
-      if (log) log.textContent = record.log;
-    } finally {
-      window.setTimeout(look, 1000);
-    }
+  const isInUse = (part) => {
+    const selection = window.getSelection();
+    return (
+      part.querySelector(":active") ||
+      (!selection.isCollapsed && part.contains(selection.anchorNode))
+    );
   };
-  look();
+
+  const swap = (part, news) => {
+    const scrolls = [...part.querySelectorAll("pre")].map((box) => [
+      box.scrollTop,
+      box.scrollTop > 0 && box.scrollTop + box.clientHeight >= box.scrollHeight - 4,
+    ]);
+    part.replaceWith(news);
+    news.querySelectorAll("pre").forEach((box, index) => {
+      const [top, atEnd] = scrolls[index] ?? [0, false];
+      box.scrollTop = atEnd ? box.scrollHeight : top;
+    });
+  };
+
+  const look = async () => {
+    const part = document.getElementById("live");
+    if (document.hidden || isInUse(part)) return true;
+    const response = await fetch(window.location.href, { headers: { "X-Live": "1" } });
+    if (!response.ok) return response.status >= 500;
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const news = page.getElementById("live");
+    if (!news) return false;
+    if (news.dataset.every === "0" && "reload" in part.dataset) window.location.reload();
+    else if (news.innerHTML !== part.innerHTML) swap(part, news);
+    return news.dataset.every !== "0";
+  };
+
+  const lookAgain = async () => {
+    const wait = Number(document.getElementById("live")?.dataset.every ?? 0);
+    if (!wait) return;
+    await new Promise((resolve) => window.setTimeout(resolve, wait));
+    const goOn = await look().catch(() => true);
+    if (goOn) lookAgain();
+  };
+  lookAgain();
 });

@@ -1,0 +1,93 @@
+"""What the tests of the scheduling app share."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import django_rq
+import pytest
+from django.utils import timezone
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from tasks import ledger, projection
+from tasks.job import from_milliseconds, to_milliseconds
+from tasks.models import ScheduledTask
+from tasks.scheduler import Scheduler
+from tests.tasks import functions
+
+MakeSchedule = Callable[..., ScheduledTask]
+NAMES = (f"schedule {number}" for number in itertools.count())
+
+
+def ago(seconds: float) -> datetime:
+    """Return a moment of whole milliseconds, that many seconds ago."""
+    return from_milliseconds(to_milliseconds(timezone.now() - timedelta(seconds=seconds)))
+
+
+def make_row(**values: Any) -> ScheduledTask:
+    """Store a schedule that calls `echo` every hour from now on, unless `values` say otherwise."""
+    if not values.get("cron"):
+        values = {"first": ago(0), "interval": 3600} | values
+    else:
+        values = {"type": "cron"} | values
+    defaults: dict[str, Any] = {"name": next(NAMES), "function": functions.ECHO}
+    return ScheduledTask.objects.create(**defaults | values)
+
+
+@pytest.fixture
+def schedule(db: None) -> ScheduledTask:
+    """Return a stored schedule that Redis doesn't have."""
+    return make_row()
+
+
+@pytest.fixture
+def put(redis_connection: Redis) -> MakeSchedule:
+    """Return a function that stores a schedule and brings it to Redis."""
+
+    def make_and_put(**values: Any) -> ScheduledTask:
+        task = make_row(**values)
+        projection.put(task, redis_connection)
+        return task
+
+    return make_and_put
+
+
+@pytest.fixture
+def scheduler(redis_connection: Redis) -> Scheduler:
+    return django_rq.get_scheduler("default")
+
+
+@pytest.fixture
+def behave(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
+    """Return a function that says what the task function `call` does."""
+
+    def set_behaviour(function: Callable[..., Any]) -> None:
+        monkeypatch.setattr(functions, "behaviour", function)
+
+    return set_behaviour
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Return the ledger's own clock, which the test moves by `clock.now += seconds`."""
+    fake = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(ledger, "time", SimpleNamespace(monotonic=lambda: fake.now))
+    return fake
+
+
+@pytest.fixture
+def redis_away(redis_connection: Redis) -> Iterator[Callable[[bool], None]]:
+    """Return a function that makes Redis unreachable (True) and reachable again (False)."""
+    server = redis_connection.connection_pool.connection_kwargs["server"]
+
+    def set_away(away: bool) -> None:
+        server.connected = not away
+
+    yield set_away
+    server.connected = True
+
+
+__all__ = ["MakeSchedule", "RedisConnectionError", "ago", "make_row"]

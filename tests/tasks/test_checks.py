@@ -1,0 +1,49 @@
+"""Settings that can't work are refused at start, with a hint."""
+
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+
+from tasks.checks import check_classes, check_queues
+
+QUEUE = {"URL": "redis://one", "SERIALIZER": "rq.serializers.JSONSerializer"}
+
+
+def ids(queues: Any, settings: LazySettings) -> list[str | None]:
+    settings.RQ_QUEUES = queues
+    return [message.id for message in check_queues()]
+
+
+def test_the_projects_own_settings_are_right():
+    assert check_queues() == check_classes() == []
+
+
+@pytest.mark.parametrize("serializer", [None, "rq.serializers.PickleSerializer"])
+def test_pickle_is_refused(settings: LazySettings, serializer: str | None):
+    assert ids({"default": QUEUE | {"SERIALIZER": serializer}}, settings) == ["tasks.E002"]
+
+
+def test_a_default_queue_is_needed(settings: LazySettings):
+    assert ids({"low": QUEUE}, settings) == ["tasks.E001"]
+
+
+@pytest.mark.parametrize("other", [{"URL": "redis://two"}, {"DB": 1}], ids=str)
+def test_all_queues_are_on_one_redis(settings: LazySettings, other: dict[str, Any]):
+    queues = {"default": QUEUE, "low": QUEUE | other}
+    assert ids(queues, settings) == ["tasks.E003"]
+
+
+@pytest.mark.parametrize("key", ["JOB_CLASS", "SCHEDULER_CLASS", "WORKER_CLASS"])
+def test_django_rq_has_to_use_the_apps_classes(settings: LazySettings, key: str):
+    settings.RQ = {name: value for name, value in settings.RQ.items() if name != key}
+    [message] = check_classes()
+    assert message.id == "tasks.E004"
+    assert message.hint is not None
+    assert key in message.hint
+
+
+def test_without_any_settings_each_is_named(settings: LazySettings):
+    del settings.RQ
+    assert ids({}, settings) == ["tasks.E001"]
+    assert len(check_classes()) == 3

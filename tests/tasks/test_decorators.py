@@ -1,0 +1,72 @@
+"""The public door: what a decorated function is, inside a job and outside."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+
+import pytest
+from redis import Redis
+
+import tasks
+from tasks import projection, registry
+from tasks.job import Job, RunId
+from tasks.models import ScheduledTaskInstance, Task
+from tests.tasks import functions
+from tests.tasks.conftest import ago, make_row
+from tests.tasks.functions import CALL, perform
+
+
+def test_called_directly_it_is_just_the_function():
+    assert functions.echo(1, a=2) == [[1], {"a": 2}]
+
+
+def test_a_coroutine_function_called_directly_is_one_still():
+    assert asyncio.run(functions.later("text")) == "text"
+
+
+def test_progress_outside_a_run_does_nothing():
+    tasks.progress(1, 2, "half")
+
+
+def test_name_signature_and_docstring_are_kept():
+    assert functions.only_scheduled.__name__ == "only_scheduled"
+    assert str(inspect.signature(functions.only_scheduled)).startswith("(number: int, *, text")
+
+
+def test_bare_or_with_options():
+    assert registry.get(functions.ECHO).queue == "default"
+    function = registry.get("tests.only_scheduled")
+    assert (function.queue, function.timeout) == ("low", 77)
+
+
+@pytest.mark.django_db
+def test_a_call_of_another_task_function_inside_a_run_is_a_plain_call(
+    redis_connection: Redis, behave: Callable[..., None]
+):
+    behave(lambda: functions.echo("inner"))
+    row = make_row(function=CALL, accounted_until=ago(60))
+    run_id = RunId(row.job_id, ago(0))
+    projection.enqueue_run(row, run_id, redis_connection)
+    perform(redis_connection, run_id.job_id)
+    assert ScheduledTaskInstance.objects.get().result == [["inner"], {}]
+
+
+@pytest.mark.django_db
+def test_a_function_that_calls_itself_has_one_row(
+    redis_connection: Redis, behave: Callable[..., None]
+):
+    behave(lambda depth: functions.call(depth - 1) if depth else "deep")
+    task = Task.objects.create(name="x", function=CALL, args=[3])
+    projection.enqueue_task(task, redis_connection)
+    perform(redis_connection, task.job_id)
+    assert Task.objects.get().result == "deep"
+
+
+@pytest.mark.django_db
+def test_a_job_that_is_not_ours_is_run_without_a_record(redis_connection: Redis):
+    job = Job.create(functions.ECHO, args=[1], id="foreign", connection=redis_connection)
+    job.origin = "default"
+    job.save()
+    assert perform(redis_connection, "foreign").return_value() == [[1], {}]
+    assert not Task.objects.exists()
+    assert not ScheduledTaskInstance.objects.exists()

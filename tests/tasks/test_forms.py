@@ -1,0 +1,228 @@
+"""The admin's forms: what can't be is said at its field, nothing is stored, nothing breaks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tasks.models import ScheduledTask, Task
+from tests.tasks.conftest import ago, make_row
+from tests.tasks.functions import ECHO
+
+pytestmark = pytest.mark.django_db
+
+Submit = Callable[..., dict[str, list[str]]]
+ONLY_SCHEDULED = {"function": "tests.only_scheduled"}
+DEEP = "[" * 5_000 + "]" * 5_000
+AT_NOON = {"first_0": "2030-01-01", "first_1": "12:00"}
+
+
+def errors_of(response: Any) -> dict[str, list[str]]:
+    """Return the errors that a form is shown with again, none if it was accepted."""
+    if response.status_code == 302:
+        return {}
+    assert response.status_code == 200
+    errors: dict[str, list[str]] = response.context_data["adminform"].form.errors
+    return errors
+
+
+def filled_in(**values: Any) -> dict[str, Any]:
+    """Return what a browser sends for the simplest schedule, with these values."""
+    policies = {"overlap": "skip", "catch_up": "latest", "retries": 0, "retry_delay": 0}
+    simple = {"function": ECHO, "args": "[]", "kwargs": "{}", "timezone": "UTC", "interval": "15m"}
+    return simple | policies | values
+
+
+@pytest.fixture
+def submit(admin_client: Client) -> Submit:
+    """Return a function that sends the form of a new schedule, and returns its errors."""
+
+    def send(**values: Any) -> dict[str, list[str]]:
+        url = reverse("admin:tasks_scheduledtask_add")
+        return errors_of(admin_client.post(url, filled_in(**values)))
+
+    return send
+
+
+@pytest.fixture
+def enqueue(admin_client: Client) -> Submit:
+    """Return a function that sends the form of a new background call, and returns its errors."""
+
+    def send(**values: Any) -> dict[str, list[str]]:
+        url = reverse("admin:tasks_task_add")
+        simple = {"function": ECHO, "args": "[]", "kwargs": "{}"}
+        return errors_of(admin_client.post(url, simple | values))
+
+    return send
+
+
+@pytest.fixture
+def edit(admin_client: Client) -> Submit:
+    """Return a function that edits a schedule as a browser does, and returns the errors."""
+
+    def send(task: ScheduledTask, **values: Any) -> dict[str, list[str]]:
+        url = reverse("admin:tasks_scheduledtask_change", args=[task.pk])
+        response: Any = admin_client.get(url)
+        form = response.context_data["adminform"].form
+        data: dict[str, Any] = {"runs-TOTAL_FORMS": 0, "runs-INITIAL_FORMS": 0}
+        for name, field in form.fields.items():
+            shown = form[name].value()
+            parts = field.widget.decompress(shown) if hasattr(field, "fields") else None
+            if parts is not None:
+                data |= {f"{name}_{i}": part or "" for i, part in enumerate(parts)}
+            else:
+                data[name] = "" if shown is None else shown
+        return errors_of(admin_client.post(url, data | values))
+
+    return send
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("cron", {"interval": "", "cron": "61 * * * *"}),
+        ("cron", {"interval": "", "cron": "* * *"}),
+        ("cron", {"interval": "", "cron": "0 0 30 2 *"}),
+        ("cron", {"cron": "* * * * *"} | AT_NOON),
+        ("timezone", {"interval": "", "cron": "* * * * *", "timezone": "Mars/Olympus"}),
+        ("interval", {"interval": "0"}),
+        ("interval", {"interval": "-1"}),
+        ("interval", {"interval": "0.5"}),
+        ("interval", {"interval": "9" * 40}),
+        ("interval", {"interval": "11000d"}),
+        ("interval", {"interval": "fifteen minutes"}),
+        ("first", {"interval": ""}),
+        ("first", {"first_0": "0001-01-01", "first_1": "00:00"}),
+        ("first", {"first_0": "9999-12-31", "first_1": "23:59"}),
+        ("first", {"first_0": "2030-01-01", "first_1": "25:00"}),
+        ("repeat", {"interval": "", "repeat": 3} | AT_NOON),
+        ("repeat", {"repeat": 0}),
+        ("repeat", {"repeat": 10**30}),
+        (
+            "end",
+            {"start_0": "2030-01-02", "start_1": "0:00", "end_0": "2030-01-01", "end_1": "0:00"},
+        ),
+        ("function", {"function": ""}),
+        ("function", {"function": "os.system"}),
+        ("function", {"function": "tests.only_background"}),
+        ("args", {"args": "[1"}),
+        ("args", {"args": '{"a": 1}'}),
+        ("args", {"args": "null"}),
+        ("args", {"args": DEEP}),
+        ("args", {"args": f"[{'9' * 5_000}]"}),
+        ("args", {"args": "[NaN]"}),
+        ("args", {"args": '["\\u0000"]'}),
+        ("args", {"args": '["\\ud800"]'}),
+        ("args", ONLY_SCHEDULED),
+        ("args", ONLY_SCHEDULED | {"args": "[1, 2]"}),
+        ("kwargs", {"kwargs": "[]"}),
+        ("kwargs", {"kwargs": DEEP.replace("[", '{"a":').replace("]", "}")}),
+        ("queue", {"queue": "nowhere"}),
+        ("overlap", {"overlap": "whatever"}),
+        ("catch_up", {"catch_up": ""}),
+        ("name", {"name": "x" * 201}),
+        ("name", {"name": "a\0b"}),
+        ("timeout", {"timeout": 0}),
+        ("timeout", {"timeout": 10**30}),
+        ("start_deadline", {"start_deadline": -1}),
+        ("start_deadline", {"start_deadline": 10**30}),
+        ("retries", {"retries": 101}),
+        ("retry_delay", {"retry_delay": ""}),
+        ("keep_runs", {"keep_runs": 0}),
+        ("keep_days", {"keep_days": "many"}),
+    ],
+)
+def test_a_value_that_cannot_be_is_said_at_its_field(submit: Submit, field, values):
+    assert list(submit(**values)) == [field]
+    assert not ScheduledTask.objects.exists()
+
+
+def test_a_wrong_argument_name_is_said_at_the_arguments(submit: Submit):
+    errors = submit(**ONLY_SCHEDULED, args="[1]", kwargs='{"txt": ""}')
+    [(field, texts)] = errors.items()
+    assert field in ("args", "kwargs")
+    assert "unexpected keyword argument 'txt'" in texts[0]
+
+
+def test_what_only_follows_from_an_error_is_not_said_too(submit: Submit):
+    [texts] = submit(**ONLY_SCHEDULED, args="[1").values()
+    assert len(texts) == 1
+
+
+def test_the_same_schedule_twice_is_said_at_the_name(submit: Submit):
+    assert not submit(name="twice")
+    assert list(submit(name="twice", interval="1h")) == ["name"]
+    assert ScheduledTask.objects.get().interval == 900
+
+
+def test_a_function_and_an_interval_are_enough(submit: Submit):
+    assert not submit(interval="15m")
+    task = ScheduledTask.objects.get()
+    assert (task.name, task.queue, task.interval) == (ECHO, "default", 900)
+    assert task.next_due(task.created) is not None
+
+
+def test_the_queue_left_empty_is_the_functions_own(submit: Submit):
+    assert not submit(**ONLY_SCHEDULED, args="[1]")
+    assert ScheduledTask.objects.get().queue == "low"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("900", 900), ("1h 30m", 5_400), ("1D", 86_400)])
+def test_an_interval_is_written_in_any_unit(submit: Submit, text, seconds):
+    assert not submit(interval=text)
+    assert ScheduledTask.objects.get().interval == seconds
+
+
+def test_cron_needs_no_first_time(submit: Submit):
+    assert not submit(interval="", cron=" 30  6 * * MON-FRI ", timezone="Europe/Berlin")
+    task = ScheduledTask.objects.get()
+    assert (task.type, task.cron, task.first) == ("cron", "30 6 * * MON-FRI", None)
+
+
+def test_the_first_time_alone_is_once(submit: Submit):
+    assert not submit(interval="", **AT_NOON)
+    task = ScheduledTask.objects.get()
+    assert (task.interval, task.first.isoformat()) == (None, "2030-01-01T12:00:00+00:00")
+
+
+def test_arguments_left_empty_are_none(submit: Submit):
+    assert not submit(args="", kwargs="")
+    task = ScheduledTask.objects.get()
+    assert (task.args, task.kwargs) == ([], {})
+
+
+def test_an_interval_is_shown_in_its_largest_units(admin_client: Client):
+    task = make_row(interval=5_400)
+    page = admin_client.get(reverse("admin:tasks_scheduledtask_change", args=[task.pk]))
+    assert 'name="interval" value="1h30m"' in page.content.decode()
+
+
+def test_editing_something_else_leaves_the_first_time_as_it_is(edit: Submit):
+    task = make_row(first=ago(1_234.567), interval=3_600)
+    assert not edit(task, note="changed")
+    changed = ScheduledTask.objects.get()
+    assert (changed.note, changed.first) == ("changed", task.first)
+    assert not changed.runs.exists()
+
+
+def test_a_function_that_is_gone_stays_shown_and_is_refused(edit: Submit):
+    task = make_row(function="gone.function")
+    assert list(edit(task)) == ["function"]
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("function", {"function": "tests.only_scheduled"}),
+        ("args", {"args": "1"}),
+        ("args", {"args": DEEP}),
+        ("args", {"function": "tests.only_background", "args": "[1]"}),
+        ("kwargs", {"kwargs": "[]"}),
+        ("reserved_for", {"reserved_for_0": "0001-01-01", "reserved_for_1": "00:00"}),
+    ],
+)
+def test_a_background_call_that_cannot_be_is_refused(enqueue: Submit, field, values):
+    assert list(enqueue(**values)) == [field]
+    assert not Task.objects.exists()

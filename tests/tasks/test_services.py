@@ -1,0 +1,519 @@
+"""Row and Redis together: the row is the truth, Redis follows after the commit."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+from redis import Redis
+
+from tasks import ledger, projection
+from tasks.exceptions import InvalidArguments, InvalidSchedule, NotPossible, UnknownTaskFunction
+from tasks.job import Job
+from tasks.models import ScheduledTask, Task
+from tasks.projection import SCHEDULES_KEY
+from tasks.scheduler import Scheduler
+from tasks.services import SchedulerService, TaskService, queues_without_worker
+from tests.tasks import functions
+from tests.tasks.conftest import ago, make_row
+from tests.tasks.functions import ECHO, in_threads, perform, queued
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+RedisAway = Callable[[bool], None]
+FIRST = ago(-86_400)
+HOUR = timedelta(hours=1)
+
+
+def every(seconds: int | None = 60, first: datetime = FIRST, **values: Any) -> ScheduledTask:
+    return SchedulerService.schedule(first, functions.echo, interval=seconds, **values)
+
+
+def stored(task: ScheduledTask) -> ScheduledTask:
+    return ScheduledTask.objects.get(pk=task.pk)
+
+
+def moment(redis: Redis, task: ScheduledTask) -> float | None:
+    return redis.zscore(SCHEDULES_KEY, task.job_id)
+
+
+def missed(task: ScheduledTask) -> list[datetime]:
+    return sorted(task.runs.filter(status="missed").values_list("due", flat=True))
+
+
+# Making schedules
+
+
+def test_a_schedule_is_a_row_and_is_in_redis(redis_connection: Redis):
+    task = every(60, args=[1], kwargs={"a": 2}, description="why", repeat=3, timeout=9)
+    row = stored(task)
+    assert (row.name, row.function, row.args, row.kwargs) == (ECHO, ECHO, [1], {"a": 2})
+    assert (row.type, row.status, row.repeat, row.timeout) == ("schedule", "running", 3, 9)
+    assert task.projected is True
+    assert moment(redis_connection, task) == projection.to_score(FIRST)
+
+
+def test_cron_is_in_the_projects_zone_unless_said_otherwise():
+    row = SchedulerService.cron("30 6 * * *", ECHO)
+    assert (row.type, row.timezone) == ("cron", settings.TIME_ZONE)
+    row = SchedulerService.cron("30 6 * * *", ECHO, timezone="Asia/Seoul")
+    assert stored(row).timezone == "Asia/Seoul"
+
+
+def test_queue_and_name_come_from_the_function_unless_given():
+    row = SchedulerService.schedule(FIRST, functions.only_scheduled, [1])
+    assert (row.name, row.queue) == ("tests.only_scheduled", "low")
+    row = SchedulerService.schedule(FIRST, functions.only_scheduled, [1], name="x", queue="high")
+    assert (row.name, row.queue) == ("x", "high")
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("first", {"first": timezone.now().replace(tzinfo=None)}),
+        ("first", {"first": "soon"}),
+        ("first", {"first": None}),
+        ("interval", {"seconds": 0}),
+        ("interval", {"seconds": "15m"}),
+        ("queue", {"queue": "unknown"}),
+        ("repeat", {"repeat": 0}),
+        ("overlap", {"overlap": "unknown"}),
+        ("end", {"start": FIRST, "end": FIRST - HOUR}),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_named_and_nothing_is_stored(field: str, values: dict[str, Any]):
+    with pytest.raises(InvalidSchedule) as caught:
+        every(**values)
+    assert field in caught.value.errors
+    assert not ScheduledTask.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "cron", "zone"),
+    [("cron", "61 * * * *", None), ("cron", "* * *", None), ("timezone", "@daily", "Mars/Base")],
+)
+def test_a_wrong_cron_is_named(field: str, cron: str, zone: str | None):
+    with pytest.raises(InvalidSchedule) as caught:
+        SchedulerService.cron(cron, ECHO, timezone=zone)
+    assert list(caught.value.errors) == [field]
+
+
+def test_an_unknown_option_is_refused():
+    with pytest.raises(InvalidSchedule):
+        every(colour="red")
+
+
+def test_only_task_functions_with_arguments_that_fit_are_scheduled():
+    with pytest.raises(UnknownTaskFunction):
+        SchedulerService.schedule(FIRST, len)
+    with pytest.raises(InvalidArguments):
+        SchedulerService.schedule(FIRST, functions.only_scheduled, ["too", "many"])
+
+
+def test_what_is_rolled_back_leaves_nothing_in_redis(redis_connection: Redis):
+    with transaction.atomic():
+        task = every()
+        TaskService.enqueue_task(functions.echo)
+        assert task.projected is None
+        transaction.set_rollback(True)
+    assert redis_connection.keys("*") == []
+    assert not ScheduledTask.objects.exists()
+
+
+@pytest.mark.parametrize(("seconds", "owed"), [(5, True), (100, False), (-100, False)])
+def test_a_first_time_that_has_just_passed_is_owed(seconds: int, owed: bool, scheduler: Any):
+    every(60, ago(seconds))
+    assert len(scheduler.enqueue_jobs()) == owed
+
+
+def test_a_single_time_that_has_passed_is_owed(scheduler: Scheduler):
+    every(None, ago(86_400))
+    assert len(scheduler.enqueue_jobs()) == 1
+
+
+# Asking again
+
+
+def test_asking_again_takes_up_the_same_row(redis_connection: Redis):
+    first, second = every(60), every(90, queue="low")
+    assert (first.pk, first.job_id) == (second.pk, second.job_id)
+    row = ScheduledTask.objects.get()
+    assert (row.interval, row.queue, row.created) == (90, "low", first.created)
+    assert redis_connection.zcard(SCHEDULES_KEY) == 1
+
+
+@pytest.mark.parametrize("status", ["failed", "death"])
+def test_asking_again_brings_it_back_to_life(redis_connection: Redis, status: str):
+    task = every()
+    ScheduledTask.objects.update(status=status)
+    ledger.reconcile(redis_connection)
+    every()
+    assert stored(task).status == "running"
+    assert moment(redis_connection, task) == projection.to_score(FIRST)
+
+
+def test_asking_again_changes_the_type(redis_connection: Redis):
+    every()
+    task = SchedulerService.cron("0 0 1 1 *", ECHO)
+    row = ScheduledTask.objects.get()
+    assert (row.type, row.first, row.interval) == ("cron", None, None)
+    assert moment(redis_connection, task) == projection.to_score(row.next_due(timezone.now()))
+
+
+def test_asking_again_leaves_a_paused_schedule_paused(redis_connection: Redis):
+    task = every()
+    SchedulerService.pause(task, "holidays")
+    every(90)
+    row = stored(task)
+    assert (row.status, row.note, row.interval) == ("paused", "holidays", 90)
+    assert moment(redis_connection, task) is None
+
+
+def test_asking_again_for_the_same_owes_nothing_twice(redis_connection: Redis, scheduler: Any):
+    every(60, ago(5))
+    [job_id] = scheduler.enqueue_jobs()
+    perform(redis_connection, job_id)
+    redis_connection.delete(Job.key_for(job_id))
+    every(60, ScheduledTask.objects.get().first)
+    assert scheduler.enqueue_jobs() == []
+
+
+def test_asking_again_does_not_start_the_repeats_of_cron_anew():
+    start = SchedulerService.cron("@daily", ECHO, repeat=3).start
+    assert SchedulerService.cron("@daily", ECHO, repeat=3).start == start
+    assert SchedulerService.cron("@daily", ECHO, repeat=4).start != start
+
+
+def test_what_a_changed_schedule_still_owed_is_missed():
+    task = every(60, ago(100), name="x")
+    ScheduledTask.objects.update(accounted_until=ago(101))
+    every(90, FIRST, name="x")
+    assert missed(task) == [task.first, task.first + timedelta(seconds=60)]
+
+
+def test_a_first_time_that_is_still_to_run_survives_a_change(
+    redis_connection: Redis, scheduler: Any
+):
+    first = ago(2)
+    every(60, first)
+    [job_id] = scheduler.enqueue_jobs()
+    task = every(90, first)
+    perform(redis_connection, job_id)
+    assert task.runs.get().status == "finished"
+
+
+def test_a_first_time_that_has_run_does_not_run_again_after_a_change(
+    redis_connection: Redis, scheduler: Any
+):
+    first = ago(2)
+    task = every(60, first)
+    perform(redis_connection, scheduler.enqueue_jobs()[0])
+    ledger.balance(redis_connection, ledger.Watch())
+    task.runs.all().delete()  # by retention
+    redis_connection.flushall()
+    every(90, first)
+    assert scheduler.enqueue_jobs() == []
+
+
+def test_two_who_ask_at_once_make_one_row():
+    results = in_threads(*[every] * 4)
+    assert {task.pk for task in results} == {ScheduledTask.objects.get().pk}
+
+
+# Editing
+
+
+def test_an_edited_row_is_in_redis(redis_connection: Redis):
+    task = every()
+    task.interval, task.args = 90, [7]
+    SchedulerService.save(task)
+    assert Job.fetch(task.job_id, connection=redis_connection).args == [7]
+
+
+def test_an_edit_cannot_take_anothers_identity():
+    every(name="taken")
+    task = every(name="free")
+    task.name = "taken"
+    with pytest.raises(InvalidSchedule, match="“taken”"):
+        SchedulerService.save(task)
+
+
+def test_an_edit_of_an_old_copy_does_not_undo_a_pause():
+    task = every()
+    old = stored(task)
+    SchedulerService.pause(task)
+    old.description = "edited"
+    SchedulerService.save(old)
+    assert stored(task).status == "paused"
+
+
+# Cancel, pause, resume, delete
+
+
+def test_a_cancelled_schedule_keeps_its_row_and_leaves_redis(redis_connection: Redis):
+    task = every()
+    SchedulerService.cancel(task)
+    assert stored(task).status == "death"
+    assert redis_connection.exists(SCHEDULES_KEY, Job.key_for(task.job_id)) == 0
+
+
+def test_a_paused_schedule_is_not_dispatched(redis_connection: Redis):
+    task = every()
+    SchedulerService.pause(task, "holidays")
+    row = stored(task)
+    assert (row.status, row.note) == ("paused", "holidays")
+    assert row.paused_at is not None
+    assert moment(redis_connection, task) is None
+
+
+def test_what_was_due_during_a_pause_is_not_owed(redis_connection: Redis):
+    task = every(60, ago(300))
+    SchedulerService.pause(task)
+    ScheduledTask.objects.update(accounted_until=ago(290))
+    SchedulerService.resume(task)
+    row = stored(task)
+    assert (row.status, row.paused_at) == ("running", None)
+    assert moment(redis_connection, task) == projection.to_score(row.next_due(timezone.now()))
+    assert not task.runs.exists()
+
+
+def test_what_was_owed_before_a_pause_is_missed():
+    task = every(60, ago(5))
+    SchedulerService.pause(task)
+    assert missed(task) == [task.first]
+
+
+@pytest.mark.parametrize("end", [SchedulerService.pause, SchedulerService.cancel])
+def test_an_occurrence_that_waits_on_its_queue_does_not_run_any_more(
+    end: Callable[[ScheduledTask], None], redis_connection: Redis, scheduler: Scheduler
+):
+    task = every(60, ago(5))
+    [job_id] = scheduler.enqueue_jobs()
+    end(task)
+    perform(redis_connection, job_id)
+    assert [run.status for run in task.runs.all()] == ["missed"]
+
+
+def test_only_a_live_schedule_is_paused_and_only_a_paused_one_resumed():
+    task = every()
+    with pytest.raises(NotPossible, match="is running"):
+        SchedulerService.resume(task)
+    SchedulerService.cancel(task)
+    with pytest.raises(NotPossible, match="is death"):
+        SchedulerService.pause(task)
+
+
+def test_resuming_an_old_copy_brings_the_present_spec_to_redis(redis_connection: Redis):
+    old = every(60)
+    SchedulerService.pause(old)
+    every(90, FIRST + HOUR)
+    SchedulerService.resume(old)
+    assert moment(redis_connection, old) == projection.to_score(FIRST + HOUR)
+
+
+def test_of_pause_and_edit_at_once_redis_agrees_with_the_row(redis_connection: Redis):
+    task = every()
+    in_threads(
+        lambda: SchedulerService.pause(stored(task)),
+        lambda: every(90),
+        lambda: ledger.reconcile(projection.connect()),
+        lambda: SchedulerService.resume(stored(task)),
+    )
+    is_there = moment(redis_connection, task) is not None
+    assert is_there == stored(task).is_live
+
+
+# Run now
+
+
+def test_run_now_enqueues_a_run_by_hand(redis_connection: Redis):
+    task = every()
+    run_id = SchedulerService.run_now(task)
+    assert queued(redis_connection) == [run_id.job_id]
+    perform(redis_connection, run_id.job_id)
+    assert task.runs.get().requested == run_id.requested
+
+
+@pytest.mark.parametrize("end", [SchedulerService.pause, SchedulerService.cancel])
+def test_run_now_works_whatever_the_status(
+    end: Callable[[ScheduledTask], None], redis_connection: Redis
+):
+    task = every()
+    end(task)
+    perform(redis_connection, SchedulerService.run_now(task).job_id)
+    assert task.runs.get().status == "finished"
+
+
+# Sync
+
+
+def item(name: str, **values: Any) -> dict[str, Any]:
+    return {"name": name, "task_func": ECHO, "scheduled_time": FIRST, "interval": 60, **values}
+
+
+def test_sync_makes_what_is_in_the_list_and_cancels_what_has_left_it():
+    by_hand = every(name="by hand")
+    cron = {"name": "c", "task_func": ECHO, "cron_string": "@daily"}
+    SchedulerService.sync([item("a"), item("b"), cron])
+    SchedulerService.sync([item("b", interval=90), cron])
+    rows = {task.name: (task.status, task.interval) for task in ScheduledTask.objects.all()}
+    assert rows == {
+        "a": ("death", 60),
+        "b": ("running", 90),
+        "c": ("running", None),
+        "by hand": ("running", 60),
+    }
+    assert stored(by_hand).synced is False
+
+
+def test_sync_brings_back_what_returns_to_the_list():
+    SchedulerService.sync([item("a")])
+    SchedulerService.sync([])
+    SchedulerService.sync([item("a")])
+    assert ScheduledTask.objects.get().status == "running"
+
+
+@pytest.mark.parametrize("wrong", [{"name": "x", "task_func": ECHO}, item("x", interval=0)])
+def test_sync_is_all_or_nothing(redis_connection: Redis, wrong: dict[str, Any]):
+    SchedulerService.sync([item("old")])
+    with pytest.raises(InvalidSchedule):
+        SchedulerService.sync([item("new"), wrong])
+    assert [task.name for task in ScheduledTask.objects.live()] == ["old"]
+    assert redis_connection.zcard(SCHEDULES_KEY) == 1
+
+
+# Without Redis
+
+
+def test_without_redis_the_row_stands_and_takes_effect_later(
+    redis_connection: Redis, redis_away: RedisAway
+):
+    redis_away(True)
+    task = every()
+    assert task.projected is False
+    redis_away(False)
+    ledger.reconcile(redis_connection)
+    assert moment(redis_connection, task) == projection.to_score(FIRST)
+
+
+@pytest.mark.parametrize("end", [SchedulerService.pause, SchedulerService.cancel])
+def test_without_redis_a_schedule_can_be_ended(
+    end: Callable[[ScheduledTask], None], redis_connection: Redis, redis_away: RedisAway
+):
+    task = every()
+    redis_away(True)
+    end(task)
+    redis_away(False)
+    ledger.reconcile(redis_connection)
+    assert moment(redis_connection, task) is None
+
+
+def test_an_edit_without_redis_takes_effect_later(redis_connection: Redis, redis_away: RedisAway):
+    task = every()
+    redis_away(True)
+    task.kwargs, task.timeout = {"a": 1}, 9
+    SchedulerService.save(task)
+    redis_away(False)
+    ledger.reconcile(redis_connection)
+    job = Job.fetch(task.job_id, connection=redis_connection)
+    assert (job.kwargs, job.timeout) == ({"a": 1}, 9)
+
+
+def test_run_now_says_that_redis_is_away(redis_away: RedisAway):
+    task = every()
+    redis_away(True)
+    with pytest.raises(NotPossible, match="Redis is away"):
+        SchedulerService.run_now(task)
+
+
+def test_without_redis_no_queue_has_a_worker(redis_away: RedisAway):
+    redis_away(True)
+    assert queues_without_worker() == set(settings.RQ_QUEUES)
+
+
+# Background calls
+
+
+def test_a_call_is_enqueued_and_recorded(redis_connection: Redis):
+    task = TaskService.enqueue_task(functions.echo, 1, a=2)
+    assert queued(redis_connection) == [task.job_id]
+    perform(redis_connection, task.job_id)
+    task.refresh_from_db()
+    assert (task.status, task.result) == ("finished", [[1], {"a": 2}])
+
+
+def test_queue_and_timeout_of_a_call_are_its_functions(redis_connection: Redis):
+    task = TaskService.enqueue_task(functions.only_background)
+    assert redis_connection.lrange("rq:queue:high", 0, -1) == [task.job_id.encode()]
+    assert Job.fetch(task.job_id, connection=redis_connection).timeout == 55
+
+
+@pytest.mark.parametrize("when", [HOUR, FIRST])
+def test_a_reserved_call_waits_for_its_moment(redis_connection: Redis, when: Any):
+    task = TaskService.reserve_task(when, functions.echo)
+    assert (task.status, queued(redis_connection)) == ("reserved", [])
+    entries: list[Any] = redis_connection.zrange("rq:scheduled:default", 0, -1, withscores=True)
+    [(job_id, at)] = entries
+    assert job_id.decode() == task.job_id
+    assert at > timezone.now().timestamp() + 3000
+
+
+def test_a_naive_moment_is_refused():
+    with pytest.raises(InvalidSchedule, match="no time zone"):
+        TaskService.reserve_task(datetime(2030, 1, 1), functions.echo)
+
+
+@pytest.mark.parametrize(("func", "error"), [(len, UnknownTaskFunction), (ECHO, InvalidArguments)])
+def test_a_call_that_cannot_be_has_no_row(func: Any, error: type[Exception]):
+    with pytest.raises(error):
+        TaskService.enqueue_task(func, object())
+    assert not Task.objects.exists()
+
+
+def test_a_call_that_cannot_be_enqueued_has_failed(redis_away: RedisAway):
+    redis_away(True)
+    task = TaskService.enqueue_task(functions.echo)
+    assert task.status == "failed"
+    assert task.reason.startswith("It could not be enqueued: ")
+
+
+@pytest.mark.parametrize("when", [timedelta(), HOUR])
+def test_a_waiting_call_is_cancelled(redis_connection: Redis, when: timedelta):
+    task = TaskService.reserve_task(when, functions.echo)
+    TaskService.cancel_task(task)
+    assert task.status == "canceled"
+    assert redis_connection.keys("rq:job:*") == queued(redis_connection) == []
+
+
+def test_a_running_call_is_cancelled(redis_connection: Redis):
+    task = TaskService.enqueue_task(functions.echo)
+    Task.objects.update(status="running", started=timezone.now())
+    TaskService.cancel_task(task)
+    assert Task.objects.get().status == "canceled"
+
+
+def test_a_call_that_has_ended_cannot_be_cancelled(redis_connection: Redis):
+    task = TaskService.enqueue_task(functions.echo)
+    perform(redis_connection, task.job_id)
+    with pytest.raises(NotPossible, match="has ended already"):
+        TaskService.cancel_task(task)
+
+
+def test_a_call_can_be_cancelled_without_redis(redis_away: RedisAway):
+    task = TaskService.enqueue_task(functions.echo)
+    redis_away(True)
+    TaskService.cancel_task(task)
+    assert task.status == "canceled"
+
+
+def test_one_transaction_holds_several_calls(redis_connection: Redis):
+    with transaction.atomic():
+        make_row()
+        TaskService.enqueue_task(functions.echo)
+        assert connection.in_atomic_block
+        assert queued(redis_connection) == []
+    assert len(queued(redis_connection)) == 1

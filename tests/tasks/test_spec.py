@@ -1,0 +1,633 @@
+"""When a spec is due, and what can't be one.
+
+The days on which clocks change are checked against an oracle that replays Debian's cron minute
+by minute and shares no code with what is tested.
+"""
+
+import contextlib
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from tasks.exceptions import SpecError
+from tasks.spec import (
+    CRON_NAMES,
+    MAX_INTERVAL,
+    Spec,
+    dues,
+    format_interval,
+    latest_due,
+    next_due,
+    parse_interval,
+)
+from tests import oracle
+
+NOON = datetime(2026, 5, 5, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+MICROSECOND = timedelta(microseconds=1)
+
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "Africa/Casablanca",
+    "Asia/Kathmandu",
+    "America/Sao_Paulo",
+    "Asia/Tehran",
+    "Pacific/Chatham",
+    "America/St_Johns",
+]
+CRONS = [
+    "*/10 * * * *",
+    "45 * * * *",
+    "*/15 1-3 * * *",
+    "30 2 * * *",
+    "0,15,45 0-3 * * *",
+    "0 0 * * *",
+    "*/20 0 * * SUN",
+    "15,45 30 0-3 * * SAT-7",
+]
+# Of zones whose clocks have become steady: a skipped day, and changes at midnight.
+PAST_CHANGES = [
+    ("Pacific/Apia", date(2011, 12, 30)),
+    ("America/Sao_Paulo", date(2018, 11, 4)),
+    ("America/Sao_Paulo", date(2019, 2, 17)),
+    ("Asia/Tehran", date(2022, 3, 22)),
+    ("Asia/Tehran", date(2022, 9, 22)),
+]
+CHANGES = PAST_CHANGES + [
+    (zone, day)
+    for zone in ZONES
+    for day in oracle.changes_of_the_clock(zone, date(2023, 1, 1), date(2030, 1, 1))
+]
+
+every_cron = pytest.mark.parametrize("cron", CRONS)
+every_change = pytest.mark.parametrize(("zone", "day"), CHANGES)
+
+
+def numbers(low: int, high: int) -> st.SearchStrategy[str]:
+    """Draw a field of a cron expression."""
+    number = st.integers(low, high)
+    span = st.tuples(number, number).map(sorted).map(lambda ends: f"{ends[0]}-{ends[1]}")
+    stepped = st.tuples(st.just("*") | span, st.integers(1, high)).map(lambda s: f"{s[0]}/{s[1]}")
+    term = number.map(str) | span | stepped
+    return st.lists(term, min_size=1, max_size=3).map(",".join)
+
+
+def optional(field: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.just("*") | st.just("*") | field
+
+
+crons = st.tuples(
+    st.just("*") | numbers(0, 59),
+    st.just("*") | numbers(0, 23) | numbers(0, 3),
+    optional(numbers(1, 28) | st.sampled_from(["L", "LW", "13,L"])),
+    optional(numbers(1, 12) | st.sampled_from(["JAN,jul", "MAR-MAY", "SEP-NOV"])),
+    optional(numbers(0, 7) | st.sampled_from(["SUN", "MON-FRI", "0L", "SUN#1", "SAT,SUN#5"])),
+).map(" ".join)
+crons_with_seconds = st.tuples(numbers(0, 59), crons).map(" ".join)
+moments = st.datetimes(
+    datetime(2023, 1, 1), datetime(2029, 12, 31), timezones=st.sampled_from(ZONES).map(ZoneInfo)
+)
+near_changes = st.builds(
+    lambda change, minutes: (
+        change[0],
+        datetime.combine(change[1], time(), tzinfo=UTC) + timedelta(minutes=minutes),
+    ),
+    st.sampled_from(CHANGES),
+    st.integers(-36 * 60, 36 * 60),
+)
+zones_and_moments = st.tuples(st.sampled_from(ZONES), moments) | near_changes
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw the values of a spec that is due now and then in the years 2023 to 2029."""
+    kind = draw(st.sampled_from(["once", "interval", "cron"]))
+    values: dict[str, Any] = {}
+    if kind == "cron":
+        values["cron"] = draw(crons | crons_with_seconds)
+        values["timezone"] = draw(st.sampled_from(ZONES))
+    else:
+        values["first"] = draw(moments)
+    if kind == "interval":
+        values["interval"] = draw(st.integers(1, 90 * 86_400))
+    if draw(st.booleans()):
+        values["start"] = draw(moments)
+        values["end"] = draw(st.none() | st.just(values["start"] + 400 * DAY))
+        if kind != "once":
+            values["repeat"] = draw(st.none() | st.integers(1, 50))
+    return values
+
+
+def drawn_spec(values: dict[str, Any]) -> Spec:
+    try:
+        return Spec(**values)
+    except SpecError as error:
+        assume("is never due" not in str(error))
+        raise
+
+
+def around(day: date) -> tuple[datetime, datetime]:
+    """Return the three days around one, in UTC."""
+    midnight = datetime.combine(day, time(), tzinfo=UTC)
+    return midnight - 36 * HOUR, midnight + 36 * HOUR
+
+
+def local_times(spec: Spec, after: datetime, until: datetime) -> list[str]:
+    """Return what the clock shows at the due times, with its offset."""
+    zone = ZoneInfo(spec.timezone)
+    return [f"{due.astimezone(zone):%d %H:%M %z}" for due in dues(spec, after, until)]
+
+
+# What is due next, and what is due until then.
+
+
+@given(specs(), moments)
+def test_the_next_due_is_strictly_later(values: dict[str, Any], after: datetime):
+    due = next_due(drawn_spec(values), after)
+    assert due is None or (due > after and due.tzinfo is UTC)
+
+
+@given(specs(), moments, st.floats(0, 1, exclude_max=True))
+def test_nothing_is_due_before_the_next_due(values: dict[str, Any], after: datetime, share: float):
+    spec = drawn_spec(values)
+    due = next_due(spec, after)
+    assume(due is not None)
+    assert due is not None
+    between = after.astimezone(UTC) + (due - after) * share
+    assert next_due(spec, min(between, due - MICROSECOND)) == due
+
+
+@given(specs(), moments, moments)
+def test_later_moments_have_later_dues(values: dict[str, Any], one: datetime, other: datetime):
+    spec = drawn_spec(values)
+    early, late = sorted([one.astimezone(UTC), other.astimezone(UTC)])
+    due_late = next_due(spec, late)
+    assume(due_late is not None)
+    due_early = next_due(spec, early)
+    assert due_early is not None
+    assert due_late is not None
+    assert due_early <= due_late
+
+
+@given(specs(), moments, st.timedeltas(timedelta(0), 3 * DAY))
+def test_dues_are_the_next_dues_one_after_the_other(
+    values: dict[str, Any], after: datetime, length: timedelta
+):
+    spec = drawn_spec(values)
+    until = after.astimezone(UTC) + length
+    stepped = []
+    due = next_due(spec, after)
+    while due is not None and due <= until and len(stepped) < 100:
+        stepped.append(due)
+        due = next_due(spec, due)
+    assert list(islice(dues(spec, after, until), 100)) == stepped
+
+
+@given(specs(), zones_and_moments, st.timedeltas(timedelta(0), 2 * DAY))
+def test_the_latest_due_is_the_last_of_the_dues(
+    values: dict[str, Any], place: tuple[str, datetime], length: timedelta
+):
+    zone, until = place
+    spec = drawn_spec(values | ({"timezone": zone} if "cron" in values else {}))
+    begin = until.astimezone(UTC) - length
+    latest = latest_due(spec, until)
+    in_the_window = latest if latest is not None and latest > begin else None
+    assert max(dues(spec, begin, until), default=None) == in_the_window
+
+
+@given(specs(), moments)
+def test_the_latest_due_comes_just_before_the_next(values: dict[str, Any], until: datetime):
+    spec = drawn_spec(values)
+    latest = latest_due(spec, until)
+    assume(latest is not None)
+    assert latest is not None
+    assert latest <= until
+    assert next_due(spec, latest) == next_due(spec, until)
+    assert next_due(spec, latest - MICROSECOND) == latest
+
+
+def test_microseconds_of_the_moment_count():
+    spec = Spec(cron="* * * * *")
+    assert next_due(spec, NOON - MICROSECOND) == NOON
+    assert next_due(spec, NOON) == NOON + 60 * SECOND
+    assert next_due(spec, NOON + MICROSECOND) == NOON + 60 * SECOND
+
+
+def test_a_moment_without_time_zone_is_refused():
+    with pytest.raises(ValueError, match="time zone"):
+        next_due(Spec(cron="* * * * *"), datetime(2026, 5, 5))
+
+
+# Once and intervals.
+
+
+def test_once_is_due_once():
+    spec = Spec(first=NOON)
+    assert next_due(spec, NOON - DAY) == NOON
+    assert next_due(spec, NOON) is None
+    assert latest_due(spec, NOON - MICROSECOND) is None
+    assert latest_due(spec, NOON + DAY) == NOON
+
+
+@given(moments, st.integers(1, MAX_INTERVAL), st.integers(0, 600), st.data())
+def test_an_interval_is_anchored(first: datetime, interval: int, number: int, data: st.DataObject):
+    spec = Spec(first=first, interval=interval)
+    due = first.astimezone(UTC) + number * timedelta(seconds=interval)
+    less_than_a_step = data.draw(st.integers(0, interval * 10**6 - 1)) * MICROSECOND
+    assert next_due(spec, due - less_than_a_step - MICROSECOND) == due
+    assert latest_due(spec, due + less_than_a_step) == due
+
+
+def test_an_interval_keeps_its_fraction_of_a_second():
+    first = NOON + timedelta(milliseconds=250)
+    assert next_due(Spec(first=first, interval=10), NOON + HOUR) == first + HOUR
+
+
+def test_the_same_moment_in_another_zone_is_the_same_spec():
+    berlin = NOON.astimezone(ZoneInfo("Europe/Berlin"))
+    assert Spec(first=berlin, interval=60) == Spec(first=NOON, interval=60)
+
+
+# Limits.
+
+
+def test_start_and_end_are_inclusive():
+    spec = Spec(cron="0 * * * *", start=NOON, end=NOON + 2 * HOUR)
+    assert list(dues(spec, NOON - DAY, NOON + DAY)) == [NOON, NOON + HOUR, NOON + 2 * HOUR]
+
+
+def test_the_repeats_of_an_interval_count_from_its_first_time():
+    spec = Spec(first=NOON, interval=60, repeat=3)
+    assert latest_due(spec, NOON + DAY) == NOON + 120 * SECOND
+    assert next_due(spec, NOON + 120 * SECOND) is None
+
+
+def test_the_repeats_of_an_interval_count_from_its_start():
+    spec = Spec(first=NOON, interval=3600, start=NOON + 5 * HOUR - SECOND, repeat=2)
+    assert list(dues(spec, NOON - DAY, NOON + DAY)) == [NOON + 5 * HOUR, NOON + 6 * HOUR]
+
+
+def test_the_repeats_of_a_cron_expression_count_from_its_start():
+    spec = Spec(cron="0 0 29 2 *", start=NOON, repeat=2)
+    assert [due.year for due in dues(spec, NOON - DAY, NOON + 9999 * DAY)] == [2028, 2032]
+
+
+def test_the_end_comes_before_the_last_repeat():
+    spec = Spec(cron="0 * * * *", start=NOON, repeat=5, end=NOON + HOUR)
+    assert latest_due(spec, NOON + DAY) == NOON + HOUR
+
+
+def test_a_hundred_thousand_repeats_of_every_minute_are_counted():
+    spec = Spec(cron="* * * * *", start=NOON, repeat=100_000)
+    assert latest_due(spec, NOON + 1000 * DAY) == NOON + timedelta(minutes=99_999)
+
+
+@pytest.mark.parametrize("cron", ["* * * * *", "0 0 1 * *", "30 2 * * *"])
+def test_more_repeats_than_time_are_no_limit(cron: str):
+    limited = Spec(cron=cron, start=NOON + 7900 * 365 * DAY, repeat=100_000)
+    after = NOON + 7950 * 365 * DAY
+    assert next_due(limited, after) == next_due(Spec(cron=cron), after) or cron == "* * * * *"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"first": NOON},
+        {"first": NOON, "interval": MAX_INTERVAL},
+        {"cron": "* * * * *", "timezone": "Pacific/Apia"},
+        {"cron": "0 0 29 2 *", "timezone": "America/New_York"},
+    ],
+)
+def test_the_ends_of_the_calendar_are_no_error(values: dict[str, Any]):
+    spec = Spec(**values)
+    for hours in (-12, 0, 12):
+        zone = timezone(timedelta(hours=hours))
+        assert next_due(spec, datetime.max.replace(tzinfo=zone)) is None
+        assert latest_due(spec, datetime.min.replace(tzinfo=zone)) is None
+        assert next_due(spec, datetime.min.replace(tzinfo=zone)) is not None
+        assert latest_due(spec, datetime.max.replace(tzinfo=zone)) is not None
+
+
+def test_an_end_may_be_as_late_as_one_likes():
+    end = datetime.max.replace(tzinfo=timezone(-HOUR))
+    assert next_due(Spec(first=NOON, end=end), NOON - DAY) == NOON
+
+
+# Cron, against the oracle.
+
+
+@every_cron
+@every_change
+def test_cron_follows_a_change_of_the_clock(zone: str, day: date, cron: str):
+    after, until = around(day)
+    expected = oracle.due_times(after, until, cron=cron, timezone=zone)
+    assert list(dues(Spec(cron=cron, timezone=zone), after, until)) == expected
+
+
+@pytest.mark.parametrize("cron", ["*/15 1-3 * * *", "0,15,45 0-3 * * *"])
+@every_change
+def test_a_change_of_the_clock_is_followed_from_any_moment(zone: str, day: date, cron: str):
+    begin, end = around(day)
+    expected = oracle.due_times(begin, end, cron=cron, timezone=zone)
+    spec = Spec(cron=cron, timezone=zone, end=end)
+    for minutes in range(0, 3 * 24 * 60, 20):
+        after = begin + timedelta(minutes=minutes, microseconds=17)
+        assert next_due(spec, after) == next((due for due in expected if due > after), None)
+
+
+@pytest.mark.parametrize("cron", ["*/15 1-3 * * *", "0,15,45 0-3 * * *"])
+@every_change
+def test_the_latest_due_knows_the_changes_of_the_clock(zone: str, day: date, cron: str):
+    begin, end = around(day)
+    expected = oracle.due_times(begin, end, cron=cron, timezone=zone)
+    spec = Spec(cron=cron, timezone=zone, start=begin + MICROSECOND)
+    for hours in range(0, 3 * 24, 2):
+        until = begin + hours * HOUR
+        newest = max((due for due in expected if due <= until), default=None)
+        assert latest_due(spec, until) == newest
+
+
+@settings(max_examples=150, deadline=None)
+@given(crons | crons_with_seconds, zones_and_moments, st.timedeltas(timedelta(0), 2 * DAY))
+def test_cron_agrees_with_the_oracle(cron: str, place: tuple[str, datetime], length: timedelta):
+    zone, after = place
+    spec = drawn_spec({"cron": cron, "timezone": zone})
+    until = after.astimezone(UTC) + length
+    expected = oracle.due_times(after, until, cron=cron, timezone=zone)
+    assert list(dues(spec, after, until)) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(specs(), st.timedeltas(timedelta(0), DAY), st.timedeltas(timedelta(0), 3 * DAY))
+def test_limits_agree_with_the_oracle(values: dict[str, Any], before: timedelta, length: timedelta):
+    values |= {"start": values.get("start") or values.get("first", NOON)}
+    values |= {"interval": 3600 * values["interval"]} if "interval" in values else {}
+    assume(values["interval"] <= MAX_INTERVAL if "interval" in values else True)
+    spec = drawn_spec(values)
+    after = values["start"].astimezone(UTC) - before
+    until = after + length
+    assert list(dues(spec, after, until)) == oracle.due_times(after, until, **values)
+
+
+@pytest.mark.parametrize(
+    ("cron", "expected"),
+    [
+        ("30 2 * * *", ["28 02:30 +0100", "29 03:00 +0200", "30 02:30 +0200"]),
+        ("10,40 2 29 3 *", ["29 03:00 +0200"]),
+        ("0 2,3 29 3 *", ["29 03:00 +0200"]),
+        ("*/30 2 29 3 *", []),
+        (
+            "*/30 1-3 29 3 *",
+            ["29 01:00 +0100", "29 01:30 +0100", "29 03:00 +0200", "29 03:30 +0200"],
+        ),
+    ],
+)
+def test_a_gap_runs_fixed_times_at_its_end_and_wildcards_not_at_all(cron: str, expected: list[str]):
+    spec = Spec(cron=cron, timezone="Europe/Berlin")
+    march = datetime(2026, 3, 28, tzinfo=UTC)
+    assert local_times(spec, march, march + 3 * DAY) == expected
+
+
+@pytest.mark.parametrize(
+    ("cron", "expected"),
+    [
+        ("30 2 25 10 *", ["25 02:30 +0200"]),
+        ("30 * 25 10 *", ["25 01:30 +0200", "25 02:30 +0200", "25 02:30 +0100", "25 03:30 +0100"]),
+        (
+            "*/30 2 25 10 *",
+            ["25 02:00 +0200", "25 02:30 +0200", "25 02:00 +0100", "25 02:30 +0100"],
+        ),
+    ],
+)
+def test_a_repeated_hour_runs_fixed_times_once_and_wildcards_twice(cron: str, expected: list[str]):
+    spec = Spec(cron=cron, timezone="Europe/Berlin")
+    october = datetime(2026, 10, 24, 23, tzinfo=UTC)
+    assert local_times(spec, october, october + 4 * HOUR) == expected
+
+
+def test_a_half_repeated_hour_is_followed():
+    spec = Spec(cron="*/15 2 5 4 *", timezone="Australia/Lord_Howe")
+    april = datetime(2026, 4, 4, 12, tzinfo=UTC)
+    assert local_times(spec, april, april + DAY) == [
+        "05 02:00 +1030",
+        "05 02:15 +1030",
+        "05 02:30 +1030",
+        "05 02:45 +1030",
+    ]
+
+
+def test_a_skipped_day_is_a_gap():
+    spec = Spec(cron="0 6 * * *", timezone="Pacific/Apia")
+    december = datetime(2011, 12, 29, tzinfo=UTC)
+    assert local_times(spec, december, december + 3 * DAY) == [
+        "29 06:00 -1000",
+        "31 00:00 +1400",
+        "31 06:00 +1400",
+        "01 06:00 +1400",
+    ]
+
+
+def test_a_wildcard_at_a_midnight_in_a_gap_does_not_run():
+    spec = Spec(cron="*/20 0 * * SUN", timezone="America/Sao_Paulo")
+    november = datetime(2018, 11, 3, 12, tzinfo=UTC)
+    assert local_times(spec, november, november + 2 * DAY) == []
+
+
+# Cron expressions.
+
+
+@pytest.mark.parametrize(
+    ("cron", "expected"),
+    [
+        ("0 0 L * *", ["2026-05-31", "2026-06-30"]),
+        ("0 0 LW * *", ["2026-05-29", "2026-06-30"]),
+        ("0 0 * * 5L", ["2026-05-29", "2026-06-26"]),
+        ("0 0 * * MON#5", ["2026-06-29", "2026-08-31"]),
+        ("0 0 * * fri", ["2026-05-08", "2026-05-15"]),
+        ("0 0 1 JAN,Jul *", ["2026-07-01", "2027-01-01"]),
+        ("0 0 29 2 *", ["2028-02-29", "2032-02-29"]),
+        ("0 0 */100 * 1", ["2026-06-01", "2027-02-01"]),
+        ("0 0 1 * 3", ["2026-05-06", "2026-05-13"]),
+        ("0\t0  1 * *", ["2026-06-01", "2026-07-01"]),
+    ],
+)
+def test_days_are_found(cron: str, expected: list[str]):
+    found = dues(Spec(cron=cron), NOON, NOON + 10_000 * DAY)
+    assert [f"{due:%Y-%m-%d}" for due in islice(found, 2)] == expected
+
+
+@pytest.mark.parametrize("name", CRON_NAMES)
+def test_a_name_is_its_expression(name: str):
+    after = datetime(2026, 1, 1, tzinfo=UTC)
+    named = list(dues(Spec(cron=name.upper()), after, after + 400 * DAY))
+    assert named == list(dues(Spec(cron=CRON_NAMES[name]), after, after + 400 * DAY))
+    assert 0 < len(named) <= 400 * 24
+
+
+def test_seconds_are_those_of_the_matching_minutes():
+    spec = Spec(cron="5,50 59 11 * * *")
+    due = list(dues(spec, NOON - 30 * SECOND, NOON + DAY))
+    assert due == [NOON - 10 * SECOND, NOON + DAY - 55 * SECOND, NOON + DAY - 10 * SECOND]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text("0123456789*/,-#LWMONJ @", max_size=30) | crons | st.text(max_size=250))
+@example("*/0 * * * *")
+@example("1L/2 * * * 1L/2")
+@example("@reboot")
+def test_any_text_is_a_cron_expression_or_an_error(cron: str):
+    with contextlib.suppress(SpecError):
+        assert next_due(Spec(cron=cron), NOON) is not None
+
+
+# What can't be.
+
+
+@pytest.mark.parametrize(
+    ("field", "says", "values"),
+    [
+        ("first", "first time, or a cron", {}),
+        ("first", "first time, or a cron", {"interval": 60}),
+        ("first", "datetime", {"first": "2026-05-05"}),
+        ("first", "datetime", {"first": date(2026, 5, 5)}),
+        ("first", "with a time zone", {"first": datetime(2026, 5, 5)}),
+        ("first", "1970 to 9979", {"first": datetime.max.replace(tzinfo=timezone(-HOUR))}),
+        ("first", "1970 to 9979", {"first": datetime.min.replace(tzinfo=timezone(HOUR))}),
+        ("start", "with a time zone", {"first": NOON, "start": datetime(2026, 5, 5)}),
+        ("end", "with a time zone", {"first": NOON, "end": 10**5000}),
+        ("end", "later end", {"first": NOON, "start": NOON, "end": NOON - SECOND}),
+        ("interval", "at least 1 second", {"first": NOON, "interval": 0}),
+        ("interval", "at least 1 second", {"first": NOON, "interval": -60}),
+        ("interval", "at most 10 years", {"first": NOON, "interval": MAX_INTERVAL + 1}),
+        ("interval", "at most 10 years", {"first": NOON, "interval": 10**5000}),
+        ("interval", "whole number", {"first": NOON, "interval": float("nan")}),
+        ("interval", "whole number", {"first": NOON, "interval": 1e30}),
+        ("interval", "whole number", {"first": NOON, "interval": 60.0}),
+        ("interval", "whole number", {"first": NOON, "interval": True}),
+        ("interval", "whole number", {"first": NOON, "interval": "60"}),
+        ("repeat", "add an interval", {"first": NOON, "repeat": 2}),
+        ("repeat", "between 1 and 100000", {"first": NOON, "interval": 1, "repeat": 0}),
+        ("repeat", "between 1 and 100000", {"first": NOON, "interval": 1, "repeat": 100_001}),
+        ("repeat", "whole number", {"first": NOON, "interval": 1, "repeat": 1.0}),
+        ("repeat", "whole number", {"first": NOON, "interval": 1, "repeat": True}),
+        ("start", "counts from a start", {"cron": "* * * * *", "repeat": 2}),
+        ("cron", "not both", {"cron": "* * * * *", "first": NOON}),
+        ("cron", "not both", {"cron": "* * * * *", "interval": 60}),
+        ("cron", "as a text", {"cron": ["* * * * *"]}),
+        ("cron", "up to 200 characters", {"cron": "1," * 5000 + "1 * * * *"}),
+        ("cron", "write minute, hour", {"cron": ""}),
+        ("cron", "write minute, hour", {"cron": "* * * *"}),
+        ("cron", "write minute, hour", {"cron": "* * * * * * *"}),
+        ("cron", "write minute, hour", {"cron": "* * * * *\n"}),
+        ("cron", "write minute, hour", {"cron": "٣ * * * *"}),
+        ("cron", "bad minute: write .* 0-59", {"cron": "60 * * * *"}),
+        ("cron", "bad second: write .* 0-59", {"cron": "60 * * * * *"}),
+        ("cron", "bad hour: write .* 0-23", {"cron": "* 5-1 * * *"}),
+        ("cron", "bad day-of-month: write .* 1-31", {"cron": "* * 0 * *"}),
+        ("cron", "a day that one of its months has", {"cron": "0 0 30 2 *"}),
+        ("cron", "a day that one of its months has", {"cron": "0 0 31 4,6 *"}),
+        ("cron", "bad month: write .* JAN-DEC", {"cron": "* * * XYZ *"}),
+        ("cron", "bad day-of-week: write .* SUN-SAT", {"cron": "* * * * MON#6"}),
+        ("cron", "never due", {"cron": "0 0 */40 * MON#5"}),
+        ("cron", "@hourly", {"cron": "@reboot"}),
+        ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": "Mars/Base"}),
+        ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": "../x"}),
+        ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": "/etc/localtime"}),
+        ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": ""}),
+        ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": "localtime"}),
+        ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": "right/UTC"}),
+        ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": "Europe"}),
+        ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": "x" * 10_000}),
+        ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": "UTC\0"}),
+        ("timezone", "such as Europe/Rome", {"first": NOON, "timezone": None}),
+    ],
+)
+def test_what_cannot_be_names_its_field_and_says_what_to_do(
+    field: str, says: str, values: dict[str, Any]
+):
+    with pytest.raises(SpecError, match=says) as caught:
+        Spec(**values)
+    assert caught.value.field == field
+    assert len(str(caught.value)) < 500
+
+
+def test_the_bounds_of_a_repeated_hour_are_compared_as_instants():
+    start = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    end = start.replace(minute=10, fold=1)
+    spec = Spec(cron="*/10 * * * *", start=start, end=end)
+    assert len(list(dues(spec, NOON, end))) == 5
+
+
+# Intervals as text.
+
+
+@given(st.integers(1, MAX_INTERVAL))
+def test_an_interval_is_read_back_from_its_text(seconds: int):
+    assert parse_interval(format_interval(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("15m", 900),
+        ("90s", 90),
+        ("2h", 7200),
+        ("1d", 86_400),
+        ("2w", 1_209_600),
+        ("1h30m", 5400),
+        ("1d12h", 129_600),
+        (" 45 ", 45),
+        ("2H", 7200),
+    ],
+)
+def test_an_interval_is_read_from_text(text: str, seconds: int):
+    assert parse_interval(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(900, "15m"), (45, "45s"), (5400, "1h30m"), (86_401, "1d1s")]
+)
+def test_an_interval_is_written_in_its_largest_units(seconds: int, text: str):
+    assert format_interval(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "m",
+        "-5m",
+        "1.5h",
+        "nan",
+        "1e30",
+        "30m1h",
+        "1h30",
+        "5 m",
+        "٣m",
+        "1y",
+        "0" * 60,
+        None,
+    ],
+)
+def test_text_that_is_no_interval_is_refused(text: Any):
+    with pytest.raises(SpecError, match="write 15m, 90s, 2h or 1d") as caught:
+        parse_interval(text)
+    assert caught.value.field == "interval"
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "11y".replace("y", "000d"), "9" * 50])
+def test_an_interval_out_of_bounds_is_refused(text: str):
+    with pytest.raises(SpecError, match="at least 1 second and at most 10 years"):
+        parse_interval(text)

@@ -1,0 +1,46 @@
+"""A spec in words."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tasks.spec import Spec
+from tasks.words import describe
+
+FIRST = datetime(2026, 3, 1, 6, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1, "every second"),
+        (90, "every 90 seconds"),
+        (60, "every minute"),
+        (900, "every 15 minutes"),
+        (7200, "every 2 hours"),
+        (86_400, "every day"),
+    ],
+)
+def test_an_interval_is_named_in_its_largest_unit(seconds: int, words: str):
+    assert describe(Spec(first=FIRST, interval=seconds)) == words
+
+
+def test_once_names_its_moment():
+    assert describe(Spec(first=FIRST)) == "once at 03/01/2026 6:30 a.m."
+
+
+def test_cron_is_explained_with_its_zone():
+    words = describe(Spec(cron="30 6 * * MON-FRI", timezone="Europe/Berlin"))
+    assert words == "At 06:30 on Monday through Friday (Europe/Berlin)"
+
+
+@pytest.mark.parametrize("cron", ["@daily", "*/10 * * * * *", "0 0 L * *", "0 0 * * MON#2"])
+def test_every_accepted_expression_has_words(cron: str):
+    assert describe(Spec(cron=cron)).endswith("(UTC)")
+
+
+def test_limits_are_named():
+    spec = Spec(first=FIRST, interval=60, repeat=3, start=FIRST, end=FIRST)
+    assert describe(spec) == (
+        "every minute, 3 times, from 03/01/2026 6:30 a.m., until 03/01/2026 6:30 a.m."
+    )
