@@ -456,6 +456,11 @@ class ScheduledTaskInstance(RunRecord):
             models.Index(fields=["status", "-id"], name="run_newest_by_status"),
             models.Index(fields=["-created"], name="run_newest_by_day"),
             models.Index(
+                fields=["-ended", "-id"],
+                condition=Q(ended__isnull=False),
+                name="run_latest_ended",
+            ),
+            models.Index(
                 fields=["parent", "-id"],
                 condition=Q(started__isnull=False),
                 name="run_newest_started",
