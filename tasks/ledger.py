@@ -5,22 +5,24 @@ The scheduler that leads calls `Housekeeper.tick` about once a second, in a thre
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, cast
 
 from django.db import Error, close_old_connections
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError
 
 from tasks import catchup, outcome, projection, registry, spec, spool
-from tasks.exceptions import TasksError
+from tasks.exceptions import SpecError, TasksError
 from tasks.job import Job, RunId, is_template
 from tasks.models import (
     MAX_TIMEOUT,
+    REASON_LENGTH,
     RunRecord,
     ScheduledTask,
     ScheduledTaskInstance,
@@ -36,6 +38,8 @@ LEASE_RENEWAL = 5
 CERTAINTY = 15.0
 # An occurrence that was due less long ago is still under way, not a hole.
 SETTLING = timedelta(seconds=30)
+# The states of a job that its run's row doesn't know of yet: not tried, or not able to.
+UNENDED = (b"queued", b"started", b"scheduled", b"failed")
 # Retries that should have been enqueued longer ago than this are given up.
 RETRY_MEMORY = timedelta(hours=1)
 CHUNK = 500
@@ -72,6 +76,7 @@ class Housekeeper:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._lost = Watch()
+        self._lost_jobs = Watch()
         self._holes = Watch()
         self._next: dict[str, float] = {}
 
@@ -85,6 +90,7 @@ class Housekeeper:
             ("spool", 0.5, lambda: spool.drain(self._redis)),
             ("projection", 10.0, lambda: reconcile(self._redis)),
             ("lost runs", 2.0, lambda: rescue(self._redis, self._lost)),
+            ("lost jobs", 10.0, lambda: revive(self._redis, self._lost_jobs)),
             ("books", 10.0, lambda: balance(self._redis, self._holes)),
             ("retention", 60.0, prune),
         ]
@@ -206,45 +212,67 @@ def rescue(redis: Redis, watch: Watch) -> None:
         reason = f"Lost: the worker “{record.worker_name}” died or lost contact."
         if outcome.close(record, "failed", redis, reason=reason):
             logger.warning("Run %s (“%s”) is lost.", job_id, record.name)
-    _enqueue_lost_retries(redis)
-    _enqueue_waiting_tasks(redis)
 
 
-def _enqueue_lost_retries(redis: Redis) -> None:
-    """Enqueue again the next attempt of failed runs, where Redis doesn't have it."""
-    failed = ScheduledTaskInstance.objects.filter(
+def revive(redis: Redis, watch: Watch) -> None:
+    """Enqueue again what waits by its row, but is lost in Redis: retries and background calls."""
+    cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
+    tasks = {
+        task.job_id: task
+        for task in Task.objects.filter(status__in=Task.WAITING, created__lt=cutoff)
+    }
+    retries = {
+        run.run_id.next_attempt().job_id: run
+        for run in _failed_with_tries().select_related("parent")
+        if _awaits_retry(run)
+    }
+    queues = {job_id: task.queue for job_id, task in tasks.items()}
+    queues |= {job_id: run.parent.queue for job_id, run in retries.items()}
+    for job_id in _lost_jobs(queues, redis, watch):
+        redis.delete(Job.key_for(job_id))
+        if job_id in retries:
+            outcome.retry(retries[job_id], redis)
+        else:
+            _enqueue_again(tasks[job_id], redis)
+
+
+def _failed_with_tries() -> QuerySet[ScheduledTaskInstance]:
+    return ScheduledTaskInstance.objects.filter(
         status=ScheduledTaskInstance.Status.FAILED,
         attempt__lte=F("parent__retries"),
         ended__gt=timezone.now() - RETRY_MEMORY - timedelta(seconds=MAX_TIMEOUT),
-    ).select_related("parent")
-    for run in failed:
-        if not _awaits_retry(run):
-            continue
-        job_id = run.run_id.next_attempt().job_id
-        if not _exist([job_id], redis)[0]:
-            outcome.retry(run, redis)
+    )
+
+
+def _lost_jobs(queues: dict[str, str], redis: Redis, watch: Watch) -> list[str]:
+    """Return those jobs that aren't in Redis, or that were popped from their queue and lost.
+
+    A job that has ended was refused by its row, and isn't lost.
+    """
+    with redis.pipeline(transaction=False) as pipe:
+        for job_id in queues:
+            pipe.hget(Job.key_for(job_id), "status")
+        statuses = dict(zip(queues, pipe.execute(), strict=True))
+    gone = [job_id for job_id, status in statuses.items() if status is None]
+    open_jobs = [job_id for job_id, status in statuses.items() if status in UNENDED]
+    states = _states([(job_id, queues[job_id]) for job_id in open_jobs], redis)
+    popped = [job for job, in_flight in zip(open_jobs, states, strict=True) if not in_flight]
+    return gone + watch.confirmed(popped)
+
+
+def _enqueue_again(task: Task, redis: Redis) -> None:
+    try:
+        projection.enqueue_task(task, redis)
+    except TasksError as error:
+        Task.objects.filter(pk=task.pk, status__in=Task.WAITING).update(
+            status=Task.Status.FAILED, ended=timezone.now(), reason=str(error)[:REASON_LENGTH]
+        )
 
 
 def _awaits_retry(run: ScheduledTaskInstance) -> bool:
     """Tell whether a failed run has another try coming that isn't long overdue."""
     overdue = timezone.now() - RETRY_MEMORY - timedelta(seconds=run.parent.retry_delay)
     return outcome.tries_left(run) and run.ended is not None and run.ended > overdue
-
-
-def _enqueue_waiting_tasks(redis: Redis) -> None:
-    """Enqueue again the background calls that wait by their row but not in Redis."""
-    cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
-    waiting = Task.objects.filter(status__in=Task.WAITING, created__lt=cutoff).order_by("pk")
-    for chunk in _chunks(waiting.iterator(CHUNK), CHUNK):
-        for task, known in zip(chunk, _exist([task.job_id for task in chunk], redis), strict=True):
-            if known:
-                continue
-            try:
-                projection.enqueue_task(task, redis)
-            except TasksError as error:
-                Task.objects.filter(pk=task.pk, status__in=Task.WAITING).update(
-                    status=Task.Status.FAILED, ended=timezone.now(), reason=str(error)[:500]
-                )
 
 
 def balance(redis: Redis, watch: Watch) -> None:
@@ -317,15 +345,14 @@ def _end_if_idle(task: ScheduledTask, redis: Redis) -> None:
 
 def _not_in_flight(task: ScheduledTask, dues: list[datetime], redis: Redis) -> list[datetime]:
     """Return the dues whose job is neither waiting nor being started."""
-    job_ids = [RunId(task.job_id, due).job_id for due in dues]
-    states = _states(job_ids, task.queue, redis)
+    states = _states([(RunId(task.job_id, due).job_id, task.queue) for due in dues], redis)
     return [due for due, in_flight in zip(dues, states, strict=True) if not in_flight]
 
 
-def _states(job_ids: list[str], queue: str, redis: Redis) -> list[bool]:
-    """Tell for each job whether it is on its queue, kept for later, or vouched for."""
+def _states(jobs: Sequence[tuple[str, str]], redis: Redis) -> list[bool]:
+    """Tell for each job, given with its queue, whether it is there, kept for later, or leased."""
     with redis.pipeline(transaction=False) as pipe:
-        for job_id in job_ids:
+        for job_id, queue in jobs:
             pipe.lpos(f"rq:queue:{queue}", job_id)
             pipe.zscore(projection.scheduled_key(queue), job_id)
             pipe.get(lease_key(job_id))
@@ -399,12 +426,10 @@ def settle(
     Due instants without a row are recorded as missed, all but `still_owed`. A job of theirs that
     still waits on its queue finds that row and doesn't run, whatever Redis holds.
     """
-    try:
-        dues = list(islice(spec.dues(task.spec(), task.accounted_until, until), DUES_AT_ONCE))
-    except TasksError:
-        dues = []
-    open_dues = [due for due in _unrecorded(task, dues) if due != still_owed]
-    _write_missed(task, dict.fromkeys(open_dues, reason))
+    with suppress(SpecError):  # then nothing was owed
+        for dues in _chunks(spec.dues(task.spec(), task.accounted_until, until), DUES_AT_ONCE):
+            open_dues = [due for due in _unrecorded(task, dues) if due != still_owed]
+            _write_missed(task, dict.fromkeys(open_dues, reason))
     task.accounted_until = max(task.accounted_until, until)
 
 

@@ -15,6 +15,7 @@ from tasks.job import Job, RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
 from tasks.projection import SCHEDULES_KEY
 from tasks.scheduler import Scheduler
+from tasks.services import TaskService
 from tests.tasks.conftest import MakeSchedule, ago, make_row
 from tests.tasks.functions import ECHO, queued, work_off
 
@@ -45,6 +46,14 @@ def rescue(redis: Redis, clock: SimpleNamespace) -> None:
     watch = ledger.Watch()
     for _ in range(2):
         ledger.rescue(redis, watch)
+        clock.now += ledger.CERTAINTY
+
+
+def revive(redis: Redis, clock: SimpleNamespace) -> None:
+    """Look for lost jobs until they are certain."""
+    watch = ledger.Watch()
+    for _ in range(2):
+        ledger.revive(redis, watch)
         clock.now += ledger.CERTAINTY
 
 
@@ -414,7 +423,7 @@ def test_a_lost_retry_is_enqueued_again_unless_long_overdue(
     task.runs.create(
         name="x", due=ago(ended), started=ago(ended), ended=ago(ended), status="failed"
     )
-    rescue(redis_connection, clock)
+    revive(redis_connection, clock)
     waiting = len(queued(redis_connection)) + redis_connection.zcard("rq:scheduled:default")
     assert waiting == expected
 
@@ -427,7 +436,7 @@ def test_a_waiting_call_that_redis_lost_is_enqueued_again(
 ):
     task = Task.objects.create(name="x", function=ECHO, **values)
     Task.objects.update(created=ago(60))
-    rescue(redis_connection, clock)
+    revive(redis_connection, clock)
     assert redis_connection.exists(Job.key_for(task.job_id))
 
 
@@ -436,8 +445,49 @@ def test_a_waiting_call_whose_function_is_gone_fails(
 ):
     Task.objects.create(name="x", function="gone")
     Task.objects.update(created=ago(60))
-    rescue(redis_connection, clock)
+    revive(redis_connection, clock)
     assert Task.objects.get().status == "failed"
+
+
+@pytest.mark.parametrize("state", ["queued", "started", "failed"])
+def test_a_call_that_was_popped_and_lost_is_enqueued_again(
+    redis_connection: Redis, clock: SimpleNamespace, state: str
+):
+    task = TaskService.enqueue_task(ECHO)
+    Task.objects.update(created=ago(60))
+    redis_connection.delete("rq:queue:default")
+    redis_connection.hset(Job.key_for(task.job_id), "status", state)
+    revive(redis_connection, clock)
+    assert queued(redis_connection) == [task.job_id]
+
+
+def test_a_retry_that_was_popped_and_lost_is_enqueued_again(
+    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
+):
+    ScheduledTask.objects.update(retries=1)
+    rescue(redis_connection, clock)
+    redis_connection.delete("rq:queue:default")
+    revive(redis_connection, clock)
+    assert queued(redis_connection) == [running.run_id.next_attempt().job_id]
+
+
+def test_a_retry_that_was_refused_is_not_enqueued_again(
+    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
+):
+    ScheduledTask.objects.update(retries=1)
+    rescue(redis_connection, clock)
+    redis_connection.delete("rq:queue:default")
+    job_id = running.run_id.next_attempt().job_id
+    redis_connection.hset(Job.key_for(job_id), "status", "finished")
+    revive(redis_connection, clock)
+    assert queued(redis_connection) == []
+
+
+def test_a_call_on_its_queue_is_left_there(redis_connection: Redis, clock: SimpleNamespace):
+    task = TaskService.enqueue_task(ECHO)
+    Task.objects.update(created=ago(60))
+    revive(redis_connection, clock)
+    assert queued(redis_connection) == [task.job_id]
 
 
 # Retention

@@ -186,7 +186,7 @@ def test_dues_are_the_next_dues_one_after_the_other(
 ):
     spec = drawn_spec(values)
     until = after.astimezone(UTC) + length
-    stepped = []
+    stepped: list[datetime] = []
     due = next_due(spec, after)
     while due is not None and due <= until and len(stepped) < 100:
         stepped.append(due)
@@ -293,11 +293,11 @@ def test_a_hundred_thousand_repeats_of_every_minute_are_counted():
     assert latest_due(spec, NOON + 1000 * DAY) == NOON + timedelta(minutes=99_999)
 
 
-@pytest.mark.parametrize("cron", ["* * * * *", "0 0 1 * *", "30 2 * * *"])
+@pytest.mark.parametrize("cron", ["0 0 1 * *", "30 2 * * *"])
 def test_more_repeats_than_time_are_no_limit(cron: str):
     limited = Spec(cron=cron, start=NOON + 7900 * 365 * DAY, repeat=100_000)
     after = NOON + 7950 * 365 * DAY
-    assert next_due(limited, after) == next_due(Spec(cron=cron), after) or cron == "* * * * *"
+    assert next_due(limited, after) == next_due(Spec(cron=cron), after)
 
 
 @pytest.mark.parametrize(
@@ -352,8 +352,8 @@ def test_the_latest_due_knows_the_changes_of_the_clock(zone: str, day: date, cro
     begin, end = around(day)
     expected = oracle.due_times(begin, end, cron=cron, timezone=zone)
     spec = Spec(cron=cron, timezone=zone, start=begin + MICROSECOND)
-    for hours in range(0, 3 * 24, 2):
-        until = begin + hours * HOUR
+    for minutes in range(0, 3 * 24 * 60, 200):
+        until = begin + timedelta(minutes=minutes)
         newest = max((due for due in expected if due <= until), default=None)
         assert latest_due(spec, until) == newest
 
@@ -627,7 +627,7 @@ def test_text_that_is_no_interval_is_refused(text: Any):
     assert caught.value.field == "interval"
 
 
-@pytest.mark.parametrize("text", ["0", "0s", "11y".replace("y", "000d"), "9" * 50])
+@pytest.mark.parametrize("text", ["0", "0s", "4000d", "9" * 50])
 def test_an_interval_out_of_bounds_is_refused(text: str):
     with pytest.raises(SpecError, match="at least 1 second and at most 10 years"):
         parse_interval(text)
