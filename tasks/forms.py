@@ -135,9 +135,6 @@ class CallForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._offer("function", _function_choices(self.kind))
-        for field in self.fields.values():
-            if isinstance(field, forms.DateTimeField | forms.SplitDateTimeField):
-                field.validators += [MinValueValidator(EARLIEST), MaxValueValidator(LATEST)]
 
     def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
         """Let a field be chosen from a list; what it has now stays possible."""
@@ -236,3 +233,9 @@ class TaskForm(CallForm):
     class Meta:
         model = Task
         fields = ("function", "args", "kwargs", "reserved_for")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "reserved_for" in self.fields:
+            bounds = [MinValueValidator(EARLIEST), MaxValueValidator(LATEST)]
+            self.fields["reserved_for"].validators += bounds

@@ -16,6 +16,7 @@ from tasks import job, registry, spec, words
 from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
 
 MAX_TIMEOUT = 7 * 86_400
+MAX_RETRIES = 100
 DEFAULT_KEEP_RUNS = 1_000
 NAME_LENGTH = 200
 REASON_LENGTH = 500
@@ -180,7 +181,7 @@ class ScheduledTask(models.Model):
     retries = models.PositiveSmallIntegerField(
         _("retries"),
         default=0,
-        validators=[MaxValueValidator(100)],
+        validators=[MaxValueValidator(MAX_RETRIES)],
         help_text=_("How often a failed run is tried again."),
     )
     retry_delay = models.PositiveIntegerField(
@@ -240,7 +241,12 @@ class ScheduledTask(models.Model):
                 name="schedule_interval_in_bounds",
             ),
             models.CheckConstraint(
-                condition=Q(repeat=None) | Q(repeat__gte=1), name="schedule_repeat_positive"
+                condition=Q(repeat=None) | Q(repeat__gte=1, repeat__lte=spec.MAX_REPEAT),
+                name="schedule_repeat_in_bounds",
+            ),
+            models.CheckConstraint(
+                condition=Q(retries__lte=MAX_RETRIES, retry_delay__lte=MAX_TIMEOUT),
+                name="schedule_retries_in_bounds",
             ),
             models.CheckConstraint(
                 condition=Q(start=None) | Q(end=None) | Q(end__gte=F("start")),

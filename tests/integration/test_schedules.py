@@ -77,6 +77,17 @@ def test_two_schedulers_and_workers_run_each_occurrence_once(site: Site, notes: 
     assert_each_ran_once(schedule, notes)
 
 
+def test_a_template_stays_as_it_was_while_its_copies_run(
+    site: Site, notes: Path, redis_connection: Redis
+):
+    schedule = every_second(notes)
+    before = redis_connection.hgetall(f"rq:job:{schedule.job_id}")
+    with system(site):
+        wait_for_runs(schedule, 2)
+    assert redis_connection.hgetall(f"rq:job:{schedule.job_id}") == before
+    assert redis_connection.ttl(f"rq:job:{schedule.job_id}") == -1
+
+
 def test_a_killed_leader_is_followed_by_the_other(site: Site, notes: Path):
     schedule = every_second(notes, catch_up="all")
     with system(site, schedulers=2) as [first, *_]:
