@@ -90,6 +90,7 @@ class TasksAdmin(admin.ModelAdmin):
 
     list_per_page = 50
     show_full_result_count = False
+    empty_value_display = NONE
     # The actions that also are buttons of the detail page.
     buttons: ClassVar[tuple[str, ...]] = ()
 
@@ -252,6 +253,8 @@ class RecordAdmin(RunDisplay, TasksAdmin):
     def _has(self, record: RunRecord, field: str) -> bool:
         if field == "progress_text":
             return record.status == "running" or 0 < record.progress < 100
+        if field == "attempt":
+            return record.started is not None
         return getattr(record, self.sources.get(field, field)) not in (None, "")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -289,9 +292,10 @@ class RecordAdmin(RunDisplay, TasksAdmin):
     @admin.display(description=gettext_lazy("job"))
     def job(self, record: Any) -> SafeString | str:
         """Show the job's id, as a link to django-rq's page as long as Redis keeps the job."""
-        ended_at = record.ended or timezone.now()
-        forgotten = timezone.now() - ended_at > timedelta(seconds=RESULT_TTL)
-        return job_link(record.run_job_id, self.queue_of(record), not forgotten)
+        is_kept = record.ended is None
+        if record.ended and record.started:
+            is_kept = timezone.now() - record.ended < timedelta(seconds=RESULT_TTL)
+        return job_link(record.run_job_id, self.queue_of(record), is_kept)
 
     def queue_of(self, record: Any) -> str:
         """Return the queue that the record's job was put on."""

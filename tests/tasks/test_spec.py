@@ -72,6 +72,9 @@ CHANGES = PAST_CHANGES + [
 
 every_cron = pytest.mark.parametrize("cron", CRONS)
 every_change = pytest.mark.parametrize(("zone", "day"), CHANGES)
+some_changes = pytest.mark.parametrize(
+    ("zone", "day"), [change for change in CHANGES if change[1].year <= 2023]
+)
 
 
 def numbers(low: int, high: int) -> st.SearchStrategy[str]:
@@ -335,8 +338,8 @@ def test_cron_follows_a_change_of_the_clock(zone: str, day: date, cron: str):
     assert list(dues(Spec(cron=cron, timezone=zone), after, until)) == expected
 
 
-@pytest.mark.parametrize("cron", ["*/15 1-3 * * *", "0,15,45 0-3 * * *"])
-@every_change
+@every_cron
+@some_changes
 def test_a_change_of_the_clock_is_followed_from_any_moment(zone: str, day: date, cron: str):
     begin, end = around(day)
     expected = oracle.due_times(begin, end, cron=cron, timezone=zone)
@@ -346,8 +349,8 @@ def test_a_change_of_the_clock_is_followed_from_any_moment(zone: str, day: date,
         assert next_due(spec, after) == next((due for due in expected if due > after), None)
 
 
-@pytest.mark.parametrize("cron", ["*/15 1-3 * * *", "0,15,45 0-3 * * *"])
-@every_change
+@every_cron
+@some_changes
 def test_the_latest_due_knows_the_changes_of_the_clock(zone: str, day: date, cron: str):
     begin, end = around(day)
     expected = oracle.due_times(begin, end, cron=cron, timezone=zone)
