@@ -17,6 +17,8 @@ from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
 
 MAX_TIMEOUT = 7 * 86_400
 MAX_RETRIES = 100
+MAX_KEEP_RUNS = 1_000_000
+MAX_KEEP_DAYS = 36_500
 DEFAULT_KEEP_RUNS = 1_000
 NAME_LENGTH = 200
 REASON_LENGTH = 500
@@ -168,7 +170,7 @@ class ScheduledTask(models.Model):
         _("start deadline"),
         null=True,
         blank=True,
-        validators=[MinValueValidator(1)],
+        validators=[MinValueValidator(1), MaxValueValidator(spec.MAX_INTERVAL)],
         help_text=_("How many seconds late a run may still start. Empty: any."),
     )
     timeout = models.PositiveIntegerField(
@@ -195,14 +197,14 @@ class ScheduledTask(models.Model):
         null=True,
         blank=True,
         default=DEFAULT_KEEP_RUNS,
-        validators=[MinValueValidator(1)],
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_KEEP_RUNS)],
         help_text=_("How many runs are kept. Empty: all."),
     )
     keep_days = models.PositiveIntegerField(
         _("keep days"),
         null=True,
         blank=True,
-        validators=[MinValueValidator(1)],
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_KEEP_DAYS)],
         help_text=_("How many days a run is kept. Empty: any."),
     )
     note = models.TextField(_("note"), blank=True, help_text=_("For people, such as why paused."))
@@ -258,16 +260,17 @@ class ScheduledTask(models.Model):
                 name="schedule_timeout_in_bounds",
             ),
             models.CheckConstraint(
-                condition=Q(start_deadline=None) | Q(start_deadline__gte=1),
-                name="schedule_start_deadline_positive",
+                condition=Q(start_deadline=None)
+                | Q(start_deadline__gte=1, start_deadline__lte=spec.MAX_INTERVAL),
+                name="schedule_start_deadline_in_bounds",
             ),
             models.CheckConstraint(
-                condition=Q(keep_runs=None) | Q(keep_runs__gte=1),
-                name="schedule_keep_runs_positive",
+                condition=Q(keep_runs=None) | Q(keep_runs__gte=1, keep_runs__lte=MAX_KEEP_RUNS),
+                name="schedule_keep_runs_in_bounds",
             ),
             models.CheckConstraint(
-                condition=Q(keep_days=None) | Q(keep_days__gte=1),
-                name="schedule_keep_days_positive",
+                condition=Q(keep_days=None) | Q(keep_days__gte=1, keep_days__lte=MAX_KEEP_DAYS),
+                name="schedule_keep_days_in_bounds",
             ),
             models.CheckConstraint(
                 condition=Q(overlap__in=["skip", "allow", "wait", "replace"])

@@ -149,14 +149,14 @@ class SchedulerService:
 
     @staticmethod
     def resume(task: ScheduledTask) -> None:
-        """Dispatch a paused schedule again; what was due meanwhile is not owed.
+        """Dispatch a paused or cancelled schedule again; what was due meanwhile is not owed.
 
-        Raises NotPossible for a schedule that isn't paused.
+        Raises NotPossible for a schedule that is live.
         """
         _change_status(
             task,
             ScheduledTask.Status.RUNNING,
-            allowed=[ScheduledTask.Status.PAUSED],
+            allowed=[ScheduledTask.Status.PAUSED, ScheduledTask.Status.DEATH],
             paused_at=None,
         )
 
@@ -371,7 +371,7 @@ class TaskService:
     """Enqueues, reserves and cancels background calls."""
 
     @staticmethod
-    def enqueue_task(func: TaskFunc, *args: Any, **kwargs: Any) -> Task:
+    def enqueue_task(func: TaskFunc, /, *args: Any, **kwargs: Any) -> Task:
         """Call a task function in the background now; return the row that records it.
 
         If it can't be enqueued, the row says `failed` with the reason. Raises
@@ -380,7 +380,9 @@ class TaskService:
         return _create_task(func, args, kwargs, None)
 
     @staticmethod
-    def reserve_task(when: datetime | timedelta, func: TaskFunc, *args: Any, **kwargs: Any) -> Task:
+    def reserve_task(
+        when: datetime | timedelta, func: TaskFunc, /, *args: Any, **kwargs: Any
+    ) -> Task:
         """Call a task function in the background at a moment, or after a time from now.
 
         Raises InvalidSchedule for a naive datetime; otherwise as `enqueue_task`.

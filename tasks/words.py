@@ -46,4 +46,4 @@ def _cron(expression: str) -> str:
 
 
 def _moment(moment: datetime) -> str:
-    return formats.date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT")
+    return formats.date_format(timezone.localtime(moment), "Y-m-d H:i")

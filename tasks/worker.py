@@ -7,18 +7,22 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, cast
 
 import django.db
 import rq
 from django.utils import timezone
+from redis.client import Pipeline
 from redis.exceptions import RedisError
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job as RqJob
 from rq.job import JobStatus
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 
 from tasks import ledger, recording, spool
 from tasks.deadline import Deadline
@@ -62,6 +66,43 @@ class Worker(rq.Worker):
             self.executions.clear()
             self._wait_for_redis()
 
+    # RQ's loop ends at the first command that fails. These go on instead, when Redis is back (R8).
+
+    def check_for_suspension(self, burst: bool) -> None:
+        self._when_redis_is_there(super().check_for_suspension, burst)
+
+    def run_maintenance_tasks(self) -> None:
+        self._when_redis_is_there(super().run_maintenance_tasks)
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[RqJob, Queue] | None:
+        dequeue = super().dequeue_job_and_maintain_ttl
+        found: tuple[RqJob, Queue] | None = self._when_redis_is_there(
+            dequeue, timeout, max_idle_time
+        )
+        return found
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        try:
+            super().heartbeat(timeout, pipeline)
+        except RedisError as error:
+            logger.warning("Worker %s could not report that it is alive: %s", self.name, error)
+
+    def set_shutdown_requested_date(self) -> None:
+        try:
+            super().set_shutdown_requested_date()
+        except RedisError as error:
+            logger.warning("Worker %s could not note that it stops: %s", self.name, error)
+
+    def _when_redis_is_there(self, step: Callable[..., Any], *args: Any) -> Any:
+        while True:
+            try:
+                return step(*args)
+            except RedisError as error:
+                logger.warning("Worker %s waits for Redis: %s", self.name, error)
+                self._wait_for_redis()
+
     def _put_template_back(self, job: RqJob, queue: Queue) -> None:
         """Leave a template, which somebody has put on a queue, as it was."""
         logger.warning("Job %s is a schedule's template and isn't run: use “run now”.", job.id)
@@ -69,12 +110,15 @@ class Worker(rq.Worker):
         queue.intermediate_queue.remove(job.id)
 
     def _wait_for_redis(self) -> None:
+        """Wait until Redis answers; a request to stop ends the waiting by StopRequested."""
+        self._state = WorkerStatus.IDLE
         while not self._stop_requested:
             try:
                 self.connection.ping()
                 return
             except RedisError:
                 time.sleep(1)
+        raise StopRequested
 
     def prepare_execution(self, job: RqJob) -> Execution:
         ledger.renew_lease(self.connection, job.id, self.name)

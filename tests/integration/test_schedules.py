@@ -41,8 +41,7 @@ def system(site: Site, schedulers: int = 1, workers: int = 1) -> Iterator[list[p
     commands = [("rqscheduler",)] * schedulers + [("rqworker", "default")] * workers
     with ExitStack() as stack:
         yield [
-            psutil.Process(stack.enter_context(running(site, *command)).pid)
-            for command in commands
+            psutil.Process(stack.enter_context(running(site, *command)).pid) for command in commands
         ]
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import psutil
+import pytest
 from django.db import connection
 from django.utils import timezone
 from redis import Redis
@@ -16,7 +17,7 @@ from tasks import spool
 from tasks.models import ScheduledTaskInstance, Task
 from tasks.services import SchedulerService, TaskService
 from tests.processes import running, work_off
-from tests.servers import wait_for
+from tests.servers import Valkey, wait_for
 
 Site = Mapping[str, str]
 
@@ -141,9 +142,7 @@ def test_a_work_horse_does_not_outlive_its_worker(site: Site, tmp_path: Path):
 
 
 def test_a_failed_run_is_tried_again_in_the_same_row(site: Site, redis_connection: Redis):
-    schedule = SchedulerService.schedule(
-        timezone.now(), "tests.jobs.end_by", ["raise"], retries=2
-    )
+    schedule = SchedulerService.schedule(timezone.now(), "tests.jobs.end_by", ["raise"], retries=2)
     with running(site, "rqscheduler"), running(site, "rqworker", "default"):
         wait_for(lambda: schedule.runs.filter(status="failed", attempt=3), "the third attempt")
     assert schedule.runs.count() == 1
@@ -194,3 +193,26 @@ def test_a_template_on_a_queue_is_not_run(site: Site, redis_connection: Redis, t
     work_off(site)
     assert not path.exists()
     assert redis_connection.ttl(f"rq:job:{schedule.job_id}") == -1
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_worker_waits_out_an_outage_of_redis(site: Site, valkey: Valkey, busy: bool):
+    before = TaskService.enqueue_task("tests.jobs.count", 30, 0.1) if busy else None
+    with running(site, "rqworker", "high", "default") as worker:
+        wait_for(lambda: valkey.client.scard("rq:workers") == 1, "the worker")
+        if before is not None:
+            wait_for(lambda: status(before) == "running", "the call's start")
+        for _ in range(3):
+            valkey.stop(signal.SIGKILL)
+            valkey.start()
+        after = TaskService.enqueue_task("tests.jobs.answer")
+        wait_for(lambda: status(after) == "finished", "the next call")
+        assert worker.poll() is None
+
+
+def test_a_worker_that_waits_for_redis_can_be_stopped(site: Site, valkey: Valkey):
+    with running(site, "rqworker", "default") as worker:
+        wait_for(lambda: valkey.client.scard("rq:workers") == 1, "the worker")
+        valkey.stop()
+        worker.terminate()
+        worker.wait(10)

@@ -208,6 +208,21 @@ def test_a_failed_run_says_why(admin_client: Client):
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("values", "linked"),
+    [
+        ({"status": "running"}, True),
+        ({"status": "finished"}, True),
+        ({"status": "finished", "started": ago(7_200), "ended": ago(7_200)}, False),
+        ({"status": "missed"}, False),
+    ],
+)
+def test_the_job_is_linked_as_long_as_redis_keeps_it(admin_client: Client, values, linked):
+    run = make_run(make_row(), **values)
+    page = admin_client.get(page_of(run)).content.decode()
+    assert (f"/{run.run_job_id}/" in page) is linked
+
+
 def test_a_page_is_live_as_long_as_there_is_news_to_come(admin_client: Client):
     task = make_row()
     running, ended = make_run(task, status="running", progress=40), make_run(task)

@@ -298,7 +298,15 @@ def test_an_occurrence_that_waits_on_its_queue_does_not_run_any_more(
     assert [run.status for run in task.runs.all()] == ["missed"]
 
 
-def test_only_a_live_schedule_is_paused_and_only_a_paused_one_resumed():
+def test_a_cancelled_schedule_that_is_resumed_is_due_again(redis_connection: Redis):
+    task = every()
+    SchedulerService.cancel(task)
+    SchedulerService.resume(task)
+    assert stored(task).status == "running"
+    assert moment(redis_connection, task) is not None
+
+
+def test_only_a_live_schedule_is_paused_and_only_another_one_resumed():
     task = every()
     with pytest.raises(NotPossible, match="is running"):
         SchedulerService.resume(task)

@@ -26,7 +26,7 @@ def test_an_interval_is_named_in_its_largest_unit(seconds: int, words: str):
 
 
 def test_once_names_its_moment():
-    assert describe(Spec(first=FIRST)) == "once at 03/01/2026 6:30 a.m."
+    assert describe(Spec(first=FIRST)) == "once at 2026-03-01 06:30"
 
 
 def test_cron_is_explained_with_its_zone():
@@ -42,5 +42,5 @@ def test_every_accepted_expression_has_words(cron: str):
 def test_limits_are_named():
     spec = Spec(first=FIRST, interval=60, repeat=3, start=FIRST, end=FIRST)
     assert describe(spec) == (
-        "every minute, 3 times, from 03/01/2026 6:30 a.m., until 03/01/2026 6:30 a.m."
+        "every minute, 3 times, from 2026-03-01 06:30, until 2026-03-01 06:30"
     )
