@@ -24,20 +24,14 @@ NAME_LENGTH = 200
 REASON_LENGTH = 500
 
 
-def empty_list() -> list[Any]:
-    return []
-
-
-def empty_dict() -> dict[str, Any]:
-    return {}
-
-
 def whole_milliseconds(moment: datetime) -> datetime:
     """Return a moment as job ids and scores can say it."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 class ScheduledTaskQuerySet(models.QuerySet["ScheduledTask"]):
+    """Schedules, with what lists ask of them."""
+
     def live(self) -> "ScheduledTaskQuerySet":
         """Schedules that are being scheduled: neither paused nor dead."""
         return self.filter(status__in=ScheduledTask.LIVE)
@@ -101,10 +95,10 @@ class ScheduledTask(models.Model):
     description = models.TextField(_("description"), blank=True)
     function = models.CharField(_("task function"), max_length=NAME_LENGTH)
     args = models.JSONField(
-        _("positional arguments"), default=empty_list, blank=True, help_text=_("A JSON list.")
+        _("positional arguments"), default=list, blank=True, help_text=_("A JSON list.")
     )
     kwargs = models.JSONField(
-        _("named arguments"), default=empty_dict, blank=True, help_text=_("A JSON object.")
+        _("named arguments"), default=dict, blank=True, help_text=_("A JSON object.")
     )
     fingerprint = models.CharField(max_length=64, unique=True, editable=False)
     queue = models.CharField(_("queue"), max_length=64, default="default")
@@ -291,6 +285,11 @@ class ScheduledTask(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self.fingerprint:
+            self.set_fingerprint()
+        super().save(*args, **kwargs)
+
     @property
     def is_live(self) -> bool:
         return self.status in self.LIVE
@@ -358,11 +357,6 @@ class ScheduledTask(models.Model):
         if self.cron and self.repeat and self.start is None:
             self.start = current_time()
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self.fingerprint:
-            self.set_fingerprint()
-        super().save(*args, **kwargs)
-
 
 class RunRecord(models.Model):
     """What a background call and a run of a schedule have in common: how it went.
@@ -422,6 +416,8 @@ class RunRecord(models.Model):
 
 
 class ScheduledTaskInstanceQuerySet(models.QuerySet["ScheduledTaskInstance"]):
+    """Runs, going on and ended."""
+
     def running(self) -> "ScheduledTaskInstanceQuerySet":
         return self.filter(status=ScheduledTaskInstance.Status.RUNNING)
 
@@ -531,10 +527,10 @@ class Task(RunRecord):
     )
     function = models.CharField(_("task function"), max_length=NAME_LENGTH)
     args = models.JSONField(
-        _("positional arguments"), default=empty_list, blank=True, help_text=_("A JSON list.")
+        _("positional arguments"), default=list, blank=True, help_text=_("A JSON list.")
     )
     kwargs = models.JSONField(
-        _("named arguments"), default=empty_dict, blank=True, help_text=_("A JSON object.")
+        _("named arguments"), default=dict, blank=True, help_text=_("A JSON object.")
     )
     queue = models.CharField(_("queue"), max_length=64, default="default")
     timeout = models.PositiveIntegerField(_("timeout"), null=True, blank=True)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -90,11 +89,9 @@ def _environment_with_wheel(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def fresh(
-    tmp_path_factory: pytest.TempPathFactory, valkey_server: Valkey
-) -> Iterator[FreshProject]:
+def fresh(tmp_path_factory: pytest.TempPathFactory, valkey_server: Valkey) -> FreshProject:
     valkey_server.client.flushall()
-    yield FreshProject(tmp_path_factory.mktemp("fresh"), valkey_server.url)
+    return FreshProject(tmp_path_factory.mktemp("fresh"), valkey_server.url)
 
 
 def test_a_fresh_project_runs_a_schedule_of_its_own_function(fresh: FreshProject):
