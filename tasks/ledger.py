@@ -5,69 +5,32 @@ The scheduler that leads calls `Housekeeper.tick` about once a second, in a thre
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, cast
 
 from django.db import Error, close_old_connections
-from django.db.models import F, QuerySet
 from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tasks import catchup, outcome, projection, registry, spec, spool
+from tasks import catchup, outcome, projection, registry, rescue, spec, spool
 from tasks.exceptions import SpecError, TasksError
 from tasks.job import Job, RunId, is_template
 from tasks.models import (
-    MAX_TIMEOUT,
-    REASON_LENGTH,
-    RunRecord,
     ScheduledTask,
     ScheduledTaskInstance,
-    Task,
 )
 
 logger = logging.getLogger(__name__)
 
-# Seconds that a run's lease holds without its worker renewing it, and between renewals.
-LEASE = 15
-LEASE_RENEWAL = 5
-# How long something has to look lost before it is taken for lost, in seconds.
-CERTAINTY = 15.0
 # An occurrence that was due less long ago is still under way, not a hole.
 SETTLING = timedelta(seconds=30)
-# The states of a job that its run's row doesn't know of yet: not tried, or not able to.
-UNENDED = (b"queued", b"started", b"scheduled", b"failed")
-# Retries that should have been enqueued longer ago than this are given up.
-RETRY_MEMORY = timedelta(hours=1)
 CHUNK = 500
 # How many due instants of one schedule are looked at in one go.
 DUES_AT_ONCE = 10_000
-
-
-def lease_key(job_id: str) -> str:
-    """Return the key that exists as long as a worker vouches for this job's run."""
-    return f"tasks:lease:{job_id}"
-
-
-def renew_lease(redis: Redis, job_id: str, worker_name: str) -> None:
-    """Vouch for a run for another `LEASE` seconds."""
-    redis.set(lease_key(job_id), worker_name, ex=LEASE)
-
-
-class Watch:
-    """Remembers since when things look lost, by this process's own clock."""
-
-    def __init__(self) -> None:
-        self._since: dict[Any, float] = {}
-
-    def confirmed(self, suspects: Iterable[Any]) -> list[Any]:
-        """Return those that have been suspects at every look for `CERTAINTY` seconds."""
-        now = time.monotonic()
-        self._since = {suspect: self._since.get(suspect, now) for suspect in suspects}
-        return [suspect for suspect, since in self._since.items() if now - since >= CERTAINTY]
 
 
 class Housekeeper:
@@ -75,9 +38,9 @@ class Housekeeper:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._lost = Watch()
-        self._lost_jobs = Watch()
-        self._holes = Watch()
+        self._lost = rescue.Watch()
+        self._lost_jobs = rescue.Watch()
+        self._holes = rescue.Watch()
         self._next: dict[str, float] = {}
 
     def tick(self) -> None:
@@ -89,8 +52,8 @@ class Housekeeper:
         parts: list[tuple[str, float, Callable[[], Any]]] = [
             ("spool", 0.5, lambda: spool.drain(self._redis)),
             ("projection", 10.0, lambda: reconcile(self._redis)),
-            ("lost runs", 2.0, lambda: rescue(self._redis, self._lost)),
-            ("lost jobs", 10.0, lambda: revive(self._redis, self._lost_jobs)),
+            ("lost runs", 2.0, lambda: rescue.close_lost_runs(self._redis, self._lost)),
+            ("lost jobs", 10.0, lambda: rescue.enqueue_lost_jobs(self._redis, self._lost_jobs)),
             ("books", 10.0, lambda: balance(self._redis, self._holes)),
             ("retention", 60.0, prune),
         ]
@@ -196,86 +159,7 @@ def _is_projected(task: ScheduledTask, fields: Any, moment: Any) -> bool:
     return fields == [value.encode() for value in wanted] and (moment is not None or is_over)
 
 
-def rescue(redis: Redis, watch: Watch) -> None:
-    """Close the running runs and calls for which no worker vouches any more, as lost."""
-    running: list[RunRecord] = [
-        *ScheduledTaskInstance.objects.running().select_related("parent"),
-        *Task.objects.filter(status=Task.Status.RUNNING),
-    ]
-    records = {record.run_job_id: record for record in running}
-    leases = redis.mget([lease_key(job_id) for job_id in records]) if records else []
-    unleased = [
-        job_id for job_id, lease in zip(records, cast(list[Any], leases), strict=True) if not lease
-    ]
-    for job_id in watch.confirmed(unleased):
-        record = records[job_id]
-        reason = f"Lost: the worker “{record.worker_name}” died or lost contact."
-        if outcome.close(record, "failed", redis, reason=reason):
-            logger.warning("Run %s (“%s”) is lost.", job_id, record.name)
-
-
-def revive(redis: Redis, watch: Watch) -> None:
-    """Enqueue again what waits by its row, but is lost in Redis: retries and background calls."""
-    cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
-    tasks = {
-        task.job_id: task
-        for task in Task.objects.filter(status__in=Task.WAITING, created__lt=cutoff)
-    }
-    retries = {
-        run.run_id.next_attempt().job_id: run
-        for run in _failed_with_tries().select_related("parent")
-        if _awaits_retry(run)
-    }
-    queues = {job_id: task.queue for job_id, task in tasks.items()}
-    queues |= {job_id: run.parent.queue for job_id, run in retries.items()}
-    for job_id in _lost_jobs(queues, redis, watch):
-        redis.delete(Job.key_for(job_id))
-        if job_id in retries:
-            outcome.retry(retries[job_id], redis)
-        else:
-            _enqueue_again(tasks[job_id], redis)
-
-
-def _failed_with_tries() -> QuerySet[ScheduledTaskInstance]:
-    return ScheduledTaskInstance.objects.filter(
-        status=ScheduledTaskInstance.Status.FAILED,
-        attempt__lte=F("parent__retries"),
-        ended__gt=timezone.now() - RETRY_MEMORY - timedelta(seconds=MAX_TIMEOUT),
-    )
-
-
-def _lost_jobs(queues: dict[str, str], redis: Redis, watch: Watch) -> list[str]:
-    """Return those jobs that aren't in Redis, or that were popped from their queue and lost.
-
-    A job that has ended was refused by its row, and isn't lost.
-    """
-    with redis.pipeline(transaction=False) as pipe:
-        for job_id in queues:
-            pipe.hget(Job.key_for(job_id), "status")
-        statuses = dict(zip(queues, pipe.execute(), strict=True))
-    gone = [job_id for job_id, status in statuses.items() if status is None]
-    open_jobs = [job_id for job_id, status in statuses.items() if status in UNENDED]
-    states = _states([(job_id, queues[job_id]) for job_id in open_jobs], redis)
-    popped = [job for job, in_flight in zip(open_jobs, states, strict=True) if not in_flight]
-    return gone + watch.confirmed(popped)
-
-
-def _enqueue_again(task: Task, redis: Redis) -> None:
-    try:
-        projection.enqueue_task(task, redis)
-    except TasksError as error:
-        Task.objects.filter(pk=task.pk, status__in=Task.WAITING).update(
-            status=Task.Status.FAILED, ended=timezone.now(), reason=str(error)[:REASON_LENGTH]
-        )
-
-
-def _awaits_retry(run: ScheduledTaskInstance) -> bool:
-    """Tell whether a failed run has another try coming that isn't long overdue."""
-    overdue = timezone.now() - RETRY_MEMORY - timedelta(seconds=run.parent.retry_delay)
-    return outcome.tries_left(run) and run.ended is not None and run.ended > overdue
-
-
-def balance(redis: Redis, watch: Watch) -> None:
+def balance(redis: Redis, watch: rescue.Watch) -> None:
     """Close the books of every live schedule, as far as they are complete.
 
     A due instant of half a minute ago or more without a row, whose job isn't in Redis either, is
@@ -334,7 +218,7 @@ def _end_if_idle(task: ScheduledTask, redis: Redis) -> None:
     if task.runs.running().exists():
         return
     failed = task.runs.filter(status="failed", attempt__lte=task.retries).select_related("parent")
-    if any(_awaits_retry(run) for run in failed):
+    if any(rescue.awaits_retry(run) for run in failed):
         return
     ended = ScheduledTask.objects.filter(
         pk=task.pk, status__in=ScheduledTask.LIVE, updated=task.updated
@@ -345,21 +229,8 @@ def _end_if_idle(task: ScheduledTask, redis: Redis) -> None:
 
 def _not_in_flight(task: ScheduledTask, dues: list[datetime], redis: Redis) -> list[datetime]:
     """Return the dues whose job is neither waiting nor being started."""
-    states = _states([(RunId(task.job_id, due).job_id, task.queue) for due in dues], redis)
+    states = rescue.in_flight([(RunId(task.job_id, due).job_id, task.queue) for due in dues], redis)
     return [due for due, in_flight in zip(dues, states, strict=True) if not in_flight]
-
-
-def _states(jobs: Sequence[tuple[str, str]], redis: Redis) -> list[bool]:
-    """Tell for each job, given with its queue, whether it is there, kept for later, or leased."""
-    with redis.pipeline(transaction=False) as pipe:
-        for job_id, queue in jobs:
-            pipe.lpos(f"rq:queue:{queue}", job_id)
-            pipe.zscore(projection.scheduled_key(queue), job_id)
-            pipe.get(lease_key(job_id))
-        answers = iter(pipe.execute())
-    return [
-        any(answer is not None for answer in three) for three in zip(*[answers] * 3, strict=True)
-    ]
 
 
 def are_known(schedule_job_id: str, dues: list[datetime], redis: Redis) -> set[datetime]:

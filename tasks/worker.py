@@ -24,7 +24,7 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
-from tasks import ledger, recording, spool
+from tasks import recording, rescue, spool
 from tasks.deadline import Deadline
 from tasks.job import Job, is_template
 
@@ -47,7 +47,7 @@ class Worker(rq.Worker):
         name = name or f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
         kwargs["serializer"] = JSONSerializer
         kwargs["job_class"] = Job
-        kwargs["job_monitoring_interval"] = ledger.LEASE_RENEWAL
+        kwargs["job_monitoring_interval"] = rescue.LEASE_RENEWAL
         super().__init__(queues, name, **kwargs)
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
@@ -121,20 +121,20 @@ class Worker(rq.Worker):
         raise StopRequested
 
     def prepare_execution(self, job: RqJob) -> Execution:
-        ledger.renew_lease(self.connection, job.id, self.name)
+        rescue.renew_lease(self.connection, job.id, self.name)
         return super().prepare_execution(job)
 
     def maintain_heartbeats(self, job: RqJob, execution: Execution) -> None:
         """Renew the lease of the run that is going on, from outside of its process."""
         try:
-            ledger.renew_lease(self.connection, job.id, self.name)
+            rescue.renew_lease(self.connection, job.id, self.name)
             super().maintain_heartbeats(job, execution)
         except RedisError as error:
             logger.warning("The lease of job %s could not be renewed: %s", job.id, error)
 
     def monitor_work_horse(self, job: RqJob, queue: Queue, execution: Execution) -> None:
         super().monitor_work_horse(job, queue, execution)
-        self.connection.delete(ledger.lease_key(job.id))
+        self.connection.delete(rescue.lease_key(job.id))
 
     def fork_work_horse(self, job: RqJob, queue: Queue) -> None:
         """Fork without any open database connection, which the two would share."""
@@ -177,7 +177,7 @@ class Worker(rq.Worker):
     def _spool(self, job_id: str, status: str, reason: str) -> None:
         try:
             spool.push(self.connection, job_id, status, reason=reason, ended=timezone.now())
-            self.connection.delete(ledger.lease_key(job_id))
+            self.connection.delete(rescue.lease_key(job_id))
         except RedisError as error:
             logger.warning("The end of job %s could not be noted: %s", job_id, error)
 

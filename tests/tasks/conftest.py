@@ -12,7 +12,7 @@ from django.utils import timezone
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tasks import ledger, projection
+from tasks import ledger, projection, rescue
 from tasks.job import from_milliseconds, to_milliseconds
 from tasks.models import ScheduledTask
 from tasks.scheduler import Scheduler
@@ -74,7 +74,8 @@ def behave(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], No
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Return the ledger's own clock, which the test moves by `clock.now += seconds`."""
     fake = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(ledger, "time", SimpleNamespace(monotonic=lambda: fake.now))
+    for module in (ledger, rescue):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: fake.now))
     return fake
 
 

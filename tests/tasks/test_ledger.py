@@ -10,12 +10,11 @@ from django.db import OperationalError
 from django.utils import timezone
 from redis import Redis
 
-from tasks import ledger, projection, registry, spool
+from tasks import ledger, projection, registry, rescue, spool
 from tasks.job import Job, RunId
-from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
+from tasks.models import ScheduledTask
 from tasks.projection import SCHEDULES_KEY
 from tasks.scheduler import Scheduler
-from tasks.services import TaskService
 from tests.tasks.conftest import MakeSchedule, ago, make_row
 from tests.tasks.functions import ECHO, queued, work_off
 
@@ -35,26 +34,10 @@ def rows(task: ScheduledTask) -> dict[datetime | None, str]:
 
 def settle_holes(redis: Redis, clock: SimpleNamespace) -> None:
     """Balance the books until holes are certain."""
-    watch = ledger.Watch()
+    watch = rescue.Watch()
     for _ in range(2):
         ledger.balance(redis, watch)
-        clock.now += ledger.CERTAINTY
-
-
-def rescue(redis: Redis, clock: SimpleNamespace) -> None:
-    """Look for lost runs until they are certain."""
-    watch = ledger.Watch()
-    for _ in range(2):
-        ledger.rescue(redis, watch)
-        clock.now += ledger.CERTAINTY
-
-
-def revive(redis: Redis, clock: SimpleNamespace) -> None:
-    """Look for lost jobs until they are certain."""
-    watch = ledger.Watch()
-    for _ in range(2):
-        ledger.revive(redis, watch)
-        clock.now += ledger.CERTAINTY
+        clock.now += rescue.CERTAINTY
 
 
 def in_redis(redis: Redis) -> set[str]:
@@ -225,9 +208,9 @@ def test_a_hole_is_not_filled_before_it_is_certain(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace
 ):
     put(first=ago(150), accounted_until=ago(151))
-    watch = ledger.Watch()
+    watch = rescue.Watch()
     ledger.balance(redis_connection, watch)
-    clock.now += ledger.CERTAINTY - 1
+    clock.now += rescue.CERTAINTY - 1
     ledger.balance(redis_connection, watch)
     assert queued(redis_connection) == []
 
@@ -239,7 +222,7 @@ def test_what_is_in_flight_is_no_hole(
     task = put(first=ago(150), accounted_until=ago(151))
     run_id = RunId(task.job_id, task.first)
     if where == "lease":
-        ledger.renew_lease(redis_connection, run_id.job_id, "worker")
+        rescue.renew_lease(redis_connection, run_id.job_id, "worker")
     else:
         at = None if where == "queue" else ago(-60)
         projection.enqueue_run(task, run_id, redis_connection, at=at)
@@ -272,7 +255,7 @@ def test_the_books_are_closed_up_to_the_first_due_without_a_row(
     task = put(first=ago(350), interval=100, accounted_until=ago(351))
     for due in steps(task, 0, 1, 3):
         task.runs.create(name="x", due=due, status="missed", ended=due)
-    ledger.balance(redis_connection, ledger.Watch())
+    ledger.balance(redis_connection, rescue.Watch())
     task.refresh_from_db()
     assert [task.accounted_until] == steps(task, 1)
 
@@ -305,7 +288,7 @@ def status(task: ScheduledTask) -> str:
 def test_an_exhausted_schedule_is_over_and_leaves_redis(
     exhausted: ScheduledTask, redis_connection: Redis
 ):
-    ledger.balance(redis_connection, ledger.Watch())
+    ledger.balance(redis_connection, rescue.Watch())
     assert status(exhausted) == "death"
     assert redis_connection.keys("rq:*") == []
 
@@ -323,7 +306,7 @@ def test_a_schedule_with_a_run_to_come_is_not_over(
     exhausted.runs.create(
         name="x", requested=ago(1), status="finished", started=ago(1), ended=ago(1)
     )
-    ledger.balance(redis_connection, ledger.Watch())
+    ledger.balance(redis_connection, rescue.Watch())
     assert status(exhausted) == "running"
 
 
@@ -331,7 +314,7 @@ def test_a_schedule_whose_last_try_has_failed_is_over(
     exhausted: ScheduledTask, redis_connection: Redis
 ):
     exhausted.runs.update(status="failed")
-    ledger.balance(redis_connection, ledger.Watch())
+    ledger.balance(redis_connection, rescue.Watch())
     assert status(exhausted) == "death"
 
 
@@ -342,152 +325,8 @@ def test_a_schedule_with_more_dues_to_look_at_is_not_over(
     task = put(first=ago(400), interval=100, repeat=4, accounted_until=ago(401))
     for due in steps(task, 0, 1):
         task.runs.create(name="x", due=due, status="missed", ended=due)
-    ledger.balance(redis_connection, ledger.Watch())
+    ledger.balance(redis_connection, rescue.Watch())
     assert status(task) == "running"
-
-
-# Nothing runs for ever on paper
-
-
-@pytest.fixture
-def running(schedule: ScheduledTask) -> ScheduledTaskInstance:
-    """Return a run whose worker vouches for it no more."""
-    return schedule.runs.create(name="x", due=ago(60), started=ago(59), worker_name="w1")
-
-
-def test_a_run_without_a_lease_is_closed_as_lost(
-    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
-):
-    rescue(redis_connection, clock)
-    running.refresh_from_db()
-    assert (running.status, running.reason) == (
-        "failed",
-        "Lost: the worker “w1” died or lost contact.",
-    )
-
-
-def test_a_run_with_a_lease_goes_on(
-    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
-):
-    ledger.renew_lease(redis_connection, running.run_job_id, "w1")
-    rescue(redis_connection, clock)
-    running.refresh_from_db()
-    assert running.status == "running"
-
-
-def test_a_lease_that_is_renewed_in_time_was_never_lost(
-    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
-):
-    watch = ledger.Watch()
-    for leased in (False, True, False):
-        if leased:
-            ledger.renew_lease(redis_connection, running.run_job_id, "w1")
-        else:
-            redis_connection.flushall()
-        ledger.rescue(redis_connection, watch)
-        clock.now += 10
-    running.refresh_from_db()
-    assert running.status == "running"
-
-
-def test_a_lease_lapses(redis_connection: Redis):
-    ledger.renew_lease(redis_connection, "x", "w1")
-    assert 0 < redis_connection.ttl(ledger.lease_key("x")) <= 15
-
-
-def test_a_lost_run_is_tried_again(
-    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
-):
-    ScheduledTask.objects.update(retries=1)
-    rescue(redis_connection, clock)
-    assert queued(redis_connection) == [running.run_id.next_attempt().job_id]
-    work_off(redis_connection)
-    running.refresh_from_db()
-    assert (running.status, running.attempt) == ("finished", 2)
-
-
-def test_a_lost_call_is_closed_and_not_tried_again(redis_connection: Redis, clock: SimpleNamespace):
-    task = Task.objects.create(name="x", function=ECHO, status="running", started=ago(60))
-    rescue(redis_connection, clock)
-    task.refresh_from_db()
-    assert (task.status, queued(redis_connection)) == ("failed", [])
-
-
-@pytest.mark.parametrize(
-    ("delay", "ended", "expected"), [(0, 60, 1), (0, 4000, 0), (86_400, 4000, 1), (0, 90_000, 0)]
-)
-def test_a_lost_retry_is_enqueued_again_unless_long_overdue(
-    redis_connection: Redis, clock: SimpleNamespace, delay: int, ended: int, expected: int
-):
-    task = make_row(retries=1, retry_delay=delay)
-    task.runs.create(
-        name="x", due=ago(ended), started=ago(ended), ended=ago(ended), status="failed"
-    )
-    revive(redis_connection, clock)
-    waiting = len(queued(redis_connection)) + redis_connection.zcard("rq:scheduled:default")
-    assert waiting == expected
-
-
-@pytest.mark.parametrize(
-    "values", [{}, {"status": "reserved", "reserved_for": ago(-86_400)}], ids=str
-)
-def test_a_waiting_call_that_redis_lost_is_enqueued_again(
-    redis_connection: Redis, clock: SimpleNamespace, values: dict[str, Any]
-):
-    task = Task.objects.create(name="x", function=ECHO, **values)
-    Task.objects.update(created=ago(60))
-    revive(redis_connection, clock)
-    assert redis_connection.exists(Job.key_for(task.job_id))
-
-
-def test_a_waiting_call_whose_function_is_gone_fails(
-    redis_connection: Redis, clock: SimpleNamespace
-):
-    Task.objects.create(name="x", function="gone")
-    Task.objects.update(created=ago(60))
-    revive(redis_connection, clock)
-    assert Task.objects.get().status == "failed"
-
-
-@pytest.mark.parametrize("state", ["queued", "started", "failed"])
-def test_a_call_that_was_popped_and_lost_is_enqueued_again(
-    redis_connection: Redis, clock: SimpleNamespace, state: str
-):
-    task = TaskService.enqueue_task(ECHO)
-    Task.objects.update(created=ago(60))
-    redis_connection.delete("rq:queue:default")
-    redis_connection.hset(Job.key_for(task.job_id), "status", state)
-    revive(redis_connection, clock)
-    assert queued(redis_connection) == [task.job_id]
-
-
-def test_a_retry_that_was_popped_and_lost_is_enqueued_again(
-    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
-):
-    ScheduledTask.objects.update(retries=1)
-    rescue(redis_connection, clock)
-    redis_connection.delete("rq:queue:default")
-    revive(redis_connection, clock)
-    assert queued(redis_connection) == [running.run_id.next_attempt().job_id]
-
-
-def test_a_retry_that_was_refused_is_not_enqueued_again(
-    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
-):
-    ScheduledTask.objects.update(retries=1)
-    rescue(redis_connection, clock)
-    redis_connection.delete("rq:queue:default")
-    job_id = running.run_id.next_attempt().job_id
-    redis_connection.hset(Job.key_for(job_id), "status", "finished")
-    revive(redis_connection, clock)
-    assert queued(redis_connection) == []
-
-
-def test_a_call_on_its_queue_is_left_there(redis_connection: Redis, clock: SimpleNamespace):
-    task = TaskService.enqueue_task(ECHO)
-    Task.objects.update(created=ago(60))
-    revive(redis_connection, clock)
-    assert queued(redis_connection) == [task.job_id]
 
 
 # Retention
@@ -564,7 +403,7 @@ def test_an_emptied_redis_is_filled_at_the_next_tick(
     assert in_redis(redis_connection) == {schedule.job_id}
 
 
-@pytest.mark.parametrize("part", ["reconcile", "rescue", "balance"])
+@pytest.mark.parametrize("part", ["reconcile", "rescue.close_lost_runs", "balance"])
 def test_one_parts_failure_stops_no_other(
     schedule: ScheduledTask,
     redis_connection: Redis,
@@ -577,7 +416,7 @@ def test_one_parts_failure_stops_no_other(
 
     done: list[str] = []
     remaining: Callable[..., None] = lambda: done.append("prune")  # noqa: E731
-    monkeypatch.setattr(ledger, part, fail)
+    monkeypatch.setattr(f"tasks.ledger.{part}", fail)
     monkeypatch.setattr(ledger, "prune", remaining)
     ledger.Housekeeper(redis_connection).tick()
     assert done == ["prune"]

@@ -14,7 +14,7 @@ from django.utils import timezone
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tasks import catchup, ledger, projection
+from tasks import catchup, ledger, projection, rescue
 from tasks import scheduler as module
 from tasks.exceptions import UnknownTaskFunction
 from tasks.job import Job, RunId
@@ -134,7 +134,7 @@ def test_a_first_time_with_microseconds_makes_no_second_identity(
     task = put(first=first, interval=100, accounted_until=ago(351))
     scheduler.enqueue_jobs()
     work_off(redis_connection)
-    ledger.balance(redis_connection, ledger.Watch())
+    ledger.balance(redis_connection, rescue.Watch())
     task.refresh_from_db()
     assert task.runs.count() == 4
     assert task.accounted_until == first.replace(microsecond=first.microsecond - 456) + (

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from redis import Redis
 
-from tasks import ledger, projection
+from tasks import ledger, projection, rescue
 from tasks.exceptions import InvalidArguments, InvalidSchedule, NotPossible, UnknownTaskFunction
 from tasks.job import Job
 from tasks.models import ScheduledTask, Task
@@ -212,7 +212,7 @@ def test_a_first_time_that_has_run_does_not_run_again_after_a_change(
     first = ago(2)
     task = every(60, first)
     perform(redis_connection, scheduler.enqueue_jobs()[0])
-    ledger.balance(redis_connection, ledger.Watch())
+    ledger.balance(redis_connection, rescue.Watch())
     task.runs.all().delete()  # by retention
     redis_connection.flushall()
     every(90, first)

@@ -12,7 +12,7 @@ import rq
 from redis import Redis
 from rq.serializers import DefaultSerializer, JSONSerializer
 
-from tasks import ledger, projection, spool
+from tasks import projection, rescue, spool
 from tasks.job import Job, RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.worker import Worker
@@ -37,7 +37,7 @@ def job(run: ScheduledTaskInstance, redis_connection: Redis) -> Job:
     """Return the job of a run that is going on, with its lease."""
     job = projection.build_job(run.parent, run.run_job_id, redis_connection)
     job.save()
-    ledger.renew_lease(redis_connection, job.id, "w1")
+    rescue.renew_lease(redis_connection, job.id, "w1")
     return job
 
 
@@ -77,7 +77,7 @@ def test_a_killed_work_horse_is_noted(
 ):
     worker.handle_work_horse_killed(job, 1, ret_val, None)
     assert ended(run, redis_connection) == ("failed", reason)
-    assert not redis_connection.exists(ledger.lease_key(job.id))
+    assert not redis_connection.exists(rescue.lease_key(job.id))
 
 
 def test_a_stopped_job_is_noted(
@@ -112,9 +112,9 @@ def test_without_redis_a_dead_work_horse_ends_no_worker(worker: Worker, job: Job
 
 
 def test_a_run_is_vouched_for_before_it_starts(worker: Worker, job: Job, redis_connection: Redis):
-    redis_connection.delete(ledger.lease_key(job.id))
+    redis_connection.delete(rescue.lease_key(job.id))
     worker.prepare_execution(job)
-    assert redis_connection.get(ledger.lease_key(job.id)) == worker.name.encode()
+    assert redis_connection.get(rescue.lease_key(job.id)) == worker.name.encode()
 
 
 def test_the_process_that_forks_has_no_open_database_connection(

@@ -1,0 +1,173 @@
+"""Nothing runs for ever on paper, and what waits by its row is not lost in Redis."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tasks import rescue
+from tasks.job import Job
+from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
+from tasks.services import TaskService
+from tests.tasks.conftest import ago, make_row
+from tests.tasks.functions import ECHO, queued, work_off
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def close_lost_runs(redis: Redis, clock: SimpleNamespace) -> None:
+    """Look for lost runs until they are certain."""
+    watch = rescue.Watch()
+    for _ in range(2):
+        rescue.close_lost_runs(redis, watch)
+        clock.now += rescue.CERTAINTY
+
+
+def enqueue_lost_jobs(redis: Redis, clock: SimpleNamespace) -> None:
+    """Look for lost jobs until they are certain."""
+    watch = rescue.Watch()
+    for _ in range(2):
+        rescue.enqueue_lost_jobs(redis, watch)
+        clock.now += rescue.CERTAINTY
+
+
+@pytest.fixture
+def running(schedule: ScheduledTask) -> ScheduledTaskInstance:
+    """Return a run whose worker vouches for it no more."""
+    return schedule.runs.create(name="x", due=ago(60), started=ago(59), worker_name="w1")
+
+
+def test_a_run_without_a_lease_is_closed_as_lost(
+    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
+):
+    close_lost_runs(redis_connection, clock)
+    running.refresh_from_db()
+    assert (running.status, running.reason) == (
+        "failed",
+        "Lost: the worker “w1” died or lost contact.",
+    )
+
+
+def test_a_run_with_a_lease_goes_on(
+    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
+):
+    rescue.renew_lease(redis_connection, running.run_job_id, "w1")
+    close_lost_runs(redis_connection, clock)
+    running.refresh_from_db()
+    assert running.status == "running"
+
+
+def test_a_lease_that_is_renewed_in_time_was_never_lost(
+    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
+):
+    watch = rescue.Watch()
+    for leased in (False, True, False):
+        if leased:
+            rescue.renew_lease(redis_connection, running.run_job_id, "w1")
+        else:
+            redis_connection.flushall()
+        rescue.close_lost_runs(redis_connection, watch)
+        clock.now += 10
+    running.refresh_from_db()
+    assert running.status == "running"
+
+
+def test_a_lease_lapses(redis_connection: Redis):
+    rescue.renew_lease(redis_connection, "x", "w1")
+    assert 0 < redis_connection.ttl(rescue.lease_key("x")) <= 15
+
+
+def test_a_lost_run_is_tried_again(
+    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
+):
+    ScheduledTask.objects.update(retries=1)
+    close_lost_runs(redis_connection, clock)
+    assert queued(redis_connection) == [running.run_id.next_attempt().job_id]
+    work_off(redis_connection)
+    running.refresh_from_db()
+    assert (running.status, running.attempt) == ("finished", 2)
+
+
+def test_a_lost_call_is_closed_and_not_tried_again(redis_connection: Redis, clock: SimpleNamespace):
+    task = Task.objects.create(name="x", function=ECHO, status="running", started=ago(60))
+    close_lost_runs(redis_connection, clock)
+    task.refresh_from_db()
+    assert (task.status, queued(redis_connection)) == ("failed", [])
+
+
+@pytest.mark.parametrize(
+    ("delay", "ended", "expected"), [(0, 60, 1), (0, 4000, 0), (86_400, 4000, 1), (0, 90_000, 0)]
+)
+def test_a_lost_retry_is_enqueued_again_unless_long_overdue(
+    redis_connection: Redis, clock: SimpleNamespace, delay: int, ended: int, expected: int
+):
+    task = make_row(retries=1, retry_delay=delay)
+    task.runs.create(
+        name="x", due=ago(ended), started=ago(ended), ended=ago(ended), status="failed"
+    )
+    enqueue_lost_jobs(redis_connection, clock)
+    waiting = len(queued(redis_connection)) + redis_connection.zcard("rq:scheduled:default")
+    assert waiting == expected
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"status": "reserved", "reserved_for": ago(-86_400)}], ids=str
+)
+def test_a_waiting_call_that_redis_lost_is_enqueued_again(
+    redis_connection: Redis, clock: SimpleNamespace, values: dict[str, Any]
+):
+    task = Task.objects.create(name="x", function=ECHO, **values)
+    Task.objects.update(created=ago(60))
+    enqueue_lost_jobs(redis_connection, clock)
+    assert redis_connection.exists(Job.key_for(task.job_id))
+
+
+def test_a_waiting_call_whose_function_is_gone_fails(
+    redis_connection: Redis, clock: SimpleNamespace
+):
+    Task.objects.create(name="x", function="gone")
+    Task.objects.update(created=ago(60))
+    enqueue_lost_jobs(redis_connection, clock)
+    assert Task.objects.get().status == "failed"
+
+
+@pytest.mark.parametrize("state", ["queued", "started", "failed"])
+def test_a_call_that_was_popped_and_lost_is_enqueued_again(
+    redis_connection: Redis, clock: SimpleNamespace, state: str
+):
+    task = TaskService.enqueue_task(ECHO)
+    Task.objects.update(created=ago(60))
+    redis_connection.delete("rq:queue:default")
+    redis_connection.hset(Job.key_for(task.job_id), "status", state)
+    enqueue_lost_jobs(redis_connection, clock)
+    assert queued(redis_connection) == [task.job_id]
+
+
+def test_a_retry_that_was_popped_and_lost_is_enqueued_again(
+    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
+):
+    ScheduledTask.objects.update(retries=1)
+    close_lost_runs(redis_connection, clock)
+    redis_connection.delete("rq:queue:default")
+    enqueue_lost_jobs(redis_connection, clock)
+    assert queued(redis_connection) == [running.run_id.next_attempt().job_id]
+
+
+def test_a_retry_that_was_refused_is_not_enqueued_again(
+    running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
+):
+    ScheduledTask.objects.update(retries=1)
+    close_lost_runs(redis_connection, clock)
+    redis_connection.delete("rq:queue:default")
+    job_id = running.run_id.next_attempt().job_id
+    redis_connection.hset(Job.key_for(job_id), "status", "finished")
+    enqueue_lost_jobs(redis_connection, clock)
+    assert queued(redis_connection) == []
+
+
+def test_a_call_on_its_queue_is_left_there(redis_connection: Redis, clock: SimpleNamespace):
+    task = TaskService.enqueue_task(ECHO)
+    Task.objects.update(created=ago(60))
+    enqueue_lost_jobs(redis_connection, clock)
+    assert queued(redis_connection) == [task.job_id]
