@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.translation import gettext_lazy as _
 
 from project.secret import stored_secret_key
 
@@ -122,7 +121,6 @@ STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en-us")
-LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_TZ = True
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.utils.module_loading import import_string
 
 JSON_SERIALIZER = "rq.serializers.JSONSerializer"
 CLASSES = {
@@ -53,10 +54,19 @@ def check_classes(**kwargs: Any) -> list[checks.CheckMessage]:
     rq: dict[str, Any] = getattr(settings, "RQ", {})
     return [
         checks.Error(
-            f'RQ["{key}"] is not “{path}”: runs would not be recorded.',
+            f'RQ["{key}"] is not “{path}” or a subclass: runs would not be recorded.',
             hint=f'Set RQ = {{"{key}": "{path}", …}}.',
             id="tasks.E004",
         )
         for key, path in CLASSES.items()
-        if rq.get(key) != path
+        if not _is_a(rq.get(key), path)
     ]
+
+
+def _is_a(configured: Any, path: str) -> bool:
+    """Tell whether a class, or the path of one, is the class at `path` or a subclass of it."""
+    try:
+        found = import_string(configured) if isinstance(configured, str) else configured
+    except ImportError:
+        return False
+    return isinstance(found, type) and issubclass(found, import_string(path))

@@ -6,6 +6,7 @@ import pytest
 from django.conf import LazySettings
 
 from tasks.checks import check_classes, check_queues
+from tasks.worker import Worker
 
 QUEUE = {"URL": "redis://one", "SERIALIZER": "rq.serializers.JSONSerializer"}
 
@@ -47,3 +48,13 @@ def test_without_any_settings_each_is_named(settings: LazySettings):
     del settings.RQ
     assert ids({}, settings) == ["tasks.E001"]
     assert len(check_classes()) == 3
+
+
+def test_a_subclass_will_do(settings: LazySettings):
+    settings.RQ = settings.RQ | {"WORKER_CLASS": type("MyWorker", (Worker,), {})}
+    assert check_classes() == []
+
+
+def test_a_class_that_does_not_exist_is_named(settings: LazySettings):
+    settings.RQ = settings.RQ | {"WORKER_CLASS": "not.there.Worker"}
+    assert [message.id for message in check_classes()] == ["tasks.E004"]
