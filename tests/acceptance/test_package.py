@@ -90,6 +90,8 @@ def _environment_with_wheel(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory, valkey_server: Valkey) -> FreshProject:
+    if valkey_server.stopped:
+        valkey_server.start()
     valkey_server.client.flushall()
     return FreshProject(tmp_path_factory.mktemp("fresh"), valkey_server.url)
 
