@@ -105,7 +105,7 @@ def _claim_run(run_id: RunId, job: Job) -> ScheduledTaskInstance | None:
     if not _is_next_attempt(run_id, known) or _is_settled(run_id, parent, known):
         logger.info("Run %s has been recorded already.", job.id)
         return None
-    refusal = _refusal(run_id, parent) or _overlap(parent, job.connection)
+    refusal = _refusal(run_id, parent) or _overlap(parent, run_id.attempt > 1, job.connection)
     if refusal is not None:
         if known is None:
             _settle(parent, run_id, *refusal)
@@ -144,16 +144,20 @@ def _refusal(run_id: RunId, parent: ScheduledTask) -> tuple[str, str] | None:
     return None
 
 
-def _overlap(parent: ScheduledTask, redis: Redis) -> tuple[str, str] | None:
-    """Apply the overlap policy; raises _NotNow if the run has to wait."""
+def _overlap(parent: ScheduledTask, is_retry: bool, redis: Redis) -> tuple[str, str] | None:
+    """Apply the overlap policy; raises _NotNow if the run has to wait.
+
+    A retry is never skipped, since its run is on record already: it waits.
+    """
     if parent.overlap == ScheduledTask.Overlap.ALLOW:
         return None
     others = list(parent.runs.running())
     if not others:
         return None
-    if parent.overlap == ScheduledTask.Overlap.WAIT:
+    skips = parent.overlap == ScheduledTask.Overlap.SKIP
+    if parent.overlap == ScheduledTask.Overlap.WAIT or (skips and is_retry):
         raise _NotNow
-    if parent.overlap == ScheduledTask.Overlap.SKIP:
+    if skips:
         return "skipped", f"The run of {outcome.moment_text(others[0].due)} was still going."
     for other in others:
         other.parent = parent

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import Error, IntegrityError, transaction
+from django.db import Error, IntegrityError, models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis import Redis
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 TaskFunc = Callable[..., Any] | str
 MICROSECOND = timedelta(microseconds=1)
+# A first time this short ago means “from now on”.
+JUST_NOW = timedelta(minutes=1)
 
 
 def reachable_redis() -> Redis | None:
@@ -75,8 +77,11 @@ class SchedulerService:
         retry_delay, keep_runs, keep_days, note.
 
         The same name, function and arguments again take up the same row: it gets these values,
-        and `failed` or `death` becomes `running`. Returns the row; its `projected` says whether
-        Redis has it already. Raises UnknownTaskFunction, InvalidArguments or InvalidSchedule.
+        and `failed` or `death` becomes `running`. Asked for again with the same interval “from
+        now on”, a live schedule keeps its first time, and so its rhythm.
+
+        Returns the row; its `projected` says whether Redis has it already. Raises
+        UnknownTaskFunction, InvalidArguments or InvalidSchedule.
         """
         options |= {"first": scheduled_time, "interval": interval, "cron": ""}
         options |= {"description": description or "", "repeat": repeat, "timeout": timeout}
@@ -233,7 +238,9 @@ def _new_row(
 
 
 def _validate(task: ScheduledTask) -> None:
-    errors: dict[str, list[str]] = {}
+    errors = _wrong_types(task)
+    if errors:
+        raise InvalidSchedule(" ".join(texts[0] for texts in errors.values()), errors)
     if task.queue not in settings.RQ_QUEUES:
         errors["queue"] = [
             _("There is no queue “%(queue)s”. The queues are: %(known)s.")
@@ -246,6 +253,25 @@ def _validate(task: ScheduledTask) -> None:
         errors |= error.message_dict
     if errors:
         raise InvalidSchedule(" ".join(text for texts in errors.values() for text in texts), errors)
+
+
+def _wrong_types(task: ScheduledTask) -> dict[str, list[str]]:
+    """Return messages for numbers and moments that aren't: Django would convert some silently."""
+    errors: dict[str, list[str]] = {}
+    for field in ScheduledTask._meta.concrete_fields:
+        value = getattr(task, field.attname)
+        if value is None or field.primary_key:
+            continue
+        if isinstance(field, models.DateTimeField) and not isinstance(value, datetime):
+            errors[field.name] = [
+                _("%(name)s: %(value)r is not a datetime.") % {"name": field.name, "value": value}
+            ]
+        elif isinstance(field, models.IntegerField) and type(value) is not int:
+            errors[field.name] = [
+                _("%(name)s: %(value)r is not a whole number.")
+                % {"name": field.name, "value": value}
+            ]
+    return errors
 
 
 def _take_up(task: ScheduledTask) -> ScheduledTask:
@@ -266,6 +292,7 @@ def _take_up(task: ScheduledTask) -> ScheduledTask:
             task._state.adding = False
             _keep_state(task, known)
             _keep_unsaid(task, known, start_given)
+            _keep_rhythm(task, known)
             _settle_change(known, task)
             if known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
                 task.status = ScheduledTask.Status.RUNNING
@@ -286,6 +313,13 @@ def _keep_unsaid(task: ScheduledTask, known: ScheduledTask, start_given: bool) -
     same = (known.cron, known.timezone, known.repeat) == (task.cron, task.timezone, task.repeat)
     if same and task.cron and task.repeat and not start_given:
         task.start = known.start
+
+
+def _keep_rhythm(task: ScheduledTask, known: ScheduledTask) -> None:
+    """Let code that schedules “every hour from now” at each start not start anew each time."""
+    goes_on = known.is_live and task.interval is not None and task.interval == known.interval
+    if goes_on and task.first and timedelta(0) <= timezone.now() - task.first < JUST_NOW:
+        task.first = known.first
 
 
 def _settle_change(known: ScheduledTask, task: ScheduledTask) -> None:

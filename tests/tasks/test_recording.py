@@ -367,6 +367,25 @@ def test_overlap_skip_records_the_new_run_as_skipped(
     assert reason.endswith("was still going.")
 
 
+def test_a_retry_is_not_skipped_but_waits(
+    schedule: ScheduledTask,
+    previous: ScheduledTaskInstance,
+    redis_connection: Redis,
+    behave: Behave,
+):
+    behave(lambda: None)
+    ScheduledTask.objects.update(retries=1)
+    failed = schedule.runs.create(
+        name="x", due=ago(90), started=ago(80), ended=ago(70), status="failed"
+    )
+    job_id = enqueue(redis_connection, schedule, failed.run_id.next_attempt())
+    perform(redis_connection, job_id)
+    previous.update_attempt(status="finished", ended=timezone.now())
+    perform(redis_connection, job_id)
+    failed.refresh_from_db()
+    assert (failed.status, failed.attempt) == ("finished", 2)
+
+
 def test_overlap_allow_runs_both(
     schedule: ScheduledTask,
     previous: ScheduledTaskInstance,

@@ -251,6 +251,32 @@ def test_an_edit_of_an_old_copy_does_not_undo_a_pause():
     assert stored(task).status == "paused"
 
 
+def test_asked_for_again_from_now_on_it_keeps_its_rhythm():
+    first = stored(every(3600, timezone.now())).first
+    again = every(3600, timezone.now())
+    assert stored(again).first == first
+    assert not again.runs.exists()
+
+
+def test_asked_for_again_with_another_interval_it_starts_anew():
+    every(3600, timezone.now() - timedelta(seconds=30))
+    now = timezone.now()
+    assert stored(every(7200, now)).first >= now - timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("interval", 1.5), ("interval", True), ("first", 5), ("repeat", "2"), ("timeout", 1.0)],
+)
+def test_a_value_of_the_wrong_type_is_refused_at_its_field(field: str, value: Any):
+    values: dict[str, Any] = {"first": FIRST, "seconds": 60}
+    values["seconds" if field == "interval" else field] = value
+    with pytest.raises(InvalidSchedule) as caught:
+        every(**values)
+    assert list(caught.value.errors) == [field]
+    assert not ScheduledTask.objects.exists()
+
+
 # Cancel, pause, resume, delete
 
 
