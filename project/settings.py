@@ -1,5 +1,6 @@
 """Django's settings. What differs between sites comes from the environment, and only here."""
 
+import logging
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
+SWITCHES = {"on": ("on", "true", "yes", "1"), "off": ("off", "false", "no", "0", "")}
 
 
 def words(name: str, default: list[str]) -> list[str]:
@@ -30,9 +32,17 @@ def number(name: str, default: int) -> int:
         ) from None
 
 
+def switch(name: str) -> bool:
+    """Return a setting that is on or off, off by default."""
+    value = env.str(name, default="off").lower()
+    if value not in (*SWITCHES["on"], *SWITCHES["off"]):
+        raise ImproperlyConfigured(f"{name} must be on or off, not {value!r}.")
+    return value in SWITCHES["on"]
+
+
 # The site
 
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = switch("DEBUG")
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 
@@ -51,7 +61,7 @@ if not SECRET_KEY:
     SECRET_KEY = stored_secret_key(DATA_DIR / "secret_key")
 
 # Behind a proxy that speaks HTTPS with the world and sets X-Forwarded-Proto.
-SECURE_SSL = env.bool("SECURE_SSL", default=False)
+SECURE_SSL = switch("SECURE_SSL")
 if SECURE_SSL:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
@@ -138,6 +148,10 @@ SQLITE_OPTIONS = {
 def database() -> dict[str, Any]:
     """Return the database that DATABASE_URL names."""
     config = env.db_url("DATABASE_URL", default=f"sqlite:///{quote(str(DATA_DIR / 'db.sqlite3'))}")
+    if "ENGINE" not in config:
+        raise ImproperlyConfigured(
+            "DATABASE_URL must be the address of a database, such as postgres://user@host/name."
+        )
     if config["ENGINE"] == "django.db.backends.sqlite3":
         config["OPTIONS"] = SQLITE_OPTIONS | config.get("OPTIONS", {})
     else:
@@ -156,6 +170,10 @@ VALKEY_SOCKET = DATA_DIR / "valkey.sock"
 REDIS_URL = env.str("REDIS_URL", default="")
 # `manage.py up` runs a Valkey of its own when no other server is named.
 EMBEDDED_VALKEY = not REDIS_URL
+if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured(
+        f"REDIS_URL must be an address such as redis://host:6379/0, not {REDIS_URL!r}."
+    )
 if EMBEDDED_VALKEY:
     REDIS_URL = f"unix://{quote(str(VALKEY_SOCKET))}"
 
@@ -186,8 +204,10 @@ WORKERS = number("WORKERS", default=2)
 # Logs
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+if LOG_LEVEL not in logging.getLevelNamesMapping():
+    raise ImproperlyConfigured(f"LOG_LEVEL must be a level such as INFO, not {LOG_LEVEL!r}.")
 # Under `manage.py up` every line gets its time from the supervisor.
-SUPERVISED = env.bool("SUPERVISED", default=False)
+SUPERVISED = switch("SUPERVISED")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

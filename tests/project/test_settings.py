@@ -119,3 +119,17 @@ def test_the_production_settings_pass_djangos_deployment_check(data_dir):
         data_dir, "manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEBUG", "banana"),
+        ("SECURE_SSL", "perhaps"),
+        ("LOG_LEVEL", "LOUD"),
+        ("DATABASE_URL", "foo"),
+        ("REDIS_URL", "nonsense"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_with_its_name(data_dir, name: str, value: str):
+    assert f"{name} must be" in refusal(data_dir, **{name: value})
