@@ -68,6 +68,17 @@ def test_endless_logs_keep_their_head_and_tail(site: Site):
     assert "bytes left out" in call.log
 
 
+@pytest.mark.parametrize("payload", [b'["gone.away", null, [], {}]', b"not JSON"])
+def test_a_call_that_the_worker_cannot_make_is_failed_with_the_reason(
+    site: Site, redis_connection: Redis, payload: bytes
+):
+    call = TaskService.enqueue_task("tests.jobs.answer")
+    redis_connection.hset(f"rq:job:{call.job_id}", "data", payload)
+    work_off(site)
+    assert status(call) == "failed"
+    assert call.reason.startswith("Failed for: ")
+
+
 def test_a_coroutine_function_is_run_to_its_end(site: Site):
     call = TaskService.enqueue_task("tests.jobs.answer")
     work_off(site)
@@ -168,11 +179,12 @@ def test_a_worker_survives_an_outage_of_redis_while_it_works(site: Site, valkey,
         assert worker.poll() is None
 
 
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="SQLite has no connection that could be dropped"
+)
 def test_the_end_is_written_when_the_database_dropped_the_connection_meanwhile(
     site: Site, tmp_path: Path
 ):
-    if connection.vendor != "postgresql":
-        return
     path = tmp_path / "notes"
     call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 2)
     with running(site, "rqworker", "default"):
