@@ -30,7 +30,7 @@ ENDS = {
     "os._exit": ("failed", "Lost: its process exited with status 3."),
     "segfault": ("failed", f"Lost: its process was killed by signal {signal.SIGSEGV}."),
     "kill": ("failed", f"Lost: its process was killed by signal {signal.SIGKILL}."),
-    "terminate": ("failed", f"Lost: its process was killed by signal {signal.SIGTERM}."),
+    "terminate": ("finished", ""),  # It is for the worker to end its child.
     "recursion": ("failed", "Failed for: RecursionError: maximum recursion depth exceeded"),
     "memory": ("failed", "Failed for: MemoryError"),
     "timeout": (
