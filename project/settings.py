@@ -193,6 +193,12 @@ RQ = {
 }
 
 
+# The process in which a worker runs its jobs is replaced after so many runs, or when it has grown
+# to so many MB.
+TASKS_CHILD_MAX_RUNS = number("CHILD_MAX_RUNS", default=10_000)
+TASKS_CHILD_MAX_MEMORY = number("CHILD_MAX_MEMORY", default=512)
+
+
 # Feeds, and what `manage.py up` runs
 
 FEEDS = words("FEEDS", default=[])

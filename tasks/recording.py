@@ -182,10 +182,22 @@ def _claim_task(job: Job) -> Task | None:
         started=timezone.now(),
         worker_name=(job.worker_name or "")[:NAME_LENGTH],
     )
-    if not claimed:
-        logger.info("Background call %s is not waiting to be run (any more).", job.id)
-        return None
-    return Task.objects.get(job_id=job.id)
+    task = Task.objects.filter(job_id=job.id).first()
+    if claimed or (task is not None and _is_claimed_by(job, task)):
+        return task
+    logger.info("Background call %s is not waiting to be run (any more).", job.id)
+    return None
+
+
+def _is_claimed_by(job: Job, record: RunRecord) -> bool:
+    """Tell whether this very job has claimed the row, and the database's answer was lost."""
+    return (
+        record.status == "running"
+        and record.worker_name == (job.worker_name or "")[:NAME_LENGTH]
+        and job.started_at is not None
+        and record.started is not None
+        and record.started >= job.started_at
+    )
 
 
 def _claim_run(run_id: RunId, job: Job) -> ScheduledTaskInstance | None:
@@ -198,6 +210,8 @@ def _claim_run(run_id: RunId, job: Job) -> ScheduledTaskInstance | None:
         logger.info("The schedule of run %s has been deleted.", job.id)
         return None
     known = parent.runs.filter(due=run_id.due, requested=run_id.requested).first()
+    if known is not None and known.attempt == run_id.attempt and _is_claimed_by(job, known):
+        return known
     if not _is_next_attempt(run_id, known) or _is_settled(run_id, parent, known):
         logger.info("Run %s has been recorded already.", job.id)
         return None

@@ -222,6 +222,11 @@ class Worker(rq.Worker):
             raise
 
     @property
+    def connection_timeout(self) -> int:
+        """For how long a command waits for its answer, in seconds: none of them blocks."""
+        return rescue.LEASE
+
+    @property
     def horse_pid(self) -> int:
         return 0 if self._child is None else self._child.pid
 
@@ -342,6 +347,8 @@ class Worker(rq.Worker):
             except RedisError as error:
                 logger.warning("RQ could not be told of the end of job %s: %s", run.job_id, error)
         self._stopped_job_id = None
+        if run is None:
+            time.sleep(1)  # It died of itself, and the next one may as well.
 
     def _reason(self, run: Run | None, status: int) -> str:
         if run is not None and self._stopped_job_id == run.job_id:

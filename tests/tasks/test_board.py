@@ -11,12 +11,8 @@ SECOND = Run("job-2", "execution-2", "high", -1, 1001.5)
 
 def test_an_empty_board_says_nothing():
     board = Board()
-    assert (board.run, board.end, board.is_running, board.is_asked_to_stop) == (
-        None,
-        None,
-        False,
-        False,
-    )
+    said = (board.run, board.end, board.is_running, board.is_asked_to_stop)
+    assert said == (None, None, False, False)
 
 
 def test_it_says_which_run_was_taken_last():
@@ -28,12 +24,11 @@ def test_it_says_which_run_was_taken_last():
 
 def test_a_run_is_going_on_from_when_its_row_says_so():
     board = Board()
-    board.take(FIRST)
-    assert not board.is_running
-    board.start()
-    assert board.is_running
-    board.take(SECOND)
-    assert not board.is_running
+    seen = []
+    for step in (lambda: board.take(FIRST), board.start, lambda: board.take(SECOND)):
+        step()
+        seen.append(board.is_running)
+    assert seen == [False, True, False]
 
 
 def test_after_the_last_run_there_is_none():

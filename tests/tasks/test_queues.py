@@ -3,6 +3,7 @@
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from rq.job import Job as RqJob
 from rq.job import JobStatus
 from rq.queue import Queue
 from rq.registry import FinishedJobRegistry, StartedJobRegistry
@@ -28,7 +29,7 @@ def finished(taken: Taken, ttl: int = 60, payload: bytes | None = b"[1]") -> Fin
     return Finished(taken.job_id, taken.execution_id, taken.queue, ttl, payload, 10.0, 12.5)
 
 
-def fetch(redis: Redis, job_id: str) -> Job:
+def fetch(redis: Redis, job_id: str) -> RqJob:
     return Job.fetch(job_id, connection=redis)
 
 

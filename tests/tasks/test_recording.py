@@ -11,6 +11,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 from redis import Redis
+from rq.job import JobStatus
 from rq.timeouts import JobTimeoutException
 
 import tasks
@@ -482,6 +483,50 @@ def test_an_attempt_runs_only_after_the_one_before_has_failed(
         perform(redis_connection, enqueue(redis_connection, schedule, run_id))
     row.refresh_from_db()
     assert (row.status, row.attempt) == ("failed", 1)
+
+
+def test_a_claim_whose_answer_was_lost_is_still_a_claim(run: Run, monkeypatch: pytest.MonkeyPatch):
+    write = rows.write
+    lost: list[bool] = []
+
+    def lose_the_answer(end: Any, start: Any) -> Any:
+        answer = write(end, start)
+        if not lost:
+            lost.append(True)
+            raise OperationalError("the answer is lost")
+        return answer
+
+    monkeypatch.setattr(outcome, "patiently", lambda step, *args: _try_twice(step))
+    monkeypatch.setattr(rows, "write", lose_the_answer)
+    assert run(lambda: "ran").result == "ran"
+
+
+def _try_twice(step: Callable[[], Any]) -> Any:
+    try:
+        return step()
+    except OperationalError:
+        return step()
+
+
+def test_a_run_waits_for_the_database_and_its_function_is_not_called(
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    calls: list[int] = []
+    behave(lambda: calls.append(1))
+
+    def away(*args: Any) -> Any:
+        raise OperationalError("the database is away")
+
+    job_id = enqueue(redis_connection, schedule)
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "write", away)
+        job = perform(redis_connection, job_id)
+    assert (calls, job.get_status()) == ([], JobStatus.SCHEDULED)
+    perform(redis_connection, job_id)
+    assert (calls, schedule.runs.get().status) == ([1], "finished")
 
 
 def test_no_attempt_follows_the_last(run: Run, redis_connection: Redis):

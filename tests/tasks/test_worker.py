@@ -159,7 +159,12 @@ def test_the_process_that_forks_has_no_open_database_connection(
 ):
     calls: list[str] = []
     monkeypatch.setattr("django.db.connections.close_all", lambda: calls.append("close"))
-    monkeypatch.setattr("os.fork", lambda: calls.append("fork") or 1)
+
+    def fork() -> int:
+        calls.append("fork")
+        return 1
+
+    monkeypatch.setattr("os.fork", fork)
     worker._fork()
     assert calls == ["close", "fork"]
 

@@ -50,7 +50,7 @@ def dispatch(redis: Redis, schedule: ScheduledTask, number: int = 1) -> list[str
     return [run_id.job_id for run_id in runs]
 
 
-def enqueue(redis: Redis, function: str = ECHO, **options: Any) -> Job:
+def enqueue(redis: Redis, function: str = ECHO, **options: Any) -> Any:
     queue = Queue("default", connection=redis, job_class=Job, serializer="json")
     return queue.enqueue(function, **options)
 
@@ -116,8 +116,10 @@ def test_the_board_keeps_an_end_that_its_row_does_not_say_yet(
     behave(lambda: "result")
     horse._run(horse._step(more=True))
     assert schedule.runs.get().status == "running"
-    assert (board.end["job_id"], board.end["values"]["result"]) == (job_id, "result")
-    spool.push(redis_connection, job_id, "finished", **board.end["values"])
+    end = board.end
+    assert end is not None
+    assert (end["job_id"], end["values"]["result"]) == (job_id, "result")
+    spool.push(redis_connection, job_id, "finished", **end["values"])
     spool.drain(redis_connection)
     assert (schedule.runs.get().status, schedule.runs.get().result) == ("finished", "result")
 
