@@ -15,7 +15,7 @@ from rq.job import JobStatus
 from rq.timeouts import JobTimeoutException
 
 import tasks
-from tasks import projection, recording, rows, spool
+from tasks import outcome, projection, recording, rows, spool
 from tasks.job import Job, RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
 from tests.tasks.conftest import ago, make_row
