@@ -10,8 +10,9 @@ from django.db.models import ProtectedError
 from django.utils import timezone
 from redis import Redis
 
-from tasks import ledger, projection, spec
+from tasks import ledger, projection, rescue, spec
 from tasks.exceptions import InvalidCalendar, InvalidSchedule
+from tasks.job import to_milliseconds
 from tasks.models import Calendar, ScheduledTask
 from tasks.projection import SCHEDULES_KEY
 from tasks.scheduler import Scheduler
@@ -56,7 +57,7 @@ def test_an_excluded_occurrence_has_no_row_and_is_not_dispatched(
 ):
     task = make_row(first=ago(5), accounted_until=ago(6), exclude=f"{ago(5):%Y-%m-%d}")
     ledger.reconcile(redis_connection)
-    ledger.balance(redis_connection, ledger.rescue.Watch())
+    ledger.balance(redis_connection, rescue.Watch())
     assert scheduler.enqueue_jobs() == []
     assert not task.runs.exists()
 
@@ -130,7 +131,7 @@ def test_a_first_time_that_has_passed_is_owed_at_its_offset(scheduler: Scheduler
     task = SchedulerService.schedule(ago(2 * 86_400), ECHO, jitter=86_400)
     [job_id] = scheduler.enqueue_jobs()
     due = task.first + timedelta(milliseconds=spec.jitter_offset(task.job_id, 86_400))
-    assert job_id.endswith(f"-{projection.to_milliseconds(due)}")
+    assert job_id.endswith(f"-{to_milliseconds(due)}")
 
 
 # Calendars
