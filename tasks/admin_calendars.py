@@ -1,5 +1,6 @@
 """Calendars in the admin: the dates that schedules leave out, and which schedules do."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin
@@ -13,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import spec
 from tasks.admin_base import TasksAdmin, moment_of
-from tasks.display import NONE
+from tasks.display import NONE, one_line
 from tasks.exceptions import SpecError
 from tasks.forms import CalendarForm
 from tasks.models import Calendar
@@ -25,7 +26,7 @@ class CalendarAdmin(TasksAdmin):
     """Calendars: view, add, edit, and delete those that no schedule uses."""
 
     form = CalendarForm
-    list_display = ("name", "number_of_dates", "next_dates", "used_by", "description")
+    list_display = ("name", "days", "next_dates", "used_by", "about")
     search_fields = ("name", "description", "dates")
     readonly_fields = ("used_by", "created_at", "updated_at")
 
@@ -42,15 +43,24 @@ class CalendarAdmin(TasksAdmin):
     def save_model(self, request: HttpRequest, obj: Calendar, form: Any, change: bool) -> None:
         CalendarService.save(obj)
 
-    @admin.display(description=gettext_lazy("dates"))
-    def number_of_dates(self, calendar: Calendar) -> str:
-        return str(len(_ranges(calendar))) if calendar.dates else NONE
+    @admin.display(description=gettext_lazy("days"))
+    def days(self, calendar: Calendar) -> str:
+        try:
+            return str(spec.number_of_days(calendar.dates))
+        except SpecError as error:  # written past the service
+            return str(error)
 
     @admin.display(description=gettext_lazy("next"))
     def next_dates(self, calendar: Calendar) -> str:
         today = timezone.localdate()
-        to_come = [dates for dates in _ranges(calendar) if dates[1] >= today]
-        return spec.format_dates(to_come[:1]) or NONE
+        with suppress(SpecError):
+            to_come = [dates for dates in spec.parse_dates(calendar.dates) if dates[1] >= today]
+            return spec.format_dates(to_come[:1]) or NONE
+        return NONE
+
+    @admin.display(description=gettext_lazy("description"))
+    def about(self, calendar: Calendar) -> str:
+        return one_line(calendar.description) or NONE
 
     @admin.display(description=gettext_lazy("used by"), ordering="users")
     def used_by(self, calendar: Any) -> SafeString | str:
@@ -62,11 +72,3 @@ class CalendarAdmin(TasksAdmin):
             calendar.pk,
             ngettext("%d schedule", "%d schedules", calendar.users) % calendar.users,
         )
-
-
-def _ranges(calendar: Calendar) -> list[spec.DateRange]:
-    """Return a calendar's dates; none if somebody wrote there, past the service, what isn't."""
-    try:
-        return spec.parse_dates(calendar.dates)
-    except SpecError:
-        return []

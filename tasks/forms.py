@@ -26,7 +26,7 @@ LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 MAX_DEPTH = 50
 CHOICE_LENGTH = 120
 WIDE = {"class": "vLargeTextField"}
-DATES = {"spellcheck": "false", "class": "vLargeTextField dates"}
+DATES = {"spellcheck": "false", **WIDE}
 
 
 def _function_choices(kind: Kind) -> list[tuple[str, str]]:

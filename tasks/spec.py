@@ -189,6 +189,11 @@ def format_dates(dates: Iterable[DateRange]) -> str:
     )
 
 
+def number_of_days(text: str) -> int:
+    """Return how many days the dates of a text are, each counted once; raises SpecError."""
+    return sum((last - first).days + 1 for first, last in zip(*_excluded(text), strict=True))
+
+
 def jitter_offset(identity: str, jitter: int | None) -> int:
     """Return the offset in milliseconds, below `jitter` seconds, that an identity always has.
 

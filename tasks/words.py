@@ -7,7 +7,14 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from tasks.spec import MAX_EXCLUDED, Spec, format_dates, format_interval, parse_dates
+from tasks.spec import (
+    MAX_EXCLUDED,
+    Spec,
+    format_dates,
+    format_interval,
+    number_of_days,
+    parse_dates,
+)
 
 # How many excluded dates are named; more are counted.
 DATES_NAMED = 2
@@ -59,7 +66,8 @@ def _moment(moment: datetime) -> str:
 def _excluded(spec: Spec) -> str:
     dates = parse_dates(spec.exclude, limit=2 * MAX_EXCLUDED)
     if len(dates) > DATES_NAMED:
-        named = ngettext("%(n)d date", "%(n)d dates", len(dates)) % {"n": len(dates)}
+        days = number_of_days(spec.exclude)
+        named = ngettext("%(n)d day", "%(n)d days", days) % {"n": days}
     else:
         named = format_dates(dates).replace("\n", _(" and "))
     if spec.cron is not None:

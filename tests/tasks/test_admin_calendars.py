@@ -177,5 +177,5 @@ def test_the_changes_of_a_calendar_are_in_its_history(admin_client: Client, cale
 
 def test_a_schedule_says_in_words_what_it_leaves_out(admin_client: Client, calendar: Calendar):
     make_row(calendar=calendar, exclude="2030-01-01", timezone="Europe/Rome")
-    assert "except on 3 dates (Europe/Rome)" in text_of(admin_client.get(SCHEDULES))
+    assert "except on 3 days (Europe/Rome)" in text_of(admin_client.get(SCHEDULES))
     assert ScheduledTask.objects.get().when_in_words().startswith("every hour")

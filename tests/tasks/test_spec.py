@@ -28,6 +28,7 @@ from tasks.spec import (
     jitter_offset,
     latest_due,
     next_due,
+    number_of_days,
     parse_dates,
     parse_interval,
 )
@@ -410,6 +411,10 @@ def test_dates_are_put_in_order_each_once():
 def test_any_text_is_dates_or_an_error(text: str):
     with contextlib.suppress(SpecError):
         assert format_dates(parse_dates(text)) == format_dates(parse_dates(text.strip()))
+
+
+def test_days_that_are_named_twice_count_once():
+    assert number_of_days("2026-12-24..2026-12-26\n2026-12-26\n2026-12-27..2026-12-28") == 5
 
 
 def test_a_list_of_its_own_and_a_calendar_fit_together():

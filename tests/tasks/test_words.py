@@ -54,7 +54,10 @@ def test_limits_are_named():
             "2026-12-24..2026-12-26\n2026-01-01",
             "every day, except on 2026-01-01 and 2026-12-24..2026-12-26 (Europe/Rome)",
         ),
-        ("2026-01-01\n2026-01-06\n2026-12-25", "every day, except on 3 dates (Europe/Rome)"),
+        (
+            "2026-01-01\n2026-01-06\n2026-12-24..2026-12-26",
+            "every day, except on 5 days (Europe/Rome)",
+        ),
     ],
 )
 def test_few_excluded_dates_are_named_and_many_counted(exclude: str, words: str):
