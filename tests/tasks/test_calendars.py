@@ -12,7 +12,7 @@ from redis import Redis
 
 from tasks import ledger, projection, rescue, spec
 from tasks.exceptions import InvalidCalendar, InvalidSchedule
-from tasks.job import to_milliseconds
+from tasks.job import Job, to_milliseconds
 from tasks.models import Calendar, ScheduledTask
 from tasks.projection import SCHEDULES_KEY
 from tasks.scheduler import Scheduler
@@ -231,6 +231,24 @@ def test_an_edited_calendar_brings_back_what_was_never_due_again(redis_connectio
     assert moment(redis_connection, task) is None
     CalendarService.define("Holidays", [TOMORROW])
     assert moment(redis_connection, task) == end
+
+
+def test_of_edits_at_once_redis_agrees_with_the_rows(redis_connection: Redis):
+    CalendarService.define("Holidays", [])
+    tasks = [daily(name=name, calendar="Holidays") for name in "abc"]
+    results = in_threads(
+        lambda: CalendarService.define("Holidays", [TOMORROW]),
+        lambda: CalendarService.define("Holidays", [AFTER]),
+        lambda: daily(name="a", calendar="Holidays", jitter=60),
+        lambda: SchedulerService.pause(tasks[1]),
+        lambda: daily(name="new", calendar="Holidays"),
+        lambda: ledger.reconcile(projection.connect()),
+    )
+    assert not [result for result in results if isinstance(result, Exception)]
+    for task in ScheduledTask.objects.live():
+        field = redis_connection.hget(Job.key_for(task.job_id), projection.DISPATCH_FIELD)
+        assert field == projection.dispatch_field(task).encode()
+        assert moment(redis_connection, task) == task.next_due(timezone.now())
 
 
 def test_a_schedule_that_cannot_be_does_not_keep_its_calendar_from_changing(
