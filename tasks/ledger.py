@@ -76,7 +76,7 @@ def reconcile(redis: Redis) -> None:
     says why in `problem`; it comes back by itself when the cause is gone.
     """
     live: set[str] = set()
-    tasks = ScheduledTask.objects.live().select_related("calendar").order_by("pk")
+    tasks = ScheduledTask.objects.live().order_by("pk")
     for chunk in _chunks(tasks.iterator(CHUNK), CHUNK):
         live |= {task.job_id for task in chunk}
         for task in _out_of_date(chunk, redis):
@@ -168,8 +168,7 @@ def balance(redis: Redis, watch: rescue.Watch) -> None:
     """
     now = timezone.now()
     holes: dict[int, list[datetime]] = {}
-    live = ScheduledTask.objects.live().select_related("calendar").order_by("pk")
-    for task in live.iterator(CHUNK):
+    for task in ScheduledTask.objects.live().order_by("pk").iterator(CHUNK):
         try:
             unrecorded = _close_books(task, now, redis)
         except (RedisError, Error):

@@ -512,7 +512,7 @@ def _validate_calendar(calendar: Calendar, **options: Any) -> None:
 def _change_calendar(calendar: Calendar) -> None:
     """Settle what a calendar's schedules owe, before its dates change."""
     users = ScheduledTask.objects.live().filter(calendar=calendar)
-    known_tasks = list(users.select_for_update().order_by("pk"))
+    known_tasks = list(users.select_for_update(of=("self",)).order_by("pk"))
     before = Calendar.objects.get(pk=calendar.pk)
     if before.dates == calendar.dates:
         return

@@ -250,9 +250,12 @@ def _not_excluded(spec: Spec, after: datetime, last: datetime) -> Iterator[datet
         if number < 0 or last_days[number] < day:
             yield due
         else:
-            # Few steps for many occurrences: the next one is on another day.
-            resumed = _begin_of(last_days[number] + DAY, zone) - MICROSECOND
-            dues = _any_day(spec, max(due, resumed), last)
+            # Few steps for many occurrences: the next one is on another day. A clock that is put
+            # back may show the day before the range once more (Casey, 2010).
+            resumed = _begin_of(last_days[number] + DAY, zone)
+            if day < first_days[number] + LARGEST_SHIFT:
+                resumed = min(resumed, _steady(zone, due)[1])
+            dues = _any_day(spec, max(due, resumed - MICROSECOND), last)
 
 
 def _begin_of(day: date, zone: ZoneInfo) -> datetime:

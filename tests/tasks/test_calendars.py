@@ -98,6 +98,14 @@ def test_a_schedule_of_excluded_dates_only_is_refused():
     assert list(caught.value.errors) == ["exclude"]
 
 
+def test_the_zone_of_an_interval_counts_only_with_excluded_dates():
+    plain = daily(timezone="Asia/Seoul")
+    assert plain.spec() == spec.Spec(first=plain.first, interval=86_400)
+    assert daily(timezone="Asia/Seoul", exclude=[AFTER]).spec().timezone == "Asia/Seoul"
+    with pytest.raises(InvalidSchedule, match="Mars/Base"):
+        daily(timezone="Mars/Base")
+
+
 # Jitter
 
 

@@ -63,9 +63,11 @@ CRONS = [
     "*/20 0 * * SUN",
     "15,45 30 0-3 * * SAT-7",
 ]
-# Of zones whose clocks have become steady: a skipped day, and changes at midnight.
+# Of zones whose clocks have become steady: a skipped day, three hours back to the day before,
+# and changes at midnight.
 PAST_CHANGES = [
     ("Pacific/Apia", date(2011, 12, 30)),
+    ("Antarctica/Casey", date(2010, 3, 5)),
     ("America/Sao_Paulo", date(2018, 11, 4)),
     ("America/Sao_Paulo", date(2019, 2, 17)),
     ("Asia/Tehran", date(2022, 3, 22)),
