@@ -19,7 +19,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Worker as RqWorker
 
-from tasks import ledger, projection, recording, registry, spec
+from tasks import books, ledger, projection, recording, registry, spec
 from tasks.exceptions import InvalidSchedule, NotPossible, TasksError
 from tasks.job import RunId, from_milliseconds, to_milliseconds
 from tasks.models import ScheduledTask, Task
@@ -121,7 +121,7 @@ class SchedulerService:
         try:
             with transaction.atomic():
                 if task._state.adding:
-                    task.accounted_until = _owed_from(task)
+                    task.accounted_until = task.since = _owed_from(task)
                 else:
                     known = ScheduledTask.objects.select_for_update().get(pk=task.pk)
                     _keep_state(task, known)
@@ -284,7 +284,7 @@ def _take_up(task: ScheduledTask) -> ScheduledTask:
     with transaction.atomic():
         try:
             with transaction.atomic():
-                task.accounted_until = _owed_from(task)
+                task.accounted_until = task.since = _owed_from(task)
                 task.save(force_insert=True)
         except IntegrityError:
             known = ScheduledTask.objects.select_for_update().get(fingerprint=task.fingerprint)
@@ -293,9 +293,9 @@ def _take_up(task: ScheduledTask) -> ScheduledTask:
             _keep_state(task, known)
             _keep_unsaid(task, known, start_given)
             _keep_rhythm(task, known)
-            _settle_change(known, task)
             if known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
                 task.status = ScheduledTask.Status.RUNNING
+            _settle_change(known, task)
             task.save()
         _project_on_commit(task)
     return task
@@ -303,8 +303,10 @@ def _take_up(task: ScheduledTask) -> ScheduledTask:
 
 def _keep_state(task: ScheduledTask, known: ScheduledTask) -> None:
     """Take over from the stored row what isn't the caller's to change."""
-    for field in ("status", "paused_at", "accounted_until", "problem", "synced"):
+    kept = ("status", "paused_at", "accounted_until", "since", "pruned_until", "problem", "synced")
+    for field in kept:
         setattr(task, field, getattr(known, field))
+    task.look_at = timezone.now()
 
 
 def _keep_unsaid(task: ScheduledTask, known: ScheduledTask, start_given: bool) -> None:
@@ -333,10 +335,12 @@ def _settle_change(known: ScheduledTask, task: ScheduledTask) -> None:
     owed_from = _owed_from(task) if changed else now
     if task.first == known.first and owed_from < known.accounted_until:
         owed_from = now  # That first time is accounted for already.
-    if known.is_live:
-        still_owed = task.first if owed_from < now else None
-        ledger.settle(known, now, "The schedule was changed before it could run.", still_owed)
     task.accounted_until = owed_from
+    if task.is_live:
+        still_owed = task.first if owed_from < now else None
+        reason = "The schedule was changed before it could run."
+        books.close_period(known, now, reason, still_owed)
+        task.since = owed_from
 
 
 def _owed_from(task: ScheduledTask) -> datetime:
@@ -366,10 +370,11 @@ def _change_status(
                 % {"name": known.name, "status": known.get_status_display()}
             )
         now = timezone.now()
-        if known.is_live:
+        if known.status != status:
             reason = "The schedule was paused or cancelled before it could run."
-            ledger.settle(known, now, reason)
-        changes |= {"status": status, "accounted_until": now, "updated": now}
+            books.close_period(known, now, reason)
+            changes["since"] = known.since
+        changes |= {"status": status, "accounted_until": now, "updated": now, "look_at": now}
         for field, value in changes.items():
             setattr(task, field, value)
         task.save(update_fields=list(changes))
