@@ -234,12 +234,12 @@ def enqueue_task(task: Task, connection: Redis) -> None:
     _enqueue(build_job(task, task.job_id, connection), connection, task.reserved_for)
 
 
-def withdraw_task(task: Task, connection: Redis) -> None:
-    """Take a waiting background call off its queue."""
+def withdraw(job_id: str, queue: str, connection: Redis) -> None:
+    """Take a waiting job off its queue."""
     with connection.pipeline() as pipe:
-        pipe.lrem(f"rq:queue:{task.queue}", 1, task.job_id)
-        pipe.zrem(scheduled_key(task.queue), task.job_id)
-        pipe.delete(Job.key_for(task.job_id))
+        pipe.lrem(f"rq:queue:{queue}", 1, job_id)
+        pipe.zrem(scheduled_key(queue), job_id)
+        pipe.delete(Job.key_for(job_id))
         pipe.execute()
 
 

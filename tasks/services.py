@@ -19,7 +19,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Worker as RqWorker
 
-from tasks import books, ledger, projection, recording, registry, spec
+from tasks import backfill, books, ledger, projection, recording, registry, run_requests, spec
 from tasks.exceptions import InvalidSchedule, NotPossible, TasksError
 from tasks.job import RunId, from_milliseconds, to_milliseconds
 from tasks.models import ScheduledTask, Task
@@ -174,14 +174,36 @@ class SchedulerService:
         """
         registry.resolve(task.function, Kind.SCHEDULED)
         requested = from_milliseconds(to_milliseconds(timezone.now()))
-        run_id = RunId(task.job_id, None, requested)
         redis = reachable_redis()
         if redis is None:
             raise NotPossible(
                 _("“%(name)s” can't be run now: Redis is away.") % {"name": task.name}
             )
-        transaction.on_commit(partial(projection.enqueue_run, task, run_id, redis))
+        with transaction.atomic():
+            known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=task.pk)
+            request, _made = known.requests.get_or_create(due=None, requested=requested)
+            run_id = request.run_id
+            transaction.on_commit(partial(_enqueue_by_hand, known, run_id, redis))
         return run_id
+
+    @staticmethod
+    def backfill(
+        task: ScheduledTask,
+        start: datetime,
+        end: datetime,
+        limit: int = backfill.DEFAULT_LIMIT,
+    ) -> list[RunId]:
+        """Run what was due after `start` and up to `end` and never ran; return which runs.
+
+        These are the due instants of the present spec that have no row, or one that says missed
+        or skipped: it is taken up. They run one after another, the oldest first (where overlap
+        is allowed, some at a time), whatever the schedule's status; pause and cancel call off
+        those that have not started. After commit, if in a transaction.
+
+        Raises NotPossible if there are more than `limit`, or if the range is empty, ends in the
+        future or begins before what retention keeps; UnknownTaskFunction.
+        """
+        return backfill.request(task, start, end, limit)
 
     @staticmethod
     def sync(schedules: Iterable[Mapping[str, Any]]) -> list[ScheduledTask]:
@@ -378,7 +400,33 @@ def _change_status(
         for field, value in changes.items():
             setattr(task, field, value)
         task.save(update_fields=list(changes))
+        if not task.is_live:
+            _call_off_backfill(known)
         _project_on_commit(task)
+
+
+def _call_off_backfill(task: ScheduledTask) -> None:
+    """Withdraw the backfill runs of a schedule that have not started."""
+    run_ids = [request.run_id for request in run_requests.next_of_backfill(task)]
+    if run_ids:
+        task.requests.filter(due__isnull=False).delete()
+        transaction.on_commit(partial(_withdraw_runs, run_ids, task.queue))
+
+
+def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
+    """Take the jobs of called off runs out of Redis; without it they would find no request."""
+    try:
+        for run_id in run_ids:
+            projection.withdraw(run_id.job_id, queue, projection.connect())
+    except RedisError as error:
+        logger.warning("Backfill is called off; its job stays until Redis is back (%s).", error)
+
+
+def _enqueue_by_hand(task: ScheduledTask, run_id: RunId, redis: Redis) -> None:
+    try:
+        projection.enqueue_run(task, run_id, redis)
+    except RedisError as error:
+        logger.warning("“%s” runs by hand when Redis is back (%s).", task.name, error)
 
 
 def _project_on_commit(task: ScheduledTask) -> None:
@@ -492,6 +540,6 @@ def _withdraw(task: Task) -> None:
         if task.started is not None:
             recording.stop_job(task.job_id, redis)
         else:
-            projection.withdraw_task(task, redis)
+            projection.withdraw(task.job_id, task.queue, redis)
     except RedisError as error:
         logger.warning("“%s” is cancelled, but Redis is away: %s", task.name, error)
