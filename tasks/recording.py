@@ -24,7 +24,7 @@ from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Retry
 
-from tasks import capture, current, outcome, rows, spool
+from tasks import capture, current, outcome, rows, run_requests, spool
 from tasks.deadline import Deadline
 from tasks.job import Job, RunId
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTask, ScheduledTaskInstance, Task
@@ -156,7 +156,7 @@ def claim(job: Job) -> RunRecord | None:
     constraints and conditional updates.
     """
     run_id = RunId.parse(job.id)
-    if run_id is not None and run_id.due is not None and run_id.attempt == 1:
+    if run_id is not None and run_id.attempt == 1 and not run_id.is_asked_for:
         worker_name = (job.worker_name or "")[:NAME_LENGTH]
         run = writer.start(rows.Start(run_id, worker_name, timezone.now()))
         if run is not None:
@@ -209,26 +209,45 @@ def _claim_run(run_id: RunId, job: Job) -> ScheduledTaskInstance | None:
     if parent is None:
         logger.info("The schedule of run %s has been deleted.", job.id)
         return None
-    known = parent.runs.filter(due=run_id.due, requested=run_id.requested).first()
+    by_hand = {} if run_id.requested is None else {"requested": run_id.requested}
+    known = parent.runs.filter(due=run_id.due, **by_hand).first()
     if known is not None and known.attempt == run_id.attempt and _is_claimed_by(job, known):
         return known
-    if not _is_next_attempt(run_id, known) or _is_settled(run_id, parent, known):
+    request = run_requests.take(parent, run_id) if run_id.is_asked_for else None
+    if run_id.is_backfill and run_id.attempt == 1:
+        is_open = request is not None and _has_not_run(known)
+    else:
+        is_open = _is_next_attempt(run_id, known) and not _is_settled(run_id, parent, known)
+    if not is_open:
         logger.info("Run %s has been recorded already.", job.id)
         return None
-    refusal = _refusal(run_id, parent) or _overlap(parent, run_id.attempt > 1, job.connection)
+    refusal = _refusal(run_id, parent) or _overlap(parent, run_id, job.connection)
     if refusal is not None:
         if known is None:
             _settle(parent, run_id, *refusal)
         return None
-    return _start(parent, run_id, known, job.worker_name or "")
+    run = known or ScheduledTaskInstance(
+        parent=parent, name=parent.name, due=run_id.due, requested=run_id.requested
+    )
+    if request is not None:
+        run.requested = request.requested
+    return _start(parent, run_id, run, job.worker_name or "")
 
 
 def _is_next_attempt(run_id: RunId, known: ScheduledTaskInstance | None) -> bool:
     if known is None:
         return run_id.attempt == 1
     return (
-        known.status == ScheduledTaskInstance.Status.FAILED and known.attempt == run_id.attempt - 1
+        known.status == ScheduledTaskInstance.Status.FAILED
+        and known.attempt == run_id.attempt - 1
+        and known.is_backfill == run_id.is_backfill
     )
+
+
+def _has_not_run(known: ScheduledTaskInstance | None) -> bool:
+    """Tell whether backfill can run an occurrence: it has no row, or one that says it never ran."""
+    status = ScheduledTaskInstance.Status
+    return known is None or known.status in (status.MISSED, status.SKIPPED)
 
 
 def _is_settled(run_id: RunId, parent: ScheduledTask, known: ScheduledTaskInstance | None) -> bool:
@@ -238,7 +257,7 @@ def _is_settled(run_id: RunId, parent: ScheduledTask, known: ScheduledTaskInstan
 
 def _refusal(run_id: RunId, parent: ScheduledTask) -> tuple[str, str] | None:
     """Say with which status and reason an occurrence ends unstarted, None if it may start."""
-    if run_id.due is None:
+    if run_id.due is None or run_id.is_backfill:
         return None
     if parent.status == ScheduledTask.Status.DEATH:
         return "skipped", "The schedule was cancelled before the run started."
@@ -254,10 +273,11 @@ def _refusal(run_id: RunId, parent: ScheduledTask) -> tuple[str, str] | None:
     return None
 
 
-def _overlap(parent: ScheduledTask, is_retry: bool, redis: Redis) -> tuple[str, str] | None:
+def _overlap(parent: ScheduledTask, run_id: RunId, redis: Redis) -> tuple[str, str] | None:
     """Apply the overlap policy; raises _NotNow if the run has to wait.
 
-    A retry is never skipped, since its run is on record already: it waits.
+    A retry is never skipped, since its run is on record already: it waits. So do backfill and
+    the regular runs for each other: neither takes anything away from the other.
     """
     if parent.overlap == ScheduledTask.Overlap.ALLOW:
         return None
@@ -265,7 +285,9 @@ def _overlap(parent: ScheduledTask, is_retry: bool, redis: Redis) -> tuple[str, 
     if not others:
         return None
     skips = parent.overlap == ScheduledTask.Overlap.SKIP
-    if parent.overlap == ScheduledTask.Overlap.WAIT or (skips and is_retry):
+    with_backfill = run_id.is_backfill or any(other.is_backfill for other in others)
+    waits = parent.overlap == ScheduledTask.Overlap.WAIT or with_backfill
+    if waits or (skips and run_id.attempt > 1):
         raise _NotNow
     if skips:
         return "skipped", f"The run of {outcome.moment_text(others[0].due)} was still going."
@@ -291,11 +313,8 @@ def _settle(parent: ScheduledTask, run_id: RunId, status: str, reason: str) -> N
 
 
 def _start(
-    parent: ScheduledTask, run_id: RunId, known: ScheduledTaskInstance | None, worker_name: str
+    parent: ScheduledTask, run_id: RunId, run: ScheduledTaskInstance, worker_name: str
 ) -> ScheduledTaskInstance:
-    run = known or ScheduledTaskInstance(
-        parent=parent, name=parent.name, due=run_id.due, requested=run_id.requested
-    )
     run.status = ScheduledTaskInstance.Status.RUNNING
     run.attempt = run_id.attempt
     run.started, run.ended = timezone.now(), None
@@ -396,9 +415,14 @@ class Recorder:
         logger.info("“%s” %s after %.1f s. %s", self.row.name, status, seconds, values["reason"])
 
     def _write_end(self, status: str, values: dict[str, Any]) -> bool:
-        if status == "finished" and isinstance(self.row, ScheduledTaskInstance):
-            return writer.end(self._job_id, rows.End(self.row, values))
-        return outcome.close(self.row, status, self._redis, **values)
+        row = self.row
+        if (
+            status == "finished"
+            and isinstance(row, ScheduledTaskInstance)
+            and row.requested is None
+        ):
+            return writer.end(self._job_id, rows.End(row, values))
+        return outcome.close(row, status, self._redis, **values)
 
     def write_live(self, with_log: bool) -> None:
         """Bring what is new of progress, and of the log, to the row."""
