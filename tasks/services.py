@@ -576,7 +576,7 @@ def _change_calendar(calendar: Calendar) -> None:
         with suppress(SpecError):  # then nothing was owed
             if not _owe_the_same(known, task, now):
                 _settle_change(known, task)
-        users.filter(pk=task.pk).update(accounted_until=task.accounted_until, updated=now)
+        task.save()
     transaction.on_commit(partial(_project_calendar, calendar))
 
 

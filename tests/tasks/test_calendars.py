@@ -18,7 +18,7 @@ from tasks.projection import SCHEDULES_KEY
 from tasks.scheduler import Scheduler
 from tasks.services import CalendarService, SchedulerService
 from tests.tasks.conftest import ago, make_row
-from tests.tasks.functions import ECHO, in_threads
+from tests.tasks.functions import ECHO, in_threads, perform
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -212,13 +212,17 @@ def test_an_edited_calendar_takes_effect_after_the_commit(redis_connection: Redi
     assert moment(redis_connection, other) == MIDNIGHT + DAY
 
 
-def test_an_edit_of_later_dates_leaves_what_waits_on_its_queue(scheduler: Scheduler):
+def test_an_edit_of_later_dates_leaves_what_waits_on_its_queue(
+    redis_connection: Redis, scheduler: Scheduler
+):
     calendar = CalendarService.define("Holidays", [])
-    task = SchedulerService.schedule(ago(2), ECHO, interval=60, calendar=calendar)
-    assert len(scheduler.enqueue_jobs()) == 1
+    task = make_row(first=ago(62), interval=60, accounted_until=ago(5), calendar=calendar)
+    ledger.reconcile(redis_connection)
+    [job_id] = scheduler.enqueue_jobs()
     CalendarService.define("Holidays", [TODAY + 9 * DAY])
-    assert not task.runs.exists()
     assert scheduler.enqueue_jobs() == []
+    perform(redis_connection, job_id)
+    assert task.runs.get().status == "finished"
 
 
 def test_what_an_edited_calendar_excludes_from_the_past_is_missed():
