@@ -191,6 +191,8 @@ RQ = {
     "SCHEDULER_CLASS": "tasks.scheduler.Scheduler",
     "COMMIT_MODE": "on_db_commit",
 }
+# Within how many seconds after its worker died a run is closed as lost.
+TASKS_LOST_AFTER = number("TASKS_LOST_AFTER", default=60)
 
 
 # Feeds, and what `manage.py up` runs
