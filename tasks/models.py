@@ -531,6 +531,15 @@ class SchedulePeriod(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.start:%Y-%m-%d %H:%M} – {self.end:%Y-%m-%d %H:%M}"
 
+    def in_words(self) -> str:
+        """Describe what was owed, or say why nothing was."""
+        if self.spec is None:
+            return self.note
+        try:
+            return words.describe(spec_from_json(self.spec))
+        except (SpecError, ValueError, TypeError) as error:
+            return str(error)
+
 
 class RunRequest(models.Model):
     """A run that somebody has asked for and that has not started: by hand, or by backfill.

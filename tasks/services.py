@@ -574,7 +574,11 @@ def _change_calendar(calendar: Calendar) -> None:
         task = copy.copy(known)
         known.calendar, task.calendar = before, calendar
         with suppress(SpecError):  # then nothing was owed
-            if not _owe_the_same(known, task, now):
+            if _owe_the_same(known, task, now):
+                # What waits stays as it is: the new dates count from where the books stand.
+                books.close_period(known, known.accounted_until, "")
+                task.since = known.since
+            else:
                 _settle_change(known, task)
         task.save()
     transaction.on_commit(partial(_project_calendar, calendar))

@@ -46,10 +46,14 @@ class Life:
     def ask(self, spec: dict[str, Any]) -> None:
         """Ask for the schedule: the same one, with another spec."""
         if "cron" in spec:
-            SchedulerService.cron(spec["cron"], ECHO, name=NAME, timezone="Europe/Rome")
+            SchedulerService.cron(
+                spec["cron"], ECHO, name=NAME, timezone="Europe/Rome", keep_runs=5
+            )
         else:
             first = self.now - timedelta(seconds=spec["ago"])
-            SchedulerService.schedule(first, ECHO, interval=spec["interval"], name=NAME)
+            SchedulerService.schedule(
+                first, ECHO, interval=spec["interval"], name=NAME, keep_runs=5
+            )
 
     def edit(self, spec: dict[str, Any]) -> None:
         task = self.task()
