@@ -98,20 +98,25 @@ class Postgres:
         self._server = get_server(data, cleanup_mode="delete")
         self.url: str = self._server.get_uri()
 
-    def create_database(self) -> str:
-        """Create an empty database and return its URL."""
+    def create_database(self, template: str | None = None) -> str:
+        """Create a database, empty or as the one with the URL `template`, and return its URL."""
         name = f"db_{uuid.uuid4().hex}"
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            sql.Identifier(name), sql.Identifier(_database_name(template or "/template1"))
+        )
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(create)
         return self.url.replace("/postgres?", f"/{name}?")
 
     def drop_database(self, url: str) -> None:
         """Drop a database that `create_database` created, whoever still uses it."""
-        name = url.partition("?")[0].rpartition("/")[2]
+        drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_database_name(url)))
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            connection.execute(drop)
+
+
+def _database_name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 @functools.cache
