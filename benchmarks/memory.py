@@ -10,6 +10,7 @@ from benchmarks.scale import Scale
 from benchmarks.site import OURS, SQLITE, Site
 
 PATIENCE = 180
+SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
 # Time for the ledger's other work after it has compared Redis with all rows.
 AFTERWARDS = 15
 MEGABYTE = 1_000_000
@@ -35,11 +36,8 @@ def _measure(site: Site, number: int) -> Values:
         with site.running(OURS, database, "manage.py", "rqscheduler") as scheduler:
             watch = _Watch(psutil.Process(scheduler.pid))
             started = time.monotonic()
-            reconciled = site.call(
-                OURS,
-                database,
-                "benchmarks.ours.schedules:wait_until_reconciled",
-                seconds=PATIENCE,
+            reconciled = site.wait_for(
+                lambda: site.valkey.client.zcard(SCHEDULES_KEY) == number, PATIENCE
             )
             seconds = time.monotonic() - started
             time.sleep(AFTERWARDS)

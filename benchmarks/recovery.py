@@ -32,12 +32,8 @@ def _case(kind: str, number: int) -> Case:
         with site.database(OURS, kind) as database:
             site.call(OURS, database, "benchmarks.ours.schedules:none_due", number=number)
             with site.running(OURS, database, "manage.py", "rqscheduler"):
-                site.call(
-                    OURS,
-                    database,
-                    "benchmarks.ours.schedules:wait_until_reconciled",
-                    seconds=PATIENCE,
-                )
+                if not site.wait_for(all_are_there, PATIENCE):
+                    raise Failed(f"Redis was not made complete within {PATIENCE} s")
                 redis.flushall()
                 started = time.monotonic()
                 if not site.wait_for(all_are_there, PATIENCE):

@@ -13,12 +13,17 @@ from tasks.services import SchedulerService
 CHUNK = 10_000
 SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
 
-# KEYS: the template's job, the sorted set. ARGV: the first number, the last one, the score.
-COPY_JOBS = """
-for number = ARGV[1], ARGV[2] do
+# KEYS: the model's job, the sorted set, hashes that have a field for each schedule. ARGV: the
+# model's job id, the first number, the last one, the score.
+COPY_IMAGES = """
+local model = ARGV[1]
+for number = ARGV[2], ARGV[3] do
   local id = string.format('schedule-%032d', number)
   redis.call('COPY', KEYS[1], 'rq:job:' .. id)
-  redis.call('ZADD', KEYS[2], ARGV[3], id)
+  redis.call('ZADD', KEYS[2], ARGV[4], id)
+  for k = 3, #KEYS do
+    redis.call('HSET', KEYS[k], id, redis.call('HGET', KEYS[k], model))
+  end
 end
 """
 
@@ -48,19 +53,24 @@ def schedules(
         model = SchedulerService.schedule(first, noop, name="benchmark", interval=interval)
     if rows:
         _copy_rows(model, number - 1)
-    connection_to_redis = redis()
-    copy = connection_to_redis.register_script(COPY_JOBS)
-    keys = [f"rq:job:{model.job_id}", SCHEDULES_KEY]
-    score = next_due.timestamp()
-    for start in range(1, number, CHUNK):
-        copy(keys=keys, args=[start, min(start + CHUNK, number) - 1, score])
-    connection_to_redis.zadd(SCHEDULES_KEY, {model.job_id: score})
-    assert connection_to_redis.zcard(SCHEDULES_KEY) == number
+    _copy_images(model.job_id, number, next_due.timestamp())
 
 
 def job_id(number: int) -> str:
     """Return the job id of the schedule with this number, from 1."""
     return f"schedule-{number:032}"
+
+
+def _copy_images(model: str, number: int, score: float) -> None:
+    """Copy all that Redis holds of the model, whatever that is."""
+    client = redis()
+    hashes = [key for key in client.scan_iter(_type="HASH") if client.hexists(key, model)]
+    keys = [f"rq:job:{model}", SCHEDULES_KEY, *hashes]
+    copy = client.register_script(COPY_IMAGES)
+    for start in range(1, number, CHUNK):
+        copy(keys=keys, args=[model, start, min(start + CHUNK, number) - 1, score])
+    client.zadd(SCHEDULES_KEY, {model: score})
+    assert client.zcard(SCHEDULES_KEY) == number
 
 
 def _copy_rows(model: ScheduledTask, number: int) -> None:
