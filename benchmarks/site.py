@@ -25,6 +25,8 @@ from tests.servers import Valkey, own_postgres
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PEERS_DIR = BASE_DIR / ".venv-bench"
+# How long one call in another process may take, in seconds.
+PATIENCE = 300
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 
 
@@ -108,14 +110,18 @@ class Site:
     def run(self, environment: Environment, database: str, *command: str) -> str:
         """Run Python with these arguments to its end; return what it printed."""
         self._check(environment)
-        done = subprocess.run(
-            [environment.python, *command],
-            cwd=BASE_DIR,
-            env=self._variables(environment, database),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+        try:
+            done = subprocess.run(
+                [environment.python, *command],
+                cwd=BASE_DIR,
+                env=self._variables(environment, database),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"not done after {PATIENCE} s") from error
         if done.returncode:
             with self.log.open("a") as log:
                 log.write(done.stderr)
