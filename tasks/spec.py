@@ -13,11 +13,12 @@ import re
 from array import array
 from bisect import bisect_left, bisect_right
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import islice, takewhile
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -33,11 +34,14 @@ MAX_ZONE_LENGTH = 64
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 MICROSECOND = timedelta(microseconds=1)
+MILLISECOND = timedelta(milliseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # No clock was ever put forward or back by more: Samoa left out a day.
 LARGEST_SHIFT = 2 * DAY
 # Everything is due between these two; so late nothing can overflow yet.
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC) - MICROSECOND
+BEGINNING = EPOCH - MICROSECOND
 END = datetime(9980, 1, 1, tzinfo=UTC)
+END_OF_GRID = (END - EPOCH) // MILLISECOND
 
 CRON_NAMES = {
     "@yearly": "0 0 1 1 *",
@@ -103,6 +107,30 @@ class Spec:
         else:
             _check_cron(self)
         _check_repeat(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A plain interval in whole milliseconds from 1970: what dispatch mostly has to compute."""
+
+    first: int
+    step: int
+
+    def next_due(self, after: int) -> int | None:
+        """Return the first due instant strictly later than `after`, None if there is none."""
+        due = self.first + self.step * max((after - self.first) // self.step + 1, 0)
+        return due if due <= END_OF_GRID else None
+
+
+def grid(values: Mapping[str, Any]) -> Grid | None:
+    """Return the grid of a spec's values, given without defaults, if nothing else is said.
+
+    Raises SpecError if the interval is out of bounds.
+    """
+    if values.keys() != {"first", "interval"}:
+        return None
+    _check_seconds(values["interval"])
+    return Grid((_utc(values["first"]) - EPOCH) // MILLISECOND, values["interval"] * 1000)
 
 
 def next_due(spec: Spec, after: datetime) -> datetime | None:
