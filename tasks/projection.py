@@ -9,10 +9,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import django_rq
 from django.utils import timezone
@@ -38,8 +38,19 @@ VERSION_LENGTH = 32
 MARKER_KEY = "tasks:projected"
 WAKE_KEY = "tasks:wake"
 # The parts of the spec that are written as text in JSON.
-MOMENTS = ("first", "start", "end")
+MOMENTS = {"first", "start", "end"}
 SPEC_DEFAULTS = {field.name: field.default for field in fields(spec.Spec)}
+
+# KEYS: the sorted set, the texts. ARGV: since and until which score, how many to leave out, how
+# many at most. Returns the members with their scores, in one list, and their texts in another.
+READ = """
+local due = redis.call(
+  'ZRANGEBYSCORE', KEYS[1], ARGV[1], ARGV[2], 'WITHSCORES', 'LIMIT', ARGV[3], ARGV[4])
+if #due == 0 then return {due, {}} end
+local members = {}
+for i = 1, #due, 2 do members[#members + 1] = due[i] end
+return {due, redis.call('HMGET', KEYS[2], unpack(members))}
+"""
 
 # KEYS: the sorted set, the texts. ARGV: now, and as JSON a list of steps, each a list: job id,
 # the score and the version that the caller has seen, queue, next due in ms (-1: none), and the
@@ -153,20 +164,21 @@ return moved
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(NamedTuple):
     """A schedule as dispatch sees it: read from Redis, without the database."""
 
-    values: dict[str, Any]
     version: str
     queue: str
     catch_up: CatchUp
     start_deadline: int | None
-    # In milliseconds, if it is a plain interval, as most are.
+    # In milliseconds, if it is a plain interval, as most are; then there are no values.
     grid: spec.Grid | None
+    values: dict[str, Any]
 
     def spec(self) -> spec.Spec:
         """Return when it is due; raises SpecError or TypeError if the text is bad."""
+        if self.grid is not None:
+            return self.grid.spec()
         return spec.Spec(**self.values)
 
 
@@ -241,6 +253,9 @@ def dispatch_text(task: ScheduledTask) -> str:
     values = {
         field: value for field, value in task.spec_values().items() if value != SPEC_DEFAULTS[field]
     }
+    grid = spec.grid(values)
+    if grid is not None:
+        values = {"grid": list(grid)}
     for field in MOMENTS:
         if field in values:
             values[field] = values[field].isoformat()
@@ -255,14 +270,16 @@ def dispatch_text(task: ScheduledTask) -> str:
 
 def read_text(text: bytes) -> Template:
     """Decode a schedule's text; raises ValueError, KeyError, TypeError or SpecError if bad."""
-    version, _, content = text.decode().partition(" ")
-    values = json.loads(content)
+    decoded = text.decode()
+    values = json.loads(decoded[VERSION_LENGTH:])
     queue, catch_up = values.pop("queue"), values.pop("catch_up")
-    start_deadline = values.pop("start_deadline", None)
-    for name in MOMENTS:
-        if name in values:
-            values[name] = datetime.fromisoformat(values[name])
-    return Template(values, version, queue, catch_up, start_deadline, spec.grid(values))
+    start_deadline, grid = values.pop("start_deadline", None), None
+    if "grid" in values:
+        grid = spec.Grid(*values.pop("grid"))
+        grid.check()
+    for name in values.keys() & MOMENTS:
+        values[name] = datetime.fromisoformat(values[name])
+    return Template(decoded[:VERSION_LENGTH], queue, catch_up, start_deadline, grid, values)
 
 
 def image(task: ScheduledTask) -> Image:

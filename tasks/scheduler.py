@@ -53,6 +53,8 @@ ON_TIME = catchup.ON_TIME // MILLISECOND
 # A schedule's step, as the script takes it: job id, the score and the version seen, queue, next
 # due in ms or -1, and the job ids of its occurrences.
 Step = list[Any]
+# What is due: the member of the sorted set, its score, and the text, if it is a schedule of ours.
+Due = tuple[bytes, float, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Scheduler(DjangoScheduler):
         super().__init__(*args, **kwargs)
         self.connection: Redis
         self._leadership = Leadership(self.connection, self.name)
+        self._read_due = self.connection.register_script(projection.READ)
         self._dispatch = self.connection.register_script(projection.DISPATCH)
         self._set_aside = self.connection.register_script(foreign.SET_ASIDE)
         self._move_scheduled = self.connection.register_script(projection.MOVE_SCHEDULED)
@@ -227,17 +230,7 @@ class Scheduler(DjangoScheduler):
         while not self._stopping.is_set():
             now = timezone.now()
             until = to_milliseconds(now) - at_least_late
-            due = cast(
-                list[tuple[bytes, float]],
-                self.connection.zrangebyscore(
-                    projection.SCHEDULES_KEY,
-                    since,
-                    until / 1000,
-                    start=left,
-                    num=CHUNK,
-                    withscores=True,
-                ),
-            )
+            due = self._read(since, until / 1000, left)
             if not due:
                 if not at_least_late:
                     self._looked_until = until
@@ -253,16 +246,19 @@ class Scheduler(DjangoScheduler):
             self._leads = self._leadership.hold() if self._leads else False
         return pushed, left
 
-    def _plan(
-        self, due: list[tuple[bytes, float]], now: datetime
-    ) -> tuple[list[Step], list[LateStep]]:
+    def _read(self, since: float | str, until: float, left_out: int) -> list[Due]:
+        """Return a chunk of what is due, earliest first."""
+        keys = [projection.SCHEDULES_KEY, projection.TEXTS_KEY]
+        answer = self._read_due(keys=keys, args=[since, repr(until), left_out, CHUNK])
+        entries, texts = cast(list[list[Any]], answer)
+        return list(zip(entries[::2], map(float, entries[1::2]), texts, strict=True))
+
+    def _plan(self, due: Iterable[Due], now: datetime) -> tuple[list[Step], list[LateStep]]:
         """Decide each due schedule's step: those to take at once, those for the database first."""
-        members = [member for member, _ in due]
-        texts = cast(list[Any], self.connection.hmget(projection.TEXTS_KEY, members))
         moment = to_milliseconds(now)
         steps: list[Step] = []
         late: list[LateStep] = []
-        for (member, score), text in zip(due, texts, strict=True):
+        for member, score, text in due:
             try:
                 if text is None:
                     self._dispatch_without_text(member, score)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import islice, takewhile
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -109,8 +109,7 @@ class Spec:
         _check_repeat(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(NamedTuple):
     """A plain interval in whole milliseconds from 1970: what dispatch mostly has to compute."""
 
     first: int
@@ -118,18 +117,25 @@ class Grid:
 
     def next_due(self, after: int) -> int | None:
         """Return the first due instant strictly later than `after`, None if there is none."""
-        due = self.first + self.step * max((after - self.first) // self.step + 1, 0)
+        due = self.first
+        if due <= after:
+            due += self.step * ((after - due) // self.step + 1)
         return due if due <= END_OF_GRID else None
+
+    def spec(self) -> Spec:
+        """Return the spec that this is the grid of."""
+        return Spec(first=EPOCH + self.first * MILLISECOND, interval=self.step // 1000)
+
+    def check(self) -> None:
+        """Raise SpecError or TypeError if this can't be the grid of a spec."""
+        if not (0 <= self.first <= END_OF_GRID and 1000 <= self.step <= MAX_INTERVAL * 1000):
+            raise SpecError("interval", f"{self} is out of bounds.")
 
 
 def grid(values: Mapping[str, Any]) -> Grid | None:
-    """Return the grid of a spec's values, given without defaults, if nothing else is said.
-
-    Raises SpecError if the interval is out of bounds.
-    """
+    """Return the grid of a valid spec's values, given without defaults; None if it has none."""
     if values.keys() != {"first", "interval"}:
         return None
-    _check_seconds(values["interval"])
     return Grid((_utc(values["first"]) - EPOCH) // MILLISECOND, values["interval"] * 1000)
 
 

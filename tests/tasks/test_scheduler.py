@@ -207,7 +207,7 @@ def zadd(redis: Redis, member: bytes | str, seconds_ago: float = 5) -> None:
 
 def template_with(redis: Redis, name: str, field: bytes) -> None:
     redis.hset(f"rq:job:{name}", mapping={"origin": "default"})
-    redis.hset(TEXTS_KEY, name, b"v " + field)
+    redis.hset(TEXTS_KEY, name, b"v" * 32 + b" " + field)
     zadd(redis, name)
 
 
@@ -260,7 +260,7 @@ def test_the_reason_is_noted_and_it_comes_back_when_mended(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     task = put(first=ago(5), accounted_until=ago(6))
-    redis_connection.hset(TEXTS_KEY, task.job_id, b"v {")
+    redis_connection.hset(TEXTS_KEY, task.job_id, b"v" * 32 + b" {")
     assert scheduler.enqueue_jobs() == []
     task.refresh_from_db()
     assert task.problem.startswith("It could not be dispatched: JSONDecodeError")
@@ -293,8 +293,7 @@ def test_a_frozen_leader_does_no_harm(
 ):
     task = put(first=ago(5), accounted_until=ago(6))
     now = timezone.now()
-    seen = redis_connection.zrange(SCHEDULES_KEY, 0, -1, withscores=True)
-    plan, _ = scheduler._plan(seen, now)
+    plan, _ = scheduler._plan(scheduler._read("-inf", now.timestamp(), 0), now)
     other: Scheduler = django_rq.get_scheduler("default")
     other.enqueue_jobs()
     after = moment(redis_connection, task)
