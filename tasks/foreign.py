@@ -6,12 +6,14 @@ step with moving forward. What can't be dispatched is kept aside, with the reaso
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, cast
 
 from django.utils import timezone
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import ResponseError, WatchError
 from rq.queue import Queue
 
@@ -63,42 +65,51 @@ class Foreign:
         return self.member.decode(errors="backslashreplace")
 
 
-def dispatch(job_id: str, score: float | None, scheduler: Scheduler) -> None:
+def dispatch(job_id: str, score: float, scheduler: Scheduler) -> bool:
     """Put a job on its queue and move it forward, if it still is due when `score` says.
 
-    Raises an exception if its job can't be read, or what it says can't be.
+    Tells whether it did; if not, others have changed too much meanwhile. Raises an exception if
+    its job can't be read, or what it says can't be.
     """
     for _ in range(TRIES):
-        try:
-            _dispatch_as_seen(job_id, score, scheduler)
-        except WatchError:
-            continue
-        return
+        with suppress(WatchError), scheduler.connection.pipeline() as pipe:
+            pipe.watch(projection.SCHEDULES_KEY, Job.key_for(job_id))
+            if pipe.zscore(projection.SCHEDULES_KEY, job_id) != score:
+                return False
+            _dispatch(_read(job_id, scheduler.connection), score, pipe, scheduler)
+            return True
+    return False
 
 
-def _dispatch_as_seen(job_id: str, score: float | None, scheduler: Scheduler) -> None:
-    with scheduler.connection.pipeline() as pipe:
-        pipe.watch(projection.SCHEDULES_KEY, Job.key_for(job_id))
-        if pipe.zscore(projection.SCHEDULES_KEY, job_id) != score:
+def enqueue(job: Job, scheduler: Scheduler) -> None:
+    """Put a job on its queue as the caller holds it, and move it forward in one step with that."""
+    while True:
+        with suppress(WatchError), scheduler.connection.pipeline() as pipe:
+            pipe.watch(projection.SCHEDULES_KEY, job.key)
+            score = pipe.zscore(projection.SCHEDULES_KEY, job.id)
+            _dispatch(job, score, pipe, scheduler)
             return
-        job = _read(job_id, scheduler.connection)
-        created = str(pipe.hget(job.key, "created_at"))
-        known = cast(bytes | None, pipe.hget(job.key, REPEATS_FIELD))
-        left = _repeats_left(job.meta, created, known)
-        next_score = _next_score(job.meta, left, score)
-        if left is not None:
-            job.meta["repeat"] = left
-        queue = scheduler.get_queue_for_job(job)
-        if not job._dependency_ids:  # else it begins the transaction itself
-            pipe.multi()
-        queue.enqueue_job(job, pipeline=pipe, at_front=bool(job.enqueue_at_front))
-        if left is not None:
-            pipe.hset(job.key, REPEATS_FIELD, json.dumps([created, left]))
-        if next_score is None:
-            pipe.zrem(projection.SCHEDULES_KEY, job_id)
-        else:
-            pipe.zadd(projection.SCHEDULES_KEY, {job_id: next_score})
-        pipe.execute()
+
+
+def _dispatch(job: Job, score: float | None, pipe: Pipeline, scheduler: Scheduler) -> None:
+    """Do both in the transaction of a pipeline that watches them; raises WatchError."""
+    created = str(pipe.hget(job.key, "created_at"))
+    known = cast(bytes | None, pipe.hget(job.key, REPEATS_FIELD))
+    left = _repeats_left(job.meta, created, known)
+    next_score = _next_score(job.meta, left, score)
+    if left is not None:
+        job.meta["repeat"] = left
+    queue = scheduler.get_queue_for_job(job)
+    if not job._dependency_ids:  # else it begins the transaction itself
+        pipe.multi()
+    queue.enqueue_job(job, pipeline=pipe, at_front=bool(job.enqueue_at_front))
+    if left is not None:
+        pipe.hset(job.key, REPEATS_FIELD, json.dumps([created, left]))
+    if next_score is None:
+        pipe.zrem(projection.SCHEDULES_KEY, job.id)
+    else:
+        pipe.zadd(projection.SCHEDULES_KEY, {job.id: next_score})
+    pipe.execute()
 
 
 def _read(job_id: str, connection: Redis) -> Job:

@@ -380,6 +380,14 @@ class Scheduler(DjangoScheduler):
 
     # rq-scheduler's interface, for schedules without a row of ours
 
+    def acquire_lock(self) -> bool:
+        """Take or renew the lead for somewhat longer than the interval."""
+        return self._leadership.hold((int(self._interval) + 10) * 1000)
+
+    def remove_lock(self) -> None:
+        """Let another one lead, if this one does."""
+        self._leadership.release()
+
     def enqueue_job(self, job: Job) -> None:
         """Put a foreign job on its queue now, and move it forward in one step with that.
 
@@ -387,7 +395,7 @@ class Scheduler(DjangoScheduler):
         """
         if is_template(job.id):
             raise NotPossible(f"Job {job.id} is a schedule's: run the schedule by hand instead.")
-        foreign.dispatch(job.id, self.connection.zscore(projection.SCHEDULES_KEY, job.id), self)
+        foreign.enqueue(job, self)
 
     def cron(
         self,
