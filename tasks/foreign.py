@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol, cast
 
 from django.utils import timezone
+from django.utils.translation import gettext
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import ResponseError, WatchError
@@ -42,6 +43,13 @@ if ARGV[4] ~= '' then redis.call('HSET', KEYS[3], ARGV[1], ARGV[4]) end
 return 1
 """
 
+# KEYS: the sorted set, the quarantine. ARGV: the member, its score from now on.
+PUT_BACK = """
+if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
+redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[1])
+return 1
+"""
+
 
 class Scheduler(Protocol):
     """What dispatch needs of rq-scheduler's class."""
@@ -62,7 +70,7 @@ class Foreign:
 
     @property
     def name(self) -> str:
-        return self.member.decode(errors="backslashreplace")
+        return _name(self.member)
 
 
 def dispatch(job_id: str, score: float, scheduler: Scheduler) -> bool:
@@ -186,17 +194,19 @@ def quarantined(redis: Redis) -> Iterator[Foreign]:
 
 def put_back(member: bytes, redis: Redis) -> None:
     """Try again what is in quarantine, now; raises NotPossible if it isn't there."""
-    with redis.pipeline() as pipe:
-        pipe.hdel(QUARANTINE_KEY, member)
-        pipe.zadd(projection.SCHEDULES_KEY, {member: projection.to_score(timezone.now())}, nx=True)
-        if not pipe.execute()[0]:
-            raise NotPossible("It is not in quarantine any more.")
+    now = repr(projection.to_score(timezone.now()))
+    if not redis.eval(PUT_BACK, 2, projection.SCHEDULES_KEY, QUARANTINE_KEY, member, now):
+        raise NotPossible(gettext("“%(job)s” is not set aside any more.") % {"job": _name(member)})
     projection.wake(redis)
 
 
 def discard(member: bytes, redis: Redis) -> None:
     """Forget what is in quarantine; its job, if there is one, stays."""
     redis.hdel(QUARANTINE_KEY, member)
+
+
+def _name(member: bytes) -> str:
+    return member.decode(errors="backslashreplace")
 
 
 def _function_of(member: bytes, redis: Redis) -> str:

@@ -199,15 +199,15 @@ def project_all(tasks: Iterable[ScheduledTask], redis: Redis) -> dict[int, str]:
     pending = {task.pk: task for task in tasks}
     while pending:
         problems |= _project_as_read(list(pending.values()), redis)
-        current = ScheduledTask.objects.in_bulk(pending)
-        deleted = [task for pk, task in pending.items() if pk not in current]
+        states = ScheduledTask.objects.filter(pk__in=pending).values_list("pk", "updated", "status")
+        now = {pk: (updated, status in ScheduledTask.LIVE) for pk, updated, status in states}
+        deleted = [task for pk, task in pending.items() if pk not in now]
         projection.remove([task.job_id for task in deleted], redis)
         problems |= {task.pk: "" for task in deleted}
-        pending = {
-            pk: row
-            for pk, row in current.items()
-            if (row.updated, row.is_live) != (pending[pk].updated, pending[pk].is_live)
-        }
+        changed = [
+            pk for pk, state in now.items() if state != (pending[pk].updated, pending[pk].is_live)
+        ]
+        pending = ScheduledTask.objects.in_bulk(changed)
     return problems
 
 
