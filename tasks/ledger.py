@@ -33,7 +33,7 @@ CHUNK = 500
 # How often a round of reconciliation begins at most, and for how long it goes on without a pause
 # when it hurries, in seconds.
 ROUND_EVERY = 10.0
-ROUND_AT_ONCE = 2.0
+ROUND_AT_ONCE = 5.0
 # How many due instants of one schedule are looked at in one go.
 DUES_AT_ONCE = 10_000
 
@@ -256,7 +256,7 @@ def _out_of_date(tasks: Sequence[ScheduledTask], redis: Redis) -> list[Scheduled
 def _is_projected(task: ScheduledTask, text: bytes | None, moment: float | None) -> bool:
     try:
         registry.get(task.function)
-        if text != projection.dispatch_text(task).encode():
+        if text is None or text != projection.dispatch_text(task).encode():
             return False
         return moment is not None or spec.next_due(task.spec(), task.accounted_until) is None
     except Exception:  # `project` says on the row what it is
