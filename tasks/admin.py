@@ -15,9 +15,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from tasks import admin_records, dashboard  # noqa: F401  (their pages register themselves)
+from tasks import admin_calendars, admin_records, dashboard  # noqa: F401  (their pages register themselves)
 from tasks.admin_backfill import backfill_page
-from tasks.admin_base import RunDisplay, TasksAdmin, job_link, moment_of
+from tasks.admin_base import RunDisplay, job_link, moment_of
+from tasks.admin_foreign import ForeignJobsAdmin
 from tasks.display import NONE, badge, moment
 from tasks.forms import ScheduledTaskForm
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -82,13 +83,13 @@ class ScheduleChangeList(ChangeList):
 
 
 @admin.register(ScheduledTask)
-class ScheduledTaskAdmin(TasksAdmin):
+class ScheduledTaskAdmin(ForeignJobsAdmin):
     """Schedules: view, add, edit, run now, pause, resume, cancel, delete."""
 
     form = ScheduledTaskForm
     inlines = (LatestRuns,)
     list_display = ("name", "status_badge", "when", "next_due", "last_run", "counts", "success")
-    list_filter = ("status", "type", "queue", "function")
+    list_filter = ("status", "type", "queue", "function", "calendar")
     search_fields = ("name", "function", "description", "note")
     actions = ("run_now", "pause", "resume", "cancel")
     buttons = actions
@@ -120,7 +121,10 @@ class ScheduledTaskAdmin(TasksAdmin):
         ),
         (
             gettext_lazy("Limits"),
-            {"classes": ["collapse"], "fields": ("repeat", "start", "end")},
+            {
+                "classes": ["collapse"],
+                "fields": ("repeat", "start", "end", "exclude", "calendar", "jitter"),
+            },
         ),
         (
             gettext_lazy("Policies"),
@@ -172,7 +176,8 @@ class ScheduledTaskAdmin(TasksAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledTask]:
-        return ScheduledTask.objects.with_last_run().order_by("name", "pk")
+        schedules = ScheduledTask.objects.with_last_run().select_related("calendar")
+        return schedules.order_by("name", "pk")
 
     def get_fieldsets(self, request: HttpRequest, obj: ScheduledTask | None = None) -> Any:
         """Add what a saved schedule has to say: how it is going, and where it came from."""

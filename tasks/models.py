@@ -1,5 +1,6 @@
 """The records: schedules, their runs, and background calls. The database is the truth."""
 
+import dataclasses
 import hashlib
 from abc import abstractmethod
 from datetime import datetime, timedelta
@@ -9,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Length
+from django.db.models.lookups import LessThanOrEqual
 from django.utils.timezone import now as current_time
 from django.utils.translation import gettext_lazy as _
 
@@ -42,12 +45,56 @@ def spec_from_json(values: dict[str, Any]) -> spec.Spec:
     return spec.Spec(**values | moments)
 
 
+def _normal_dates(text: str) -> str:
+    """Return excluded dates in their order; raises SpecError."""
+    return spec.format_dates(spec.parse_dates(text))
+
+
+class Calendar(models.Model):
+    """Dates under a name, such as bank holidays, that schedules leave out.
+
+    Change it through `tasks.services.CalendarService`, which also brings the schedules that use
+    it up to date.
+    """
+
+    name = models.CharField(_("name"), max_length=NAME_LENGTH, unique=True)
+    dates = models.TextField(
+        _("dates"),
+        blank=True,
+        help_text=_("On each line a date, 2026-12-24, or a range, 2026-12-24..2026-12-26."),
+    )
+    description = models.TextField(_("description"), blank=True)
+    created = models.DateTimeField(_("created"), auto_now_add=True)
+    updated = models.DateTimeField(_("updated"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("calendar")
+        verbose_name_plural = _("calendars")
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=LessThanOrEqual(Length("dates"), spec.MAX_EXCLUDED_LENGTH),
+                name="calendar_dates_in_bounds",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Check the dates, and put them in order."""
+        try:
+            self.dates = _normal_dates(self.dates)
+        except SpecError as error:
+            raise ValidationError({"dates": str(error)}) from error
+
+
 class ScheduledTaskQuerySet(models.QuerySet["ScheduledTask"]):
     """Schedules, with what lists ask of them."""
 
     def live(self) -> "ScheduledTaskQuerySet":
-        """Schedules that are being scheduled: neither paused nor dead."""
-        return self.filter(status__in=ScheduledTask.LIVE)
+        """Schedules that are being scheduled, neither paused nor dead, with their calendars."""
+        return self.filter(status__in=ScheduledTask.LIVE).select_related("calendar")
 
     def with_last_run(self) -> "ScheduledTaskQuerySet":
         """Annotate each schedule with its newest run that started: id, status and start."""
@@ -143,7 +190,7 @@ class ScheduledTask(models.Model):
         _("time zone"),
         max_length=64,
         default="UTC",
-        help_text=_("The zone of the cron expression, such as Europe/Berlin."),
+        help_text=_("Of the cron expression and the excluded dates, such as Europe/Berlin."),
     )
     repeat = models.PositiveIntegerField(
         _("repeat"),
@@ -157,6 +204,31 @@ class ScheduledTask(models.Model):
     )
     end = models.DateTimeField(
         _("not after"), null=True, blank=True, help_text=_("Nothing is due after this time.")
+    )
+    exclude = models.TextField(
+        _("excluded dates"),
+        blank=True,
+        help_text=_(
+            "Nothing is due on these. On each line a date, 2026-12-24, or a range, "
+            "2026-12-24..2026-12-26."
+        ),
+    )
+    calendar = models.ForeignKey(
+        Calendar,
+        on_delete=models.PROTECT,
+        related_name="schedules",
+        verbose_name=_("calendar"),
+        null=True,
+        blank=True,
+        help_text=_("Nothing is due on its dates either."),
+    )
+    jitter = models.PositiveIntegerField(
+        _("jitter"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "Seconds over which schedules are spread: each is late by its own, constant part of it."
+        ),
     )
 
     overlap = models.CharField(
@@ -269,6 +341,16 @@ class ScheduledTask(models.Model):
                 name="schedule_repeat_in_bounds",
             ),
             models.CheckConstraint(
+                condition=LessThanOrEqual(Length("exclude"), spec.MAX_EXCLUDED_LENGTH),
+                name="schedule_exclude_in_bounds",
+            ),
+            models.CheckConstraint(
+                condition=Q(jitter=None)
+                | Q(jitter__gte=1, jitter__lte=spec.MAX_JITTER)
+                & (Q(interval=None) | Q(jitter__lte=F("interval"))),
+                name="schedule_jitter_in_bounds",
+            ),
+            models.CheckConstraint(
                 condition=Q(retries__lte=MAX_RETRIES, retry_delay__lte=MAX_TIMEOUT),
                 name="schedule_retries_in_bounds",
             ),
@@ -331,6 +413,13 @@ class ScheduledTask(models.Model):
         values = {field: getattr(self, field) for field in self.SPEC_FIELDS}
         values["cron"] = self.cron or None
         values["first"] = self.first and whole_milliseconds(self.first)
+        excluded = [self.exclude, self.calendar.dates if self.calendar else ""]
+        if any(excluded):
+            values["exclude"] = "\n".join(filter(None, excluded))
+        elif not self.cron:
+            values["timezone"] = "UTC"  # It makes no difference: the plainest spec is the fastest.
+        if self.jitter:
+            values["offset"] = spec.jitter_offset(self.job_id, self.jitter)
         return values
 
     def spec_json(self) -> dict[str, Any]:
@@ -374,13 +463,22 @@ class ScheduledTask(models.Model):
         except UnknownTaskFunction as error:
             errors["function"] = str(error)
         except InvalidArguments as error:
-            errors["args"] = str(error)
+            errors[error.field] = str(error)
         try:
-            self.spec()
+            self._check_spec()
         except SpecError as error:
             errors[error.field] = str(error)
         if errors:
             raise ValidationError(errors)
+
+    def _check_spec(self) -> None:
+        spec.check_jitter(self.jitter, self.interval)
+        self.exclude = _normal_dates(self.exclude)
+        checked = dataclasses.replace(self.spec(), timezone=self.timezone)
+        unlimited = dataclasses.replace(checked, repeat=None)
+        if checked.exclude and spec.next_due(unlimited, spec.BEGINNING) is None:
+            text = _("Nothing would ever be due: all its times are on excluded dates.")
+            raise SpecError("exclude", str(text))
 
     def _normalise(self) -> None:
         self.cron = " ".join(self.cron.split())
@@ -721,4 +819,4 @@ class Task(RunRecord):
         except UnknownTaskFunction as error:
             raise ValidationError({"function": str(error)}) from error
         except InvalidArguments as error:
-            raise ValidationError({"args": str(error)}) from error
+            raise ValidationError({error.field: str(error)}) from error

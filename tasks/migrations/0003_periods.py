@@ -15,7 +15,7 @@ def begin_the_books(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0001_initial"),
+        ("tasks", "0002_calendars_exclusion_jitter"),
     ]
 
     operations = [
