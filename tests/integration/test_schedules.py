@@ -251,3 +251,12 @@ def test_the_books_of_a_schedule_that_is_changed_and_paused_while_it_runs_close(
         "active",
     ]
     call_command("ledger", schedule=str(schedule.pk))
+
+
+def test_a_schedule_that_has_run_its_only_time_is_over(site: Site, notes: Path):
+    schedule = SchedulerService.schedule(timezone.now(), "tests.jobs.note", [str(notes)])
+    with system(site):
+        wait_for(lambda: ScheduledTask.objects.get().status == "death", "the schedule's end")
+    assert schedule.periods.get().kind == "active"
+    [tally] = books.tallies([schedule.pk])
+    assert (tally.closes, tally.outcomes["finished"]) == (True, 1)
