@@ -27,9 +27,22 @@ NAME_LENGTH = 200
 REASON_LENGTH = 500
 
 
+# The parts of a spec that are written as text in JSON.
+MOMENTS = ("first", "start", "end")
+
+
 def whole_milliseconds(moment: datetime) -> datetime:
     """Return a moment as job ids and scores can say it."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def spec_from_json(values: dict[str, Any]) -> spec.Spec:
+    """Return the spec that `ScheduledTask.spec_json` wrote.
+
+    Raises SpecError, ValueError or TypeError if it can't be one.
+    """
+    moments = {name: datetime.fromisoformat(values[name]) for name in MOMENTS if values.get(name)}
+    return spec.Spec(**values | moments)
 
 
 def _normal_dates(text: str) -> str:
@@ -283,6 +296,21 @@ class ScheduledTask(models.Model):
         editable=False,
         help_text="Every occurrence due up to here has its row, or isn't owed.",
     )
+    since = models.DateTimeField(
+        default=current_time,
+        editable=False,
+        help_text="The present period: what is due later is owed by the present spec, if live.",
+    )
+    pruned_until = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="The books begin after this: rows of what was due up to here may be gone.",
+    )
+    look_at = models.DateTimeField(
+        default=current_time,
+        editable=False,
+        help_text="When the ledger looks at its books next: nothing can be amiss before.",
+    )
     created = models.DateTimeField(_("created"), auto_now_add=True)
     updated = models.DateTimeField(_("updated"), auto_now=True)
 
@@ -292,7 +320,7 @@ class ScheduledTask(models.Model):
         verbose_name = _("schedule")
         verbose_name_plural = _("schedules")
         ordering: ClassVar = ["name", "id"]
-        indexes: ClassVar = [models.Index(fields=["status"], name="schedule_status")]
+        indexes: ClassVar = [models.Index(fields=["status", "look_at"], name="schedule_to_look_at")]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(status__in=["running", "failed", "paused", "death"]),
@@ -394,6 +422,11 @@ class ScheduledTask(models.Model):
             values["offset"] = spec.jitter_offset(self.job_id, self.jitter)
         return values
 
+    def spec_json(self) -> dict[str, Any]:
+        """Return the values of the spec as JSON can say them: the same row, the same JSON."""
+        values = self.spec_values()
+        return values | {name: values[name] and values[name].isoformat() for name in MOMENTS}
+
     def next_due(self, now: datetime) -> datetime | None:
         """Return the next due instant after `now`, None if there is none or it isn't live."""
         if not self.is_live:
@@ -454,6 +487,95 @@ class ScheduledTask(models.Model):
             self.first = whole_milliseconds(self.first)
         if self.cron and self.repeat and self.start is None:
             self.start = current_time()
+
+
+class SchedulePeriod(models.Model):
+    """A time that is over in which one spec of a schedule was owed, or nothing.
+
+    What was due after `start` and up to `end` is owed by the spec of an active period; paused
+    time is one period, not a row per due instant. The present period is in the schedule's own
+    row: from `since` on, by its own spec and status.
+
+    Periods follow each other, with one exception: a first time that had just passed when it was
+    asked for is owed all the same, so its period begins before the one before it has ended.
+    """
+
+    class Kind(models.TextChoices):
+        ACTIVE = "active", _("active")
+        PAUSED = "paused", _("paused")
+        DEATH = "death", _("death")
+
+    parent = models.ForeignKey(
+        ScheduledTask, on_delete=models.CASCADE, related_name="periods", verbose_name=_("schedule")
+    )
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind)
+    spec = models.JSONField(null=True, editable=False)
+    note = models.TextField(_("note"), blank=True)
+    start = models.DateTimeField(_("from"))
+    end = models.DateTimeField(_("until"))
+
+    class Meta:
+        verbose_name = _("period")
+        verbose_name_plural = _("periods")
+        ordering: ClassVar = ["-end", "-id"]
+        indexes: ClassVar = [models.Index(fields=["parent", "-end"], name="period_newest")]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(kind="active", spec__isnull=False)
+                | Q(kind__in=["paused", "death"], spec__isnull=True),
+                name="period_spec_of_its_kind",
+            ),
+            models.CheckConstraint(condition=Q(end__gte=F("start")), name="period_closed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.start:%Y-%m-%d %H:%M} – {self.end:%Y-%m-%d %H:%M}"
+
+    def in_words(self) -> str:
+        """Describe what was owed, or say why nothing was."""
+        if self.spec is None:
+            return self.note
+        try:
+            return words.describe(spec_from_json(self.spec))
+        except (SpecError, ValueError, TypeError) as error:
+            return str(error)
+
+
+class RunRequest(models.Model):
+    """A run that somebody has asked for and that has not started: by hand, or by backfill.
+
+    It is stored before its job is enqueued, so that Redis can lose the job (R1), and goes in
+    the transaction in which the run's own row is born. `due` names the occurrence that backfill
+    is to run; a run by hand has none.
+    """
+
+    parent = models.ForeignKey(
+        ScheduledTask, on_delete=models.CASCADE, related_name="requests", verbose_name=_("schedule")
+    )
+    due = models.DateTimeField(_("due"), null=True)
+    requested = models.DateTimeField(_("asked for at"))
+
+    class Meta:
+        verbose_name = _("requested run")
+        verbose_name_plural = _("requested runs")
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["parent", "due"], name="request_one_per_occurrence"),
+            models.UniqueConstraint(
+                fields=["parent", "requested"],
+                condition=Q(due=None),
+                name="request_one_by_hand_per_moment",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.run_id.job_id
+
+    @property
+    def run_id(self) -> job.RunId:
+        """Which run it asks for."""
+        requested = self.requested if self.due is None else None
+        return job.RunId(self.parent.job_id, self.due, requested, is_backfill=self.due is not None)
 
 
 class RunRecord(models.Model):
@@ -519,6 +641,12 @@ class ScheduledTaskInstanceQuerySet(models.QuerySet["ScheduledTaskInstance"]):
     def running(self) -> "ScheduledTaskInstanceQuerySet":
         return self.filter(status=ScheduledTaskInstance.Status.RUNNING)
 
+    def of(self, run_id: job.RunId) -> "ScheduledTaskInstanceQuerySet":
+        """Return the row of the run that a job id names, whatever its attempt."""
+        if run_id.due is None:
+            return self.filter(due=None, requested=run_id.requested)
+        return self.filter(due=run_id.due, requested__isnull=not run_id.is_backfill)
+
     def ended(self) -> "ScheduledTaskInstanceQuerySet":
         return self.exclude(status=ScheduledTaskInstance.Status.RUNNING)
 
@@ -526,8 +654,9 @@ class ScheduledTaskInstanceQuerySet(models.QuerySet["ScheduledTaskInstance"]):
 class ScheduledTaskInstance(RunRecord):
     """A run: the record of one occurrence of a schedule, or of one run by hand.
 
-    `due` names the occurrence; a run by hand has `requested` instead. A row is born when the
-    run starts, or when it is settled that it never will (`missed`, `skipped`).
+    `due` names the occurrence; a run by hand has `requested` instead, and an occurrence that
+    backfill has run has both. A row is born when the run starts, or when it is settled that it
+    never will (`missed`, `skipped`).
     """
 
     class Status(models.TextChoices):
@@ -545,7 +674,7 @@ class ScheduledTaskInstance(RunRecord):
         _("status"), max_length=16, choices=Status, default=Status.RUNNING, db_index=False
     )
     due = models.DateTimeField(_("due"), null=True)
-    requested = models.DateTimeField(_("run by hand at"), null=True)
+    requested = models.DateTimeField(_("asked for at"), null=True)
 
     objects = ScheduledTaskInstanceQuerySet.as_manager()
 
@@ -564,6 +693,9 @@ class ScheduledTaskInstance(RunRecord):
                 name="run_latest_ended",
             ),
             models.Index(
+                fields=["ended"], condition=Q(status="failed"), name="run_failed_to_retry"
+            ),
+            models.Index(
                 fields=["parent", "-id"],
                 condition=Q(started__isnull=False),
                 name="run_newest_started",
@@ -571,10 +703,11 @@ class ScheduledTaskInstance(RunRecord):
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["parent", "due"], name="run_one_per_occurrence"),
-            models.UniqueConstraint(fields=["parent", "requested"], name="run_one_per_request"),
+            models.UniqueConstraint(
+                fields=["parent", "requested"], condition=Q(due=None), name="run_one_per_request"
+            ),
             models.CheckConstraint(
-                condition=Q(due__isnull=False, requested=None)
-                | Q(due=None, requested__isnull=False),
+                condition=Q(due__isnull=False) | Q(requested__isnull=False),
                 name="run_due_or_requested",
             ),
             models.CheckConstraint(
@@ -597,7 +730,18 @@ class ScheduledTaskInstance(RunRecord):
     @property
     def run_id(self) -> job.RunId:
         """Which run this is, as its job's id says it."""
-        return job.RunId(self.parent.job_id, self.due, self.requested, self.attempt)
+        return job.RunId(
+            self.parent.job_id,
+            self.due,
+            self.requested if self.due is None else None,
+            self.attempt,
+            is_backfill=self.is_backfill,
+        )
+
+    @property
+    def is_backfill(self) -> bool:
+        """Whether it is an occurrence that was run because backfill asked for it."""
+        return self.due is not None and self.requested is not None
 
     @property
     def lateness(self) -> timedelta | None:

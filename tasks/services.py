@@ -22,7 +22,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Worker as RqWorker
 
-from tasks import ledger, projection, recording, registry, spec
+from tasks import backfill, books, ledger, projection, recording, registry, run_requests, spec
 from tasks.exceptions import (
     InvalidCalendar,
     InvalidSchedule,
@@ -139,7 +139,7 @@ class SchedulerService:
         try:
             with transaction.atomic():
                 if task._state.adding:
-                    task.accounted_until = _owed_from(task)
+                    task.accounted_until = task.since = _owed_from(task)
                 else:
                     known = ScheduledTask.objects.select_for_update().get(pk=task.pk)
                     _keep_state(task, known)
@@ -192,14 +192,36 @@ class SchedulerService:
         """
         registry.resolve(task.function, Kind.SCHEDULED)
         requested = from_milliseconds(to_milliseconds(timezone.now()))
-        run_id = RunId(task.job_id, None, requested)
         redis = reachable_redis()
         if redis is None:
             raise NotPossible(
                 _("“%(name)s” can't be run now: Redis is away.") % {"name": task.name}
             )
-        transaction.on_commit(partial(projection.enqueue_run, task, run_id, redis))
+        with transaction.atomic():
+            known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=task.pk)
+            request, _made = known.requests.get_or_create(due=None, requested=requested)
+            run_id = request.run_id
+            transaction.on_commit(partial(_enqueue_by_hand, known, run_id, redis))
         return run_id
+
+    @staticmethod
+    def backfill(
+        task: ScheduledTask,
+        start: datetime,
+        end: datetime,
+        limit: int = backfill.DEFAULT_LIMIT,
+    ) -> list[RunId]:
+        """Run what was due after `start` and up to `end` and never ran; return which runs.
+
+        These are the due instants of the present spec that have no row, or one that says missed
+        or skipped: it is taken up. They run one after another, the oldest first (where overlap
+        is allowed, some at a time), whatever the schedule's status; pause and cancel call off
+        those that have not started. After commit, if in a transaction.
+
+        Raises NotPossible if there are more than `limit`, or if the range is empty, ends in the
+        future or begins before what retention keeps; UnknownTaskFunction.
+        """
+        return backfill.request(task, start, end, limit)
 
     @staticmethod
     def sync(schedules: Iterable[Mapping[str, Any]]) -> list[ScheduledTask]:
@@ -338,7 +360,7 @@ def _take_up(task: ScheduledTask) -> ScheduledTask:
     with transaction.atomic():
         try:
             with transaction.atomic():
-                task.accounted_until = _owed_from(task)
+                task.accounted_until = task.since = _owed_from(task)
                 task.save(force_insert=True)
         except IntegrityError:
             known = ScheduledTask.objects.select_for_update().get(fingerprint=task.fingerprint)
@@ -347,9 +369,9 @@ def _take_up(task: ScheduledTask) -> ScheduledTask:
             _keep_state(task, known)
             _keep_unsaid(task, known, start_given)
             _keep_rhythm(task, known)
-            _settle_change(known, task)
             if known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
                 task.status = ScheduledTask.Status.RUNNING
+            _settle_change(known, task)
             task.save()
         _project_on_commit(task)
     return task
@@ -357,8 +379,10 @@ def _take_up(task: ScheduledTask) -> ScheduledTask:
 
 def _keep_state(task: ScheduledTask, known: ScheduledTask) -> None:
     """Take over from the stored row what isn't the caller's to change."""
-    for field in ("status", "paused_at", "accounted_until", "problem", "synced"):
+    kept = ("status", "paused_at", "accounted_until", "since", "pruned_until", "problem", "synced")
+    for field in kept:
         setattr(task, field, getattr(known, field))
+    task.look_at = timezone.now()
 
 
 def _keep_unsaid(task: ScheduledTask, known: ScheduledTask, start_given: bool) -> None:
@@ -385,10 +409,12 @@ def _settle_change(known: ScheduledTask, task: ScheduledTask) -> None:
     owed_from = _owed_from(task) if changed else now
     if task.first == known.first and owed_from < known.accounted_until:
         owed_from = now  # That first time is accounted for already.
-    if known.is_live:
-        still_owed = _first_due(task) if owed_from < now else None
-        ledger.settle(known, now, "The schedule was changed before it could run.", still_owed)
     task.accounted_until = owed_from
+    if task.is_live:
+        still_owed = _first_due(task) if owed_from < now else None
+        reason = "The schedule was changed before it could run."
+        books.close_period(known, now, reason, still_owed)
+        task.since = owed_from
 
 
 def _owed_from(task: ScheduledTask) -> datetime:
@@ -424,14 +450,41 @@ def _change_status(
                 % {"name": known.name, "status": known.get_status_display()}
             )
         now = timezone.now()
-        if known.is_live:
+        if known.status != status:
             reason = "The schedule was paused or cancelled before it could run."
-            ledger.settle(known, now, reason)
-        changes |= {"status": status, "accounted_until": now, "updated": now}
+            books.close_period(known, now, reason)
+            changes["since"] = known.since
+        changes |= {"status": status, "accounted_until": now, "updated": now, "look_at": now}
         for field, value in changes.items():
             setattr(task, field, value)
         task.save(update_fields=list(changes))
+        if not task.is_live:
+            _call_off_backfill(known)
         _project_on_commit(task)
+
+
+def _call_off_backfill(task: ScheduledTask) -> None:
+    """Withdraw the backfill runs of a schedule that have not started."""
+    run_ids = [request.run_id for request in run_requests.next_of_backfill(task)]
+    if run_ids:
+        task.requests.filter(due__isnull=False).delete()
+        transaction.on_commit(partial(_withdraw_runs, run_ids, task.queue))
+
+
+def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
+    """Take the jobs of called off runs out of Redis; without it they would find no request."""
+    try:
+        for run_id in run_ids:
+            projection.withdraw(run_id.job_id, queue, projection.connect())
+    except RedisError as error:
+        logger.warning("Backfill is called off; its job stays until Redis is back (%s).", error)
+
+
+def _enqueue_by_hand(task: ScheduledTask, run_id: RunId, redis: Redis) -> None:
+    try:
+        projection.enqueue_run(task, run_id, redis)
+    except RedisError as error:
+        logger.warning("“%s” runs by hand when Redis is back (%s).", task.name, error)
 
 
 def _project_on_commit(task: ScheduledTask) -> None:
@@ -521,7 +574,11 @@ def _change_calendar(calendar: Calendar) -> None:
         task = copy.copy(known)
         known.calendar, task.calendar = before, calendar
         with suppress(SpecError):  # then nothing was owed
-            if not _owe_the_same(known, task, now):
+            if _owe_the_same(known, task, now):
+                # What waits stays as it is: the new dates count from where the books stand.
+                books.close_period(known, known.accounted_until, "")
+                task.since = known.since
+            else:
                 _settle_change(known, task)
         task.save()
     transaction.on_commit(partial(_project_calendar, calendar))
@@ -631,6 +688,6 @@ def _withdraw(task: Task) -> None:
         if task.started is not None:
             recording.stop_job(task.job_id, redis)
         else:
-            projection.withdraw_task(task, redis)
+            projection.withdraw(task.job_id, task.queue, redis)
     except RedisError as error:
         logger.warning("“%s” is cancelled, but Redis is away: %s", task.name, error)

@@ -110,7 +110,6 @@ def test_a_possible_schedule_is_stored(values: dict[str, Any]):
         {"status": "skipped", "ended": NOW},
         {"status": "missed", "started": None},
         {"due": None},
-        {"requested": NOW},
         {"attempt": 0},
         {"progress": 101},
         {"progress": -1},

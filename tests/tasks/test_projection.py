@@ -207,7 +207,7 @@ def test_a_withdrawn_call_is_nowhere(redis_connection: Redis):
     )
     for call in (waiting, reserved):
         projection.enqueue_task(call, redis_connection)
-        projection.withdraw_task(call, redis_connection)
+        projection.withdraw(call.job_id, call.queue, redis_connection)
     assert queued(redis_connection) == []
     assert redis_connection.keys("rq:job:*") == redis_connection.keys("rq:scheduled:*") == []
 

@@ -1,7 +1,6 @@
 """Schedule RSS and Atom feeds from the command line."""
 
 import sys
-import unicodedata
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -14,6 +13,7 @@ from feeds import services
 from feeds.exceptions import shown_url
 from feeds.models import Feed
 from tasks.exceptions import TasksError
+from tasks.management.columns import fit, width
 from tasks.models import ScheduledTaskInstance
 from tasks.services import SchedulerService
 from tasks.spec import parse_interval
@@ -131,10 +131,10 @@ class Command(BaseCommand):
 
     def _row(self, label: str, *cells: str) -> None:
         # A longer label has a line for itself: cut, an address is of no use.
-        if _width(label) > COLUMNS[0]:
+        if width(label) > COLUMNS[0]:
             self.stdout.write(label)
             label = ""
-        texts = [_fit(text, width) for text, width in zip((label, *cells), COLUMNS, strict=True)]
+        texts = [fit(text, columns) for text, columns in zip((label, *cells), COLUMNS, strict=True)]
         self.stdout.write("  ".join(texts).rstrip())
 
 
@@ -185,16 +185,3 @@ def _result(run: ScheduledTaskInstance | None) -> str:
         return _("%(new)s new, %(updated)s changed") % result
     error = run.exception_class.rpartition(".")[2]
     return f"{run.get_status_display()}: {error}" if error else str(run.get_status_display())
-
-
-def _fit(text: str, width: int) -> str:
-    """Cut or fill a text to this many columns of a terminal."""
-    if _width(text) > width:
-        while _width(text) >= width:
-            text = text[:-1]
-        text += "…"
-    return text + " " * (width - _width(text))
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
