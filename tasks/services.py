@@ -580,6 +580,7 @@ def _change_calendar(calendar: Calendar) -> None:
                 task.since = known.since
             else:
                 _settle_change(known, task)
+        task.look_at = now
         task.save()
     transaction.on_commit(partial(_project_calendar, calendar))
 
