@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import admin_calendars, admin_records, dashboard  # noqa: F401  (their pages register themselves)
 from tasks.admin_backfill import backfill_page
-from tasks.admin_base import RunDisplay, TasksAdmin, job_link, moment_of
+from tasks.admin_base import RunDisplay, job_link, moment_of
+from tasks.admin_foreign import ForeignJobsAdmin
 from tasks.display import NONE, badge, moment
 from tasks.forms import ScheduledTaskForm
 from tasks.models import ScheduledTask, ScheduledTaskInstance, SchedulePeriod
@@ -115,7 +116,7 @@ class ScheduleChangeList(ChangeList):
 
 
 @admin.register(ScheduledTask)
-class ScheduledTaskAdmin(TasksAdmin):
+class ScheduledTaskAdmin(ForeignJobsAdmin):
     """Schedules: view, add, edit, run now, pause, resume, cancel, delete."""
 
     form = ScheduledTaskForm

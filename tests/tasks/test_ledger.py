@@ -147,13 +147,14 @@ def test_a_change_while_it_is_projected_is_not_overwritten(
     redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):
     task = put()
-    original = projection.put
+    original = projection.put_images
 
-    def pause_meanwhile(row: ScheduledTask, redis: Redis) -> None:
-        ScheduledTask.objects.update(status="paused", paused_at=ago(0), updated=timezone.now())
-        original(row, redis)
+    def pause_meanwhile(images: list[projection.Image], redis: Redis) -> None:
+        if images:
+            ScheduledTask.objects.update(status="paused", paused_at=ago(0), updated=timezone.now())
+        original(images, redis)
 
-    monkeypatch.setattr(projection, "put", pause_meanwhile)
+    monkeypatch.setattr(projection, "put_images", pause_meanwhile)
     ledger.project(task, redis_connection)
     assert in_redis(redis_connection) == set()
 
@@ -470,7 +471,7 @@ def test_an_emptied_redis_is_filled_at_the_next_tick(
     assert in_redis(redis_connection) == {schedule.job_id}
 
 
-@pytest.mark.parametrize("part", ["reconcile", "rescue.close_lost_runs", "balancing"])
+@pytest.mark.parametrize("part", ["Reconciler.tick", "rescue.close_lost_runs", "balancing"])
 def test_one_parts_failure_stops_no_other(
     schedule: ScheduledTask,
     redis_connection: Redis,

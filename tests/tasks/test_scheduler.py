@@ -19,7 +19,7 @@ from tasks import scheduler as module
 from tasks.exceptions import UnknownTaskFunction
 from tasks.job import Job, RunId
 from tasks.models import ScheduledTask
-from tasks.projection import SCHEDULES_KEY
+from tasks.projection import SCHEDULES_KEY, TEXTS_KEY
 from tasks.scheduler import Scheduler
 from tasks.services import TaskService
 from tests.tasks import functions
@@ -206,7 +206,8 @@ def zadd(redis: Redis, member: bytes | str, seconds_ago: float = 5) -> None:
 
 
 def template_with(redis: Redis, name: str, field: bytes) -> None:
-    redis.hset(f"rq:job:{name}", mapping={"dispatch": field, "origin": "default"})
+    redis.hset(f"rq:job:{name}", mapping={"origin": "default"})
+    redis.hset(TEXTS_KEY, name, b"v" * 32 + b" " + field)
     zadd(redis, name)
 
 
@@ -259,7 +260,7 @@ def test_the_reason_is_noted_and_it_comes_back_when_mended(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     task = put(first=ago(5), accounted_until=ago(6))
-    redis_connection.hset(Job.key_for(task.job_id), "dispatch", b"{")
+    redis_connection.hset(TEXTS_KEY, task.job_id, b"v" * 32 + b" {")
     assert scheduler.enqueue_jobs() == []
     task.refresh_from_db()
     assert task.problem.startswith("It could not be dispatched: JSONDecodeError")
@@ -278,7 +279,7 @@ def test_a_schedule_that_needs_the_database_waits_for_it(
     late = put(first=ago(50), accounted_until=ago(51), catch_up="none", name="late")
     punctual = put(first=ago(4), accounted_until=ago(5))
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "record_missed", away)
+        patch.setattr(ledger, "record_not_run", away)
         assert dues(scheduler.enqueue_jobs()) == [punctual.first]
     scheduler.enqueue_jobs()
     assert missed(late) == [late.first]
@@ -292,8 +293,7 @@ def test_a_frozen_leader_does_no_harm(
 ):
     task = put(first=ago(5), accounted_until=ago(6))
     now = timezone.now()
-    seen = redis_connection.zrange(SCHEDULES_KEY, 0, -1, withscores=True)
-    plan = list(scheduler._plan(seen, now))
+    plan, _ = scheduler._plan(scheduler._read("-inf", now.timestamp(), 0), now)
     other: Scheduler = django_rq.get_scheduler("default")
     other.enqueue_jobs()
     after = moment(redis_connection, task)
@@ -450,16 +450,16 @@ def test_the_loop_goes_on_after_an_error(
         scheduler._stopping.set()
         return []
 
-    monkeypatch.setattr(scheduler, "_keep_house", lambda: None)
-    monkeypatch.setattr(scheduler, "enqueue_jobs", round_of_dispatch)
+    monkeypatch.setattr(scheduler, "_while_leading", lambda *args: None)
+    monkeypatch.setattr(scheduler, "_dispatch_punctual", round_of_dispatch)
     scheduler.run()
     assert answers == []
 
 
 @pytest.mark.usefixtures("loop")
 def test_who_stops_lets_another_lead_at_once(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(scheduler, "_keep_house", lambda: None)
-    monkeypatch.setattr(scheduler, "enqueue_jobs", scheduler._stopping.set)
+    monkeypatch.setattr(scheduler, "_while_leading", lambda *args: None)
+    monkeypatch.setattr(scheduler, "_dispatch_punctual", scheduler._stopping.set)
     scheduler.run()
     other: Scheduler = django_rq.get_scheduler("default")
     assert other._leadership.hold()
