@@ -445,7 +445,7 @@ def _end_if_idle(seen: ScheduledTask, redis: Redis) -> None:
     """
     with transaction.atomic():
         unchanged = ScheduledTask.objects.live().filter(pk=seen.pk, updated=seen.updated)
-        task = unchanged.select_for_update().first()
+        task = unchanged.select_for_update(of=("self",)).first()
         if task is None or not _is_idle(task):
             return
         books.close_period(task, timezone.now(), "The schedule was over.")
