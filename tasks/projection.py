@@ -26,7 +26,7 @@ from rq.utils import utcformat
 from tasks import registry, spec
 from tasks.catchup import CatchUp
 from tasks.job import FAILURE_TTL, RESULT_TTL, Job, RunId, to_milliseconds
-from tasks.models import ScheduledTask, Task
+from tasks.models import ScheduledTask, Task, spec_from_json
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,6 @@ TEXTS_KEY = "tasks:dispatch"
 VERSION_LENGTH = 32
 MARKER_KEY = "tasks:projected"
 WAKE_KEY = "tasks:wake"
-# The parts of the spec that are written as text in JSON.
-MOMENTS = {"first", "start", "end"}
 SPEC_DEFAULTS = {field.name: field.default for field in fields(spec.Spec)}
 
 # KEYS: the sorted set, the texts. ARGV: since and until which score, how many to leave out, how
@@ -179,7 +177,7 @@ class Template(NamedTuple):
         """Return when it is due; raises SpecError or TypeError if the text is bad."""
         if self.grid is not None:
             return self.grid.spec()
-        return spec.Spec(**self.values)
+        return spec_from_json(self.values)
 
 
 # A schedule in Redis: job id, text, next due in ms or -1, the template's fields and values.
@@ -250,15 +248,13 @@ def dispatch_text(task: ScheduledTask) -> str:
 
     Its version tells more apart than its JSON: all that the schedule's jobs are made from.
     """
-    values = {
+    said = {
         field: value for field, value in task.spec_values().items() if value != SPEC_DEFAULTS[field]
     }
-    grid = spec.grid(values)
-    if grid is not None:
-        values = {"grid": list(grid)}
-    for field in MOMENTS:
-        if field in values:
-            values[field] = values[field].isoformat()
+    grid = spec.grid(said)
+    values: dict[str, Any] = {"grid": list(grid)} if grid is not None else {}
+    if grid is None:
+        values = {field: value for field, value in task.spec_json().items() if field in said}
     values |= {"catch_up": task.catch_up, "queue": task.queue}
     if task.start_deadline is not None:
         values["start_deadline"] = task.start_deadline
@@ -277,8 +273,6 @@ def read_text(text: bytes) -> Template:
     if "grid" in values:
         grid = spec.Grid(*values.pop("grid"))
         grid.check()
-    for name in values.keys() & MOMENTS:
-        values[name] = datetime.fromisoformat(values[name])
     return Template(decoded[:VERSION_LENGTH], queue, catch_up, start_deadline, grid, values)
 
 
@@ -354,12 +348,12 @@ def enqueue_task(task: Task, connection: Redis) -> None:
     _enqueue(build_job(task, task.job_id, connection), connection, task.reserved_for)
 
 
-def withdraw_task(task: Task, connection: Redis) -> None:
-    """Take a waiting background call off its queue."""
+def withdraw(job_id: str, queue: str, connection: Redis) -> None:
+    """Take a waiting job off its queue."""
     with connection.pipeline() as pipe:
-        pipe.lrem(f"rq:queue:{task.queue}", 1, task.job_id)
-        pipe.zrem(scheduled_key(task.queue), task.job_id)
-        pipe.delete(Job.key_for(task.job_id))
+        pipe.lrem(f"rq:queue:{queue}", 1, job_id)
+        pipe.zrem(scheduled_key(queue), job_id)
+        pipe.delete(Job.key_for(job_id))
         pipe.execute()
 
 
