@@ -96,22 +96,28 @@ def unrecorded(task: ScheduledTask, dues: Sequence[datetime]) -> list[datetime]:
 
 def write_missed(task: ScheduledTask, reasons: dict[datetime, str]) -> None:
     """Record occurrences as missed, each for its reason; rows that are there stay as they are."""
+    write(missed_runs(task, reasons))
+
+
+def missed_runs(task: ScheduledTask, reasons: dict[datetime, str]) -> list[ScheduledTaskInstance]:
+    """Return rows that say of occurrences that they were missed, each for its reason."""
     now = timezone.now()
-    ScheduledTaskInstance.objects.bulk_create(
-        [
-            ScheduledTaskInstance(
-                parent=task,
-                name=task.name,
-                due=due,
-                status=ScheduledTaskInstance.Status.MISSED,
-                reason=reason,
-                ended=now,
-            )
-            for due, reason in reasons.items()
-        ],
-        batch_size=CHUNK,
-        ignore_conflicts=True,
-    )
+    return [
+        ScheduledTaskInstance(
+            parent=task,
+            name=task.name,
+            due=due,
+            status=ScheduledTaskInstance.Status.MISSED,
+            reason=reason,
+            ended=now,
+        )
+        for due, reason in reasons.items()
+    ]
+
+
+def write(runs: Sequence[ScheduledTaskInstance]) -> None:
+    """Insert rows of occurrences; those that have a row already keep it."""
+    ScheduledTaskInstance.objects.bulk_create(runs, batch_size=CHUNK, ignore_conflicts=True)
 
 
 # Checking

@@ -31,10 +31,6 @@ from tasks.models import (
 logger = logging.getLogger(__name__)
 
 CHUNK = 500
-# How often a round of reconciliation begins at most, and for how long it goes on without a pause
-# when it hurries, in seconds.
-ROUND_EVERY = 10.0
-ROUND_AT_ONCE = 5.0
 # The rows of schedules with so few due instants to look at are asked for together.
 FEW = 100
 # How long after something was due its books are looked at, and how often while they are open.
@@ -44,6 +40,10 @@ LOOK_AT_LEAST = timedelta(hours=1)
 LOOK_AT_BROKEN = timedelta(minutes=1)
 # For how long one part of the regular work on many rows may take in one tick, in seconds.
 TIME_SLICE = 0.2
+# How often a round of reconciliation begins at most, and for how long it goes on without a pause
+# when it hurries, in seconds.
+ROUND_EVERY = 10.0
+ROUND_AT_ONCE = 5.0
 
 
 class Housekeeper:
@@ -186,11 +186,14 @@ def reconcile(redis: Redis) -> None:
 
 def _project_live(redis: Redis) -> Iterator[None]:
     """Project the live rows of which Redis doesn't have what they say, chunk by chunk."""
-    last = 0
+    last, full = 0, True
     live = ScheduledTask.objects.live().select_related("calendar").order_by("pk")
-    while chunk := list(live.filter(pk__gt=last)[:CHUNK]):
-        last = chunk[-1].pk
-        project_all(_out_of_date(chunk, redis), redis)
+    while full:
+        chunk = list(live.filter(pk__gt=last)[:CHUNK])
+        full = len(chunk) == CHUNK
+        if chunk:
+            last = chunk[-1].pk
+            project_all(_out_of_date(chunk, redis), redis)
         yield
 
 
@@ -209,7 +212,7 @@ def _remove_strays(redis: Redis) -> Iterator[None]:
 
 def _remove_stray(members: set[str], redis: Redis) -> None:
     # Read after the members: a schedule that is made now has its row before it is in Redis.
-    rows = ScheduledTask.objects.live()
+    rows = ScheduledTask.objects.live().select_related("calendar")
     stray = members - set(rows.filter(job_id__in=members).values_list("job_id", flat=True))
     if stray:
         projection.remove(stray, redis)
@@ -504,11 +507,17 @@ def record_not_run(plans: Mapping[str, catchup.Plan], redis: Redis) -> None:
 
     What Redis has a job of did run, or will. Existing rows stay as they are.
     """
-    for task in ScheduledTask.objects.filter(job_id__in=list(plans)):
-        reasons = _reasons(task, plans[task.job_id])
-        for due in are_known(task.job_id, list(reasons), redis):
+    rows = {task.job_id: task for task in ScheduledTask.objects.filter(job_id__in=list(plans))}
+    runs: list[ScheduledTaskInstance] = []
+    for job_id, task in rows.items():
+        reasons = _reasons(task, plans[job_id])
+        for due in are_known(job_id, list(reasons), redis):
             del reasons[due]
-        books.write_missed(task, reasons)
+        runs += books.missed_runs(task, reasons)
+        if len(runs) >= CHUNK:
+            books.write(runs)
+            runs = []
+    books.write(runs)
 
 
 def record_missed(task: ScheduledTask, plan: catchup.Plan) -> None:
