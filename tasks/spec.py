@@ -158,7 +158,7 @@ class Grid(NamedTuple):
 
 def grid(values: Mapping[str, Any]) -> Grid | None:
     """Return the grid of a valid spec's values, given without defaults; None if it has none."""
-    if values.keys() - {"offset"} != {"first", "interval"}:
+    if values.keys() - {"offset", "timezone"} != {"first", "interval"}:
         return None
     first = (_utc(values["first"]) - EPOCH) // MILLISECOND + values.get("offset", 0)
     return Grid(first, values["interval"] * 1000)
