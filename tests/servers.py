@@ -45,9 +45,10 @@ def free_port() -> int:
 
 
 class Valkey:
-    """A Valkey server on a free port that keeps its data over `stop` and `start`."""
+    """A Valkey server on a free port that keeps its data over `stop` and `start`, if told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_data: bool = True) -> None:
+        self._keeps_data = keeps_data
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = Redis.from_url(self.url)
@@ -65,7 +66,8 @@ class Valkey:
             [
                 str(get_binary_path()),
                 *("--bind", "127.0.0.1", "--port", str(self.port)),
-                *("--dir", self._data.name, "--appendonly", "yes", "--appendfsync", "always"),
+                *("--dir", self._data.name, "--appendfsync", "always"),
+                *("--appendonly", "yes" if self._keeps_data else "no"),
                 *("--save", "", "--loglevel", "warning"),
             ],
             stdout=subprocess.DEVNULL,
@@ -98,20 +100,34 @@ class Postgres:
         self._server = get_server(data, cleanup_mode="delete")
         self.url: str = self._server.get_uri()
 
-    def create_database(self) -> str:
-        """Create an empty database and return its URL."""
+    def create_database(self, template: str = "template1") -> str:
+        """Create an empty database, or a copy of another one, and return its URL."""
         name = f"db_{uuid.uuid4().hex}"
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                    sql.Identifier(name), sql.Identifier(_database_name(template))
+                )
+            )
         return self.url.replace("/postgres?", f"/{name}?")
 
     def drop_database(self, url: str) -> None:
         """Drop a database that `create_database` created, whoever still uses it."""
-        name = url.partition("?")[0].rpartition("/")[2]
+        name = sql.Identifier(_database_name(url))
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+    def stop(self) -> None:
+        """Stop the server, whoever is connected; its databases stay."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Start it again, at the same address."""
+        self._server.ensure_postgres_running()
+
+
+def _database_name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 @functools.cache

@@ -1,0 +1,83 @@
+"""Systems for the proof. PROOF_SUBJECT=stock puts the stock classes into them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.proof.system import Subject, System
+from tests.servers import BASE_DIR, Postgres, Valkey, own_postgres
+
+SUBJECT: Subject = "stock" if os.environ.get("PROOF_SUBJECT") == "stock" else "ours"
+MakeSystem = Callable[..., System]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell reports which case a test belongs to."""
+    for item in items:
+        for marker in item.iter_markers("case"):
+            item.user_properties += [("case", number) for number in marker.args]
+
+
+@pytest.fixture(scope="session")
+def subject() -> Subject:
+    return SUBJECT
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Postgres:
+    """Return the PostgreSQL server of this test process."""
+    return own_postgres()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres_server: Postgres) -> str:
+    """Return the URL of a database with all tables, to be copied."""
+    url = postgres_server.create_database()
+    _migrate(url)
+    return url
+
+
+@pytest.fixture
+def valkey() -> Iterator[Valkey]:
+    """Run a Valkey server for one system."""
+    server = Valkey()
+    server.start()
+    yield server
+    if not server.stopped:
+        server.stop()
+
+
+@pytest.fixture
+def system(
+    tmp_path: Path, subject: Subject, valkey: Valkey, postgres_server: Postgres, migrated: str
+) -> Iterator[System]:
+    """Run a system on PostgreSQL, with its own database and Valkey, without any process yet."""
+    database = postgres_server.create_database(template=migrated)
+    system = System(tmp_path, database, subject, valkey=valkey)
+    yield system
+    system.close()
+    postgres_server.drop_database(database)
+
+
+@pytest.fixture
+def sqlite_system(tmp_path: Path, subject: Subject, valkey: Valkey) -> Iterator[System]:
+    """Run a system on SQLite."""
+    database = f"sqlite:///{tmp_path / 'db.sqlite3'}"
+    _migrate(database)
+    system = System(tmp_path, database, subject, valkey=valkey)
+    yield system
+    system.close()
+
+
+def _migrate(url: str) -> None:
+    environment = os.environ | {
+        "DATABASE_URL": url,
+        "DJANGO_SETTINGS_MODULE": "tests.process_settings",
+        "SECRET_KEY": "only-for-the-tests",
+    }
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=BASE_DIR, env=environment, check=True)
