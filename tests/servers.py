@@ -45,10 +45,9 @@ def free_port() -> int:
 
 
 class Valkey:
-    """A Valkey server on a free port that keeps its data over `stop` and `start`, if told to."""
+    """A Valkey server on a free port that keeps its data over `stop` and `start`."""
 
-    def __init__(self, *, keeps_data: bool = True) -> None:
-        self._keeps_data = keeps_data
+    def __init__(self) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = Redis.from_url(self.url)
@@ -66,8 +65,7 @@ class Valkey:
             [
                 str(get_binary_path()),
                 *("--bind", "127.0.0.1", "--port", str(self.port)),
-                *("--dir", self._data.name, "--appendfsync", "always"),
-                *("--appendonly", "yes" if self._keeps_data else "no"),
+                *("--dir", self._data.name, "--appendonly", "yes", "--appendfsync", "always"),
                 *("--save", "", "--loglevel", "warning"),
             ],
             stdout=subprocess.DEVNULL,
@@ -80,6 +78,11 @@ class Valkey:
             self._process.send_signal(signum)
             self._process.wait(10)
             self._process = None
+
+    def forget(self) -> None:
+        """Lose all data while it is stopped, as a server without persistence does."""
+        self._data.cleanup()
+        self._data = tempfile.TemporaryDirectory(prefix="valkey-")
 
     def _answers(self) -> bool:
         try:

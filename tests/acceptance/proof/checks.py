@@ -5,7 +5,7 @@ really ran from the file that the task functions wrote, and `tests.oracle` says 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from itertools import pairwise
 
@@ -24,14 +24,22 @@ class Violated(AssertionError):
     """A system broke what it promises: one line for each finding."""
 
 
-def check(system: System, until: datetime | None = None, settling: float = SETTLING) -> None:
-    """Let a system settle what was due until now, then raise Violated if anything is wrong."""
+def check(
+    system: System,
+    until: datetime | None = None,
+    settling: float = SETTLING,
+    ignored: Collection[str] = (),
+) -> None:
+    """Let a system settle what was due until now, then raise Violated if anything is wrong.
+
+    `ignored` are the ids of jobs that may be in Redis or not.
+    """
     until = until or now()
     if system.subject == "stock":
         found = _stock_findings(system, until)
     else:
-        settled = _settles(system, until, settling)
-        found = list(findings(system, until))
+        settled = _settles(system, until, settling, ignored)
+        found = list(findings(system, until, ignored))
         if not settled and not found:
             found = ["It did not settle in time: Redis and rows disagree."]
     if found:
@@ -39,29 +47,42 @@ def check(system: System, until: datetime | None = None, settling: float = SETTL
         raise Violated("\n".join([f"{len(found)} findings in {system.directory}:", *kept]))
 
 
-def _settles(system: System, until: datetime, seconds: float) -> bool:
+def check_goes_on(system: System, seconds: float = 60) -> None:
+    """Wait until a run has ended that started from now on; raise Violated if none does."""
+    begun = now().timestamp() + 1
+
+    def goes_on() -> bool:
+        return any(line.event == "end" and line.time > begun for line in system.lines())
+
     try:
-        wait_for(lambda: not any(_unsettled(system, until)), "a settled system", seconds)
+        wait_for(goes_on, "runs that go on", seconds)
+    except AssertionError as error:
+        raise Violated(f"Nothing runs any more in {system.directory}.") from error
+
+
+def _settles(system: System, until: datetime, seconds: float, ignored: Collection[str]) -> bool:
+    try:
+        wait_for(lambda: not any(_unsettled(system, until, ignored)), "a settled system", seconds)
     except AssertionError:
         return False
     return True
 
 
-def _unsettled(system: System, until: datetime) -> Iterator[str]:
+def _unsettled(system: System, until: datetime, ignored: Collection[str]) -> Iterator[str]:
     runs = {(run.schedule, run.due): run for run in system.runs()}
     for schedule in system.schedules:
         for due in schedule.dues(until):
             run = runs.get((schedule.name, due))
             if run is None or run.status == "running" or _is_retried(run, schedule):
                 yield f"{schedule.name} {due}"
-    yield from members(system)
+    yield from members(system, ignored)
 
 
 def _is_retried(run: Run, schedule: Schedule) -> bool:
     return run.status == "failed" and run.attempt <= schedule.retries
 
 
-def findings(system: System, until: datetime) -> Iterator[str]:
+def findings(system: System, until: datetime, ignored: Collection[str] = ()) -> Iterator[str]:
     """Return everything that is wrong, a line each."""
     runs = [run for run in system.runs() if run.due is not None and run.due <= until]
     lines = [line for line in system.lines() if line.occurrence and line.occurrence[0] <= until]
@@ -74,7 +95,7 @@ def findings(system: System, until: datetime) -> Iterator[str]:
         yield from truth(own_runs, own_lines, casualties)
         if not schedule.overlaps:
             yield from overlaps(schedule, own_lines)
-    yield from members(system)
+    yield from members(system, ignored)
 
 
 def books(system: System, runs: list[Run], until: datetime) -> Iterator[str]:
@@ -89,7 +110,9 @@ def books(system: System, runs: list[Run], until: datetime) -> Iterator[str]:
         rows, due = counts[schedule.name], set(schedule.dues(until))
         yield from (f"lost: {schedule.name} due {moment}" for moment in sorted(due - set(rows)))
         yield from (f"not due: {schedule.name} at {moment}" for moment in sorted(set(rows) - due))
-        yield from (f"{n} rows: {schedule.name} due {moment}" for moment, n in rows.items() if n > 1)
+        yield from (
+            f"{n} rows: {schedule.name} due {moment}" for moment, n in rows.items() if n > 1
+        )
 
 
 def attempts(
@@ -117,7 +140,7 @@ def truth(
     """A row says `finished` if and only if that attempt reached its end.
 
     With one exception: a process that was killed after the function's last line, and before its
-    row was written, can't have told anybody. Its row says `failed`, or has a later attempt.
+    row was written, can't have told anybody. Its row says so, or has a later attempt.
     """
     ends = {line.occurrence: line for line in lines if line.event == "end"}
     started = {line.occurrence for line in lines}
@@ -133,7 +156,7 @@ def truth(
         if end_of is None or (end_of.status, end_of.attempt) == ("finished", occurrence[1]):
             continue
         killed = bool({line.pid, line.parent} & casualties)
-        if not killed or end_of.status not in ("failed", "finished"):
+        if not killed or end_of.status not in ("failed", "finished", "canceled"):
             yield f"reached its end in attempt {occurrence[1]}: {end_of}; {line}"
 
 
@@ -146,10 +169,12 @@ def overlaps(schedule: Schedule, lines: list[Line]) -> Iterator[str]:
             yield f"overlap: {schedule.name}, {before} and {after}"
 
 
-def members(system: System) -> Iterator[str]:
+def members(system: System, ignored: Collection[str] = ()) -> Iterator[str]:
     """What is enabled in the database is in Redis, with a moment to come, and nothing else is."""
     known = {
-        job_id: score for job_id, score in system.members().items() if job_id.startswith("schedule-")
+        job_id: score
+        for job_id, score in system.members().items()
+        if job_id.startswith("schedule-") and job_id not in ignored
     }
     wanted = {schedule.job_id for schedule in system.schedules if schedule.goes_on(now())}
     yield from (f"not in Redis: schedule {job_id}" for job_id in wanted - set(known))

@@ -20,10 +20,9 @@ def _make(schedule: dict[str, Any]) -> ScheduledTask:
     first, cron = schedule.pop("first", None), schedule.pop("cron", None)
     options = {"keep_runs": None} | schedule
     if cron is not None:
+        options["start"] = datetime.fromisoformat(options["start"])
         return SchedulerService.cron(cron, "tests.jobs.witness", **options)
-    return SchedulerService.schedule(
-        datetime.fromisoformat(first), "tests.jobs.witness", **options
-    )
+    return SchedulerService.schedule(datetime.fromisoformat(first), "tests.jobs.witness", **options)
 
 
 def make_stock(schedules: list[dict[str, Any]]) -> list[str]:

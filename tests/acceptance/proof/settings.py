@@ -16,6 +16,9 @@ if os.environ.get("PROOF_SUBJECT") == "stock":
     for _queue in RQ_QUEUES.values():
         del _queue["SERIALIZER"]
 
+# So that the tests needn't wait for a minute until a run counts as lost.
+TASKS_LOST_AFTER = 6
+
 LOGGING["formatters"]["line"]["format"] = (
     "%(asctime)s %(process)d %(threadName)s %(levelname)s %(name)s: %(message)s"
 )

@@ -5,13 +5,12 @@ import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import psycopg
 
@@ -177,7 +176,10 @@ class System:
         number = next(self._count)
         environment = {f"PROOF_{name.upper()}": value for name, value in point.items()}
         if environment:
-            environment |= {"PROOF_ROLE": role, "PROOF_DONE": str(self.directory / f"done-{number}")}
+            environment |= {
+                "PROOF_ROLE": role,
+                "PROOF_DONE": str(self.directory / f"done-{number}"),
+            }
         process = self.nursery.start(
             self.directory / f"{number}-{role}.log", *command, **environment
         )
@@ -197,16 +199,32 @@ class System:
 
     # What they left behind
 
-    def runs(self) -> list[Run]:
-        """Return the rows of all runs."""
+    def query(self, sql: str) -> list[Any]:
+        """Return what a query finds in the system's database."""
         if self.database.startswith("sqlite"):
             path = self.database.removeprefix("sqlite:///")
             with closing(sqlite3.connect(path, timeout=20)) as connection:
-                rows: Iterable[Any] = connection.execute(QUERY).fetchall()
-        else:
-            with psycopg.connect(self.database, options="-c timezone=UTC") as connection:
-                rows = connection.execute(QUERY).fetchall()
-        return [Run(*map(_aware, row)) for row in rows]
+                return connection.execute(sql).fetchall()
+        with psycopg.connect(self.database, options="-c timezone=UTC") as connection:
+            return connection.execute(cast(Any, sql)).fetchall()
+
+    def execute(self, sql: str) -> None:
+        """Change the system's PostgreSQL database behind its back."""
+        with psycopg.connect(self.database) as connection:
+            connection.execute(cast(Any, sql))
+
+    def runs(self) -> list[Run]:
+        """Return the rows of all runs."""
+        return [Run(*map(_aware, row)) for row in self.query(QUERY)]
+
+    def count_connections(self) -> int:
+        """Return how many connections to its PostgreSQL database the system has."""
+        query = """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()
+                AND backend_type = 'client backend'
+        """
+        return int(self.query(query)[0][0])
 
     def lines(self) -> list[evidence.Line]:
         """Return what the task functions wrote."""
@@ -231,22 +249,10 @@ class System:
         line: evidence.Line = wait_for(started, f"a start of {schedule.name}", seconds)
         return line
 
-    @cached_property
-    def logs(self) -> "Logs":
-        return Logs(self.directory)
-
-
-class Logs:
-    """What the processes printed."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def __contains__(self, text: str) -> bool:
-        return any(text in path.read_text(errors="replace") for path in self._paths())
-
-    def _paths(self) -> list[Path]:
-        return sorted(self._directory.glob("*.log"))
+    def printed(self, text: str) -> bool:
+        """Tell whether any process has printed a text."""
+        logs = self.directory.glob("*.log")
+        return any(text in path.read_text(errors="replace") for path in logs)
 
 
 def _aware(value: Any) -> Any:

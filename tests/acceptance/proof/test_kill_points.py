@@ -1,6 +1,7 @@
 """Processes that end at any of the steps that others can see."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 
@@ -8,19 +9,23 @@ from tests.acceptance.proof import faults
 from tests.acceptance.proof.checks import check
 from tests.acceptance.proof.system import Schedule, System, next_second
 
+# Each round visits every point once, some 50 or more: 200 ends in all.
 ROUNDS = 4
+# Some points are passed only now and then: this share of them has to be reached in each round.
+REACHED = 0.8
+ALLOW = {"overlap": "allow", "catch_up": "all"}
 
 
 def schedules() -> list[Schedule]:
     """Return schedules with different policies that are due all the time."""
-    first = next_second()
+    first, second = next_second(), timedelta(seconds=1)
     return [
         Schedule("plain", first, interval=4),
-        Schedule("retried", first, interval=4, options={"retries": 2}),
-        Schedule("allow", first, interval=4, options={"overlap": "allow", "catch_up": "all"}),
-        Schedule("wait", first, interval=4, options={"overlap": "wait", "retries": 1}),
-        Schedule("replace", first, interval=4, options={"overlap": "replace"}),
-        Schedule("none", first, interval=4, options={"catch_up": "none"}),
+        Schedule("retried", first + second, interval=4, options={"retries": 2}),
+        Schedule("allow", first + 2 * second, interval=4, options=ALLOW),
+        Schedule("none", first + 3 * second, interval=4, options={"catch_up": "none"}),
+        Schedule("replace", first, interval=12, options={"overlap": "replace"}),
+        Schedule("wait", first, interval=12, options={"overlap": "wait", "retries": 1}),
     ]
 
 
@@ -28,45 +33,44 @@ def schedules() -> list[Schedule]:
 def test_an_undisturbed_system_runs_each_occurrence_once(system: System):
     system.make(*schedules())
     faults.points_of(system, seconds=20)
-    system.scheduler()
-    system.worker()
     check(system)
 
 
-def visit_all(system: System, passage: int, action: str) -> list[faults.Tour]:
-    """Let processes suffer at every point, schedulers and workers at the same time."""
+def visit_all(system: System, passage: int, action: str) -> None:
+    """Let processes suffer at every point, schedulers and workers at the same time.
+
+    After the last one of a kind, another one of it does the work that is left.
+    """
     points = faults.points_of(system)
     chosen = [f"{point}#{min(passage, count)}" for point, count in points.items()]
-    of_schedulers = [point for point in chosen if point.startswith("scheduler")]
-    of_workers = [point for point in chosen if not point.startswith("scheduler")]
     tours: list[faults.Tour] = []
-    threads = [
-        threading.Thread(target=lambda own: tours.append(faults.visit(system, own, action)), args=[own])
-        for own in (of_schedulers, of_workers)
-    ]
+
+    def tour(of_scheduler: bool) -> None:
+        own = [point for point in chosen if point.startswith("scheduler") == of_scheduler]
+        tours.append(faults.visit(system, own, action))
+        for _ in range(1 if of_scheduler else 3):
+            system.scheduler() if of_scheduler else system.worker()
+
+    threads = [threading.Thread(target=tour, args=[kind]) for kind in (True, False)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return tours
+    reached = sum(len(tour.reached) for tour in tours)
+    print("Not reached:", [point for tour in tours for point in tour.not_reached])
+    assert reached >= len(chosen) * REACHED, tours
 
 
 @pytest.mark.case(1)
 @pytest.mark.parametrize("passage", range(1, ROUNDS + 1))
 def test_a_process_that_ends_at_any_point_loses_and_doubles_nothing(system: System, passage: int):
     system.make(*schedules())
-    tours = visit_all(system, passage, "exit")
-    print(tours)
-    system.scheduler()
-    system.worker()
+    visit_all(system, passage, "exit")
     check(system)
 
 
 @pytest.mark.case(2)
 def test_a_process_that_is_terminated_at_any_point_loses_and_doubles_nothing(system: System):
     system.make(*schedules())
-    tours = visit_all(system, 1, "term")
-    print(tours)
-    system.scheduler()
-    system.worker()
+    visit_all(system, 1, "term")
     check(system)
