@@ -99,7 +99,7 @@ def findings(system: System, until: datetime, ignored: Collection[str] = ()) -> 
 
 
 def books(system: System, runs: list[Run], until: datetime) -> Iterator[str]:
-    """The rows are what was due, each once, and each has ended."""
+    """Compare the rows with what was due: each is there once, and has ended."""
     counts: dict[str, Counter[datetime]] = defaultdict(Counter)
     for run in runs:
         assert run.due is not None
@@ -118,7 +118,7 @@ def books(system: System, runs: list[Run], until: datetime) -> Iterator[str]:
 def attempts(
     schedule: Schedule, runs: dict[datetime | None, Run], lines: list[Line]
 ) -> Iterator[str]:
-    """Each attempt started once at most, and there were no more than allowed."""
+    """Check that each attempt started once at most, and that no more did than allowed."""
     starts = Counter(line.occurrence for line in lines if line.event == "start")
     for occurrence, count in starts.items():
         assert occurrence is not None
@@ -137,7 +137,7 @@ def attempts(
 def truth(
     runs: dict[datetime | None, Run], lines: list[Line], casualties: set[int]
 ) -> Iterator[str]:
-    """A row says `finished` if and only if that attempt reached its end.
+    """Check that a row says `finished` if and only if that attempt reached its end.
 
     With one exception: a process that was killed after the function's last line, and before its
     row was written, can't have told anybody. Its row says so, or has a later attempt.
@@ -161,7 +161,7 @@ def truth(
 
 
 def overlaps(schedule: Schedule, lines: list[Line]) -> Iterator[str]:
-    """No run started before the previous one had ended (what was killed isn't looked at)."""
+    """Check that no run started before the previous one had ended (if it wasn't killed)."""
     ends = {line.occurrence: line.time for line in lines if line.event == "end"}
     starts = sorted((line.time, line.occurrence) for line in lines if line.event == "start")
     for (_, before), (started, after) in pairwise(starts):
@@ -170,7 +170,7 @@ def overlaps(schedule: Schedule, lines: list[Line]) -> Iterator[str]:
 
 
 def members(system: System, ignored: Collection[str] = ()) -> Iterator[str]:
-    """What is enabled in the database is in Redis, with a moment to come, and nothing else is."""
+    """Check that what is enabled is in Redis, with a moment to come, and that nothing else is."""
     known = {
         job_id: score
         for job_id, score in system.members().items()
@@ -217,7 +217,7 @@ def _distances(schedule: Schedule, starts: list[float], until: datetime) -> Iter
 
 
 def _stock_rows(system: System) -> Iterator[str]:
-    """A row that still says `running` when its process is gone says so forever."""
+    """Find rows that say `running` though their process is gone: they say so forever."""
     starts = [line for line in system.lines() if line.event == "start"]
     ended = Counter(line.schedule for line in system.lines() if line.event == "end")
     counts = Counter(run.schedule for run in system.runs() if run.status == "finished")

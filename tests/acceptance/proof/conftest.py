@@ -16,10 +16,13 @@ MakeSystem = Callable[..., System]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell reports which case a test belongs to."""
-    for item in items:
-        for marker in item.iter_markers("case"):
-            item.user_properties += [("case", number) for number in marker.args]
+    """Tell reports which case a test belongs to; PROOF_CASES leaves only some."""
+    only = set(map(int, os.environ.get("PROOF_CASES", "").split()))
+    for item in list(items):
+        cases = {number for marker in item.iter_markers("case") for number in marker.args}
+        item.user_properties += [("case", number) for number in cases]
+        if only and not cases & only:
+            items.remove(item)
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,8 @@ QUIET = {
 }
 LOCK_KEYS = {"tasks:leader", "rq:scheduler_lock"}
 STATEMENT = re.compile(
-    r'\s*(INSERT INTO|UPDATE|DELETE FROM|SELECT .*? FROM(?=.* FOR (?:NO KEY )?UPDATE)|COPY)\s+"?(\w+)',
+    r"\s*(INSERT INTO|UPDATE|DELETE FROM|SELECT .*? FROM(?=.* FOR (?:NO KEY )?UPDATE)|COPY)"
+    r'\s+"?(\w+)',
     re.IGNORECASE | re.DOTALL,
 )
 WORD = re.compile(r"[a-z_]+")
@@ -57,7 +58,7 @@ class Dropped(ConnectionError):
 
 
 class Points:
-    """This process's passages, and what is to happen at one of them."""
+    """The passages of this process, and what is to happen at one of them."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._role = environment["PROOF_ROLE"]

@@ -1,4 +1,4 @@
-"""A way to Redis on which replies get lost: the server has done it, the client never hears of it."""
+"""A way to Redis on which replies get lost: it was done, and the client never hears of it."""
 
 import re
 import selectors
@@ -55,7 +55,7 @@ class Proxy:
             try:
                 while True:
                     for key, _ in selector.select():
-                        data = key.fileobj.recv(CHUNK)  # type: ignore[union-attr]
+                        data = key.fileobj.recv(CHUNK)
                         if not data:
                             return
                         if key.fileobj is client:

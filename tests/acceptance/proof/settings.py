@@ -19,8 +19,8 @@ if os.environ.get("PROOF_SUBJECT") == "stock":
 # So that the tests needn't wait for a minute until a run counts as lost.
 TASKS_LOST_AFTER = 6
 
-LOGGING["formatters"]["line"]["format"] = (
-    "%(asctime)s %(process)d %(threadName)s %(levelname)s %(name)s: %(message)s"
-)
+LOGGING["formatters"] = {
+    "line": {"format": "%(asctime)s %(process)d %(threadName)s %(levelname)s %(name)s: %(message)s"}
+}
 
 points.install(os.environ)

@@ -22,7 +22,7 @@ from tests.servers import Valkey, wait_for
 Subject = Literal["ours", "stock"]
 
 SCHEDULED_JOBS = "rq:scheduler:scheduled_jobs"
-LOCKS = ("tasks:leader", "rq:scheduler_lock")
+LOCKS = ("tasks:leader", "rq:scheduler_lock", "rq:clean_registries:default")
 MICROSECOND = timedelta(microseconds=1)
 QUERY = """
     SELECT schedule.name, schedule.job_id, schedule.status, run.due, run.status, run.attempt,
@@ -193,8 +193,8 @@ class System:
             if is_alive(pid):
                 os.kill(pid, 9)
 
-    def release_leadership(self) -> None:
-        """Let another scheduler lead at once, as if the lease of a dead one had lapsed."""
+    def release_locks(self) -> None:
+        """Let others lead and keep house at once, as if the locks of the dead had lapsed."""
         self.redis.delete(*LOCKS)
 
     # What they left behind

@@ -3,7 +3,6 @@
 Here the clock is a fake: the scheduler's own class is driven in this process, tick by tick.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +10,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import django_rq
-import freezegun
 import pytest
 import rq_scheduler
 from django.conf import LazySettings
@@ -80,11 +78,15 @@ def redis_connection(valkey: Valkey, settings: LazySettings) -> Redis:
 
 
 class Ours:
-    """The project's scheduler, its time frozen."""
+    """The project's scheduler, and the clock that it looks at.
 
-    def __init__(self, zone: str, start: datetime) -> None:
-        self._freezer = freezegun.freeze_time(start)
-        self._clock = self._freezer.start()
+    freezegun won't do: its datetimes forget which of two equal hours they mean.
+    """
+
+    def __init__(self, zone: str, start: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._now = start
+        monkeypatch.setattr("django.utils.timezone.now", lambda: self._now)
+        monkeypatch.setattr("time.time", lambda: self._now.timestamp())
         for cron in CRONS:
             SchedulerService.cron(cron, jobs.witness, ["", cron], name=cron, timezone=zone)
         self._names = dict(ScheduledTask.objects.values_list("job_id", "name"))
@@ -92,11 +94,8 @@ class Ours:
         self._redis = self._scheduler.connection
         self.accounted: list[tuple[str, datetime]] = []
 
-    def close(self) -> None:
-        self._freezer.stop()
-
     def tick(self, moment: datetime) -> None:
-        self._clock.move_to(moment)
+        self._now = moment
         self._scheduler.enqueue_jobs()
         for job_id in drain(self._redis):
             match = OCCURRENCE.fullmatch(job_id)
@@ -105,7 +104,7 @@ class Ours:
             self.accounted.append((self._names[job_id.rpartition("-")[0]], due))
 
     def findings(self, zone: str, seen: list[datetime]) -> Iterator[str]:
-        """Everything that was due was dispatched once, or recorded as missed."""
+        """Compare what was dispatched, or recorded as missed, with what was due."""
         rows = ScheduledTaskInstance.objects.values_list("name", "due", "status")
         yield from (f"a row that says {status}" for _, _, status in rows if status != "missed")
         accounted = self.accounted + [(name, due) for name, due, _ in rows]
@@ -150,17 +149,13 @@ class Stock:
 
         return Fake
 
-    def close(self) -> None:
-        os.environ.pop("TZ", None)
-        time.tzset()
-
     def tick(self, moment: datetime) -> None:
         self._now = moment
         self._scheduler.enqueue_jobs()
         self._looks.append((moment, {self._names[job_id] for job_id in drain(self._redis)}))
 
     def findings(self, zone: str, seen: list[datetime]) -> Iterator[str]:
-        """What was due since the latest moment so far was put on the queue once, else nothing."""
+        """Compare each look with what was due since the latest moment so far."""
         for cron in CRONS:
             latest = seen[0]
             for moment, dispatched in self._looks:
@@ -183,21 +178,20 @@ def drive(
     redis_connection: Redis,
     transactional_db: None,
     monkeypatch: pytest.MonkeyPatch,
-) -> Callable[[str, list[datetime]], None]:
+) -> Iterator[Callable[[str, list[datetime]], None]]:
     """Return what has a scheduler look at the clock again and again, and checks what it did."""
 
     def run(zone: str, seen: list[datetime]) -> None:
-        driven = Ours(zone, seen[0]) if subject == "ours" else Stock(zone, seen[0], monkeypatch)
-        try:
-            for moment in seen[1:]:
-                driven.tick(moment)
-            found = list(driven.findings(zone, seen))
-        finally:
-            driven.close()
+        driven = (Ours if subject == "ours" else Stock)(zone, seen[0], monkeypatch)
+        for moment in seen[1:]:
+            driven.tick(moment)
+        found = list(driven.findings(zone, seen))
         if found:
             raise Violated("\n".join([f"{len(found)} findings:", *found[:40]]))
 
-    return run
+    yield run
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.mark.case(0)

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_a_run_that_is_killed_while_the_next_one_waits_is_closed_and_the_next_on
     }
     lines = {schedule.name: system.wait_for_start(schedule) for schedule in system.schedules}
     for schedule in system.schedules:
-        wait_for(lambda own=schedule: _waits(system, own), "the next occurrence on the queue")
+        wait_for(partial(_waits, system, schedule), "the next occurrence on the queue")
         system.kill(*VICTIMS[victim](workers[schedule.name], lines[schedule.name].pid))
         system.worker(schedule.options["queue"])
     check(system)
