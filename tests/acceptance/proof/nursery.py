@@ -42,6 +42,10 @@ class Process:
         self.done = Path()
         self._status: int | None = None
 
+    def printed(self, text: str) -> bool:
+        """Tell whether it has printed a text."""
+        return self.log.exists() and text in self.log.read_text(errors="replace")
+
     def poll(self) -> int | None:
         """Return the exit status, as `subprocess.Popen` does; None while it runs."""
         if self._status is None:
@@ -87,6 +91,7 @@ class Nursery:
                 stderr=output,
                 text=True,
             )
+        self.ask(do="start", command=["version"], environment={}, log=os.devnull)
 
     def ask(self, **request: Any) -> Any:
         """Have the nursery do something and return its answer."""

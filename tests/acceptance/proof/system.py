@@ -154,11 +154,19 @@ class System:
     # Schedules
 
     def make(self, *schedules: Schedule) -> None:
-        """Make schedules, and remember them for the checks."""
+        """Make schedules, and remember them for the checks.
+
+        They are made to begin a little later, if need be, so that they exist by then.
+        """
+        soon = next_second(2 + len(schedules) / 20)
+        late = max(timedelta(0), soon - min(schedule.first for schedule in schedules))
+        for schedule in schedules:
+            schedule.first += late
         asked = [schedule.as_asked(self.witness) for schedule in schedules]
         job_ids = self.nursery.call("make" if self.subject == "ours" else "make_stock", asked)
         for schedule, job_id in zip(schedules, job_ids, strict=True):
             schedule.job_id = job_id
+        assert all(schedule.first > now() for schedule in schedules), "It took too long."
         self.schedules += schedules
 
     # Processes

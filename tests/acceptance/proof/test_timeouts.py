@@ -24,7 +24,7 @@ def test_a_function_that_does_not_end_at_its_timeout_is_ended_and_its_row_says_s
     system.scheduler()
     for queue in ways.values():
         system.worker(queue)
-    check(system, until=first)
+    check(system, until=system.schedules[0].first)
     assert {run.schedule: run.status for run in system.runs()} == dict.fromkeys(ways, "failed")
 
 
@@ -40,5 +40,5 @@ def test_a_timeout_does_not_strike_while_the_row_is_written(system: System):
         connection.execute("SELECT * FROM tasks_scheduledtaskinstance FOR UPDATE")
         wait_for(lambda: [line for line in system.lines() if line.event == "end"], "the end")
         time.sleep(5)
-    check(system, until=first)
+    check(system, until=system.schedules[0].first)
     assert [run.status for run in system.runs()] == ["finished"]
