@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,17 +12,25 @@ from tests.acceptance.proof.system import Subject, System
 from tests.servers import BASE_DIR, Postgres, Valkey, own_postgres
 
 SUBJECT: Subject = "stock" if os.environ.get("PROOF_SUBJECT") == "stock" else "ours"
-MakeSystem = Callable[..., System]
+# The cases whose tests take some minutes: processes that end at any point, and the soak.
+LONG = {1, 2, 20}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell reports which case a test belongs to; PROOF_CASES leaves only some."""
+    """Tell reports which case a test belongs to, and begin with those that take long.
+
+    PROOF_CASES names the only ones to be run.
+    """
     only = set(map(int, os.environ.get("PROOF_CASES", "").split()))
     for item in list(items):
-        cases = {number for marker in item.iter_markers("case") for number in marker.args}
-        item.user_properties += [("case", number) for number in cases]
-        if only and not cases & only:
+        item.user_properties += [("case", number) for number in _cases(item)]
+        if only and not only & _cases(item):
             items.remove(item)
+    items.sort(key=lambda item: not LONG & _cases(item))
+
+
+def _cases(item: pytest.Item) -> set[int]:
+    return {number for marker in item.iter_markers("case") for number in marker.args}
 
 
 @pytest.fixture(scope="session")

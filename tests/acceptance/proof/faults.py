@@ -76,7 +76,7 @@ def _comes_to(process: Process) -> bool:
 
 def _end(system: System, process: Process, action: str) -> None:
     """Make room for the next process: what doesn't end by itself at its point is killed."""
-    if action == "term":
+    if action != "exit":
         process.send(15)
         process.wait(30)
     if process.poll() is None:

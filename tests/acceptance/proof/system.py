@@ -180,6 +180,10 @@ class System:
         """Start a worker."""
         return self._start("worker", ["rqworker", *(queues or ["default"])], point)
 
+    def command(self, *command: str) -> Process:
+        """Start another `manage.py` command."""
+        return self._start(command[0], command, {})
+
     def _start(self, role: str, command: Sequence[str], point: dict[str, str]) -> Process:
         number = next(self._count)
         environment = {f"PROOF_{name.upper()}": value for name, value in point.items()}

@@ -1,5 +1,6 @@
 """Processes that end at any of the steps that others can see."""
 
+import re
 import threading
 from datetime import timedelta
 
@@ -13,6 +14,8 @@ from tests.acceptance.proof.system import Schedule, System, next_second
 ROUNDS = 4
 # Some points are passed only now and then: this share of them has to be reached in each round.
 REACHED = 0.8
+# The points at which a reply of Redis has just come.
+REPLY = re.compile(r" (rq|tasks):.*:after")
 ALLOW = {"overlap": "allow", "catch_up": "all"}
 
 
@@ -42,6 +45,8 @@ def visit_all(system: System, passage: int, action: str) -> None:
     After the last one of a kind, another one of it does the work that is left.
     """
     points = faults.points_of(system)
+    if action == "drop":
+        points = {point: n for point, n in points.items() if REPLY.search(point)}
     chosen = [f"{point}#{min(passage, count)}" for point, count in points.items()]
     tours: list[faults.Tour] = []
 
@@ -73,4 +78,11 @@ def test_a_process_that_ends_at_any_point_loses_and_doubles_nothing(system: Syst
 def test_a_process_that_is_terminated_at_any_point_loses_and_doubles_nothing(system: System):
     system.make(*schedules())
     visit_all(system, 1, "term")
+    check(system)
+
+
+@pytest.mark.case(12)
+def test_a_process_that_misses_the_reply_to_any_step_loses_and_doubles_nothing(system: System):
+    system.make(*schedules())
+    visit_all(system, 1, "drop")
     check(system)
