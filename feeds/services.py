@@ -32,6 +32,9 @@ POLICIES = [
     "repeat",
     "start",
     "end",
+    "exclude",
+    "calendar",
+    "jitter",
     "overlap",
     "catch_up",
     "start_deadline",
@@ -116,12 +119,16 @@ def schedule_feed(
     timezone: str | None = None,
     queue: str | None = None,
     name: str | None = None,
+    exclude: str | None = None,
+    calendar: str | None = None,
+    jitter: int | None = None,
 ) -> Feed:
     """Poll a feed from now on; return it with its `schedule`.
 
-    `interval` is in seconds; `cron` goes by `timezone`. What isn't given stays as it is; a new
-    schedule is every 15 minutes and named after the address. A cancelled one lives again, a
-    paused one stays paused. Raises BadUrl, SpecError or InvalidSchedule; then nothing is stored.
+    `interval` is in seconds; `cron` goes by `timezone`, as do the dates of `exclude` and
+    `calendar`. What isn't given stays as it is; a new schedule is every 15 minutes and named
+    after the address. A cancelled one lives again, a paused one stays paused. Raises BadUrl,
+    SpecError or InvalidSchedule; then nothing is stored.
     """
     url = validate_url(url)
     with transaction.atomic():
@@ -129,6 +136,7 @@ def schedule_feed(
         feed = Feed.objects.select_for_update(no_key=True).get(pk=feed.pk)
         known = feed.schedule
         options: dict[str, Any] = {"args": [feed.pk], "queue": queue, "name": name}
+        options |= {"exclude": exclude, "calendar": calendar, "jitter": jitter}
         if known is not None:
             options = _kept(known) | {key: value for key, value in options.items() if value}
             _rename(known, options["name"])
@@ -246,4 +254,7 @@ def _schedule(
         first = known.first
     else:
         first = anchor(url, interval, timezone.now())
-    return SchedulerService.schedule(first, TASK_FUNCTION, interval=interval, **options)
+    zone = zone or (known.timezone if known is not None else None)
+    return SchedulerService.schedule(
+        first, TASK_FUNCTION, interval=interval, timezone=zone, **options
+    )

@@ -191,6 +191,14 @@ RQ = {
     "SCHEDULER_CLASS": "tasks.scheduler.Scheduler",
     "COMMIT_MODE": "on_db_commit",
 }
+# Within how many seconds after its worker died a run is closed as lost.
+TASKS_LOST_AFTER = number("TASKS_LOST_AFTER", default=60)
+
+
+# The process in which a worker runs its jobs is replaced after so many runs, or when it has grown
+# to so many MB.
+TASKS_CHILD_MAX_RUNS = number("TASKS_CHILD_MAX_RUNS", default=10_000)
+TASKS_CHILD_MAX_MEMORY = number("TASKS_CHILD_MAX_MEMORY", default=512)
 
 
 # Feeds, and what `manage.py up` runs

@@ -7,19 +7,20 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from tasks import admin_records, dashboard  # noqa: F401  (their pages register themselves)
+from tasks import admin_calendars, admin_records, dashboard  # noqa: F401  (their pages register themselves)
+from tasks.admin_backfill import backfill_page
 from tasks.admin_base import RunDisplay, TasksAdmin, job_link, moment_of
 from tasks.display import NONE, badge, moment
 from tasks.forms import ScheduledTaskForm
-from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.models import ScheduledTask, ScheduledTaskInstance, SchedulePeriod
 from tasks.services import SchedulerService
 
 LATEST_RUNS = 20
@@ -27,26 +28,23 @@ LATEST_RUNS = 20
 LIVE_SCHEDULE = 3_000
 
 
-class LatestRuns(RunDisplay, admin.TabularInline):
-    """The newest runs of a schedule, read-only."""
+class OfSchedule(admin.TabularInline):
+    """The newest records of a schedule, read-only."""
 
-    model = ScheduledTaskInstance
-    verbose_name_plural = gettext_lazy("Latest runs")
-    fields = ("run", "status_badge", "due_at", "started_at", "took", "outcome")
-    readonly_fields = fields
-    template = "admin/tasks/scheduledtask/latest_runs.html"
     extra = max_num = 0
     can_delete = False
+    newest_first: tuple[str, ...] = ("-id",)
+    most = LATEST_RUNS
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledTaskInstance]:
-        """Keep to the newest: a schedule can have any number of runs."""
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Keep to the newest: a schedule can have any number of them."""
         match = request.resolver_match
         pk = match.kwargs.get("object_id") if match else None
-        runs = super().get_queryset(request)
+        records = super().get_queryset(request)
         if pk is None or not str(pk).isdecimal():
-            return runs.none()
-        newest = runs.filter(parent_id=int(pk)).order_by("-id").values_list("id", flat=True)
-        return runs.filter(id__in=list(newest[:LATEST_RUNS]))
+            return records.none()
+        newest = records.filter(parent_id=int(pk)).order_by(*self.newest_first)
+        return records.filter(id__in=list(newest.values_list("id", flat=True)[: self.most]))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -54,10 +52,46 @@ class LatestRuns(RunDisplay, admin.TabularInline):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+
+class LatestRuns(RunDisplay, OfSchedule):
+    """The newest runs of a schedule."""
+
+    model = ScheduledTaskInstance
+    verbose_name_plural = gettext_lazy("Latest runs")
+    fields = ("run", "status_badge", "due_at", "started_at", "took", "outcome")
+    readonly_fields = fields
+    template = "admin/tasks/scheduledtask/latest_runs.html"
+
     @admin.display(description=gettext_lazy("run"))
     def run(self, run: ScheduledTaskInstance) -> SafeString:
         url = reverse("admin:tasks_scheduledtaskinstance_change", args=[run.pk])
         return format_html('<a href="{}">#{}</a>', url, run.pk)
+
+
+class History(OfSchedule):
+    """What a schedule was before: its pauses, and the specs that have been changed since."""
+
+    model = SchedulePeriod
+    verbose_name_plural = gettext_lazy("History")
+    fields = ("kind_badge", "from_start", "until_end", "what")
+    readonly_fields = fields
+    template = "admin/tasks/scheduledtask/history.html"
+    newest_first = ("-end", "-id")
+
+    from_start = moment_of("start", gettext_lazy("from"))
+    until_end = moment_of("end", gettext_lazy("until"))
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Go with the schedule: who sees its page sees its history."""
+        return True
+
+    @admin.display(description=gettext_lazy("it was"))
+    def kind_badge(self, period: SchedulePeriod) -> SafeString:
+        return badge(period.kind, period.get_kind_display())
+
+    @admin.display(description=gettext_lazy("when, or why"))
+    def what(self, period: SchedulePeriod) -> str:
+        return period.in_words()
 
 
 class ScheduleChangeList(ChangeList):
@@ -85,9 +119,9 @@ class ScheduledTaskAdmin(TasksAdmin):
     """Schedules: view, add, edit, run now, pause, resume, cancel, delete."""
 
     form = ScheduledTaskForm
-    inlines = (LatestRuns,)
+    inlines = (LatestRuns, History)
     list_display = ("name", "status_badge", "when", "next_due", "last_run", "counts", "success")
-    list_filter = ("status", "type", "queue", "function")
+    list_filter = ("status", "type", "queue", "function", "calendar")
     search_fields = ("name", "function", "description", "note")
     actions = ("run_now", "pause", "resume", "cancel")
     buttons = actions
@@ -98,6 +132,7 @@ class ScheduledTaskAdmin(TasksAdmin):
         "when",
         "next_due",
         "all_counts",
+        "asked_for",
         "job",
         "created_at",
         "updated_at",
@@ -118,7 +153,10 @@ class ScheduledTaskAdmin(TasksAdmin):
         ),
         (
             gettext_lazy("Limits"),
-            {"classes": ["collapse"], "fields": ("repeat", "start", "end")},
+            {
+                "classes": ["collapse"],
+                "fields": ("repeat", "start", "end", "exclude", "calendar", "jitter"),
+            },
         ),
         (
             gettext_lazy("Policies"),
@@ -153,8 +191,18 @@ class ScheduledTaskAdmin(TasksAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ScheduleChangeList
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.backfill_view)
+        page = path("<int:pk>/backfill/", view, name="tasks_scheduledtask_backfill")
+        return [page, *super().get_urls()]
+
+    def backfill_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Show, or post, the form that runs a past range."""
+        return backfill_page(self, request, pk)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledTask]:
-        return ScheduledTask.objects.with_last_run().order_by("name", "pk")
+        schedules = ScheduledTask.objects.with_last_run().select_related("calendar")
+        return schedules.order_by("name", "pk")
 
     def get_fieldsets(self, request: HttpRequest, obj: ScheduledTask | None = None) -> Any:
         """Add what a saved schedule has to say: how it is going, and where it came from."""
@@ -166,6 +214,8 @@ class ScheduledTaskAdmin(TasksAdmin):
             state.insert(1, "problem")
         if obj.paused_at is not None:
             state.insert(1, "paused")
+        if obj.requests.exists():
+            state.append("asked_for")
         more = {"fields": ("note", "job", "created_at", "updated_at")}
         return [(None, {"fields": state}), *fieldsets, (_("More"), more)]
 
@@ -285,6 +335,17 @@ class ScheduledTaskAdmin(TasksAdmin):
         counts = Counter(dict(rows))
         return format_html(
             "{} · {}: {}", count_links(task, counts), _("success"), success_rate(counts)
+        )
+
+    @admin.display(description=gettext_lazy("asked for"))
+    def asked_for(self, task: ScheduledTask) -> SafeString:
+        """Say how many runs, by hand or by backfill, have not started yet, and what is next."""
+        number = task.requests.count()
+        following = task.requests.filter(due__isnull=False).order_by("due").first()
+        return format_html(
+            "{}{}",
+            ngettext("%d run waits", "%d runs wait", number) % number,
+            format_html(", {} {}", _("next"), moment(following.due)) if following else "",
         )
 
     @admin.display(description=gettext_lazy("job"))

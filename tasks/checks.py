@@ -6,6 +6,8 @@ from django.conf import settings
 from django.core import checks
 from django.utils.module_loading import import_string
 
+from tasks import rescue
+
 JSON_SERIALIZER = "rq.serializers.JSONSerializer"
 CLASSES = {
     "JOB_CLASS": "tasks.job.Job",
@@ -60,6 +62,22 @@ def check_classes(**kwargs: Any) -> list[checks.CheckMessage]:
         )
         for key, path in CLASSES.items()
         if not _is_a(rq.get(key), path)
+    ]
+
+
+@checks.register("tasks")
+def check_lost_after(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Leases can be renewed several times before a run counts as lost."""
+    value = getattr(settings, "TASKS_LOST_AFTER", rescue.DEFAULT_LOST_AFTER)
+    if rescue.is_lost_after(value):
+        return []
+    least, most = rescue.LEAST_LOST_AFTER, rescue.MOST_LOST_AFTER
+    return [
+        checks.Error(
+            f"TASKS_LOST_AFTER is {value!r}, not a whole number of seconds from {least} to {most}.",
+            hint=f"Leave it out for {rescue.DEFAULT_LOST_AFTER} seconds.",
+            id="tasks.E005",
+        )
     ]
 
 

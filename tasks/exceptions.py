@@ -21,11 +21,26 @@ class UnknownTaskFunction(TasksError):
 
 
 class InvalidArguments(TasksError):
-    """Arguments that a task function doesn't take, or that aren't JSON."""
+    """Arguments that a task function doesn't take, or that aren't JSON.
+
+    `field` says whether it is the positional ones (`args`) or the named ones (`kwargs`).
+    """
+
+    def __init__(self, message: str, field: str = "args") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class InvalidSchedule(TasksError):
     """A schedule with values that can't be: `errors` maps field names to messages."""
+
+    def __init__(self, message: str, errors: dict[str, list[str]]) -> None:
+        super().__init__(message)
+        self.errors = errors
+
+
+class InvalidCalendar(TasksError):
+    """A calendar with values that can't be: `errors` maps field names to messages."""
 
     def __init__(self, message: str, errors: dict[str, list[str]]) -> None:
         super().__init__(message)

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from tasks import registry, spec
 from tasks.exceptions import SpecError
-from tasks.models import ScheduledTask, Task
+from tasks.models import Calendar, ScheduledTask, Task
 from tasks.registry import Kind, TaskFunction
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,6 +26,7 @@ LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 MAX_DEPTH = 50
 CHOICE_LENGTH = 120
 WIDE = {"class": "vLargeTextField"}
+DATES = {"spellcheck": "false", **WIDE}
 
 
 def _function_choices(kind: Kind) -> list[tuple[str, str]]:
@@ -168,12 +169,22 @@ class ScheduledTaskForm(CallForm):
         ),
     )
 
+    jitter = IntervalField(
+        required=False,
+        label=gettext_lazy("Jitter"),
+        help_text=gettext_lazy(
+            "Such as 10m: each schedule is late by a constant part of it, another one for each, "
+            "so that not all start at once."
+        ),
+    )
+
     class Meta:
         model = ScheduledTask
         fields = "__all__"  # noqa: DJ007  (the admin's fieldsets say which)
         widgets = {
             "description": forms.Textarea({"rows": 2, **WIDE}),
             "note": forms.Textarea({"rows": 2, **WIDE}),
+            "exclude": forms.Textarea({"rows": 3, **DATES}),
         }
         help_texts = {
             "name": gettext_lazy("Empty: the name of the task function."),
@@ -223,6 +234,18 @@ class ScheduledTaskForm(CallForm):
                 "name",
                 _("There is a schedule with this name, function and arguments already."),
             )
+
+
+class CalendarForm(forms.ModelForm):
+    """Add or edit a calendar."""
+
+    class Meta:
+        model = Calendar
+        fields = ("name", "dates", "description")
+        widgets = {
+            "dates": forms.Textarea({"rows": 12, **DATES}),
+            "description": forms.Textarea({"rows": 2, **WIDE}),
+        }
 
 
 class TaskForm(CallForm):

@@ -5,6 +5,7 @@ A run's job id is derived from what it runs, so that enqueueing it twice is harm
     schedule-<32 hex>                        a schedule's template, never executed
     schedule-<32 hex>-<due, ms>              the occurrence due then, first attempt
     schedule-<32 hex>-<due, ms>-<attempt>    a later attempt
+    schedule-<32 hex>-b<due, ms>             that occurrence by backfill (attempts as above)
     schedule-<32 hex>-h<asked for, ms>       a run by hand (attempts as above)
     task-<32 hex>                            one background call
 """
@@ -12,12 +13,15 @@ A run's job id is derived from what it runs, so that enqueueing it twice is harm
 import re
 import uuid
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Self
 
 import rq.job
 from redis import Redis
+from rq.job import validate_job_id
 from rq.serializers import JSONSerializer
 
 from tasks import registry
@@ -25,7 +29,7 @@ from tasks import registry
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 TEMPLATE_ID = re.compile(r"schedule-[0-9a-f]{32}")
-RUN_ID = re.compile(r"(schedule-[0-9a-f]{32})-(h?)(-?[0-9]{1,15})(?:-([0-9]{1,5}))?")
+RUN_ID = re.compile(r"(schedule-[0-9a-f]{32})-([bh]?)(-?[0-9]{1,15})(?:-([0-9]{1,5}))?")
 
 # How long Redis keeps an ended job, in seconds. The rows keep what happened; Redis only has to
 # remember an id for as long as a repeated dispatch of it is likely.
@@ -45,19 +49,54 @@ class Job(rq.job.Job):
     ) -> None:
         super().__init__(id, connection, JSONSerializer)
 
+    # What was wrong with the hash of a job that could not be read.
+    unreadable: Exception | None = None
+
+    @classmethod
+    def from_fields(cls, job_id: str, fields: dict[bytes, bytes], connection: Redis) -> Self:
+        """Return the job of a hash as Redis has it.
+
+        This raises nothing: of a hash that can't be read (R7), the job can't be called, and
+        `check_callable` says why.
+        """
+        job: Self = copy(_blank(cls, connection))  # type: ignore[arg-type]
+        job._id = job_id
+        try:
+            validate_job_id(job_id)
+            job.restore(fields)
+        except Exception as error:
+            job.unreadable, job.data = error, b""
+        return job
+
+    def check_callable(self) -> None:
+        """Raise what is wrong with a job that can't be called: its hash, payload or function."""
+        if self.unreadable is not None:
+            raise self.unreadable
+        self.func  # noqa: B018  (decodes the payload and asks the registry)
+
     @property
     def func(self) -> Callable[..., Any]:
         return registry.get(str(self.func_name)).func
 
 
+@cache
+def _blank(job_class: Any, connection: Redis) -> Any:
+    """Return a job without content: RQ takes ten times longer to make one than to copy it."""
+    return job_class(connection=connection)
+
+
 @dataclass(frozen=True, slots=True)
 class RunId:
-    """Which run of which schedule: `due` for an occurrence, `requested` for a run by hand."""
+    """Which run of which schedule: `due` for an occurrence, `requested` for a run by hand.
+
+    `is_backfill` tells the occurrence's job that backfill asked for from its regular one.
+    """
 
     schedule_job_id: str
     due: datetime | None
     requested: datetime | None = None
     attempt: int = 1
+    is_backfill: bool = False
 
     @classmethod
     def parse(cls, job_id: str) -> Self | None:
@@ -65,27 +104,33 @@ class RunId:
         match = RUN_ID.fullmatch(job_id)
         if match is None:
             return None
-        schedule_job_id, by_hand, moment, attempt = match.groups()
+        schedule_job_id, kind, moment, attempt = match.groups()
         try:
             instant = from_milliseconds(int(moment))
         except OverflowError:
             return None
         return cls(
             schedule_job_id,
-            due=None if by_hand else instant,
-            requested=instant if by_hand else None,
+            due=None if kind == "h" else instant,
+            requested=instant if kind == "h" else None,
             attempt=int(attempt or 1),
+            is_backfill=kind == "b",
         )
 
     @property
     def job_id(self) -> str:
         if self.due is not None:
-            moment = str(to_milliseconds(self.due))
+            moment = f"{'b' if self.is_backfill else ''}{to_milliseconds(self.due)}"
         else:
             assert self.requested is not None
             moment = f"h{to_milliseconds(self.requested)}"
         suffix = f"-{self.attempt}" if self.attempt > 1 else ""
         return f"{self.schedule_job_id}-{moment}{suffix}"
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether somebody asked for it, by hand or by backfill, whatever the schedule's status."""
+        return self.due is None or self.is_backfill
 
     def next_attempt(self) -> "RunId":
         return replace(self, attempt=self.attempt + 1)

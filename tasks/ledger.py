@@ -5,19 +5,22 @@ The scheduler that leads calls `Housekeeper.tick` about once a second, in a thre
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, cast
 
-from django.db import Error, close_old_connections
+from django.db import Error, close_old_connections, connection, transaction
+from django.db.models import Count, F, Min
 from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tasks import catchup, outcome, projection, registry, rescue, spec, spool
-from tasks.exceptions import SpecError, TasksError
+from tasks import books, catchup, outcome, projection, registry, rescue, spec, spool
+from tasks.books import DUES_AT_ONCE, SETTLING
+from tasks.exceptions import TasksError
 from tasks.job import Job, RunId, is_template
 from tasks.models import (
     ScheduledTask,
@@ -26,11 +29,16 @@ from tasks.models import (
 
 logger = logging.getLogger(__name__)
 
-# An occurrence that was due less long ago is still under way, not a hole.
-SETTLING = timedelta(seconds=30)
 CHUNK = 500
-# How many due instants of one schedule are looked at in one go.
-DUES_AT_ONCE = 10_000
+# The rows of schedules with so few due instants to look at are asked for together.
+FEW = 100
+# How long after something was due its books are looked at, and how often while they are open.
+LOOK_AGAIN = timedelta(seconds=5)
+# How long no schedule's books stay unlooked at, and those of a row whose spec can't be.
+LOOK_AT_LEAST = timedelta(hours=1)
+LOOK_AT_BROKEN = timedelta(minutes=1)
+# For how long one part of the regular work on many rows may take in one tick, in seconds.
+TIME_SLICE = 0.2
 
 
 class Housekeeper:
@@ -38,10 +46,15 @@ class Housekeeper:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._lost = rescue.Watch()
-        self._lost_jobs = rescue.Watch()
-        self._holes = rescue.Watch()
-        self._next: dict[str, float] = {}
+        lost, lost_jobs, holes = rescue.Watch(), rescue.Watch(), rescue.Watch()
+        self._parts = [
+            _Part("spool", 0.5, lambda: spool.drain(redis)),
+            _Part("projection", 10.0, lambda: reconcile(redis)),
+            _Part("lost runs", 2.0, lambda: rescue.close_lost_runs(redis, lost)),
+            _Part("lost jobs", 10.0, lambda: rescue.enqueueing_lost_jobs(redis, lost_jobs)),
+            _Part("books", 1.0, lambda: balancing(redis, holes)),
+            _Part("retention", 60.0, lambda: pruning()),
+        ]
 
     def tick(self) -> None:
         """Do what is due of the regular work; one part's failure doesn't stop the others.
@@ -49,24 +62,47 @@ class Housekeeper:
         Raises nothing: what goes wrong is logged and tried again at the next tick.
         """
         close_old_connections()
-        parts: list[tuple[str, float, Callable[[], Any]]] = [
-            ("spool", 0.5, lambda: spool.drain(self._redis)),
-            ("projection", 10.0, lambda: reconcile(self._redis)),
-            ("lost runs", 2.0, lambda: rescue.close_lost_runs(self._redis, self._lost)),
-            ("lost jobs", 10.0, lambda: rescue.enqueue_lost_jobs(self._redis, self._lost_jobs)),
-            ("books", 10.0, lambda: balance(self._redis, self._holes)),
-            ("retention", 60.0, prune),
-        ]
         if not self._redis.exists(projection.MARKER_KEY):
-            self._next.clear()
-        for name, every, work in parts:
-            if time.monotonic() < self._next.get(name, 0):
-                continue
-            try:
-                work()
-            except Exception:
-                logger.exception("The ledger's work on %s failed; it is tried again.", name)
-            self._next[name] = time.monotonic() + every
+            for part in self._parts:
+                part.hurry()
+        for part in self._parts:
+            part.go_on()
+
+
+class _Part:
+    """One part of the regular work: how often it is due, and where it was interrupted.
+
+    Work on many rows is a generator that yields wherever it can be interrupted: it goes on at
+    the next tick when its time is up.
+    """
+
+    def __init__(self, name: str, every: float, begin: Callable[[], Any]) -> None:
+        self._name = name
+        self._every = every
+        self._begin = begin
+        self._next = 0.0
+        self._rest: Iterator[None] | None = None
+
+    def hurry(self) -> None:
+        """Be due at once."""
+        self._next = 0.0
+
+    def go_on(self) -> None:
+        """Begin if it is due, or go on from where it was, for `TIME_SLICE` seconds."""
+        now = time.monotonic()
+        if self._rest is None and now < self._next:
+            return
+        try:
+            if self._rest is None:
+                work = self._begin()
+                self._rest = work if isinstance(work, Iterator) else iter(())
+            for _step in self._rest:
+                if time.monotonic() - now >= TIME_SLICE:
+                    return
+        except Exception:
+            logger.exception("The ledger's work on %s failed; it is tried again.", self._name)
+        self._rest = None
+        self._next = time.monotonic() + self._every
 
 
 def reconcile(redis: Redis) -> None:
@@ -160,77 +196,173 @@ def _is_projected(task: ScheduledTask, fields: Any, moment: Any) -> bool:
 
 
 def balance(redis: Redis, watch: rescue.Watch) -> None:
-    """Close the books of every live schedule, as far as they are complete.
+    """Close the books of every live schedule that has to be looked at, as far as complete.
 
     A due instant of half a minute ago or more without a row, whose job isn't in Redis either, is
     a hole: once that is certain, it is run or recorded as missed, by the catch-up policy. A
     schedule without anything left to be due, or to run, is over: `death`.
     """
+    for _step in balancing(redis, watch):
+        pass
+
+
+def balancing(redis: Redis, watch: rescue.Watch) -> Iterator[None]:
+    """Do what `balance` says, and yield wherever that can be interrupted.
+
+    A schedule is looked at when something of it was due since the last look: its `look_at`
+    says when. All others cost nothing.
+    """
+    to_look_at = ScheduledTask.objects.live().filter(look_at__lte=timezone.now())
+    to_look_at = to_look_at.order_by("look_at").defer("args", "kwargs", "description", "note")
+    while tasks := list(to_look_at[:CHUNK]):
+        _balance_some(tasks, redis, watch)
+        yield
+
+
+@dataclass(slots=True)
+class _Look:
+    """What a look at a schedule's books has found."""
+
+    task: ScheduledTask
+    accounted_until: datetime
+    unrecorded: list[datetime]
+    all_seen: bool
+    next_due: datetime | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything that was ever due has its row."""
+        return self.all_seen and not self.unrecorded and self.next_due is None
+
+    def again_at(self, now: datetime) -> datetime:
+        """Return when to look again: soon if something is open, else after the next due.
+
+        After an hour in any case: rows may be changed past the services.
+        """
+        is_open = self.unrecorded or not self.all_seen or self.next_due is None
+        return LOOK_AGAIN + (now if is_open else min(self.next_due or now, now + LOOK_AT_LEAST))
+
+
+def _balance_some(tasks: list[ScheduledTask], redis: Redis, watch: rescue.Watch) -> None:
     now = timezone.now()
+    looks = _look(tasks, now)
+    again_at = {task.pk: (task, task.accounted_until, now + LOOK_AT_BROKEN) for task in tasks}
+    again_at |= {
+        look.task.pk: (look.task, look.accounted_until, look.again_at(now)) for look in looks
+    }
+    overdue = [
+        (look.task, due) for look in looks for due in look.unrecorded if due < now - SETTLING
+    ]
     holes: dict[int, list[datetime]] = {}
-    for task in ScheduledTask.objects.live().order_by("pk").iterator(CHUNK):
-        try:
-            unrecorded = _close_books(task, now, redis)
-        except (RedisError, Error):
-            raise
-        except Exception:
-            continue  # `reconcile` says so on the row.
-        overdue = [due for due in unrecorded if due < now - SETTLING]
-        if overdue:
-            holes[task.pk] = _not_in_flight(task, overdue, redis)
-    certain = set(watch.confirmed((pk, due) for pk, dues in holes.items() for due in dues))
-    for pk, dues in holes.items():
-        try:
-            fill([due for due in dues if (pk, due) in certain], pk, redis)
-        except (RedisError, Error):
-            raise
-        except Exception:
-            logger.exception("Lost occurrences of schedule %s can't be made up for yet.", pk)
+    for task, due in _not_in_flight(overdue, redis):
+        holes.setdefault(task.pk, []).append(due)
+    _write_books(again_at.values())
+    for look in looks:
+        certain = watch.confirmed(holes.get(look.task.pk, ()), look.task.pk)
+        if certain:
+            _try_to_fill(certain, look.task.pk, redis)
+        if look.is_over:
+            _end_if_idle(look.task, redis)
 
 
-def _close_books(task: ScheduledTask, now: datetime, redis: Redis) -> list[datetime]:
-    """Move a schedule's books forward up to its first due without a row; return those dues."""
-    task_spec = task.spec()
-    dues = list(islice(spec.dues(task_spec, task.accounted_until, now), DUES_AT_ONCE))
-    unrecorded = _unrecorded(task, dues)
-    complete = dues[: dues.index(unrecorded[0])] if unrecorded else dues
-    if complete:
-        ScheduledTask.objects.filter(pk=task.pk, accounted_until=task.accounted_until).update(
-            accounted_until=complete[-1]
-        )
-    all_seen = not unrecorded and len(dues) < DUES_AT_ONCE
-    if all_seen and spec.next_due(task_spec, now) is None:
-        _end_if_idle(task, redis)
-    return unrecorded
+def _look(tasks: list[ScheduledTask], now: datetime) -> list[_Look]:
+    """Lay what was due beside the rows, of all these schedules at once.
 
-
-def _unrecorded(task: ScheduledTask, dues: list[datetime]) -> list[datetime]:
-    if not dues:
-        return []
-    recorded = set(
-        task.runs.filter(due__gte=dues[0], due__lte=dues[-1]).values_list("due", flat=True)
+    A schedule whose spec can't be is left out: `reconcile` says so on its row.
+    """
+    dues: dict[int, list[datetime]] = {}
+    next_dues: dict[int, datetime | None] = {}
+    for task in tasks:
+        with suppress(TasksError, ValueError, TypeError):
+            task_spec = task.spec()
+            next_dues[task.pk] = spec.next_due(task_spec, now)
+            found = spec.dues(task_spec, task.accounted_until, now)
+            dues[task.pk] = list(islice(found, DUES_AT_ONCE))
+    few = [pk for pk, instants in dues.items() if 0 < len(instants) <= FEW]
+    rows = ScheduledTaskInstance.objects.filter(
+        parent__in=few, due__gt=F("parent__accounted_until"), due__lte=now
     )
-    return [due for due in dues if due not in recorded]
+    recorded = set(rows.values_list("parent_id", "due"))
+    looks = []
+    for task in tasks:
+        if task.pk not in dues:
+            continue
+        mine = dues[task.pk]
+        if len(mine) > FEW:
+            unrecorded = books.unrecorded(task, mine)
+        else:
+            unrecorded = [due for due in mine if (task.pk, due) not in recorded]
+        complete = mine[: mine.index(unrecorded[0])] if unrecorded else mine
+        accounted_until = complete[-1] if complete else task.accounted_until
+        all_seen = len(mine) < DUES_AT_ONCE
+        looks.append(_Look(task, accounted_until, unrecorded, all_seen, next_dues[task.pk]))
+    return looks
 
 
-def _end_if_idle(task: ScheduledTask, redis: Redis) -> None:
-    """Declare a schedule over that will never be due again and has no run or retry to come."""
+def _write_books(entries: Iterable[tuple[ScheduledTask, datetime, datetime]]) -> None:
+    """Write for schedules up to when they are accounted and when to look again, in one go.
+
+    What has been changed since it was read is left alone: it will be looked at again.
+    """
+    sql = (
+        f"UPDATE {connection.ops.quote_name(ScheduledTask._meta.db_table)} "
+        "SET accounted_until = %s, look_at = %s "
+        "WHERE id = %s AND accounted_until = %s AND look_at = %s"
+    )
+    adapt = connection.ops.adapt_datetimefield_value
+    rows = [
+        (
+            adapt(accounted_until),
+            adapt(look_at),
+            task.pk,
+            adapt(task.accounted_until),
+            adapt(task.look_at),
+        )
+        for task, accounted_until, look_at in entries
+    ]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany(sql, rows)
+
+
+def _try_to_fill(dues: list[datetime], schedule_pk: int, redis: Redis) -> None:
+    try:
+        fill(dues, schedule_pk, redis)
+    except (RedisError, Error):
+        raise
+    except Exception:
+        logger.exception("Lost occurrences of schedule %s can't be made up for yet.", schedule_pk)
+
+
+def _end_if_idle(seen: ScheduledTask, redis: Redis) -> None:
+    """Declare a schedule over that will never be due again and has no run or retry to come.
+
+    Not if it was changed after it was `seen` to be so.
+    """
+    with transaction.atomic():
+        unchanged = ScheduledTask.objects.live().filter(pk=seen.pk, updated=seen.updated)
+        task = unchanged.select_for_update().first()
+        if task is None or not _is_idle(task):
+            return
+        books.close_period(task, timezone.now(), "The schedule was over.")
+        task.status = ScheduledTask.Status.DEATH
+        task.save(update_fields=["status", "since", "accounted_until"])
+    projection.remove([task.job_id], redis)
+
+
+def _is_idle(task: ScheduledTask) -> bool:
     if task.runs.running().exists():
-        return
+        return False
     failed = task.runs.filter(status="failed", attempt__lte=task.retries).select_related("parent")
-    if any(rescue.awaits_retry(run) for run in failed):
-        return
-    ended = ScheduledTask.objects.filter(
-        pk=task.pk, status__in=ScheduledTask.LIVE, updated=task.updated
-    ).update(status=ScheduledTask.Status.DEATH)
-    if ended:
-        projection.remove([task.job_id], redis)
+    return not any(rescue.awaits_retry(run) for run in failed)
 
 
-def _not_in_flight(task: ScheduledTask, dues: list[datetime], redis: Redis) -> list[datetime]:
-    """Return the dues whose job is neither waiting nor being started."""
-    states = rescue.in_flight([(RunId(task.job_id, due).job_id, task.queue) for due in dues], redis)
-    return [due for due, in_flight in zip(dues, states, strict=True) if not in_flight]
+def _not_in_flight(
+    overdue: list[tuple[ScheduledTask, datetime]], redis: Redis
+) -> list[tuple[ScheduledTask, datetime]]:
+    """Return those occurrences whose job is neither waiting nor being started."""
+    jobs = [(RunId(task.job_id, due).job_id, task.queue) for task, due in overdue]
+    states = rescue.in_flight(jobs, redis)
+    return [one for one, in_flight in zip(overdue, states, strict=True) if not in_flight]
 
 
 def are_known(schedule_job_id: str, dues: list[datetime], redis: Redis) -> set[datetime]:
@@ -267,63 +399,85 @@ def record_missed(task: ScheduledTask, plan: catchup.Plan) -> None:
     late = f"It could not start within its start deadline of {task.start_deadline} s."
     missed = f"It could not be dispatched in time (catch-up: {task.catch_up})."
     reasons = dict.fromkeys(plan.late, late) | dict.fromkeys(plan.missed, missed)
-    _write_missed(task, reasons)
-
-
-def _write_missed(task: ScheduledTask, reasons: dict[datetime, str]) -> None:
-    now = timezone.now()
-    ScheduledTaskInstance.objects.bulk_create(
-        [
-            ScheduledTaskInstance(
-                parent=task,
-                name=task.name,
-                due=due,
-                status=ScheduledTaskInstance.Status.MISSED,
-                reason=reason,
-                ended=now,
-            )
-            for due, reason in reasons.items()
-        ],
-        batch_size=CHUNK,
-        ignore_conflicts=True,
-    )
-
-
-def settle(
-    task: ScheduledTask, until: datetime, reason: str, still_owed: datetime | None = None
-) -> None:
-    """Close a schedule's books up to `until`, before what it owes changes.
-
-    Due instants without a row are recorded as missed, all but `still_owed`. A job of theirs that
-    still waits on its queue finds that row and doesn't run, whatever Redis holds.
-    """
-    with suppress(SpecError):  # then nothing was owed
-        for dues in _chunks(spec.dues(task.spec(), task.accounted_until, until), DUES_AT_ONCE):
-            open_dues = [due for due in _unrecorded(task, dues) if due != still_owed]
-            _write_missed(task, dict.fromkeys(open_dues, reason))
-    task.accounted_until = max(task.accounted_until, until)
+    books.write_missed(task, reasons)
 
 
 def prune() -> None:
     """Delete the ended runs that their schedule doesn't keep any more."""
-    kept = ScheduledTask.objects.exclude(keep_runs=None, keep_days=None)
-    for task in kept.only("pk", "keep_runs", "keep_days").iterator(CHUNK):
-        old = task.runs.ended().filter(due__lte=task.accounted_until) | task.runs.ended().filter(
-            due=None
+    for _step in pruning():
+        pass
+
+
+def pruning() -> Iterator[None]:
+    """Do what `prune` says, and yield wherever that can be interrupted.
+
+    Of occurrences the newest by due instant are kept, without gaps; of runs by hand the newest.
+    """
+    kept = ScheduledTask.objects.exclude(keep_runs=None, keep_days=None).order_by("pk")
+    kept = kept.only("keep_runs", "keep_days", "accounted_until", "pruned_until")
+    last = 0
+    while tasks := list(kept.filter(pk__gt=last)[:CHUNK]):
+        last = tasks[-1].pk
+        for task in _with_too_many(tasks):
+            yield from _prune_occurrences(task)
+            yield from _prune_runs_by_hand(task)
+        yield
+
+
+def _with_too_many(tasks: list[ScheduledTask]) -> list[ScheduledTask]:
+    """Return those that may have runs to delete, by counting the runs of all at once."""
+    now = timezone.now()
+    rows = ScheduledTaskInstance.objects.filter(parent__in=[task.pk for task in tasks]).order_by()
+    counts = rows.values_list("parent").annotate(Count("pk"), Count("due"), Min("due"))
+    found = {pk: values for pk, *values in counts}
+    too_many = []
+    for task in tasks:
+        number, occurrences, oldest = found.get(task.pk, (0, 0, None))
+        by_hand = number - occurrences
+        has_more = task.keep_runs is not None and max(occurrences, by_hand) > task.keep_runs
+        has_older = task.keep_days is not None and (
+            by_hand > 0 or (oldest and oldest < now - timedelta(days=task.keep_days))
         )
-        if task.keep_days is not None:
-            cutoff = timezone.now() - timedelta(days=task.keep_days)
-            _delete_in_chunks(old.filter(ended__lt=cutoff))
-        if task.keep_runs is not None:
-            boundary = task.runs.order_by("-id").values_list("id", flat=True)
-            oldest_kept = boundary[task.keep_runs - 1 : task.keep_runs].first()
-            if oldest_kept is not None:
-                _delete_in_chunks(old.filter(id__lt=oldest_kept))
+        if has_more or has_older:
+            too_many.append(task)
+    return too_many
 
 
-def _delete_in_chunks(rows: Any) -> None:
-    while ids := list(rows.order_by("id").values_list("id", flat=True)[:CHUNK]):
+def _prune_occurrences(task: ScheduledTask) -> Iterator[None]:
+    """Delete the occurrences up to the newest one that isn't kept; first the books say so."""
+    occurrences = task.runs.filter(due__lte=task.accounted_until)
+    until = _newest_not_kept(task, task.runs.filter(due__isnull=False), "due")
+    until = until and min(until, task.accounted_until)
+    if until is None:
+        return
+    if task.pruned_until is None or task.pruned_until < until:
+        ScheduledTask.objects.filter(pk=task.pk).update(pruned_until=until)
+        task.periods.filter(end__lte=until).delete()
+    yield from _delete_in_chunks(occurrences.ended().filter(due__lte=until))
+
+
+def _prune_runs_by_hand(task: ScheduledTask) -> Iterator[None]:
+    by_hand = task.runs.filter(due=None)
+    until = _newest_not_kept(task, by_hand, "requested")
+    if until is not None:
+        yield from _delete_in_chunks(by_hand.ended().filter(requested__lte=until))
+
+
+def _newest_not_kept(task: ScheduledTask, rows: Any, moment: str) -> datetime | None:
+    newest_first = rows.order_by(f"-{moment}").values_list(moment, flat=True)
+    found = []
+    if task.keep_runs is not None:
+        found += newest_first[task.keep_runs : task.keep_runs + 1]
+    if task.keep_days is not None:
+        cutoff = timezone.now() - timedelta(days=task.keep_days)
+        found += newest_first.filter(**{f"{moment}__lt": cutoff})[:1]
+    return max(found, default=None)
+
+
+def _delete_in_chunks(rows: Any) -> Iterator[None]:
+    while ids := list(rows.order_by().values_list("id", flat=True)[:CHUNK]):
         ScheduledTaskInstance.objects.filter(id__in=ids).delete()
+        yield
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterable[list[Any]]:

@@ -1,5 +1,6 @@
 """The records: schedules, their runs, and background calls. The database is the truth."""
 
+import dataclasses
 import hashlib
 from abc import abstractmethod
 from datetime import datetime, timedelta
@@ -9,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Length
+from django.db.models.lookups import LessThanOrEqual
 from django.utils.timezone import now as current_time
 from django.utils.translation import gettext_lazy as _
 
@@ -24,17 +27,74 @@ NAME_LENGTH = 200
 REASON_LENGTH = 500
 
 
+# The parts of a spec that are written as text in JSON.
+MOMENTS = ("first", "start", "end")
+
+
 def whole_milliseconds(moment: datetime) -> datetime:
     """Return a moment as job ids and scores can say it."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def spec_from_json(values: dict[str, Any]) -> spec.Spec:
+    """Return the spec that `ScheduledTask.spec_json` wrote.
+
+    Raises SpecError, ValueError or TypeError if it can't be one.
+    """
+    moments = {name: datetime.fromisoformat(values[name]) for name in MOMENTS if values.get(name)}
+    return spec.Spec(**values | moments)
+
+
+def _normal_dates(text: str) -> str:
+    """Return excluded dates in their order; raises SpecError."""
+    return spec.format_dates(spec.parse_dates(text))
+
+
+class Calendar(models.Model):
+    """Dates under a name, such as bank holidays, that schedules leave out.
+
+    Change it through `tasks.services.CalendarService`, which also brings the schedules that use
+    it up to date.
+    """
+
+    name = models.CharField(_("name"), max_length=NAME_LENGTH, unique=True)
+    dates = models.TextField(
+        _("dates"),
+        blank=True,
+        help_text=_("On each line a date, 2026-12-24, or a range, 2026-12-24..2026-12-26."),
+    )
+    description = models.TextField(_("description"), blank=True)
+    created = models.DateTimeField(_("created"), auto_now_add=True)
+    updated = models.DateTimeField(_("updated"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("calendar")
+        verbose_name_plural = _("calendars")
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=LessThanOrEqual(Length("dates"), spec.MAX_EXCLUDED_LENGTH),
+                name="calendar_dates_in_bounds",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Check the dates, and put them in order."""
+        try:
+            self.dates = _normal_dates(self.dates)
+        except SpecError as error:
+            raise ValidationError({"dates": str(error)}) from error
 
 
 class ScheduledTaskQuerySet(models.QuerySet["ScheduledTask"]):
     """Schedules, with what lists ask of them."""
 
     def live(self) -> "ScheduledTaskQuerySet":
-        """Schedules that are being scheduled: neither paused nor dead."""
-        return self.filter(status__in=ScheduledTask.LIVE)
+        """Schedules that are being scheduled, neither paused nor dead, with their calendars."""
+        return self.filter(status__in=ScheduledTask.LIVE).select_related("calendar")
 
     def with_last_run(self) -> "ScheduledTaskQuerySet":
         """Annotate each schedule with its newest run that started: id, status and start."""
@@ -130,7 +190,7 @@ class ScheduledTask(models.Model):
         _("time zone"),
         max_length=64,
         default="UTC",
-        help_text=_("The zone of the cron expression, such as Europe/Berlin."),
+        help_text=_("Of the cron expression and the excluded dates, such as Europe/Berlin."),
     )
     repeat = models.PositiveIntegerField(
         _("repeat"),
@@ -144,6 +204,31 @@ class ScheduledTask(models.Model):
     )
     end = models.DateTimeField(
         _("not after"), null=True, blank=True, help_text=_("Nothing is due after this time.")
+    )
+    exclude = models.TextField(
+        _("excluded dates"),
+        blank=True,
+        help_text=_(
+            "Nothing is due on these. On each line a date, 2026-12-24, or a range, "
+            "2026-12-24..2026-12-26."
+        ),
+    )
+    calendar = models.ForeignKey(
+        Calendar,
+        on_delete=models.PROTECT,
+        related_name="schedules",
+        verbose_name=_("calendar"),
+        null=True,
+        blank=True,
+        help_text=_("Nothing is due on its dates either."),
+    )
+    jitter = models.PositiveIntegerField(
+        _("jitter"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "Seconds over which schedules are spread: each is late by its own, constant part of it."
+        ),
     )
 
     overlap = models.CharField(
@@ -211,6 +296,21 @@ class ScheduledTask(models.Model):
         editable=False,
         help_text="Every occurrence due up to here has its row, or isn't owed.",
     )
+    since = models.DateTimeField(
+        default=current_time,
+        editable=False,
+        help_text="The present period: what is due later is owed by the present spec, if live.",
+    )
+    pruned_until = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="The books begin after this: rows of what was due up to here may be gone.",
+    )
+    look_at = models.DateTimeField(
+        default=current_time,
+        editable=False,
+        help_text="When the ledger looks at its books next: nothing can be amiss before.",
+    )
     created = models.DateTimeField(_("created"), auto_now_add=True)
     updated = models.DateTimeField(_("updated"), auto_now=True)
 
@@ -220,7 +320,7 @@ class ScheduledTask(models.Model):
         verbose_name = _("schedule")
         verbose_name_plural = _("schedules")
         ordering: ClassVar = ["name", "id"]
-        indexes: ClassVar = [models.Index(fields=["status"], name="schedule_status")]
+        indexes: ClassVar = [models.Index(fields=["status", "look_at"], name="schedule_to_look_at")]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(status__in=["running", "failed", "paused", "death"]),
@@ -239,6 +339,16 @@ class ScheduledTask(models.Model):
             models.CheckConstraint(
                 condition=Q(repeat=None) | Q(repeat__gte=1, repeat__lte=spec.MAX_REPEAT),
                 name="schedule_repeat_in_bounds",
+            ),
+            models.CheckConstraint(
+                condition=LessThanOrEqual(Length("exclude"), spec.MAX_EXCLUDED_LENGTH),
+                name="schedule_exclude_in_bounds",
+            ),
+            models.CheckConstraint(
+                condition=Q(jitter=None)
+                | Q(jitter__gte=1, jitter__lte=spec.MAX_JITTER)
+                & (Q(interval=None) | Q(jitter__lte=F("interval"))),
+                name="schedule_jitter_in_bounds",
             ),
             models.CheckConstraint(
                 condition=Q(retries__lte=MAX_RETRIES, retry_delay__lte=MAX_TIMEOUT),
@@ -303,7 +413,19 @@ class ScheduledTask(models.Model):
         values = {field: getattr(self, field) for field in self.SPEC_FIELDS}
         values["cron"] = self.cron or None
         values["first"] = self.first and whole_milliseconds(self.first)
+        excluded = [self.exclude, self.calendar.dates if self.calendar else ""]
+        if any(excluded):
+            values["exclude"] = "\n".join(filter(None, excluded))
+        elif not self.cron:
+            values["timezone"] = "UTC"  # It makes no difference: the plainest spec is the fastest.
+        if self.jitter:
+            values["offset"] = spec.jitter_offset(self.job_id, self.jitter)
         return values
+
+    def spec_json(self) -> dict[str, Any]:
+        """Return the values of the spec as JSON can say them: the same row, the same JSON."""
+        values = self.spec_values()
+        return values | {name: values[name] and values[name].isoformat() for name in MOMENTS}
 
     def next_due(self, now: datetime) -> datetime | None:
         """Return the next due instant after `now`, None if there is none or it isn't live."""
@@ -341,13 +463,22 @@ class ScheduledTask(models.Model):
         except UnknownTaskFunction as error:
             errors["function"] = str(error)
         except InvalidArguments as error:
-            errors["args"] = str(error)
+            errors[error.field] = str(error)
         try:
-            self.spec()
+            self._check_spec()
         except SpecError as error:
             errors[error.field] = str(error)
         if errors:
             raise ValidationError(errors)
+
+    def _check_spec(self) -> None:
+        spec.check_jitter(self.jitter, self.interval)
+        self.exclude = _normal_dates(self.exclude)
+        checked = dataclasses.replace(self.spec(), timezone=self.timezone)
+        unlimited = dataclasses.replace(checked, repeat=None)
+        if checked.exclude and spec.next_due(unlimited, spec.BEGINNING) is None:
+            text = _("Nothing would ever be due: all its times are on excluded dates.")
+            raise SpecError("exclude", str(text))
 
     def _normalise(self) -> None:
         self.cron = " ".join(self.cron.split())
@@ -356,6 +487,95 @@ class ScheduledTask(models.Model):
             self.first = whole_milliseconds(self.first)
         if self.cron and self.repeat and self.start is None:
             self.start = current_time()
+
+
+class SchedulePeriod(models.Model):
+    """A time that is over in which one spec of a schedule was owed, or nothing.
+
+    What was due after `start` and up to `end` is owed by the spec of an active period; paused
+    time is one period, not a row per due instant. The present period is in the schedule's own
+    row: from `since` on, by its own spec and status.
+
+    Periods follow each other, with one exception: a first time that had just passed when it was
+    asked for is owed all the same, so its period begins before the one before it has ended.
+    """
+
+    class Kind(models.TextChoices):
+        ACTIVE = "active", _("active")
+        PAUSED = "paused", _("paused")
+        DEATH = "death", _("death")
+
+    parent = models.ForeignKey(
+        ScheduledTask, on_delete=models.CASCADE, related_name="periods", verbose_name=_("schedule")
+    )
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind)
+    spec = models.JSONField(null=True, editable=False)
+    note = models.TextField(_("note"), blank=True)
+    start = models.DateTimeField(_("from"))
+    end = models.DateTimeField(_("until"))
+
+    class Meta:
+        verbose_name = _("period")
+        verbose_name_plural = _("periods")
+        ordering: ClassVar = ["-end", "-id"]
+        indexes: ClassVar = [models.Index(fields=["parent", "-end"], name="period_newest")]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(kind="active", spec__isnull=False)
+                | Q(kind__in=["paused", "death"], spec__isnull=True),
+                name="period_spec_of_its_kind",
+            ),
+            models.CheckConstraint(condition=Q(end__gte=F("start")), name="period_closed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.start:%Y-%m-%d %H:%M} – {self.end:%Y-%m-%d %H:%M}"
+
+    def in_words(self) -> str:
+        """Describe what was owed, or say why nothing was."""
+        if self.spec is None:
+            return self.note
+        try:
+            return words.describe(spec_from_json(self.spec))
+        except (SpecError, ValueError, TypeError) as error:
+            return str(error)
+
+
+class RunRequest(models.Model):
+    """A run that somebody has asked for and that has not started: by hand, or by backfill.
+
+    It is stored before its job is enqueued, so that Redis can lose the job (R1), and goes in
+    the transaction in which the run's own row is born. `due` names the occurrence that backfill
+    is to run; a run by hand has none.
+    """
+
+    parent = models.ForeignKey(
+        ScheduledTask, on_delete=models.CASCADE, related_name="requests", verbose_name=_("schedule")
+    )
+    due = models.DateTimeField(_("due"), null=True)
+    requested = models.DateTimeField(_("asked for at"))
+
+    class Meta:
+        verbose_name = _("requested run")
+        verbose_name_plural = _("requested runs")
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["parent", "due"], name="request_one_per_occurrence"),
+            models.UniqueConstraint(
+                fields=["parent", "requested"],
+                condition=Q(due=None),
+                name="request_one_by_hand_per_moment",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.run_id.job_id
+
+    @property
+    def run_id(self) -> job.RunId:
+        """Which run it asks for."""
+        requested = self.requested if self.due is None else None
+        return job.RunId(self.parent.job_id, self.due, requested, is_backfill=self.due is not None)
 
 
 class RunRecord(models.Model):
@@ -421,6 +641,12 @@ class ScheduledTaskInstanceQuerySet(models.QuerySet["ScheduledTaskInstance"]):
     def running(self) -> "ScheduledTaskInstanceQuerySet":
         return self.filter(status=ScheduledTaskInstance.Status.RUNNING)
 
+    def of(self, run_id: job.RunId) -> "ScheduledTaskInstanceQuerySet":
+        """Return the row of the run that a job id names, whatever its attempt."""
+        if run_id.due is None:
+            return self.filter(due=None, requested=run_id.requested)
+        return self.filter(due=run_id.due, requested__isnull=not run_id.is_backfill)
+
     def ended(self) -> "ScheduledTaskInstanceQuerySet":
         return self.exclude(status=ScheduledTaskInstance.Status.RUNNING)
 
@@ -428,8 +654,9 @@ class ScheduledTaskInstanceQuerySet(models.QuerySet["ScheduledTaskInstance"]):
 class ScheduledTaskInstance(RunRecord):
     """A run: the record of one occurrence of a schedule, or of one run by hand.
 
-    `due` names the occurrence; a run by hand has `requested` instead. A row is born when the
-    run starts, or when it is settled that it never will (`missed`, `skipped`).
+    `due` names the occurrence; a run by hand has `requested` instead, and an occurrence that
+    backfill has run has both. A row is born when the run starts, or when it is settled that it
+    never will (`missed`, `skipped`).
     """
 
     class Status(models.TextChoices):
@@ -447,7 +674,7 @@ class ScheduledTaskInstance(RunRecord):
         _("status"), max_length=16, choices=Status, default=Status.RUNNING, db_index=False
     )
     due = models.DateTimeField(_("due"), null=True)
-    requested = models.DateTimeField(_("run by hand at"), null=True)
+    requested = models.DateTimeField(_("asked for at"), null=True)
 
     objects = ScheduledTaskInstanceQuerySet.as_manager()
 
@@ -466,6 +693,9 @@ class ScheduledTaskInstance(RunRecord):
                 name="run_latest_ended",
             ),
             models.Index(
+                fields=["ended"], condition=Q(status="failed"), name="run_failed_to_retry"
+            ),
+            models.Index(
                 fields=["parent", "-id"],
                 condition=Q(started__isnull=False),
                 name="run_newest_started",
@@ -473,10 +703,11 @@ class ScheduledTaskInstance(RunRecord):
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["parent", "due"], name="run_one_per_occurrence"),
-            models.UniqueConstraint(fields=["parent", "requested"], name="run_one_per_request"),
+            models.UniqueConstraint(
+                fields=["parent", "requested"], condition=Q(due=None), name="run_one_per_request"
+            ),
             models.CheckConstraint(
-                condition=Q(due__isnull=False, requested=None)
-                | Q(due=None, requested__isnull=False),
+                condition=Q(due__isnull=False) | Q(requested__isnull=False),
                 name="run_due_or_requested",
             ),
             models.CheckConstraint(
@@ -499,7 +730,18 @@ class ScheduledTaskInstance(RunRecord):
     @property
     def run_id(self) -> job.RunId:
         """Which run this is, as its job's id says it."""
-        return job.RunId(self.parent.job_id, self.due, self.requested, self.attempt)
+        return job.RunId(
+            self.parent.job_id,
+            self.due,
+            self.requested if self.due is None else None,
+            self.attempt,
+            is_backfill=self.is_backfill,
+        )
+
+    @property
+    def is_backfill(self) -> bool:
+        """Whether it is an occurrence that was run because backfill asked for it."""
+        return self.due is not None and self.requested is not None
 
     @property
     def lateness(self) -> timedelta | None:
@@ -577,4 +819,4 @@ class Task(RunRecord):
         except UnknownTaskFunction as error:
             raise ValidationError({"function": str(error)}) from error
         except InvalidArguments as error:
-            raise ValidationError({"args": str(error)}) from error
+            raise ValidationError({error.field: str(error)}) from error

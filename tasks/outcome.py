@@ -13,7 +13,7 @@ from django.db import Error, InterfaceError, OperationalError, connection, trans
 from django.utils import timezone
 from redis import Redis
 
-from tasks import projection
+from tasks import projection, run_requests
 from tasks.models import REASON_LENGTH, RunRecord, ScheduledTask, ScheduledTaskInstance
 
 logger = logging.getLogger(__name__)
@@ -36,8 +36,11 @@ def close(record: RunRecord, status: str, redis: Redis, **values: Any) -> bool:
             return False
         if isinstance(record, ScheduledTaskInstance):
             _let_parent_follow(record, status)
-    if isinstance(record, ScheduledTaskInstance) and status == "failed":
-        retry(record, redis)
+    if isinstance(record, ScheduledTaskInstance):
+        if status == "failed":
+            retry(record, redis)
+        if record.is_backfill:
+            run_requests.feed_if_possible(record.parent, redis)
     return True
 
 
@@ -67,7 +70,8 @@ def retry(run: ScheduledTaskInstance, redis: Redis) -> None:
 
 def tries_left(run: ScheduledTaskInstance) -> bool:
     """Tell whether a failed run is tried again."""
-    return run.attempt <= run.parent.retries and (run.parent.is_live or run.due is None)
+    was_asked_for = run.requested is not None
+    return run.attempt <= run.parent.retries and (run.parent.is_live or was_asked_for)
 
 
 def failure_reason(error: BaseException) -> str:

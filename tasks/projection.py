@@ -24,7 +24,7 @@ from rq.queue import Queue
 from tasks import registry, spec
 from tasks.catchup import CatchUp
 from tasks.job import FAILURE_TTL, RESULT_TTL, Job, RunId, to_milliseconds
-from tasks.models import ScheduledTask, Task
+from tasks.models import ScheduledTask, Task, spec_from_json
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,6 @@ WAKE_KEY = "tasks:wake"
 # digest of all else that the job was made from.
 DISPATCH_FIELD = "dispatch"
 CONTENT_FIELD = "content"
-# The parts of the spec that are written as text in it.
-MOMENTS = ("first", "start", "end")
 
 # KEYS: the sorted set. ARGV: now, then for each schedule: its job id, the score and the dispatch
 # field that the caller has seen, the next score ("" for none), the number of occurrences, their
@@ -172,10 +170,7 @@ def _queue_timeout(queue: str) -> int:
 
 def dispatch_field(task: ScheduledTask) -> str:
     """Return what dispatch needs of a row as JSON text: the same row gives the same text."""
-    values = task.spec_values()
-    for field in MOMENTS:
-        values[field] = values[field] and values[field].isoformat()
-    values |= {"catch_up": task.catch_up, "start_deadline": task.start_deadline}
+    values = task.spec_json() | {"catch_up": task.catch_up, "start_deadline": task.start_deadline}
     return json.dumps(values, sort_keys=True)
 
 
@@ -189,9 +184,7 @@ def read_template(job_id: str, field: bytes) -> Template:
     """Decode a template's dispatch field; raises ValueError, KeyError or TypeError if bad."""
     values = json.loads(field)
     catch_up, start_deadline = values.pop("catch_up"), values.pop("start_deadline")
-    for name in MOMENTS:
-        values[name] = values[name] and datetime.fromisoformat(values[name])
-    return Template(job_id, spec.Spec(**values), catch_up, start_deadline)
+    return Template(job_id, spec_from_json(values), catch_up, start_deadline)
 
 
 def put(task: ScheduledTask, connection: Redis) -> None:
@@ -241,12 +234,12 @@ def enqueue_task(task: Task, connection: Redis) -> None:
     _enqueue(build_job(task, task.job_id, connection), connection, task.reserved_for)
 
 
-def withdraw_task(task: Task, connection: Redis) -> None:
-    """Take a waiting background call off its queue."""
+def withdraw(job_id: str, queue: str, connection: Redis) -> None:
+    """Take a waiting job off its queue."""
     with connection.pipeline() as pipe:
-        pipe.lrem(f"rq:queue:{task.queue}", 1, task.job_id)
-        pipe.zrem(scheduled_key(task.queue), task.job_id)
-        pipe.delete(Job.key_for(task.job_id))
+        pipe.lrem(f"rq:queue:{queue}", 1, job_id)
+        pipe.zrem(scheduled_key(queue), job_id)
+        pipe.delete(Job.key_for(job_id))
         pipe.execute()
 
 

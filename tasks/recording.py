@@ -2,21 +2,29 @@
 
 import asyncio
 import logging
+import os
 import threading
 import traceback
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from django.db import Error, IntegrityError, connections, transaction
+from django.db import (
+    Error,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    transaction,
+)
 from django.utils import timezone
 from redis import Redis
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Retry
 
-from tasks import capture, current, outcome, spool
+from tasks import capture, current, outcome, rows, run_requests, spool
 from tasks.deadline import Deadline
 from tasks.job import Job, RunId
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTask, ScheduledTaskInstance, Task
@@ -26,7 +34,7 @@ logger = logging.getLogger(__name__)
 # Seconds between looks at whether log and progress have to be written.
 PROGRESS_EVERY = 0.5
 LOG_EVERY = 2.0
-# How soon a run that waits for the previous one looks again, in seconds, and how often.
+# How soon a run that waits looks again, in seconds, and how often.
 WAIT_INTERVAL = 1
 WAIT_TIMES = 10_000_000
 
@@ -35,10 +43,82 @@ class _NotNow(Exception):
     """The previous run is still going, and the schedule says to wait."""
 
 
+class Witness(Protocol):
+    """Who wants to know how far a run and its row have come: see `tasks.board.Board`."""
+
+    def start(self) -> None: ...
+    def keep_end(self, job_id: str, status: str, values: dict[str, Any]) -> bool: ...
+    def forget_end(self) -> None: ...
+
+
+class Writer:
+    """Writes starts and ends of runs; the end of a finished run together with the next start.
+
+    It keeps at most one end, and only for a witness, who writes it if this process dies.
+    """
+
+    def __init__(self) -> None:
+        self.witness: Witness | None = None
+        self._end: tuple[str, rows.End] | None = None
+
+    def start(self, start: rows.Start) -> ScheduledTaskInstance | None:
+        """Write the start of a run; None if its row, the schedule or its policies don't allow it.
+
+        Raises the database's errors; a kept end stays kept then.
+        """
+        return self._write(start)
+
+    def end(self, job_id: str, end: rows.End) -> bool:
+        """Write the end of a finished run, now or with the next start; tell whether it took it.
+
+        Raises the database's errors.
+        """
+        if self.witness is not None and self.witness.keep_end(job_id, "finished", end.values):
+            self._end = (job_id, end)
+            return True
+        ended, _ = rows.write(end, None)
+        return ended
+
+    def catch_up(self, redis: Redis, patience: float = outcome.PATIENCE) -> None:
+        """Write the end that was kept, if there is one; on the spool if the database is away.
+
+        `patience` is for how many seconds it is tried.
+        """
+        if self._end is None:
+            return
+        job_id, end = self._end
+        try:
+            outcome.patiently(lambda: self._write(None), patience)
+        except Error:
+            logger.exception("The end of run %s is kept in Redis.", job_id)
+            spool.push(redis, job_id, "finished", **end.values)
+            self._forget()
+
+    def _write(self, start: rows.Start | None) -> ScheduledTaskInstance | None:
+        kept = self._end
+        ended, run = rows.write(kept and kept[1], start)
+        if kept is not None:
+            self._forget()
+            if not ended:
+                logger.warning("Run %s was closed meanwhile.", kept[0])
+        return run
+
+    def _forget(self) -> None:
+        self._end = None
+        if self.witness is not None:
+            self.witness.forget_end()
+
+
+# This process's writer.
+writer = Writer()
+
+
 def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Run a job's function with its record; return its result as JSON, or re-raise.
 
     A run that must not start (again) is settled without calling the function and returns None.
+    One that can't start yet, because it has to wait for another one or for the database,
+    returns RQ's Retry, with which it comes again.
     """
     deadline = Deadline.current()
     if deadline is not None:
@@ -47,9 +127,15 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         row = outcome.patiently(lambda: claim(job))
     except _NotNow:
         return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("Run %s waits for the database: %s", job.id, error)
+        writer.catch_up(job.connection, patience=0)
+        return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
     if row is None:
         return None
-    return Recorder(row, job.connection).run(func, args, kwargs, deadline)
+    if writer.witness is not None:
+        writer.witness.start()
+    return Recorder(row, job).run(func, args, kwargs, deadline)
 
 
 def record_uncallable(job: Job, error: BaseException) -> None:
@@ -70,8 +156,18 @@ def claim(job: Job) -> RunRecord | None:
     constraints and conditional updates.
     """
     run_id = RunId.parse(job.id)
-    if run_id is None:
-        return _claim_task(job)
+    if run_id is not None and run_id.attempt == 1 and not run_id.is_asked_for:
+        worker_name = (job.worker_name or "")[:NAME_LENGTH]
+        run = writer.start(rows.Start(run_id, worker_name, timezone.now()))
+        if run is not None:
+            return run
+    else:
+        writer.catch_up(job.connection)
+    return _claim_task(job) if run_id is None else _claim_by_policy(run_id, job)
+
+
+def _claim_by_policy(run_id: RunId, job: Job) -> ScheduledTaskInstance | None:
+    """Claim a run as its schedule has it, or settle why it doesn't start."""
     try:
         with transaction.atomic():
             return _claim_run(run_id, job)
@@ -86,10 +182,22 @@ def _claim_task(job: Job) -> Task | None:
         started=timezone.now(),
         worker_name=(job.worker_name or "")[:NAME_LENGTH],
     )
-    if not claimed:
-        logger.info("Background call %s is not waiting to be run (any more).", job.id)
-        return None
-    return Task.objects.get(job_id=job.id)
+    task = Task.objects.filter(job_id=job.id).first()
+    if claimed or (task is not None and _is_claimed_by(job, task)):
+        return task
+    logger.info("Background call %s is not waiting to be run (any more).", job.id)
+    return None
+
+
+def _is_claimed_by(job: Job, record: RunRecord) -> bool:
+    """Tell whether this very job has claimed the row, and the database's answer was lost."""
+    return (
+        record.status == "running"
+        and record.worker_name == (job.worker_name or "")[:NAME_LENGTH]
+        and job.started_at is not None
+        and record.started is not None
+        and record.started >= job.started_at
+    )
 
 
 def _claim_run(run_id: RunId, job: Job) -> ScheduledTaskInstance | None:
@@ -101,24 +209,45 @@ def _claim_run(run_id: RunId, job: Job) -> ScheduledTaskInstance | None:
     if parent is None:
         logger.info("The schedule of run %s has been deleted.", job.id)
         return None
-    known = parent.runs.filter(due=run_id.due, requested=run_id.requested).first()
-    if not _is_next_attempt(run_id, known) or _is_settled(run_id, parent, known):
+    by_hand = {} if run_id.requested is None else {"requested": run_id.requested}
+    known = parent.runs.filter(due=run_id.due, **by_hand).first()
+    if known is not None and known.attempt == run_id.attempt and _is_claimed_by(job, known):
+        return known
+    request = run_requests.take(parent, run_id) if run_id.is_asked_for else None
+    if run_id.is_backfill and run_id.attempt == 1:
+        is_open = request is not None and _has_not_run(known)
+    else:
+        is_open = _is_next_attempt(run_id, known) and not _is_settled(run_id, parent, known)
+    if not is_open:
         logger.info("Run %s has been recorded already.", job.id)
         return None
-    refusal = _refusal(run_id, parent) or _overlap(parent, run_id.attempt > 1, job.connection)
+    refusal = _refusal(run_id, parent) or _overlap(parent, run_id, job.connection)
     if refusal is not None:
         if known is None:
             _settle(parent, run_id, *refusal)
         return None
-    return _start(parent, run_id, known, job.worker_name or "")
+    run = known or ScheduledTaskInstance(
+        parent=parent, name=parent.name, due=run_id.due, requested=run_id.requested
+    )
+    if request is not None:
+        run.requested = request.requested
+    return _start(parent, run_id, run, job.worker_name or "")
 
 
 def _is_next_attempt(run_id: RunId, known: ScheduledTaskInstance | None) -> bool:
     if known is None:
         return run_id.attempt == 1
     return (
-        known.status == ScheduledTaskInstance.Status.FAILED and known.attempt == run_id.attempt - 1
+        known.status == ScheduledTaskInstance.Status.FAILED
+        and known.attempt == run_id.attempt - 1
+        and known.is_backfill == run_id.is_backfill
     )
+
+
+def _has_not_run(known: ScheduledTaskInstance | None) -> bool:
+    """Tell whether backfill can run an occurrence: it has no row, or one that says it never ran."""
+    status = ScheduledTaskInstance.Status
+    return known is None or known.status in (status.MISSED, status.SKIPPED)
 
 
 def _is_settled(run_id: RunId, parent: ScheduledTask, known: ScheduledTaskInstance | None) -> bool:
@@ -128,7 +257,7 @@ def _is_settled(run_id: RunId, parent: ScheduledTask, known: ScheduledTaskInstan
 
 def _refusal(run_id: RunId, parent: ScheduledTask) -> tuple[str, str] | None:
     """Say with which status and reason an occurrence ends unstarted, None if it may start."""
-    if run_id.due is None:
+    if run_id.due is None or run_id.is_backfill:
         return None
     if parent.status == ScheduledTask.Status.DEATH:
         return "skipped", "The schedule was cancelled before the run started."
@@ -144,10 +273,11 @@ def _refusal(run_id: RunId, parent: ScheduledTask) -> tuple[str, str] | None:
     return None
 
 
-def _overlap(parent: ScheduledTask, is_retry: bool, redis: Redis) -> tuple[str, str] | None:
+def _overlap(parent: ScheduledTask, run_id: RunId, redis: Redis) -> tuple[str, str] | None:
     """Apply the overlap policy; raises _NotNow if the run has to wait.
 
-    A retry is never skipped, since its run is on record already: it waits.
+    A retry is never skipped, since its run is on record already: it waits. So do backfill and
+    the regular runs for each other: neither takes anything away from the other.
     """
     if parent.overlap == ScheduledTask.Overlap.ALLOW:
         return None
@@ -155,7 +285,9 @@ def _overlap(parent: ScheduledTask, is_retry: bool, redis: Redis) -> tuple[str, 
     if not others:
         return None
     skips = parent.overlap == ScheduledTask.Overlap.SKIP
-    if parent.overlap == ScheduledTask.Overlap.WAIT or (skips and is_retry):
+    with_backfill = run_id.is_backfill or any(other.is_backfill for other in others)
+    waits = parent.overlap == ScheduledTask.Overlap.WAIT or with_backfill
+    if waits or (skips and run_id.attempt > 1):
         raise _NotNow
     if skips:
         return "skipped", f"The run of {outcome.moment_text(others[0].due)} was still going."
@@ -181,11 +313,8 @@ def _settle(parent: ScheduledTask, run_id: RunId, status: str, reason: str) -> N
 
 
 def _start(
-    parent: ScheduledTask, run_id: RunId, known: ScheduledTaskInstance | None, worker_name: str
+    parent: ScheduledTask, run_id: RunId, run: ScheduledTaskInstance, worker_name: str
 ) -> ScheduledTaskInstance:
-    run = known or ScheduledTaskInstance(
-        parent=parent, name=parent.name, due=run_id.due, requested=run_id.requested
-    )
     run.status = ScheduledTaskInstance.Status.RUNNING
     run.attempt = run_id.attempt
     run.started, run.ended = timezone.now(), None
@@ -213,35 +342,34 @@ def stop_job(job_id: str, redis: Redis) -> None:
 class Recorder:
     """Runs one attempt and writes its row: live while it runs, and when it ends."""
 
-    def __init__(self, row: RunRecord, redis: Redis) -> None:
-        self._row = row
-        self._redis = redis
+    def __init__(self, row: RunRecord, job: Job) -> None:
+        self.row = row
+        self._job_id = job.id
+        self._redis = job.connection
         self._text = capture.BoundedText()
         if row.log:
             for line in [*row.log.splitlines(), f"— attempt {row.attempt} —"]:
                 self._text.add(line)
         self._percent, self._message = 0, ""
-        self._ended = threading.Event()
+        self._shown: tuple[Any, ...] = (0, "")
+        self._shown_log = str(self._text)
 
     def on_progress(self, percent: int, message: str) -> None:
-        """Note the progress; the writer thread brings it to the row."""
+        """Note the progress; it is brought to the row from another thread."""
         self._percent, self._message = percent, capture.escape(message)[:200]
 
     def run(
         self, func: Callable[..., Any], args: Any, kwargs: Any, deadline: Deadline | None
     ) -> Any:
         """Call the function, record how it ends; return its JSON result or re-raise."""
-        writer = threading.Thread(target=self._write_live, daemon=True)
-        writer.start()
         error: BaseException | None = None
         result = None
-        try:
-            with capture.capturing(self._text), current.listening(self):
-                result = _call(func, args, kwargs, deadline)
-        except BaseException as raised:
-            error = raised
-        self._ended.set()
-        writer.join()
+        with live_writer().watching(self):
+            try:
+                with capture.capturing(self._text), current.listening(self):
+                    result = _call(func, args, kwargs, deadline)
+            except BaseException as raised:
+                error = raised
         if error is not None:
             self._end_failed(error)
             raise error
@@ -274,47 +402,101 @@ class Recorder:
             "progress_message": self._message,
         }
         try:
-            written = outcome.patiently(
-                lambda: outcome.close(self._row, status, self._redis, **values)
-            )
+            written = outcome.patiently(lambda: self._write_end(status, values))
         except Error:
-            logger.exception("The end of run %s is kept in Redis.", self._row.run_job_id)
-            spool.push(self._redis, self._row.run_job_id, status, **values)
+            logger.exception("The end of run %s is kept in Redis.", self._job_id)
+            spool.push(self._redis, self._job_id, status, **values)
             return
         if not written:
-            logger.warning("Run %s was closed meanwhile.", self._row.run_job_id)
+            logger.warning("Run %s was closed meanwhile.", self._job_id)
             return
-        assert self._row.started is not None
-        seconds = (values["ended"] - self._row.started).total_seconds()
-        logger.info("“%s” %s after %.1f s. %s", self._row.name, status, seconds, values["reason"])
+        assert self.row.started is not None
+        seconds = (values["ended"] - self.row.started).total_seconds()
+        logger.info("“%s” %s after %.1f s. %s", self.row.name, status, seconds, values["reason"])
 
-    def _write_live(self) -> None:
-        """Bring progress and log to the row while the function runs (in a thread)."""
-        seen: tuple[Any, ...] = (0, "")
-        seen_log, looks = str(self._text), 0
-        try:
-            while not self._ended.wait(PROGRESS_EVERY):
-                looks += 1
-                values: dict[str, Any] = {}
-                if seen != (self._percent, self._message):
-                    seen = (self._percent, self._message)
-                    values |= {"progress": seen[0], "progress_message": seen[1]}
-                if looks % (LOG_EVERY // PROGRESS_EVERY) == 0 and seen_log != (
-                    text := str(self._text)
-                ):
-                    seen_log = text
-                    values |= {"log": text}
-                if values:
-                    self._try_to_write(values)
-        finally:
-            connections.close_all()
+    def _write_end(self, status: str, values: dict[str, Any]) -> bool:
+        row = self.row
+        if (
+            status == "finished"
+            and isinstance(row, ScheduledTaskInstance)
+            and row.requested is None
+        ):
+            return writer.end(self._job_id, rows.End(row, values))
+        return outcome.close(row, status, self._redis, **values)
 
-    def _try_to_write(self, values: dict[str, Any]) -> None:
+    def write_live(self, with_log: bool) -> None:
+        """Bring what is new of progress, and of the log, to the row."""
+        values: dict[str, Any] = {}
+        if self._shown != (self._percent, self._message):
+            self._shown = (self._percent, self._message)
+            values |= {"progress": self._shown[0], "progress_message": self._shown[1]}
+        if with_log and self._shown_log != (text := str(self._text)):
+            self._shown_log = text
+            values |= {"log": text}
+        if values:
+            self.row.update_attempt(**values)
+
+
+class LiveWriter:
+    """Brings progress and log of the run that is going on to its row, from a thread.
+
+    The thread and its database connection are there for as long as the process: a run of less
+    than half a second costs it nothing.
+    """
+
+    def __init__(self) -> None:
+        self._recorder: Recorder | None = None
+        threading.Thread(target=self._run, daemon=True, name="live writer").start()
+
+    def watching(self, recorder: Recorder) -> "_Watching":
+        """Bring what `recorder` has to its row, inside a `with` block."""
+        return _Watching(self, recorder)
+
+    def watch(self, recorder: Recorder | None) -> Recorder | None:
+        """Turn to this run, or to none; return the one that was watched."""
+        before, self._recorder = self._recorder, recorder
+        return before
+
+    def _run(self) -> None:
+        pause, looks, last = threading.Event(), 0, None
+        while not pause.wait(PROGRESS_EVERY):
+            recorder = self._recorder
+            looks = looks + 1 if recorder is last else 1
+            if recorder is not None:
+                self._write(recorder, with_log=looks % (LOG_EVERY // PROGRESS_EVERY) == 0)
+            elif last is not None:
+                connections.close_all()
+            last = recorder
+
+    def _write(self, recorder: Recorder, with_log: bool) -> None:
         try:
-            self._row.update_attempt(**values)
+            recorder.write_live(with_log)
         except Error:
             logger.warning("The progress of a run can't be written now.", exc_info=True)
             connections.close_all()
+
+
+class _Watching:
+    def __init__(self, live: LiveWriter, recorder: Recorder) -> None:
+        self._live, self._recorder = live, recorder
+
+    def __enter__(self) -> None:
+        self._before = self._live.watch(self._recorder)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._live.watch(self._before)
+
+
+_live_writers: dict[int, LiveWriter] = {}
+
+
+def live_writer() -> LiveWriter:
+    """Return this process's live writer: a fork has no threads, and makes its own."""
+    pid = os.getpid()
+    if pid not in _live_writers:
+        _live_writers.clear()
+        _live_writers[pid] = LiveWriter()
+    return _live_writers[pid]
 
 
 def _call(func: Callable[..., Any], args: Any, kwargs: Any, deadline: Deadline | None) -> Any:

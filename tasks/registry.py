@@ -46,12 +46,14 @@ class TaskFunction:
     def check_arguments(self, args: Any, kwargs: Any) -> None:
         """Raise InvalidArguments unless the function can be called with this JSON."""
         _check_json(args, kwargs)
+        signature = self.signature
         try:
-            self.signature.bind(*args, **kwargs)
+            signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidArguments(
                 _("%(name)s%(signature)s can't be called so: %(error)s.")
-                % {"name": self.name, "signature": self.signature, "error": error}
+                % {"name": self.name, "signature": signature, "error": error},
+                _field_at_fault(signature, args, kwargs),
             ) from error
 
 
@@ -138,11 +140,21 @@ def canonical_json(value: Any) -> str:
         ) from error
 
 
+def _field_at_fault(signature: inspect.Signature, args: list[Any], kwargs: dict[str, Any]) -> str:
+    """Tell which arguments, of those that don't fit, are wrong; if some are missing, `args`."""
+    for field, positional, named in (("args", args, {}), ("kwargs", args, kwargs)):
+        try:
+            signature.bind_partial(*positional, **named)
+        except TypeError:
+            return field
+    return "args"
+
+
 def _check_json(args: Any, kwargs: Any) -> None:
     if not isinstance(args, list):
         raise InvalidArguments(_("Positional arguments must be a JSON list, such as [1, 2]."))
     if not isinstance(kwargs, dict) or not all(isinstance(key, str) for key in kwargs):
-        raise InvalidArguments(_("Named arguments must be a JSON object with text keys."))
+        raise InvalidArguments(_("Named arguments must be a JSON object with text keys."), "kwargs")
     text = canonical_json([args, kwargs])
     if "\\u0000" in text:
         raise InvalidArguments(_("Arguments can't contain the NUL character."))

@@ -6,31 +6,56 @@ when it did so at every look for a while: after Redis came back empty, all lease
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from itertools import chain
 from typing import Any, cast
 
-from django.db.models import F, QuerySet
+from django.conf import settings
+from django.db.models import F, Max, Q
 from django.utils import timezone
 from redis import Redis
 
-from tasks import outcome, projection
+from tasks import outcome, projection, run_requests
 from tasks.exceptions import TasksError
-from tasks.job import Job
-from tasks.models import MAX_TIMEOUT, REASON_LENGTH, RunRecord, ScheduledTaskInstance, Task
+from tasks.job import Job, RunId
+from tasks.models import (
+    REASON_LENGTH,
+    RunRecord,
+    RunRequest,
+    ScheduledTask,
+    ScheduledTaskInstance,
+    Task,
+)
 
 logger = logging.getLogger(__name__)
 
+# Within how many seconds after its worker died a run is closed as lost, and its bounds.
+DEFAULT_LOST_AFTER = 60
+LEAST_LOST_AFTER, MOST_LOST_AFTER = 15, 86_400
+
+
+def is_lost_after(value: object) -> bool:
+    """Tell whether TASKS_LOST_AFTER can have this value; the system checks refuse others."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return is_number and LEAST_LOST_AFTER <= cast(int, value) <= MOST_LOST_AFTER
+
+
+_configured = getattr(settings, "TASKS_LOST_AFTER", DEFAULT_LOST_AFTER)
+LOST_AFTER: int = _configured if is_lost_after(_configured) else DEFAULT_LOST_AFTER
 # Seconds that a run's lease holds without its worker renewing it, and between renewals.
-LEASE = 15
-LEASE_RENEWAL = 5
+LEASE = LOST_AFTER // 4
+LEASE_RENEWAL = LEASE // 3
 # How long something has to look lost before it is taken for lost, in seconds.
-CERTAINTY = 15.0
+CERTAINTY = LOST_AFTER / 4
 # The states of a job that its run's row doesn't know of yet: not tried, or not able to.
 UNENDED = (b"queued", b"started", b"scheduled", b"failed")
 # Retries that should have been enqueued longer ago than this are given up.
 RETRY_MEMORY = timedelta(hours=1)
 CHUNK = 500
+
+# A job's id and its queue.
+Waiting = tuple[str, str]
 
 
 def lease_key(job_id: str) -> str:
@@ -47,77 +72,152 @@ class Watch:
     """Remembers since when things look lost, by this process's own clock."""
 
     def __init__(self) -> None:
-        self._since: dict[Any, float] = {}
+        self._since: dict[Hashable, dict[Any, float]] = {}
 
-    def confirmed(self, suspects: Iterable[Any]) -> list[Any]:
-        """Return those that have been suspects at every look for `CERTAINTY` seconds."""
+    def confirmed(self, suspects: Iterable[Any], part: Hashable = None) -> list[Any]:
+        """Return those that have been suspects at every look for `CERTAINTY` seconds.
+
+        Who looks at one `part` of everything at a time names it: each has its own looks.
+        """
         now = time.monotonic()
-        self._since = {suspect: self._since.get(suspect, now) for suspect in suspects}
-        return [suspect for suspect, since in self._since.items() if now - since >= CERTAINTY]
+        known = self._since.pop(part, {})
+        since = {suspect: known.get(suspect, now) for suspect in suspects}
+        if since:
+            self._since[part] = since
+        return [suspect for suspect, moment in since.items() if now - moment >= CERTAINTY]
 
 
 def close_lost_runs(redis: Redis, watch: Watch) -> None:
     """Close the running runs and calls for which no worker vouches any more, as lost."""
-    running: list[RunRecord] = [
-        *ScheduledTaskInstance.objects.running().select_related("parent"),
-        *Task.objects.filter(status=Task.Status.RUNNING),
-    ]
-    records = {record.run_job_id: record for record in running}
+    of_run = ("attempt", "due", "requested", "parent__job_id")
+    runs = ScheduledTaskInstance.objects.running().select_related("parent").only(*of_run)
+    tasks = Task.objects.filter(status=Task.Status.RUNNING).only("attempt", "job_id")
+    # Only what their leases' names are made of: logs and tracebacks can be large.
+    records: dict[str, RunRecord] = {record.run_job_id: record for record in chain(runs, tasks)}
     leases = redis.mget([lease_key(job_id) for job_id in records]) if records else []
     unleased = [
         job_id for job_id, lease in zip(records, cast(list[Any], leases), strict=True) if not lease
     ]
     for job_id in watch.confirmed(unleased):
-        record = records[job_id]
-        reason = f"Lost: the worker “{record.worker_name}” died or lost contact."
-        if outcome.close(record, "failed", redis, reason=reason):
-            logger.warning("Run %s (“%s”) is lost.", job_id, record.name)
+        _close_as_lost(records[job_id], redis)
+
+
+def _close_as_lost(seen: RunRecord, redis: Redis) -> None:
+    rows = type(seen)._default_manager.filter(pk=seen.pk, attempt=seen.attempt)
+    record = rows.defer("log", "traceback", "result").first()
+    if record is None:
+        return
+    reason = f"Lost: the worker “{record.worker_name}” died or lost contact."
+    if outcome.close(record, "failed", redis, reason=reason):
+        logger.warning("Run %s (“%s”) is lost.", record.run_job_id, record.name)
 
 
 def enqueue_lost_jobs(redis: Redis, watch: Watch) -> None:
-    """Enqueue again what waits by its row, but is lost in Redis: retries and background calls."""
+    """Enqueue again what waits by its row, but is lost in Redis."""
+    for _step in enqueueing_lost_jobs(redis, watch):
+        pass
+
+
+def enqueueing_lost_jobs(redis: Redis, watch: Watch) -> Iterator[None]:
+    """Do what `enqueue_lost_jobs` says, and yield wherever that can be interrupted.
+
+    It finds background calls, retries, and runs asked for by hand or by backfill.
+    """
+    popped: list[str] = []
+    for chunk in chain(_waiting_calls(), _waiting_retries(), _waiting_requests()):
+        gone, maybe_popped = _lost_jobs(chunk, redis)
+        for job_id in gone:
+            _enqueue_again(job_id, redis)
+        popped += maybe_popped
+        yield
+    for job_id in watch.confirmed(popped):
+        _enqueue_again(job_id, redis)
+        yield
+
+
+def _waiting_calls() -> Iterator[list[Waiting]]:
+    """Yield, in chunks, the jobs of the calls that wait for a while already."""
     cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
-    tasks = {
-        task.job_id: task
-        for task in Task.objects.filter(status__in=Task.WAITING, created__lt=cutoff)
-    }
-    retries = {
-        run.run_id.next_attempt().job_id: run
-        for run in _failed_with_tries().select_related("parent")
-        if awaits_retry(run)
-    }
-    queues = {job_id: task.queue for job_id, task in tasks.items()}
-    queues |= {job_id: run.parent.queue for job_id, run in retries.items()}
-    for job_id in _lost_jobs(queues, redis, watch):
-        redis.delete(Job.key_for(job_id))
-        if job_id in retries:
-            outcome.retry(retries[job_id], redis)
-        else:
-            _enqueue_again(tasks[job_id], redis)
+    waiting = Task.objects.filter(status__in=Task.WAITING, created__lt=cutoff).order_by("pk")
+    last = 0
+    while rows := list(waiting.filter(pk__gt=last).values_list("pk", "job_id", "queue")[:CHUNK]):
+        last = rows[-1][0]
+        yield [(job_id, queue) for _pk, job_id, queue in rows]
 
 
-def _failed_with_tries() -> QuerySet[ScheduledTaskInstance]:
-    return ScheduledTaskInstance.objects.filter(
-        status=ScheduledTaskInstance.Status.FAILED,
-        attempt__lte=F("parent__retries"),
-        ended__gt=timezone.now() - RETRY_MEMORY - timedelta(seconds=MAX_TIMEOUT),
+def _waiting_retries() -> Iterator[list[Waiting]]:
+    """Yield, in chunks, the jobs of the next attempts of failed runs."""
+    longest = ScheduledTask.objects.filter(retries__gt=0).aggregate(Max("retry_delay"))
+    delay = longest["retry_delay__max"]
+    if delay is None:
+        return
+    of_run = ("attempt", "due", "requested", "ended")
+    of_parent = ("job_id", "queue", "status", "retries", "retry_delay")
+    failed = (
+        ScheduledTaskInstance.objects.filter(
+            status=ScheduledTaskInstance.Status.FAILED,
+            attempt__lte=F("parent__retries"),
+        )
+        .select_related("parent")
+        .only(*of_run, *(f"parent__{name}" for name in of_parent))
+        .order_by("ended", "pk")
     )
+    later = Q(ended__gt=timezone.now() - RETRY_MEMORY - timedelta(seconds=delay))
+    while runs := list(failed.filter(later)[:CHUNK]):
+        ended = runs[-1].ended
+        later = Q(ended__gt=ended) | Q(ended=ended, pk__gt=runs[-1].pk)
+        yield [
+            (run.run_id.next_attempt().job_id, run.parent.queue)
+            for run in runs
+            if awaits_retry(run)
+        ]
 
 
-def _lost_jobs(queues: dict[str, str], redis: Redis, watch: Watch) -> list[str]:
-    """Return those jobs that aren't in Redis, or that were popped from their queue and lost.
+def _waiting_requests() -> Iterator[list[Waiting]]:
+    """Yield, in chunks, the jobs of the runs by hand, and of what backfill is to run next."""
+    cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
+    requests = RunRequest.objects.filter(requested__lt=cutoff).order_by("pk")
+    by_hand = requests.filter(due=None).select_related("parent")
+    last = 0
+    while rows := list(by_hand.filter(pk__gt=last)[:CHUNK]):
+        last = rows[-1].pk
+        yield [(request.run_id.job_id, request.parent.queue) for request in rows]
+    backfilled = ScheduledTask.objects.filter(
+        pk__in=requests.filter(due__isnull=False).order_by().values("parent")
+    )
+    last = 0
+    while tasks := list(backfilled.filter(pk__gt=last).order_by("pk")[:CHUNK]):
+        last = tasks[-1].pk
+        yield [
+            (request.run_id.job_id, task.queue)
+            for task in tasks
+            for request in run_requests.next_of_backfill(task)
+        ]
 
-    A job that has ended was refused by its row, and isn't lost.
+
+def _lost_jobs(waiting: Sequence[Waiting], redis: Redis) -> tuple[list[str], list[str]]:
+    """Return which of these jobs aren't in Redis, and which seem to be popped and lost.
+
+    A call or retry whose job has ended was refused by its row, and isn't lost. But as long as a
+    run is asked for, its job has not done what it is for.
     """
     with redis.pipeline(transaction=False) as pipe:
-        for job_id in queues:
+        for job_id, _queue in waiting:
             pipe.hget(Job.key_for(job_id), "status")
-        statuses = dict(zip(queues, pipe.execute(), strict=True))
-    gone = [job_id for job_id, status in statuses.items() if status is None]
-    open_jobs = [job_id for job_id, status in statuses.items() if status in UNENDED]
-    states = in_flight([(job_id, queues[job_id]) for job_id in open_jobs], redis)
-    popped = [job for job, in_flight in zip(open_jobs, states, strict=True) if not in_flight]
-    return gone + watch.confirmed(popped)
+        statuses = pipe.execute()
+    gone = [job_id for (job_id, _), status in zip(waiting, statuses, strict=True) if status is None]
+    open_jobs = [
+        (job_id, queue)
+        for (job_id, queue), status in zip(waiting, statuses, strict=True)
+        if status in UNENDED or (status is not None and _is_first_request(job_id))
+    ]
+    states = in_flight(open_jobs, redis)
+    return gone, [job_id for (job_id, _), there in zip(open_jobs, states, strict=True) if not there]
+
+
+def _is_first_request(job_id: str) -> bool:
+    run_id = RunId.parse(job_id)
+    return run_id is not None and run_id.is_asked_for and run_id.attempt == 1
 
 
 def awaits_retry(run: ScheduledTaskInstance) -> bool:
@@ -126,7 +226,27 @@ def awaits_retry(run: ScheduledTaskInstance) -> bool:
     return outcome.tries_left(run) and run.ended is not None and run.ended > overdue
 
 
-def _enqueue_again(task: Task, redis: Redis) -> None:
+def _enqueue_again(job_id: str, redis: Redis) -> None:
+    """Enqueue a lost job, if its row waits for it still."""
+    redis.delete(Job.key_for(job_id))
+    run_id = RunId.parse(job_id)
+    if run_id is None:
+        _enqueue_call_again(job_id, redis)
+    elif run_id.attempt > 1:
+        failed = ScheduledTaskInstance.objects.of(run_id).select_related("parent")
+        run = failed.filter(
+            parent__job_id=run_id.schedule_job_id, status="failed", attempt=run_id.attempt - 1
+        ).first()
+        if run is not None:
+            outcome.retry(run, redis)
+    else:
+        _enqueue_request_again(run_id, redis)
+
+
+def _enqueue_call_again(job_id: str, redis: Redis) -> None:
+    task = Task.objects.filter(job_id=job_id, status__in=Task.WAITING).first()
+    if task is None:
+        return
     try:
         projection.enqueue_task(task, redis)
     except TasksError as error:
@@ -135,14 +255,62 @@ def _enqueue_again(task: Task, redis: Redis) -> None:
         )
 
 
-def in_flight(jobs: Sequence[tuple[str, str]], redis: Redis) -> list[bool]:
-    """Tell for each job, given with its queue, whether it is there, kept for later, or leased."""
+def _enqueue_request_again(run_id: RunId, redis: Redis) -> None:
+    task = ScheduledTask.objects.filter(job_id=run_id.schedule_job_id).first()
+    if task is None:
+        return
+    try:
+        projection.enqueue_run(task, run_id, redis)
+    except TasksError as error:
+        logger.warning("A run of “%s” that was asked for can't start yet: %s", task.name, error)
+
+
+def in_flight(jobs: Sequence[Waiting], redis: Redis) -> list[bool]:
+    """Tell for each job, given with its queue, whether it is there, kept for later, or leased.
+
+    A queue is worked off from its head: what was enqueued later than its head waits still. Only
+    what is older is searched for, because that takes as long as the queue is.
+    """
+    heads = _heads({queue for _, queue in jobs}, redis)
     with redis.pipeline(transaction=False) as pipe:
         for job_id, queue in jobs:
-            pipe.lpos(f"rq:queue:{queue}", job_id)
+            pipe.hget(Job.key_for(job_id), "enqueued_at")
             pipe.zscore(projection.scheduled_key(queue), job_id)
             pipe.get(lease_key(job_id))
         answers = iter(pipe.execute())
-    return [
-        any(answer is not None for answer in three) for three in zip(*[answers] * 3, strict=True)
-    ]
+    found: list[bool | None] = []
+    for (_, queue), (enqueued, later, lease) in zip(
+        jobs, zip(*[answers] * 3, strict=True), strict=True
+    ):
+        head = heads[queue]
+        if later is not None or lease is not None:
+            found.append(True)
+        elif head is None:
+            found.append(False)
+        else:
+            found.append(True if enqueued and head and enqueued >= head else None)
+    unsure = [job for job, there in zip(jobs, found, strict=True) if there is None]
+    with redis.pipeline(transaction=False) as pipe:
+        for job_id, queue in unsure:
+            pipe.lpos(f"rq:queue:{queue}", job_id)
+        searched = iter(pipe.execute())
+    return [next(searched) is not None if there is None else there for there in found]
+
+
+def _heads(queues: Iterable[str], redis: Redis) -> dict[str, bytes | None]:
+    """Return since when the first job of each queue is on it: None if the queue is empty.
+
+    If that can't be told it is an empty text.
+    """
+    names = list(queues)
+    with redis.pipeline(transaction=False) as pipe:
+        for queue in names:
+            pipe.lindex(f"rq:queue:{queue}", 0)
+        first = pipe.execute()
+        for job_id in first:
+            pipe.hget(Job.key_for((job_id or b"").decode(errors="replace")), "enqueued_at")
+        since = pipe.execute()
+    return {
+        queue: None if job_id is None else (moment or b"")
+        for queue, job_id, moment in zip(names, first, since, strict=True)
+    }

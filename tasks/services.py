@@ -4,10 +4,13 @@ Every change is written to the database first and brought to Redis after the com
 is away, the row stands, and the scheduler brings it to Redis when that is back (R1).
 """
 
+import copy
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import date, datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 from django.conf import settings
@@ -19,16 +22,24 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Worker as RqWorker
 
-from tasks import ledger, projection, recording, registry, spec
-from tasks.exceptions import InvalidSchedule, NotPossible, TasksError
+from tasks import backfill, books, ledger, projection, recording, registry, run_requests, spec
+from tasks.exceptions import (
+    InvalidCalendar,
+    InvalidSchedule,
+    NotPossible,
+    SpecError,
+    TasksError,
+)
 from tasks.job import RunId, from_milliseconds, to_milliseconds
-from tasks.models import ScheduledTask, Task
+from tasks.models import Calendar, ScheduledTask, Task
 from tasks.registry import Kind
 
 logger = logging.getLogger(__name__)
 
 TaskFunc = Callable[..., Any] | str
 MICROSECOND = timedelta(microseconds=1)
+# How many calendars an error lists.
+CALENDARS_NAMED = 20
 # A first time this short ago means “from now on”.
 JUST_NOW = timedelta(minutes=1)
 
@@ -67,14 +78,20 @@ class SchedulerService:
         repeat: int | None = None,
         timeout: int | None = None,
         *,
+        timezone: str | None = None,
         name: str | None = None,
         **options: Any,
     ) -> ScheduledTask:
         """Schedule a task function once, or every `interval` seconds from `scheduled_time`.
 
         `task_func` is a decorated function or its registered name. `options` are further fields
-        of `ScheduledTask`: queue, start, end, overlap, catch_up, start_deadline, retries,
-        retry_delay, keep_runs, keep_days, note.
+        of `ScheduledTask`: queue, start, end, exclude, calendar, jitter, overlap, catch_up,
+        start_deadline, retries, retry_delay, keep_runs, keep_days, note.
+
+        Nothing is due on the dates of `exclude` (dates, or texts such as 2026-12-24 and
+        2026-12-24..2026-12-26) and of `calendar` (a `Calendar` or its name), in the zone
+        `timezone`, which is the project's TIME_ZONE if it isn't given. With `jitter`, in seconds,
+        all occurrences are late by a constant part of it, another one for each schedule.
 
         The same name, function and arguments again take up the same row: it gets these values,
         and `failed` or `death` becomes `running`. Asked for again with the same interval “from
@@ -84,6 +101,7 @@ class SchedulerService:
         UnknownTaskFunction, InvalidArguments or InvalidSchedule.
         """
         options |= {"first": scheduled_time, "interval": interval, "cron": ""}
+        options |= {"timezone": timezone or settings.TIME_ZONE}
         options |= {"description": description or "", "repeat": repeat, "timeout": timeout}
         return _take_up(_new_row(task_func, args, kwargs, name, options))
 
@@ -121,7 +139,7 @@ class SchedulerService:
         try:
             with transaction.atomic():
                 if task._state.adding:
-                    task.accounted_until = _owed_from(task)
+                    task.accounted_until = task.since = _owed_from(task)
                 else:
                     known = ScheduledTask.objects.select_for_update().get(pk=task.pk)
                     _keep_state(task, known)
@@ -174,14 +192,36 @@ class SchedulerService:
         """
         registry.resolve(task.function, Kind.SCHEDULED)
         requested = from_milliseconds(to_milliseconds(timezone.now()))
-        run_id = RunId(task.job_id, None, requested)
         redis = reachable_redis()
         if redis is None:
             raise NotPossible(
                 _("“%(name)s” can't be run now: Redis is away.") % {"name": task.name}
             )
-        transaction.on_commit(partial(projection.enqueue_run, task, run_id, redis))
+        with transaction.atomic():
+            known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=task.pk)
+            request, _made = known.requests.get_or_create(due=None, requested=requested)
+            run_id = request.run_id
+            transaction.on_commit(partial(_enqueue_by_hand, known, run_id, redis))
         return run_id
+
+    @staticmethod
+    def backfill(
+        task: ScheduledTask,
+        start: datetime,
+        end: datetime,
+        limit: int = backfill.DEFAULT_LIMIT,
+    ) -> list[RunId]:
+        """Run what was due after `start` and up to `end` and never ran; return which runs.
+
+        These are the due instants of the present spec that have no row, or one that says missed
+        or skipped: it is taken up. They run one after another, the oldest first (where overlap
+        is allowed, some at a time), whatever the schedule's status; pause and cancel call off
+        those that have not started. After commit, if in a transaction.
+
+        Raises NotPossible if there are more than `limit`, or if the range is empty, ends in the
+        future or begins before what retention keeps; UnknownTaskFunction.
+        """
+        return backfill.request(task, start, end, limit)
 
     @staticmethod
     def sync(schedules: Iterable[Mapping[str, Any]]) -> list[ScheduledTask]:
@@ -225,6 +265,8 @@ def _new_row(
     positional, named = list(args or []), dict(kwargs or {})
     function.check_arguments(positional, named)
     options["queue"] = options.get("queue") or function.queue
+    options["calendar"] = _calendar(options.get("calendar"))
+    options["exclude"] = _dates_as_text(options.get("exclude"))
     try:
         return ScheduledTask(
             name=name or function.name,
@@ -235,6 +277,40 @@ def _new_row(
         )
     except TypeError as error:
         raise InvalidSchedule(str(error), {}) from error
+
+
+def _calendar(wanted: Calendar | str | None) -> Calendar | None:
+    """Return the calendar that a caller means; raises InvalidSchedule if there is none."""
+    if wanted is None or wanted == "":
+        return None
+    if isinstance(wanted, Calendar) and wanted.pk is not None:
+        return wanted
+    known = Calendar.objects.filter(name=str(wanted)).first()
+    if known is None:
+        names = ", ".join(Calendar.objects.values_list("name", flat=True)[:CALENDARS_NAMED])
+        text = _("There is no calendar “%(name).100s”. The calendars are: %(known)s.") % {
+            "name": wanted,
+            "known": names or _("none"),
+        }
+        raise InvalidSchedule(text, {"calendar": [text]})
+    return known
+
+
+def _dates_as_text(dates: str | Iterable[date | str] | None) -> str:
+    """Return excluded dates as the row has them; raises InvalidSchedule for what is no date."""
+    if dates is None or isinstance(dates, str):
+        return dates or ""
+    try:
+        return "\n".join(_date_as_text(day) for day in dates)
+    except TypeError as error:
+        text = _("exclude: %(value).100r are not dates.") % {"value": dates}
+        raise InvalidSchedule(text, {"exclude": [text]}) from error
+
+
+def _date_as_text(day: date | str) -> str:
+    if isinstance(day, datetime) or not isinstance(day, date | str):
+        raise TypeError(f"{day!r} is no date")
+    return str(day)
 
 
 def _validate(task: ScheduledTask) -> None:
@@ -284,7 +360,7 @@ def _take_up(task: ScheduledTask) -> ScheduledTask:
     with transaction.atomic():
         try:
             with transaction.atomic():
-                task.accounted_until = _owed_from(task)
+                task.accounted_until = task.since = _owed_from(task)
                 task.save(force_insert=True)
         except IntegrityError:
             known = ScheduledTask.objects.select_for_update().get(fingerprint=task.fingerprint)
@@ -293,9 +369,9 @@ def _take_up(task: ScheduledTask) -> ScheduledTask:
             _keep_state(task, known)
             _keep_unsaid(task, known, start_given)
             _keep_rhythm(task, known)
-            _settle_change(known, task)
             if known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
                 task.status = ScheduledTask.Status.RUNNING
+            _settle_change(known, task)
             task.save()
         _project_on_commit(task)
     return task
@@ -303,8 +379,10 @@ def _take_up(task: ScheduledTask) -> ScheduledTask:
 
 def _keep_state(task: ScheduledTask, known: ScheduledTask) -> None:
     """Take over from the stored row what isn't the caller's to change."""
-    for field in ("status", "paused_at", "accounted_until", "problem", "synced"):
+    kept = ("status", "paused_at", "accounted_until", "since", "pruned_until", "problem", "synced")
+    for field in kept:
         setattr(task, field, getattr(known, field))
+    task.look_at = timezone.now()
 
 
 def _keep_unsaid(task: ScheduledTask, known: ScheduledTask, start_given: bool) -> None:
@@ -324,19 +402,19 @@ def _keep_rhythm(task: ScheduledTask, known: ScheduledTask) -> None:
 
 def _settle_change(known: ScheduledTask, task: ScheduledTask) -> None:
     """Close the books of the old spec, if it changes or if the schedule comes back to life."""
-    changed = any(
-        getattr(known, field) != getattr(task, field) for field in ScheduledTask.SPEC_FIELDS
-    )
+    changed = known.spec_values() != task.spec_values()
     if not changed and known.status != ScheduledTask.Status.DEATH:
         return
     now = timezone.now()
     owed_from = _owed_from(task) if changed else now
     if task.first == known.first and owed_from < known.accounted_until:
         owed_from = now  # That first time is accounted for already.
-    if known.is_live:
-        still_owed = task.first if owed_from < now else None
-        ledger.settle(known, now, "The schedule was changed before it could run.", still_owed)
     task.accounted_until = owed_from
+    if task.is_live:
+        still_owed = _first_due(task) if owed_from < now else None
+        reason = "The schedule was changed before it could run."
+        books.close_period(known, now, reason, still_owed)
+        task.since = owed_from
 
 
 def _owed_from(task: ScheduledTask) -> datetime:
@@ -345,10 +423,16 @@ def _owed_from(task: ScheduledTask) -> datetime:
     A first time that has just passed, or a single one, is owed still: it was asked for.
     """
     now = timezone.now()
-    task_spec = task.spec()
-    if task.first is not None and spec.latest_due(task_spec, now) == task.first:
-        return task.first - MICROSECOND
+    first = _first_due(task)
+    if first is not None and spec.latest_due(task.spec(), now) == first:
+        return first - MICROSECOND
     return now
+
+
+def _first_due(task: ScheduledTask) -> datetime | None:
+    """Return when a schedule's first time is due, if it has one and nothing forbids it."""
+    task_spec = task.spec()
+    return task_spec.first and task_spec.first + timedelta(milliseconds=task_spec.offset)
 
 
 def _change_status(
@@ -366,14 +450,41 @@ def _change_status(
                 % {"name": known.name, "status": known.get_status_display()}
             )
         now = timezone.now()
-        if known.is_live:
+        if known.status != status:
             reason = "The schedule was paused or cancelled before it could run."
-            ledger.settle(known, now, reason)
-        changes |= {"status": status, "accounted_until": now, "updated": now}
+            books.close_period(known, now, reason)
+            changes["since"] = known.since
+        changes |= {"status": status, "accounted_until": now, "updated": now, "look_at": now}
         for field, value in changes.items():
             setattr(task, field, value)
         task.save(update_fields=list(changes))
+        if not task.is_live:
+            _call_off_backfill(known)
         _project_on_commit(task)
+
+
+def _call_off_backfill(task: ScheduledTask) -> None:
+    """Withdraw the backfill runs of a schedule that have not started."""
+    run_ids = [request.run_id for request in run_requests.next_of_backfill(task)]
+    if run_ids:
+        task.requests.filter(due__isnull=False).delete()
+        transaction.on_commit(partial(_withdraw_runs, run_ids, task.queue))
+
+
+def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
+    """Take the jobs of called off runs out of Redis; without it they would find no request."""
+    try:
+        for run_id in run_ids:
+            projection.withdraw(run_id.job_id, queue, projection.connect())
+    except RedisError as error:
+        logger.warning("Backfill is called off; its job stays until Redis is back (%s).", error)
+
+
+def _enqueue_by_hand(task: ScheduledTask, run_id: RunId, redis: Redis) -> None:
+    try:
+        projection.enqueue_run(task, run_id, redis)
+    except RedisError as error:
+        logger.warning("“%s” runs by hand when Redis is back (%s).", task.name, error)
 
 
 def _project_on_commit(task: ScheduledTask) -> None:
@@ -399,6 +510,96 @@ def unschedule(job_id: str) -> None:
         projection.remove([job_id], projection.connect())
     except RedisError as error:
         logger.warning("Schedule %s leaves Redis when that is back (%s).", job_id, error)
+
+
+class CalendarService:
+    """Makes and changes calendars, with what this does to the schedules that use them."""
+
+    @staticmethod
+    def define(name: str, dates: str | Iterable[date | str], description: str = "") -> Calendar:
+        """Make a calendar, or bring the one with this name up to date; return it.
+
+        `dates` are as `exclude` in `SchedulerService.schedule`. Raises InvalidCalendar.
+        """
+        try:
+            text = _dates_as_text(dates)
+        except InvalidSchedule as error:
+            raise InvalidCalendar(str(error), {"dates": error.errors["exclude"]}) from error
+        wanted = Calendar(name=name, dates=text, description=description)
+        _validate_calendar(wanted, validate_unique=False)
+        values = {"dates": wanted.dates, "description": description}
+        with transaction.atomic():
+            calendar, is_new = Calendar.objects.get_or_create(name=name, defaults=values)
+            if not is_new:
+                calendar.dates, calendar.description = wanted.dates, description
+                CalendarService.save(calendar)
+        return calendar
+
+    @staticmethod
+    def save(calendar: Calendar) -> Calendar:
+        """Write an edited (or new) calendar, and bring its schedules up to date in Redis.
+
+        Of what was due before now and hasn't run yet, the books are closed if the new dates say
+        otherwise. Raises InvalidCalendar if the values can't be.
+        """
+        _validate_calendar(calendar)
+        try:
+            with transaction.atomic():
+                if not calendar._state.adding:
+                    _change_calendar(calendar)
+                calendar.save()
+        except IntegrityError as error:
+            text = _("There is a calendar “%(name)s” already.") % {"name": calendar}
+            raise InvalidCalendar(text, {"name": [text]}) from error
+        return calendar
+
+
+def _validate_calendar(calendar: Calendar, **options: Any) -> None:
+    try:
+        calendar.full_clean(**options)
+    except ValidationError as error:
+        texts = " ".join(text for texts in error.message_dict.values() for text in texts)
+        raise InvalidCalendar(texts, error.message_dict) from error
+
+
+def _change_calendar(calendar: Calendar) -> None:
+    """Settle what a calendar's schedules owe, before its dates change."""
+    users = ScheduledTask.objects.live().filter(calendar=calendar)
+    known_tasks = list(users.select_for_update(of=("self",)).order_by("pk"))
+    before = Calendar.objects.get(pk=calendar.pk)
+    if before.dates == calendar.dates:
+        return
+    now = timezone.now()
+    for known in known_tasks:
+        task = copy.copy(known)
+        known.calendar, task.calendar = before, calendar
+        with suppress(SpecError):  # then nothing was owed
+            if _owe_the_same(known, task, now):
+                # What waits stays as it is: the new dates count from where the books stand.
+                books.close_period(known, known.accounted_until, "")
+                task.since = known.since
+            else:
+                _settle_change(known, task)
+        task.save()
+    transaction.on_commit(partial(_project_calendar, calendar))
+
+
+def _owe_the_same(one: ScheduledTask, other: ScheduledTask, until: datetime) -> bool:
+    """Tell whether two versions of a schedule have the same occurrences to account for."""
+    owed = (spec.dues(task.spec(), one.accounted_until, until) for task in (one, other))
+    return all(due == other_due for due, other_due in zip_longest(*owed))
+
+
+def _project_calendar(calendar: Calendar) -> None:
+    """Bring the schedules of a committed calendar to Redis."""
+    try:
+        redis = projection.connect()
+        for task in ScheduledTask.objects.live().filter(calendar=calendar).order_by("pk"):
+            ledger.project(task, redis)
+    except (RedisError, Error) as error:
+        logger.warning(
+            "Calendar “%s” is saved and takes effect when Redis is back (%s).", calendar, error
+        )
 
 
 class TaskService:
@@ -487,6 +688,6 @@ def _withdraw(task: Task) -> None:
         if task.started is not None:
             recording.stop_job(task.job_id, redis)
         else:
-            projection.withdraw_task(task, redis)
+            projection.withdraw(task.job_id, task.queue, redis)
     except RedisError as error:
         logger.warning("“%s” is cancelled, but Redis is away: %s", task.name, error)

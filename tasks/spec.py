@@ -1,6 +1,7 @@
 """When is it due. Pure: no clock, no database; `now` is always an argument (R9).
 
-A spec is once at T, every N seconds from an anchor, or a cron expression in a time zone. Cron
+A spec is once at T, every N seconds from an anchor, or a cron expression in a time zone; less what
+falls on an excluded date, and all of it shifted by a constant offset, if it has these. Cron
 follows Debian's cron(8) when the clock is put forward or back: a time in the gap runs once, right
 after it, and a repeated hour runs a job of fixed time once; wildcards follow elapsed time.
 
@@ -9,11 +10,12 @@ here. (cronsim 2.8 itself leaves out 2:00 to 2:29 for `*/10 2 * * *` when Lord H
 back by half an hour, and runs a wildcard job at a midnight that is in a gap.)
 """
 
+import hashlib
 import re
 from array import array
 from bisect import bisect_left, bisect_right
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -29,6 +31,11 @@ MAX_REPEAT = 100_000
 MAX_CRON_LENGTH = 200
 MAX_INTERVAL_LENGTH = 50
 MAX_ZONE_LENGTH = 64
+# Of one list: a schedule can have one of its own, and a calendar's.
+MAX_EXCLUDED = 1_000
+MAX_EXCLUDED_LENGTH = 24 * MAX_EXCLUDED
+MAX_TERM_LENGTH = 50
+MAX_JITTER = 86_400
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
@@ -63,9 +70,15 @@ CRON_FIELDS = {
 ZONE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+\-/]*")
 # Files beside the zones: this machine's own zone, and variants with leap seconds.
 NO_ZONE = re.compile(r"localtime|posixrules|(posix|right)/.*")
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+RANGE_MARK = ".."
 LABELS = {"first": "first time", "start": "start", "end": "end"}
 UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 INTERVAL_TEXT = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in UNITS))
+
+
+# The first and the last of consecutive dates.
+DateRange = tuple[date, date]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +92,13 @@ class Spec:
     expression from `start`, which it then needs. Nothing is due before `start` or after `end`.
     All datetimes are aware, in the years 1970 to 9979; they are kept in UTC.
 
-    The first use of a cron expression with `repeat` counts its occurrences, which takes up to a
-    second for 100,000; a process remembers the result.
+    On the dates of `exclude` (a text as `parse_dates` reads it), as the calendar in the zone
+    `timezone` shows them, nothing is due, and nothing counts towards `repeat`. At last, what is
+    left is shifted by `offset` milliseconds: `start`, `end` and `exclude` are about the unshifted
+    instants, the functions below take and return shifted ones.
+
+    The first use of a spec with `repeat` that is a cron expression, or has excluded dates, counts
+    its occurrences, which takes up to a second for 100,000; a process remembers the result.
     """
 
     first: datetime | None = None
@@ -90,6 +108,8 @@ class Spec:
     repeat: int | None = None
     start: datetime | None = None
     end: datetime | None = None
+    exclude: str = ""
+    offset: int = 0
 
     def __post_init__(self) -> None:
         for field in LABELS:
@@ -103,16 +123,20 @@ class Spec:
         else:
             _check_cron(self)
         _check_repeat(self)
+        if self.exclude != "":
+            _check_exclude(self.exclude)
+        if self.offset != 0:
+            _check_offset(self.offset)
 
 
 def next_due(spec: Spec, after: datetime) -> datetime | None:
     """Return the first due instant strictly later than `after`, None if there is none."""
-    return next(_between(spec, _utc(after), _last(spec)), None)
+    return next(_shifted(spec, _utc(after), END), None)
 
 
 def dues(spec: Spec, after: datetime, until: datetime) -> Iterator[datetime]:
     """Yield the due instants with `after` < due <= `until`, in ascending order."""
-    return _between(spec, _utc(after), min(_utc(until), _last(spec)))
+    return _shifted(spec, _utc(after), _utc(until))
 
 
 def latest_due(spec: Spec, until: datetime) -> datetime | None:
@@ -120,16 +144,9 @@ def latest_due(spec: Spec, until: datetime) -> datetime | None:
 
     The cost doesn't depend on how many there are.
     """
-    until = min(_utc(until), _last(spec))
-    newest, empty_from = _due_before_long(spec, until), until
-    while newest is not None and empty_from - newest >= SECOND:
-        middle = newest + (empty_from - newest) / 2
-        later = next(_between(spec, middle, empty_from), None)
-        if later is None:
-            empty_from = middle
-        else:
-            newest = later
-    return newest
+    shift = timedelta(milliseconds=spec.offset)
+    newest = _newest(spec, min(_utc(until) - shift, _last(spec)))
+    return newest and newest + shift
 
 
 def parse_interval(text: str) -> int:
@@ -152,12 +169,99 @@ def format_interval(seconds: int) -> str:
     return "".join(parts) or "0s"
 
 
+def parse_dates(text: str, limit: int = MAX_EXCLUDED) -> list[DateRange]:
+    """Return the dates of a text, in order: one date or range on a line, or between commas.
+
+    A date is written 2026-12-24, a range 2026-12-24..2026-12-26. Raises SpecError.
+    """
+    if len(text) > limit * MAX_EXCLUDED_LENGTH // MAX_EXCLUDED:
+        raise SpecError("exclude", f"The excluded dates are too long: give at most {limit:,}.")
+    terms = {term.strip() for term in text.replace(",", "\n").splitlines()} - {""}
+    if len(terms) > limit:
+        raise SpecError("exclude", f"Give at most {limit:,} excluded dates; a range is one.")
+    return sorted({_date_range(term) for term in terms})
+
+
+def format_dates(dates: Iterable[DateRange]) -> str:
+    """Return dates as `parse_dates` reads them, one date or range on a line."""
+    return "\n".join(
+        f"{first}" if first == last else f"{first}{RANGE_MARK}{last}" for first, last in dates
+    )
+
+
+def number_of_days(text: str) -> int:
+    """Return how many days the dates of a text are, each counted once; raises SpecError."""
+    return sum((last - first).days + 1 for first, last in zip(*_excluded(text), strict=True))
+
+
+def jitter_offset(identity: str, jitter: int | None) -> int:
+    """Return the offset in milliseconds, below `jitter` seconds, that an identity always has.
+
+    The offsets of many identities are spread evenly.
+    """
+    if not jitter:
+        return 0
+    digest = hashlib.sha256(identity.encode()).digest()
+    return int.from_bytes(digest[:8], "big") % (jitter * 1000)
+
+
+def check_jitter(jitter: int | None, interval: int | None) -> None:
+    """Raise SpecError unless `jitter` is None or, in seconds, at most the interval and a day."""
+    if jitter is None:
+        return
+    if not isinstance(jitter, int) or isinstance(jitter, bool):
+        raise SpecError("jitter", "The jitter is not a whole number of seconds: give one.")
+    if not 1 <= jitter <= MAX_JITTER:
+        raise SpecError("jitter", "Give a jitter of at least 1 second and at most a day.")
+    if isinstance(interval, int) and jitter > interval:
+        raise SpecError("jitter", "The jitter is longer than the interval: give a shorter one.")
+
+
+def _shifted(spec: Spec, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Yield the due instants with `after` < due <= `until`."""
+    if spec.offset == 0:
+        return _between(spec, after, min(until, _last(spec)))
+    shift = timedelta(milliseconds=spec.offset)
+    unshifted = _between(spec, after - shift, min(until - shift, _last(spec)))
+    return (due + shift for due in unshifted)
+
+
 def _between(spec: Spec, after: datetime, last: datetime) -> Iterator[datetime]:
-    """Yield the due instants with `after` < due <= `last`, whatever `repeat` and `end` say."""
+    """Yield the unshifted dues with `after` < due <= `last`, whatever `repeat` and `end` say."""
     if spec.start is not None:
         after = max(after, spec.start - MICROSECOND)
-    due = _of_interval(spec, after) if spec.cron is None else _of_cron(spec, after, last)
-    return takewhile(last.__ge__, due)
+    every = _not_excluded if spec.exclude else _any_day
+    return takewhile(last.__ge__, every(spec, after, last))
+
+
+def _any_day(spec: Spec, after: datetime, last: datetime) -> Iterator[datetime]:
+    return _of_interval(spec, after) if spec.cron is None else _of_cron(spec, after, last)
+
+
+def _not_excluded(spec: Spec, after: datetime, last: datetime) -> Iterator[datetime]:
+    """Yield the due instants later than `after` that don't fall on an excluded date."""
+    first_days, last_days = _excluded(spec.exclude)
+    zone = _zone(spec.timezone)
+    assert zone is not None
+    dues = _any_day(spec, after, last)
+    while (due := next(dues, None)) is not None and due <= last:
+        day = due.astimezone(zone).date()
+        number = bisect_right(first_days, day) - 1
+        if number < 0 or last_days[number] < day:
+            yield due
+        else:
+            # Few steps for many occurrences: the next one is on another day. A clock that is put
+            # back may show the day before the range once more (Casey, 2010).
+            resumed = _begin_of(last_days[number] + DAY, zone)
+            if day < first_days[number] + LARGEST_SHIFT:
+                resumed = min(resumed, _steady(zone, due)[1])
+            dues = _any_day(spec, max(due, resumed - MICROSECOND), last)
+
+
+def _begin_of(day: date, zone: ZoneInfo) -> datetime:
+    """Return an instant, late but not later than the first one at which the clock shows a day."""
+    midnight = datetime.combine(day, time(), tzinfo=zone)
+    return min(midnight.astimezone(UTC), midnight.replace(fold=1).astimezone(UTC))
 
 
 def _of_interval(spec: Spec, after: datetime) -> Iterator[datetime]:
@@ -184,11 +288,24 @@ def _last_of_repeat(spec: Spec) -> datetime:
     """Return the last instant that `repeat` allows, or END if it allows them all."""
     assert spec.repeat is not None
     unlimited = _between(spec, BEGINNING, spec.end or END)
-    if spec.interval is None:
+    if spec.interval is None or spec.exclude:
         return next(islice(unlimited, spec.repeat - 1, None), END)
     initial = next(unlimited, END)
     step = timedelta(seconds=spec.interval)
     return initial + step * min(spec.repeat - 1, (END - initial) // step)
+
+
+def _newest(spec: Spec, until: datetime) -> datetime | None:
+    """Return the newest unshifted due instant that is not later than `until`."""
+    newest, empty_from = _due_before_long(spec, until), until
+    while newest is not None and empty_from - newest >= SECOND:
+        middle = newest + (empty_from - newest) / 2
+        later = next(_between(spec, middle, empty_from), None)
+        if later is None:
+            empty_from = middle
+        else:
+            newest = later
+    return newest
 
 
 def _due_before_long(spec: Spec, until: datetime) -> datetime | None:
@@ -366,6 +483,43 @@ def _zone(name: str) -> ZoneInfo | None:
         return None
 
 
+@lru_cache(maxsize=1_000)
+def _excluded(text: str) -> tuple[list[date], list[date]]:
+    """Return the first and the last days of the excluded ranges, in order and without overlap."""
+    first_days: list[date] = []
+    last_days: list[date] = []
+    for first, last in parse_dates(text, limit=2 * MAX_EXCLUDED):
+        if last_days and first <= last_days[-1] + DAY:
+            last_days[-1] = max(last_days[-1], last)
+        else:
+            first_days.append(first)
+            last_days.append(last)
+    return first_days, last_days
+
+
+def _date_range(term: str) -> DateRange:
+    first, mark, last = term.partition(RANGE_MARK)
+    begin = _date(first, term)
+    end = _date(last, term) if mark else begin
+    if end < begin:
+        raise SpecError("exclude", f"The range “{term}” ends before it begins: swap its dates.")
+    return begin, end
+
+
+def _date(text: str, term: str) -> date:
+    text = text.strip()
+    try:
+        day = date.fromisoformat(text) if DATE.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None or not BEGINNING.year < day.year < END.year:
+        raise SpecError(
+            "exclude",
+            f"“{term[:MAX_TERM_LENGTH]}” is no date: write 2026-12-24, or 2026-12-24..2026-12-26.",
+        )
+    return day
+
+
 def _utc(moment: datetime) -> datetime:
     """Return a moment in UTC, brought into the time in which something can be due."""
     if moment.utcoffset() is None:
@@ -448,3 +602,15 @@ def _check_repeat(spec: Spec) -> None:
         raise SpecError(
             "start", "A repeat limit of a cron expression counts from a start: give it."
         )
+
+
+def _check_exclude(text: object) -> None:
+    if not isinstance(text, str):
+        raise SpecError("exclude", "The excluded dates are no text: write them one on a line.")
+    _excluded(text)
+
+
+def _check_offset(offset: object) -> None:
+    limit = MAX_JITTER * 1000
+    if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset < limit:
+        raise SpecError("jitter", f"Give an offset of 0 to {limit - 1} milliseconds.")

@@ -68,12 +68,8 @@ def find_record(job_id: str) -> RunRecord | None:
     if run_id is None:
         return Task.objects.filter(job_id=job_id).first()
     return (
-        ScheduledTaskInstance.objects.select_related("parent")
-        .filter(
-            parent__job_id=run_id.schedule_job_id,
-            due=run_id.due,
-            requested=run_id.requested,
-            attempt=run_id.attempt,
-        )
+        ScheduledTaskInstance.objects.of(run_id)
+        .select_related("parent")
+        .filter(parent__job_id=run_id.schedule_job_id, attempt=run_id.attempt)
         .first()
     )

@@ -7,7 +7,17 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from tasks.spec import Spec
+from tasks.spec import (
+    MAX_EXCLUDED,
+    Spec,
+    format_dates,
+    format_interval,
+    number_of_days,
+    parse_dates,
+)
+
+# How many excluded dates are named; more are counted.
+DATES_NAMED = 2
 
 UNITS = (
     (86_400, lambda n: ngettext("every day", "every %(n)d days", n) % {"n": n}),
@@ -26,6 +36,10 @@ def describe(spec: Spec) -> str:
         parts.append(_("from %(moment)s") % {"moment": _moment(spec.start)})
     if spec.end is not None:
         parts.append(_("until %(moment)s") % {"moment": _moment(spec.end)})
+    if spec.exclude:
+        parts.append(_excluded(spec))
+    if spec.offset:
+        parts.append(_("shifted by %(span)s") % {"span": _span(spec.offset)})
     return ", ".join(parts)
 
 
@@ -47,3 +61,21 @@ def _cron(expression: str) -> str:
 
 def _moment(moment: datetime) -> str:
     return formats.date_format(timezone.localtime(moment), "Y-m-d H:i")
+
+
+def _excluded(spec: Spec) -> str:
+    dates = parse_dates(spec.exclude, limit=2 * MAX_EXCLUDED)
+    if len(dates) > DATES_NAMED:
+        days = number_of_days(spec.exclude)
+        named = ngettext("%(n)d day", "%(n)d days", days) % {"n": days}
+    else:
+        named = format_dates(dates).replace("\n", _(" and "))
+    if spec.cron is not None:
+        return _("except on %(dates)s") % {"dates": named}
+    return _("except on %(dates)s (%(zone)s)") % {"dates": named, "zone": spec.timezone}
+
+
+def _span(milliseconds: int) -> str:
+    if milliseconds < 60_000:
+        return f"{milliseconds / 1000:g}s"
+    return format_interval(milliseconds // 1000)

@@ -57,9 +57,15 @@ def due_times(
     repeat: int | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
+    exclude: str = "",
+    offset: int = 0,
 ) -> list[datetime]:
-    """Return every due instant with `after` < due <= `until`, one by one from the beginning."""
-    after, until = after.astimezone(UTC), until.astimezone(UTC)
+    """Return every due instant with `after` < due <= `until`, one by one from the beginning.
+
+    The offset moves all that the rest yields.
+    """
+    moved = timedelta(milliseconds=offset)
+    after, until = after.astimezone(UTC) - moved, until.astimezone(UTC) - moved
     begin = start.astimezone(UTC) if start is not None else None
     if cron is not None:
         counted_from = begin if repeat is not None and begin is not None else after
@@ -67,12 +73,29 @@ def due_times(
     else:
         assert first is not None
         every = _due_by_interval(first.astimezone(UTC), interval, until)
-    begun = (due for due in every if begin is None or due >= begin)
-    return [
+    clock, closed = ZoneInfo(timezone), closed_days(exclude)
+    counted = (
         due
-        for due in islice(begun, repeat)
+        for due in every
+        if (begin is None or due >= begin) and due.astimezone(clock).date() not in closed
+    )
+    return [
+        due + moved
+        for due in islice(counted, repeat)
         if after < due <= until and (end is None or due <= end.astimezone(UTC))
     ]
+
+
+def closed_days(exclude: str) -> set[date]:
+    """Return every single day that a list of dates and ranges names."""
+    days: set[date] = set()
+    for line in exclude.splitlines():
+        ends = [datetime.strptime(text, "%Y-%m-%d").date() for text in line.split("..")]
+        day = ends[0]
+        while day <= ends[-1]:
+            days.add(day)
+            day += timedelta(days=1)
+    return days
 
 
 def changes_of_the_clock(zone: str, begin: date, end: date) -> list[date]:

@@ -10,7 +10,7 @@ from feeds.models import Feed
 from feeds.services import schedule_feed
 from tasks import projection
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.services import SchedulerService
+from tasks.services import CalendarService, SchedulerService
 from tests.feeds.polled import polled
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,10 +47,15 @@ def test_each_feed_gets_a_schedule_and_a_line(redis_connection):
         (["--every", "90s"], {"interval": 90}),
         (["--cron", "30 6 * * *", "--timezone", "Asia/Seoul"], {"timezone": "Asia/Seoul"}),
         (["--queue", "low"], {"queue": "low"}),
+        (["--exclude", "2030-12-26, 2030-12-24"], {"exclude": "2030-12-24\n2030-12-26"}),
+        (["--calendar", "Holidays"], {"calendar__name": "Holidays"}),
+        (["--calendar", "Holidays", "--timezone", "Asia/Seoul"], {"timezone": "Asia/Seoul"}),
+        (["--jitter", "10m"], {"jitter": 600}),
         (["--name", "News"], {"name": "News"}),
     ],
 )
 def test_options_reach_the_schedule(options, expected):
+    CalendarService.define("Holidays", "2030-01-01")
     schedule_rss(A, *options)
     (stored,) = ScheduledTask.objects.values(*expected)
     assert stored == expected
@@ -77,7 +82,11 @@ def test_twice_the_same_address_is_one_schedule():
         ([A, "--queue", "nowhere"], "no queue “nowhere”"),
         ([A, B, "--name", "News"], "one feed"),
         ([A, "--every", "1h", "--cron", "* * * * *"], "either"),
-        ([A, "--timezone", "UTC"], "give both"),
+        ([A, "--timezone", "UTC"], "give one of them"),
+        ([A, "--exclude", "christmas"], "christmas"),
+        ([A, "--calendar", "nowhere"], "no calendar “nowhere”"),
+        ([A, "--jitter", "0s"], "second"),
+        ([A, "--jitter", "16m"], "longer than the interval"),
         ([], "Give the address"),
         (["--remove", A], "no such feed"),
     ],

@@ -13,7 +13,7 @@ from feeds.parsing import ParsedEntry, ParsedFeed
 from feeds.services import Counts, schedule_feed, validate_url
 from tasks.exceptions import InvalidSchedule
 from tasks.models import ScheduledTask
-from tasks.services import SchedulerService
+from tasks.services import CalendarService, SchedulerService
 from tests.feeds.polled import polled
 
 pytestmark = pytest.mark.django_db
@@ -204,6 +204,15 @@ def test_what_is_not_given_stays_as_it_is():
     task.refresh_from_db()
     assert (task.cron, task.timezone, task.name) == ("0 6 * * *", "Asia/Seoul", "News")
     assert (task.queue, task.overlap, task.note) == ("low", "wait", "slow server")
+
+
+def test_dates_calendar_and_jitter_stay_as_they_are():
+    CalendarService.define("Holidays", "2030-01-01")
+    limits: dict[str, Any] = {"exclude": "2030-05-05", "calendar": "Holidays", "jitter": 60}
+    polled(URL, interval=900, timezone="Asia/Seoul", **limits)
+    _, task = polled(URL, interval=1800)
+    assert (task.exclude, str(task.calendar), task.jitter) == ("2030-05-05", "Holidays", 60)
+    assert (task.interval, task.timezone) == (1800, "Asia/Seoul")
 
 
 def test_another_name_renames_the_schedule():

@@ -21,6 +21,7 @@ from tests.servers import Valkey, wait_for
 
 Site = Mapping[str, str]
 
+TIMED_OUT = "Failed for: JobTimeoutException: Task exceeded maximum timeout value (1 seconds)"
 ENDS = {
     "return": ("finished", ""),
     "not json": ("finished", "The result is not JSON and was not kept: builtins.object."),
@@ -30,17 +31,13 @@ ENDS = {
     "os._exit": ("failed", "Lost: its process exited with status 3."),
     "segfault": ("failed", f"Lost: its process was killed by signal {signal.SIGSEGV}."),
     "kill": ("failed", f"Lost: its process was killed by signal {signal.SIGKILL}."),
-    "terminate": ("failed", f"Lost: its process was killed by signal {signal.SIGTERM}."),
+    "terminate": ("finished", ""),  # It is for the worker to end its child.
     "recursion": ("failed", "Failed for: RecursionError: maximum recursion depth exceeded"),
     "memory": ("failed", "Failed for: MemoryError"),
-    "timeout": (
-        "failed",
-        "Failed for: JobTimeoutException: Task exceeded maximum timeout value (1 seconds)",
-    ),
-    "swallowed timeout": (
-        "failed",
-        "Failed for: JobTimeoutException: Task exceeded maximum timeout value (1 seconds)",
-    ),
+    "timeout": ("failed", TIMED_OUT),
+    "swallowed timeout": ("failed", TIMED_OUT),
+    "ignored timeout": ("failed", TIMED_OUT),
+    "timeout in C": ("failed", TIMED_OUT),
 }
 
 

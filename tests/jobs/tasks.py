@@ -79,6 +79,16 @@ def _swallow_timeout() -> str:
     return "as if nothing had happened"
 
 
+def _ignore_timeout() -> None:
+    while True:
+        with contextlib.suppress(JobTimeoutException):
+            time.sleep(30)
+
+
+def _hold_the_interpreter() -> None:
+    ctypes.PyDLL(None).sleep(60)  # like C code that never lets Python's signal handlers run
+
+
 def _log_a_lot() -> None:
     for _ in range(100_000):
         logger.info("x" * 100)
@@ -98,5 +108,7 @@ WAYS = {
     "memory": lambda: [0] * (1 << 60),
     "timeout": lambda: time.sleep(30),
     "swallowed timeout": _swallow_timeout,
+    "ignored timeout": _ignore_timeout,
+    "timeout in C": _hold_the_interpreter,
     "many logs": _log_a_lot,
 }

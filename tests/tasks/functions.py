@@ -5,15 +5,15 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast
 
-import rq
 from django.db import connections
 from redis import Redis
-from rq.queue import Queue
 
 from tasks import progress
+from tasks.board import Board
 from tasks.decorators import background_task, scheduled_task
 from tasks.job import Job
 from tasks.worker import Worker
+from tasks.workhorse import Workhorse
 
 QUEUES = ("high", "default", "low")
 
@@ -60,16 +60,12 @@ ECHO: str = echo.task_name  # type: ignore[attr-defined]
 CALL: str = call.task_name  # type: ignore[attr-defined]
 
 
-class InProcessWorker(rq.SimpleWorker, Worker):
-    """The project's worker, but without a fork."""
-
-
 def perform(redis: Redis, job_id: str) -> Job:
-    """Run a job as a worker's work-horse does, wherever it waits; return it as it is then."""
+    """Run a job as a worker's child does, wherever it waits; return it as it is then."""
     job = Job.fetch(job_id, connection=redis)
-    queue = Queue(job.origin, connection=redis, job_class=Job, serializer=job.serializer)
-    queue.remove(job.id)
-    InProcessWorker([queue], connection=redis).execute_job(job, queue)
+    redis.lrem(f"rq:queue:{job.origin}", 0, job_id)
+    redis.lpush(f"rq:queue:{job.origin}", job_id)
+    Workhorse(Worker([job.origin], connection=redis), Board()).work_off(limit=1)
     return cast(Job, Job.fetch(job_id, connection=redis))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 
-from tasks.checks import check_classes, check_queues
+from tasks.checks import check_classes, check_lost_after, check_queues
 from tasks.worker import Worker
 
 QUEUE = {"URL": "redis://one", "SERIALIZER": "rq.serializers.JSONSerializer"}
@@ -17,7 +17,7 @@ def ids(queues: Any, settings: LazySettings) -> list[str | None]:
 
 
 def test_the_projects_own_settings_are_right():
-    assert check_queues() == check_classes() == []
+    assert check_queues() == check_classes() == check_lost_after() == []
 
 
 @pytest.mark.parametrize("serializer", [None, "rq.serializers.PickleSerializer"])
@@ -58,3 +58,15 @@ def test_a_subclass_will_do(settings: LazySettings):
 def test_a_class_that_does_not_exist_is_named(settings: LazySettings):
     settings.RQ = settings.RQ | {"WORKER_CLASS": "not.there.Worker"}
     assert [message.id for message in check_classes()] == ["tasks.E004"]
+
+
+@pytest.mark.parametrize("value", [14, 0, -1, 86_401, 60.5, "60", None, True])
+def test_a_time_until_lost_that_cannot_work_is_refused(settings: LazySettings, value: Any):
+    settings.TASKS_LOST_AFTER = value
+    assert [message.id for message in check_lost_after()] == ["tasks.E005"]
+
+
+@pytest.mark.parametrize("value", [15, 86_400])
+def test_its_bounds_can_work(settings: LazySettings, value: int):
+    settings.TASKS_LOST_AFTER = value
+    assert check_lost_after() == []

@@ -18,7 +18,9 @@ MOMENT = datetime(2026, 3, 29, 1, 30, 0, 250_000, tzinfo=UTC)
 
 moments = st.integers(-(10**12), 10**14).map(lambda number: EPOCH + timedelta(milliseconds=number))
 run_ids = st.one_of(
-    st.builds(RunId, st.just(SCHEDULE), moments, st.none(), st.integers(1, 101)),
+    st.builds(
+        RunId, st.just(SCHEDULE), moments, st.none(), st.integers(1, 101), is_backfill=st.booleans()
+    ),
     st.builds(RunId, st.just(SCHEDULE), st.none(), moments, st.integers(1, 101)),
 )
 
@@ -37,6 +39,12 @@ def test_the_first_attempt_has_no_suffix():
     run_id = RunId(SCHEDULE, MOMENT)
     assert run_id.job_id == f"{SCHEDULE}-1774747800250"
     assert run_id.next_attempt().job_id == f"{SCHEDULE}-1774747800250-2"
+
+
+def test_an_occurrence_by_backfill_has_a_job_of_its_own():
+    run_id = RunId(SCHEDULE, MOMENT, is_backfill=True)
+    assert run_id.job_id == f"{SCHEDULE}-b1774747800250"
+    assert run_id.next_attempt().job_id == f"{SCHEDULE}-b1774747800250-2"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tasks.job import Job, RunId
 from tasks.models import ScheduledTask
 from tasks.projection import SCHEDULES_KEY
 from tasks.scheduler import Scheduler
+from tasks.services import SchedulerService
 from tests.tasks.conftest import MakeSchedule, ago, make_row
 from tests.tasks.functions import ECHO, queued, work_off
 
@@ -36,8 +37,14 @@ def settle_holes(redis: Redis, clock: SimpleNamespace) -> None:
     """Balance the books until holes are certain."""
     watch = rescue.Watch()
     for _ in range(2):
+        look_now()
         ledger.balance(redis, watch)
         clock.now += rescue.CERTAINTY
+
+
+def look_now() -> None:
+    """Have the books of all schedules looked at."""
+    ScheduledTask.objects.update(look_at=ago(1))
 
 
 def in_redis(redis: Redis) -> set[str]:
@@ -211,6 +218,7 @@ def test_a_hole_is_not_filled_before_it_is_certain(
     watch = rescue.Watch()
     ledger.balance(redis_connection, watch)
     clock.now += rescue.CERTAINTY - 1
+    look_now()
     ledger.balance(redis_connection, watch)
     assert queued(redis_connection) == []
 
@@ -260,13 +268,72 @@ def test_the_books_are_closed_up_to_the_first_due_without_a_row(
     assert [task.accounted_until] == steps(task, 1)
 
 
-def test_a_schedule_read_before_a_change_does_not_close_the_new_books(schedule: ScheduledTask):
-    old = ScheduledTask.objects.get()
-    old.accounted_until, old.first = ago(101), ago(100)
-    old.runs.create(name="x", due=old.first, status="missed", ended=ago(0))
-    ledger._close_books(old, timezone.now(), projection.connect())
-    schedule.refresh_from_db()
-    assert schedule.accounted_until > ago(50)
+def test_a_schedule_read_before_a_change_does_not_close_the_new_books(
+    redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
+):
+    task = put(first=ago(350), interval=100, accounted_until=ago(351))
+    task.runs.create(name="x", due=task.first, status="missed", ended=ago(0))
+    original = ledger._look
+
+    def look(*args: Any) -> Any:
+        found = original(*args)
+        task.interval = 70
+        SchedulerService.save(task)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "_look", look)
+        next(ledger.balancing(redis_connection, rescue.Watch()))
+    before = task.accounted_until
+    task.refresh_from_db()
+    assert task.accounted_until == before > ago(50)
+    assert task.look_at <= timezone.now()
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_it_is_looked_at_again_when_something_is_due_or_soon_if_it_is_open(
+    redis_connection: Redis, put: MakeSchedule, recorded: bool
+):
+    task = put(first=ago(100), interval=600, accounted_until=ago(101))
+    if recorded:
+        task.runs.create(name="x", due=task.first, status="missed", ended=ago(0))
+    ledger.balance(redis_connection, rescue.Watch())
+    task.refresh_from_db()
+    wait = task.look_at - timezone.now()
+    assert timedelta(0) < wait < timedelta(seconds=510)
+    assert (wait > timedelta(seconds=400)) is recorded
+
+
+def test_what_cannot_be_amiss_costs_one_query(
+    redis_connection: Redis, put: MakeSchedule, django_assert_num_queries: Any
+):
+    for _ in range(3):
+        put(look_at=ago(-60))
+    with django_assert_num_queries(1):
+        ledger.balance(redis_connection, rescue.Watch())
+
+
+def test_the_books_of_many_are_closed_with_few_queries(
+    redis_connection: Redis, put: MakeSchedule, django_assert_max_num_queries: Any
+):
+    for _ in range(20):
+        task = put(first=ago(100), accounted_until=ago(101))
+        task.runs.create(name="x", due=task.first, status="missed", ended=ago(0))
+    with django_assert_max_num_queries(6):
+        ledger.balance(redis_connection, rescue.Watch())
+    assert not ScheduledTask.objects.filter(accounted_until__lt=ago(101)).exists()
+
+
+def test_many_due_instants_of_one_schedule_are_looked_at_too(
+    redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ledger, "FEW", 1)
+    task = put(first=ago(350), interval=100, accounted_until=ago(351))
+    for due in steps(task, 0, 1, 3):
+        task.runs.create(name="x", due=due, status="missed", ended=due)
+    ledger.balance(redis_connection, rescue.Watch())
+    task.refresh_from_db()
+    assert [task.accounted_until] == steps(task, 1)
 
 
 # The end of a schedule
@@ -358,8 +425,8 @@ def test_retention_keeps_the_newest(values: dict[str, Any], kept: int):
 
 def test_retention_keeps_what_is_running():
     task = make_row(keep_runs=1)
-    task.runs.create(name="x", due=ago(600), started=ago(600))
-    ended_runs(task, 2)
+    task.runs.create(name="x", due=ago(200_000), started=ago(600))
+    ended_runs(task, 1)
     ledger.prune()
     assert sorted(task.runs.values_list("status", flat=True)) == ["finished", "running"]
 
@@ -403,7 +470,7 @@ def test_an_emptied_redis_is_filled_at_the_next_tick(
     assert in_redis(redis_connection) == {schedule.job_id}
 
 
-@pytest.mark.parametrize("part", ["reconcile", "rescue.close_lost_runs", "balance"])
+@pytest.mark.parametrize("part", ["reconcile", "rescue.close_lost_runs", "balancing"])
 def test_one_parts_failure_stops_no_other(
     schedule: ScheduledTask,
     redis_connection: Redis,
@@ -417,6 +484,6 @@ def test_one_parts_failure_stops_no_other(
     done: list[str] = []
     remaining: Callable[..., None] = lambda: done.append("prune")  # noqa: E731
     monkeypatch.setattr(f"tasks.ledger.{part}", fail)
-    monkeypatch.setattr(ledger, "prune", remaining)
+    monkeypatch.setattr(ledger, "pruning", remaining)
     ledger.Housekeeper(redis_connection).tick()
     assert done == ["prune"]

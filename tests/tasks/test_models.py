@@ -64,6 +64,10 @@ def make_call(**values: Any) -> Task:
         {"repeat": 100_001},
         {"retries": 101},
         {"retry_delay": 7 * 86_400 + 1},
+        {"jitter": 0},
+        {"jitter": 86_401, "interval": None},
+        {"jitter": 3_601},
+        {"exclude": "x" * 24_001},
         {"overlap": "unknown"},
         {"catch_up": "unknown"},
         {"retries": -1},
@@ -82,6 +86,8 @@ def test_an_impossible_schedule_is_not_stored(values: dict[str, Any]):
         {"type": "cron", "cron": "* * * * *", "first": None, "interval": None},
         {"interval": None},
         {"start": NOW, "end": NOW},
+        {"jitter": 3_600},
+        {"jitter": 86_400, "interval": None},
     ],
     ids=str,
 )
@@ -104,7 +110,6 @@ def test_a_possible_schedule_is_stored(values: dict[str, Any]):
         {"status": "skipped", "ended": NOW},
         {"status": "missed", "started": None},
         {"due": None},
-        {"requested": NOW},
         {"attempt": 0},
         {"progress": 101},
         {"progress": -1},
@@ -210,6 +215,10 @@ def test_the_same_identity_is_stored_once():
         ("repeat", {"repeat": 100_001}),
         ("repeat", {"repeat": 2, "interval": None}),
         ("end", {"start": NOW, "end": EARLIER}),
+        ("exclude", {"exclude": "christmas"}),
+        ("exclude", {"interval": None, "exclude": "1970-01-01..9979-12-31"}),
+        ("jitter", {"jitter": 61}),
+        ("kwargs", {"function": "tests.only_scheduled", "args": [1], "kwargs": {"no": 1}}),
         ("timeout", {"timeout": 0}),
         ("retries", {"retries": 101}),
         ("overlap", {"overlap": "unknown"}),
@@ -298,7 +307,7 @@ def test_a_run_that_never_started_has_neither(schedule: ScheduledTask):
 
 @pytest.mark.parametrize(
     ("field", "values"),
-    [("function", {"function": "os.system"}), ("args", {"args": 5}), ("args", {"kwargs": []})],
+    [("function", {"function": "os.system"}), ("args", {"args": 5}), ("kwargs", {"kwargs": []})],
 )
 def test_a_wrong_call_is_reported_at_its_field(field: str, values: dict[str, Any]):
     with pytest.raises(ValidationError) as caught:

@@ -11,7 +11,7 @@ from rq.utils import utcformat
 from tasks import projection
 from tasks.exceptions import SpecError, UnknownTaskFunction
 from tasks.job import Job, RunId
-from tasks.models import ScheduledTask, Task
+from tasks.models import Calendar, ScheduledTask, Task
 from tasks.projection import DISPATCH, MOVE_SCHEDULED, SCHEDULES_KEY
 from tests.tasks.conftest import MakeSchedule, ago, make_row
 from tests.tasks.functions import ECHO, queued
@@ -144,7 +144,13 @@ def test_put_refuses_a_row_that_cannot_be_scheduled(
 
 
 def test_a_template_is_read_as_it_was_written():
-    task = make_row(cron="@daily", timezone="Asia/Seoul", start=ago(1), repeat=5, start_deadline=9)
+    calendar = Calendar.objects.create(name="Holidays", dates="2030-01-01")
+    limits: dict[str, Any] = {"start": ago(1), "repeat": 5, "exclude": "2030-05-05", "jitter": 99}
+    task = make_row(
+        cron="@daily", timezone="Asia/Seoul", start_deadline=9, calendar=calendar, **limits
+    )
+    assert task.spec().exclude == "2030-05-05\n2030-01-01"
+    assert task.spec().offset > 0
     field = projection.dispatch_field(task).encode()
     template = projection.read_template(task.job_id, field)
     assert (template.spec, template.start_deadline) == (task.spec(), 9)
@@ -201,7 +207,7 @@ def test_a_withdrawn_call_is_nowhere(redis_connection: Redis):
     )
     for call in (waiting, reserved):
         projection.enqueue_task(call, redis_connection)
-        projection.withdraw_task(call, redis_connection)
+        projection.withdraw(call.job_id, call.queue, redis_connection)
     assert queued(redis_connection) == []
     assert redis_connection.keys("rq:job:*") == redis_connection.keys("rq:scheduled:*") == []
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.client import Pipeline
 
 from tasks import rescue
 from tasks.job import Job
@@ -76,6 +77,49 @@ def test_a_lease_that_is_renewed_in_time_was_never_lost(
 def test_a_lease_lapses(redis_connection: Redis):
     rescue.renew_lease(redis_connection, "x", "w1")
     assert 0 < redis_connection.ttl(rescue.lease_key("x")) <= 15
+
+
+def test_a_run_is_closed_in_time(redis_connection: Redis):
+    every_look = 2
+    assert rescue.LEASE + rescue.CERTAINTY + every_look < rescue.LOST_AFTER
+    assert min(rescue.LEASE, rescue.CERTAINTY) > rescue.LEASE_RENEWAL
+
+
+def test_looking_for_lost_runs_does_not_read_their_logs(
+    running: ScheduledTaskInstance, redis_connection: Redis, django_assert_num_queries: Any
+):
+    with django_assert_num_queries(2) as captured:
+        rescue.close_lost_runs(redis_connection, rescue.Watch())
+    assert not any('"log"' in query["sql"] for query in captured.captured_queries)
+
+
+def test_of_a_long_queue_only_what_is_older_than_its_head_is_searched(
+    redis_connection: Redis, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+):
+    calls = [TaskService.enqueue_task(ECHO) for _ in range(5)]
+    lost = calls[0]
+    redis_connection.lrem("rq:queue:default", 1, lost.job_id)
+    searched: list[str] = []
+    original = Pipeline.lpos
+
+    def lpos(self: Any, key: str, value: str) -> Any:
+        searched.append(value)
+        return original(self, key, value)
+
+    monkeypatch.setattr(Pipeline, "lpos", lpos)
+    jobs = [(call.job_id, "default") for call in calls]
+    assert rescue.in_flight(jobs, redis_connection) == [False, True, True, True, True]
+    assert searched == [lost.job_id]
+
+
+def test_the_parts_of_a_watch_have_their_own_looks(clock: SimpleNamespace):
+    watch = rescue.Watch()
+    watch.confirmed(["a"], 1)
+    clock.now += rescue.CERTAINTY
+    assert watch.confirmed(["b"], 2) == []
+    assert watch.confirmed(["a"], 1) == ["a"]
+    watch.confirmed([], 1)
+    assert watch.confirmed(["a"], 1) == []
 
 
 def test_a_lost_run_is_tried_again(

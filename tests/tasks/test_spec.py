@@ -17,12 +17,19 @@ from hypothesis import strategies as st
 from tasks.exceptions import SpecError
 from tasks.spec import (
     CRON_NAMES,
+    MAX_EXCLUDED,
     MAX_INTERVAL,
+    MAX_JITTER,
     Spec,
+    check_jitter,
     dues,
+    format_dates,
     format_interval,
+    jitter_offset,
     latest_due,
     next_due,
+    number_of_days,
+    parse_dates,
     parse_interval,
 )
 from tests import oracle
@@ -56,9 +63,11 @@ CRONS = [
     "*/20 0 * * SUN",
     "15,45 30 0-3 * * SAT-7",
 ]
-# Of zones whose clocks have become steady: a skipped day, and changes at midnight.
+# Of zones whose clocks have become steady: a skipped day, three hours back to the day before,
+# and changes at midnight.
 PAST_CHANGES = [
     ("Pacific/Apia", date(2011, 12, 30)),
+    ("Antarctica/Casey", date(2010, 3, 5)),
     ("America/Sao_Paulo", date(2018, 11, 4)),
     ("America/Sao_Paulo", date(2019, 2, 17)),
     ("Asia/Tehran", date(2022, 3, 22)),
@@ -69,6 +78,8 @@ CHANGES = PAST_CHANGES + [
     for zone in ZONES
     for day in oracle.changes_of_the_clock(zone, date(2023, 1, 1), date(2030, 1, 1))
 ]
+
+TOO_MANY_DATES = "\n".join(f"{date(2026, 1, 1) + number * DAY}" for number in range(2_001))
 
 every_cron = pytest.mark.parametrize("cron", CRONS)
 every_change = pytest.mark.parametrize(("zone", "day"), CHANGES)
@@ -112,6 +123,23 @@ near_changes = st.builds(
 zones_and_moments = st.tuples(st.sampled_from(ZONES), moments) | near_changes
 
 
+days = st.dates(date(2023, 1, 1), date(2029, 12, 31))
+date_ranges = st.tuples(days, st.sampled_from([0, 0, 1, 2, 40, 300])).map(
+    lambda drawn: (drawn[0], drawn[0] + drawn[1] * DAY)
+)
+exclusions = st.lists(date_ranges, max_size=8).map(format_dates)
+offsets = st.sampled_from([0, 0, 1, 59_999, 3_600_000]) | st.integers(0, MAX_JITTER * 1000 - 1)
+
+
+def exclusions_near(moment: datetime) -> st.SearchStrategy[str]:
+    """Draw dates of which some fall on the days that follow a moment."""
+    start = moment.date() - 2 * DAY
+    date_range = st.tuples(st.integers(0, 9), st.sampled_from([0, 0, 0, 1, 3])).map(
+        lambda drawn: (start + drawn[0] * DAY, start + (drawn[0] + drawn[1]) * DAY)
+    )
+    return st.lists(date_range, max_size=4).map(format_dates)
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> dict[str, Any]:
     """Draw the values of a spec that is due now and then in the years 2023 to 2029."""
@@ -129,7 +157,10 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         values["end"] = draw(st.none() | st.just(values["start"] + 400 * DAY))
         if kind != "once":
             values["repeat"] = draw(st.none() | st.integers(1, 50))
-    return values
+    if draw(st.booleans()):
+        values["timezone"] = draw(st.sampled_from(ZONES))
+        values["exclude"] = draw(exclusions)
+    return values | {"offset": draw(offsets)}
 
 
 def drawn_spec(values: dict[str, Any]) -> Spec:
@@ -327,6 +358,123 @@ def test_an_end_may_be_as_late_as_one_likes():
     assert next_due(Spec(first=NOON, end=end), NOON - DAY) == NOON
 
 
+# Excluded dates.
+
+
+def test_nothing_is_due_on_an_excluded_date_as_its_zone_shows_it():
+    values = {"first": NOON, "interval": 6 * 3600, "exclude": "2026-05-06"}
+    assert [due.hour for due in dues(Spec(**values), NOON, NOON + DAY)] == [18]
+    tokyo = Spec(**values, timezone="Asia/Tokyo")
+    assert [f"{due:%d %H}" for due in dues(tokyo, NOON, NOON + 2 * DAY)] == [
+        "06 18",
+        "07 00",
+        "07 06",
+        "07 12",
+    ]
+
+
+def test_a_single_time_on_an_excluded_date_is_never_due():
+    spec = Spec(first=NOON, exclude="2026-05-01..2026-05-31")
+    assert next_due(spec, NOON - DAY) is None
+    assert latest_due(spec, NOON + DAY) is None
+
+
+def test_excluded_occurrences_do_not_count_as_repeats():
+    spec = Spec(first=NOON, interval=86_400, repeat=3, exclude="2026-05-06..2026-05-08")
+    assert [due.day for due in dues(spec, NOON - DAY, NOON + 99 * DAY)] == [5, 9, 10]
+    assert next_due(spec, NOON + 5 * DAY) is None
+
+
+def test_years_without_a_due_second_are_no_effort():
+    spec = Spec(first=NOON, interval=1, exclude="2026-05-06..9979-12-30")
+    last_day = datetime(9979, 12, 31, tzinfo=UTC)
+    assert next_due(spec, NOON + DAY) == last_day
+    assert latest_due(spec, last_day - SECOND) == NOON + DAY / 2 - SECOND
+
+
+def test_a_spec_can_be_excluded_for_ever():
+    spec = Spec(cron="* * * * *", exclude="1970-01-01..9979-12-31")
+    assert list(dues(spec, NOON, datetime(9979, 12, 31, tzinfo=UTC))) == []
+    assert latest_due(spec, NOON) is None
+
+
+@given(st.lists(date_ranges, max_size=20))
+def test_dates_are_read_back_from_their_text(ranges: list[tuple[date, date]]):
+    assert parse_dates(format_dates(ranges)) == sorted(set(ranges))
+
+
+def test_dates_are_put_in_order_each_once():
+    text = " 2026-12-26,2026-01-01\r\n\n2026-12-26, 2026-12-24 .. 2026-12-25 ,"
+    assert format_dates(parse_dates(text)) == "2026-01-01\n2026-12-24..2026-12-25\n2026-12-26"
+
+
+@settings(deadline=None)
+@given(st.text("0123456789-., \n", max_size=40) | st.text(max_size=40))
+def test_any_text_is_dates_or_an_error(text: str):
+    with contextlib.suppress(SpecError):
+        assert format_dates(parse_dates(text)) == format_dates(parse_dates(text.strip()))
+
+
+def test_days_that_are_named_twice_count_once():
+    assert number_of_days("2026-12-24..2026-12-26\n2026-12-26\n2026-12-27..2026-12-28") == 5
+
+
+def test_a_list_of_its_own_and_a_calendar_fit_together():
+    days = [date(2026, 1, 1) + number * 2 * DAY for number in range(2 * MAX_EXCLUDED)]
+    own, calendars = days[:MAX_EXCLUDED], days[MAX_EXCLUDED:]
+    texts = [format_dates((day, day) for day in part) for part in (own, calendars)]
+    assert [len(parse_dates(text)) for text in texts] == [MAX_EXCLUDED] * 2
+    assert Spec(first=NOON, exclude="\n".join(texts)).exclude
+
+
+# Jitter.
+
+
+def test_an_offset_shifts_what_start_and_end_have_let_through():
+    spec = Spec(cron="0 * * * *", start=NOON, end=NOON + 2 * HOUR, offset=90_500)
+    shift = timedelta(seconds=90.5)
+    found = list(dues(spec, NOON - DAY, NOON + DAY))
+    assert found == [NOON + shift, NOON + HOUR + shift, NOON + 2 * HOUR + shift]
+    assert latest_due(spec, NOON + HOUR + shift - MICROSECOND) == NOON + shift
+
+
+def test_an_offset_into_another_day_is_not_excluded():
+    spec = Spec(cron="30 23 * * *", exclude="2026-05-06", offset=3_600_000)
+    found = [f"{due:%d %H:%M}" for due in dues(spec, NOON, NOON + 3 * DAY)]
+    assert found == ["06 00:30", "08 00:30"]
+
+
+@given(st.text(), st.integers(1, MAX_JITTER))
+def test_an_identity_always_has_the_same_offset(identity: str, jitter: int):
+    identity = identity.encode(errors="replace").decode()
+    offset = jitter_offset(identity, jitter)
+    assert 0 <= offset < jitter * 1000
+    assert offset == jitter_offset(identity, jitter)
+
+
+def test_a_thousand_hourly_schedules_are_spread_over_the_hour():
+    offsets = [jitter_offset(f"schedule-{number}", 3600) for number in range(1000)]
+    in_each_quarter = [sum(offset // 900_000 == n for offset in offsets) for n in range(4)]
+    assert min(in_each_quarter) > 200
+
+
+def test_no_jitter_is_no_offset():
+    assert jitter_offset("schedule-1", None) == 0
+
+
+@pytest.mark.parametrize("jitter", [0, -1, True, 1.0, float("nan"), 1e30, 10**30, "60", 86_401])
+def test_a_jitter_that_cannot_be_is_refused(jitter: Any):
+    with pytest.raises(SpecError) as caught:
+        check_jitter(jitter, None)
+    assert caught.value.field == "jitter"
+
+
+def test_a_jitter_is_at_most_the_interval():
+    check_jitter(60, 60)
+    with pytest.raises(SpecError, match="longer than the interval"):
+        check_jitter(61, 60)
+
+
 # Cron, against the oracle.
 
 
@@ -371,16 +519,43 @@ def test_cron_agrees_with_the_oracle(cron: str, place: tuple[str, datetime], len
     assert list(dues(spec, after, until)) == expected
 
 
-@settings(max_examples=100, deadline=None)
-@given(specs(), st.timedeltas(timedelta(0), DAY), st.timedeltas(timedelta(0), 3 * DAY))
-def test_limits_agree_with_the_oracle(values: dict[str, Any], before: timedelta, length: timedelta):
+@settings(max_examples=150, deadline=None)
+@given(specs(), st.timedeltas(timedelta(0), DAY), st.timedeltas(timedelta(0), 3 * DAY), st.data())
+def test_limits_agree_with_the_oracle(
+    values: dict[str, Any], before: timedelta, length: timedelta, data: st.DataObject
+):
     values |= {"start": values.get("start") or values.get("first", NOON)}
+    values["exclude"] = data.draw(exclusions_near(values["start"]))
     values |= {"interval": 3600 * values["interval"]} if "interval" in values else {}
     assume(values["interval"] <= MAX_INTERVAL if "interval" in values else True)
     spec = drawn_spec(values)
     after = values["start"].astimezone(UTC) - before
     until = after + length
     assert list(dues(spec, after, until)) == oracle.due_times(after, until, **values)
+
+
+@settings(max_examples=75, deadline=None)
+@given(crons | crons_with_seconds, zones_and_moments, offsets, st.data())
+def test_exclusion_and_jitter_agree_with_the_oracle(
+    cron: str, place: tuple[str, datetime], offset: int, data: st.DataObject
+):
+    zone, after = place
+    exclude = data.draw(exclusions_near(after))
+    spec = drawn_spec({"cron": cron, "timezone": zone, "exclude": exclude, "offset": offset})
+    until = after.astimezone(UTC) + 3 * DAY
+    expected = oracle.due_times(
+        after, until, cron=cron, timezone=zone, exclude=exclude, offset=offset
+    )
+    assert list(dues(spec, after, until)) == expected
+
+
+@every_change
+def test_the_excluded_day_of_a_change_of_the_clock_is_left_out(zone: str, day: date):
+    after, until = around(day)
+    for excluded in (day - DAY, day, day + DAY):
+        values = {"cron": "*/10 * * * *", "timezone": zone, "exclude": f"{excluded}"}
+        expected = oracle.due_times(after, until, **values)
+        assert list(dues(Spec(**values), after, until)) == expected
 
 
 @pytest.mark.parametrize(
@@ -554,6 +729,24 @@ def test_any_text_is_a_cron_expression_or_an_error(cron: str):
         ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": "x" * 10_000}),
         ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": "UTC\0"}),
         ("timezone", "such as Europe/Rome", {"first": NOON, "timezone": None}),
+        ("exclude", "no text", {"first": NOON, "exclude": None}),
+        ("exclude", "no text", {"first": NOON, "exclude": [date(2026, 5, 5)]}),
+        ("exclude", "write 2026-12-24", {"first": NOON, "exclude": "25.12.2026"}),
+        ("exclude", "write 2026-12-24", {"first": NOON, "exclude": "2026-12-24 2026-12-25"}),
+        ("exclude", "write 2026-12-24", {"first": NOON, "exclude": "2026-W52-4"}),
+        ("exclude", "write 2026-12-24", {"first": NOON, "exclude": "2026-02-30"}),
+        ("exclude", "write 2026-12-24", {"first": NOON, "exclude": "٢٠٢٦-12-24"}),
+        ("exclude", "write 2026-12-24", {"first": NOON, "exclude": "9999-12-31"}),
+        ("exclude", "write 2026-12-24", {"first": NOON, "exclude": "2026-12-24.."}),
+        ("exclude", "write 2026-12-24", {"first": NOON, "exclude": "x" * 10_000}),
+        ("exclude", "swap its dates", {"first": NOON, "exclude": "2026-12-26..2026-12-24"}),
+        ("exclude", "too long", {"first": NOON, "exclude": "2026-12-24," * 10_000}),
+        ("exclude", "at most 2,000", {"first": NOON, "exclude": TOO_MANY_DATES}),
+        ("jitter", "milliseconds", {"first": NOON, "offset": -1}),
+        ("jitter", "milliseconds", {"first": NOON, "offset": 86_400_000}),
+        ("jitter", "milliseconds", {"first": NOON, "offset": 1.5}),
+        ("jitter", "milliseconds", {"first": NOON, "offset": float("nan")}),
+        ("jitter", "milliseconds", {"first": NOON, "offset": 1e30}),
     ],
 )
 def test_what_cannot_be_names_its_field_and_says_what_to_do(

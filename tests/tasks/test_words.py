@@ -44,3 +44,34 @@ def test_limits_are_named():
     assert describe(spec) == (
         "every minute, 3 times, from 2026-03-01 06:30, until 2026-03-01 06:30"
     )
+
+
+@pytest.mark.parametrize(
+    ("exclude", "words"),
+    [
+        ("2026-12-25", "every day, except on 2026-12-25 (Europe/Rome)"),
+        (
+            "2026-12-24..2026-12-26\n2026-01-01",
+            "every day, except on 2026-01-01 and 2026-12-24..2026-12-26 (Europe/Rome)",
+        ),
+        (
+            "2026-01-01\n2026-01-06\n2026-12-24..2026-12-26",
+            "every day, except on 5 days (Europe/Rome)",
+        ),
+    ],
+)
+def test_few_excluded_dates_are_named_and_many_counted(exclude: str, words: str):
+    spec = Spec(first=FIRST, interval=86_400, exclude=exclude, timezone="Europe/Rome")
+    assert describe(spec) == words
+
+
+def test_the_zone_of_excluded_dates_is_said_once():
+    spec = Spec(cron="@daily", exclude="2026-12-25", timezone="Europe/Rome")
+    assert describe(spec) == "@daily (Europe/Rome), except on 2026-12-25"
+
+
+@pytest.mark.parametrize(("offset", "span"), [(340, "0.34s"), (59_000, "59s"), (760_500, "12m40s")])
+def test_an_offset_is_named(offset: int, span: str):
+    assert describe(Spec(first=FIRST, interval=3600, offset=offset)) == (
+        f"every hour, shifted by {span}"
+    )

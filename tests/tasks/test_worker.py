@@ -1,21 +1,24 @@
 """The worker: JSON only, leases, and a note of how a work-horse died."""
 
-import os
 import signal
 import sys
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import django_rq
 import pytest
 import rq
+from django.utils import timezone
 from redis import Redis
 from rq.serializers import DefaultSerializer, JSONSerializer
 
 from tasks import projection, rescue, spool
+from tasks.board import Board, Run
 from tasks.job import Job, RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.worker import Worker
+from tasks.worker import Child, Worker
+from tasks.workhorse import Workhorse
 from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import perform
 
@@ -59,86 +62,121 @@ def test_django_rq_is_told_to_use_it():
     assert isinstance(django_rq.get_worker("default"), Worker)
 
 
+@pytest.fixture
+def child(worker: Worker, job: Job) -> Child:
+    """Return a child that is there on paper only, and runs that job."""
+    board = Board()
+    board.take(Run(job.id, "e1", "default", 60, time.time()))
+    board.start()
+    return Child(0, SimpleNamespace(), board)
+
+
 @pytest.mark.parametrize(
-    ("ret_val", "reason"),
+    ("status", "reason"),
     [
         (signal.SIGKILL, "Lost: its process was killed by signal 9."),
         (3 << 8, "Lost: its process exited with status 3."),
-        (None, "Lost: its process vanished."),
     ],
 )
-def test_a_killed_work_horse_is_noted(
+def test_the_run_of_a_dead_child_is_noted(
     worker: Worker,
-    job: Job,
+    child: Child,
     run: ScheduledTaskInstance,
     redis_connection: Redis,
-    ret_val: Any,
+    status: int,
     reason: str,
 ):
-    worker.handle_work_horse_killed(job, 1, ret_val, None)
+    worker._note_end(child, worker._reason(child.board.run, status))
     assert ended(run, redis_connection) == ("failed", reason)
-    assert not redis_connection.exists(rescue.lease_key(job.id))
+    assert not redis_connection.exists(rescue.lease_key(run.run_job_id))
 
 
-def test_a_stopped_job_is_noted(
-    worker: Worker,
-    job: Job,
-    run: ScheduledTaskInstance,
-    redis_connection: Redis,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_stopped_run_is_noted(
+    worker: Worker, child: Child, run: ScheduledTaskInstance, redis_connection: Redis
 ):
-    monkeypatch.setattr(rq.Worker, "_handle_stopped_job", lambda *args: None)
-    worker._handle_stopped_job(job, worker.queues[0], SimpleNamespace())
+    worker._stopped_job_id = run.run_job_id
+    worker._note_end(child, worker._reason(child.board.run, signal.SIGKILL))
     assert ended(run, redis_connection) == ("canceled", "Stopped on request.")
+
+
+def test_a_run_killed_after_its_timeout_is_noted_as_timed_out(
+    worker: Worker, child: Child, run: ScheduledTaskInstance
+):
+    board_run = Run(run.run_job_id, "e1", "default", 7, time.time() - 20)
+    assert worker._reason(board_run, signal.SIGKILL) == (
+        "Failed for: JobTimeoutException: Task exceeded maximum timeout value (7 seconds)"
+    )
+
+
+def test_an_end_on_the_board_goes_before_the_loss(
+    worker: Worker, child: Child, run: ScheduledTaskInstance, redis_connection: Redis
+):
+    child.board.keep_end(run.run_job_id, "finished", {"result": 1, "ended": timezone.now()})
+    worker._note_end(child, "Lost: its process was killed by signal 9.")
+    assert ended(run, redis_connection) == ("finished", "")
+
+
+def test_a_run_that_was_taken_but_not_started_is_left_to_the_ledger(
+    worker: Worker, child: Child, run: ScheduledTaskInstance, redis_connection: Redis
+):
+    child.board.take(child.board.run)
+    worker._note_end(child, "Lost: its process was killed by signal 9.")
+    assert redis_connection.llen(spool.SPOOL_KEY) == 0
+    assert not redis_connection.exists(rescue.lease_key(run.run_job_id))
 
 
 def test_a_worker_stopped_at_once_notes_its_run(
     worker: Worker,
-    job: Job,
+    child: Child,
     run: ScheduledTaskInstance,
     redis_connection: Redis,
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(rq.Worker, "request_force_stop", lambda *args: sys.exit())
-    worker.prepare_execution(job)
+    worker._child = child
     with pytest.raises(SystemExit):
         worker.request_force_stop(signal.SIGTERM, None)
     assert ended(run, redis_connection) == ("failed", "Lost: its worker was stopped.")
 
 
-def test_without_redis_a_dead_work_horse_ends_no_worker(worker: Worker, job: Job, redis_away: Any):
+def test_without_redis_a_dead_child_ends_no_worker(worker: Worker, child: Child, redis_away: Any):
     redis_away(True)
-    worker._spool(job.id, "failed", "killed")
+    worker._note_end(child, "killed")
 
 
-def test_a_run_is_vouched_for_before_it_starts(worker: Worker, job: Job, redis_connection: Redis):
+def test_a_run_that_goes_on_is_vouched_for_and_shown(
+    worker: Worker, child: Child, job: Job, redis_connection: Redis
+):
     redis_connection.delete(rescue.lease_key(job.id))
-    worker.prepare_execution(job)
+    worker._vouch_for(child.board.run)
     assert redis_connection.get(rescue.lease_key(job.id)) == worker.name.encode()
+    [execution] = worker.get_current_executions(refresh=True)
+    assert execution.job_id == job.id
 
 
 def test_the_process_that_forks_has_no_open_database_connection(
-    worker: Worker, job: Job, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
 ):
-    closed: list[int] = []
-    monkeypatch.setattr("django.db.connections.close_all", lambda: closed.append(os.getpid()))
-    monkeypatch.setattr(rq.Worker, "fork_work_horse", lambda *args: closed.append(-1))
-    worker.fork_work_horse(job, worker.queues[0])
-    assert closed == [os.getpid(), -1]
+    calls: list[str] = []
+    monkeypatch.setattr("django.db.connections.close_all", lambda: calls.append("close"))
+
+    def fork() -> int:
+        calls.append("fork")
+        return 1
+
+    monkeypatch.setattr("os.fork", fork)
+    worker._fork()
+    assert calls == ["close", "fork"]
 
 
 def test_a_template_is_never_executed(schedule: ScheduledTask, redis_connection: Redis):
     projection.put(schedule, redis_connection)
     before = redis_connection.hgetall(Job.key_for(schedule.job_id))
     redis_connection.rpush("rq:queue:default", schedule.job_id)
-    perform_template(redis_connection, schedule.job_id)
+    worker = Worker(["default"], connection=redis_connection)
+    assert Workhorse(worker, Board()).work_off() == (0, True)
     assert redis_connection.hgetall(Job.key_for(schedule.job_id)) == before
     assert not schedule.runs.exists()
-
-
-def perform_template(redis: Redis, job_id: str) -> None:
-    worker = Worker(["default"], connection=redis)
-    worker.execute_job(Job.fetch(job_id, connection=redis), worker.queues[0])
 
 
 @pytest.mark.parametrize("name", ["os.getpid", "tests.tasks.functions.echo.__call__"])

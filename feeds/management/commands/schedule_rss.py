@@ -1,7 +1,6 @@
 """Schedule RSS and Atom feeds from the command line."""
 
 import sys
-import unicodedata
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -14,11 +13,14 @@ from feeds import services
 from feeds.exceptions import shown_url
 from feeds.models import Feed
 from tasks.exceptions import TasksError
+from tasks.management.columns import fit, width
 from tasks.models import ScheduledTaskInstance
 from tasks.services import SchedulerService
 from tasks.spec import parse_interval
 
 NONE = "–"
+# The options that are about local time.
+ZONED = ("cron", "exclude", "calendar")
 # Together with two spaces between them: 100 columns.
 COLUMNS = (38, 18, 16, 22)
 
@@ -33,7 +35,18 @@ class Command(BaseCommand):
             "--every", metavar="TIME", help="how often, such as 90s, 15m, 2h or 1d (default: 15m)"
         )
         parser.add_argument("--cron", metavar="EXPR", help="when, such as “30 6 * * MON-FRI”")
-        parser.add_argument("--timezone", metavar="ZONE", help="of --cron, such as Europe/Berlin")
+        parser.add_argument(
+            "--timezone", metavar="ZONE", help="of --cron and the dates, such as Europe/Berlin"
+        )
+        parser.add_argument(
+            "--exclude",
+            metavar="DATES",
+            help="when not, such as 2026-12-24..2026-12-26,2027-01-01",
+        )
+        parser.add_argument("--calendar", metavar="NAME", help="when not: the dates of a calendar")
+        parser.add_argument(
+            "--jitter", metavar="TIME", help="be late by a constant part of this, such as 10m"
+        )
         parser.add_argument("--queue", help="the queue of its runs (default: default)")
         parser.add_argument("--name", help="what to call the schedule (default: the address)")
         parser.add_argument("--now", action="store_true", help="also run each once, at once")
@@ -65,6 +78,7 @@ class Command(BaseCommand):
     def _schedule(self, options: dict[str, Any]) -> None:
         _check(options)
         interval = parse_interval(options["every"]) if options["every"] is not None else None
+        jitter = parse_interval(options["jitter"]) if options["jitter"] is not None else None
         with transaction.atomic():
             feeds = [
                 services.schedule_feed(
@@ -74,6 +88,9 @@ class Command(BaseCommand):
                     timezone=options["timezone"],
                     queue=options["queue"],
                     name=options["name"],
+                    exclude=options["exclude"],
+                    calendar=options["calendar"],
+                    jitter=jitter,
                 )
                 for url in options["urls"]
             ]
@@ -114,10 +131,10 @@ class Command(BaseCommand):
 
     def _row(self, label: str, *cells: str) -> None:
         # A longer label has a line for itself: cut, an address is of no use.
-        if _width(label) > COLUMNS[0]:
+        if width(label) > COLUMNS[0]:
             self.stdout.write(label)
             label = ""
-        texts = [_fit(text, width) for text, width in zip((label, *cells), COLUMNS, strict=True)]
+        texts = [fit(text, columns) for text, columns in zip((label, *cells), COLUMNS, strict=True)]
         self.stdout.write("  ".join(texts).rstrip())
 
 
@@ -126,8 +143,10 @@ def _check(options: dict[str, Any]) -> None:
         raise CommandError(_("Give the address of a feed, or --list, or --remove URL."))
     if options["every"] is not None and options["cron"] is not None:
         raise CommandError(_("Give either --every or --cron."))
-    if options["timezone"] is not None and options["cron"] is None:
-        raise CommandError(_("--timezone is the time zone of --cron: give both."))
+    if options["timezone"] is not None and not any(options[name] for name in ZONED):
+        raise CommandError(
+            _("--timezone is the time zone of --cron, --exclude or --calendar: give one of them.")
+        )
     if options["name"] is not None and len(options["urls"]) > 1:
         raise CommandError(_("--name is for one feed: give one address."))
 
@@ -166,16 +185,3 @@ def _result(run: ScheduledTaskInstance | None) -> str:
         return _("%(new)s new, %(updated)s changed") % result
     error = run.exception_class.rpartition(".")[2]
     return f"{run.get_status_display()}: {error}" if error else str(run.get_status_display())
-
-
-def _fit(text: str, width: int) -> str:
-    """Cut or fill a text to this many columns of a terminal."""
-    if _width(text) > width:
-        while _width(text) >= width:
-            text = text[:-1]
-        text += "…"
-    return text + " " * (width - _width(text))
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)

@@ -1,0 +1,293 @@
+"""The books: what each schedule owes, period by period, and what came of it.
+
+Only the specs and the rows count here; Redis is never asked.
+"""
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import Any
+
+from django.utils import timezone
+
+from tasks import rescue, spec
+from tasks.exceptions import SpecError
+from tasks.models import (
+    ScheduledTask,
+    ScheduledTaskInstance,
+    SchedulePeriod,
+    spec_from_json,
+)
+
+# An occurrence that was due less long ago is still under way, not a hole.
+SETTLING = timedelta(seconds=30)
+CHUNK = 500
+# How many due instants of one schedule are looked at in one go.
+DUES_AT_ONCE = 10_000
+# How many of the instants that are amiss a tally names.
+NAMED = 10
+
+Row = tuple[int, datetime, datetime | None, str, int, datetime | None]
+
+
+# Writing
+
+
+def close_period(
+    task: ScheduledTask, now: datetime, reason: str, still_owed: datetime | None = None
+) -> None:
+    """End the present period of a schedule at `now`, before its spec or its status changes.
+
+    If it is live its books are settled up to `now`: due instants without a row are recorded as
+    missed for this reason, all but `still_owed`. The caller has locked the row, changes it and
+    saves it; `since` and `accounted_until` are set for a next period that begins now.
+    """
+    if task.is_live:
+        settle(task, now, reason, still_owed)
+    if task.since < now:
+        SchedulePeriod.objects.create(
+            parent=task,
+            kind=_kind(task),
+            spec=task.spec_json() if task.is_live else None,
+            note=task.note if task.status == ScheduledTask.Status.PAUSED else "",
+            start=task.since,
+            end=now,
+        )
+    task.since = now
+
+
+def _kind(task: ScheduledTask) -> str:
+    if task.is_live:
+        return SchedulePeriod.Kind.ACTIVE
+    if task.status == ScheduledTask.Status.PAUSED:
+        return SchedulePeriod.Kind.PAUSED
+    return SchedulePeriod.Kind.DEATH
+
+
+def settle(
+    task: ScheduledTask, until: datetime, reason: str, still_owed: datetime | None = None
+) -> None:
+    """Close a schedule's books up to `until`, before what it owes changes.
+
+    Due instants without a row are recorded as missed, all but `still_owed`. A job of theirs that
+    still waits on its queue finds that row and doesn't run, whatever Redis holds.
+    """
+    with suppress(SpecError):  # then nothing was owed
+        for dues in _chunks(spec.dues(task.spec(), task.accounted_until, until), DUES_AT_ONCE):
+            open_dues = [due for due in unrecorded(task, dues) if due != still_owed]
+            write_missed(task, dict.fromkeys(open_dues, reason))
+    task.accounted_until = max(task.accounted_until, until)
+
+
+def unrecorded(task: ScheduledTask, dues: Sequence[datetime]) -> list[datetime]:
+    """Return those of a schedule's due instants, given in order, that have no row."""
+    if not dues:
+        return []
+    recorded = set(
+        task.runs.filter(due__gte=dues[0], due__lte=dues[-1]).values_list("due", flat=True)
+    )
+    return [due for due in dues if due not in recorded]
+
+
+def write_missed(task: ScheduledTask, reasons: dict[datetime, str]) -> None:
+    """Record occurrences as missed, each for its reason; rows that are there stay as they are."""
+    now = timezone.now()
+    ScheduledTaskInstance.objects.bulk_create(
+        [
+            ScheduledTaskInstance(
+                parent=task,
+                name=task.name,
+                due=due,
+                status=ScheduledTaskInstance.Status.MISSED,
+                reason=reason,
+                ended=now,
+            )
+            for due, reason in reasons.items()
+        ],
+        batch_size=CHUNK,
+        ignore_conflicts=True,
+    )
+
+
+# Checking
+
+
+@dataclass
+class Instants:
+    """Due instants that are amiss: how many, and the first of them."""
+
+    number: int = 0
+    first: list[datetime] = field(default_factory=list)
+
+    def add(self, due: datetime) -> None:
+        self.number += 1
+        if len(self.first) < NAMED:
+            self.first.append(due)
+
+
+@dataclass
+class Tally:
+    """What came of everything that was due by one schedule.
+
+    `due` is the sum of the outcomes, of what is in flight and of the holes. A hole is a due
+    instant without a row that isn't in flight; a stray is the row of an instant that was never
+    due. What backfill ran outside of what was owed is due as well: it was asked for.
+    """
+
+    task: ScheduledTask
+    due: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    in_flight: int = 0
+    holes: Instants = field(default_factory=Instants)
+    strays: Instants = field(default_factory=Instants)
+    problem: str = ""
+
+    @property
+    def closes(self) -> bool:
+        """Whether each due instant has its row or is in flight, and no row is too many."""
+        return not (self.holes.number or self.strays.number or self.problem)
+
+
+def tallies(pks: Iterable[int], begin: datetime | None = None) -> Iterator[Tally]:
+    """Yield the tally of each of these schedules, of what was due from `begin` on.
+
+    A schedule that is changed while it is counted is counted again; a deleted one is left out.
+    """
+    for chunk in _chunks(pks, CHUNK):
+        open_pks: list[int] = chunk
+        counted: dict[int, Tally] = {}
+        while open_pks:
+            now = timezone.now()
+            tasks = list(ScheduledTask.objects.filter(pk__in=open_pks).order_by("pk"))
+            counted |= {tally.task.pk: tally for tally in _count(tasks, begin, now)}
+            open_pks = _changed(tasks)
+        yield from (counted[pk] for pk in chunk if pk in counted)
+
+
+def _changed(tasks: list[ScheduledTask]) -> list[int]:
+    """Return which of these have another period or other bounds by now."""
+    fields = ("since", "pruned_until", "status")
+    rows = ScheduledTask.objects.filter(pk__in=[task.pk for task in tasks])
+    present = {row.pk: row for row in rows.only(*fields)}
+
+    def bounds(task: ScheduledTask) -> tuple[Any, ...]:
+        return task.since, task.pruned_until, task.is_live
+
+    return [
+        task.pk for task in tasks if task.pk in present and bounds(task) != bounds(present[task.pk])
+    ]
+
+
+def _count(tasks: list[ScheduledTask], begin: datetime | None, now: datetime) -> Iterator[Tally]:
+    pks = [task.pk for task in tasks]
+    periods: dict[int, list[SchedulePeriod]] = defaultdict(list)
+    active = SchedulePeriod.objects.filter(parent__in=pks, kind=SchedulePeriod.Kind.ACTIVE)
+    for period in active.order_by("end"):
+        periods[period.parent_id].append(period)
+    groups = groupby(_rows(pks, begin, now), key=itemgetter(0))
+    pk, rows = next(groups, (None, iter(())))
+    for task in tasks:
+        after = max(
+            filter(None, [task.pruned_until, begin and begin - spec.MICROSECOND]), default=None
+        )
+        counter = _Counter(task, now)
+        mine: Iterator[Row] = iter(())
+        if pk == task.pk:
+            mine = (row for row in rows if after is None or row[1] > after)
+        try:
+            counter.count(_owed(task, periods[task.pk], after, now), mine)
+        except (SpecError, ValueError, TypeError) as error:
+            counter.tally.problem = str(error)
+        if pk == task.pk:
+            pk, rows = next(groups, (None, iter(())))
+        yield counter.tally
+
+
+def _rows(pks: list[int], begin: datetime | None, now: datetime) -> Iterator[Row]:
+    """Yield the occurrences' rows, by schedule and due instant, without holding them all."""
+    rows = ScheduledTaskInstance.objects.filter(parent__in=pks, due__lte=now)
+    if begin is not None:
+        rows = rows.filter(due__gte=begin)
+    columns = ("parent_id", "due", "requested", "status", "attempt", "ended")
+    return rows.order_by("parent_id", "due").values_list(*columns).iterator(2000)
+
+
+def _owed(
+    task: ScheduledTask, periods: list[SchedulePeriod], after: datetime | None, now: datetime
+) -> Iterator[datetime]:
+    """Yield each instant that was owed, once, in order: over all periods and the present one."""
+    parts = [(spec_from_json(period.spec or {}), period.start, period.end) for period in periods]
+    if task.is_live:
+        parts.append((task.spec(), task.since, now))
+    dues = heapq.merge(
+        *(
+            spec.dues(of, max(start, after or start), min(end, now))
+            for of, start, end in parts
+            if after is None or end > after
+        )
+    )
+    # A first time that was still owed when its schedule changed is due by both specs.
+    return (due for due, _ in groupby(dues))
+
+
+class _Counter:
+    """Counts one schedule: lays what was owed beside the rows, both in order."""
+
+    def __init__(self, task: ScheduledTask, now: datetime) -> None:
+        self.tally = Tally(task)
+        self._now = now
+
+    def count(self, owed: Iterator[datetime], rows: Iterator[Row]) -> None:
+        due = next(owed, None)
+        for row in rows:
+            while due is not None and due < row[1]:
+                self._add_unrecorded(due)
+                due = next(owed, None)
+            if due == row[1]:
+                self._add_row(row)
+                due = next(owed, None)
+            elif row[2] is not None:
+                self._add_row(row)
+            else:
+                self.tally.strays.add(row[1])
+        while due is not None:
+            self._add_unrecorded(due)
+            due = next(owed, None)
+
+    def _add_unrecorded(self, due: datetime) -> None:
+        self.tally.due += 1
+        task = self.tally.task
+        is_under_way = task.is_live and due > task.since and due > self._now - SETTLING
+        if is_under_way:
+            self.tally.in_flight += 1
+        else:
+            self.tally.holes.add(due)
+
+    def _add_row(self, row: Row) -> None:
+        self.tally.due += 1
+        if row[3] == ScheduledTaskInstance.Status.RUNNING or self._awaits_retry(row):
+            self.tally.in_flight += 1
+        else:
+            self.tally.outcomes[row[3]] += 1
+
+    def _awaits_retry(self, row: Row) -> bool:
+        _, due, requested, status, attempt, ended = row
+        task = self.tally.task
+        if status != ScheduledTaskInstance.Status.FAILED or attempt > task.retries:
+            return False
+        return rescue.awaits_retry(
+            ScheduledTaskInstance(
+                parent=task, due=due, requested=requested, attempt=attempt, ended=ended
+            )
+        )
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

@@ -1,0 +1,48 @@
+"""What the commands are told: which schedule, which moment."""
+
+from datetime import datetime, time
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext as _
+
+from tasks.models import ScheduledTask
+
+# A database's largest id.
+MAX_ID = 2**63 - 1
+
+
+def find_schedule(text: str) -> ScheduledTask:
+    """Return the schedule with this id, or else with this name; raises CommandError."""
+    if text.isascii() and text.isdigit() and int(text) <= MAX_ID:
+        found = ScheduledTask.objects.filter(pk=int(text)).first()
+        if found is not None:
+            return found
+    named = list(ScheduledTask.objects.filter(name=text.replace("\0", "")).order_by("pk")[:10])
+    if not named:
+        raise CommandError(
+            _("There is no schedule with the id or name “%(text)s”.") % {"text": text}
+        )
+    if len(named) > 1:
+        ids = ", ".join(str(task.pk) for task in named)
+        raise CommandError(
+            _("Several schedules have the name “%(text)s”: give one of the ids %(ids)s.")
+            % {"text": text, "ids": ids}
+        )
+    return named[0]
+
+
+def parse_moment(text: str) -> datetime:
+    """Return an aware moment; without a time zone it is in the site's. Raises CommandError."""
+    try:
+        day = parse_date(text)
+        moment = datetime.combine(day, time()) if day is not None else parse_datetime(text)
+        if moment is not None:
+            return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+    except (ValueError, OverflowError):
+        pass
+    raise CommandError(
+        _("“%(text)s” is no moment: write 2026-01-31, or 2026-01-31T06:30:00+01:00.")
+        % {"text": text}
+    )

@@ -1,0 +1,57 @@
+"""The command that runs a past range of a schedule."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from tasks.backfill import DEFAULT_LIMIT
+from tasks.exceptions import TasksError
+from tasks.management.arguments import find_schedule, parse_moment
+from tasks.services import SchedulerService
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Command(BaseCommand):
+    help = (
+        "Run what of a past range of a schedule never ran: due instants without a row, or "
+        "recorded as missed or skipped. Both ends of the range belong to it."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("schedule", metavar="S", help="the schedule's id or name")
+        for end in ("from", "to"):
+            parser.add_argument(
+                f"--{end}",
+                metavar="T",
+                required=True,
+                help="such as 2026-01-31 or 2026-01-31T06:30:00+01:00",
+            )
+        parser.add_argument(
+            "--limit",
+            type=int,
+            metavar="N",
+            default=DEFAULT_LIMIT,
+            help="run nothing if there are more than N (default: %(default)s)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        task = find_schedule(options["schedule"])
+        start, end = parse_moment(options["from"]), parse_moment(options["to"])
+        try:
+            runs = SchedulerService.backfill(task, start - MICROSECOND, end, options["limit"])
+        except TasksError as error:
+            raise CommandError(str(error)) from error
+        number = len(runs)
+        if not number:
+            self.stdout.write(_("Nothing is left to run in that range of “%s”.") % task.name)
+            return
+        text = ngettext(
+            "%(n)d run of “%(name)s” is asked for.",
+            "%(n)d runs of “%(name)s” are asked for, one after another.",
+            number,
+        )
+        self.stdout.write(text % {"n": number, "name": task.name})

@@ -1,0 +1,255 @@
+"""How workers take jobs from queues: in one atomic step with the end of the job before.
+
+RQ's worker pops a job, reads it, and tells half a dozen keys what it does, in 20 round trips.
+Here one script does what is needed for RQ's pages, registries and commands: the job that ended
+goes to the finished ones with its result, the next one is marked as started, by this worker,
+with a lease on its run. What leaves a queue is registered as started in the same step, so no job
+is lost between queues, of however many a worker listens to.
+"""
+
+import secrets
+import select
+import time
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from redis import Redis
+from redis.connection import Connection
+from rq.executions import Execution
+from rq.utils import now, utcformat
+
+from tasks import rescue
+
+# KEYS: the worker, what it took last. ARGV: this step's id, now (as text, and in seconds), the
+# worker's name, for how long a job counts as started (seconds), for how long its lease holds;
+# then of the job that finished: its id ("" for none), execution, queue, result's lifetime and
+# payload, when it started and ended (seconds); then the queues to take a job from.
+# Returns whether the finished job has dependents and is left to RQ, and of the job taken: its
+# id, queue and fields; then the templates found on the queues, which are never executed.
+STEP = """
+local worker, taken, step, text, now, name = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local last = redis.call('HMGET', taken, 'step', 'left', 'job', 'queue')
+if last[1] == step then
+  -- The same step once more: its answer was lost on the way.
+  local fields = {}
+  if last[3] ~= '' then fields = redis.call('HGETALL', 'rq:job:' .. last[3]) end
+  return {tonumber(last[2]), last[3], last[4], fields, {}}
+end
+
+local left, ended, templates = 0, ARGV[7], {}
+if ended ~= '' then
+  local execution, queue, ttl = ARGV[8], ARGV[9], tonumber(ARGV[10])
+  local key = 'rq:job:' .. ended
+  if redis.call('EXISTS', key .. ':dependents') == 1 then
+    left = 1
+  else
+    local member = ended .. ':' .. execution
+    redis.call('ZREM', 'rq:wip:' .. queue, member)
+    redis.call('DEL', 'rq:execution:' .. member, 'tasks:lease:' .. ended)
+    redis.call('ZREM', 'rq:executions:' .. ended, execution)
+    redis.call('SREM', worker .. ':executions', member)
+    redis.call('HINCRBY', worker, 'successful_job_count', 1)
+    redis.call('HINCRBYFLOAT', worker, 'total_working_time', ARGV[13] - ARGV[12])
+    if ttl == 0 then
+      redis.call('DEL', key)
+    elseif redis.call('EXISTS', key) == 1 then
+      local results = 'rq:results:' .. ended
+      redis.call('HSET', key, 'status', 'finished', 'ended_at', text, 'last_heartbeat', text)
+      local entry = {'XADD', results, 'MAXLEN', '10', '*', 'type', '1', 'worker_name', name,
+        'execution_id', execution, 'execution_started_at', ARGV[12],
+        'execution_ended_at', ARGV[13]}
+      if ARGV[11] ~= '' then
+        entry[#entry+1] = 'return_value'
+        entry[#entry+1] = ARGV[11]
+      end
+      redis.call(unpack(entry))
+      if ttl > 0 then
+        redis.call('EXPIRE', key, ttl)
+        redis.call('EXPIRE', results, ttl)
+        redis.call('ZADD', 'rq:finished:' .. queue, now + ttl, ended)
+      else
+        redis.call('ZADD', 'rq:finished:' .. queue, '+inf', ended)
+      end
+    end
+  end
+end
+
+local id, queue, fields = '', '', {}
+for i = 14, #ARGV do
+  while id == '' do
+    local popped = redis.call('LPOP', 'rq:queue:' .. ARGV[i])
+    if not popped then break end
+    local key = 'rq:job:' .. popped
+    local found = redis.pcall('HGETALL', key)
+    if string.match(popped, '^schedule%-%x+$') then
+      templates[#templates+1] = popped
+    elseif found.err then
+      id, queue = popped, ARGV[i]
+    elseif #found > 0 then
+      id, queue, fields = popped, ARGV[i], found
+      redis.call('HSET', key, 'status', 'started', 'started_at', text, 'last_heartbeat', text,
+        'worker_name', name)
+      redis.call('PERSIST', key)
+      redis.call('ZADD', 'rq:wip:' .. queue, now + ARGV[5], id .. ':' .. step)
+      redis.call('SET', 'tasks:lease:' .. id, name, 'EX', ARGV[6])
+      redis.call('HSET', worker, 'state', 'busy')
+    end
+  end
+end
+redis.call('HSET', taken, 'step', step, 'left', left, 'job', id, 'queue', queue)
+redis.call('EXPIRE', taken, 3600)
+return {left, id, queue, fields, templates}
+"""
+
+# For how long a blocking command waits on the server, in seconds.
+BLOCK = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A job taken from its queue, with the fields of its hash as Redis has them."""
+
+    job_id: str
+    queue: str
+    execution_id: str
+    fields: dict[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job that returned: `payload` is its serialized result, times are seconds from 1970."""
+
+    job_id: str
+    execution_id: str
+    queue: str
+    result_ttl: int
+    payload: bytes | None
+    started: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a step did: `left` tells that the finished job is left to RQ, with its dependents."""
+
+    taken: Taken | None
+    left: bool
+    templates: list[str]
+
+
+@dataclass
+class Queues:
+    """The queues of one worker, for the process that runs its jobs."""
+
+    redis: Redis
+    worker_key: str
+    worker_name: str
+    started_ttl: int
+    _step_id: str = field(default_factory=secrets.token_hex)
+
+    def __post_init__(self) -> None:
+        self._script = self.redis.register_script(STEP)
+        self._prefix, self._number = secrets.token_hex(8), 0
+        self._step_id = f"{self._prefix}{self._number}"
+
+    def step(self, finished: Finished | None, queue_names: Sequence[str]) -> Answer:
+        """Tell of the job that finished, and take the next one from the first queue that has one.
+
+        Raises RedisError; the same step can then be tried again, and is done once.
+        """
+        moment = now()
+        args: list[Any] = [
+            self._step_id,
+            utcformat(moment),
+            moment.timestamp(),
+            self.worker_name,
+            self.started_ttl,
+            rescue.LEASE,
+        ]
+        if finished is None:
+            args += [""] * 7
+        else:
+            payload = "" if finished.payload is None else b64encode(finished.payload)
+            args += [finished.job_id, finished.execution_id, finished.queue, finished.result_ttl]
+            args += [payload, finished.started, finished.ended]
+        keys = [self.worker_key, f"tasks:taken:{self.worker_name}"]
+        left, job_id, queue, flat, templates = cast(
+            Any, self._script(keys=keys, args=[*args, *queue_names])
+        )
+        execution_id = self._step_id
+        self._number += 1
+        self._step_id = f"{self._prefix}{self._number}"
+        taken = None
+        if job_id:
+            fields = dict(zip(flat[::2], flat[1::2], strict=True))
+            taken = Taken(
+                job_id.decode(errors="backslashreplace"), queue.decode(), execution_id, fields
+            )
+        return Answer(taken, bool(left), [template.decode() for template in templates])
+
+
+class Doorbell:
+    """Waits until a queue has a job, without taking it.
+
+    A list that is moved onto itself stays as it is, but the command blocks while it is empty.
+    There is one blocked connection for each queue.
+    """
+
+    def __init__(self, redis: Redis, queue_keys: Sequence[str]) -> None:
+        self._pool = redis.connection_pool
+        self._keys = list(queue_keys)
+        self._blocked: dict[str, Connection] = {}
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for up to `timeout` seconds; tell whether a queue may have a job.
+
+        Raises RedisError.
+        """
+        try:
+            for key in self._keys:
+                if key not in self._blocked:
+                    connection = self._pool.get_connection()
+                    self._blocked[key] = connection
+                    connection.send_command("BLMOVE", key, key, "LEFT", "LEFT", BLOCK)
+            rang = [self._rang(key) for key in self._ready(timeout)]
+            return any(rang)
+        except BaseException:
+            self.close()
+            raise
+
+    def _ready(self, timeout: float) -> list[str]:
+        sockets: dict[Any, str] = {
+            connection._sock: key for key, connection in self._blocked.items()
+        }
+        ready, _, _ = select.select(list(sockets), [], [], timeout)
+        return [sockets[sock] for sock in ready]
+
+    def _rang(self, key: str) -> bool:
+        connection = self._blocked.pop(key)
+        try:
+            return connection.read_response() is not None
+        finally:
+            self._pool.release(connection)
+
+    def close(self) -> None:
+        """Give up waiting."""
+        for connection in self._blocked.values():
+            connection.disconnect()
+            self._pool.release(connection)
+        self._blocked.clear()
+
+
+def record_execution(redis: Redis, execution: Execution, ttl: int) -> None:
+    """Tell RQ's registries of a job that takes longer, so that its pages show it and can stop it.
+
+    Jobs of less than a second do without. `ttl` is in seconds.
+    """
+    with redis.pipeline() as pipe:
+        execution.save(ttl, pipeline=pipe)
+        pipe.zadd(f"rq:executions:{execution.job_id}", {execution.id: time.time() + ttl + 60})
+        pipe.expire(f"rq:executions:{execution.job_id}", ttl + 60)
+        pipe.sadd(execution.worker_executions_key, execution.composite_key)
+        pipe.expire(execution.worker_executions_key, ttl + 60)
+        pipe.execute()

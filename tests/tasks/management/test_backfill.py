@@ -1,0 +1,56 @@
+"""`manage.py backfill`: asks for the runs of a past range, both ends included."""
+
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tasks.models import ScheduledTask
+from tests.tasks.conftest import ago, make_row
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def hourly() -> ScheduledTask:
+    return make_row(name="hourly", first=ago(10 * 3600))
+
+
+def run(task: ScheduledTask, **options: Any) -> str:
+    out = StringIO()
+    first = task.first
+    assert first is not None
+    given = {"from": first.isoformat(), "to": (first + timedelta(hours=2)).isoformat()}
+    call_command("backfill", task.name, stdout=out, **given | options)
+    return out.getvalue()
+
+
+def test_both_ends_of_the_range_belong_to_it(hourly: ScheduledTask):
+    assert run(hourly) == "3 runs of “hourly” are asked for, one after another.\n"
+    first = hourly.first
+    asked_for = hourly.requests.order_by("due").values_list("due", flat=True)
+    assert list(asked_for) == [first + timedelta(hours=number) for number in range(3)]
+
+
+def test_asked_for_again_nothing_is_left(hourly: ScheduledTask):
+    run(hourly)
+    assert run(hourly) == "Nothing is left to run in that range of “hourly”.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"from": "soon"}, "“soon” is no moment"),
+        ({"to": "2999-01-01"}, "ends in the future"),
+        ({"to": "2000-01-01"}, "The range is empty"),
+        ({"limit": 2}, "More than 2 occurrences"),
+        ({"limit": 0}, "Give a limit between 1 and"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_said(hourly: ScheduledTask, options: dict[str, Any], message: str):
+    with pytest.raises(CommandError, match=message):
+        run(hourly, **options)
+    assert not hourly.requests.exists()

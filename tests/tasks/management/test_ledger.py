@@ -1,0 +1,137 @@
+"""`manage.py ledger`: says for each schedule whether its books close, and fails if not."""
+
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tasks.models import ScheduledTask
+from tests.tasks.conftest import ago, make_row
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run(*args: str) -> str:
+    """Return what the command prints, whether the books close or not."""
+    out = StringIO()
+    try:
+        call_command("ledger", *args, stdout=out)
+    except CommandError as error:
+        out.write(str(error))
+    return out.getvalue()
+
+
+def hourly(**values: Any) -> ScheduledTask:
+    """Store a schedule that was due three times: 150, 90 and 30 minutes ago."""
+    first = ago(150 * 60)
+    return make_row(first=first, since=first - timedelta(seconds=1), **values)
+
+
+def record(task: ScheduledTask, *statuses: str) -> None:
+    """Record the first occurrences of a schedule with these statuses."""
+    first = task.first
+    assert first is not None
+    for number, status in enumerate(statuses):
+        due = first + timedelta(hours=number)
+        started = None if status in ("missed", "skipped") else due
+        ended = None if status == "running" else due
+        task.runs.create(name="x", due=due, status=status, started=started, ended=ended)
+
+
+def numbers(output: str, name: str) -> list[int]:
+    """Return the columns of a schedule."""
+    [line] = [line for line in output.splitlines() if name in line]
+    return [int(cell.replace(",", "")) for cell in line.split(name)[1].split()]
+
+
+def test_each_outcome_has_its_column():
+    record(hourly(name="aaa"), "finished", "failed", "canceled")
+    record(hourly(name="bbb"), "missed", "skipped", "running")
+    output = run()
+    assert numbers(output, "aaa") == [3, 1, 1, 1, 0, 0, 0, 0, 0]
+    assert numbers(output, "bbb") == [3, 0, 0, 0, 1, 1, 1, 0, 0]
+    assert numbers(output, "Total") == [6, 1, 1, 1, 1, 1, 1, 0, 0]
+    assert "The books close." in output
+
+
+def test_a_due_instant_without_a_row_is_a_hole_and_fails():
+    task = hourly(name="aaa")
+    record(task, "finished", "finished")
+    with pytest.raises(CommandError, match=r"don't close: 1 hole\.") as caught:
+        call_command("ledger", stdout=StringIO())
+    assert caught.value.returncode == 1
+    missing = task.first + timedelta(hours=2)
+    assert f"hole: {missing:%Y-%m-%d %H:%M:%S}" in run()
+
+
+def test_a_row_that_was_not_due_is_a_stray_and_fails():
+    task = hourly(name="aaa")
+    record(task, "finished", "finished", "finished")
+    task.runs.create(name="x", due=ago(60), status="missed", ended=ago(60))
+    output = run()
+    assert numbers(output, "aaa") == [3, 3, 0, 0, 0, 0, 0, 0, 1]
+    assert "stray: " in output
+    assert "1 stray." in output
+
+
+def test_only_the_first_of_many_holes_are_named():
+    make_row(first=ago(3600), interval=60, since=ago(3601))
+    output = run()
+    assert output.count("hole: ") == 10
+    assert "and 50 more" in output
+
+
+def test_one_schedule_by_id_or_name():
+    first, second = hourly(name="aaa"), hourly(name="bbb")
+    record(first, "missed", "missed", "missed")
+    assert "bbb" not in run("--schedule", str(first.pk))
+    assert "aaa" not in run("--schedule", second.name)
+
+
+def test_since_leaves_out_what_was_due_before():
+    task = hourly(name="aaa")
+    record(task, "missed", "missed", "missed")
+    second = task.first + timedelta(hours=1)
+    assert numbers(run("--since", second.isoformat()), "aaa")[0] == 2
+
+
+@pytest.mark.parametrize("wrong", ["soon", "2026-13-45", "2026-01-32T10:00", "0", ""])
+def test_a_wrong_moment_is_named(wrong: str):
+    with pytest.raises(CommandError, match=f"“{wrong}” is no moment: write 2026-01-31"):
+        call_command("ledger", since=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["0", "nobody", "99999999999999999999", "²"])
+def test_an_unknown_schedule_is_named(wrong: str):
+    with pytest.raises(CommandError, match=f"no schedule with the id or name “{wrong}”"):
+        call_command("ledger", schedule=wrong)
+
+
+def test_a_name_that_several_have_needs_an_id():
+    tasks = [hourly(name="same", args=[number]) for number in range(2)]
+    ids = ", ".join(str(task.pk) for task in tasks)
+    with pytest.raises(CommandError, match=f"one of the ids {ids}"):
+        call_command("ledger", schedule="same")
+
+
+def test_a_spec_that_cannot_be_is_a_problem():
+    task = hourly(name="aaa")
+    ScheduledTask.objects.filter(pk=task.pk).update(
+        type="cron", cron="61 * * * *", first=None, interval=None
+    )
+    output = run()
+    assert "problem: “61 * * * *” has a bad minute" in output
+    assert "1 problem." in output
+
+
+def test_without_schedules_the_books_close():
+    assert "The books close." in run()
+
+
+def test_columns_stand_below_each_other():
+    record(hourly(name="名" * 40), "finished", "finished", "finished")
+    record(hourly(name="b"), "finished", "finished", "finished")
+    heading, first, second, *_ = run().splitlines()
+    assert len(heading) == len(second) == len(first) + first.count("名")

@@ -1,0 +1,305 @@
+"""Calendars, excluded dates and jitter, from the row to the queue."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.db import transaction
+from django.db.models import ProtectedError
+from django.utils import timezone
+from redis import Redis
+
+from tasks import ledger, projection, rescue, spec
+from tasks.exceptions import InvalidCalendar, InvalidSchedule
+from tasks.job import Job, to_milliseconds
+from tasks.models import Calendar, ScheduledTask
+from tasks.projection import SCHEDULES_KEY
+from tasks.scheduler import Scheduler
+from tasks.services import CalendarService, SchedulerService
+from tests.tasks.conftest import ago, make_row
+from tests.tasks.functions import ECHO, in_threads, perform
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DAY = timedelta(days=1)
+TODAY = timezone.now().date()
+MIDNIGHT = datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC)
+TOMORROW, AFTER = TODAY + DAY, TODAY + 2 * DAY
+
+
+def daily(**values: Any) -> ScheduledTask:
+    """Schedule something for each midnight from tomorrow on."""
+    return SchedulerService.schedule(MIDNIGHT + DAY, ECHO, interval=86_400, **values)
+
+
+def moment(redis: Redis, task: ScheduledTask) -> datetime | None:
+    score = redis.zscore(SCHEDULES_KEY, task.job_id)
+    return None if score is None else projection.from_score(score)
+
+
+# Excluded dates
+
+
+@pytest.mark.parametrize(
+    "exclude",
+    [[TOMORROW, AFTER], [f"{TOMORROW}..{AFTER}"], f"{AFTER}, {TOMORROW}", iter([AFTER, TOMORROW])],
+    ids=["dates", "range", "text", "iterator"],
+)
+def test_nothing_is_due_on_an_excluded_date(redis_connection: Redis, exclude: Any):
+    task = daily(exclude=exclude)
+    assert task.next_due(timezone.now()) == MIDNIGHT + 3 * DAY
+    assert moment(redis_connection, task) == MIDNIGHT + 3 * DAY
+
+
+def test_an_excluded_occurrence_has_no_row_and_is_not_dispatched(
+    redis_connection: Redis, scheduler: Scheduler
+):
+    task = make_row(first=ago(5), accounted_until=ago(6), exclude=f"{ago(5):%Y-%m-%d}")
+    ledger.reconcile(redis_connection)
+    ledger.balance(redis_connection, rescue.Watch())
+    assert scheduler.enqueue_jobs() == []
+    assert not task.runs.exists()
+
+
+def test_excluded_dates_are_those_of_the_projects_zone_unless_said_otherwise(
+    settings: LazySettings,
+):
+    settings.TIME_ZONE = "Asia/Seoul"
+    assert daily(exclude=[AFTER]).timezone == "Asia/Seoul"
+    assert daily(exclude=[AFTER], timezone="Europe/Rome").timezone == "Europe/Rome"
+
+
+@pytest.mark.parametrize(
+    "exclude",
+    [
+        "christmas",
+        ["christmas"],
+        [5],
+        5,
+        [MIDNIGHT],
+        [None],
+        "2026-12-26..2026-12-24",
+        "x" * 10_000,
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_no_date_is_refused(exclude: Any):
+    with pytest.raises(InvalidSchedule) as caught:
+        daily(exclude=exclude)
+    assert list(caught.value.errors) == ["exclude"]
+    assert len(str(caught.value)) < 500
+    assert not ScheduledTask.objects.exists()
+
+
+def test_a_schedule_of_excluded_dates_only_is_refused():
+    with pytest.raises(InvalidSchedule, match="Nothing would ever be due") as caught:
+        SchedulerService.schedule(MIDNIGHT + DAY, ECHO, exclude=[TOMORROW])
+    assert list(caught.value.errors) == ["exclude"]
+
+
+def test_the_zone_of_an_interval_counts_only_with_excluded_dates():
+    plain = daily(timezone="Asia/Seoul")
+    assert plain.spec() == spec.Spec(first=plain.first, interval=86_400)
+    assert daily(timezone="Asia/Seoul", exclude=[AFTER]).spec().timezone == "Asia/Seoul"
+    with pytest.raises(InvalidSchedule, match="Mars/Base"):
+        daily(timezone="Mars/Base")
+
+
+# Jitter
+
+
+def test_a_schedule_keeps_the_offset_that_its_jitter_gives_it(redis_connection: Redis):
+    task = daily(jitter=3600)
+    offset = task.next_due(timezone.now()) - (MIDNIGHT + DAY)
+    assert timedelta(0) <= offset < timedelta(hours=1)
+    assert offset == timedelta(milliseconds=spec.jitter_offset(task.job_id, 3600))
+    assert moment(redis_connection, task) == MIDNIGHT + DAY + offset
+    assert daily(jitter=3600).next_due(timezone.now()) == MIDNIGHT + DAY + offset
+
+
+def test_schedules_of_the_same_time_are_due_apart():
+    tasks = [daily(name=str(number), jitter=86_400) for number in range(5)]
+    assert len({task.next_due(timezone.now()) for task in tasks}) == 5
+
+
+@pytest.mark.parametrize("jitter", [0, -1, 86_401, 1e30, float("nan"), "60", True])
+def test_a_jitter_that_cannot_be_is_refused(jitter: Any):
+    with pytest.raises(InvalidSchedule) as caught:
+        SchedulerService.cron("@daily", ECHO, jitter=jitter)
+    assert list(caught.value.errors) == ["jitter"]
+
+
+def test_a_jitter_longer_than_the_interval_is_refused():
+    with pytest.raises(InvalidSchedule, match="longer than the interval"):
+        SchedulerService.schedule(MIDNIGHT, ECHO, interval=60, jitter=61)
+
+
+def test_a_first_time_that_has_passed_is_owed_at_its_offset(scheduler: Scheduler):
+    task = SchedulerService.schedule(ago(2 * 86_400), ECHO, jitter=86_400)
+    [job_id] = scheduler.enqueue_jobs()
+    due = task.first + timedelta(milliseconds=spec.jitter_offset(task.job_id, 86_400))
+    assert job_id.endswith(f"-{to_milliseconds(due)}")
+
+
+# Calendars
+
+
+def test_a_schedule_leaves_out_the_dates_of_its_calendar(redis_connection: Redis):
+    calendar = CalendarService.define("Holidays", [TOMORROW])
+    task = daily(calendar="Holidays", exclude=[AFTER])
+    assert task.calendar == calendar
+    assert moment(redis_connection, task) == MIDNIGHT + 3 * DAY
+    assert daily(calendar=calendar).next_due(timezone.now()) == MIDNIGHT + 2 * DAY
+
+
+@pytest.mark.parametrize("calendar", ["Nowhere", 5, Calendar(name="unsaved"), "x" * 10_000])
+def test_an_unknown_calendar_is_refused_and_the_known_ones_are_named(calendar: Any):
+    CalendarService.define("Holidays", [])
+    with pytest.raises(InvalidSchedule, match="The calendars are: Holidays") as caught:
+        daily(calendar=calendar)
+    assert list(caught.value.errors) == ["calendar"]
+    assert len(str(caught.value)) < 500
+
+
+def test_a_calendar_keeps_its_dates_in_order():
+    CalendarService.define("Holidays", "2026-12-26\r\n2026-12-24, 2026-01-01..2026-01-06")
+    stored = Calendar.objects.get()
+    assert stored.dates == "2026-01-01..2026-01-06\n2026-12-24\n2026-12-26"
+
+
+def test_defining_a_calendar_again_changes_it(redis_connection: Redis):
+    CalendarService.define("Holidays", [AFTER], "of one country")
+    task = daily(calendar="Holidays")
+    CalendarService.define("Holidays", [date(2030, 1, 1), TOMORROW])
+    calendar = Calendar.objects.get()
+    assert (calendar.dates, calendar.description) == (f"{TOMORROW}\n2030-01-01", "")
+    assert moment(redis_connection, task) == MIDNIGHT + 2 * DAY
+
+
+def test_two_who_define_a_calendar_at_once_make_one():
+    results = in_threads(*[lambda: CalendarService.define("Holidays", [TOMORROW])] * 4)
+    assert {calendar.pk for calendar in results} == {Calendar.objects.get().pk}
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("name", {"name": ""}),
+        ("name", {"name": "x" * 201}),
+        ("dates", {"dates": "christmas"}),
+        ("dates", {"dates": [5]}),
+        ("dates", {"dates": "2026-12-24\n" * 10_000}),
+        ("dates", {"dates": [date(2026, 1, 1) + number * DAY for number in range(1_001)]}),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_calendar_that_cannot_be_is_refused(field: str, values: dict[str, Any]):
+    with pytest.raises(InvalidCalendar) as caught:
+        CalendarService.define(**{"name": "Holidays", "dates": []} | values)
+    assert list(caught.value.errors) == [field]
+    assert not Calendar.objects.exists()
+
+
+def test_an_edited_calendar_takes_effect_after_the_commit(redis_connection: Redis):
+    calendar = CalendarService.define("Holidays", [])
+    task, other = daily(calendar=calendar), daily(name="other")
+    with transaction.atomic():
+        calendar.dates = f"{TOMORROW}"
+        CalendarService.save(calendar)
+        assert moment(redis_connection, task) == MIDNIGHT + DAY
+    assert moment(redis_connection, task) == MIDNIGHT + 2 * DAY
+    assert moment(redis_connection, other) == MIDNIGHT + DAY
+
+
+def test_an_edit_of_later_dates_leaves_what_waits_on_its_queue(
+    redis_connection: Redis, scheduler: Scheduler
+):
+    calendar = CalendarService.define("Holidays", [])
+    task = make_row(first=ago(62), interval=60, accounted_until=ago(5), calendar=calendar)
+    ledger.reconcile(redis_connection)
+    [job_id] = scheduler.enqueue_jobs()
+    CalendarService.define("Holidays", [TODAY + 9 * DAY])
+    assert scheduler.enqueue_jobs() == []
+    perform(redis_connection, job_id)
+    assert task.runs.get().status == "finished"
+
+
+def test_what_an_edited_calendar_excludes_from_the_past_is_missed():
+    calendar = CalendarService.define("Holidays", [])
+    task = make_row(first=ago(100), interval=60, accounted_until=ago(101), calendar=calendar)
+    CalendarService.define("Holidays", f"{TODAY - DAY}..{TODAY}")
+    dues = task.runs.filter(status="missed").values_list("due", flat=True)
+    assert set(dues) == {task.first, task.first + timedelta(seconds=60)}
+    task.refresh_from_db()
+    assert task.accounted_until > ago(10)
+
+
+def test_an_edited_calendar_brings_back_what_was_never_due_again(redis_connection: Redis):
+    calendar = CalendarService.define("Holidays", f"{TOMORROW}..{AFTER}")
+    end = MIDNIGHT + 2 * DAY
+    task = make_row(first=MIDNIGHT + DAY, interval=86_400, end=end, calendar=calendar)
+    ledger.reconcile(redis_connection)
+    assert moment(redis_connection, task) is None
+    CalendarService.define("Holidays", [TOMORROW])
+    assert moment(redis_connection, task) == end
+
+
+def test_of_edits_at_once_redis_agrees_with_the_rows(redis_connection: Redis):
+    CalendarService.define("Holidays", [])
+    tasks = [daily(name=name, calendar="Holidays") for name in "abc"]
+    results = in_threads(
+        lambda: CalendarService.define("Holidays", [TOMORROW]),
+        lambda: CalendarService.define("Holidays", [AFTER]),
+        lambda: daily(name="a", calendar="Holidays", jitter=60),
+        lambda: SchedulerService.pause(tasks[1]),
+        lambda: daily(name="new", calendar="Holidays"),
+        lambda: ledger.reconcile(projection.connect()),
+    )
+    assert not [result for result in results if isinstance(result, Exception)]
+    for task in ScheduledTask.objects.live():
+        field = redis_connection.hget(Job.key_for(task.job_id), projection.DISPATCH_FIELD)
+        assert field == projection.dispatch_field(task).encode()
+        assert moment(redis_connection, task) == task.next_due(timezone.now())
+
+
+def test_a_schedule_that_cannot_be_does_not_keep_its_calendar_from_changing(
+    redis_connection: Redis,
+):
+    calendar = CalendarService.define("Holidays", [])
+    bad = make_row(cron="nonsense", calendar=calendar)
+    good = daily(calendar=calendar)
+    CalendarService.define("Holidays", [TOMORROW])
+    bad.refresh_from_db()
+    assert "nonsense" in bad.problem
+    assert moment(redis_connection, good) == MIDNIGHT + 2 * DAY
+
+
+def test_without_redis_a_calendar_changes_and_takes_effect_later(
+    redis_connection: Redis, redis_away: Any
+):
+    calendar = CalendarService.define("Holidays", [])
+    task = daily(calendar=calendar)
+    redis_away(True)
+    CalendarService.define("Holidays", [TOMORROW])
+    redis_away(False)
+    assert moment(redis_connection, task) == MIDNIGHT + DAY
+    ledger.reconcile(redis_connection)
+    assert moment(redis_connection, task) == MIDNIGHT + 2 * DAY
+
+
+def test_a_calendar_in_use_is_not_deleted():
+    calendar = CalendarService.define("Holidays", [])
+    daily(calendar=calendar)
+    with pytest.raises(ProtectedError):
+        calendar.delete()
+
+
+def test_reconciling_costs_the_same_for_any_number_of_schedules_with_a_calendar(
+    redis_connection: Redis, django_assert_num_queries: Any
+):
+    calendar = CalendarService.define("Holidays", [TOMORROW])
+    for number in range(5):
+        daily(name=str(number), calendar=calendar)
+    with django_assert_num_queries(1):
+        ledger.reconcile(redis_connection)

@@ -1,0 +1,149 @@
+"""The two writes of every run: they say what the policies say, and what `outcome` would write."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from tasks import outcome, rows
+from tasks.job import RunId
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tests.tasks.conftest import ago, make_row
+
+pytestmark = pytest.mark.django_db
+
+VALUES = {
+    "result": {"n": [1, None, "ä"]},
+    "reason": "",
+    "progress": 100,
+    "log": "line 1\n100 % done\n",
+    "progress_message": "ready",
+}
+
+
+def start(schedule: ScheduledTask, seconds_ago: float = 1) -> ScheduledTaskInstance | None:
+    run_id = RunId(schedule.job_id, ago(seconds_ago))
+    _, run = rows.write(None, rows.Start(run_id, "w1", timezone.now()))
+    return run
+
+
+@pytest.fixture
+def schedule() -> ScheduledTask:
+    return make_row(accounted_until=ago(3600))
+
+
+def stored(run: ScheduledTaskInstance) -> dict[str, Any]:
+    row = ScheduledTaskInstance.objects.filter(pk=run.pk).values().get()
+    return {name: value for name, value in row.items() if name != "created"}
+
+
+def test_a_started_run_is_a_running_row(schedule: ScheduledTask):
+    run = start(schedule)
+    expected = ScheduledTaskInstance(
+        parent=schedule, name=schedule.name, due=run.due, started=run.started, worker_name="w1"
+    )
+    expected.pk = run.pk
+    other = make_row(accounted_until=ago(3600))
+    by_orm = other.runs.create(
+        name=schedule.name, due=run.due, started=run.started, worker_name="w1"
+    )
+    differing = {"id": run.pk, "parent_id": schedule.pk}
+    assert stored(run) == stored(by_orm) | differing
+
+
+def test_an_end_is_written_as_outcome_would(schedule: ScheduledTask):
+    moment = timezone.now()
+    run, by_orm = start(schedule), start(make_row(accounted_until=ago(3600)))
+    ended, _ = rows.write(rows.End(run, VALUES | {"ended": moment}), None)
+    assert ended
+    outcome.close(by_orm, "finished", redis=None, ended=moment, **VALUES)
+    same = {"id", "parent_id", "name", "due", "started"}
+    assert {k: v for k, v in stored(run).items() if k not in same} == {
+        k: v for k, v in stored(by_orm).items() if k not in same
+    }
+
+
+def test_an_end_and_a_start_are_written_together(
+    schedule: ScheduledTask, django_assert_max_num_queries: Any
+):
+    first = start(schedule, 10)
+    following = rows.Start(RunId(schedule.job_id, ago(5)), "w1", timezone.now())
+    ended, second = rows.write(rows.End(first, VALUES | {"ended": timezone.now()}), following)
+    assert ended
+    assert schedule.runs.running().get() == second
+
+
+def test_a_run_that_was_closed_meanwhile_is_left_alone(schedule: ScheduledTask):
+    run = start(schedule)
+    schedule.runs.update(status="failed", ended=timezone.now())
+    assert rows.write(rows.End(run, VALUES | {"ended": timezone.now()}), None) == (False, None)
+    assert schedule.runs.get().status == "failed"
+
+
+def test_a_late_attempt_ends_nothing(schedule: ScheduledTask):
+    run = start(schedule)
+    schedule.runs.update(attempt=2)
+    assert rows.write(rows.End(run, VALUES | {"ended": timezone.now()}), None) == (False, None)
+
+
+def test_a_success_turns_a_failed_schedule_back(schedule: ScheduledTask):
+    run = start(schedule)
+    ScheduledTask.objects.update(status="failed")
+    rows.write(rows.End(run, VALUES | {"ended": timezone.now()}), None)
+    schedule.refresh_from_db()
+    assert schedule.status == "running"
+
+
+@pytest.mark.parametrize("status", ["paused", "death"])
+def test_a_success_leaves_an_ended_schedule_alone(schedule: ScheduledTask, status: str):
+    run = start(schedule)
+    paused_at = timezone.now() if status == "paused" else None
+    ScheduledTask.objects.update(status=status, paused_at=paused_at)
+    rows.write(rows.End(run, VALUES | {"ended": timezone.now()}), None)
+    schedule.refresh_from_db()
+    assert schedule.status == status
+
+
+def test_an_occurrence_starts_once(schedule: ScheduledTask):
+    due = RunId(schedule.job_id, ago(1))
+    assert rows.write(None, rows.Start(due, "w1", timezone.now()))[1] is not None
+    schedule.runs.update(status="finished", ended=timezone.now())
+    assert rows.write(None, rows.Start(due, "w1", timezone.now()))[1] is None
+    assert schedule.runs.get().status == "finished"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "death"},
+        {"status": "paused", "paused_at": timezone.now()},
+        {"accounted_until": timezone.now() + timedelta(days=1)},
+        {"start_deadline": 5},
+    ],
+)
+def test_what_the_schedule_does_not_allow_is_not_started(
+    schedule: ScheduledTask, changes: dict[str, Any]
+):
+    ScheduledTask.objects.update(**changes)
+    assert start(schedule, seconds_ago=6) is None
+    assert not schedule.runs.exists()
+
+
+def test_within_its_start_deadline_it_starts(schedule: ScheduledTask):
+    ScheduledTask.objects.update(start_deadline=60)
+    assert start(schedule, seconds_ago=6) is not None
+
+
+@pytest.mark.parametrize(("overlap", "starts"), [("skip", False), ("allow", True)])
+def test_the_overlap_policy_decides_while_another_run_is_going_on(
+    schedule: ScheduledTask, overlap: str, starts: bool
+):
+    ScheduledTask.objects.update(overlap=overlap)
+    assert start(schedule, 10) is not None
+    assert (start(schedule, 5) is not None) is starts
+
+
+def test_the_schedule_of_a_start_may_be_gone():
+    run_id = RunId("schedule-" + "0" * 32, ago(1))
+    assert rows.write(None, rows.Start(run_id, "w1", timezone.now())) == (False, None)

@@ -1,0 +1,337 @@
+"""The child: runs job after job, and leaves nothing of one to the next."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone, translation
+from redis import Redis
+from rq.job import Dependency, JobStatus
+from rq.queue import Queue
+
+from tasks import projection, recording, spool, workhorse
+from tasks.board import Board
+from tasks.job import Job, RunId
+from tasks.models import ScheduledTask
+from tasks.worker import Worker
+from tasks.workhorse import Workhorse
+from tests.tasks.conftest import ago, make_row
+from tests.tasks.functions import CALL, ECHO, QUEUES
+
+pytestmark = pytest.mark.django_db
+
+Behave = Callable[[Callable[..., Any]], None]
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board()
+
+
+@pytest.fixture
+def horse(redis_connection: Redis, board: Board, monkeypatch: pytest.MonkeyPatch) -> Workhorse:
+    monkeypatch.setattr(recording.writer, "witness", board)
+    return Workhorse(Worker(QUEUES, connection=redis_connection), board)
+
+
+@pytest.fixture
+def schedule() -> ScheduledTask:
+    return make_row(function=CALL, accounted_until=ago(3600), timeout=5, overlap="allow")
+
+
+def dispatch(redis: Redis, schedule: ScheduledTask, number: int = 1) -> list[str]:
+    runs = [RunId(schedule.job_id, ago(number - index)) for index in range(number)]
+    for run_id in runs:
+        projection.enqueue_run(schedule, run_id, redis)
+    return [run_id.job_id for run_id in runs]
+
+
+def enqueue(redis: Redis, function: str = ECHO, **options: Any) -> Any:
+    queue = Queue("default", connection=redis, job_class=Job, serializer="json")
+    return queue.enqueue(function, **options)
+
+
+def test_all_jobs_are_run_in_order(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    behave(lambda: 1)
+    dispatch(redis_connection, schedule, 3)
+    assert horse.work_off() == (3, True)
+    assert (
+        list(schedule.runs.order_by("started").values_list("status", "result"))
+        == [("finished", 1)] * 3
+    )
+
+
+def test_the_row_of_a_run_says_running_while_it_runs_and_the_one_before_has_ended(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    seen: list[list[str]] = []
+    behave(
+        lambda: seen.append(list(schedule.runs.order_by("due").values_list("status", flat=True)))
+    )
+    dispatch(redis_connection, schedule, 2)
+    horse.work_off()
+    assert seen == [["running"], ["finished", "running"]]
+
+
+def test_it_runs_no_more_jobs_than_it_was_told(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    behave(lambda: None)
+    dispatch(redis_connection, schedule, 3)
+    assert horse.work_off(limit=2) == (2, True)
+    assert redis_connection.llen("rq:queue:default") == 1
+    assert schedule.runs.filter(status="finished").count() == 2
+
+
+def test_asked_to_stop_it_takes_no_further_job(
+    horse: Workhorse, board: Board, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    behave(board.ask_to_stop)
+    dispatch(redis_connection, schedule, 2)
+    assert horse.work_off() == (1, True)
+    assert schedule.runs.get().status == "finished"
+
+
+def test_the_board_says_which_run_is_going_on(
+    horse: Workhorse, board: Board, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    seen: list[Any] = []
+    behave(lambda: seen.append((board.run.job_id, board.run.timeout, board.is_running)))
+    [job_id] = dispatch(redis_connection, schedule)
+    horse.work_off()
+    assert seen == [(job_id, 5, True)]
+    assert (board.run, board.end) == (None, None)
+
+
+def test_the_board_keeps_an_end_that_its_row_does_not_say_yet(
+    horse: Workhorse, board: Board, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    [job_id] = dispatch(redis_connection, schedule)
+    behave(lambda: "result")
+    horse._run(horse._step(more=True))
+    assert schedule.runs.get().status == "running"
+    end = board.end
+    assert end is not None
+    assert (end["job_id"], end["values"]["result"]) == (job_id, "result")
+    spool.push(redis_connection, job_id, "finished", **end["values"])
+    spool.drain(redis_connection)
+    assert (schedule.runs.get().status, schedule.runs.get().result) == ("finished", "result")
+
+
+def test_a_job_that_raises_is_failed_and_the_next_one_runs(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    outcomes = iter([ValueError("no"), None])
+
+    def fail_once() -> None:
+        if error := next(outcomes):
+            raise error
+
+    behave(fail_once)
+    first, _ = dispatch(redis_connection, schedule, 2)
+    assert horse.work_off() == (2, True)
+    assert list(schedule.runs.order_by("due").values_list("status", flat=True)) == [
+        "failed",
+        "finished",
+    ]
+    job = Job.fetch(first, connection=redis_connection)
+    assert job.get_status() == JobStatus.FAILED
+    assert "ValueError: no" in job.latest_result().exc_string
+
+
+def test_exception_handlers_are_called(
+    board: Board, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    def fail() -> None:
+        raise ValueError("no")
+
+    behave(fail)
+    seen: list[Any] = []
+    handler = lambda job, kind, error, trace: seen.append((job.id, kind))  # noqa: E731
+    worker = Worker(["default"], connection=redis_connection, exception_handlers=[handler])
+    [job_id] = dispatch(redis_connection, schedule)
+    Workhorse(worker, board).work_off()
+    assert seen == [(job_id, ValueError)]
+
+
+def test_dependents_are_enqueued_when_a_job_has_finished(horse: Workhorse, redis_connection: Redis):
+    first = enqueue(redis_connection)
+    second = enqueue(redis_connection, depends_on=Dependency(first))
+    assert horse.work_off() == (2, True)
+    for job in (first, second):
+        assert job.get_status(refresh=True) == JobStatus.FINISHED
+
+
+def test_a_success_callback_is_called(
+    horse: Workhorse, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[str] = []
+    monkeypatch.setattr(
+        "rq.worker.base.execute_success_callback", lambda job, *args: seen.append(job.id)
+    )
+    job = enqueue(redis_connection, on_success="tests.tasks.functions.echo")
+    horse.work_off()
+    assert seen == [job.id]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("data", b"\xff not JSON"),
+        ("status", b"\xff"),
+        ("created_at", b"not a date"),
+        ("timeout", b"soon"),
+        ("retry_intervals", b"{"),
+    ],
+)
+def test_a_hash_that_cannot_be_read_fails_only_its_run(
+    horse: Workhorse,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    field: str,
+    value: bytes,
+):
+    behave(lambda: None)
+    bad, _ = dispatch(redis_connection, schedule, 2)
+    redis_connection.hset(Job.key_for(bad), field, value)
+    assert horse.work_off() == (2, True)
+    first, second = schedule.runs.order_by("due")
+    assert (first.status, second.status) == ("failed", "finished")
+    assert first.reason.startswith("Failed for: ")
+
+
+def test_meta_that_cannot_be_read_stops_nothing(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    behave(lambda: None)
+    [bad] = dispatch(redis_connection, schedule)
+    redis_connection.hset(Job.key_for(bad), "meta", b"\xff")
+    horse.work_off()
+    assert schedule.runs.get().status == "finished"
+
+
+def test_a_swallowed_timeout_wears_it_out(
+    horse: Workhorse, redis_connection: Redis, behave: Behave
+):
+    schedule = make_row(function=CALL, accounted_until=ago(3600), timeout=1)
+
+    def swallow() -> None:
+        try:
+            threading.Event().wait(10)
+        except Exception:
+            return
+
+    behave(swallow)
+    dispatch(redis_connection, schedule, 1)
+    horse.work_off()
+    assert horse._is_worn_out
+    assert schedule.runs.get().status == "failed"
+
+
+def test_after_many_runs_it_is_worn_out(
+    horse: Workhorse,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    settings: Any,
+):
+    settings.TASKS_CHILD_MAX_RUNS = 2
+    behave(lambda: None)
+    dispatch(redis_connection, schedule, 3)
+    assert horse.work_off() == (2, True)
+    assert horse._is_worn_out
+
+
+def test_a_transaction_left_open_wears_it_out(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    block = transaction.atomic()
+    behave(block.__enter__)
+    dispatch(redis_connection, schedule)
+    horse.work_off()
+    assert horse._is_worn_out
+    block.__exit__(None, None, None)
+
+
+def test_grown_too_large_it_is_worn_out(settings: Any):
+    assert not workhorse._has_grown()
+    settings.TASKS_CHILD_MAX_MEMORY = 1
+    assert workhorse._has_grown()
+
+
+def test_a_run_leaves_no_signal_handler_language_or_zone_to_the_next(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    seen: list[Any] = []
+
+    def leave_things() -> None:
+        seen.append(
+            (
+                signal.getsignal(signal.SIGTERM) is signal.SIG_IGN,
+                translation.get_language(),
+                timezone.get_current_timezone_name(),
+            )
+        )
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        translation.activate("de")
+        timezone.activate("Asia/Tokyo")
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    behave(leave_things)
+    dispatch(redis_connection, schedule, 2)
+    try:
+        horse.work_off()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert seen[0] == seen[1] == (False, translation.get_language(), "UTC")
+
+
+def test_redis_gone_in_the_middle_leaves_the_row_written_and_the_end_to_be_told(
+    horse: Workhorse,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    redis_away: Any,
+):
+    behave(lambda: redis_away(True))
+    [job_id] = dispatch(redis_connection, schedule)
+    assert horse.work_off() == (1, False)
+    assert schedule.runs.get().status == "finished"
+    redis_away(False)
+    assert horse.work_off() == (0, True)
+    assert Job.fetch(job_id, connection=redis_connection).get_status() == JobStatus.FINISHED
+
+
+def test_a_job_of_other_code_is_just_run(horse: Workhorse, redis_connection: Redis):
+    job = enqueue(redis_connection, args=[7])
+    horse.work_off()
+    assert job.return_value(refresh=True) == [[7], {}]
+
+
+def test_the_connection_to_the_database_is_kept(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    seen: list[Any] = []
+    behave(lambda: seen.append(connection.connection))
+    dispatch(redis_connection, schedule, 2)
+    horse.work_off()
+    assert seen[0] is seen[1] is not None
+
+
+def test_an_order_is_answered_and_the_child_ends_when_its_worker_hangs_up(
+    redis_connection: Redis, board: Board
+):
+    worker = Worker(["default"], connection=redis_connection)
+    child = worker._fork()
+    child.orders.send(0)
+    assert child.orders.recv() == (0, True, False)
+    child.orders.close()
+    assert os.waitpid(child.pid, 0)[1] == 0
