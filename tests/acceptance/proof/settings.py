@@ -17,7 +17,7 @@ if os.environ.get("PROOF_SUBJECT") == "stock":
         del _queue["SERIALIZER"]
 
 # So that the tests needn't wait for a minute until a run counts as lost.
-TASKS_LOST_AFTER = 6
+TASKS_LOST_AFTER = 15
 
 LOGGING["formatters"] = {
     "line": {"format": "%(asctime)s %(process)d %(threadName)s %(levelname)s %(name)s: %(message)s"}
