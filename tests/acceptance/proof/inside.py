@@ -47,3 +47,10 @@ def _make_stock(schedule: dict[str, Any]) -> str:
         queue=queue,
     )
     return str(job.id)
+
+
+def unmake(job_ids: list[str]) -> None:
+    """Delete schedules of either kind."""
+    for job_id in job_ids:
+        django_rq.get_scheduler().cancel(job_id)
+    ScheduledTask.objects.filter(job_id__in=job_ids).delete()

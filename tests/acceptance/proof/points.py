@@ -238,8 +238,10 @@ def _wrap_database() -> None:
 
 
 def _statement(sql: Any) -> str | None:
-    match = STATEMENT.match(str(sql))
-    return f"{match[1].split()[0].upper()} {match[2].removeprefix('tasks_')}" if match else None
+    """Name what a query changes or locks: several statements may go in one."""
+    matches = [match for part in str(sql).split(";") if (match := STATEMENT.match(part))]
+    names = [f"{m[1].split()[0].upper()} {m[2].removeprefix('tasks_')}" for m in matches]
+    return "+".join(dict.fromkeys(names)) or None
 
 
 def _wrap_fork() -> None:

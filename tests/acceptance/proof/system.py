@@ -158,16 +158,22 @@ class System:
 
         They are made to begin a little later, if need be, so that they exist by then.
         """
-        soon = next_second(2 + len(schedules) / 20)
-        late = max(timedelta(0), soon - min(schedule.first for schedule in schedules))
+        ahead = 1 + len(schedules) / 20
+        while not self._make_in_time(schedules, ahead):
+            self.nursery.call("unmake", [schedule.job_id for schedule in schedules])
+            ahead *= 2
+        self.schedules += schedules
+
+    def _make_in_time(self, schedules: Sequence[Schedule], ahead: float) -> bool:
+        earliest = min(schedule.first for schedule in schedules)
+        late = max(timedelta(0), next_second(ahead) - earliest)
         for schedule in schedules:
             schedule.first += late
         asked = [schedule.as_asked(self.witness) for schedule in schedules]
         job_ids = self.nursery.call("make" if self.subject == "ours" else "make_stock", asked)
         for schedule, job_id in zip(schedules, job_ids, strict=True):
             schedule.job_id = job_id
-        assert all(schedule.first > now() for schedule in schedules), "It took too long."
-        self.schedules += schedules
+        return all(schedule.first > now() for schedule in schedules)
 
     # Processes
 
