@@ -44,6 +44,13 @@ def postgres_server() -> Postgres:
     return own_postgres()
 
 
+@pytest.fixture
+def fragile_postgres(postgres_server: Postgres) -> Iterator[Postgres]:
+    """Return the PostgreSQL server, which may be stopped; it runs again afterwards."""
+    yield postgres_server
+    postgres_server.start()
+
+
 @pytest.fixture(scope="session")
 def migrated(postgres_server: Postgres) -> str:
     """Return the URL of a database with all tables, to be copied."""

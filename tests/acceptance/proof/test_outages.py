@@ -93,13 +93,6 @@ def test_a_step_whose_reply_is_lost_is_not_done_twice(lossy: tuple[System, Proxy
     assert len(proxy.dropped) >= 2, proxy.dropped
 
 
-@pytest.fixture
-def fragile_postgres(postgres_server: Postgres) -> Iterator[Postgres]:
-    """Return the PostgreSQL server, which may be stopped; it runs again afterwards."""
-    yield postgres_server
-    postgres_server.start()
-
-
 @pytest.mark.case(13)
 @pytest.mark.parametrize("seconds", [4, 20])
 def test_a_run_waits_for_a_database_that_is_away_when_it_would_start(

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -126,13 +126,6 @@ class Soak:
 
     def _take(self, processes: list[Process]) -> Process:
         return processes.pop(self._chance.randrange(len(processes)))
-
-
-@pytest.fixture
-def fragile_postgres(postgres_server: Postgres) -> Iterator[Postgres]:
-    """Return the PostgreSQL server, which may be stopped; it runs again afterwards."""
-    yield postgres_server
-    postgres_server.start()
 
 
 @pytest.mark.case(20)
