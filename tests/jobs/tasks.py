@@ -14,6 +14,7 @@ from rq.timeouts import JobTimeoutException
 
 import tasks
 from tasks.decorators import background_task, scheduled_task
+from tests.jobs import ways
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,12 @@ def count(to: int, pause: float) -> int:
         tasks.progress(number, to, f"at {number}")
         time.sleep(pause)
     return to
+
+
+@scheduled_task
+def witness(path: str, schedule: str, seconds: float = 0, way: str = "sleep") -> None:
+    """Note start and end in a file that outlives every outage (see `tests/acceptance/proof`)."""
+    ways.witness(path, schedule, seconds, way)
 
 
 @background_task
