@@ -188,11 +188,14 @@ def reconcile(redis: Redis) -> None:
 
 def _project_live(redis: Redis) -> Iterator[None]:
     """Project the live rows of which Redis doesn't have what they say, chunk by chunk."""
-    last = 0
-    live = ScheduledTask.objects.live().order_by("pk")
-    while chunk := list(live.filter(pk__gt=last)[:CHUNK]):
-        last = chunk[-1].pk
-        project_all(_out_of_date(chunk, redis), redis)
+    last, full = 0, True
+    live = ScheduledTask.objects.live().select_related("calendar").order_by("pk")
+    while full:
+        chunk = list(live.filter(pk__gt=last)[:CHUNK])
+        full = len(chunk) == CHUNK
+        if chunk:
+            last = chunk[-1].pk
+            project_all(_out_of_date(chunk, redis), redis)
         yield
 
 
@@ -211,7 +214,7 @@ def _remove_strays(redis: Redis) -> Iterator[None]:
 
 def _remove_stray(members: set[str], redis: Redis) -> None:
     # Read after the members: a schedule that is made now has its row before it is in Redis.
-    rows = ScheduledTask.objects.live()
+    rows = ScheduledTask.objects.live().select_related("calendar")
     stray = members - set(rows.filter(job_id__in=members).values_list("job_id", flat=True))
     if stray:
         projection.remove(stray, redis)
@@ -246,7 +249,7 @@ def project_all(tasks: Iterable[ScheduledTask], redis: Redis) -> dict[int, str]:
         changed = [
             pk for pk, state in now.items() if state != (pending[pk].updated, pending[pk].is_live)
         ]
-        pending = ScheduledTask.objects.in_bulk(changed)
+        pending = ScheduledTask.objects.select_related("calendar").in_bulk(changed)
     return problems
 
 

@@ -26,7 +26,7 @@ from rq.utils import utcformat
 from tasks import registry, spec
 from tasks.catchup import CatchUp
 from tasks.job import FAILURE_TTL, RESULT_TTL, Job, RunId, to_milliseconds
-from tasks.models import MOMENTS, ScheduledTask, Task
+from tasks.models import ScheduledTask, Task, spec_from_json
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ class Template(NamedTuple):
         """Return when it is due; raises SpecError or TypeError if the text is bad."""
         if self.grid is not None:
             return self.grid.spec()
-        return spec.Spec(**self.values)
+        return spec_from_json(self.values)
 
 
 # A schedule in Redis: job id, text, next due in ms or -1, the template's fields and values.
@@ -248,15 +248,13 @@ def dispatch_text(task: ScheduledTask) -> str:
 
     Its version tells more apart than its JSON: all that the schedule's jobs are made from.
     """
-    values = {
+    said = {
         field: value for field, value in task.spec_values().items() if value != SPEC_DEFAULTS[field]
     }
-    grid = spec.grid(values)
-    if grid is not None:
-        values = {"grid": list(grid)}
-    for field in MOMENTS:
-        if field in values:
-            values[field] = values[field].isoformat()
+    grid = spec.grid(said)
+    values: dict[str, Any] = {"grid": list(grid)} if grid is not None else {}
+    if grid is None:
+        values = {field: value for field, value in task.spec_json().items() if field in said}
     values |= {"catch_up": task.catch_up, "queue": task.queue}
     if task.start_deadline is not None:
         values["start_deadline"] = task.start_deadline
@@ -275,8 +273,6 @@ def read_text(text: bytes) -> Template:
     if "grid" in values:
         grid = spec.Grid(*values.pop("grid"))
         grid.check()
-    for name in values.keys() & MOMENTS:
-        values[name] = datetime.fromisoformat(values[name])
     return Template(decoded[:VERSION_LENGTH], queue, catch_up, start_deadline, grid, values)
 
 
