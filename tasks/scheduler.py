@@ -39,6 +39,9 @@ from tasks.projection import Template
 logger = logging.getLogger(__name__)
 
 CHUNK = 500
+# The first chunk of a round is this small, and each next one twice as big, so that the first jobs
+# are on their queue soon.
+FIRST_CHUNK = 50
 # How many pending occurrences of one schedule are looked at in one go.
 PENDING_AT_ONCE = 10_000
 # The longest that the loop sleeps, in seconds: its lease and signals are looked at this often.
@@ -246,11 +249,12 @@ class Scheduler(DjangoScheduler):
         In chunks, so that a schedule waits for no more than a chunk of others.
         """
         pushed: list[str] = []
-        left = 0
+        left, size = 0, FIRST_CHUNK
         while not self._is_stopping:
             now = timezone.now()
             until = to_milliseconds(now) - at_least_late
-            due = self._read(since, until / 1000, left)
+            due = self._read(since, until / 1000, left, size)
+            size = min(2 * size, CHUNK)
             if not due:
                 if not at_least_late:
                     self._looked_until = until
@@ -266,10 +270,12 @@ class Scheduler(DjangoScheduler):
             self._leads = self._leadership.hold() if self._leads else False
         return pushed, left
 
-    def _read(self, since: float | str, until: float, left_out: int) -> list[Due]:
+    def _read(
+        self, since: float | str, until: float, left_out: int = 0, number: int = CHUNK
+    ) -> list[Due]:
         """Return a chunk of what is due, earliest first."""
         keys = [projection.SCHEDULES_KEY, projection.TEXTS_KEY]
-        answer = self._read_due(keys=keys, args=[since, repr(until), left_out, CHUNK])
+        answer = self._read_due(keys=keys, args=[since, repr(until), left_out, number])
         entries, texts = cast(list[list[Any]], answer)
         return list(zip(entries[::2], map(float, entries[1::2]), texts, strict=True))
 
