@@ -1,5 +1,8 @@
 # make run    the whole system in this terminal: http://127.0.0.1:8000/
-# make test   all tests; make lint   all checks; make clean   removes .venv and caches, never var/
+# make test   all tests; make lint   all checks
+# make bench  measures how fast it is, beside others, and prints a table (docs/benchmarks.md)
+# make soak   half an hour of random faults; make prove-harness   do the stock classes fail our proof?
+# make clean  removes .venv, .venv-bench and caches, never var/
 #
 # make run PORT=8001 WORKERS=4 PYTHON=python3.12 also work; other settings come from the environment.
 
@@ -8,7 +11,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint clean
+BENCH := .venv-bench
+# Most tests of whole systems wait: more processes than cores are of use.
+PYTEST := $(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder
+
+.PHONY: run test soak prove-harness lint bench clean
 
 run: $(VENV)/runtime
 	@exec $(BIN)/python manage.py up
@@ -16,8 +23,14 @@ run: $(VENV)/runtime
 # The integration tests run twice: on PostgreSQL here, on SQLite with the others.
 test: $(VENV)/development
 	$(BIN)/python -m tests.browser
-	$(BIN)/pytest
-	TEST_DATABASE=postgres $(BIN)/pytest tests/integration
+	$(PYTEST)
+	TEST_DATABASE=postgres $(PYTEST) tests/integration
+
+soak: $(VENV)/development
+	PROOF_SOAK_SECONDS=1800 $(BIN)/pytest -s tests/acceptance/proof/test_soak.py
+
+prove-harness: $(VENV)/development
+	$(BIN)/python -m tests.acceptance.proof.harness
 
 lint: $(VENV)/development
 	$(BIN)/ruff check
@@ -26,8 +39,12 @@ lint: $(VENV)/development
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
+# make bench ONLY="dispatch runs" REPS=1, and QUICK=1 to try the benchmarks themselves.
+bench: $(VENV)/development $(BENCH)/peers/installed $(BENCH)/celery/installed
+	@$(BIN)/python -W ignore -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPS),--reps $(REPS)) $(if $(QUICK),--quick)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(BENCH) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # The stamps: what is newer than its list of requirements is not installed again.
 $(VENV)/runtime: requirements.txt | $(VENV)/created
@@ -37,6 +54,13 @@ $(VENV)/runtime: requirements.txt | $(VENV)/created
 $(VENV)/development: requirements-dev.txt requirements.txt | $(VENV)/created
 	$(PIP) install -r requirements-dev.txt
 	@touch $(VENV)/runtime $@
+
+$(BENCH)/peers/installed: benchmarks/peers/requirements.txt
+$(BENCH)/celery/installed: benchmarks/peers/requirements-celery.txt
+$(BENCH)/%/installed:
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check --quiet install -r $<
+	@touch $@
 
 $(VENV)/created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -169,7 +169,8 @@ def tallies(pks: Iterable[int], begin: datetime | None = None) -> Iterator[Tally
         counted: dict[int, Tally] = {}
         while open_pks:
             now = timezone.now()
-            tasks = list(ScheduledTask.objects.filter(pk__in=open_pks).order_by("pk"))
+            rows = ScheduledTask.objects.filter(pk__in=open_pks).select_related("calendar")
+            tasks = list(rows.order_by("pk"))
             counted |= {tally.task.pk: tally for tally in _count(tasks, begin, now)}
             open_pks = _changed(tasks)
         yield from (counted[pk] for pk in chunk if pk in counted)

@@ -31,6 +31,8 @@ from tasks.models import (
 logger = logging.getLogger(__name__)
 
 CHUNK = 500
+# How many schedules' books are looked at in one go: it should not take long.
+BOOKS_AT_ONCE = 200
 # The rows of schedules with so few due instants to look at are asked for together.
 FEW = 100
 # How long after something was due its books are looked at, and how often while they are open.
@@ -58,7 +60,7 @@ class Housekeeper:
             _Part("lost runs", 2.0, lambda: rescue.close_lost_runs(redis, lost)),
             _Part("lost jobs", 10.0, lambda: rescue.enqueueing_lost_jobs(redis, lost_jobs)),
             _Part("books", 1.0, lambda: balancing(redis, holes)),
-            _Part("retention", 60.0, lambda: pruning()),
+            _Part("retention", 300.0, lambda: pruning()),
         ]
 
     def tick(self) -> None:
@@ -322,7 +324,7 @@ def balancing(redis: Redis, watch: rescue.Watch) -> Iterator[None]:
     """
     to_look_at = ScheduledTask.objects.live().filter(look_at__lte=timezone.now())
     to_look_at = to_look_at.order_by("look_at").defer("args", "kwargs", "description", "note")
-    while tasks := list(to_look_at[:CHUNK]):
+    while tasks := list(to_look_at[:BOOKS_AT_ONCE]):
         _balance_some(tasks, redis, watch)
         yield
 
@@ -448,7 +450,7 @@ def _end_if_idle(seen: ScheduledTask, redis: Redis) -> None:
     """
     with transaction.atomic():
         unchanged = ScheduledTask.objects.live().filter(pk=seen.pk, updated=seen.updated)
-        task = unchanged.select_for_update().first()
+        task = unchanged.select_for_update(of=("self",)).first()
         if task is None or not _is_idle(task):
             return
         books.close_period(task, timezone.now(), "The schedule was over.")

@@ -158,9 +158,10 @@ class Grid(NamedTuple):
 
 def grid(values: Mapping[str, Any]) -> Grid | None:
     """Return the grid of a valid spec's values, given without defaults; None if it has none."""
-    if values.keys() - {"timezone"} != {"first", "interval"}:
+    if values.keys() - {"offset", "timezone"} != {"first", "interval"}:
         return None
-    return Grid((_utc(values["first"]) - EPOCH) // MILLISECOND, values["interval"] * 1000)
+    first = (_utc(values["first"]) - EPOCH) // MILLISECOND + values.get("offset", 0)
+    return Grid(first, values["interval"] * 1000)
 
 
 def next_due(spec: Spec, after: datetime) -> datetime | None:

@@ -113,6 +113,22 @@ def test_bad_values_are_named_at_their_field(page: Page, up: Up):
     expect(page.locator(".field-args .errorlist")).to_be_visible()
 
 
+def test_a_calendar_is_made_and_chosen_and_its_dates_are_left_out(page: Page, up: Up):
+    page.goto(f"{up.address}/admin/tasks/calendar/add/")
+    page.fill("#id_name", "Holidays")
+    page.fill("#id_dates", "2026-01-01..2999-12-31\n25.12.2026")
+    page.click("input[name=_save]")
+    expect(page.locator(".field-dates .errorlist")).to_contain_text("25.12.2026")
+    page.fill("#id_dates", "2026-01-01..2999-12-31")
+    page.click("input[name=_save]")
+    add_schedule(page, up, "Closed", "examples.long_task", "[1]", interval="1h")
+    open_schedule(page, up, "Closed")
+    page.locator("summary", has_text="Limits").click()
+    page.select_option("#id_calendar", label="Holidays")
+    page.click("input[name=_continue]")
+    expect(page.locator(".field-next_due")).to_contain_text("3000-01-01")
+
+
 def test_pause_and_resume(page: Page, up: Up):
     open_schedule(page, up, "Activity")
     page.fill("input[name=note]", "because of a test")

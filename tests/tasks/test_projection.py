@@ -1,5 +1,6 @@
 """The rows' image in Redis, and the scripts that change it in one step."""
 
+import dataclasses
 import json
 from datetime import timedelta
 from typing import Any
@@ -197,6 +198,15 @@ def test_a_plain_interval_is_read_with_its_grid(schedule: ScheduledTask):
     assert template.grid is not None
     assert template.grid.next_due(first) == first + 3_600_000
     assert template.spec() == schedule.spec()
+
+
+def test_an_interval_with_jitter_is_read_with_its_grid():
+    task = make_row(jitter=3_600)
+    template = projection.read_text(projection.dispatch_text(task).encode())
+    first = task.first + timedelta(milliseconds=task.spec().offset)
+    assert template.grid is not None
+    assert template.grid.first == to_milliseconds(first)
+    assert template.spec() == dataclasses.replace(task.spec(), first=first, offset=0)
 
 
 @pytest.mark.parametrize(

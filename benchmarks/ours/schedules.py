@@ -1,0 +1,70 @@
+"""Schedules for the processes that the other questions start, made by our own services."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from django.utils import timezone
+
+from benchmarks.figures import percentile
+from benchmarks.ours import fill
+from benchmarks.tasks import noop
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.services import SchedulerService
+
+
+def every_second(number: int, first: float, spread: float) -> None:
+    """Make so many schedules that are due every second; each `spread` seconds after another."""
+    start = datetime.fromtimestamp(first, UTC)
+    for index in range(number):
+        moment = start + index * timedelta(seconds=spread)
+        SchedulerService.schedule(moment, noop, [index], name=f"benchmark {index}", interval=1)
+
+
+def all_due_now(number: int) -> None:
+    """Make so many schedules and put one occurrence of each on the queue."""
+    import django_rq
+
+    first = timezone.now().replace(microsecond=0) - timedelta(seconds=1)
+    fill.schedules(number, first=first, interval=86_400, next_due=first)
+    django_rq.get_scheduler("default").enqueue_jobs()
+
+
+def none_due(number: int) -> None:
+    """Make so many schedules that nothing is due of for a day; the last one is lost in Redis.
+
+    When it is there again, a scheduler has compared Redis with all rows.
+    """
+    tomorrow = timezone.now().replace(microsecond=0) + timedelta(days=1)
+    fill.schedules(number, first=tomorrow, interval=86_400, next_due=tomorrow)
+    fill.redis().zrem(fill.SCHEDULES_KEY, fill.job_id(number - 1))
+
+
+def start_lateness(after: float) -> dict[str, float]:
+    """Return how long after their due moment the runs since then have started, in ms."""
+    runs = ScheduledTaskInstance.objects.filter(
+        due__gte=datetime.fromtimestamp(after, UTC), started__isnull=False
+    )
+    late = [1000 * run.lateness.total_seconds() for run in runs if run.lateness is not None]
+    return {"p50": percentile(late, 50), "p99": percentile(late, 99), "number": len(late)}
+
+
+def one_by_one(number: int) -> dict[str, float]:
+    """Run a schedule by hand again and again; return the time until its row is finished, in ms."""
+    later = timezone.now() + timedelta(days=1)
+    task = SchedulerService.schedule(later, noop, name="benchmark")
+    times = []
+    for _ in range(number):
+        started = time.perf_counter()
+        run_id = SchedulerService.run_now(task)
+        _wait_until_finished(task, run_id.requested)
+        times.append(1000 * (time.perf_counter() - started))
+    # The first ones find a worker that is still starting.
+    return {"latency": percentile(times[number // 5 :], 50)}
+
+
+def _wait_until_finished(task: ScheduledTask, requested: datetime | None) -> None:
+    deadline = time.monotonic() + 30
+    while not task.runs.filter(requested=requested, status="finished").exists():
+        if time.monotonic() > deadline:
+            raise RuntimeError("a run by hand has not finished within 30 seconds")
+        time.sleep(0.000_5)

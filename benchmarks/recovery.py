@@ -1,0 +1,44 @@
+"""Recovery: how soon all schedules are back when Redis has lost everything."""
+
+import time
+
+from benchmarks.figures import Case, Failed, Figure, Question, Values, at_most
+from benchmarks.scale import Scale
+from benchmarks.site import OURS, POSTGRESQL, SQLITE, Site
+
+SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
+PATIENCE = 120
+
+
+def question(scale: Scale) -> Question:
+    """Return the question for so many schedules, on both databases."""
+    number = scale.schedules[0]
+    return Question(
+        "recovery",
+        (Figure("seconds", f"FLUSHALL with {number:,} schedules: all back, s", at_most(30)),),
+        tuple(_case(kind, number) for kind in (SQLITE, POSTGRESQL)),
+        repetitions=1,
+    )
+
+
+def _case(kind: str, number: int) -> Case:
+    def measure(site: Site) -> Values:
+        redis = site.valkey.client
+
+        def all_are_there() -> bool:
+            # A member and a template each.
+            return redis.zcard(SCHEDULES_KEY) == number and redis.dbsize() > number
+
+        with site.database(OURS, kind) as database:
+            site.call(OURS, database, "benchmarks.ours.schedules:none_due", number=number)
+            with site.running(OURS, database, "manage.py", "rqscheduler"):
+                if not site.wait_for(all_are_there, PATIENCE):
+                    raise Failed(f"Redis was not made complete within {PATIENCE} s")
+                redis.flushall()
+                started = time.monotonic()
+                if not site.wait_for(all_are_there, PATIENCE):
+                    back = redis.zcard(SCHEDULES_KEY)
+                    raise Failed(f"only {back:,} of {number:,} were back after {PATIENCE} s")
+                return {"seconds": time.monotonic() - started}
+
+    return Case(f"**this project**, {kind}", measure, ours=True)

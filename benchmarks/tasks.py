@@ -1,0 +1,10 @@
+"""The task function that the benchmarks run."""
+
+from benchmarks.stamps import stamp
+from tasks.decorators import scheduled_task
+
+
+@scheduled_task
+def noop(number: int = 0) -> None:
+    """Do nothing but note when."""
+    stamp()
