@@ -104,7 +104,7 @@ class Postgres:
         self.url: str = self._server.get_uri()
 
     def create_database(self, template: str = "template1") -> str:
-        """Create an empty database, or a copy of the one with this URL; return its URL."""
+        """Create a database, empty or as the one with the URL `template`; return its URL."""
         name = f"db_{uuid.uuid4().hex}"
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
             sql.Identifier(name), sql.Identifier(_database_name(template))

@@ -5,6 +5,7 @@ import ctypes
 import logging
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -53,6 +54,12 @@ async def answer() -> int:
     return 42
 
 
+@background_task
+def process_id() -> int:
+    """Return in which process it runs."""
+    return os.getpid()
+
+
 @background_task(timeout=1)
 @scheduled_task
 def end_by(how: str) -> Any:
@@ -89,6 +96,12 @@ def _hold_the_interpreter() -> None:
     ctypes.PyDLL(None).sleep(60)  # like C code that never lets Python's signal handlers run
 
 
+def _terminate_a_subprocess() -> int:
+    process = subprocess.Popen(["sleep", "60"])
+    process.terminate()
+    return process.wait()
+
+
 def _log_a_lot() -> None:
     for _ in range(100_000):
         logger.info("x" * 100)
@@ -111,4 +124,5 @@ WAYS = {
     "ignored timeout": _ignore_timeout,
     "timeout in C": _hold_the_interpreter,
     "many logs": _log_a_lot,
+    "a terminated subprocess": _terminate_a_subprocess,
 }
