@@ -1,7 +1,8 @@
 # make run    the whole system in this terminal: http://127.0.0.1:8000/
-# make test   all tests; make lint   all checks; make clean   removes .venv, .venv-bench and caches, never var/
-#
+# make test   all tests; make lint   all checks
 # make bench  measures how fast it is, beside others, and prints a table (docs/benchmarks.md)
+# make soak   half an hour of random faults; make prove-harness   do the stock classes fail our proof?
+# make clean  removes .venv, .venv-bench and caches, never var/
 #
 # make run PORT=8001 WORKERS=4 PYTHON=python3.12 also work; other settings come from the environment.
 
@@ -11,8 +12,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 BENCH := .venv-bench
+# Most tests of whole systems wait: more processes than cores are of use.
+PYTEST := $(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test lint bench clean
+.PHONY: run test soak prove-harness lint bench clean
 
 run: $(VENV)/runtime
 	@exec $(BIN)/python manage.py up
@@ -20,8 +23,14 @@ run: $(VENV)/runtime
 # The integration tests run twice: on PostgreSQL here, on SQLite with the others.
 test: $(VENV)/development
 	$(BIN)/python -m tests.browser
-	$(BIN)/pytest
-	TEST_DATABASE=postgres $(BIN)/pytest tests/integration
+	$(PYTEST)
+	TEST_DATABASE=postgres $(PYTEST) tests/integration
+
+soak: $(VENV)/development
+	PROOF_SOAK_SECONDS=1800 $(BIN)/pytest -s tests/acceptance/proof/test_soak.py
+
+prove-harness: $(VENV)/development
+	$(BIN)/python -m tests.acceptance.proof.harness
 
 lint: $(VENV)/development
 	$(BIN)/ruff check

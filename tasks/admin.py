@@ -17,34 +17,38 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import admin_calendars, admin_records, dashboard  # noqa: F401  (their pages register themselves)
 from tasks.admin_backfill import backfill_page
-from tasks.admin_base import RunDisplay, TasksAdmin, job_link, moment_of
+from tasks.admin_base import RunDisplay, job_link, moment_of
+from tasks.admin_foreign import ForeignJobsAdmin
 from tasks.display import NONE, badge, moment
 from tasks.forms import ScheduledTaskForm
-from tasks.models import ScheduledTask, ScheduledTaskInstance, SchedulePeriod
+from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.services import SchedulerService
 
-LATEST_RUNS = 20
+LATEST_RUNS = LATEST_PERIODS = 20
 # How often the page of a schedule looks for news, in milliseconds.
 LIVE_SCHEDULE = 3_000
 
 
-class OfSchedule(admin.TabularInline):
-    """The newest records of a schedule, read-only."""
+class LatestRuns(RunDisplay, admin.TabularInline):
+    """The newest runs of a schedule, read-only."""
 
+    model = ScheduledTaskInstance
+    verbose_name_plural = gettext_lazy("Latest runs")
+    fields = ("run", "status_badge", "due_at", "started_at", "took", "outcome")
+    readonly_fields = fields
+    template = "admin/tasks/scheduledtask/latest_runs.html"
     extra = max_num = 0
     can_delete = False
-    newest_first: tuple[str, ...] = ("-id",)
-    most = LATEST_RUNS
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """Keep to the newest: a schedule can have any number of them."""
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledTaskInstance]:
+        """Keep to the newest: a schedule can have any number of runs."""
         match = request.resolver_match
         pk = match.kwargs.get("object_id") if match else None
-        records = super().get_queryset(request)
+        runs = super().get_queryset(request)
         if pk is None or not str(pk).isdecimal():
-            return records.none()
-        newest = records.filter(parent_id=int(pk)).order_by(*self.newest_first)
-        return records.filter(id__in=list(newest.values_list("id", flat=True)[: self.most]))
+            return runs.none()
+        newest = runs.filter(parent_id=int(pk)).order_by("-id").values_list("id", flat=True)
+        return runs.filter(id__in=list(newest[:LATEST_RUNS]))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -52,46 +56,10 @@ class OfSchedule(admin.TabularInline):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-
-class LatestRuns(RunDisplay, OfSchedule):
-    """The newest runs of a schedule."""
-
-    model = ScheduledTaskInstance
-    verbose_name_plural = gettext_lazy("Latest runs")
-    fields = ("run", "status_badge", "due_at", "started_at", "took", "outcome")
-    readonly_fields = fields
-    template = "admin/tasks/scheduledtask/latest_runs.html"
-
     @admin.display(description=gettext_lazy("run"))
     def run(self, run: ScheduledTaskInstance) -> SafeString:
         url = reverse("admin:tasks_scheduledtaskinstance_change", args=[run.pk])
         return format_html('<a href="{}">#{}</a>', url, run.pk)
-
-
-class History(OfSchedule):
-    """What a schedule was before: its pauses, and the specs that have been changed since."""
-
-    model = SchedulePeriod
-    verbose_name_plural = gettext_lazy("History")
-    fields = ("kind_badge", "from_start", "until_end", "what")
-    readonly_fields = fields
-    template = "admin/tasks/scheduledtask/history.html"
-    newest_first = ("-end", "-id")
-
-    from_start = moment_of("start", gettext_lazy("from"))
-    until_end = moment_of("end", gettext_lazy("until"))
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Go with the schedule: who sees its page sees its history."""
-        return True
-
-    @admin.display(description=gettext_lazy("it was"))
-    def kind_badge(self, period: SchedulePeriod) -> SafeString:
-        return badge(period.kind, period.get_kind_display())
-
-    @admin.display(description=gettext_lazy("when, or why"))
-    def what(self, period: SchedulePeriod) -> str:
-        return period.in_words()
 
 
 class ScheduleChangeList(ChangeList):
@@ -115,11 +83,11 @@ class ScheduleChangeList(ChangeList):
 
 
 @admin.register(ScheduledTask)
-class ScheduledTaskAdmin(TasksAdmin):
+class ScheduledTaskAdmin(ForeignJobsAdmin):
     """Schedules: view, add, edit, run now, pause, resume, cancel, delete."""
 
     form = ScheduledTaskForm
-    inlines = (LatestRuns, History)
+    inlines = (LatestRuns,)
     list_display = ("name", "status_badge", "when", "next_due", "last_run", "counts", "success")
     list_filter = ("status", "type", "queue", "function", "calendar")
     search_fields = ("name", "function", "description", "note")
@@ -199,6 +167,13 @@ class ScheduledTaskAdmin(TasksAdmin):
     def backfill_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show, or post, the form that runs a past range."""
         return backfill_page(self, request, pk)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        task = context.get("original")
+        context["history"] = [] if task is None else history(task)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledTask]:
         schedules = ScheduledTask.objects.with_last_run().select_related("calendar")
@@ -351,6 +326,19 @@ class ScheduledTaskAdmin(TasksAdmin):
     @admin.display(description=gettext_lazy("job"))
     def job(self, task: ScheduledTask) -> SafeString | str:
         return job_link(task.job_id, task.queue, task.is_live)
+
+
+def history(task: ScheduledTask) -> list[tuple[SafeString | str, ...]]:
+    """Return what a schedule was before, the newest first: what, from, until, when or why."""
+    return [
+        (
+            badge(period.kind, period.get_kind_display()),
+            moment(period.start),
+            moment(period.end),
+            period.in_words(),
+        )
+        for period in task.periods.all()[:LATEST_PERIODS]
+    ]
 
 
 def success_rate(counts: Counter[str]) -> str:

@@ -96,22 +96,28 @@ def unrecorded(task: ScheduledTask, dues: Sequence[datetime]) -> list[datetime]:
 
 def write_missed(task: ScheduledTask, reasons: dict[datetime, str]) -> None:
     """Record occurrences as missed, each for its reason; rows that are there stay as they are."""
+    write(missed_runs(task, reasons))
+
+
+def missed_runs(task: ScheduledTask, reasons: dict[datetime, str]) -> list[ScheduledTaskInstance]:
+    """Return rows that say of occurrences that they were missed, each for its reason."""
     now = timezone.now()
-    ScheduledTaskInstance.objects.bulk_create(
-        [
-            ScheduledTaskInstance(
-                parent=task,
-                name=task.name,
-                due=due,
-                status=ScheduledTaskInstance.Status.MISSED,
-                reason=reason,
-                ended=now,
-            )
-            for due, reason in reasons.items()
-        ],
-        batch_size=CHUNK,
-        ignore_conflicts=True,
-    )
+    return [
+        ScheduledTaskInstance(
+            parent=task,
+            name=task.name,
+            due=due,
+            status=ScheduledTaskInstance.Status.MISSED,
+            reason=reason,
+            ended=now,
+        )
+        for due, reason in reasons.items()
+    ]
+
+
+def write(runs: Sequence[ScheduledTaskInstance]) -> None:
+    """Insert rows of occurrences; those that have a row already keep it."""
+    ScheduledTaskInstance.objects.bulk_create(runs, batch_size=CHUNK, ignore_conflicts=True)
 
 
 # Checking
@@ -163,7 +169,8 @@ def tallies(pks: Iterable[int], begin: datetime | None = None) -> Iterator[Tally
         counted: dict[int, Tally] = {}
         while open_pks:
             now = timezone.now()
-            tasks = list(ScheduledTask.objects.filter(pk__in=open_pks).order_by("pk"))
+            rows = ScheduledTask.objects.filter(pk__in=open_pks).select_related("calendar")
+            tasks = list(rows.order_by("pk"))
             counted |= {tally.task.pk: tally for tally in _count(tasks, begin, now)}
             open_pks = _changed(tasks)
         yield from (counted[pk] for pk in chunk if pk in counted)

@@ -6,7 +6,8 @@ take is conditional on what they have seen.
 
 from redis import Redis
 
-LEADER_KEY = "tasks:leader"
+# rq-scheduler's own lock: while one of ours leads, a stock scheduler keeps its hands off.
+LEADER_KEY = "rq:scheduler_lock"
 # How long a leader that stopped renewing keeps the others out, in milliseconds.
 LEASE = 10_000
 
@@ -38,9 +39,9 @@ class Leadership:
         self._hold = redis.register_script(HOLD)
         self._release = redis.register_script(RELEASE)
 
-    def hold(self) -> bool:
-        """Take or renew the lease; tell whether this process leads now."""
-        return bool(self._hold(keys=[LEADER_KEY], args=[self._token, LEASE]))
+    def hold(self, lease: int = LEASE) -> bool:
+        """Take or renew the lease, in milliseconds; tell whether this process leads now."""
+        return bool(self._hold(keys=[LEADER_KEY], args=[self._token, lease]))
 
     def release(self) -> None:
         """Let another one lead at once, if this process does."""

@@ -4,19 +4,20 @@ The scheduler that leads calls `Housekeeper.tick` about once a second, in a thre
 """
 
 import logging
+import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any, cast
 
 from django.db import Error, close_old_connections, connection, transaction
-from django.db.models import Count, F, Min
+from django.db.models import Count, F, Min, Q
 from django.utils import timezone
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from tasks import books, catchup, outcome, projection, registry, rescue, spec, spool
 from tasks.books import DUES_AT_ONCE, SETTLING
@@ -30,6 +31,8 @@ from tasks.models import (
 logger = logging.getLogger(__name__)
 
 CHUNK = 500
+# How many schedules' books are looked at in one go: it should not take long.
+BOOKS_AT_ONCE = 200
 # The rows of schedules with so few due instants to look at are asked for together.
 FEW = 100
 # How long after something was due its books are looked at, and how often while they are open.
@@ -39,6 +42,10 @@ LOOK_AT_LEAST = timedelta(hours=1)
 LOOK_AT_BROKEN = timedelta(minutes=1)
 # For how long one part of the regular work on many rows may take in one tick, in seconds.
 TIME_SLICE = 0.2
+# How often a round of reconciliation begins at most, and for how long it goes on without a pause
+# when it hurries, in seconds.
+ROUND_EVERY = 10.0
+ROUND_AT_ONCE = 5.0
 
 
 class Housekeeper:
@@ -49,11 +56,11 @@ class Housekeeper:
         lost, lost_jobs, holes = rescue.Watch(), rescue.Watch(), rescue.Watch()
         self._parts = [
             _Part("spool", 0.5, lambda: spool.drain(redis)),
-            _Part("projection", 10.0, lambda: reconcile(redis)),
+            _Part("projection", 0.0, Reconciler(redis).tick),
             _Part("lost runs", 2.0, lambda: rescue.close_lost_runs(redis, lost)),
             _Part("lost jobs", 10.0, lambda: rescue.enqueueing_lost_jobs(redis, lost_jobs)),
             _Part("books", 1.0, lambda: balancing(redis, holes)),
-            _Part("retention", 60.0, lambda: pruning()),
+            _Part("retention", 300.0, lambda: pruning()),
         ]
 
     def tick(self) -> None:
@@ -105,94 +112,197 @@ class _Part:
         self._next = time.monotonic() + self._every
 
 
+class Reconciler:
+    """Makes Redis hold what the rows say, in rounds over all rows and all members, bit by bit.
+
+    A round is made at once at the start, when Redis may have lost something, and after an outage;
+    otherwise slowly, so that its cost is bounded however many schedules there are.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._round: Iterator[None] | None = None
+        self._began = 0.0
+        self._hurries = True
+        # What the marker said at the end of the last whole round, and which server it was.
+        self._seen: tuple[bytes | None, Any] | None = None
+
+    def tick(self) -> None:
+        """Go on with the round for a moment; begin one when it is time."""
+        try:
+            self._go_on()
+        except (RedisError, Error):
+            self._hurries, self._round = True, None
+            raise
+
+    def _go_on(self) -> None:
+        if self._seen is not None and self._look() != self._seen:
+            logger.warning("Redis is not as it was left: all schedules are looked at.")
+            self._hurries, self._round, self._seen = True, None, None
+        if self._round is None:
+            if not self._hurries and time.monotonic() < self._began + ROUND_EVERY:
+                return
+            self._round, self._began = self._make_round(), time.monotonic()
+        until = time.monotonic() + (ROUND_AT_ONCE if self._hurries else 0)
+        for _ in self._round:
+            if time.monotonic() >= until:
+                return
+        self._round = None
+
+    def whole_round(self) -> None:
+        """Make a whole round at once."""
+        for _ in self._make_round():
+            pass
+
+    def _make_round(self) -> Iterator[None]:
+        """Reconcile chunk by chunk. What was lost meanwhile shows in the marker at the end."""
+        mark = secrets.token_hex(8).encode()
+        if self._redis.get(projection.MARKER_KEY) is None:
+            self._redis.set(projection.MARKER_KEY, mark)
+        else:
+            mark = cast(bytes, self._redis.get(projection.MARKER_KEY))
+        steps = zip_longest(_project_live(self._redis), _remove_strays(self._redis))
+        for _ in steps:
+            yield
+        if self._redis.get(projection.MARKER_KEY) == mark:
+            self._redis.set(projection.MARKER_KEY, secrets.token_hex(8))
+            self._seen, self._hurries = self._look(), False
+
+    def _look(self) -> tuple[bytes | None, Any]:
+        """Return what is not the same when Redis has been emptied, restored or replaced."""
+        marker = cast(bytes | None, self._redis.get(projection.MARKER_KEY))
+        try:
+            return marker, self._redis.info("server").get("run_id")
+        except ResponseError:  # Not everybody may ask for it.
+            return marker, None
+
+
 def reconcile(redis: Redis) -> None:
-    """Make Redis hold exactly the live schedules of the database, and all waiting calls.
+    """Make Redis hold exactly the live schedules of the database.
 
     What Redis has right already isn't touched. A row that can't be scheduled is taken out and
     says why in `problem`; it comes back by itself when the cause is gone.
     """
-    live: set[str] = set()
-    tasks = ScheduledTask.objects.live().order_by("pk")
-    for chunk in _chunks(tasks.iterator(CHUNK), CHUNK):
-        live |= {task.job_id for task in chunk}
-        for task in _out_of_date(chunk, redis):
-            project(task, redis)
-    known = {
-        member.decode()
-        for member, _ in cast(
-            Iterable[tuple[bytes, float]], redis.zscan_iter(projection.SCHEDULES_KEY)
+    Reconciler(redis).whole_round()
+
+
+def _project_live(redis: Redis) -> Iterator[None]:
+    """Project the live rows of which Redis doesn't have what they say, chunk by chunk."""
+    last, full = 0, True
+    live = ScheduledTask.objects.live().select_related("calendar").order_by("pk")
+    while full:
+        chunk = list(live.filter(pk__gt=last)[:CHUNK])
+        full = len(chunk) == CHUNK
+        if chunk:
+            last = chunk[-1].pk
+            project_all(_out_of_date(chunk, redis), redis)
+        yield
+
+
+def _remove_strays(redis: Redis) -> Iterator[None]:
+    """Take out of Redis the schedules that have no live row, chunk by chunk."""
+    cursor = -1
+    while cursor != 0:
+        cursor, entries = cast(
+            tuple[int, list[tuple[bytes, float]]],
+            redis.zscan(projection.SCHEDULES_KEY, max(cursor, 0), count=CHUNK),
         )
-        if is_template(member.decode(errors="replace"))
-    }
-    for stray in _chunks(known - live, CHUNK):
-        # A schedule made since the rows were read is not a stray one.
-        made = ScheduledTask.objects.live().filter(job_id__in=stray)
-        projection.remove(set(stray) - set(made.values_list("job_id", flat=True)), redis)
-    redis.set(projection.MARKER_KEY, 1)
+        members = {member.decode(errors="replace") for member, _ in entries}
+        _remove_stray({member for member in members if is_template(member)}, redis)
+        yield
+
+
+def _remove_stray(members: set[str], redis: Redis) -> None:
+    # Read after the members: a schedule that is made now has its row before it is in Redis.
+    rows = ScheduledTask.objects.live().select_related("calendar")
+    stray = members - set(rows.filter(job_id__in=members).values_list("job_id", flat=True))
+    if stray:
+        projection.remove(stray, redis)
+        # One may have been resumed between the look and the removal.
+        project_all(rows.filter(job_id__in=stray), redis)
 
 
 def project(task: ScheduledTask, redis: Redis) -> str:
     """Put a schedule in Redis as its row says; return (and note on the row) why that can't be.
 
-    `task` is the row as just read. Whoever changes a row projects it after the commit, and every
-    projection looks at the row again afterwards: so the last one to write Redis has written what
-    the row says, whichever came first. Raises RedisError if Redis is away.
+    `task` is the row as just read. Raises RedisError if Redis is away.
     """
-    while True:
-        _project_as_read(task, redis)
-        current = ScheduledTask.objects.filter(pk=task.pk).first()
-        if current is None:
-            projection.remove([task.job_id], redis)
-            return ""
-        if (current.updated, current.is_live) == (task.updated, task.is_live):
-            return task.problem
-        task = current
+    return project_all([task], redis)[task.pk]
 
 
-def _project_as_read(task: ScheduledTask, redis: Redis) -> None:
-    problem = ""
-    try:
-        if task.is_live:
-            projection.put(task, redis)
-        else:
-            projection.remove([task.job_id], redis)
-    except (RedisError, Error):
-        raise
-    except Exception as error:
-        known_kind = isinstance(error, TasksError)
-        problem = str(error) if known_kind else f"{type(error).__name__}: {error}"
-        problem = outcome.clean_text(problem)[:1000]
-        projection.remove([task.job_id], redis)
-        logger.exception("Schedule “%s” can't be scheduled.", task.name)
-    if task.problem != problem:
-        task.problem = problem
-        ScheduledTask.objects.filter(pk=task.pk).update(problem=problem)
+def project_all(tasks: Iterable[ScheduledTask], redis: Redis) -> dict[int, str]:
+    """Put schedules in Redis as their rows say; return their problems by primary key.
+
+    Whoever changes a row projects it after the commit, and every projection looks at the rows
+    again afterwards: so the last one to write Redis has written what the row says, whichever came
+    first. Raises RedisError if Redis is away.
+    """
+    problems: dict[int, str] = {}
+    pending = {task.pk: task for task in tasks}
+    while pending:
+        problems |= _project_as_read(list(pending.values()), redis)
+        states = ScheduledTask.objects.filter(pk__in=pending).values_list("pk", "updated", "status")
+        now = {pk: (updated, status in ScheduledTask.LIVE) for pk, updated, status in states}
+        deleted = [task for pk, task in pending.items() if pk not in now]
+        projection.remove([task.job_id for task in deleted], redis)
+        problems |= {task.pk: "" for task in deleted}
+        changed = [
+            pk for pk, state in now.items() if state != (pending[pk].updated, pending[pk].is_live)
+        ]
+        pending = ScheduledTask.objects.select_related("calendar").in_bulk(changed)
+    return problems
 
 
-def _out_of_date(tasks: list[ScheduledTask], redis: Redis) -> list[ScheduledTask]:
-    """Return those of which Redis doesn't have the template as it should be, or no moment."""
+def _project_as_read(tasks: Sequence[ScheduledTask], redis: Redis) -> dict[int, str]:
+    problems = {task.pk: "" for task in tasks}
+    images: list[projection.Image] = []
+    gone = [task.job_id for task in tasks if not task.is_live]
+    for task in tasks:
+        if not task.is_live:
+            continue
+        try:
+            images.append(projection.image(task))
+        except (RedisError, Error):
+            raise
+        except Exception as error:
+            known_kind = isinstance(error, TasksError)
+            problem = str(error) if known_kind else f"{type(error).__name__}: {error}"
+            problems[task.pk] = outcome.clean_text(problem)[:1000]
+            gone.append(task.job_id)
+            logger.exception("Schedule “%s” can't be scheduled.", task.name)
+    projection.put_images(images, redis)
+    projection.remove(gone, redis)
+    for task in tasks:
+        if task.problem != problems[task.pk]:
+            task.problem = problems[task.pk]
+            ScheduledTask.objects.filter(pk=task.pk).update(problem=task.problem)
+    return problems
+
+
+def _out_of_date(tasks: Sequence[ScheduledTask], redis: Redis) -> list[ScheduledTask]:
+    """Return those of which Redis doesn't have the text, the moment and the template."""
+    ids = [task.job_id for task in tasks]
     with redis.pipeline(transaction=False) as pipe:
-        for task in tasks:
-            pipe.hmget(
-                Job.key_for(task.job_id), projection.DISPATCH_FIELD, projection.CONTENT_FIELD
-            )
-            pipe.zscore(projection.SCHEDULES_KEY, task.job_id)
-        answers = pipe.execute(raise_on_error=False)
+        pipe.hmget(projection.TEXTS_KEY, ids)
+        pipe.zmscore(projection.SCHEDULES_KEY, ids)
+        pipe.exists(*(Job.key_for(job_id) for job_id in ids))
+        texts, moments, templates = pipe.execute()
+    there = [True] * len(ids) if templates == len(ids) else _exist(ids, redis)
     return [
         task
-        for task, fields, moment in zip(tasks, answers[::2], answers[1::2], strict=True)
-        if task.problem or not _is_projected(task, fields, moment)
+        for task, text, moment, template in zip(tasks, texts, moments, there, strict=True)
+        if task.problem or not template or not _is_projected(task, text, moment)
     ]
 
 
-def _is_projected(task: ScheduledTask, fields: Any, moment: Any) -> bool:
+def _is_projected(task: ScheduledTask, text: bytes | None, moment: float | None) -> bool:
     try:
         registry.get(task.function)
-        wanted = [projection.dispatch_field(task), projection.content_digest(task)]
-        is_over = spec.next_due(task.spec(), task.accounted_until) is None
+        if text is None or text != projection.dispatch_text(task).encode():
+            return False
+        return moment is not None or spec.next_due(task.spec(), task.accounted_until) is None
     except Exception:  # `project` says on the row what it is
         return False
-    return fields == [value.encode() for value in wanted] and (moment is not None or is_over)
 
 
 def balance(redis: Redis, watch: rescue.Watch) -> None:
@@ -213,8 +323,13 @@ def balancing(redis: Redis, watch: rescue.Watch) -> Iterator[None]:
     says when. All others cost nothing.
     """
     to_look_at = ScheduledTask.objects.live().filter(look_at__lte=timezone.now())
-    to_look_at = to_look_at.order_by("look_at").defer("args", "kwargs", "description", "note")
-    while tasks := list(to_look_at[:CHUNK]):
+    to_look_at = to_look_at.order_by("look_at", "pk")
+    to_look_at = to_look_at.defer("args", "kwargs", "description", "note")
+    later = Q()
+    while tasks := list(to_look_at.filter(later)[:BOOKS_AT_ONCE]):
+        last = tasks[-1]
+        # Each once, also if its row was changed meanwhile and says the same moment still.
+        later = Q(look_at__gt=last.look_at) | Q(look_at=last.look_at, pk__gt=last.pk)
         _balance_some(tasks, redis, watch)
         yield
 
@@ -340,7 +455,7 @@ def _end_if_idle(seen: ScheduledTask, redis: Redis) -> None:
     """
     with transaction.atomic():
         unchanged = ScheduledTask.objects.live().filter(pk=seen.pk, updated=seen.updated)
-        task = unchanged.select_for_update().first()
+        task = unchanged.select_for_update(of=("self",)).first()
         if task is None or not _is_idle(task):
             return
         books.close_period(task, timezone.now(), "The schedule was over.")
@@ -394,12 +509,43 @@ def fill(dues: list[datetime], schedule_pk: int, redis: Redis) -> None:
     logger.warning("%d lost occurrences of “%s” were made up for.", len(dues), task.name)
 
 
+def record_not_run(plans: Mapping[str, catchup.Plan], redis: Redis) -> None:
+    """Write the rows of what won't run, for many schedules by their job ids.
+
+    What Redis has a job of did run, or will. Existing rows stay as they are.
+    """
+    rows = {task.job_id: task for task in ScheduledTask.objects.filter(job_id__in=list(plans))}
+    runs: list[ScheduledTaskInstance] = []
+    for job_id, task in rows.items():
+        reasons = _reasons(task, plans[job_id])
+        for due in are_known(job_id, list(reasons), redis):
+            del reasons[due]
+        runs += books.missed_runs(task, reasons)
+        if len(runs) >= CHUNK:
+            books.write(runs)
+            runs = []
+    books.write(runs)
+
+
 def record_missed(task: ScheduledTask, plan: catchup.Plan) -> None:
     """Write the rows of occurrences that will not run; existing rows stay as they are."""
+    books.write_missed(task, _reasons(task, plan))
+
+
+def _reasons(task: ScheduledTask, plan: catchup.Plan) -> dict[datetime, str]:
     late = f"It could not start within its start deadline of {task.start_deadline} s."
     missed = f"It could not be dispatched in time (catch-up: {task.catch_up})."
-    reasons = dict.fromkeys(plan.late, late) | dict.fromkeys(plan.missed, missed)
-    books.write_missed(task, reasons)
+    return dict.fromkeys(plan.late, late) | dict.fromkeys(plan.missed, missed)
+
+
+def database_answers() -> bool:
+    """Tell whether the database can be asked."""
+    try:
+        close_old_connections()
+        connection.ensure_connection()
+    except Error:
+        return False
+    return True
 
 
 def prune() -> None:

@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 TaskFunc = Callable[..., Any] | str
 MICROSECOND = timedelta(microseconds=1)
+# How many schedules of a calendar are brought to Redis in one step.
+CHUNK = 500
 # How many calendars an error lists.
 CALENDARS_NAMED = 20
 # A first time this short ago means “from now on”.
@@ -580,6 +582,7 @@ def _change_calendar(calendar: Calendar) -> None:
                 task.since = known.since
             else:
                 _settle_change(known, task)
+        task.look_at = now
         task.save()
     transaction.on_commit(partial(_project_calendar, calendar))
 
@@ -594,8 +597,10 @@ def _project_calendar(calendar: Calendar) -> None:
     """Bring the schedules of a committed calendar to Redis."""
     try:
         redis = projection.connect()
-        for task in ScheduledTask.objects.live().filter(calendar=calendar).order_by("pk"):
-            ledger.project(task, redis)
+        users = ScheduledTask.objects.live().filter(calendar=calendar)
+        pks = list(users.values_list("pk", flat=True))
+        for begin in range(0, len(pks), CHUNK):
+            ledger.project_all(users.filter(pk__in=pks[begin : begin + CHUNK]), redis)
     except (RedisError, Error) as error:
         logger.warning(
             "Calendar “%s” is saved and takes effect when Redis is back (%s).", calendar, error

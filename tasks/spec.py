@@ -15,11 +15,12 @@ import re
 from array import array
 from bisect import bisect_left, bisect_right
 from calendar import monthrange
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import islice, takewhile
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -40,11 +41,14 @@ MAX_JITTER = 86_400
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 MICROSECOND = timedelta(microseconds=1)
+MILLISECOND = timedelta(milliseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # No clock was ever put forward or back by more: Samoa left out a day.
 LARGEST_SHIFT = 2 * DAY
 # Everything is due between these two; so late nothing can overflow yet.
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC) - MICROSECOND
+BEGINNING = EPOCH - MICROSECOND
 END = datetime(9980, 1, 1, tzinfo=UTC)
+END_OF_GRID = (END - EPOCH) // MILLISECOND
 
 CRON_NAMES = {
     "@yearly": "0 0 1 1 *",
@@ -127,6 +131,37 @@ class Spec:
             _check_exclude(self.exclude)
         if self.offset != 0:
             _check_offset(self.offset)
+
+
+class Grid(NamedTuple):
+    """A plain interval in whole milliseconds from 1970: what dispatch mostly has to compute."""
+
+    first: int
+    step: int
+
+    def next_due(self, after: int) -> int | None:
+        """Return the first due instant strictly later than `after`, None if there is none."""
+        due = self.first
+        if due <= after:
+            due += self.step * ((after - due) // self.step + 1)
+        return due if due <= END_OF_GRID else None
+
+    def spec(self) -> Spec:
+        """Return the spec that this is the grid of."""
+        return Spec(first=EPOCH + self.first * MILLISECOND, interval=self.step // 1000)
+
+    def check(self) -> None:
+        """Raise SpecError or TypeError if this can't be the grid of a spec."""
+        if not (0 <= self.first <= END_OF_GRID and 1000 <= self.step <= MAX_INTERVAL * 1000):
+            raise SpecError("interval", f"{self} is out of bounds.")
+
+
+def grid(values: Mapping[str, Any]) -> Grid | None:
+    """Return the grid of a valid spec's values, given without defaults; None if it has none."""
+    if values.keys() - {"offset", "timezone"} != {"first", "interval"}:
+        return None
+    first = (_utc(values["first"]) - EPOCH) // MILLISECOND + values.get("offset", 0)
+    return Grid(first, values["interval"] * 1000)
 
 
 def next_due(spec: Spec, after: datetime) -> datetime | None:

@@ -79,6 +79,11 @@ class Valkey:
             self._process.wait(10)
             self._process = None
 
+    def forget(self) -> None:
+        """Lose all data while it is stopped, as a server without persistence does."""
+        self._data.cleanup()
+        self._data = tempfile.TemporaryDirectory(prefix="valkey-")
+
     def _answers(self) -> bool:
         try:
             return bool(self.client.ping())
@@ -98,11 +103,11 @@ class Postgres:
         self._server = get_server(data, cleanup_mode="delete")
         self.url: str = self._server.get_uri()
 
-    def create_database(self, template: str | None = None) -> str:
-        """Create a database, empty or as the one with the URL `template`, and return its URL."""
+    def create_database(self, template: str = "template1") -> str:
+        """Create a database, empty or as the one with the URL `template`; return its URL."""
         name = f"db_{uuid.uuid4().hex}"
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-            sql.Identifier(name), sql.Identifier(_database_name(template or "/template1"))
+            sql.Identifier(name), sql.Identifier(_database_name(template))
         )
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(create)
@@ -110,9 +115,17 @@ class Postgres:
 
     def drop_database(self, url: str) -> None:
         """Drop a database that `create_database` created, whoever still uses it."""
-        drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_database_name(url)))
+        name = sql.Identifier(_database_name(url))
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(drop)
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+    def stop(self) -> None:
+        """Stop the server, whoever is connected; its databases stay."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Start it again, at the same address."""
+        self._server.ensure_postgres_running()
 
 
 def _database_name(url: str) -> str:

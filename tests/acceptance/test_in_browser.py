@@ -113,6 +113,22 @@ def test_bad_values_are_named_at_their_field(page: Page, up: Up):
     expect(page.locator(".field-args .errorlist")).to_be_visible()
 
 
+def test_a_calendar_is_made_and_chosen_and_its_dates_are_left_out(page: Page, up: Up):
+    page.goto(f"{up.address}/admin/tasks/calendar/add/")
+    page.fill("#id_name", "Holidays")
+    page.fill("#id_dates", "2026-01-01..2999-12-31\n25.12.2026")
+    page.click("input[name=_save]")
+    expect(page.locator(".field-dates .errorlist")).to_contain_text("25.12.2026")
+    page.fill("#id_dates", "2026-01-01..2999-12-31")
+    page.click("input[name=_save]")
+    add_schedule(page, up, "Closed", "examples.long_task", "[1]", interval="1h")
+    open_schedule(page, up, "Closed")
+    page.locator("summary", has_text="Limits").click()
+    page.select_option("#id_calendar", label="Holidays")
+    page.click("input[name=_continue]")
+    expect(page.locator(".field-next_due")).to_contain_text("3000-01-01")
+
+
 def test_pause_and_resume(page: Page, up: Up):
     open_schedule(page, up, "Activity")
     page.fill("input[name=note]", "because of a test")
@@ -121,6 +137,31 @@ def test_pause_and_resume(page: Page, up: Up):
     expect(page.locator("#id_note")).to_have_value("because of a test")
     page.get_by_role("button", name="Resume").click()
     expect(page.locator(".field-status_badge .status-running")).to_be_visible()
+
+
+def test_a_past_range_is_run_from_the_schedules_page(page: Page, up: Up):
+    add_schedule(page, up, "Past", "examples.long_task", "[0]", cron="0 * * * *")
+    open_schedule(page, up, "Past")
+    page.get_by_role("link", name="Backfill").click()
+    page.fill("#id_limit", "3")
+    page.get_by_role("button", name="See how many").click()
+    expect(page.locator(".errornote")).to_be_visible()
+    page.fill("#id_limit", "30")
+    page.get_by_role("button", name="See how many").click()
+    expect(page.locator(".preview")).to_contain_text("24 runs would be asked for")
+    page.get_by_role("button", name="Run them").click()
+    expect(page.locator(".messagelist .success")).to_have_text("24 runs are asked for.")
+    expect(page.locator(".latest-runs .status-finished").first).to_be_visible()
+
+
+def test_a_pause_is_in_the_history(page: Page, up: Up):
+    open_schedule(page, up, "Past")
+    page.fill("input[name=note]", "a break")
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_text("Earlier periods").click()
+    expect(page.locator(".history .status-paused")).to_be_visible()
+    expect(page.locator(".history")).to_contain_text("a break")
 
 
 def test_run_now_shows_its_progress_while_it_runs(page: Page, up: Up):

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from django.core.management import call_command
 from django.db import connections
 from django.utils import timezone
 from redis import Redis
 
-from tasks import projection
+from tasks import books, projection
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService, TaskService
 from tests.processes import running
@@ -208,3 +209,54 @@ def test_waiting_runs_follow_each_other(site: Site, notes: Path):
         wait_for_runs(schedule, 3)
     lines = notes.read_text().split()
     assert not any(a == b == "start" for a, b in zip(lines[::2], lines[2::2], strict=False))
+
+
+def test_a_backfill_runs_one_after_another_and_outlives_an_emptied_redis(
+    site: Site, notes: Path, redis_connection: Redis
+):
+    now = timezone.now()
+    schedule = SchedulerService.schedule(
+        now - timedelta(hours=3, minutes=30), "tests.jobs.note", [str(notes), "x", 1], interval=3600
+    )
+    SchedulerService.backfill(schedule, now - timedelta(hours=4), now)
+    with system(site, workers=2):
+        wait_for_runs(schedule, 1)
+        redis_connection.flushall()
+        wait_for_runs(schedule, 4, seconds=90)
+    assert not schedule.requests.exists()
+    lines = notes.read_text().split()
+    assert not any(a == b == "start" for a, b in zip(lines[::2], lines[2::2], strict=False))
+    [tally] = books.tallies([schedule.pk])
+    assert tally.closes
+    assert tally.due == 4
+
+
+def test_the_books_of_a_schedule_that_is_changed_and_paused_while_it_runs_close(
+    site: Site, notes: Path
+):
+    schedule = every_second(notes)
+    with system(site):
+        wait_for_runs(schedule, 2)
+        SchedulerService.pause(schedule, "a break")
+        SchedulerService.resume(schedule)
+        schedule.interval = 2
+        SchedulerService.save(schedule)
+        wait_for_runs(schedule, schedule.runs.count() + 2)
+        SchedulerService.cancel(schedule)
+        wait_for(lambda: not schedule.runs.running().exists(), "the last run's end")
+    assert list(schedule.periods.order_by("end").values_list("kind", flat=True)) == [
+        "active",
+        "paused",
+        "active",
+        "active",
+    ]
+    call_command("ledger", schedule=str(schedule.pk))
+
+
+def test_a_schedule_that_has_run_its_only_time_is_over(site: Site, notes: Path):
+    schedule = SchedulerService.schedule(timezone.now(), "tests.jobs.note", [str(notes)])
+    with system(site):
+        wait_for(lambda: ScheduledTask.objects.get().status == "death", "the schedule's end")
+    assert schedule.periods.get().kind == "active"
+    [tally] = books.tallies([schedule.pk])
+    assert (tally.closes, tally.outcomes["finished"]) == (True, 1)

@@ -6,17 +6,19 @@ import subprocess
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from django.db import connection
 from django.utils import timezone
 from redis import Redis
+from rq.suspension import resume, suspend
 
 from tasks import spool
 from tasks.models import ScheduledTaskInstance, Task
 from tasks.services import SchedulerService, TaskService
-from tests.processes import running, work_off
+from tests.processes import running, start, work_off
 from tests.servers import Valkey, wait_for
 
 Site = Mapping[str, str]
@@ -225,3 +227,73 @@ def test_a_worker_that_waits_for_redis_can_be_stopped(site: Site, valkey: Valkey
         valkey.stop()
         worker.terminate()
         worker.wait(10)
+
+
+def test_a_suspended_worker_runs_nothing_until_it_is_resumed(
+    site: Site, redis_connection: Redis, tmp_path: Path
+):
+    path = tmp_path / "notes"
+    suspend(redis_connection)
+    with running(site, "rqworker", "default"):
+        wait_for(lambda: states(redis_connection) == {b"suspended"}, "the suspended worker")
+        call = TaskService.enqueue_task("tests.jobs.note", str(path))
+        assert redis_connection.llen("rq:queue:default") == 1
+        resume(redis_connection)
+        wait_for(lambda: status(call) == "finished", "the call")
+
+
+def states(redis: Redis) -> set[Any]:
+    return {redis.hget(key, "state") for key in redis.scan_iter("rq:worker:*")}
+
+
+def test_after_its_number_of_jobs_a_worker_ends(site: Site):
+    calls = [TaskService.enqueue_task("tests.jobs.answer") for _ in range(3)]
+    assert start(site, "rqworker", "--max-jobs", "2", "default").wait(60) == 0
+    assert [status(call) for call in calls] == ["finished", "finished", "queued"]
+
+
+def test_after_a_time_without_jobs_a_worker_ends(site: Site):
+    call = TaskService.enqueue_task("tests.jobs.answer")
+    assert start(site, "rqworker", "--max-idle-time", "1", "default").wait(60) == 0
+    assert status(call) == "finished"
+
+
+def test_queues_are_worked_off_in_their_order(site: Site, redis_connection: Redis, tmp_path: Path):
+    path = tmp_path / "notes"
+    for queue in ("low", "default", "high"):
+        call = TaskService.enqueue_task("tests.jobs.note", str(path), queue)
+        redis_connection.lrem("rq:queue:default", 1, call.job_id)
+        redis_connection.rpush(f"rq:queue:{queue}", call.job_id)
+    work_off(site)
+    lines = path.read_text().splitlines()
+    assert lines[::2] == ["start high", "start default", "start low"]
+
+
+def test_the_child_is_the_same_for_many_runs_and_replaced_when_it_is_worn_out(
+    site: Site, tmp_path: Path
+):
+    for most, processes in ((100, 1), (1, 3)):
+        calls = [TaskService.enqueue_task("tests.jobs.process_id") for _ in range(3)]
+        work_off(dict(site) | {"TASKS_CHILD_MAX_RUNS": str(most)})
+        for call in calls:
+            call.refresh_from_db()
+        assert len({call.result for call in calls}) == processes
+
+
+def test_a_signal_to_all_processes_ends_no_run(site: Site, tmp_path: Path):
+    path = tmp_path / "notes"
+    call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 2)
+    with running(site, "rqworker", "default") as worker:
+        wait_for(path.exists, "the call's start")
+        [child] = psutil.Process(worker.pid).children()
+        for process in (child, psutil.Process(worker.pid)):
+            process.send_signal(signal.SIGTERM)
+        worker.wait(20)
+    assert status(call) == "finished"
+
+
+def test_what_a_function_starts_is_ended_by_a_signal_as_usual(site: Site):
+    call = TaskService.enqueue_task("tests.jobs.end_by", "a terminated subprocess")
+    work_off(site)
+    call.refresh_from_db()
+    assert call.result == -signal.SIGTERM

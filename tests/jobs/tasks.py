@@ -5,6 +5,7 @@ import ctypes
 import logging
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from rq.timeouts import JobTimeoutException
 
 import tasks
 from tasks.decorators import background_task, scheduled_task
+from tests.jobs import ways
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +41,23 @@ def count(to: int, pause: float) -> int:
     return to
 
 
+@scheduled_task
+def witness(path: str, schedule: str, seconds: float = 0, way: str = "sleep") -> None:
+    """Note start and end in a file that outlives every outage (see `tests/acceptance/proof`)."""
+    ways.witness(path, schedule, seconds, way)
+
+
 @background_task
 @scheduled_task
 async def answer() -> int:
     """Return a number from a coroutine."""
     return 42
+
+
+@background_task
+def process_id() -> int:
+    """Return in which process it runs."""
+    return os.getpid()
 
 
 @background_task(timeout=1)
@@ -82,6 +96,12 @@ def _hold_the_interpreter() -> None:
     ctypes.PyDLL(None).sleep(60)  # like C code that never lets Python's signal handlers run
 
 
+def _terminate_a_subprocess() -> int:
+    process = subprocess.Popen(["sleep", "60"])
+    process.terminate()
+    return process.wait()
+
+
 def _log_a_lot() -> None:
     for _ in range(100_000):
         logger.info("x" * 100)
@@ -104,4 +124,5 @@ WAYS = {
     "ignored timeout": _ignore_timeout,
     "timeout in C": _hold_the_interpreter,
     "many logs": _log_a_lot,
+    "a terminated subprocess": _terminate_a_subprocess,
 }

@@ -49,7 +49,7 @@ def put(redis_connection: Redis) -> MakeSchedule:
 
     def make_and_put(**values: Any) -> ScheduledTask:
         task = make_row(**values)
-        projection.put(task, redis_connection)
+        projection.put([task], redis_connection)
         return task
 
     return make_and_put

@@ -27,7 +27,7 @@ from tasks.job import RunId
 from tasks.leadership import LEADER_KEY
 from tasks.models import RunRequest, ScheduledTask, ScheduledTaskInstance, SchedulePeriod, Task
 from tasks.projection import SCHEDULES_KEY
-from tasks.services import TaskService
+from tasks.services import SchedulerService, TaskService
 from tests.tasks.conftest import MakeSchedule, ago, make_row
 from tests.tasks.functions import ECHO, queued
 
@@ -193,6 +193,104 @@ def test_a_schedule_is_saved_although_new_runs_came_meanwhile(admin_client: Clie
     assert admin_client.post(page_of(task), data).status_code == 302
     assert ScheduledTask.objects.get().interval == 7_200
     assert task.runs.count() == LATEST_RUNS
+
+
+def test_a_schedule_shows_what_it_was_before(viewer: Client):
+    task = make_row()
+    start = ago(9_000)
+    values = {"kind": "active", "spec": task.spec_json() | {"interval": 60}}
+    for number in range(25):
+        task.periods.create(start=start, end=start + timedelta(seconds=number), **values)
+    task.periods.create(start=start, end=ago(1), kind="paused", note=SCRIPT)
+    response: Any = viewer.get(page_of(task))
+    history = response.context_data["history"]
+    assert len(history) == 20
+    assert history[0][3] == SCRIPT
+    assert SCRIPT not in response.content.decode()
+    assert history[1][3] == "every minute"
+
+
+def test_runs_that_are_asked_for_are_counted(admin_client: Client):
+    task = make_row(first=ago(9_000))
+    assert "runs wait, next" not in text_of(admin_client.get(page_of(task)))
+    SchedulerService.backfill(task, ago(9_001), ago(1_000))
+    text = text_of(admin_client.get(page_of(task)))
+    assert "3 runs wait, next" in text
+
+
+# Backfill
+
+
+def backfill_data(task: ScheduledTask, **values: Any) -> dict[str, Any]:
+    begin = timezone.localtime(task.first).strftime("%Y-%m-%dT%H:%M:%S")
+    end = timezone.localtime(ago(0)).strftime("%Y-%m-%dT%H:%M:%S")
+    return {"begin": begin, "end": end, "limit": 100} | values
+
+
+@pytest.fixture
+def hourly() -> ScheduledTask:
+    return make_row(first=ago(9_000).replace(microsecond=0))
+
+
+def test_the_backfill_page_says_first_how_many_and_runs_them_when_confirmed(
+    admin_client: Client, hourly: ScheduledTask
+):
+    url = page_of(hourly, "backfill")
+    assert "confirmed" not in admin_client.get(url).content.decode()
+    preview = admin_client.post(url, backfill_data(hourly))
+    assert "3 runs would be asked for" in text_of(preview)
+    assert not hourly.requests.exists()
+    data = backfill_data(hourly, confirmed="Run them")
+    done = admin_client.post(url, data, follow=True)
+    assert "3 runs are asked for." in text_of(done)
+    assert hourly.requests.count() == 3
+    assert LogEntry.objects.get().get_change_message() == "Backfill: 3 runs are asked for."
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"end": "2999-01-01T00:00"}, "ends in the future"),
+        ({"end": "2000-01-01T00:00"}, "The range is empty"),
+        ({"limit": 2}, "More than 2 occurrences"),
+        ({"limit": 0}, "greater than or equal to 1"),
+        ({"begin": "soon"}, "Enter a valid date/time"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_backfill_that_cannot_be_says_why(
+    admin_client: Client, hourly: ScheduledTask, values: Any, message: str, confirmed: bool
+):
+    data = backfill_data(hourly, **values) | ({"confirmed": "x"} if confirmed else {})
+    response = admin_client.post(page_of(hourly, "backfill"), data)
+    assert message in text_of(response)
+    assert 'name="confirmed"' not in response.content.decode()
+    assert not hourly.requests.exists()
+
+
+def test_a_backfill_with_nothing_left_says_so(admin_client: Client, hourly: ScheduledTask):
+    SchedulerService.backfill(hourly, ago(9_001), ago(0))
+    response = admin_client.post(page_of(hourly, "backfill"), backfill_data(hourly))
+    assert "Nothing is left to run in that range." in text_of(response)
+    assert 'name="confirmed"' not in response.content.decode()
+
+
+def test_who_may_not_change_a_schedule_may_not_backfill_it(viewer: Client, hourly: ScheduledTask):
+    url = page_of(hourly, "backfill")
+    data = backfill_data(hourly, confirmed="x")
+    assert viewer.get(url).status_code == viewer.post(url, data).status_code == 403
+    assert url not in viewer.get(page_of(hourly)).content.decode()
+    assert not hourly.requests.exists()
+
+
+def test_the_backfill_of_nothing_is_not_found(admin_client: Client, hourly: ScheduledTask):
+    url = page_of(hourly, "backfill")
+    hourly.delete()
+    assert admin_client.get(url).status_code == 404
+
+
+# The page of a run
 
 
 def test_a_failed_run_says_why(admin_client: Client):

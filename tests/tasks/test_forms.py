@@ -66,7 +66,10 @@ def edit(admin_client: Client) -> Submit:
         url = reverse("admin:tasks_scheduledtask_change", args=[task.pk])
         response: Any = admin_client.get(url)
         form = response.context_data["adminform"].form
-        data: dict[str, Any] = {"runs-TOTAL_FORMS": 0, "runs-INITIAL_FORMS": 0}
+        data: dict[str, Any] = {}
+        for inline in response.context_data["inline_admin_formsets"]:
+            prefix = inline.formset.prefix
+            data |= {f"{prefix}-TOTAL_FORMS": 0, f"{prefix}-INITIAL_FORMS": 0}
         for name, field in form.fields.items():
             shown = form[name].value()
             parts = field.widget.decompress(shown) if hasattr(field, "fields") else None

@@ -147,13 +147,14 @@ def test_a_change_while_it_is_projected_is_not_overwritten(
     redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):
     task = put()
-    original = projection.put
+    original = projection.put_images
 
-    def pause_meanwhile(row: ScheduledTask, redis: Redis) -> None:
-        ScheduledTask.objects.update(status="paused", paused_at=ago(0), updated=timezone.now())
-        original(row, redis)
+    def pause_meanwhile(images: list[projection.Image], redis: Redis) -> None:
+        if images:
+            ScheduledTask.objects.update(status="paused", paused_at=ago(0), updated=timezone.now())
+        original(images, redis)
 
-    monkeypatch.setattr(projection, "put", pause_meanwhile)
+    monkeypatch.setattr(projection, "put_images", pause_meanwhile)
     ledger.project(task, redis_connection)
     assert in_redis(redis_connection) == set()
 
@@ -324,6 +325,24 @@ def test_the_books_of_many_are_closed_with_few_queries(
     assert not ScheduledTask.objects.filter(accounted_until__lt=ago(101)).exists()
 
 
+def test_each_schedule_is_looked_at_once_a_round(
+    redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ledger, "BOOKS_AT_ONCE", 2)
+    monkeypatch.setattr(ledger, "_write_books", lambda entries: None)
+    tasks = [put(look_at=ago(1)) for _ in range(5)]
+    seen: list[int] = []
+    original = ledger._look
+
+    def look(tasks: list[ScheduledTask], now: datetime) -> Any:
+        seen.extend(task.pk for task in tasks)
+        return original(tasks, now)
+
+    monkeypatch.setattr(ledger, "_look", look)
+    ledger.balance(redis_connection, rescue.Watch())
+    assert sorted(seen) == [task.pk for task in tasks]
+
+
 def test_many_due_instants_of_one_schedule_are_looked_at_too(
     redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):
@@ -470,7 +489,7 @@ def test_an_emptied_redis_is_filled_at_the_next_tick(
     assert in_redis(redis_connection) == {schedule.job_id}
 
 
-@pytest.mark.parametrize("part", ["reconcile", "rescue.close_lost_runs", "balancing"])
+@pytest.mark.parametrize("part", ["Reconciler.tick", "rescue.close_lost_runs", "balancing"])
 def test_one_parts_failure_stops_no_other(
     schedule: ScheduledTask,
     redis_connection: Redis,

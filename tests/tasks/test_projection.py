@@ -1,5 +1,7 @@
 """The rows' image in Redis, and the scripts that change it in one step."""
 
+import dataclasses
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +12,9 @@ from rq.utils import utcformat
 
 from tasks import projection
 from tasks.exceptions import SpecError, UnknownTaskFunction
-from tasks.job import Job, RunId
+from tasks.job import Job, RunId, to_milliseconds
 from tasks.models import Calendar, ScheduledTask, Task
-from tasks.projection import DISPATCH, MOVE_SCHEDULED, SCHEDULES_KEY
+from tasks.projection import DISPATCH, MOVE_SCHEDULED, SCHEDULES_KEY, TEXTS_KEY
 from tests.tasks.conftest import MakeSchedule, ago, make_row
 from tests.tasks.functions import ECHO, queued
 
@@ -27,16 +29,27 @@ def task(put: MakeSchedule) -> ScheduledTask:
     return put(first=ago(5), accounted_until=ago(6), queue="low")
 
 
-def dispatch(redis: Redis, task: ScheduledTask, **values: Any) -> list[bytes]:
+def dispatch(redis: Redis, task: ScheduledTask, **values: Any) -> list[str]:
     """Run the script for the schedule's first occurrence, with changes by `values`."""
-    step: dict[str, Any] = {
+    return run_script(redis, step(task, **values))[0]
+
+
+def step(task: ScheduledTask, **values: Any) -> list[Any]:
+    text = projection.dispatch_text(task)
+    made: dict[str, Any] = {
+        "job_id": task.job_id,
         "score": projection.to_score(task.first),
-        "seen": projection.dispatch_field(task),
-        "next": projection.to_score(task.first + timedelta(seconds=task.interval)),
+        "version": text.partition(" ")[0],
+        "queue": task.queue,
+        "next": to_milliseconds(task.first + timedelta(seconds=task.interval)),
         "ids": [RunId(task.job_id, task.first).job_id],
     } | values
-    args = [NOW, task.job_id, repr(step["score"]), step["seen"], repr(step["next"])]
-    return redis.eval(DISPATCH, 1, SCHEDULES_KEY, *args, len(step["ids"]), *step["ids"])
+    return [*list(made.values())[:5], *made["ids"]]
+
+
+def run_script(redis: Redis, *steps: list[Any]) -> list[list[str]]:
+    answer = redis.eval(DISPATCH, 2, SCHEDULES_KEY, TEXTS_KEY, NOW, json.dumps(steps))
+    return [text.decode().split() for text in answer]
 
 
 def score(redis: Redis, task: ScheduledTask) -> float | None:
@@ -45,8 +58,8 @@ def score(redis: Redis, task: ScheduledTask) -> float | None:
 
 def test_dispatch_enqueues_a_copy_and_moves_forward(task: ScheduledTask, redis_connection: Redis):
     [job_id] = dispatch(redis_connection, task)
-    assert queued(redis_connection) == [job_id.decode()]
-    assert Job.fetch(job_id.decode(), connection=redis_connection).func_name == ECHO
+    assert queued(redis_connection) == [job_id]
+    assert Job.fetch(job_id, connection=redis_connection).func_name == ECHO
     assert score(redis_connection, task) == projection.to_score(task.first) + 3600
 
 
@@ -64,7 +77,7 @@ def test_a_copy_is_refused_while_its_id_exists(task: ScheduledTask, redis_connec
     assert score(redis_connection, task) == projection.to_score(task.first) + 3600
 
 
-@pytest.mark.parametrize("seen", [{"score": 1.0}, {"seen": "{}"}], ids=str)
+@pytest.mark.parametrize("seen", [{"score": 1.0}, {"version": "x" * 32}], ids=str)
 def test_a_schedule_that_changed_meanwhile_is_left_alone(
     task: ScheduledTask, redis_connection: Redis, seen: dict[str, Any]
 ):
@@ -83,15 +96,38 @@ def test_a_removed_schedule_does_not_come_back(task: ScheduledTask, redis_connec
 def test_dispatch_without_an_end_of_the_step_takes_the_schedule_out(
     task: ScheduledTask, redis_connection: Redis
 ):
-    seen = projection.dispatch_field(task)
-    first = repr(projection.to_score(task.first))
-    redis_connection.eval(DISPATCH, 1, SCHEDULES_KEY, NOW, task.job_id, first, seen, "", 0)
+    dispatch(redis_connection, task, next=-1, ids=[])
     assert score(redis_connection, task) is None
 
 
-def test_a_template_without_a_queue_stops_no_other(put: MakeSchedule, redis_connection: Redis):
-    task = put(first=ago(5), accounted_until=ago(6))
-    redis_connection.hdel(Job.key_for(task.job_id), "origin")
+def test_what_redis_has_lost_the_template_of_is_said_and_stops_no_other(
+    task: ScheduledTask, put: MakeSchedule, redis_connection: Redis
+):
+    other = put(first=ago(5), accounted_until=ago(6))
+    redis_connection.delete(Job.key_for(task.job_id))
+    pushed, lost, stuck = run_script(redis_connection, step(task), step(other))
+    assert (len(pushed), lost, stuck) == (1, [task.job_id], [])
+    assert score(redis_connection, task) == projection.to_score(task.first)
+
+
+def test_a_template_of_the_wrong_type_is_said_and_leaves_no_copy(
+    task: ScheduledTask, redis_connection: Redis
+):
+    redis_connection.delete(Job.key_for(task.job_id))
+    redis_connection.set(Job.key_for(task.job_id), "broken")
+    assert run_script(redis_connection, step(task)) == [[], [task.job_id], []]
+    assert redis_connection.keys("rq:job:*") == [Job.key_for(task.job_id).encode()]
+
+
+def test_a_queue_that_is_no_list_is_said_and_stops_no_other(
+    task: ScheduledTask, put: MakeSchedule, redis_connection: Redis
+):
+    other = put(first=ago(5), accounted_until=ago(6))
+    redis_connection.set("rq:queue:low", "broken")
+    pushed, lost, stuck = run_script(redis_connection, step(task), step(other))
+    assert (len(pushed), lost, stuck) == (1, [], [task.job_id])
+    assert score(redis_connection, task) == projection.to_score(task.first)
+    redis_connection.delete("rq:queue:low")
     assert len(dispatch(redis_connection, task)) == 1
 
 
@@ -105,20 +141,20 @@ def test_put_keeps_the_moment_of_an_unchanged_schedule(
 ):
     dispatch(redis_connection, task)
     before = score(redis_connection, task)
-    projection.put(task, redis_connection)
+    projection.put([task], redis_connection)
     assert score(redis_connection, task) == before
 
 
 def test_put_takes_the_moment_of_a_changed_spec(task: ScheduledTask, redis_connection: Redis):
     task.interval, task.accounted_until = 60, timezone.now()
-    projection.put(task, redis_connection)
+    projection.put([task], redis_connection)
     assert score(redis_connection, task) == projection.to_score(task.first) + 60
 
 
 def test_put_mends_a_template_of_the_wrong_type(task: ScheduledTask, redis_connection: Redis):
     redis_connection.delete(Job.key_for(task.job_id))
     redis_connection.set(Job.key_for(task.job_id), "broken")
-    projection.put(task, redis_connection)
+    projection.put([task], redis_connection)
     assert Job.fetch(task.job_id, connection=redis_connection).func_name == ECHO
 
 
@@ -139,11 +175,11 @@ def test_put_refuses_a_row_that_cannot_be_scheduled(
     redis_connection: Redis, values: dict[str, Any], error: type[Exception]
 ):
     with pytest.raises(error):
-        projection.put(make_row(**values), redis_connection)
+        projection.put([make_row(**values)], redis_connection)
     assert redis_connection.zcard(SCHEDULES_KEY) == 0
 
 
-def test_a_template_is_read_as_it_was_written():
+def test_a_text_is_read_as_it_was_written():
     calendar = Calendar.objects.create(name="Holidays", dates="2030-01-01")
     limits: dict[str, Any] = {"start": ago(1), "repeat": 5, "exclude": "2030-05-05", "jitter": 99}
     task = make_row(
@@ -151,19 +187,51 @@ def test_a_template_is_read_as_it_was_written():
     )
     assert task.spec().exclude == "2030-05-05\n2030-01-01"
     assert task.spec().offset > 0
-    field = projection.dispatch_field(task).encode()
-    template = projection.read_template(task.job_id, field)
-    assert (template.spec, template.start_deadline) == (task.spec(), 9)
+    template = projection.read_text(projection.dispatch_text(task).encode())
+    assert (template.spec(), template.start_deadline) == (task.spec(), 9)
+    assert (template.queue, template.catch_up) == ("default", "latest")
 
 
-@pytest.mark.parametrize("values", [{"args": [1]}, {"timeout": 9}, {"queue": "low"}], ids=str)
-def test_the_digest_shows_what_the_dispatch_field_does_not(
+def test_a_plain_interval_is_read_with_its_grid(schedule: ScheduledTask):
+    template = projection.read_text(projection.dispatch_text(schedule).encode())
+    first = to_milliseconds(schedule.first)
+    assert template.grid is not None
+    assert template.grid.next_due(first) == first + 3_600_000
+    assert template.spec() == schedule.spec()
+
+
+def test_an_interval_with_jitter_is_read_with_its_grid():
+    task = make_row(jitter=3_600)
+    template = projection.read_text(projection.dispatch_text(task).encode())
+    first = task.first + timedelta(milliseconds=task.spec().offset)
+    assert template.grid is not None
+    assert template.grid.first == to_milliseconds(first)
+    assert template.spec() == dataclasses.replace(task.spec(), first=first, offset=0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"args": [1]}, {"timeout": 9}, {"queue": "low"}, {"interval": 1}, {"catch_up": "all"}],
+    ids=str,
+)
+def test_the_version_changes_with_what_the_row_says(
     schedule: ScheduledTask, values: dict[str, Any]
 ):
-    before = projection.content_digest(schedule)
+    before = projection.dispatch_text(schedule)[: projection.VERSION_LENGTH]
     for field, value in values.items():
         setattr(schedule, field, value)
-    assert projection.content_digest(schedule) != before
+    assert projection.dispatch_text(schedule)[: projection.VERSION_LENGTH] != before
+
+
+def test_a_template_is_the_job_that_rq_would_make(put: MakeSchedule, redis_connection: Redis):
+    task = put(args=[1, "é"], kwargs={"a": None}, timeout=9, repeat=3)
+    stored = Job.fetch(task.job_id, connection=redis_connection)
+    built = projection.build_job(task, task.job_id, redis_connection)
+    for field in ("data", "func_name", "args", "kwargs", "origin", "description", "timeout"):
+        assert getattr(stored, field) == getattr(built, field), field
+    for field in ("result_ttl", "failure_ttl", "_status"):
+        assert getattr(stored, field) == getattr(built, field), field
+    assert stored.meta == {"interval": 3600, "repeat": 3}
 
 
 @pytest.mark.parametrize("at", [None, timezone.now() + timedelta(hours=1)])

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any
 
 import django_rq
 import pytest
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.utils import timezone
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -17,9 +18,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from tasks import catchup, ledger, projection, rescue
 from tasks import scheduler as module
 from tasks.exceptions import UnknownTaskFunction
-from tasks.job import Job, RunId
+from tasks.job import Job, RunId, to_milliseconds
 from tasks.models import ScheduledTask
-from tasks.projection import SCHEDULES_KEY
+from tasks.projection import SCHEDULES_KEY, TEXTS_KEY
 from tasks.scheduler import Scheduler
 from tasks.services import TaskService
 from tests.tasks import functions
@@ -145,6 +146,7 @@ def test_a_first_time_with_microseconds_makes_no_second_identity(
 def test_many_schedules_are_dispatched_in_chunks(
     put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(module, "FIRST_CHUNK", 1)
     monkeypatch.setattr(module, "CHUNK", 2)
     for _ in range(5):
         put(first=ago(5), accounted_until=ago(6))
@@ -206,7 +208,8 @@ def zadd(redis: Redis, member: bytes | str, seconds_ago: float = 5) -> None:
 
 
 def template_with(redis: Redis, name: str, field: bytes) -> None:
-    redis.hset(f"rq:job:{name}", mapping={"dispatch": field, "origin": "default"})
+    redis.hset(f"rq:job:{name}", mapping={"origin": "default"})
+    redis.hset(TEXTS_KEY, name, b"v" * 32 + b" " + field)
     zadd(redis, name)
 
 
@@ -259,7 +262,7 @@ def test_the_reason_is_noted_and_it_comes_back_when_mended(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     task = put(first=ago(5), accounted_until=ago(6))
-    redis_connection.hset(Job.key_for(task.job_id), "dispatch", b"{")
+    redis_connection.hset(TEXTS_KEY, task.job_id, b"v" * 32 + b" {")
     assert scheduler.enqueue_jobs() == []
     task.refresh_from_db()
     assert task.problem.startswith("It could not be dispatched: JSONDecodeError")
@@ -278,10 +281,115 @@ def test_a_schedule_that_needs_the_database_waits_for_it(
     late = put(first=ago(50), accounted_until=ago(51), catch_up="none", name="late")
     punctual = put(first=ago(4), accounted_until=ago(5))
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "record_missed", away)
+        patch.setattr(ledger, "record_not_run", away)
         assert dues(scheduler.enqueue_jobs()) == [punctual.first]
     scheduler.enqueue_jobs()
     assert missed(late) == [late.first]
+
+
+def test_what_is_on_time_is_dispatched_without_the_database(
+    put: MakeSchedule, scheduler: Scheduler, django_assert_num_queries: Any
+):
+    punctual = put(first=ago(4), accounted_until=ago(5))
+    put(first=ago(50), accounted_until=ago(51), catch_up="none")
+    put(first=ago(4), accounted_until=ago(5), start_deadline=1)
+    with django_assert_num_queries(0):
+        assert dues(scheduler._dispatch_punctual()) == [punctual.first]
+
+
+def test_what_is_on_time_does_not_wait_for_a_database_that_hangs(
+    put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+):
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang(*args: Any) -> None:
+        hangs.set()
+        goes_on.wait(30)
+
+    monkeypatch.setattr(ledger, "record_not_run", hang)
+    put(first=ago(50), accounted_until=ago(51), catch_up="none")
+    punctual = put(first=ago(4), accounted_until=ago(5))
+    late = threading.Thread(target=scheduler._make_up)
+    late.start()
+    try:
+        assert hangs.wait(30)
+        assert dues(scheduler._dispatch_punctual()) == [punctual.first]
+    finally:
+        goes_on.set()
+        late.join()
+
+
+def test_what_is_late_by_its_start_deadline_does_not_wait_to_be_older(
+    put: MakeSchedule, scheduler: Scheduler
+):
+    task = put(first=ago(4), accounted_until=ago(5), start_deadline=1)
+    scheduler._dispatch_punctual()
+    scheduler._make_up()
+    assert missed(task) == [task.first]
+
+
+def test_one_row_that_cannot_be_written_stops_no_other(
+    put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+):
+    bad, good = (put(first=ago(50), accounted_until=ago(51), catch_up="none") for _ in range(2))
+    original = ledger.record_not_run
+
+    def refuse_one(plans: Any, redis: Redis) -> None:
+        if bad.job_id in plans:
+            raise DataError
+        original(plans, redis)
+
+    monkeypatch.setattr(ledger, "record_not_run", refuse_one)
+    scheduler.enqueue_jobs()
+    assert missed(good) == [good.first]
+    assert missed(bad) == []
+
+
+@pytest.mark.parametrize("lost", ["template", "text"])
+def test_what_redis_has_lost_in_part_is_brought_back_at_once(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis, lost: str
+):
+    task, other = (put(first=ago(5), accounted_until=ago(6)) for _ in range(2))
+    housekeeper = ledger.Reconciler(redis_connection)
+    housekeeper.tick()
+    if lost == "template":
+        redis_connection.delete(Job.key_for(task.job_id))
+    else:
+        redis_connection.hdel(TEXTS_KEY, task.job_id)
+    assert dues(scheduler.enqueue_jobs()) == [other.first]
+    housekeeper.tick()
+    assert dues(scheduler.enqueue_jobs()) == [task.first]
+
+
+def test_a_queue_that_cannot_be_used_is_said_on_the_row(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
+):
+    task = put(first=ago(5), accounted_until=ago(6), queue="low")
+    other = put(first=ago(5), accounted_until=ago(6))
+    redis_connection.set("rq:queue:low", "x")
+    assert dues(scheduler.enqueue_jobs()) == [other.first]
+    task.refresh_from_db()
+    assert task.problem == "It could not be dispatched: Its queue in Redis can't be used."
+
+
+@pytest.mark.parametrize("late", [0, 30, 250], ids=str)
+@pytest.mark.parametrize("limit", [None, 4])
+def test_a_plain_interval_is_planned_as_any_other(
+    schedule: ScheduledTask, late: int, limit: int | None
+):
+    """The end is far away: it only keeps the interval from being plain."""
+    schedule.first, schedule.interval, schedule.start_deadline = ago(1000 + late), 100, limit
+    plain = projection.dispatch_text(schedule).encode()
+    schedule.end = ago(-1e9)
+    other = projection.dispatch_text(schedule).encode()
+    now = to_milliseconds(ago(0))
+    score = projection.to_score(schedule.first)
+    plans = [module.plan(schedule.job_id, score, text, now) for text in (plain, other)]
+    for one in plans:
+        (one.step if isinstance(one, module.LateStep) else one)[2] = "version"
+    assert projection.read_text(plain).grid is not None
+    assert projection.read_text(other).grid is None
+    assert plans[0] == plans[1]
 
 
 # Several schedulers
@@ -292,8 +400,7 @@ def test_a_frozen_leader_does_no_harm(
 ):
     task = put(first=ago(5), accounted_until=ago(6))
     now = timezone.now()
-    seen = redis_connection.zrange(SCHEDULES_KEY, 0, -1, withscores=True)
-    plan = list(scheduler._plan(seen, now))
+    plan, _ = scheduler._plan(scheduler._read("-inf", now.timestamp()), now)
     other: Scheduler = django_rq.get_scheduler("default")
     other.enqueue_jobs()
     after = moment(redis_connection, task)
@@ -450,16 +557,16 @@ def test_the_loop_goes_on_after_an_error(
         scheduler._stopping.set()
         return []
 
-    monkeypatch.setattr(scheduler, "_keep_house", lambda: None)
-    monkeypatch.setattr(scheduler, "enqueue_jobs", round_of_dispatch)
+    monkeypatch.setattr(scheduler, "_while_leading", lambda *args: None)
+    monkeypatch.setattr(scheduler, "_dispatch_punctual", round_of_dispatch)
     scheduler.run()
     assert answers == []
 
 
 @pytest.mark.usefixtures("loop")
 def test_who_stops_lets_another_lead_at_once(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(scheduler, "_keep_house", lambda: None)
-    monkeypatch.setattr(scheduler, "enqueue_jobs", scheduler._stopping.set)
+    monkeypatch.setattr(scheduler, "_while_leading", lambda *args: None)
+    monkeypatch.setattr(scheduler, "_dispatch_punctual", scheduler._stopping.set)
     scheduler.run()
     other: Scheduler = django_rq.get_scheduler("default")
     assert other._leadership.hold()

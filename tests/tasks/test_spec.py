@@ -20,11 +20,13 @@ from tasks.spec import (
     MAX_EXCLUDED,
     MAX_INTERVAL,
     MAX_JITTER,
+    Grid,
     Spec,
     check_jitter,
     dues,
     format_dates,
     format_interval,
+    grid,
     jitter_offset,
     latest_due,
     next_due,
@@ -827,3 +829,45 @@ def test_text_that_is_no_interval_is_refused(text: Any):
 def test_an_interval_out_of_bounds_is_refused(text: str):
     with pytest.raises(SpecError, match="at least 1 second and at most 10 years"):
         parse_interval(text)
+
+
+# The grid of a plain interval
+
+
+@given(
+    first=st.integers(0, 10**13),
+    interval=st.one_of(st.integers(1, 100), st.integers(1, MAX_INTERVAL)),
+    after=st.integers(-(10**10), 253 * 10**12),
+)
+def test_the_grid_agrees_with_the_spec(first: int, interval: int, after: int):
+    epoch, millisecond = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+    values = {"first": epoch + first * millisecond, "interval": interval}
+    computed = grid(values)
+    assert computed is not None
+    assert computed.spec() == Spec(**values)
+    moment = epoch + after * millisecond
+    due = next_due(Spec(**values), moment)
+    expected = None if due is None else (due - epoch) // millisecond
+    assert computed.next_due((moment - epoch) // millisecond) == expected
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"first": datetime(2026, 1, 1, tzinfo=UTC)},
+        {"cron": "@daily"},
+        {
+            "first": datetime(2026, 1, 1, tzinfo=UTC),
+            "interval": 1,
+            "end": datetime(2026, 1, 1, tzinfo=UTC),
+        },
+    ],
+)
+def test_what_is_not_a_plain_interval_has_no_grid(values: dict[str, Any]):
+    assert grid(values) is None
+
+
+@pytest.mark.parametrize("bad", [(-1, 1000), (0, 0), (0, 10**15), (10**15, 1000)])
+def test_a_grid_out_of_bounds_is_refused(bad: tuple[int, int]):
+    with pytest.raises(SpecError):
+        Grid(*bad).check()

@@ -170,7 +170,7 @@ def test_the_process_that_forks_has_no_open_database_connection(
 
 
 def test_a_template_is_never_executed(schedule: ScheduledTask, redis_connection: Redis):
-    projection.put(schedule, redis_connection)
+    projection.put([schedule], redis_connection)
     before = redis_connection.hgetall(Job.key_for(schedule.job_id))
     redis_connection.rpush("rq:queue:default", schedule.job_id)
     worker = Worker(["default"], connection=redis_connection)

@@ -1,0 +1,54 @@
+"""What really ran, told by the task functions themselves in a file outside of the system."""
+
+import json
+import os
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rq import get_current_job
+
+from tests.acceptance.proof import points
+
+OCCURRENCE = re.compile(r"schedule-[0-9a-f]{32}-([0-9]+)(?:-([0-9]+))?")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A start, or an end that was reached without an error."""
+
+    event: str
+    schedule: str
+    job: str
+    pid: int
+    parent: int
+    time: float
+
+    @property
+    def occurrence(self) -> tuple[datetime, int] | None:
+        """The due instant and the attempt, as the job's id says them; stock's ids don't."""
+        match = OCCURRENCE.fullmatch(self.job)
+        if match is None:
+            return None
+        return EPOCH + timedelta(milliseconds=int(match[1])), int(match[2] or 1)
+
+    def __str__(self) -> str:
+        return f"{self.event} of {self.job} in process {self.pid} at {self.time:.3f}"
+
+
+def write(path: str, event: str, schedule: str) -> None:
+    """Add a line about the job that is being run."""
+    job = get_current_job()
+    assert job is not None
+    line = {"event": event, "schedule": schedule, "job": job.id, "pid": os.getpid()}
+    points.append(path, json.dumps(line | {"parent": os.getppid(), "time": time.time()}))
+
+
+def read(path: Path) -> list[Line]:
+    """Return all lines, in the order in which they were written."""
+    if not path.exists():
+        return []
+    return [Line(**json.loads(line)) for line in path.read_text().splitlines()]

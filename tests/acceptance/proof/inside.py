@@ -1,0 +1,56 @@
+"""What the tests ask a system under test to do, in a process of its own."""
+
+from datetime import datetime
+from typing import Any
+
+import django_rq
+from django.utils import timezone
+
+from tasks.models import ScheduledTask
+from tasks.services import SchedulerService
+from tests.acceptance.proof import naive
+
+
+def make(schedules: list[dict[str, Any]]) -> list[str]:
+    """Make schedules of the project; return their job ids."""
+    return [_make(dict(schedule)).job_id for schedule in schedules]
+
+
+def _make(schedule: dict[str, Any]) -> ScheduledTask:
+    first, cron = schedule.pop("first", None), schedule.pop("cron", None)
+    options = {"keep_runs": None} | schedule
+    if cron is not None:
+        options["start"] = datetime.fromisoformat(options["start"])
+        return SchedulerService.cron(cron, "tests.jobs.witness", **options)
+    return SchedulerService.schedule(datetime.fromisoformat(first), "tests.jobs.witness", **options)
+
+
+def make_stock(schedules: list[dict[str, Any]]) -> list[str]:
+    """Make the same schedules with rq-scheduler, and a row that the runs can be recorded under."""
+    return [_make_stock(schedule) for schedule in schedules]
+
+
+def _make_stock(schedule: dict[str, Any]) -> str:
+    queue = schedule.get("queue", "default")
+    scheduler = django_rq.get_scheduler(queue)
+    options = {"args": schedule["args"], "queue_name": queue, "timeout": schedule.get("timeout")}
+    if schedule.get("cron"):
+        job = scheduler.cron(schedule["cron"], naive.witness, **options)
+    else:
+        first = datetime.fromisoformat(schedule["first"])
+        job = scheduler.schedule(first, naive.witness, interval=schedule["interval"], **options)
+    ScheduledTask.objects.create(
+        name=schedule["name"],
+        job_id=job.id,
+        function="naive",
+        first=timezone.now(),
+        queue=queue,
+    )
+    return str(job.id)
+
+
+def unmake(job_ids: list[str]) -> None:
+    """Delete schedules of either kind."""
+    for job_id in job_ids:
+        django_rq.get_scheduler().cancel(job_id)
+    ScheduledTask.objects.filter(job_id__in=job_ids).delete()

@@ -1,0 +1,269 @@
+"""Points at which a process can be made to die, wait or miss a reply.
+
+A process of the system under test is stopped from outside the code: what is wrapped is redis-py's
+connection, Django's cursors and commits, and the fork. Between two steps that others can see, it
+makes no difference where a process dies, so these points stand for every line. Works unchanged
+on the stock classes.
+
+A point is named by who, what and when: `scheduler:ZADD rq:scheduler:after`. Who: `scheduler`,
+`worker`, `child` (what a worker has forked), each with `/thread` outside the main thread. The
+environment says what to do:
+
+    PROOF_ROLE    who this process is; without it nothing is wrapped
+    PROOF_POINT   a point and at which passage of it, as in `child:function:start#1`
+    PROOF_ACTION  exit | term (SIGTERM to itself) | pause (SIGSTOP to itself) | drop (the reply)
+    PROOF_DONE    a file that is made then; as long as it exists, nothing is done any more
+    PROOF_LOG     a file that gets a line for each point passed, `<pid> <point>`
+    PROOF_LOCKS   `off`: each process has a leader's lock of its own
+"""
+
+import json
+import os
+import re
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import redis.connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+from redis.exceptions import ConnectionError, ResponseError
+
+# What changes nothing that others can see: to die before or after it is to die before the next
+# change, or after the last one.
+QUIET = {
+    word.encode()
+    for word in """
+        HELLO AUTH SELECT CLIENT PING INFO SCRIPT SUBSCRIBE UNSUBSCRIBE PSUBSCRIBE PUNSUBSCRIBE
+        MULTI EXEC WATCH UNWATCH GET MGET EXISTS TTL PTTL TYPE KEYS SCAN HGET HMGET HGETALL HEXISTS
+        LRANGE LLEN LPOS SMEMBERS SCARD SISMEMBER ZRANGE ZRANGEBYSCORE ZREVRANGE ZSCORE ZMSCORE
+        ZCARD ZCOUNT ZSCAN XREVRANGE XRANGE XLEN
+    """.split()
+}
+LOCK_KEYS = {"tasks:leader", "rq:scheduler_lock"}
+STATEMENT = re.compile(
+    r"\s*(INSERT INTO|UPDATE|DELETE FROM|SELECT .*? FROM(?=.* FOR (?:NO KEY )?UPDATE)|COPY)"
+    r'\s+"?(\w+)',
+    re.IGNORECASE | re.DOTALL,
+)
+WORD = re.compile(r"[a-z_]+")
+
+
+class Dropped(ConnectionError):
+    """The server has done it, and the client never hears of it."""
+
+
+class Points:
+    """The passages of this process, and what is to happen at one of them."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._role = environment["PROOF_ROLE"]
+        self._point, _, passage = environment.get("PROOF_POINT", "").rpartition("#")
+        self._passage = int(passage or 0)
+        self._action = environment.get("PROOF_ACTION", "exit")
+        self._done = environment.get("PROOF_DONE", "")
+        self._log = environment.get("PROOF_LOG")
+        self._passed: Counter[str] = Counter()
+        os.register_at_fork(after_in_child=self._become_child)
+
+    def reach(self, what: str, when: str) -> None:
+        """Pass a point: count it, and do what is to be done there."""
+        in_thread = threading.current_thread() is not threading.main_thread()
+        point = f"{self._role}{'/thread' if in_thread else ''}:{what}:{when}"
+        self._passed[point] += 1
+        if self._log:
+            append(self._log, f"{os.getpid()} {point}")
+        if point == self._point and self._passed[point] >= self._passage and self._is_first():
+            self._act()
+
+    def _become_child(self) -> None:
+        self._role = "child"
+        self._passed.clear()
+
+    def _is_first(self) -> bool:
+        """Make the file that says it is done; of several processes one succeeds."""
+        try:
+            descriptor = os.open(self._done, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            return False
+        note = {"pid": os.getpid(), "role": self._role, "action": self._action, "time": time.time()}
+        os.write(descriptor, json.dumps(note).encode())
+        os.close(descriptor)
+        return True
+
+    def _act(self) -> None:
+        if self._action == "exit":
+            os._exit(1)
+        elif self._action == "term":
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif self._action == "pause":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        elif self._action == "drop":
+            raise Dropped("The reply was dropped on purpose.")
+        else:
+            raise ValueError(f"PROOF_ACTION can't be {self._action!r}.")
+
+
+_points: Points | None = None
+
+
+def append(path: str | Path, line: str) -> None:
+    """Add a line to a file that several processes write: it is there whole, or not at all."""
+    descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    try:
+        os.write(descriptor, f"{line}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
+def reach(what: str, when: str) -> None:
+    """Pass a point of a task function; without PROOF_ROLE nothing happens."""
+    if _points is not None:
+        _points.reach(what, when)
+
+
+def install(environment: Mapping[str, str]) -> None:
+    """Wrap what others can see of this process, if the environment asks for it."""
+    global _points
+    if "PROOF_ROLE" not in environment:
+        return
+    _points = Points(environment)
+    _wrap_redis()
+    _wrap_database()
+    _wrap_fork()
+    if environment.get("PROOF_LOCKS") == "off":
+        _give_own_locks()
+
+
+def _wrap_redis() -> None:
+    connection: Any = redis.connection.AbstractConnection
+    send, read = connection.send_packed_command, connection.read_response
+
+    def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:
+        what, replies = describe(command)
+        if what is None:
+            send(self, command, check_health)
+            return
+        reach(what, "before")
+        send(self, command, check_health)
+        self.proof_awaits = (what, replies)
+
+    def read_response(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            reply = read(self, *args, **kwargs)
+        except ResponseError:
+            passed(self)
+            raise
+        passed(self)
+        return reply
+
+    def passed(self: Any) -> None:
+        what, replies = getattr(self, "proof_awaits", None) or (None, 0)
+        if what is None:
+            return
+        self.proof_awaits = (what, replies - 1) if replies > 1 else None
+        if replies == 1:
+            try:
+                reach(what, "after")
+            except Dropped:
+                self.disconnect()
+                raise
+
+    connection.send_packed_command, connection.read_response = send_packed_command, read_response
+
+
+def describe(packed: Any) -> tuple[str | None, int]:
+    """Name packed commands by their verbs and the first one's key; count their replies."""
+    data = packed.encode() if isinstance(packed, str) else packed
+    commands = list(_commands(data if isinstance(data, bytes) else b"".join(data)))
+    verbs = dict.fromkeys(command[0].upper() for command in commands)
+    told = [verb for verb in verbs if verb not in QUIET]
+    if not told:
+        return None, 0
+    first = next(command for command in commands if command[0].upper() == told[0])
+    is_script = told[0] in (b"EVALSHA", b"EVAL")
+    key = first[3] if is_script and len(first) > 3 else first[1] if len(first) > 1 else b""
+    verb = "+".join(verb.decode() for verb in told[:4])
+    return f"{verb} {_kind_of(key)}".strip(), len(commands)
+
+
+def _commands(data: bytes) -> Iterator[list[bytes]]:
+    at = 0
+    while at < len(data):
+        end = data.index(b"\r\n", at)
+        count, at = int(data[at + 1 : end]), end + 2
+        words = []
+        for _ in range(count):
+            end = data.index(b"\r\n", at)
+            size, at = int(data[at + 1 : end]), end + 2
+            words.append(data[at : at + size])
+            at += size + 2
+        yield words
+
+
+def _kind_of(key: bytes) -> str:
+    """Name a key without what makes it this or that job's: `rq:job:7f3…` is `rq:job`."""
+    parts = key.decode(errors="replace").split(":")
+    return ":".join(part for part in parts[:4] if WORD.fullmatch(part))
+
+
+def _wrap_database() -> None:
+    cursor: Any = CursorWrapper
+    wrapper: Any = BaseDatabaseWrapper
+    execute, execute_many = cursor._execute, cursor._executemany
+    commit, connect = wrapper._commit, wrapper.connect
+
+    def around(what: str, step: Any, *args: Any) -> Any:
+        reach(what, "before")
+        result = step(*args)
+        reach(what, "after")
+        return result
+
+    def _execute(self: Any, sql: Any, params: Any, *rest: Any) -> Any:
+        what = _statement(sql)
+        if what is None:
+            return execute(self, sql, params, *rest)
+        return around(what, execute, self, sql, params, *rest)
+
+    def _executemany(self: Any, sql: Any, *args: Any) -> Any:
+        return around(_statement(sql) or "many", execute_many, self, sql, *args)
+
+    cursor._execute, cursor._executemany = _execute, _executemany
+    wrapper._commit = lambda self: around("COMMIT", commit, self)
+    wrapper.connect = lambda self: around("CONNECT", connect, self)
+
+
+def _statement(sql: Any) -> str | None:
+    """Name what a query changes or locks: several statements may go in one."""
+    matches = [match for part in str(sql).split(";") if (match := STATEMENT.match(part))]
+    names = [f"{m[1].split()[0].upper()} {m[2].removeprefix('tasks_')}" for m in matches]
+    return "+".join(dict.fromkeys(names)) or None
+
+
+def _wrap_fork() -> None:
+    fork = os.fork
+
+    def forked() -> int:
+        reach("fork", "before")
+        pid = fork()
+        reach("fork", "after")
+        return pid
+
+    os.fork = forked
+
+
+def _give_own_locks() -> None:
+    def own_lock(word: Any) -> Any:
+        text = word.decode(errors="replace") if isinstance(word, bytes) else word
+        return f"{text}:{os.getpid()}" if isinstance(text, str) and text in LOCK_KEYS else word
+
+    def wrap(packer: Any) -> None:
+        pack = packer.pack
+        packer.pack = lambda self, *args: pack(self, *map(own_lock, args))
+
+    wrap(redis.connection.PythonRespSerializer)
+    wrap(redis.connection.HiredisRespSerializer)

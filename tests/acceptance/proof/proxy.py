@@ -1,0 +1,82 @@
+"""A way to Redis on which replies get lost: it was done, and the client never hears of it."""
+
+import re
+import selectors
+import socket
+import threading
+from collections.abc import Iterable
+
+COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n")
+# What a blocking pop answers when there was nothing to pop.
+NOTHING = (b"$-1\r\n", b"*-1\r\n", b"_\r\n")
+CHUNK = 1 << 16
+
+
+class Proxy:
+    """Passes everything on, but loses each n-th reply to some commands, with the connection."""
+
+    def __init__(self, port: int, commands: Iterable[str], every: int) -> None:
+        self._server_port = port
+        self._commands = {command.encode() for command in commands}
+        self._every = every
+        self._lock = threading.Lock()
+        self._seen: dict[bytes, int] = {}
+        self.dropped: dict[str, int] = {}
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def heal(self) -> None:
+        """Lose nothing any more."""
+        with self._lock:
+            self._commands = set()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=[client], daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        """Pass on what one client and the server say, until either has gone or a reply is lost."""
+        watched: set[bytes] = set()
+        with (
+            client,
+            socket.create_connection(("127.0.0.1", self._server_port)) as server,
+            selectors.DefaultSelector() as selector,
+        ):
+            selector.register(client, selectors.EVENT_READ)
+            selector.register(server, selectors.EVENT_READ)
+            try:
+                while True:
+                    for key, _ in selector.select():
+                        data = key.fileobj.recv(CHUNK)
+                        if not data:
+                            return
+                        if key.fileobj is client:
+                            watched = {word.upper() for word in COMMAND.findall(data)}
+                            server.sendall(data)
+                        elif self._loses(watched, data):
+                            return
+                        else:
+                            client.sendall(data)
+            except OSError:
+                return
+
+    def _loses(self, commands: set[bytes], reply: bytes) -> bool:
+        """Tell whether this reply is one to lose, and count it."""
+        with self._lock:
+            for command in commands & self._commands:
+                if reply in NOTHING:
+                    continue
+                self._seen[command] = self._seen.get(command, 0) + 1
+                if self._seen[command] % self._every == 0:
+                    name = command.decode()
+                    self.dropped[name] = self.dropped.get(name, 0) + 1
+                    return True
+        return False

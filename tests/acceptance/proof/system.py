@@ -1,0 +1,291 @@
+"""One system under test: its servers, its processes, its schedules, and what they left behind."""
+
+import itertools
+import json
+import math
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import psycopg
+
+from tests import oracle
+from tests.acceptance.proof import evidence
+from tests.acceptance.proof.nursery import Nursery, Process, is_alive
+from tests.servers import Valkey, wait_for
+
+Subject = Literal["ours", "stock"]
+
+SCHEDULED_JOBS = "rq:scheduler:scheduled_jobs"
+LOCKS = ("tasks:leader", "rq:scheduler_lock", "rq:clean_registries:default")
+TOLD_CHILD = ("term", "child")
+MICROSECOND = timedelta(microseconds=1)
+QUERY = """
+    SELECT schedule.name, schedule.job_id, schedule.status, run.due, run.status, run.attempt,
+           run.reason, run.started, run.ended
+    FROM tasks_scheduledtaskinstance run
+    JOIN tasks_scheduledtask schedule ON schedule.id = run.parent_id
+"""
+
+
+@dataclass
+class Schedule:
+    """A schedule as the tests ask for it; `first` is also from when its cron counts."""
+
+    name: str
+    first: datetime
+    interval: int | None = None
+    cron: str | None = None
+    timezone: str = "UTC"
+    repeat: int | None = None
+    seconds: float = 0
+    way: str = "sleep"
+    options: dict[str, Any] = field(default_factory=dict)
+    job_id: str = ""
+
+    @property
+    def retries(self) -> int:
+        return int(self.options.get("retries", 0))
+
+    @property
+    def overlaps(self) -> bool:
+        """Tell whether two of its runs may go on at once."""
+        return self.options.get("overlap", "skip") == "allow"
+
+    def dues(self, until: datetime) -> list[datetime]:
+        """Return what was due, as the oracle says."""
+        if self.cron:
+            return oracle.due_times(
+                self.first - MICROSECOND,
+                until,
+                cron=self.cron,
+                timezone=self.timezone,
+                start=self.first,
+                repeat=self.repeat,
+            )
+        return oracle.due_times(
+            self.first - MICROSECOND,
+            until,
+            first=self.first,
+            interval=self.interval,
+            repeat=self.repeat,
+        )
+
+    def goes_on(self, moment: datetime) -> bool:
+        """Tell whether anything is due after a moment."""
+        if self.repeat is not None:
+            return len(self.dues(moment)) < self.repeat
+        return bool(self.cron or self.interval) or self.first > moment
+
+    def as_asked(self, witness: Path) -> dict[str, Any]:
+        """Return the arguments that make it."""
+        moment = self.first.isoformat()
+        when: dict[str, Any] = {"first": moment, "interval": self.interval}
+        if self.cron:
+            when = {"cron": self.cron, "timezone": self.timezone, "start": moment}
+        args = [str(witness), self.name, self.seconds, self.way]
+        return {"name": self.name, "args": args, "repeat": self.repeat, **when, **self.options}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row of a run."""
+
+    schedule: str
+    schedule_job_id: str
+    schedule_status: str
+    due: datetime | None
+    status: str
+    attempt: int
+    reason: str
+    started: datetime | None
+    ended: datetime | None
+
+    def __str__(self) -> str:
+        due = f"{self.due:%H:%M:%S.%f}" if self.due else "?"
+        return f"{self.schedule} due {due}: {self.status}, attempt {self.attempt} {self.reason}"
+
+
+def now() -> datetime:
+    """Return the present, as the rows say it."""
+    return datetime.now(UTC)
+
+
+def next_second(ahead: float = 1.0) -> datetime:
+    """Return the first whole second that is at least so many seconds ahead."""
+    return datetime.fromtimestamp(math.ceil(now().timestamp() + ahead), UTC)
+
+
+class System:
+    """Servers, processes and schedules; everything is gone after `close`."""
+
+    def __init__(
+        self, directory: Path, database: str, subject: Subject = "ours", *, redis_url: str = "",
+        valkey: Valkey,
+    ) -> None:  # fmt: skip
+        self.directory = directory
+        self.database = database
+        self.subject = subject
+        self.valkey = valkey
+        self.redis = valkey.client
+        self.witness = directory / "evidence"
+        self.schedules: list[Schedule] = []
+        self.killed: set[int] = set()
+        self._count = itertools.count(1)
+        self.nursery = Nursery(
+            {
+                "DJANGO_SETTINGS_MODULE": "tests.acceptance.proof.settings",
+                "SECRET_KEY": "only-for-the-tests",
+                "DATA_DIR": str(directory),
+                "DATABASE_URL": database,
+                "REDIS_URL": redis_url or valkey.url,
+                "PROOF_SUBJECT": subject,
+            },
+            directory / "nursery.log",
+        )
+
+    def close(self) -> None:
+        self.nursery.close()
+
+    # Schedules
+
+    def make(self, *schedules: Schedule) -> None:
+        """Make schedules, and remember them for the checks.
+
+        They are made to begin a little later, if need be, so that they exist by then.
+        """
+        ahead = 1 + len(schedules) / 20
+        while not self._make_in_time(schedules, ahead):
+            self.nursery.call("unmake", [schedule.job_id for schedule in schedules])
+            ahead *= 2
+        self.schedules += schedules
+
+    def _make_in_time(self, schedules: Sequence[Schedule], ahead: float) -> bool:
+        earliest = min(schedule.first for schedule in schedules)
+        late = max(timedelta(0), next_second(ahead) - earliest)
+        for schedule in schedules:
+            schedule.first += late
+        asked = [schedule.as_asked(self.witness) for schedule in schedules]
+        job_ids = self.nursery.call("make" if self.subject == "ours" else "make_stock", asked)
+        for schedule, job_id in zip(schedules, job_ids, strict=True):
+            schedule.job_id = job_id
+        return all(schedule.first > now() for schedule in schedules)
+
+    # Processes
+
+    def scheduler(self, **point: str) -> Process:
+        """Start a scheduler; stock polls every second, which is the fastest it can."""
+        arguments = ["--interval", "1"] if self.subject == "stock" else []
+        return self._start("scheduler", ["rqscheduler", *arguments], point)
+
+    def worker(self, *queues: str, **point: str) -> Process:
+        """Start a worker."""
+        return self._start("worker", ["rqworker", *(queues or ["default"])], point)
+
+    def command(self, *command: str) -> Process:
+        """Start another `manage.py` command."""
+        return self._start(command[0], command, {})
+
+    def _start(self, role: str, command: Sequence[str], point: dict[str, str]) -> Process:
+        number = next(self._count)
+        environment = {f"PROOF_{name.upper()}": value for name, value in point.items()}
+        if environment:
+            environment |= {
+                "PROOF_ROLE": role,
+                "PROOF_DONE": str(self.directory / f"done-{number}"),
+            }
+        process = self.nursery.start(
+            self.directory / f"{number}-{role}.log", *command, **environment
+        )
+        process.done = Path(environment.get("PROOF_DONE", "/nonexistent"))
+        return process
+
+    def kill(self, *pids: int) -> None:
+        """Kill processes with SIGKILL, and remember that this was done."""
+        self.killed |= set(pids)
+        for pid in pids:
+            if is_alive(pid):
+                os.kill(pid, 9)
+
+    def release_locks(self) -> None:
+        """Let others lead and keep house at once, as if the locks of the dead had lapsed."""
+        self.redis.delete(*LOCKS)
+
+    # What they left behind
+
+    def query(self, sql: str) -> list[Any]:
+        """Return what a query finds in the system's database."""
+        if self.database.startswith("sqlite"):
+            path = self.database.removeprefix("sqlite:///")
+            with closing(sqlite3.connect(path, timeout=20)) as connection:
+                return connection.execute(sql).fetchall()
+        with psycopg.connect(self.database, options="-c timezone=UTC") as connection:
+            return connection.execute(cast(Any, sql)).fetchall()
+
+    def execute(self, sql: str) -> None:
+        """Change the system's PostgreSQL database behind its back."""
+        with psycopg.connect(self.database) as connection:
+            connection.execute(cast(Any, sql))
+
+    def runs(self) -> list[Run]:
+        """Return the rows of all runs."""
+        return [Run(*map(_aware, row)) for row in self.query(QUERY)]
+
+    def count_connections(self) -> int:
+        """Return how many connections to its PostgreSQL database the system has."""
+        query = """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()
+                AND backend_type = 'client backend'
+        """
+        return int(self.query(query)[0][0])
+
+    def lines(self) -> list[evidence.Line]:
+        """Return what the task functions wrote."""
+        return evidence.read(self.witness)
+
+    def members(self) -> dict[str, float]:
+        """Return the scheduled jobs in Redis, and when each is due next."""
+        entries: Any = self.redis.zrange(SCHEDULED_JOBS, 0, -1, withscores=True)
+        return {member.decode(errors="replace"): score for member, score in entries}
+
+    def casualties(self) -> set[int]:
+        """Return the processes that were killed, by the tests or at a point.
+
+        What was only told to stop has to tell the truth; a child that is told so is killed by it.
+        """
+        notes = [json.loads(path.read_text() or "{}") for path in self.directory.glob("done-*")]
+        return self.killed | {
+            note["pid"]
+            for note in notes
+            if note and (note["action"] == "exit" or (note["action"], note["role"]) == TOLD_CHILD)
+        }
+
+    def wait_for_start(self, schedule: Schedule, seconds: float = 30) -> evidence.Line:
+        """Wait until a run of a schedule has started; return its first line."""
+
+        def started() -> evidence.Line | None:
+            return next((line for line in self.lines() if line.schedule == schedule.name), None)
+
+        line: evidence.Line = wait_for(started, f"a start of {schedule.name}", seconds)
+        return line
+
+    def printed(self, text: str) -> bool:
+        """Tell whether any process has printed a text."""
+        logs = self.directory.glob("*.log")
+        return any(text in path.read_text(errors="replace") for path in logs)
+
+
+def _aware(value: Any) -> Any:
+    """Read SQLite's moments, which are texts in UTC."""
+    if isinstance(value, str) and len(value) >= 19 and value[4:5] == value[7:8] == "-":
+        try:
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        except ValueError:
+            return value
+    return value

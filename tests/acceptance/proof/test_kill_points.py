@@ -1,0 +1,85 @@
+"""Processes that end at any of the steps that others can see."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from tests.acceptance.proof import faults
+from tests.acceptance.proof.checks import check
+from tests.acceptance.proof.system import Schedule, System, next_second
+
+# Each round visits every point once, some 50: 200 ends in all.
+ROUNDS = 5
+# Some points are passed only now and then: this share of them has to be reached in each round.
+REACHED = 0.85
+# The points at which a reply of Redis has just come.
+REPLY = re.compile(r" (rq|tasks):.*:after")
+ALLOW = {"overlap": "allow", "catch_up": "all"}
+
+
+def schedules() -> list[Schedule]:
+    """Return schedules with different policies that are due all the time."""
+    first, second = next_second(), timedelta(seconds=1)
+    return [
+        Schedule("plain", first, interval=4),
+        Schedule("retried", first + second, interval=4, options={"retries": 2}),
+        Schedule("allow", first + 2 * second, interval=4, options=ALLOW),
+        Schedule("none", first + 3 * second, interval=4, options={"catch_up": "none"}),
+        Schedule("replace", first, interval=12, options={"overlap": "replace"}),
+        Schedule("wait", first, interval=12, options={"overlap": "wait", "retries": 1}),
+    ]
+
+
+@pytest.mark.case(0)
+def test_an_undisturbed_system_runs_each_occurrence_once(system: System):
+    system.make(*schedules())
+    faults.points_of(system, seconds=20)
+    check(system)
+
+
+def visit_all(system: System, passage: int, action: str) -> None:
+    """Let processes suffer at every point, schedulers and workers at the same time.
+
+    After the last one of a kind, another one of it does the work that is left.
+    """
+    points = faults.points_of(system)
+    if action == "drop":
+        points = {point: n for point, n in points.items() if REPLY.search(point)}
+    chosen = [f"{point}#{min(passage, count)}" for point, count in points.items()]
+
+    def tour(of_scheduler: bool) -> faults.Tour:
+        own = [point for point in chosen if point.startswith("scheduler") == of_scheduler]
+        made = faults.visit(system, own, action)
+        for _ in range(1 if of_scheduler else 3):
+            system.scheduler() if of_scheduler else system.worker()
+        return made
+
+    with ThreadPoolExecutor() as threads:
+        tours = list(threads.map(tour, (True, False)))
+    reached = sum(len(tour.reached) for tour in tours)
+    print("Not reached:", [point for tour in tours for point in tour.not_reached])
+    assert reached >= len(chosen) * REACHED, tours
+
+
+@pytest.mark.case(1)
+@pytest.mark.parametrize("passage", range(1, ROUNDS + 1))
+def test_a_process_that_ends_at_any_point_loses_and_doubles_nothing(system: System, passage: int):
+    system.make(*schedules())
+    visit_all(system, passage, "exit")
+    check(system)
+
+
+@pytest.mark.case(2)
+def test_a_process_that_is_terminated_at_any_point_loses_and_doubles_nothing(system: System):
+    system.make(*schedules())
+    visit_all(system, 1, "term")
+    check(system)
+
+
+@pytest.mark.case(12)
+def test_a_process_that_misses_the_reply_to_any_step_loses_and_doubles_nothing(system: System):
+    system.make(*schedules())
+    visit_all(system, 1, "drop")
+    check(system)

@@ -1,0 +1,137 @@
+"""Servers that go away, come back empty, or whose replies get lost."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.proof.checks import check, check_goes_on
+from tests.acceptance.proof.proxy import Proxy
+from tests.acceptance.proof.system import Schedule, Subject, System, next_second, now
+from tests.servers import Postgres, Valkey, wait_for
+
+# What puts a job on its queue, takes it off, and moves a schedule forward: ours, RQ's and stock's.
+STEPS = ["EVALSHA", "RPUSH", "LPUSH", "BLMOVE", "LMOVE", "BRPOP", "BLPOP", "LPOP", "ZADD", "ZREM"]
+
+
+def schedules() -> list[Schedule]:
+    first = next_second()
+    options = [{}, {"retries": 2}, {"overlap": "allow"}, {"catch_up": "all"}]
+    return [
+        Schedule(f"s{number}", first, interval=4, options=own) for number, own in enumerate(options)
+    ]
+
+
+def running(system: System) -> None:
+    """Start a scheduler and two workers, and wait until they have run something."""
+    system.make(*schedules())
+    system.scheduler()
+    for _ in range(2):
+        system.worker()
+    check_goes_on(system)
+
+
+@pytest.mark.case(10)
+def test_everything_goes_on_after_redis_was_away_for_30_seconds(system: System):
+    running(system)
+    system.valkey.stop(signal.SIGKILL)
+    time.sleep(30)
+    system.valkey.start()
+    check_goes_on(system)
+    check(system)
+
+
+def _flush(valkey: Valkey) -> None:
+    valkey.client.flushall()
+
+
+def _restart_empty(valkey: Valkey) -> None:
+    valkey.stop(signal.SIGKILL)
+    valkey.forget()
+    valkey.start()
+
+
+@pytest.mark.case(11)
+@pytest.mark.parametrize("lose_all", [_flush, _restart_empty])
+def test_a_redis_that_is_empty_suddenly_is_filled_from_the_rows(
+    system: System, lose_all: Callable[[Valkey], None]
+):
+    running(system)
+    lose_all(system.valkey)
+    begun = time.monotonic()
+    check_goes_on(system)
+    if system.subject == "ours":
+        wait_for(lambda: len(system.members()) == len(system.schedules), "all schedules", 30)
+        assert time.monotonic() - begun < 30
+    check(system)
+
+
+@pytest.fixture
+def lossy(
+    tmp_path: Path, subject: Subject, valkey: Valkey, postgres_server: Postgres, migrated: str
+) -> Iterator[tuple[System, Proxy]]:
+    """Run a system that talks to Redis through a proxy that loses each fifth reply."""
+    proxy = Proxy(valkey.port, STEPS, every=5)
+    database = postgres_server.create_database(template=migrated)
+    system = System(tmp_path, database, subject, redis_url=proxy.url, valkey=valkey)
+    yield system, proxy
+    system.close()
+    proxy.close()
+    postgres_server.drop_database(database)
+
+
+@pytest.mark.case(12)
+def test_a_step_whose_reply_is_lost_is_not_done_twice(lossy: tuple[System, Proxy]):
+    system, proxy = lossy
+    running(system)
+    wait_for(lambda: sum(proxy.dropped.values()) >= 30, "lost replies", 60)
+    proxy.heal()
+    check_goes_on(system)
+    check(system)
+    assert len(proxy.dropped) >= 2, proxy.dropped
+
+
+@pytest.mark.case(13)
+@pytest.mark.parametrize("seconds", [4, 20])
+def test_a_run_waits_for_a_database_that_is_away_when_it_would_start(
+    system: System, fragile_postgres: Postgres, seconds: int
+):
+    first = next_second(5)
+    system.make(
+        Schedule("plain", first, interval=10, options={"retries": 1}),
+        Schedule("all", first, interval=10, options={"catch_up": "all"}),
+    )
+    system.scheduler()
+    for _ in range(2):
+        system.worker()
+    wait_for(lambda: len(system.members()) == 2, "the schedules in Redis")
+    fragile_postgres.stop()
+    wait_for(lambda: now() > system.schedules[0].first, "the first due moment")
+    time.sleep(seconds)
+    fragile_postgres.start()
+    check_goes_on(system)
+    check(system)
+
+
+@pytest.mark.case(14)
+def test_an_end_that_the_database_could_not_take_for_20_seconds_is_written_later(
+    system: System, fragile_postgres: Postgres
+):
+    first = next_second()
+    options = {"retries": 2}
+    system.make(
+        *(Schedule(f"s{n}", first, interval=60, seconds=2, options=options) for n in range(2))
+    )
+    system.scheduler()
+    for _ in range(2):
+        system.worker()
+    for schedule in system.schedules:
+        system.wait_for_start(schedule)
+    fragile_postgres.stop()
+    wait_for(lambda: [line.event for line in system.lines()].count("end") == 2, "the ends")
+    time.sleep(20)
+    fragile_postgres.start()
+    check(system, until=system.schedules[0].first)
+    assert {(run.status, run.attempt) for run in system.runs()} == {("finished", 1)}

@@ -1,0 +1,156 @@
+"""Workers that die, or are told to stop, in the middle of a run."""
+
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from tests.acceptance.proof.checks import check
+from tests.acceptance.proof.nursery import Process, is_alive
+from tests.acceptance.proof.system import Schedule, System, next_second
+from tests.servers import wait_for
+
+VICTIMS: dict[str, Callable[[Process, int], list[int]]] = {
+    "worker": lambda worker, child: [worker.pid],
+    "child": lambda worker, child: [child],
+    "both": lambda worker, child: [worker.pid, child],
+}
+
+
+def long_runs(seconds: float, interval: int) -> list[Schedule]:
+    """Return schedules on two queues: one that is tried again, and one that isn't."""
+    first = next_second()
+    return [
+        Schedule(
+            name,
+            first,
+            interval=interval,
+            seconds=seconds,
+            options={"queue": queue, "retries": retries, "overlap": "wait"},
+        )
+        for name, queue, retries in (("once", "lane-1", 0), ("retried", "lane-2", 2))
+    ]
+
+
+def _waits(system: System, schedule: Schedule) -> bool:
+    return bool(system.redis.llen(f"rq:queue:{schedule.options['queue']}"))
+
+
+@pytest.mark.case(5, 6, 7)
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_killed_run_is_closed_as_lost_and_tried_again(system: System, victim: str):
+    system.make(*long_runs(seconds=2, interval=8))
+    system.scheduler()
+    workers = {
+        schedule.name: system.worker(schedule.options["queue"]) for schedule in system.schedules
+    }
+    for schedule in system.schedules:
+        line = system.wait_for_start(schedule)
+        system.kill(*VICTIMS[victim](workers[schedule.name], line.pid))
+        system.worker(schedule.options["queue"])
+    check(system)
+    reasons = {run.schedule: run.reason for run in system.runs() if run.status == "failed"}
+    assert reasons.keys() == {"once"}
+    assert reasons["once"].startswith("Lost: ")
+
+
+@pytest.mark.case(8)
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_run_that_is_killed_while_the_next_one_waits_is_closed_and_the_next_one_runs(
+    system: System, victim: str
+):
+    system.make(*long_runs(seconds=6, interval=4))
+    system.scheduler()
+    workers = {
+        schedule.name: system.worker(schedule.options["queue"]) for schedule in system.schedules
+    }
+    lines = {schedule.name: system.wait_for_start(schedule) for schedule in system.schedules}
+    for schedule in system.schedules:
+        wait_for(partial(_waits, system, schedule), "the next occurrence on the queue")
+        system.kill(*VICTIMS[victim](workers[schedule.name], lines[schedule.name].pid))
+        system.worker(schedule.options["queue"])
+    check(system)
+
+
+def _once(system: System, worker: Process, child: int) -> None:
+    worker.send(signal.SIGTERM)
+
+
+def _interrupt(system: System, worker: Process, child: int) -> None:
+    worker.send(signal.SIGINT)
+
+
+def _until_it_ends(system: System, worker: Process, child: int) -> None:
+    system.killed |= {worker.pid, child}
+
+    def ended() -> bool:
+        worker.send(signal.SIGTERM)
+        return worker.poll() is not None
+
+    wait_for(ended, "the end of a worker that is told so again and again")
+
+
+def _with_its_children(system: System, worker: Process, child: int) -> None:
+    """Do what systemd does: tell all processes at once."""
+    system.killed |= {worker.pid, child}
+    for pid in (worker.pid, *worker.children()):
+        os.kill(pid, signal.SIGTERM)
+
+
+STOPS = [_once, _interrupt, _until_it_ends, _with_its_children]
+GENTLE = {"_once", "_interrupt"}
+
+
+@pytest.mark.case(9)
+def test_however_a_worker_is_stopped_its_run_ends_truthfully(system: System):
+    first = next_second()
+    options = [{"queue": f"lane-{n}", "retries": 1} for n in range(1, 5)]
+    system.make(
+        *(
+            Schedule(stop.__name__, first, interval=6, seconds=3, options=own)
+            for stop, own in zip(STOPS, options, strict=True)
+        )
+    )
+    system.scheduler()
+    workers = [system.worker(str(own["queue"])) for own in options]
+    lines = [system.wait_for_start(schedule) for schedule in system.schedules]
+    for stop, worker, line in zip(STOPS, workers, lines, strict=True):
+        stop(system, worker, line.pid)
+    for worker in workers:
+        worker.wait(20)
+    assert not any(is_alive(line.pid) for line in lines)
+    system.worker(*(str(own["queue"]) for own in options))
+    system.worker(*(str(own["queue"]) for own in options))
+    check(system)
+    runs = {(run.schedule, run.due): run for run in system.runs()}
+    for name in GENTLE:
+        run = runs[name, system.schedules[0].first]
+        assert (run.status, run.attempt) == ("finished", 1), str(run)
+
+
+@pytest.mark.case(15)
+def test_a_worker_keeps_no_connection_of_the_runs_that_it_forked(system: System):
+    first = next_second()
+    system.make(
+        *(Schedule(f"s{n}", first, interval=2, options={"overlap": "allow"}) for n in range(4)),
+        Schedule("crashes", first, interval=2, seconds=30, options={"queue": "lane-1"}),
+    )
+    system.scheduler()
+    system.worker()
+    system.worker("lane-1")
+    seen: set[int] = set()
+
+    def crashed_often() -> bool:
+        for line in system.lines():
+            if line.schedule == "crashes" and line.event == "start" and line.pid not in seen:
+                seen.add(line.pid)
+                system.kill(line.pid)
+        return len(seen) >= 8
+
+    wait_for(crashed_often, "runs that crash", 60)
+    # The scheduler's two threads, and a child of each worker.
+    wait_for(lambda: system.count_connections() <= 4, "the end of the connections of killed runs")
+    check(system)
+    assert system.count_connections() <= 4

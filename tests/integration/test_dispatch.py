@@ -1,0 +1,205 @@
+"""Dispatch and changes at once, on a real Valkey: what the rows say takes effect at the next due.
+
+The scheduler has read and planned already when the change is made; only then its step is taken.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import django_rq
+import pytest
+from django.db import connections
+from django.utils import timezone
+from redis import Redis
+
+from tasks import ledger, projection
+from tasks.job import RunId
+from tasks.models import ScheduledTask
+from tasks.scheduler import Scheduler, Step
+from tasks.services import SchedulerService
+from tests.servers import wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Change = Callable[[ScheduledTask], Any]
+
+
+@pytest.fixture
+def scheduler(redis_connection: Redis) -> Scheduler:
+    return django_rq.get_scheduler("default")
+
+
+@pytest.fixture
+def schedule(scheduler: Scheduler) -> ScheduledTask:
+    """Return a schedule that is due now, and every hour."""
+    return SchedulerService.schedule(timezone.now(), "tests.jobs.answer", interval=3600)
+
+
+def planned(scheduler: Scheduler) -> tuple[list[Step], datetime]:
+    """Return the steps that the scheduler takes next."""
+    now = timezone.now()
+    steps, _ = scheduler._plan(scheduler._read("-inf", now.timestamp()), now)
+    assert steps
+    return steps, now
+
+
+def queue_length(redis: Redis) -> int:
+    return redis.llen("rq:queue:default")
+
+
+def edit(task: ScheduledTask) -> None:
+    task.first = timezone.now() + timedelta(hours=1)
+    SchedulerService.save(task)
+
+
+def edit_arguments(task: ScheduledTask) -> None:
+    task.description, task.timeout = "changed", 77
+    SchedulerService.save(task)
+
+
+def pause_and_resume(task: ScheduledTask) -> None:
+    SchedulerService.pause(task)
+    SchedulerService.resume(task)
+
+
+CHANGES: dict[str, Change] = {
+    "edit": edit,
+    "pause": SchedulerService.pause,
+    "pause and resume": pause_and_resume,
+    "cancel": SchedulerService.cancel,
+    "delete": lambda task: task.delete(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_change_wins_over_a_step_that_is_planned_already(
+    scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis, change: Change
+):
+    steps, now = planned(scheduler)
+    change(schedule)
+    assert scheduler._execute(steps, now) == []
+    assert scheduler.enqueue_jobs() == []
+    assert queue_length(redis_connection) == 0
+
+
+def test_what_is_dispatched_after_an_edit_is_as_edited(
+    scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis
+):
+    steps, now = planned(scheduler)
+    edit_arguments(schedule)
+    assert scheduler._execute(steps, now) == []
+    [job_id] = scheduler.enqueue_jobs()
+    assert redis_connection.hget(f"rq:job:{job_id}", "timeout") == b"77"
+
+
+def test_a_step_taken_before_the_change_stays_and_is_not_taken_again(
+    scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis
+):
+    steps, now = planned(scheduler)
+    [job_id] = scheduler._execute(steps, now)
+    SchedulerService.save(schedule)
+    assert scheduler._execute(steps, now) == scheduler.enqueue_jobs() == []
+    assert queue_length(redis_connection) == 1
+    assert RunId.parse(job_id).schedule_job_id == schedule.job_id
+
+
+def test_a_projection_that_the_dispatch_overtakes_does_not_move_it_back(
+    scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis
+):
+    image = projection.image(ScheduledTask.objects.get())
+    scheduler.enqueue_jobs()
+    moved = redis_connection.zscore(projection.SCHEDULES_KEY, schedule.job_id)
+    projection.put_images([image], redis_connection)
+    assert redis_connection.zscore(projection.SCHEDULES_KEY, schedule.job_id) == moved
+
+
+def test_nothing_is_dispatched_after_cancel_has_returned(
+    scheduler: Scheduler, redis_connection: Redis
+):
+    stop = threading.Event()
+    waiting: dict[str, list[str]] = {}
+
+    def dispatch_all_the_time() -> None:
+        while not stop.is_set():
+            scheduler.enqueue_jobs()
+        connections.close_all()
+
+    tasks = [
+        SchedulerService.schedule(
+            timezone.now(), "tests.jobs.answer", interval=1, name=f"schedule {number}"
+        )
+        for number in range(20)
+    ]
+    thread = threading.Thread(target=dispatch_all_the_time)
+    thread.start()
+    try:
+        wait_for(lambda: queue_length(redis_connection) >= 40, "two rounds of dispatch")
+        for task in tasks:
+            SchedulerService.cancel(task)
+            waiting[task.job_id] = waiting_of(task.job_id, redis_connection)
+        beyond = timezone.now() + timedelta(seconds=1.2)
+        wait_for(lambda: timezone.now() > beyond, "another due moment")
+    finally:
+        stop.set()
+        thread.join()
+    assert waiting == {job_id: waiting_of(job_id, redis_connection) for job_id in waiting}
+
+
+def waiting_of(schedule_job_id: str, redis: Redis) -> list[str]:
+    job_ids = map(bytes.decode, redis.lrange("rq:queue:default", 0, -1))
+    return [job_id for job_id in job_ids if job_id.startswith(schedule_job_id)]
+
+
+def test_many_changes_and_rounds_at_once_end_with_what_the_rows_say(
+    scheduler: Scheduler, redis_connection: Redis
+):
+    stop = threading.Event()
+
+    def reconcile_all_the_time() -> None:
+        while not stop.is_set():
+            ledger.reconcile(redis_connection)
+        connections.close_all()
+
+    later = timezone.now() + timedelta(hours=1)
+    tasks = [
+        SchedulerService.schedule(later, "tests.jobs.answer", name=f"schedule {number}")
+        for number in range(5)
+    ]
+    thread = threading.Thread(target=reconcile_all_the_time)
+    thread.start()
+    try:
+        for number in range(6):
+            for task in tasks:
+                (SchedulerService.resume if number % 2 else SchedulerService.pause)(task)
+                if number == 4:
+                    redis_connection.delete(projection.SCHEDULES_KEY)
+    finally:
+        stop.set()
+        thread.join()
+    ledger.reconcile(redis_connection)
+    members = {
+        member.decode() for member in redis_connection.zrange("rq:scheduler:scheduled_jobs", 0, -1)
+    }
+    assert members == {task.job_id for task in tasks}
+
+
+def test_a_schedule_that_redis_lost_in_part_is_brought_back_and_dispatched(
+    scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis
+):
+    housekeeper = ledger.Reconciler(redis_connection)
+    housekeeper.tick()
+    redis_connection.delete(f"rq:job:{schedule.job_id}")
+    assert scheduler.enqueue_jobs() == []
+    housekeeper.tick()
+    assert len(scheduler.enqueue_jobs()) == 1
+
+
+@pytest.mark.parametrize("key", [projection.SCHEDULES_KEY, projection.TEXTS_KEY])
+def test_a_round_brings_back_what_redis_has_lost_in_part(
+    scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis, key: str
+):
+    redis_connection.delete(key)
+    ledger.reconcile(redis_connection)
+    assert len(scheduler.enqueue_jobs()) == 1
