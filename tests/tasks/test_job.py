@@ -10,7 +10,7 @@ from rq.exceptions import DeserializationError
 from rq.job import validate_job_id
 
 from tasks.exceptions import UnknownTaskFunction
-from tasks.job import EPOCH, Job, RunId, new_schedule_job_id, new_task_job_id
+from tasks.job import EPOCH, Job, RunId, new_schedule_job_id
 from tests.tasks import functions
 
 SCHEDULE = "schedule-" + "0" * 32
@@ -51,7 +51,7 @@ def test_an_occurrence_by_backfill_has_a_job_of_its_own():
     "job_id",
     [
         SCHEDULE,
-        new_task_job_id(),
+        f"task-{'0' * 32}",
         f"{SCHEDULE}-",
         f"{SCHEDULE}-12x",
         f"{SCHEDULE}-1-2-3",

@@ -72,7 +72,7 @@ def make_call(**values: Any) -> Task:
         {"catch_up": "unknown"},
         {"retries": -1},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_an_impossible_schedule_is_not_stored(values: dict[str, Any]):
     assert refused(make_row(), **values)
@@ -89,7 +89,7 @@ def test_an_impossible_schedule_is_not_stored(values: dict[str, Any]):
         {"jitter": 3_600},
         {"jitter": 86_400, "interval": None},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_a_possible_schedule_is_stored(values: dict[str, Any]):
     assert not refused(make_row(), **values)
@@ -115,7 +115,7 @@ def test_a_possible_schedule_is_stored(values: dict[str, Any]):
         {"progress": -1},
         {"parent": None},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_an_impossible_run_is_not_stored(schedule: ScheduledTask, values: dict[str, Any]):
     assert refused(make_run(schedule), **values)
@@ -144,7 +144,7 @@ def test_a_run_that_never_started_ends_in_each_way(schedule: ScheduledTask, stat
         {"attempt": 0},
         {"progress": 101},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_an_impossible_call_is_not_stored(values: dict[str, Any]):
     assert refused(make_call(), **values)
@@ -223,7 +223,6 @@ def test_the_same_identity_is_stored_once():
         ("retries", {"retries": 101}),
         ("overlap", {"overlap": "unknown"}),
     ],
-    ids=str,
 )
 def test_a_wrong_value_is_reported_at_its_field(field: str, values: dict[str, Any]):
     defaults: dict[str, Any] = {"name": "x", "function": ECHO, "first": NOW, "interval": 60}

@@ -156,7 +156,7 @@ def test_a_lost_retry_is_enqueued_again_unless_long_overdue(
 
 
 @pytest.mark.parametrize(
-    "values", [{}, {"status": "reserved", "reserved_for": ago(-86_400)}], ids=str
+    "values", [{}, {"status": "reserved", "reserved_for": ago(-86_400)}], ids=["now", "later"]
 )
 def test_a_waiting_call_that_redis_lost_is_enqueued_again(
     redis_connection: Redis, clock: SimpleNamespace, values: dict[str, Any]

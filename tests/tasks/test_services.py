@@ -83,7 +83,6 @@ def test_queue_and_name_come_from_the_function_unless_given():
         ("overlap", {"overlap": "unknown"}),
         ("end", {"start": FIRST, "end": FIRST - HOUR}),
     ],
-    ids=str,
 )
 def test_a_wrong_value_is_named_and_nothing_is_stored(field: str, values: dict[str, Any]):
     with pytest.raises(InvalidSchedule) as caught:

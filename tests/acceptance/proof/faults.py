@@ -1,5 +1,6 @@
 """Ways to make a system suffer."""
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -30,7 +31,7 @@ def points_of(system: System, seconds: float = 6.0) -> dict[str, int]:
     time.sleep(seconds)
     lines = log.read_text().splitlines()  # Without what is passed only when it is stopped.
     for process in (scheduler, worker):
-        process.send(15)
+        process.send(signal.SIGTERM)
         process.wait()
     passages = Counter(tuple(line.split(" ", 1)) for line in lines)
     found: dict[str, int] = {}
@@ -48,11 +49,14 @@ def visit(system: System, points: Iterable[str], action: str) -> Tour:
     tour = Tour()
     for point in points:
         process = start_for(system, point, action)
-        if _comes_to(process):
-            tour.reached.append(point)
-        else:
-            tour.not_reached.append(point)
-        _end(system, process, action)
+        reached = _comes_to(process)
+        (tour.reached if reached else tour.not_reached).append(point)
+        if action == "exit":
+            system.kill(*process.children(), process.pid)
+        elif action != "term" or not reached or point.startswith("child"):
+            process.send(signal.SIGTERM)
+        process.wait(30)
+        system.release_locks()
     return tour
 
 
@@ -72,14 +76,3 @@ def _comes_to(process: Process) -> bool:
             return process.done.exists()
         time.sleep(0.02)
     return False
-
-
-def _end(system: System, process: Process, action: str) -> None:
-    """Make room for the next process: what doesn't end by itself at its point is killed."""
-    if action != "exit":
-        process.send(15)
-        process.wait(30)
-    if process.poll() is None:
-        system.kill(*process.children(), process.pid)
-        process.wait()
-    system.release_locks()

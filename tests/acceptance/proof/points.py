@@ -90,7 +90,7 @@ class Points:
             descriptor = os.open(self._done, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
             return False
-        note = {"pid": os.getpid(), "parent": os.getppid(), "time": time.time()}
+        note = {"pid": os.getpid(), "role": self._role, "action": self._action, "time": time.time()}
         os.write(descriptor, json.dumps(note).encode())
         os.close(descriptor)
         return True

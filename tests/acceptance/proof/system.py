@@ -23,6 +23,7 @@ Subject = Literal["ours", "stock"]
 
 SCHEDULED_JOBS = "rq:scheduler:scheduled_jobs"
 LOCKS = ("tasks:leader", "rq:scheduler_lock", "rq:clean_registries:default")
+TOLD_CHILD = ("term", "child")
 MICROSECOND = timedelta(microseconds=1)
 QUERY = """
     SELECT schedule.name, schedule.job_id, schedule.status, run.due, run.status, run.attempt,
@@ -254,9 +255,16 @@ class System:
         return {member.decode(errors="replace"): score for member, score in entries}
 
     def casualties(self) -> set[int]:
-        """Return the processes that were killed, by the tests or at a point."""
+        """Return the processes that were killed, by the tests or at a point.
+
+        What was only told to stop has to tell the truth; a child that is told so is killed by it.
+        """
         notes = [json.loads(path.read_text() or "{}") for path in self.directory.glob("done-*")]
-        return self.killed | {note["pid"] for note in notes if note}
+        return self.killed | {
+            note["pid"]
+            for note in notes
+            if note and (note["action"] == "exit" or (note["action"], note["role"]) == TOLD_CHILD)
+        }
 
     def wait_for_start(self, schedule: Schedule, seconds: float = 30) -> evidence.Line:
         """Wait until a run of a schedule has started; return its first line."""

@@ -1,7 +1,7 @@
 """Processes that end at any of the steps that others can see."""
 
 import re
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -48,19 +48,16 @@ def visit_all(system: System, passage: int, action: str) -> None:
     if action == "drop":
         points = {point: n for point, n in points.items() if REPLY.search(point)}
     chosen = [f"{point}#{min(passage, count)}" for point, count in points.items()]
-    tours: list[faults.Tour] = []
 
-    def tour(of_scheduler: bool) -> None:
+    def tour(of_scheduler: bool) -> faults.Tour:
         own = [point for point in chosen if point.startswith("scheduler") == of_scheduler]
-        tours.append(faults.visit(system, own, action))
+        made = faults.visit(system, own, action)
         for _ in range(1 if of_scheduler else 3):
             system.scheduler() if of_scheduler else system.worker()
+        return made
 
-    threads = [threading.Thread(target=tour, args=[kind]) for kind in (True, False)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor() as threads:
+        tours = list(threads.map(tour, (True, False)))
     reached = sum(len(tour.reached) for tour in tours)
     print("Not reached:", [point for tour in tours for point in tour.not_reached])
     assert reached >= len(chosen) * REACHED, tours

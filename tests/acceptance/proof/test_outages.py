@@ -30,7 +30,7 @@ def running(system: System) -> None:
     system.scheduler()
     for _ in range(2):
         system.worker()
-    system.wait_for_start(system.schedules[0])
+    check_goes_on(system)
 
 
 @pytest.mark.case(10)
