@@ -46,6 +46,17 @@ TIME_SLICE = 0.2
 # when it hurries, in seconds.
 ROUND_EVERY = 10.0
 ROUND_AT_ONCE = 5.0
+# Columns that Redis isn't told of, and that take long to read for very many rows.
+NOT_PROJECTED = (
+    "created",
+    "description",
+    "fingerprint",
+    "look_at",
+    "note",
+    "paused_at",
+    "pruned_until",
+    "since",
+)
 
 
 class Housekeeper:
@@ -190,6 +201,7 @@ def _project_live(redis: Redis) -> Iterator[None]:
     """Project the live rows of which Redis doesn't have what they say, chunk by chunk."""
     last, full = 0, True
     live = ScheduledTask.objects.live().select_related("calendar").order_by("pk")
+    live = live.defer(*NOT_PROJECTED)
     while full:
         chunk = list(live.filter(pk__gt=last)[:CHUNK])
         full = len(chunk) == CHUNK
