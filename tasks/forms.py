@@ -23,7 +23,6 @@ from tasks.registry import Kind, TaskFunction
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
-MAX_DEPTH = 50
 CHOICE_LENGTH = 120
 WIDE = {"class": "vLargeTextField"}
 DATES = {"spellcheck": "false", **WIDE}
@@ -105,16 +104,9 @@ def _read_json(text: str) -> Any:
         raise ValueError(_("it is nested too deeply")) from None
     except UnicodeEncodeError:
         raise ValueError(_("it contains half of a surrogate pair")) from None
-    if _is_deeper(value, MAX_DEPTH):
+    if registry.is_deeper(value):
         raise ValueError(_("it is nested too deeply"))
     return value
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, list | dict):
-        return False
-    children = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(child, levels - 1) for child in children)
 
 
 class CallForm(forms.ModelForm):

@@ -13,7 +13,7 @@ from django.db import Error, InterfaceError, OperationalError, connection, trans
 from django.utils import timezone
 from redis import Redis
 
-from tasks import projection, run_requests
+from tasks import projection, registry, run_requests
 from tasks.models import REASON_LENGTH, RunRecord, ScheduledTask, ScheduledTaskInstance
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def clean_text(text: str) -> str:
 
 
 def as_json(result: Any) -> tuple[Any, str | None]:
-    """Return a result as JSON can say it, and the type's name if it can't.
+    """Return a result as JSON can say it, and what it is if it can't, or is nested too deeply.
 
     NUL characters and lone surrogates, which PostgreSQL refuses, are replaced.
     """
@@ -103,6 +103,8 @@ def as_json(result: Any) -> tuple[Any, str | None]:
         text = json.dumps(result, allow_nan=False, ensure_ascii=False)
     except Exception:  # whatever the result's own class raises
         return None, type_name(result)
+    if registry.is_deeper(result):
+        return None, f"{type_name(result)}, nested more than {registry.MAX_DEPTH} levels deep"
     text = NUL_ESCAPE.sub(r"\1\\ufffd", text).encode("utf-8", "replace").decode()
     return json.loads(text), None
 

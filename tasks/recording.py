@@ -24,7 +24,7 @@ from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Retry
 
-from tasks import capture, current, outcome, rows, run_requests, spool
+from tasks import capture, current, outcome, rows, run_requests, spool, transactions
 from tasks.deadline import Deadline
 from tasks.job import Job, RunId
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTask, ScheduledTaskInstance, Task
@@ -37,6 +37,7 @@ LOG_EVERY = 2.0
 # How soon a run that waits looks again, in seconds, and how often.
 WAIT_INTERVAL = 1
 WAIT_TIMES = 10_000_000
+LEFT_OPEN = "It left a transaction open, which was rolled back."
 
 
 class _NotNow(Exception):
@@ -364,20 +365,23 @@ class Recorder:
         """Call the function, record how it ends; return its JSON result or re-raise."""
         error: BaseException | None = None
         result = None
+        before = transactions.state()
         with live_writer().watching(self):
             try:
                 with capture.capturing(self._text), current.listening(self):
                     result = _call(func, args, kwargs, deadline)
             except BaseException as raised:
                 error = raised
+        left_open = transactions.roll_back_since(before)
+        if left_open:
+            self._text.add(LEFT_OPEN)
         if error is not None:
             self._end_failed(error)
             raise error
-        return self._end_finished(result)
+        return self._end_finished(result, LEFT_OPEN if left_open else "")
 
-    def _end_finished(self, result: Any) -> Any:
+    def _end_finished(self, result: Any, reason: str) -> Any:
         value, not_json = outcome.as_json(result)
-        reason = ""
         if not_json is not None:
             reason = f"The result is not JSON and was not kept: {not_json[:NAME_LENGTH]}."
             self._text.add(reason)

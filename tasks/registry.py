@@ -12,6 +12,8 @@ from django.utils.translation import gettext as _
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 
 DEFAULT_QUEUE = "default"
+# How deep JSON may be nested: what is read by one process has to be readable by all.
+MAX_DEPTH = 50
 
 
 class Kind(StrEnum):
@@ -150,11 +152,21 @@ def _field_at_fault(signature: inspect.Signature, args: list[Any], kwargs: dict[
     return "args"
 
 
+def is_deeper(value: Any, levels: int = MAX_DEPTH) -> bool:
+    """Tell whether JSON is nested deeper than that."""
+    if not isinstance(value, list | tuple | dict):
+        return False
+    children = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(is_deeper(child, levels - 1) for child in children)
+
+
 def _check_json(args: Any, kwargs: Any) -> None:
     if not isinstance(args, list):
         raise InvalidArguments(_("Positional arguments must be a JSON list, such as [1, 2]."))
     if not isinstance(kwargs, dict) or not all(isinstance(key, str) for key in kwargs):
         raise InvalidArguments(_("Named arguments must be a JSON object with text keys."), "kwargs")
+    if is_deeper(args) or is_deeper(kwargs):
+        raise InvalidArguments(_("Arguments can't be nested so deeply."))
     text = canonical_json([args, kwargs])
     if "\\u0000" in text:
         raise InvalidArguments(_("Arguments can't contain the NUL character."))

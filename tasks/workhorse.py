@@ -29,7 +29,7 @@ from rq.timeouts import JobTimeoutException
 from rq.utils import now
 from rq.worker import BaseWorker
 
-from tasks import recording, rescue
+from tasks import recording, rescue, transactions
 from tasks.board import Board, Run
 from tasks.deadline import Deadline
 from tasks.job import Job, is_recorded
@@ -60,7 +60,7 @@ class Workhorse:
         self._queue_by_name = {queue.name: queue for queue in worker.queues}
         self._finished: Finished | None = None
         self._finished_job: Job | None = None
-        self._open_transactions = _open_transactions()
+        self._connections = transactions.state()
         self._runs = 0
         self._is_worn_out = False
 
@@ -200,7 +200,7 @@ class Workhorse:
         for connection in django.db.connections.all(initialized_only=True):
             if connection.errors_occurred and not connection.in_atomic_block:
                 connection.close()
-        self._is_worn_out |= _open_transactions() != self._open_transactions
+        self._is_worn_out |= transactions.roll_back_since(self._connections)
         self._is_worn_out |= self._runs >= getattr(settings, "TASKS_CHILD_MAX_RUNS", MAX_RUNS)
 
 
@@ -249,11 +249,6 @@ def _watch_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
-
-
-def _open_transactions() -> int:
-    connections = django.db.connections.all(initialized_only=True)
-    return sum(len(connection.atomic_blocks) for connection in connections)
 
 
 def _has_grown() -> bool:

@@ -143,3 +143,12 @@ def test_patience_ends(error: type[Exception], patience: float):
 
     with pytest.raises(error):
         outcome.patiently(write, patience)
+
+
+def test_a_result_that_is_nested_too_deeply_is_not_kept():
+    deep: list[Any] = []
+    for _ in range(60):
+        deep = [deep]
+    value, what = outcome.as_json(deep)
+    assert value is None
+    assert what == "builtins.list, nested more than 50 levels deep"

@@ -249,15 +249,31 @@ def test_after_many_runs_it_is_worn_out(
     assert horse._is_worn_out
 
 
-def test_a_transaction_left_open_wears_it_out(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "leave_open",
+    [lambda: transaction.atomic().__enter__(), lambda: transaction.set_autocommit(False)],
+    ids=["a block", "autocommit off"],
+)
+def test_a_transaction_left_open_is_rolled_back_and_reaches_no_other_row(
+    horse: Workhorse,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    leave_open: Callable[[], None],
 ):
-    block = transaction.atomic()
-    behave(block.__enter__)
-    dispatch(redis_connection, schedule)
+    def leave_work_open() -> None:
+        leave_open()
+        ScheduledTask.objects.filter(pk=schedule.pk).update(note="not committed")
+
+    behave(leave_work_open)
+    dispatch(redis_connection, schedule, 2)
     horse.work_off()
-    assert horse._is_worn_out
-    block.__exit__(None, None, None)
+    connection.close()
+    schedule.refresh_from_db()
+    assert schedule.note == ""
+    ends = list(schedule.runs.values_list("status", "reason"))
+    assert ends == [("finished", "It left a transaction open, which was rolled back.")] * 2
 
 
 def test_grown_too_large_it_is_worn_out(settings: Any):
