@@ -3,6 +3,7 @@
 import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -35,6 +36,8 @@ NAMED = """
 def main() -> None:
     """Measure what is asked for; a case that fails is a line of the table."""
     options = _options()
+    # So that what has been started is stopped then, too.
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     questions = [module.question(QUICK if options.quick else FULL) for module in QUESTIONS]
     chosen = [one for one in questions if not options.only or one.name in options.only]
     started = time.monotonic()

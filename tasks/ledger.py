@@ -14,7 +14,7 @@ from itertools import islice, zip_longest
 from typing import Any, cast
 
 from django.db import Error, close_old_connections, connection, transaction
-from django.db.models import Count, F, Min
+from django.db.models import Count, F, Min, Q
 from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -323,8 +323,13 @@ def balancing(redis: Redis, watch: rescue.Watch) -> Iterator[None]:
     says when. All others cost nothing.
     """
     to_look_at = ScheduledTask.objects.live().filter(look_at__lte=timezone.now())
-    to_look_at = to_look_at.order_by("look_at").defer("args", "kwargs", "description", "note")
-    while tasks := list(to_look_at[:BOOKS_AT_ONCE]):
+    to_look_at = to_look_at.order_by("look_at", "pk")
+    to_look_at = to_look_at.defer("args", "kwargs", "description", "note")
+    later = Q()
+    while tasks := list(to_look_at.filter(later)[:BOOKS_AT_ONCE]):
+        last = tasks[-1]
+        # Each once, also if its row was changed meanwhile and says the same moment still.
+        later = Q(look_at__gt=last.look_at) | Q(look_at=last.look_at, pk__gt=last.pk)
         _balance_some(tasks, redis, watch)
         yield
 

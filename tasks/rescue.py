@@ -45,9 +45,10 @@ _configured = getattr(settings, "TASKS_LOST_AFTER", DEFAULT_LOST_AFTER)
 LOST_AFTER: int = _configured if is_lost_after(_configured) else DEFAULT_LOST_AFTER
 # Seconds that a run's lease holds without its worker renewing it, and between renewals.
 LEASE = LOST_AFTER // 4
-LEASE_RENEWAL = LEASE // 3
-# How long something has to look lost before it is taken for lost, in seconds.
-CERTAINTY = LOST_AFTER / 4
+LEASE_RENEWAL = min(LEASE // 3, 5)
+# How long something has to look lost before it is taken for lost, in seconds: longer than a
+# living worker needs to renew a lease. Jobs and holes go by it too, so it is never long.
+CERTAINTY = min(LOST_AFTER / 4, 15.0)
 # The states of a job that its run's row doesn't know of yet: not tried, or not able to.
 UNENDED = (b"queued", b"started", b"scheduled", b"failed")
 # Retries that should have been enqueued longer ago than this are given up.

@@ -1,8 +1,8 @@
 """The scheduler: puts each due occurrence on its queue, once, on time.
 
-Three threads of the process that leads: the loop dispatches what is on time and never touches the
-database; another makes up for what is late, which the database has to hear of first; and the
-third keeps the books.
+In the process that leads, the loop dispatches what is on time and never touches the database. Other
+threads make up for what is late, which the database has to hear of first; keep the books; and
+listen for changes, which wake the loop.
 """
 
 import json
@@ -29,6 +29,7 @@ from redis.exceptions import RedisError
 from rq.utils import utcformat
 
 from tasks import catchup, foreign, ledger, outcome, projection, spec
+from tasks.alarm import Alarm
 from tasks.exceptions import NotPossible
 from tasks.job import MILLISECOND, Job, RunId, from_milliseconds, is_template, to_milliseconds
 from tasks.leadership import Leadership
@@ -38,6 +39,9 @@ from tasks.projection import Template
 logger = logging.getLogger(__name__)
 
 CHUNK = 500
+# The first chunk of a round is this small, and each next one twice as big, so that the first jobs
+# are on their queue soon.
+FIRST_CHUNK = 50
 # How many pending occurrences of one schedule are looked at in one go.
 PENDING_AT_ONCE = 10_000
 # The longest that the loop sleeps, in seconds: its lease and signals are looked at this often.
@@ -82,6 +86,8 @@ class Scheduler(DjangoScheduler):
         self._set_aside = self.connection.register_script(foreign.SET_ASIDE)
         self._move_scheduled = self.connection.register_script(projection.MOVE_SCHEDULED)
         self._stopping = threading.Event()
+        self._asked_to_stop = False
+        self._alarm = Alarm()
         self._leads = False
         # Up to here, in ms, the loop has looked at everything that is due.
         self._looked_until = 0
@@ -104,18 +110,19 @@ class Scheduler(DjangoScheduler):
             self.enqueue_jobs()
             return
         housekeeper = ledger.Housekeeper(self.connection)
-        for work, nap in ((housekeeper.tick, HOUSE_NAP), (self._make_up, NAP)):
+        works = ((housekeeper.tick, HOUSE_NAP), (self._make_up, NAP), (self._listen, 0.0))
+        for work, nap in works:
             threading.Thread(target=self._while_leading, args=(work, nap), daemon=True).start()
         logger.info("Scheduler %s started.", self.name)
-        while not self._stopping.is_set():
+        while not self._is_stopping:
             try:
                 self._lead_or_stand_by()
             except RedisError as error:
                 logger.warning("Redis is away, trying again: %s", error)
-                self._stopping.wait(OUTAGE_NAP)
+                self._alarm.sleep(OUTAGE_NAP)
             except Exception:
                 logger.exception("A round of dispatch failed; the next one follows.")
-                self._stopping.wait(OUTAGE_NAP)
+                self._alarm.sleep(OUTAGE_NAP)
         self._stop()
 
     def _lead_or_stand_by(self) -> None:
@@ -124,7 +131,7 @@ class Scheduler(DjangoScheduler):
         if self._leads != led:
             logger.info("Scheduler %s %s.", self.name, "leads" if self._leads else "stands by")
         if not self._leads:
-            self._stopping.wait(NAP)
+            self._alarm.sleep(NAP)
             return
         self._dispatch_punctual()
         self._move_reserved()
@@ -148,18 +155,33 @@ class Scheduler(DjangoScheduler):
                 pipe.zrange(key, 0, 0, withscores=True)
             moments = [entries[0][1] for entries in pipe.execute() if entries]
         pause = min([NAP, *(moment - time.time() for moment in moments)])
-        if pause > 0 and not self._stopping.is_set():
-            self.connection.blpop([projection.WAKE_KEY], timeout=max(pause, 0.001))
+        self._alarm.sleep(pause)
+
+    def _listen(self) -> None:
+        """Wake the loop when something has changed.
+
+        The loop can't wait for that itself: Redis looks at what has waited long enough only ten
+        times a second.
+        """
+        if self.connection.blpop([projection.WAKE_KEY], timeout=1):
+            self._alarm.ring()
 
     def _install_signal_handlers(self) -> None:
         def stop(signum: int, frame: FrameType | None) -> None:
-            self._stopping.set()
+            # No lock here, such as an event's: the signal may have interrupted who holds it.
+            self._asked_to_stop = True
+            self._alarm.ring()
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
 
+    @property
+    def _is_stopping(self) -> bool:
+        return self._asked_to_stop or self._stopping.is_set()
+
     def _stop(self) -> None:
         self._leads = False
+        self._stopping.set()
         try:
             self._leadership.release()
             self.register_death()
@@ -171,6 +193,7 @@ class Scheduler(DjangoScheduler):
         """Do a thread's regular work while this process leads."""
         while not self._stopping.wait(nap):
             if not self._leads:
+                self._stopping.wait(NAP)
                 continue
             try:
                 work()
@@ -226,11 +249,12 @@ class Scheduler(DjangoScheduler):
         In chunks, so that a schedule waits for no more than a chunk of others.
         """
         pushed: list[str] = []
-        left = 0
-        while not self._stopping.is_set():
+        left, size = 0, FIRST_CHUNK
+        while not self._is_stopping:
             now = timezone.now()
             until = to_milliseconds(now) - at_least_late
-            due = self._read(since, until / 1000, left)
+            due = self._read(since, until / 1000, left, size)
+            size = min(2 * size, CHUNK)
             if not due:
                 if not at_least_late:
                     self._looked_until = until
@@ -246,10 +270,12 @@ class Scheduler(DjangoScheduler):
             self._leads = self._leadership.hold() if self._leads else False
         return pushed, left
 
-    def _read(self, since: float | str, until: float, left_out: int) -> list[Due]:
+    def _read(
+        self, since: float | str, until: float, left_out: int = 0, number: int = CHUNK
+    ) -> list[Due]:
         """Return a chunk of what is due, earliest first."""
         keys = [projection.SCHEDULES_KEY, projection.TEXTS_KEY]
-        answer = self._read_due(keys=keys, args=[since, repr(until), left_out, CHUNK])
+        answer = self._read_due(keys=keys, args=[since, repr(until), left_out, number])
         entries, texts = cast(list[list[Any]], answer)
         return list(zip(entries[::2], map(float, entries[1::2]), texts, strict=True))
 

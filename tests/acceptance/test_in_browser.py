@@ -139,6 +139,31 @@ def test_pause_and_resume(page: Page, up: Up):
     expect(page.locator(".field-status_badge .status-running")).to_be_visible()
 
 
+def test_a_past_range_is_run_from_the_schedules_page(page: Page, up: Up):
+    add_schedule(page, up, "Past", "examples.long_task", "[0]", cron="0 * * * *")
+    open_schedule(page, up, "Past")
+    page.get_by_role("link", name="Backfill").click()
+    page.fill("#id_limit", "3")
+    page.get_by_role("button", name="See how many").click()
+    expect(page.locator(".errornote")).to_be_visible()
+    page.fill("#id_limit", "30")
+    page.get_by_role("button", name="See how many").click()
+    expect(page.locator(".preview")).to_contain_text("24 runs would be asked for")
+    page.get_by_role("button", name="Run them").click()
+    expect(page.locator(".messagelist .success")).to_have_text("24 runs are asked for.")
+    expect(page.locator(".latest-runs .status-finished").first).to_be_visible()
+
+
+def test_a_pause_is_in_the_history(page: Page, up: Up):
+    open_schedule(page, up, "Past")
+    page.fill("input[name=note]", "a break")
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_text("Earlier periods").click()
+    expect(page.locator(".history .status-paused")).to_be_visible()
+    expect(page.locator(".history")).to_contain_text("a break")
+
+
 def test_run_now_shows_its_progress_while_it_runs(page: Page, up: Up):
     page.goto(f"{up.address}/admin/tasks/scheduledtask/add/")
     add_schedule(page, up, "Slow", "examples.long_task", "[8]", cron="0 0 1 1 *")

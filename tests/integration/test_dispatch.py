@@ -40,7 +40,7 @@ def schedule(scheduler: Scheduler) -> ScheduledTask:
 def planned(scheduler: Scheduler) -> tuple[list[Step], datetime]:
     """Return the steps that the scheduler takes next."""
     now = timezone.now()
-    steps, _ = scheduler._plan(scheduler._read("-inf", now.timestamp(), 0), now)
+    steps, _ = scheduler._plan(scheduler._read("-inf", now.timestamp()), now)
     assert steps
     return steps, now
 

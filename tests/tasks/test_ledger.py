@@ -325,6 +325,24 @@ def test_the_books_of_many_are_closed_with_few_queries(
     assert not ScheduledTask.objects.filter(accounted_until__lt=ago(101)).exists()
 
 
+def test_each_schedule_is_looked_at_once_a_round(
+    redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ledger, "BOOKS_AT_ONCE", 2)
+    monkeypatch.setattr(ledger, "_write_books", lambda entries: None)
+    tasks = [put(look_at=ago(1)) for _ in range(5)]
+    seen: list[int] = []
+    original = ledger._look
+
+    def look(tasks: list[ScheduledTask], now: datetime) -> Any:
+        seen.extend(task.pk for task in tasks)
+        return original(tasks, now)
+
+    monkeypatch.setattr(ledger, "_look", look)
+    ledger.balance(redis_connection, rescue.Watch())
+    assert sorted(seen) == [task.pk for task in tasks]
+
+
 def test_many_due_instants_of_one_schedule_are_looked_at_too(
     redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):

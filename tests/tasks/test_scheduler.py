@@ -146,6 +146,7 @@ def test_a_first_time_with_microseconds_makes_no_second_identity(
 def test_many_schedules_are_dispatched_in_chunks(
     put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(module, "FIRST_CHUNK", 1)
     monkeypatch.setattr(module, "CHUNK", 2)
     for _ in range(5):
         put(first=ago(5), accounted_until=ago(6))
@@ -399,7 +400,7 @@ def test_a_frozen_leader_does_no_harm(
 ):
     task = put(first=ago(5), accounted_until=ago(6))
     now = timezone.now()
-    plan, _ = scheduler._plan(scheduler._read("-inf", now.timestamp(), 0), now)
+    plan, _ = scheduler._plan(scheduler._read("-inf", now.timestamp()), now)
     other: Scheduler = django_rq.get_scheduler("default")
     other.enqueue_jobs()
     after = moment(redis_connection, task)
