@@ -3,16 +3,21 @@
 import json
 import math
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
-from benchmarks import arrivals
-from benchmarks.figures import Case, Figure, Question, Values, at_least, at_most
+from benchmarks import arrivals, stamps
+from benchmarks.figures import Case, Failed, Figure, Question, Values, at_least, at_most
 from benchmarks.scale import Scale
 from benchmarks.site import CELERY, OURS, PEERS, SQLITE, Environment, Site
 
 NUMBER = 200
-# Time to make the schedules and start the processes before the first due moment.
+QUEUE_KEY = "rq:queue:default"
+# Time for a peer to make its schedules before the first due moment; ours exist before.
 PREPARATION = 6
+# Time from a process's first sign of life until it is measured.
+SETTLING = 3
+PATIENCE = 60
 # A load that leaves two workers idle.
 IDLE_NUMBER, IDLE_SPREAD = 20, 0.05
 
@@ -24,7 +29,7 @@ def question(scale: Scale) -> Question:
     def peer(
         who: str,
         function: str,
-        key: str = "rq:queue:default",
+        key: str = QUEUE_KEY,
         environment: Environment = PEERS,
         anchored: bool = True,
     ) -> Case:
@@ -70,32 +75,33 @@ def _arrived(site: Site, key: str, first: float, seconds: int, anchored: bool) -
 
 def _ours(site: Site, seconds: int) -> Values:
     with site.database(OURS, SQLITE) as database:
-        first = math.ceil(time.time()) + PREPARATION
-        _make_schedules(site, database, NUMBER, first, 0)
+        _make_schedules(site, database, NUMBER, 0)
         with site.running(OURS, database, "manage.py", "rqscheduler"):
-            values = _arrived(site, "rq:queue:default", first, seconds, True)
+            _await_start(site, lambda: site.valkey.client.llen(QUEUE_KEY) > 0)
+            first = math.ceil(time.time()) + SETTLING
+            values = _arrived(site, QUEUE_KEY, first, seconds, True)
     site.clear()
     return values | _starts(site, seconds)
 
 
 def _starts(site: Site, seconds: int) -> Values:
     with site.database(OURS, SQLITE) as database:
-        first = math.ceil(time.time()) + PREPARATION
-        _make_schedules(site, database, IDLE_NUMBER, first, IDLE_SPREAD)
+        _make_schedules(site, database, IDLE_NUMBER, IDLE_SPREAD)
         with ExitStack() as processes:
-            processes.enter_context(site.running(OURS, database, "manage.py", "rqscheduler"))
-            for _ in range(2):
-                processes.enter_context(
-                    site.running(OURS, database, "manage.py", "rqworker", "default")
-                )
-            time.sleep(max(0, first + seconds - time.time()))
-        # The workers' first runs are left out.
-        late = site.call(
-            OURS, database, "benchmarks.ours.schedules:start_lateness", after=first + 2
-        )
+            for command in (("rqscheduler",), ("rqworker", "default"), ("rqworker", "default")):
+                processes.enter_context(site.running(OURS, database, "manage.py", *command))
+            _await_start(site, lambda: stamps.count(site.stamps) > 0)
+            after = time.time() + SETTLING
+            time.sleep(SETTLING + seconds)
+        late = site.call(OURS, database, "benchmarks.ours.schedules:start_lateness", after=after)
     return {"start_p50": late["p50"], "start_p99": late["p99"]}
 
 
-def _make_schedules(site: Site, database: str, number: int, first: float, spread: float) -> None:
-    target = "benchmarks.ours.schedules:every_second"
+def _make_schedules(site: Site, database: str, number: int, spread: float) -> None:
+    target, first = "benchmarks.ours.schedules:every_second", math.ceil(time.time()) + 1
     site.call(OURS, database, target, number=number, first=first, spread=spread)
+
+
+def _await_start(site: Site, started: Callable[[], bool]) -> None:
+    if not site.wait_for(started, PATIENCE):
+        raise Failed(f"nothing happened within {PATIENCE} s")

@@ -46,6 +46,8 @@ FIRST_CHUNK = 50
 PENDING_AT_ONCE = 10_000
 # The longest that the loop sleeps, in seconds: its lease and signals are looked at this often.
 NAP = 0.25
+# How often one that stands by looks whether it can lead, in seconds.
+STANDBY_NAP = 0.1
 # How long the ledger rests between its ticks, in seconds.
 HOUSE_NAP = 0.5
 # How long it waits after Redis was away, in seconds.
@@ -131,7 +133,7 @@ class Scheduler(DjangoScheduler):
         if self._leads != led:
             logger.info("Scheduler %s %s.", self.name, "leads" if self._leads else "stands by")
         if not self._leads:
-            self._alarm.sleep(NAP)
+            self._alarm.sleep(STANDBY_NAP)
             return
         self._dispatch_punctual()
         self._move_reserved()
