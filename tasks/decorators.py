@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, overload
 from rq import get_current_job
 
 from tasks import current, recording, registry
-from tasks.job import Job, RunId
+from tasks.job import Job, is_recorded
 from tasks.registry import DEFAULT_QUEUE, Kind, TaskFunction
 
 Function: TypeAlias = Callable[..., Any]
@@ -88,5 +88,4 @@ def _wrap(func: Function, name: str | None) -> Function:
 
 def _is_call_of(job: Job, task_name: str) -> bool:
     """Tell whether this call is the job itself, and not one made inside of it."""
-    ours = RunId.parse(job.id) is not None or job.id.startswith("task-")
-    return ours and job.func_name == task_name and not current.is_recording()
+    return is_recorded(job.id) and job.func_name == task_name and not current.is_recording()

@@ -25,7 +25,8 @@ from tasks import rescue
 # KEYS: the worker, what it took last. ARGV: this step's id, now (as text, and in seconds), the
 # worker's name, for how long a job counts as started (seconds), for how long its lease holds;
 # then of the job that finished: its id ("" for none), execution, queue, result's lifetime and
-# payload, when it started and ended (seconds); then the queues to take a job from.
+# payload ("" for none), when it started and ended (seconds), "1" if it took long enough to be
+# recorded as an execution; then the queues to take a job from.
 # Returns whether the finished job has dependents and is left to RQ, and of the job taken: its
 # id, queue and fields; then the templates found on the queues, which are never executed.
 STEP = """
@@ -47,37 +48,37 @@ if ended ~= '' then
   else
     local member = ended .. ':' .. execution
     redis.call('ZREM', 'rq:wip:' .. queue, member)
-    redis.call('DEL', 'rq:execution:' .. member, 'tasks:lease:' .. ended)
-    redis.call('ZREM', 'rq:executions:' .. ended, execution)
-    redis.call('SREM', worker .. ':executions', member)
+    redis.call('DEL', 'tasks:lease:' .. ended)
+    if ARGV[14] == '1' then
+      redis.call('DEL', 'rq:execution:' .. member)
+      redis.call('ZREM', 'rq:executions:' .. ended, execution)
+      redis.call('SREM', worker .. ':executions', member)
+    end
     redis.call('HINCRBY', worker, 'successful_job_count', 1)
     redis.call('HINCRBYFLOAT', worker, 'total_working_time', ARGV[13] - ARGV[12])
     if ttl == 0 then
       redis.call('DEL', key)
     elseif redis.call('EXISTS', key) == 1 then
-      local results = 'rq:results:' .. ended
       redis.call('HSET', key, 'status', 'finished', 'ended_at', text, 'last_heartbeat', text)
-      local entry = {'XADD', results, 'MAXLEN', '10', '*', 'type', '1', 'worker_name', name,
-        'execution_id', execution, 'execution_started_at', ARGV[12],
-        'execution_ended_at', ARGV[13]}
-      if ARGV[11] ~= '' then
-        entry[#entry+1] = 'return_value'
-        entry[#entry+1] = ARGV[11]
-      end
-      redis.call(unpack(entry))
       if ttl > 0 then
         redis.call('EXPIRE', key, ttl)
-        redis.call('EXPIRE', results, ttl)
         redis.call('ZADD', 'rq:finished:' .. queue, now + ttl, ended)
       else
         redis.call('ZADD', 'rq:finished:' .. queue, '+inf', ended)
+      end
+      if ARGV[11] ~= '' then
+        local results = 'rq:results:' .. ended
+        redis.call('XADD', results, 'MAXLEN', '10', '*', 'type', '1', 'worker_name', name,
+          'execution_id', execution, 'execution_started_at', ARGV[12],
+          'execution_ended_at', ARGV[13], 'return_value', ARGV[11])
+        if ttl > 0 then redis.call('EXPIRE', results, ttl) end
       end
     end
   end
 end
 
 local id, queue, fields = '', '', {}
-for i = 14, #ARGV do
+for i = 15, #ARGV do
   while id == '' do
     local popped = redis.call('LPOP', 'rq:queue:' .. ARGV[i])
     if not popped then break end
@@ -103,6 +104,8 @@ redis.call('EXPIRE', taken, 3600)
 return {left, id, queue, fields, templates}
 """
 
+# A job that takes longer may have been recorded as an execution by its worker, in seconds.
+LONG = 0.5
 # For how long a blocking command waits on the server, in seconds.
 BLOCK = 60
 
@@ -119,7 +122,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A job that returned: `payload` is its serialized result, times are seconds from 1970."""
+    """A job that returned: times are seconds from 1970.
+
+    `payload` is its serialized result, None if it has none or if its row keeps it.
+    """
 
     job_id: str
     execution_id: str
@@ -169,11 +175,12 @@ class Queues:
             rescue.LEASE,
         ]
         if finished is None:
-            args += [""] * 7
+            args += [""] * 8
         else:
             payload = "" if finished.payload is None else b64encode(finished.payload)
             args += [finished.job_id, finished.execution_id, finished.queue, finished.result_ttl]
             args += [payload, finished.started, finished.ended]
+            args.append(int(finished.ended - finished.started > LONG))
         keys = [self.worker_key, f"tasks:taken:{self.worker_name}"]
         left, job_id, queue, flat, templates = cast(
             Any, self._script(keys=keys, args=[*args, *queue_names])

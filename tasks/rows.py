@@ -77,6 +77,8 @@ def _execute(statements: list[Statement]) -> list[tuple[int, list[Any]]]:
     """Execute statements in one transaction; return of each how many rows, and which."""
     if connection.vendor == "postgresql":
         return _execute_together(statements)
+    if connection.vendor == "sqlite" and not connection.in_atomic_block:
+        return _execute_quickly(statements)
     with transaction.atomic(), connection.cursor() as cursor:
         answers = []
         for sql, params in statements:
@@ -97,6 +99,22 @@ def _execute_together(statements: list[Statement]) -> list[tuple[int, list[Any]]
             answers.append((cursor.rowcount, rows))
             if not cursor.nextset():
                 return answers
+
+
+def _execute_quickly(statements: list[Statement]) -> list[tuple[int, list[Any]]]:
+    """Execute statements past Django's cursors: SQLite lets only one process write meanwhile."""
+    connection.ensure_connection()
+    sqlite = connection.connection
+    with connection.wrap_database_errors:
+        sqlite.execute("BEGIN IMMEDIATE")
+        try:
+            cursors = [sqlite.execute(sql.replace("%s", "?"), args) for sql, args in statements]
+            answers = [(cursor.rowcount, cursor.fetchall()) for cursor in cursors]
+            sqlite.execute("COMMIT")
+        except BaseException:
+            sqlite.execute("ROLLBACK")
+            raise
+    return answers
 
 
 def _end(end: End) -> list[Statement]:

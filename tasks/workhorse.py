@@ -32,7 +32,7 @@ from rq.worker import BaseWorker
 from tasks import recording, rescue
 from tasks.board import Board, Run
 from tasks.deadline import Deadline
-from tasks.job import Job, RunId
+from tasks.job import Job, is_recorded
 from tasks.queues import Finished, Queues, Taken
 
 logger = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class Workhorse:
             execution.id,
             queue.name,
             job.get_result_ttl(self._worker.default_result_ttl),
-            None if value is None else job.serializer.dumps(value),
+            None if value is None or is_recorded(job.id) else job.serializer.dumps(value),
             job.started_at.timestamp(),
             job.ended_at.timestamp(),
         )
@@ -170,7 +170,7 @@ class Workhorse:
         except Exception as error:
             recording.record_uncallable(job, error)
             raise
-        if RunId.parse(job.id) is None and not job.id.startswith("task-"):
+        if not is_recorded(job.id):
             recording.writer.catch_up(self._redis)
             self._board.start()
         deadline = Deadline(timeout, JobTimeoutException, job_id=job.id)
