@@ -7,10 +7,11 @@ really ran from the file that the task functions wrote, and `tests.oracle` says 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from tests.acceptance.proof.evidence import Line
+from tests.acceptance.proof.nursery import is_alive
 from tests.acceptance.proof.system import Run, Schedule, System, now
 from tests.servers import wait_for
 
@@ -219,14 +220,24 @@ def _starts(system: System, schedule: Schedule) -> list[float]:
 
 
 def _stock_rows(system: System) -> Iterator[str]:
-    """Find rows that say `running` though their process is gone: they say so forever."""
-    starts = [line for line in system.lines() if line.event == "start"]
-    ended = Counter(line.schedule for line in system.lines() if line.event == "end")
-    counts = Counter(run.schedule for run in system.runs() if run.status == "finished")
-    for run in system.runs():
-        pids = {line.pid for line in starts if line.schedule == run.schedule}
-        if run.status == "running" and pids <= system.casualties():
-            yield f"still running, but its process is gone: {run}"
-    for name, count in counts.items():
-        if count > ended[name]:
-            yield f"{count} finished rows, but {ended[name]} ends: {name}"
+    """Find rows that say `running` though their process is gone: they say so forever.
+
+    RQ forks a process for each run, so as many can be running as there are such processes.
+    """
+    lines = system.lines()
+    long_ago = now() - timedelta(seconds=3)
+    for schedule in system.schedules:
+        pids = {
+            event: {
+                line.pid for line in lines if (line.schedule, line.event) == (schedule.name, event)
+            }
+            for event in ("start", "end")
+        }
+        alive = [pid for pid in pids["start"] - pids["end"] if is_alive(pid)]
+        runs = [run for run in system.runs() if run.schedule == schedule.name]
+        running = [run for run in runs if run.status == "running" and run.started < long_ago]
+        if len(running) > len(alive):
+            yield f"{len(running)} rows say running, {len(alive)} processes run: {schedule.name}"
+        finished = sum(run.status == "finished" for run in runs)
+        if finished > len(pids["end"]):
+            yield f"{finished} finished rows, but {len(pids['end'])} ends: {schedule.name}"
