@@ -227,17 +227,14 @@ def _stock_rows(system: System) -> Iterator[str]:
     lines = system.lines()
     long_ago = now() - timedelta(seconds=3)
     for schedule in system.schedules:
-        pids = {
-            event: {
-                line.pid for line in lines if (line.schedule, line.event) == (schedule.name, event)
-            }
-            for event in ("start", "end")
-        }
-        alive = [pid for pid in pids["start"] - pids["end"] if is_alive(pid)]
+        own = [line for line in lines if line.schedule == schedule.name]
+        started = {line.pid for line in own if line.event == "start"}
+        ended = {line.pid for line in own if line.event == "end"}
+        alive = [pid for pid in started - ended if is_alive(pid)]
         runs = [run for run in system.runs() if run.schedule == schedule.name]
         running = [run for run in runs if run.status == "running" and run.started < long_ago]
         if len(running) > len(alive):
             yield f"{len(running)} rows say running, {len(alive)} processes run: {schedule.name}"
         finished = sum(run.status == "finished" for run in runs)
-        if finished > len(pids["end"]):
-            yield f"{finished} finished rows, but {len(pids['end'])} ends: {schedule.name}"
+        if finished > len(ended):
+            yield f"{finished} finished rows, but {len(ended)} ends: {schedule.name}"
