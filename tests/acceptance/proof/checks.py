@@ -7,7 +7,7 @@ really ran from the file that the task functions wrote, and `tests.oracle` says 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 
 from tests.acceptance.proof.evidence import Line
@@ -222,19 +222,18 @@ def _starts(system: System, schedule: Schedule) -> list[float]:
 def _stock_rows(system: System) -> Iterator[str]:
     """Find rows that say `running` though their process is gone: they say so forever.
 
-    RQ forks a process for each run, so as many can be running as there are such processes.
+    A row is followed by the first line of its run.
     """
     lines = system.lines()
-    long_ago = now() - timedelta(seconds=3)
-    for schedule in system.schedules:
-        own = [line for line in lines if line.schedule == schedule.name]
-        started = {line.pid for line in own if line.event == "start"}
-        ended = {line.pid for line in own if line.event == "end"}
-        alive = [pid for pid in started - ended if is_alive(pid)]
-        runs = [run for run in system.runs() if run.schedule == schedule.name]
-        running = [run for run in runs if run.status == "running" and run.started < long_ago]
-        if len(running) > len(alive):
-            yield f"{len(running)} rows say running, {len(alive)} processes run: {schedule.name}"
-        finished = sum(run.status == "finished" for run in runs)
-        if finished > len(ended):
-            yield f"{finished} finished rows, but {len(ended)} ends: {schedule.name}"
+    for run in system.runs():
+        if run.status != "running" or run.started is None:
+            continue
+        moment = run.started.timestamp()
+        pids = (
+            line.pid
+            for line in lines
+            if (line.schedule, line.event) == (run.schedule, "start") and line.time >= moment
+        )
+        pid = next(pids, None)
+        if pid is not None and not is_alive(pid):
+            yield f"still running, but its process is gone: {run}"
