@@ -12,8 +12,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 BENCH := .venv-bench
-# Most tests of whole systems wait: more processes than cores are of use.
-PYTEST := $(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder
+# Many tests wait: more processes than cores are of use. Those of a file stay together, but for
+# the proof, whose tests share nothing.
+BY_FILE := $(BIN)/pytest -n 4 --dist loadfile
+ONE_BY_ONE := $(BIN)/pytest -n 4 --dist load --maxschedchunk 1
 
 .PHONY: run test soak prove-harness lint bench clean
 
@@ -23,8 +25,9 @@ run: $(VENV)/runtime
 # The integration tests run twice: on PostgreSQL here, on SQLite with the others.
 test: $(VENV)/development
 	$(BIN)/python -m tests.browser
-	$(PYTEST)
-	TEST_DATABASE=postgres $(PYTEST) tests/integration
+	$(BY_FILE) --ignore tests/acceptance/proof
+	$(ONE_BY_ONE) tests/acceptance/proof
+	TEST_DATABASE=postgres $(BY_FILE) tests/integration
 
 soak: $(VENV)/development
 	PROOF_SOAK_SECONDS=1800 $(BIN)/pytest -s tests/acceptance/proof/test_soak.py

@@ -21,22 +21,16 @@ from tests.servers import Valkey, own_postgres
 
 HERE = Path(__file__).parent
 KINDS = ("integration", "acceptance")
-# The tests of these folders share nothing by their file, so they are spread over processes one by
-# one; of all others the tests of a file stay together (`make test` runs several processes).
-SPREAD = ("acceptance/proof",)
 # django-rq's modules that have the function under their own name.
 MODULES = ("connection_utils", "queues", "utils", "cron")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests by their folder, and by what has to run in one process."""
+    """Mark the tests by their folder."""
     for item in items:
-        path = item.path.relative_to(HERE)
-        if path.parts[0] in KINDS:
-            item.add_marker(path.parts[0])
-        if not str(path).startswith(SPREAD):
-            item.add_marker(pytest.mark.xdist_group(str(path)))
+        folder = item.path.relative_to(HERE).parts[0]
+        if folder in KINDS:
+            item.add_marker(folder)
 
 
 @pytest.fixture(autouse=True)

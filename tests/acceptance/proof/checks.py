@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from tests.acceptance.proof.evidence import Line
+from tests.acceptance.proof.nursery import is_alive
 from tests.acceptance.proof.system import Run, Schedule, System, now
 from tests.servers import wait_for
 
@@ -219,14 +220,20 @@ def _starts(system: System, schedule: Schedule) -> list[float]:
 
 
 def _stock_rows(system: System) -> Iterator[str]:
-    """Find rows that say `running` though their process is gone: they say so forever."""
-    starts = [line for line in system.lines() if line.event == "start"]
-    ended = Counter(line.schedule for line in system.lines() if line.event == "end")
-    counts = Counter(run.schedule for run in system.runs() if run.status == "finished")
+    """Find rows that say `running` though their process is gone: they say so forever.
+
+    A row is followed by the first line of its run.
+    """
+    lines = system.lines()
     for run in system.runs():
-        pids = {line.pid for line in starts if line.schedule == run.schedule}
-        if run.status == "running" and pids <= system.casualties():
+        if run.status != "running" or run.started is None:
+            continue
+        moment = run.started.timestamp()
+        pids = (
+            line.pid
+            for line in lines
+            if (line.schedule, line.event) == (run.schedule, "start") and line.time >= moment
+        )
+        pid = next(pids, None)
+        if pid is not None and not is_alive(pid):
             yield f"still running, but its process is gone: {run}"
-    for name, count in counts.items():
-        if count > ended[name]:
-            yield f"{count} finished rows, but {ended[name]} ends: {name}"

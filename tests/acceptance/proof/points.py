@@ -44,7 +44,7 @@ QUIET = {
         ZCARD ZCOUNT ZSCAN XREVRANGE XRANGE XLEN
     """.split()
 }
-LOCK_KEYS = {"tasks:leader", "rq:scheduler_lock"}
+LOCK_KEY = "rq:scheduler_lock"
 STATEMENT = re.compile(
     r"\s*(INSERT INTO|UPDATE|DELETE FROM|SELECT .*? FROM(?=.* FOR (?:NO KEY )?UPDATE)|COPY)"
     r'\s+"?(\w+)',
@@ -259,7 +259,7 @@ def _wrap_fork() -> None:
 def _give_own_locks() -> None:
     def own_lock(word: Any) -> Any:
         text = word.decode(errors="replace") if isinstance(word, bytes) else word
-        return f"{text}:{os.getpid()}" if isinstance(text, str) and text in LOCK_KEYS else word
+        return f"{text}:{os.getpid()}" if text == LOCK_KEY else word
 
     def wrap(packer: Any) -> None:
         pack = packer.pack

@@ -22,7 +22,7 @@ from tests.servers import Valkey, wait_for
 Subject = Literal["ours", "stock"]
 
 SCHEDULED_JOBS = "rq:scheduler:scheduled_jobs"
-LOCKS = ("tasks:leader", "rq:scheduler_lock", "rq:clean_registries:default")
+LOCKS = ("rq:scheduler_lock", "rq:clean_registries:default")
 TOLD_CHILD = ("term", "child")
 MICROSECOND = timedelta(microseconds=1)
 QUERY = """

@@ -39,7 +39,9 @@ def test_three_schedulers_that_all_believe_to_lead_dispatch_everything_once(syst
 
 # Before and after the step that dispatches, and the one that makes it the leader.
 @pytest.mark.case(4)
-@pytest.mark.parametrize("step", ["scheduled_jobs:before", "scheduled_jobs:after", "leader:after"])
+@pytest.mark.parametrize(
+    "step", ["scheduled_jobs:before", "scheduled_jobs:after", "scheduler_lock:after"]
+)
 def test_a_leader_that_froze_past_its_lease_does_no_harm_when_it_goes_on(system: System, step: str):
     system.make(*schedules(6, interval=2))
     points = points_of(system, seconds=4)
