@@ -170,9 +170,15 @@ class Workhorse:
         except Exception as error:
             recording.record_uncallable(job, error)
             raise
-        if not is_recorded(job.id):
+        recorded = is_recorded(job.id)
+        if not recorded:
             recording.writer.catch_up(self._redis)
             self._board.start()
+        for connection in django.db.connections.all(initialized_only=True):
+            # As before a request: it may have been dropped since. The claim of a recorded run
+            # finds that out for its own.
+            if connection.alias != django.db.DEFAULT_DB_ALIAS or not recorded:
+                connection.close_if_unusable_or_obsolete()
         deadline = Deadline(timeout, JobTimeoutException, job_id=job.id)
         try:
             with deadline:

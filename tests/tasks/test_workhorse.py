@@ -332,6 +332,20 @@ def test_a_job_of_other_code_is_just_run(horse: Workhorse, redis_connection: Red
     assert job.return_value(refresh=True) == [[7], {}]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_job_of_other_code_gets_a_connection_as_a_request_does(
+    horse: Workhorse, redis_connection: Redis, behave: Behave
+):
+    connection.ensure_connection()
+    connection.close_at = 0.0  # obsolete
+    kept = connection.connection
+    seen: list[Any] = []
+    behave(lambda: seen.append(connection.connection))
+    enqueue(redis_connection, CALL)
+    horse.work_off()
+    assert seen != [kept]
+
+
 def test_the_connection_to_the_database_is_kept(
     horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
