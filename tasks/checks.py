@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core import checks
 from django.utils.module_loading import import_string
 
-from tasks import rescue
+from tasks import rescue, workhorse
 
 JSON_SERIALIZER = "rq.serializers.JSONSerializer"
 CLASSES = {
@@ -78,6 +78,24 @@ def check_lost_after(**kwargs: Any) -> list[checks.CheckMessage]:
             hint=f"Leave it out for {rescue.DEFAULT_LOST_AFTER} seconds.",
             id="tasks.E005",
         )
+    ]
+
+
+@checks.register("tasks")
+def check_child(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Let a worker's child run at least one job, in some memory."""
+    limits = {
+        "TASKS_CHILD_MAX_RUNS": workhorse.MAX_RUNS,
+        "TASKS_CHILD_MAX_MEMORY": workhorse.MAX_MEMORY,
+    }
+    return [
+        checks.Error(
+            f"{name} is {value!r}, not a whole number from 1 on.",
+            hint=f"Leave it out for {default}.",
+            id="tasks.E006",
+        )
+        for name, default in limits.items()
+        if type(value := getattr(settings, name, default)) is not int or value < 1
     ]
 
 

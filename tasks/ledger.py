@@ -283,7 +283,9 @@ def _project_as_read(tasks: Sequence[ScheduledTask], redis: Redis) -> dict[int, 
             problem = str(error) if known_kind else f"{type(error).__name__}: {error}"
             problems[task.pk] = outcome.clean_text(problem)[:1000]
             gone.append(task.job_id)
-            logger.exception("Schedule “%s” can't be scheduled.", task.name)
+            if problems[task.pk] != task.problem:
+                trace = None if known_kind else error
+                logger.error("Schedule “%s” can't be scheduled: %s", task, problem, exc_info=trace)
     projection.put_images(images, redis)
     projection.remove(gone, redis)
     for task in tasks:
@@ -456,6 +458,8 @@ def _try_to_fill(dues: list[datetime], schedule_pk: int, redis: Redis) -> None:
         fill(dues, schedule_pk, redis)
     except (RedisError, Error):
         raise
+    except TasksError as error:  # It is on the row as well.
+        logger.debug("Lost occurrences of schedule %s wait: %s", schedule_pk, error)
     except Exception:
         logger.exception("Lost occurrences of schedule %s can't be made up for yet.", schedule_pk)
 

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -20,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-NUL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 # How long a process goes on trying to write a row before it gives up, in seconds.
 PATIENCE = 10.0
 
@@ -105,7 +103,7 @@ def as_json(result: Any) -> tuple[Any, str | None]:
         return None, type_name(result)
     if registry.is_deeper(result):
         return None, f"{type_name(result)}, nested more than {registry.MAX_DEPTH} levels deep"
-    text = NUL_ESCAPE.sub(r"\1\\ufffd", text).encode("utf-8", "replace").decode()
+    text = registry.NUL_ESCAPE.sub(r"\1\\ufffd", text).encode("utf-8", "replace").decode()
     return json.loads(text), None
 
 

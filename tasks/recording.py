@@ -1,6 +1,7 @@
 """Records a run: the row that says `running`, what the function logs, and how it ends."""
 
 import asyncio
+import inspect
 import logging
 import os
 import threading
@@ -509,7 +510,7 @@ def _call(func: Callable[..., Any], args: Any, kwargs: Any, deadline: Deadline |
         if deadline is not None:
             deadline.setup_death_penalty()
         result = func(*args, **kwargs)
-        if asyncio.iscoroutine(result):
+        if inspect.iscoroutine(result):
             result = asyncio.run(_await(result))
     finally:
         if deadline is not None:

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,8 @@ from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 DEFAULT_QUEUE = "default"
 # How deep JSON may be nested: what is read by one process has to be readable by all.
 MAX_DEPTH = 50
+# A NUL in JSON text, and not the text of its escape.
+NUL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class Kind(StrEnum):
@@ -168,5 +171,5 @@ def _check_json(args: Any, kwargs: Any) -> None:
     if is_deeper(args) or is_deeper(kwargs):
         raise InvalidArguments(_("Arguments can't be nested so deeply."))
     text = canonical_json([args, kwargs])
-    if "\\u0000" in text:
+    if NUL_ESCAPE.search(text):
         raise InvalidArguments(_("Arguments can't contain the NUL character."))

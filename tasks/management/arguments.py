@@ -33,10 +33,17 @@ def find_schedule(text: str) -> ScheduledTask:
     return named[0]
 
 
-def parse_moment(text: str) -> datetime:
-    """Return an aware moment; without a time zone it is in the site's. Raises CommandError."""
+def parse_moment(text: str, *, is_end: bool = False) -> datetime:
+    """Return an aware moment; without a time zone it is in the site's. Raises CommandError.
+
+    A date is the beginning of its day; as the end of a range it is the day's end, or now if it is today.
+    """
     try:
         day = parse_date(text)
+        if day is not None and is_end:
+            is_today = day == timezone.localdate()
+            end = timezone.make_aware(datetime.combine(day, time.max))
+            return timezone.now() if is_today else end
         moment = datetime.combine(day, time()) if day is not None else parse_datetime(text)
         if moment is not None:
             return timezone.make_aware(moment) if timezone.is_naive(moment) else moment

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 
-from tasks.checks import check_classes, check_lost_after, check_queues
+from tasks.checks import check_child, check_classes, check_lost_after, check_queues
 from tasks.worker import Worker
 
 QUEUE = {"URL": "redis://one", "SERIALIZER": "rq.serializers.JSONSerializer"}
@@ -70,3 +70,20 @@ def test_a_time_until_lost_that_cannot_work_is_refused(settings: LazySettings, v
 def test_its_bounds_can_work(settings: LazySettings, value: int):
     settings.TASKS_LOST_AFTER = value
     assert check_lost_after() == []
+
+
+@pytest.mark.parametrize("name", ["TASKS_CHILD_MAX_RUNS", "TASKS_CHILD_MAX_MEMORY"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "9", True, None])
+def test_a_limit_of_the_child_that_cannot_work_is_refused(
+    settings: LazySettings, name: str, value: Any
+):
+    setattr(settings, name, value)
+    [message] = check_child()
+    assert message.id == "tasks.E006"
+    assert name in message.msg
+
+
+def test_the_limits_of_the_child_may_be_left_out(settings: LazySettings):
+    del settings.TASKS_CHILD_MAX_RUNS
+    del settings.TASKS_CHILD_MAX_MEMORY
+    assert check_child() == []

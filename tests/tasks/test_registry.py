@@ -87,3 +87,17 @@ def test_arguments_that_fit_are_accepted():
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys():
     assert registry.canonical_json({"b": 1, "a": 2}) == registry.canonical_json({"a": 2, "b": 1})
+
+
+def test_the_text_of_an_escape_is_no_nul():
+    registry.get(functions.ECHO).check_arguments([r"C:\u0000x"], {})
+    with pytest.raises(InvalidArguments):
+        registry.get(functions.ECHO).check_arguments(["C:\0x"], {})
+
+
+def test_arguments_have_a_depth():
+    deep: list[object] = []
+    for _ in range(60):
+        deep = [deep]
+    with pytest.raises(InvalidArguments, match="nested"):
+        registry.get(functions.ECHO).check_arguments(deep, {})

@@ -40,7 +40,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         task = find_schedule(options["schedule"])
-        start, end = parse_moment(options["from"]), parse_moment(options["to"])
+        start, end = parse_moment(options["from"]), parse_moment(options["to"], is_end=True)
         try:
             runs = SchedulerService.backfill(task, start - MICROSECOND, end, options["limit"])
         except TasksError as error:
