@@ -668,7 +668,11 @@ class ScheduledTaskInstance(RunRecord):
         SKIPPED = "skipped", _("skipped")
 
     parent = models.ForeignKey(
-        ScheduledTask, on_delete=models.CASCADE, related_name="runs", verbose_name=_("schedule")
+        ScheduledTask,
+        on_delete=models.CASCADE,
+        related_name="runs",
+        verbose_name=_("schedule"),
+        db_index=False,  # Others begin with it, and each is written twice for each run.
     )
     status = models.CharField(
         _("status"), max_length=16, choices=Status, default=Status.RUNNING, db_index=False

@@ -7,6 +7,7 @@ with a lease on its run. What leaves a queue is registered as started in the sam
 is lost between queues, of however many a worker listens to.
 """
 
+import hashlib
 import secrets
 import select
 import time
@@ -17,6 +18,7 @@ from typing import Any, cast
 
 from redis import Redis
 from redis.connection import Connection
+from redis.exceptions import NoScriptError
 from rq.executions import Execution
 from rq.utils import now, utcformat
 
@@ -156,7 +158,7 @@ class Queues:
     _step_id: str = field(default_factory=secrets.token_hex)
 
     def __post_init__(self) -> None:
-        self._script = self.redis.register_script(STEP)
+        self._sha = hashlib.sha1(STEP.encode()).hexdigest()
         self._prefix, self._number = secrets.token_hex(8), 0
         self._step_id = f"{self._prefix}{self._number}"
 
@@ -182,9 +184,7 @@ class Queues:
             args += [payload, finished.started, finished.ended]
             args.append(int(finished.ended - finished.started > LONG))
         keys = [self.worker_key, f"tasks:taken:{self.worker_name}"]
-        left, job_id, queue, flat, templates = cast(
-            Any, self._script(keys=keys, args=[*args, *queue_names])
-        )
+        left, job_id, queue, flat, templates = cast(Any, self._call([*keys, *args, *queue_names]))
         execution_id = self._step_id
         self._number += 1
         self._step_id = f"{self._prefix}{self._number}"
@@ -195,6 +195,23 @@ class Queues:
                 job_id.decode(errors="backslashreplace"), queue.decode(), execution_id, fields
             )
         return Answer(taken, bool(left), [template.decode() for template in templates])
+
+    def _call(self, args: list[Any]) -> Any:
+        """Have the script executed: once, since it is for the caller to try a step again."""
+        pool = self.redis.connection_pool
+        connection = pool.get_connection()
+        try:
+            try:
+                connection.send_command("EVALSHA", self._sha, 2, *args)
+                return connection.read_response()
+            except NoScriptError:
+                connection.send_command("EVAL", STEP, 2, *args)
+                return connection.read_response()
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            pool.release(connection)
 
 
 class Doorbell:

@@ -6,7 +6,9 @@ have to say about a start is part of the statement. A start that they don't allo
 nothing here; `recording` then finds out why, and what to do.
 """
 
-from collections.abc import Sequence
+import fcntl
+import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -17,7 +19,8 @@ from django.db import connection, transaction
 from tasks.job import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
-Statement = tuple[str, Sequence[Any]]
+# Of a started run: its id, its schedule's, and its name.
+Started = tuple[int, int, str]
 
 # The start of a run: what differs from these is given to the statement.
 AT_START = {"status": "running", "attempt": 1, "progress": 0}
@@ -49,16 +52,18 @@ def write(end: End | None, start: Start | None) -> tuple[bool, ScheduledTaskInst
     Returns whether the run was still running under this attempt, and the started run's row,
     None if the start isn't allowed. Raises the database's errors; then nothing is written.
     """
-    statements: list[Statement] = []
-    if end is not None:
-        statements += _end(end)
-    if start is not None:
-        statements += _start(start)
-    answers = _execute(statements)
-    ended = end is not None and answers[0][0] == 1
-    if start is None or not answers[-1][1]:
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        if connection.vendor == "postgresql":
+            ended, started = _write_in_one_query(end, start)
+        elif connection.vendor == "sqlite" and not connection.in_atomic_block:
+            ended, started = _write_in_turn(end, start)
+        else:
+            with transaction.atomic():
+                ended, started = _write(end, start)
+    if start is None or started is None:
         return ended, None
-    [(pk, parent_id, name)] = answers[-1][1]
+    pk, parent_id, name = started
     run = ScheduledTaskInstance(
         pk=pk,
         parent_id=parent_id,
@@ -73,74 +78,101 @@ def write(end: End | None, start: Start | None) -> tuple[bool, ScheduledTaskInst
     return ended, run
 
 
-def _execute(statements: list[Statement]) -> list[tuple[int, list[Any]]]:
-    """Execute statements in one transaction; return of each how many rows, and which."""
-    if connection.vendor == "postgresql":
-        return _execute_together(statements)
-    if connection.vendor == "sqlite" and not connection.in_atomic_block:
-        return _execute_quickly(statements)
-    with transaction.atomic(), connection.cursor() as cursor:
-        answers = []
-        for sql, params in statements:
-            cursor.execute(sql, params)
-            rows = cursor.fetchall() if cursor.description else []
-            answers.append((cursor.rowcount, rows))
-        return answers
+def _write(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
+    """Write both, in a transaction of the caller's, past Django's cursors."""
+    database = connection.connection
+    ended, started = False, None
+    if end is not None:
+        ended = database.execute(_in_sqlite(_end_sql()), _end_params(end)).rowcount == 1
+        database.execute(_in_sqlite(_revive_sql()), [end.run.parent_id])
+    if start is not None:
+        started = database.execute(_in_sqlite(_start_sql()), _start_params(start)).fetchone()
+    return ended, started
 
 
-def _execute_together(statements: list[Statement]) -> list[tuple[int, list[Any]]]:
-    """Send statements as one query, which PostgreSQL takes for one transaction."""
-    sql = ";".join(sql for sql, _ in statements)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [param for _, params in statements for param in params])
-        answers = []
-        while True:
-            rows = cursor.fetchall() if cursor.description else []
-            answers.append((cursor.rowcount, rows))
-            if not cursor.nextset():
-                return answers
+def _write_in_turn(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
+    """Write both in a transaction, when it is this process's turn.
 
-
-def _execute_quickly(statements: list[Statement]) -> list[tuple[int, list[Any]]]:
-    """Execute statements past Django's cursors: SQLite lets only one process write meanwhile."""
-    connection.ensure_connection()
-    sqlite = connection.connection
-    with connection.wrap_database_errors:
-        sqlite.execute("BEGIN IMMEDIATE")
+    Only one process writes to SQLite at a time. The others would look again after a millisecond
+    or more, each time later; a file's lock wakes the next one at once.
+    """
+    database = connection.connection
+    with _turn(os.getpid(), str(connection.settings_dict["NAME"])):
+        database.execute("BEGIN IMMEDIATE")
         try:
-            cursors = [sqlite.execute(sql.replace("%s", "?"), args) for sql, args in statements]
-            answers = [(cursor.rowcount, cursor.fetchall()) for cursor in cursors]
-            sqlite.execute("COMMIT")
+            written = _write(end, start)
+            database.execute("COMMIT")
         except BaseException:
-            sqlite.execute("ROLLBACK")
+            database.execute("ROLLBACK")
             raise
-    return answers
+    return written
 
 
-def _end(end: End) -> list[Statement]:
-    run = end.run
+class _Turn:
+    """The lock by which the processes that write runs to a database take turns."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "w")  # noqa: SIM115  (as long as the process)
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *exc_info: object) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+@cache
+def _turn(process_id: int, database: str) -> AbstractContextManager[None]:
+    """Return a process's own lock for a database: a fork would share its parent's."""
+    return _Turn(f"{database}-turn") if os.path.isfile(database) else nullcontext()
+
+
+def _write_in_one_query(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
+    """Write both as one query, which PostgreSQL takes for one transaction.
+
+    What ends, and the lock on the schedule of what starts, are one statement: of two starts of
+    a schedule, and of a start and a pause, one waits for the other, and then sees it.
+    """
+    parts, params = [], []
+    if end is not None:
+        parts.append(f"ended AS ({_end_sql()} RETURNING parent_id)")
+        parts.append(
+            f"revived AS (UPDATE {_schedules()} SET status = 'running' FROM ended "
+            f"WHERE {_schedules()}.id = ended.parent_id AND status = 'failed')"
+        )
+        params += _end_params(end)
+    if start is not None:
+        lock = f"SELECT 1 FROM {_schedules()} WHERE job_id = %s FOR NO KEY UPDATE"
+        parts.append(f"locked AS ({lock})")
+        params.append(start.run_id.schedule_job_id)
+    counted = [name for name, given in (("ended", end), ("locked", start)) if given is not None]
+    counts = ", ".join(f"(SELECT count(*) FROM {name})" for name in counted)
+    sql = f"WITH {', '.join(parts)} SELECT {counts}"
+    if start is not None:
+        sql += f"; {_start_sql()}"
+        params += _start_params(start)
+    with connection.connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        ended = end is not None and cursor.fetchone()[0] == 1
+        started = cursor.fetchone() if start is not None and cursor.nextset() else None
+    return ended, started
+
+
+def _end_params(end: End) -> list[Any]:
     values = [_adapt(name, end.values[name]) for name in AT_END]
-    return [
-        (_update_sql(), [*values, run.pk, run.attempt]),
-        # A success turns the schedule's status back, as `outcome` has it.
-        (_revive_sql(), [run.parent_id]),
-    ]
+    return [*values, end.run.pk, end.run.attempt]
 
 
-def _start(start: Start) -> list[Statement]:
+def _start_params(start: Start) -> list[Any]:
     assert start.run_id.due is not None
     due, moment = _adapt("due", start.run_id.due), _adapt("started", start.moment)
     lateness = (start.moment - start.run_id.due).total_seconds()
     job_id = start.run_id.schedule_job_id
-    params = [due, moment, moment, start.worker_name, job_id, due, lateness]
-    if connection.vendor == "postgresql":
-        # Of two starts of a schedule, and of a start and a pause, one waits for the other.
-        return [(_lock_sql(), [job_id]), (_insert_sql(), params)]
-    return [(_insert_sql(), params)]
+    return [due, moment, moment, start.worker_name, job_id, due, lateness]
 
 
 @cache
-def _update_sql() -> str:
+def _end_sql() -> str:
     columns = ", ".join(f"{_column(name)} = %s" for name in AT_END)
     return (
         f"UPDATE {_runs()} SET status = 'finished', {columns} "
@@ -150,16 +182,12 @@ def _update_sql() -> str:
 
 @cache
 def _revive_sql() -> str:
+    """Return what turns a schedule's status back after a success, as `outcome` has it."""
     return f"UPDATE {_schedules()} SET status = 'running' WHERE id = %s AND status = 'failed'"
 
 
 @cache
-def _lock_sql() -> str:
-    return f"SELECT 1 FROM {_schedules()} WHERE job_id = %s FOR NO KEY UPDATE"
-
-
-@cache
-def _insert_sql() -> str:
+def _start_sql() -> str:
     literals = {name: f"'{value}'" for name, value in AT_START.items()} | dict.fromkeys(EMPTY, "''")
     given = ["due", "started", "created", "worker_name"]
     names = ["parent_id", "name", *given, *literals]
@@ -172,6 +200,11 @@ def _insert_sql() -> str:
         f"(SELECT 1 FROM {_runs()} r WHERE r.parent_id = s.id AND r.status = 'running')) "
         "ON CONFLICT DO NOTHING RETURNING id, parent_id, name"
     )
+
+
+@cache
+def _in_sqlite(sql: str) -> str:
+    return sql.replace("%s", "?")
 
 
 def _adapt(name: str, value: Any) -> Any:

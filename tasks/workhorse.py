@@ -177,7 +177,8 @@ class Workhorse:
         for connection in django.db.connections.all(initialized_only=True):
             # As before a request: it may have been dropped since. The claim of a recorded run
             # finds that out for its own.
-            if connection.alias != django.db.DEFAULT_DB_ALIAS or not recorded:
+            is_checked = recorded and connection.alias == django.db.DEFAULT_DB_ALIAS
+            if not is_checked and not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
         deadline = Deadline(timeout, JobTimeoutException, job_id=job.id)
         try:

@@ -36,7 +36,8 @@ def find_schedule(text: str) -> ScheduledTask:
 def parse_moment(text: str, *, is_end: bool = False) -> datetime:
     """Return an aware moment; without a time zone it is in the site's. Raises CommandError.
 
-    A date is the beginning of its day; as the end of a range it is the day's end, or now if it is today.
+    A date is the beginning of its day; as the end of a range it is the day's end, and today is
+    now.
     """
     try:
         day = parse_date(text)

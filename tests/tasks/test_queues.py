@@ -133,14 +133,14 @@ def test_a_step_whose_answer_was_lost_is_done_once(
 ):
     first, second = put(redis_connection), put(redis_connection)
     taken = queues.step(None, ["default"]).taken
-    script = queues._script
+    call = queues._call
 
-    def lose_the_answer(**kwargs: object) -> None:
-        script(**kwargs)
+    def lose_the_answer(args: list[object]) -> None:
+        call(args)
         raise RedisConnectionError("the answer is lost")
 
     with monkeypatch.context() as patch:
-        patch.setattr(queues, "_script", lose_the_answer)
+        patch.setattr(queues, "_call", lose_the_answer)
         with pytest.raises(RedisConnectionError):
             queues.step(finished(taken), ["default"])
     again = queues.step(finished(taken), ["default"])
