@@ -9,7 +9,7 @@ from benchmarks.figures import Case, Failed, Figure, Question, Values, at_most
 from benchmarks.scale import Scale
 from benchmarks.site import OURS, SQLITE, Site
 
-PATIENCE = 240
+PATIENCE = 600
 SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
 # Time for the ledger's other work after it has compared Redis with all rows.
 AFTERWARDS = 15

@@ -58,13 +58,13 @@ def floor(number: int) -> dict[str, float]:
 
 
 def _fill(number: int, spec: str) -> None:
-    now = timezone.now().replace(microsecond=0)
+    due = timezone.now().replace(microsecond=0) - timedelta(seconds=1)
     if spec == "cron":
-        hour = now.replace(minute=0, second=0)
-        fill.schedules(number, cron="0 * * * *", next_due=hour)
+        # On time, as the intervals are: what is late takes another way.
+        cron = f"{due.second} {due.minute} {due.hour} * * *"
+        fill.schedules(number, cron=cron, next_due=due)
     else:
-        first = now - timedelta(seconds=1)
-        fill.schedules(number, first=first, interval=3600, next_due=first)
+        fill.schedules(number, first=due, interval=3600, next_due=due)
 
 
 def _check(number: int) -> None:

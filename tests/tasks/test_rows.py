@@ -1,15 +1,18 @@
 """The two writes of every run: they say what the policies say, and what `outcome` would write."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from tasks import outcome, rows
 from tasks.job import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tests.tasks.conftest import ago, make_row
+from tests.tasks.functions import in_threads
 
 pytestmark = pytest.mark.django_db
 
@@ -147,3 +150,36 @@ def test_the_overlap_policy_decides_while_another_run_is_going_on(
 def test_the_schedule_of_a_start_may_be_gone():
     run_id = RunId("schedule-" + "0" * 32, ago(1))
     assert rows.write(None, rows.Start(run_id, "w1", timezone.now())) == (False, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outside_of_a_transaction_both_are_committed_at_once():
+    schedule = make_row(accounted_until=ago(3600))
+    first = start(schedule, 10)
+    following = rows.Start(RunId(schedule.job_id, ago(5)), "w1", timezone.now())
+    rows.write(rows.End(first, VALUES | {"ended": timezone.now()}), following)
+    connection.close()
+    assert list(schedule.runs.order_by("due").values_list("status", flat=True)) == [
+        "finished",
+        "running",
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_that_cannot_both_be_written_neither_is():
+    schedule = make_row(accounted_until=ago(3600))
+    first = start(schedule, 10)
+    impossible = VALUES | {"ended": timezone.now(), "progress": 101}
+    following = rows.Start(RunId(schedule.job_id, ago(5)), "w1", timezone.now())
+    with pytest.raises(IntegrityError):
+        rows.write(rows.End(first, impossible), following)
+    assert schedule.runs.get().status == "running"
+    rows.write(rows.End(first, VALUES | {"ended": timezone.now()}), following)
+    assert schedule.runs.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_threads_that_start_runs_at_once_all_get_their_turn():
+    schedules = [make_row(accounted_until=ago(3600)) for _ in range(8)]
+    started = in_threads(*[partial(start, schedule) for schedule in schedules])
+    assert all(isinstance(run, ScheduledTaskInstance) for run in started)
