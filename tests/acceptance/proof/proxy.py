@@ -6,7 +6,8 @@ import socket
 import threading
 from collections.abc import Iterable
 
-COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n")
+# A command and, if that is what it executes, the digest of a script.
+COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n(?:\$40\r\n([0-9a-f]{40})\r\n)?")
 # What a blocking pop answers when there was nothing to pop.
 NOTHING = (b"$-1\r\n", b"*-1\r\n", b"_\r\n")
 CHUNK = 1 << 16
@@ -20,7 +21,8 @@ class Proxy:
         self._commands = {command.encode() for command in commands}
         self._every = every
         self._lock = threading.Lock()
-        self._seen: dict[bytes, int] = {}
+        self._seen: dict[tuple[bytes, bytes], int] = {}
+        # By command, and script.
         self.dropped: dict[str, int] = {}
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
@@ -44,7 +46,7 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         """Pass on what one client and the server say, until either has gone or a reply is lost."""
-        watched: set[bytes] = set()
+        watched: set[tuple[bytes, bytes]] = set()
         with (
             client,
             socket.create_connection(("127.0.0.1", self._server_port)) as server,
@@ -59,7 +61,8 @@ class Proxy:
                         if not data:
                             return
                         if key.fileobj is client:
-                            watched = {word.upper() for word in COMMAND.findall(data)}
+                            found = COMMAND.findall(data)
+                            watched = {(name.upper(), digest) for name, digest in found}
                             server.sendall(data)
                         elif self._loses(watched, data):
                             return
@@ -68,15 +71,15 @@ class Proxy:
             except OSError:
                 return
 
-    def _loses(self, commands: set[bytes], reply: bytes) -> bool:
+    def _loses(self, commands: set[tuple[bytes, bytes]], reply: bytes) -> bool:
         """Tell whether this reply is one to lose, and count it."""
         with self._lock:
-            for command in commands & self._commands:
-                if reply in NOTHING:
+            for command in commands:
+                if command[0] not in self._commands or reply in NOTHING:
                     continue
                 self._seen[command] = self._seen.get(command, 0) + 1
                 if self._seen[command] % self._every == 0:
-                    name = command.decode()
+                    name = b" ".join(command).decode().strip()
                     self.dropped[name] = self.dropped.get(name, 0) + 1
                     return True
         return False
