@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -243,14 +244,16 @@ class Worker(rq.Worker):
         child = self._child
         if child is None:
             return
-        os.kill(child.pid, signal.SIGSTOP)
-        run = child.board.run
-        if run is not None and run.job_id == job_id:
-            self._stopped_job_id = job_id
-            self.kill_horse()
-        else:
-            logger.warning("Job %s isn't running here, so it isn't stopped.", job_id)
-            os.kill(child.pid, signal.SIGCONT)
+        # Meanwhile it may die and be buried; then there is nothing to stop.
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGSTOP)
+            run = child.board.run
+            if run is not None and run.job_id == job_id:
+                self._stopped_job_id = job_id
+                os.killpg(child.pid, signal.SIGKILL)
+            else:
+                logger.warning("Job %s isn't running here, so it isn't stopped.", job_id)
+                os.kill(child.pid, signal.SIGCONT)
 
     # The child
 

@@ -144,6 +144,19 @@ def test_without_redis_a_dead_child_ends_no_worker(worker: Worker, child: Child,
     worker._note_end(child, "killed")
 
 
+def test_a_request_to_stop_that_comes_after_the_childs_death_stops_nothing(
+    worker: Worker, child: Child, run: ScheduledTaskInstance, monkeypatch: pytest.MonkeyPatch
+):
+    def is_gone(*args: Any) -> None:
+        raise ProcessLookupError
+
+    for name in ("kill", "killpg"):
+        monkeypatch.setattr(f"os.{name}", is_gone)
+    worker._child = child
+    worker._stop_run(run.run_job_id)
+    assert worker._stopped_job_id is None
+
+
 def test_a_run_that_goes_on_is_vouched_for_and_shown(
     worker: Worker, child: Child, job: Job, redis_connection: Redis
 ):
