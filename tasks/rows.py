@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
+from zlib import crc32
 
 from django.db import connection, transaction
 
@@ -133,29 +135,88 @@ def _write_in_one_query(end: End | None, start: Start | None) -> tuple[bool, Sta
     What ends, and the lock on the schedule of what starts, are one statement: of two starts of
     a schedule, and of a start and a pause, one waits for the other, and then sees it.
     """
-    parts, params = [], []
-    if end is not None:
-        parts.append(f"ended AS ({_end_sql()} RETURNING parent_id)")
-        parts.append(
-            f"revived AS (UPDATE {_schedules()} SET status = 'running' FROM ended "
-            f"WHERE {_schedules()}.id = ended.parent_id AND status = 'failed')"
-        )
-        params += _end_params(end)
-    if start is not None:
-        lock = f"SELECT 1 FROM {_schedules()} WHERE job_id = %s FOR NO KEY UPDATE"
-        parts.append(f"locked AS ({lock})")
-        params.append(start.run_id.schedule_job_id)
-    counted = [name for name, given in (("ended", end), ("locked", start)) if given is not None]
-    counts = ", ".join(f"(SELECT count(*) FROM {name})" for name in counted)
-    sql = f"WITH {', '.join(parts)} SELECT {counts}"
-    if start is not None:
-        sql += f"; {_start_sql()}"
-        params += _start_params(start)
+    steps: list[tuple[str, list[Any]]] = []
+    if start is None:
+        assert end is not None
+        steps.append(("end", _end_params(end)))
+    else:
+        job_id = start.run_id.schedule_job_id
+        if end is None:
+            steps.append(("lock", [job_id]))
+        else:
+            steps.append(("end_and_lock", [*_end_params(end), job_id]))
+        steps.append(("start", _start_params(start)))
     with connection.connection.cursor() as cursor:
-        cursor.execute(sql, params)
+        _execute(cursor, steps)
         ended = end is not None and cursor.fetchone()[0] == 1
         started = cursor.fetchone() if start is not None and cursor.nextset() else None
     return ended, started
+
+
+# PostgreSQL's connections, and whether they keep what is prepared.
+_keeps_prepared: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+# What PostgreSQL answers if a pooler has given it to another connection of its own meanwhile.
+NOT_KEPT = {"26000": "invalid_sql_statement_name", "42P05": "duplicate_prepared_statement"}
+
+
+def _execute(cursor: Any, steps: list[tuple[str, list[Any]]]) -> None:
+    """Execute statements as one query: prepared, since to plan them takes longer than to run them.
+
+    A connection that loses what it has prepared, behind a pooler, gets them in full from then on.
+    """
+    database = connection.connection
+    params = [value for _, values in steps for value in values]
+    try:
+        if database not in _keeps_prepared:
+            for name, sql in _statements().items():
+                cursor.execute(f"PREPARE {_prepared_name(name)} AS {_numbered(sql)}")
+            _keeps_prepared[database] = True
+        if _keeps_prepared[database]:
+            cursor.execute("; ".join(_execute_sql(name) for name, _ in steps), params)
+            return
+    except Exception as error:
+        if getattr(error, "sqlstate", None) not in NOT_KEPT:
+            raise
+        _keeps_prepared[database] = False
+    cursor.execute("; ".join(_statements()[name] for name, _ in steps), params)
+
+
+@cache
+def _statements() -> dict[str, str]:
+    """Return PostgreSQL's statements by name; the ends and the locks answer with their number."""
+    ended = f"ended AS ({_end_sql()} RETURNING parent_id)"
+    revived = (
+        f"revived AS (UPDATE {_schedules()} SET status = 'running' FROM ended "
+        f"WHERE {_schedules()}.id = ended.parent_id AND status = 'failed')"
+    )
+    locked = f"locked AS (SELECT 1 FROM {_schedules()} WHERE job_id = %s FOR NO KEY UPDATE)"
+    numbers = {name: f"(SELECT count(*) FROM {name})" for name in ("ended", "locked")}
+    return {
+        "end": f"WITH {ended}, {revived} SELECT {numbers['ended']}",
+        "lock": f"WITH {locked} SELECT {numbers['locked']}",
+        "end_and_lock": f"WITH {ended}, {revived}, {locked} SELECT {', '.join(numbers.values())}",
+        "start": _start_sql(),
+    }
+
+
+@cache
+def _prepared_name(name: str) -> str:
+    """Return what a statement is called in PostgreSQL: its text is part of it.
+
+    Behind a pooler, a connection may hold the statements of another release.
+    """
+    return f"tasks_{name}_{crc32(_statements()[name].encode()):08x}"
+
+
+@cache
+def _execute_sql(name: str) -> str:
+    places = ", ".join(["%s"] * _statements()[name].count("%s"))
+    return f"EXECUTE {_prepared_name(name)}({places})"
+
+
+def _numbered(sql: str) -> str:
+    first, *others = sql.split("%s")
+    return first + "".join(f"${number}{part}" for number, part in enumerate(others, start=1))
 
 
 def _end_params(end: End) -> list[Any]:

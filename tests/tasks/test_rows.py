@@ -1,5 +1,6 @@
 """The two writes of every run: they say what the policies say, and what `outcome` would write."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -183,3 +184,49 @@ def test_threads_that_start_runs_at_once_all_get_their_turn():
     schedules = [make_row(accounted_until=ago(3600)) for _ in range(8)]
     started = in_threads(*[partial(start, schedule) for schedule in schedules])
     assert all(isinstance(run, ScheduledTaskInstance) for run in started)
+
+
+on_postgresql = pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="SQLite prepares by itself"
+)
+
+
+def prepared() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM pg_prepared_statements WHERE generic_plans + custom_plans > 0"
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_the_statements_are_prepared():
+    connection.close()
+    schedule = make_row(accounted_until=ago(3600))
+    following = rows.Start(RunId(schedule.job_id, ago(5)), "w1", timezone.now())
+    first = start(schedule, 10)
+    _, second = rows.write(rows.End(first, VALUES | {"ended": timezone.now()}), following)
+    rows.write(rows.End(second, VALUES | {"ended": timezone.now()}), None)
+    assert len(prepared()) == 4
+
+
+def deallocate() -> None:
+    """Lose what is prepared, as behind a pooler whose next connection hasn't got it."""
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+
+
+@on_postgresql
+@pytest.mark.parametrize("lose", [deallocate, rows._keeps_prepared.clear])
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_does_not_keep_what_is_prepared_serves_too(lose: Callable[[], None]):
+    connection.close()
+    schedule = make_row(accounted_until=ago(3600))
+    first = start(schedule, 10)
+    lose()
+    following = rows.Start(RunId(schedule.job_id, ago(5)), "w1", timezone.now())
+    ended, second = rows.write(rows.End(first, VALUES | {"ended": timezone.now()}), following)
+    assert ended
+    assert rows.write(rows.End(second, VALUES | {"ended": timezone.now()}), None) == (True, None)
+    assert [run.status for run in schedule.runs.all()] == ["finished", "finished"]
