@@ -12,6 +12,7 @@ from importlib import metadata
 
 from benchmarks import (
     dispatch,
+    drift,
     failover,
     lateness,
     memory,
@@ -24,7 +25,7 @@ from benchmarks.figures import Answers, Failed, Question, Round, Values, table
 from benchmarks.scale import FULL, QUICK
 from benchmarks.site import BASE_DIR, CELERY, OURS, PEERS, Environment, Site, running_site
 
-QUESTIONS = (dispatch, tick, lateness, runs, overhead, failover, recovery, memory)
+QUESTIONS = (dispatch, tick, lateness, runs, overhead, failover, recovery, memory, drift)
 # Packages whose version a reader of the table wants to know.
 NAMED = """
     apscheduler celery django django-celery-beat django-celery-results django-dramatiq django-q2
@@ -39,7 +40,11 @@ def main() -> None:
     # So that what has been started is stopped then, too.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     questions = [module.question(QUICK if options.quick else FULL) for module in QUESTIONS]
-    chosen = [one for one in questions if not options.only or one.name in options.only]
+    chosen = [
+        one
+        for one in questions
+        if (one.name in options.only if options.only else one.asked_by_default)
+    ]
     started = time.monotonic()
     with running_site() as site:
         answers = [_ask(question, site, options) for question in chosen]
@@ -53,7 +58,9 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = [module.__name__.rpartition(".")[2] for module in QUESTIONS]
-    parser.add_argument("--only", nargs="+", choices=names, help="these questions, not all")
+    parser.add_argument(
+        "--only", nargs="+", choices=names, help="these questions, not all but drift"
+    )
     parser.add_argument("--reps", type=int, help="how often each is measured")
     parser.add_argument("--quick", action="store_true", help="small sizes, to try the benchmarks")
     return parser.parse_args()

@@ -73,7 +73,8 @@ class Case:
 class Question:
     """A set of cases that are measured side by side, and the figures that they have.
 
-    `derive` returns more figures from the answers of one repetition, such as ratios.
+    `derive` returns more figures from the answers of one repetition, such as ratios. What takes
+    very long isn't `asked_by_default`.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Question:
     cases: tuple[Case, ...]
     repetitions: int = 3
     derive: Callable[[Round], Round] = lambda answers: {}
+    asked_by_default: bool = True
 
 
 @dataclass

@@ -3,8 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from benchmarks import arrivals, stamps
 from benchmarks.figures import Case, Failed, Figure, Question, Values, at_least, at_most
@@ -75,9 +75,9 @@ def _arrived(site: Site, key: str, first: float, seconds: int, anchored: bool) -
 
 def _ours(site: Site, seconds: int) -> Values:
     with site.database(OURS, SQLITE) as database:
-        _make_schedules(site, database, NUMBER, 0)
+        make_schedules(site, database, NUMBER, 0)
         with site.running(OURS, database, "manage.py", "rqscheduler"):
-            _await_start(site, lambda: site.valkey.client.llen(QUEUE_KEY) > 0)
+            await_start(site, lambda: site.valkey.client.llen(QUEUE_KEY) > 0)
             first = math.ceil(time.time()) + SETTLING
             values = _arrived(site, QUEUE_KEY, first, seconds, True)
     site.clear()
@@ -86,22 +86,31 @@ def _ours(site: Site, seconds: int) -> Values:
 
 def _starts(site: Site, seconds: int) -> Values:
     with site.database(OURS, SQLITE) as database:
-        _make_schedules(site, database, IDLE_NUMBER, IDLE_SPREAD)
-        with ExitStack() as processes:
-            for command in (("rqscheduler",), ("rqworker", "default"), ("rqworker", "default")):
-                processes.enter_context(site.running(OURS, database, "manage.py", *command))
-            _await_start(site, lambda: stamps.count(site.stamps) > 0)
+        make_schedules(site, database, IDLE_NUMBER, IDLE_SPREAD)
+        with system(site, database):
             after = time.time() + SETTLING
             time.sleep(SETTLING + seconds)
         late = site.call(OURS, database, "benchmarks.ours.schedules:start_lateness", after=after)
     return {"start_p50": late["p50"], "start_p99": late["p99"]}
 
 
-def _make_schedules(site: Site, database: str, number: int, spread: float) -> None:
+@contextmanager
+def system(site: Site, database: str) -> Iterator[None]:
+    """Run a scheduler and two workers; what is inside begins when the first run has started."""
+    with ExitStack() as processes:
+        for command in (("rqscheduler",), ("rqworker", "default"), ("rqworker", "default")):
+            processes.enter_context(site.running(OURS, database, "manage.py", *command))
+        await_start(site, lambda: stamps.count(site.stamps) > 0)
+        yield
+
+
+def make_schedules(site: Site, database: str, number: int, spread: float) -> None:
+    """Make so many schedules of ours that are due every second, `spread` seconds apart."""
     target, first = "benchmarks.ours.schedules:every_second", math.ceil(time.time()) + 1
     site.call(OURS, database, target, number=number, first=first, spread=spread)
 
 
-def _await_start(site: Site, started: Callable[[], bool]) -> None:
+def await_start(site: Site, started: Callable[[], bool]) -> None:
+    """Wait until a condition holds. Raises Failed if that takes longer than `PATIENCE`."""
     if not site.wait_for(started, PATIENCE):
         raise Failed(f"nothing happened within {PATIENCE} s")
