@@ -156,7 +156,7 @@ class Reconciler:
             if not self._hurries and time.monotonic() < self._began + ROUND_EVERY:
                 return
             self._round, self._began = self._make_round(), time.monotonic()
-        until = time.monotonic() + (ROUND_AT_ONCE if self._hurries else 0)
+        until = time.monotonic() + (ROUND_AT_ONCE if self._hurries else TIME_SLICE)
         for _ in self._round:
             if time.monotonic() >= until:
                 return
@@ -200,16 +200,19 @@ def reconcile(redis: Redis) -> None:
 
 
 def _project_live(redis: Redis) -> Iterator[None]:
-    """Project the live rows of which Redis doesn't have what they say, chunk by chunk."""
+    """Project the live rows of which Redis doesn't have what they say, chunk by chunk.
+
+    Which are live isn't asked of the database here, nor wherever rows are read by their keys: it
+    may take the index of the status then, and read all live rows for each chunk.
+    """
     last, full = 0, True
-    live = ScheduledTask.objects.live().select_related("calendar").order_by("pk")
-    live = live.defer(*NOT_PROJECTED)
+    rows = ScheduledTask.objects.select_related("calendar").order_by("pk").defer(*NOT_PROJECTED)
     while full:
-        chunk = list(live.filter(pk__gt=last)[:CHUNK])
+        chunk = list(rows.filter(pk__gt=last)[:CHUNK])
         full = len(chunk) == CHUNK
-        if chunk:
-            last = chunk[-1].pk
-            project_all(_out_of_date(chunk, redis), redis)
+        if live := [task for task in chunk if task.is_live]:
+            project_all(_out_of_date(live, redis), redis)
+        last = chunk[-1].pk if chunk else last
         yield
 
 
@@ -228,12 +231,13 @@ def _remove_strays(redis: Redis) -> Iterator[None]:
 
 def _remove_stray(members: set[str], redis: Redis) -> None:
     # Read after the members: a schedule that is made now has its row before it is in Redis.
-    rows = ScheduledTask.objects.live().select_related("calendar")
-    stray = members - set(rows.filter(job_id__in=members).values_list("job_id", flat=True))
+    states = ScheduledTask.objects.filter(job_id__in=members).values_list("job_id", "status")
+    stray = members - {job_id for job_id, status in states if status in ScheduledTask.LIVE}
     if stray:
         projection.remove(stray, redis)
         # One may have been resumed between the look and the removal.
-        project_all(rows.filter(job_id__in=stray), redis)
+        again = ScheduledTask.objects.select_related("calendar").filter(job_id__in=stray)
+        project_all([task for task in again if task.is_live], redis)
 
 
 def project(task: ScheduledTask, redis: Redis) -> str:
@@ -338,12 +342,13 @@ def balancing(redis: Redis, watch: rescue.Watch) -> Iterator[None]:
     A schedule is looked at when something of it was due since the last look: its `look_at`
     says when. All others cost nothing.
     """
-    live = ScheduledTask.objects.live().defer("args", "kwargs", "description", "note")
-    to_look_at = live.filter(look_at__lte=timezone.now())
+    to_look_at = ScheduledTask.objects.live().filter(look_at__lte=timezone.now())
     # Not in order: to sort them for each step would cost more than to look at them.
     pks = list(to_look_at.order_by().values_list("pk", flat=True)[:BOOKS_A_ROUND])
+    rows = ScheduledTask.objects.select_related("calendar")
+    rows = rows.defer("args", "kwargs", "description", "note")
     for chunk in _chunks(pks, BOOKS_AT_ONCE):
-        if tasks := list(to_look_at.filter(pk__in=chunk)):
+        if tasks := [task for task in rows.filter(pk__in=chunk) if task.is_live]:
             _balance_some(tasks, redis, watch)
         yield
 

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from redis import Redis
 
@@ -323,6 +324,21 @@ def test_the_books_of_many_are_closed_with_few_queries(
     with django_assert_max_num_queries(6):
         ledger.balance(redis_connection, rescue.Watch())
     assert not ScheduledTask.objects.filter(accounted_until__lt=ago(101)).exists()
+
+
+def test_each_chunk_is_read_by_its_keys(redis_connection: Redis, put: MakeSchedule):
+    """By the index of the status, every chunk would read the rows of all schedules."""
+    put()
+    put(status="paused", paused_at=ago(1))
+    put(first=ago(100), accounted_until=ago(101))
+    with CaptureQueriesContext(connection) as round_of_all:
+        ledger.reconcile(redis_connection)
+        ledger.balance(redis_connection, rescue.Watch())
+    selects = [query["sql"] for query in round_of_all if query["sql"].startswith("SELECT")]
+    with connection.cursor() as cursor:
+        plans = [cursor.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in selects]
+    by_status = [plan for plan in plans if "schedule_to_look_at" in str(plan)]
+    assert len(by_status) == 1, "only what has to be looked at is asked for by it"
 
 
 def test_each_schedule_is_looked_at_once_a_round(
