@@ -1,9 +1,9 @@
 """Points at which a process can be made to die, wait or miss a reply.
 
 A process of the system under test is stopped from outside the code: what is wrapped is redis-py's
-connection, Django's cursors and commits, and the fork. Between two steps that others can see, it
-makes no difference where a process dies, so these points stand for every line. Works unchanged
-on the stock classes.
+connection, psycopg's cursors, Django's commits, and the fork. Between two steps that others can
+see, it makes no difference where a process dies, so these points stand for every line. Works
+unchanged on the stock classes.
 
 A point is named by who, what and when: `scheduler:ZADD rq:scheduler:after`. Who: `scheduler`,
 `worker`, `child` (what a worker has forked), each with `/thread` outside the main thread. The
@@ -28,9 +28,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import redis.connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.utils import CursorWrapper
 from redis.exceptions import ConnectionError, ResponseError
 
 # What changes nothing that others can see: to die before or after it is to die before the next
@@ -46,11 +46,13 @@ QUIET = {
 }
 LOCK_KEY = "rq:scheduler_lock"
 STATEMENT = re.compile(
-    r"\s*(INSERT INTO|UPDATE|DELETE FROM|SELECT .*? FROM(?=.* FOR (?:NO KEY )?UPDATE)|COPY)"
+    r"\s*(INSERT INTO|UPDATE|DELETE FROM|SELECT .*? FROM(?=.* FOR (?:NO KEY )?UPDATE)|COPY|EXECUTE)"
     r'\s+"?(\w+)',
     re.IGNORECASE | re.DOTALL,
 )
 WORD = re.compile(r"[a-z_]+")
+# What the name of a prepared statement ends with, to tell it from that of another release.
+RELEASE = re.compile(r"_[0-9a-f]{8}$")
 
 
 class Dropped(ConnectionError):
@@ -212,27 +214,26 @@ def _kind_of(key: bytes) -> str:
 
 
 def _wrap_database() -> None:
-    cursor: Any = CursorWrapper
+    cursor: Any = psycopg.Cursor
     wrapper: Any = BaseDatabaseWrapper
-    execute, execute_many = cursor._execute, cursor._executemany
+    execute, execute_many = cursor.execute, cursor.executemany
     commit, connect = wrapper._commit, wrapper.connect
 
-    def around(what: str, step: Any, *args: Any) -> Any:
+    def around(what: str | None, step: Any, *args: Any, **kwargs: Any) -> Any:
+        if what is None:
+            return step(*args, **kwargs)
         reach(what, "before")
-        result = step(*args)
+        result = step(*args, **kwargs)
         reach(what, "after")
         return result
 
-    def _execute(self: Any, sql: Any, params: Any, *rest: Any) -> Any:
-        what = _statement(sql)
-        if what is None:
-            return execute(self, sql, params, *rest)
-        return around(what, execute, self, sql, params, *rest)
+    def one(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+        return around(_statement(query), execute, self, query, *args, **kwargs)
 
-    def _executemany(self: Any, sql: Any, *args: Any) -> Any:
-        return around(_statement(sql) or "many", execute_many, self, sql, *args)
+    def many(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+        return around(_statement(query) or "many", execute_many, self, query, *args, **kwargs)
 
-    cursor._execute, cursor._executemany = _execute, _executemany
+    cursor.execute, cursor.executemany = one, many
     wrapper._commit = lambda self: around("COMMIT", commit, self)
     wrapper.connect = lambda self: around("CONNECT", connect, self)
 
@@ -240,8 +241,12 @@ def _wrap_database() -> None:
 def _statement(sql: Any) -> str | None:
     """Name what a query changes or locks: several statements may go in one."""
     matches = [match for part in str(sql).split(";") if (match := STATEMENT.match(part))]
-    names = [f"{m[1].split()[0].upper()} {m[2].removeprefix('tasks_')}" for m in matches]
+    names = [f"{m[1].split()[0].upper()} {_plain(m[2])}" for m in matches]
     return "+".join(dict.fromkeys(names)) or None
+
+
+def _plain(name: str) -> str:
+    return RELEASE.sub("", name.removeprefix("tasks_"))
 
 
 def _wrap_fork() -> None:
