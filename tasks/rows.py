@@ -30,6 +30,12 @@ EMPTY = ("progress_message", "reason", "log", "exception_class", "traceback")
 # The end of a run: what is given to the statement.
 AT_END = ("ended", "log", "progress", "progress_message", "reason", "result")
 
+# PostgreSQL's answers behind a pooler that changes its connections: what was prepared isn't
+# there, or has been prepared already.
+NOT_KEPT = ("26000", "42P05")
+# PostgreSQL's connections, and whether they keep what is prepared.
+_keeps_prepared: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -151,12 +157,6 @@ def _write_in_one_query(end: End | None, start: Start | None) -> tuple[bool, Sta
         ended = end is not None and cursor.fetchone()[0] == 1
         started = cursor.fetchone() if start is not None and cursor.nextset() else None
     return ended, started
-
-
-# PostgreSQL's connections, and whether they keep what is prepared.
-_keeps_prepared: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-# What PostgreSQL answers if a pooler has given it to another connection of its own meanwhile.
-NOT_KEPT = {"26000": "invalid_sql_statement_name", "42P05": "duplicate_prepared_statement"}
 
 
 def _execute(cursor: Any, steps: list[tuple[str, list[Any]]]) -> None:
