@@ -19,7 +19,7 @@ from redis.exceptions import ResponseError, WatchError
 from rq.queue import Queue
 
 from tasks import projection, spec
-from tasks.exceptions import NotPossible
+from tasks.exceptions import NotPossible, SpecError
 from tasks.job import Job, is_template
 
 # What could not be dispatched: a hash of notes by member of the sorted set.
@@ -29,6 +29,8 @@ QUARANTINE_KEY = "tasks:quarantine"
 REPEATS_FIELD = "repeats"
 # How often one is tried to dispatch while others change the sorted set.
 TRIES = 20
+# A cron expression as rq-scheduler takes it, with a year.
+CRON_OF_SIX = "30 6 * * MON-FRI *"
 # How far into the sorted set is looked for foreign jobs, to show them.
 LOOK_AT = 10_000
 
@@ -160,9 +162,25 @@ def _next_score(meta: dict[str, Any], left: int | None, score: float | None) -> 
 
 def next_cron_due(meta: dict[str, Any], now: datetime) -> float | None:
     """Return when a job with a cron expression is due next; raises SpecError if it can't be."""
+    cron = _without_year(meta["cron_string"])
     zone = timezone.get_default_timezone_name() if meta.get("use_local_timezone") else "UTC"
-    due = spec.next_due(spec.Spec(cron=meta["cron_string"], timezone=zone), now)
+    due = spec.next_due(spec.Spec(cron=cron, timezone=zone), now)
     return None if due is None else projection.to_score(due)
+
+
+def _without_year(cron: Any) -> Any:
+    """Return a cron expression of rq-scheduler's as one of ours.
+
+    Its sixth field is a year; the one with seven has seconds in front too. Raises SpecError for
+    any year but “*”.
+    """
+    fields = cron.split() if isinstance(cron, str) else []
+    if len(fields) not in (6, 7):
+        return cron
+    *others, year = fields
+    if year != "*":
+        raise SpecError("cron", f"“{cron}” ends with a year, which must be *, as in {CRON_OF_SIX}.")
+    return " ".join(others)
 
 
 # For people

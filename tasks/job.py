@@ -112,6 +112,12 @@ class Job(rq.job.Job):
     def func(self) -> Callable[..., Any]:
         return registry.get(str(self.func_name)).func
 
+    # RQ's own asks whether the other is of this class, so it depended on who is asked.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, rq.job.Job) and bool(self.id == other.id)
+
+    __hash__ = rq.job.Job.__hash__
+
 
 @cache
 def _blank(job_class: Any, connection: Redis) -> Any:

@@ -19,6 +19,7 @@ from itertools import islice
 from types import FrameType
 from typing import Any, cast
 
+import rq.job
 import rq_scheduler
 import rq_scheduler.scheduler
 from django.db import Error, close_old_connections
@@ -416,6 +417,13 @@ class Scheduler(DjangoScheduler):
         """Let another one lead, if this one does."""
         self._leadership.release()
 
+    def cancel(self, job: rq.job.Job | str) -> None:
+        """Unschedule a job, given as itself or by its id."""
+        super().cancel(_job_id(job))
+
+    def __contains__(self, item: rq.job.Job | str) -> bool:
+        return bool(super().__contains__(_job_id(item)))
+
     def enqueue_job(self, job: Job) -> None:
         """Put a foreign job on its queue now, and move it forward in one step with that.
 
@@ -508,6 +516,11 @@ class Scheduler(DjangoScheduler):
                 logger.warning("Scheduled job %r can't be read.", member, exc_info=True)
                 continue
             yield (job, projection.from_score(score).replace(tzinfo=None)) if with_times else job
+
+
+def _job_id(job: rq.job.Job | str) -> str:
+    """Return the id of a job, whichever class it was read by."""
+    return str(job.id) if isinstance(job, rq.job.Job) else job
 
 
 def plan(job_id: str, score: float, text: bytes, now: int) -> Step | LateStep:

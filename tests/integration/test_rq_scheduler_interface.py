@@ -46,7 +46,8 @@ DIFFERENCES = {
         "A burst dispatches without the lead: every step is harmless if another takes it too."
     ),
     "test_dispatch_goes_through_enqueue_job": (
-        "Schedules are dispatched many in one step on the server, not one by one."
+        "Dispatch puts a job on its queue only if it is still due when it was seen to be, in one "
+        "step with moving it forward; and schedules of ours, many in one step."
     ),
 }
 
@@ -171,6 +172,20 @@ def test_cron_takes_the_options_of_the_job(scheduler: Any):
     assert (job.timeout, job.enqueue_at_front) == (7, True)
 
 
+@pytest.mark.parametrize(
+    ("cron", "seconds"),
+    [("5 * * * * *", 5 * 60), ("30 5 * * * * *", 5 * 60 + 30), ("@hourly", 0)],
+    ids=["with a year", "with seconds and a year", "by name"],
+)
+def test_cron_takes_the_notations_of_the_crontab_package(
+    scheduler: Any, redis_connection: Redis, cron: str, seconds: int
+):
+    job = scheduler.cron(cron, answer)
+    due = score(redis_connection, job)
+    assert due % 3600 == seconds
+    assert due <= datetime.now(UTC).timestamp() + 3600
+
+
 def test_a_function_by_any_name_is_accepted_by_its_job(scheduler: Any, now: datetime):
     assert callable(stored(scheduler, scheduler.enqueue_at(now, "os.getpid")).func)
 
@@ -189,6 +204,13 @@ def test_membership_is_by_job_or_id(scheduler: Any, now: datetime):
 def test_cancel_takes_a_job_or_an_id(scheduler: Any, now: datetime, by_id: bool):
     job = scheduler.enqueue_at(now, answer)
     scheduler.cancel(job.id if by_id else job)
+    assert job not in scheduler
+
+
+def test_membership_and_cancel_take_a_job_that_rq_has_read(scheduler: Any, now: datetime):
+    job = RqJob.fetch(scheduler.enqueue_at(now, answer).id, connection=scheduler.connection)
+    assert job in scheduler
+    scheduler.cancel(job)
     assert job not in scheduler
 
 

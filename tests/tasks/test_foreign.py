@@ -42,6 +42,7 @@ def spoil(redis: Redis, job: Job, field: str, value: bytes) -> None:
         ("meta", b"{"),
         ("meta", b'{"cron_string": "61 * * * *"}'),
         ("meta", b'{"cron_string": "0 0 30 2 *"}'),
+        ("meta", b'{"cron_string": "0 0 1 1 * 2030"}'),
         ("meta", b'{"interval": "often"}'),
         ("meta", b'{"repeat": "x"}'),
         ("status", b"odd"),
@@ -150,6 +151,12 @@ def test_a_cron_job_is_first_due_in_the_zone_that_it_asks_for(
     due = datetime.fromtimestamp(redis_connection.zscore(SCHEDULES_KEY, job.id), UTC)
     assert (due.hour, due.minute) == ((0, 45) if local else (6, 30))
     assert timezone.now() < due <= timezone.now() + timedelta(days=1)
+
+
+def test_a_cron_expression_with_a_year_is_refused(scheduler: Scheduler, redis_connection: Redis):
+    with pytest.raises(SpecError, match="year"):
+        scheduler.cron("30 6 * * * 2030", functions.echo)
+    assert not redis_connection.exists(SCHEDULES_KEY)
 
 
 def test_an_impossible_cron_expression_is_refused(scheduler: Scheduler, redis_connection: Redis):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 from rq.exceptions import DeserializationError
+from rq.job import Job as RqJob
 from rq.job import validate_job_id
 
 from tasks.exceptions import UnknownTaskFunction
@@ -87,3 +88,14 @@ def test_a_function_that_is_not_registered_is_never_imported(redis_connection: R
     job = Job.create("os.getpid", id="crafted", connection=redis_connection)
     with pytest.raises(UnknownTaskFunction):
         _ = job.func
+
+
+def test_a_job_is_the_same_whichever_class_reads_it(redis_connection: Redis):
+    ours = Job.create(functions.echo, connection=redis_connection)
+    ours.save()
+    theirs = RqJob.fetch(ours.id, connection=redis_connection)
+    assert ours == theirs
+    assert theirs == ours
+    assert len({ours, theirs}) == 1
+    assert ours != RqJob.create(functions.echo, connection=redis_connection)
+    assert ours != ours.id
