@@ -2,6 +2,7 @@
 # make test   all tests; make lint   all checks
 # make bench  measures how fast it is, beside others, and prints a table (docs/benchmarks.md)
 # make soak   half an hour of random faults; make prove-harness   do the stock classes fail our proof?
+# make rq-scheduler-suite CHECKOUT=/path/to/rq-scheduler   runs its own tests on our class
 # make clean  removes .venv, .venv-bench and caches, never var/
 #
 # make run PORT=8001 WORKERS=4 PYTHON=python3.12 also work; other settings come from the environment.
@@ -14,10 +15,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 BENCH := .venv-bench
 # Many tests wait: more processes than cores are of use. Those of a file stay together, but for
 # the proof, whose tests share nothing.
-BY_FILE := $(BIN)/pytest -n 4 --dist loadfile
+BY_FILE := $(BIN)/pytest -rs -n 4 --dist loadfile
 ONE_BY_ONE := $(BIN)/pytest -n 4 --dist load --maxschedchunk 1
 
-.PHONY: run test soak prove-harness lint bench clean
+.PHONY: run test soak prove-harness rq-scheduler-suite lint bench clean
 
 run: $(VENV)/runtime
 	@exec $(BIN)/python manage.py up
@@ -34,6 +35,9 @@ soak: $(VENV)/development
 
 prove-harness: $(VENV)/development
 	$(BIN)/python -m tests.acceptance.proof.harness
+
+rq-scheduler-suite: $(VENV)/development
+	@$(BIN)/python -W ignore -m tests.upstream "$(CHECKOUT)"
 
 lint: $(VENV)/development
 	$(BIN)/ruff check

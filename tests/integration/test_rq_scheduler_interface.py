@@ -1,8 +1,9 @@
 """What rq-scheduler offers its callers, asked of its own class and of ours.
 
-rq-scheduler's releases come without its tests, so these are written from what it documents. Each
-must hold for the stock class, or it would be no test of rq-scheduler; and for ours, unless it is
-among the DIFFERENCES, which are meant: then it must fail.
+rq-scheduler's releases come without its tests, so these are written from what it documents (with
+a checkout, tests/upstream runs its own). Each must hold for the stock class, or it would be no test
+of rq-scheduler; and for ours, unless it is among the DIFFERENCES, which are meant: then it must
+fail.
 """
 
 import signal
