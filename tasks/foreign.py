@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, cast
 
 from django.utils import timezone
@@ -29,6 +29,7 @@ QUARANTINE_KEY = "tasks:quarantine"
 REPEATS_FIELD = "repeats"
 # How often one is tried to dispatch while others change the sorted set.
 TRIES = 20
+MICROSECOND = timedelta(microseconds=1)
 # A cron expression as rq-scheduler takes it, with a year.
 CRON_OF_SIX = "30 6 * * MON-FRI *"
 # How far into the sorted set is looked for foreign jobs, to show them.
@@ -162,25 +163,38 @@ def _next_score(meta: dict[str, Any], left: int | None, score: float | None) -> 
 
 def next_cron_due(meta: dict[str, Any], now: datetime) -> float | None:
     """Return when a job with a cron expression is due next; raises SpecError if it can't be."""
-    cron = _without_year(meta["cron_string"])
     zone = timezone.get_default_timezone_name() if meta.get("use_local_timezone") else "UTC"
-    due = spec.next_due(spec.Spec(cron=cron, timezone=zone), now)
-    return None if due is None else projection.to_score(due)
+    crons = _as_ours(meta["cron_string"])
+    specs = [spec.Spec(cron=cron, timezone=zone) for cron in crons]
+    due = spec.next_due(specs[0], now)
+    # Each is asked for what is due from then on, until they agree.
+    while due is not None:
+        dues = [spec.next_due(one, due - MICROSECOND) for one in specs]
+        if None in dues:
+            return None
+        latest = max(cast(list[datetime], dues))
+        if latest == due:
+            return projection.to_score(due)
+        due = latest
+    return None
 
 
-def _without_year(cron: Any) -> Any:
-    """Return a cron expression of rq-scheduler's as one of ours.
+def _as_ours(cron: Any) -> list[Any]:
+    """Return the cron expressions of ours that are due together when rq-scheduler's is.
 
-    Its sixth field is a year; the one with seven has seconds in front too. Raises SpecError for
-    any year but “*”.
+    There, a sixth field is a year, and seconds in front make it seven; and of day of month and day
+    of week both have to match, where in ours one is enough. Raises SpecError for any year but “*”.
     """
     fields = cron.split() if isinstance(cron, str) else []
-    if len(fields) not in (6, 7):
-        return cron
-    *others, year = fields
-    if year != "*":
+    if len(fields) in (6, 7) and fields.pop() != "*":
         raise SpecError("cron", f"“{cron}” ends with a year, which must be *, as in {CRON_OF_SIX}.")
-    return " ".join(others)
+    if len(fields) not in (5, 6):
+        return [cron]
+    *time, day, month, weekday = fields
+    day, weekday = ("*" if field == "?" else field for field in (day, weekday))
+    if day.startswith("*") or weekday.startswith("*"):
+        return [" ".join([*time, day, month, weekday])]
+    return [" ".join([*time, day, month, "*"]), " ".join([*time, "*", month, weekday])]
 
 
 # For people

@@ -175,8 +175,8 @@ def test_cron_takes_the_options_of_the_job(scheduler: Any):
 
 @pytest.mark.parametrize(
     ("cron", "seconds"),
-    [("5 * * * * *", 5 * 60), ("30 5 * * * * *", 5 * 60 + 30), ("@hourly", 0)],
-    ids=["with a year", "with seconds and a year", "by name"],
+    [("5 * * * * *", 5 * 60), ("30 5 * * * * *", 330), ("0 * ? * ?", 0), ("@hourly", 0)],
+    ids=["with a year", "with seconds and a year", "with any day", "by name"],
 )
 def test_cron_takes_the_notations_of_the_crontab_package(
     scheduler: Any, redis_connection: Redis, cron: str, seconds: int
@@ -185,6 +185,15 @@ def test_cron_takes_the_notations_of_the_crontab_package(
     due = score(redis_connection, job)
     assert due % 3600 == seconds
     assert due <= datetime.now(UTC).timestamp() + 3600
+
+
+@pytest.mark.parametrize("cron", ["0 0 13 * 5", "0 0 13 * FRI *", "0 0 0 13 * 5 *"])
+def test_a_day_has_to_match_both_its_day_of_month_and_of_week(
+    scheduler: Any, redis_connection: Redis, cron: str
+):
+    job = scheduler.cron(cron, answer)
+    due = datetime.fromtimestamp(score(redis_connection, job), UTC)
+    assert (due.day, due.isoweekday()) == (13, 5)
 
 
 def test_a_function_by_any_name_is_accepted_by_its_job(scheduler: Any, now: datetime):

@@ -153,6 +153,24 @@ def test_a_cron_job_is_first_due_in_the_zone_that_it_asks_for(
     assert timezone.now() < due <= timezone.now() + timedelta(days=1)
 
 
+@pytest.mark.parametrize(
+    ("cron", "after", "due"),
+    [
+        ("0 0 1-7 * 1", "2026-11-02", "2026-12-07"),
+        ("0 0 1-7 * 1", "2026-11-01", "2026-11-02"),
+        ("0 0 29 2 1", "2026-11-01", "2044-02-29"),
+        ("0 0 */2 * 1", "2026-11-01", "2026-11-09"),
+        ("0 0 * * 1", "2026-11-01", "2026-11-02"),
+    ],
+)
+def test_a_cron_expression_of_both_kinds_of_days_is_due_when_both_match(
+    cron: str, after: str, due: str
+):
+    now = datetime.fromisoformat(after).replace(tzinfo=UTC)
+    moment = foreign.next_cron_due({"cron_string": cron}, now)
+    assert datetime.fromtimestamp(moment, UTC).date().isoformat() == due
+
+
 def test_a_cron_expression_with_a_year_is_refused(scheduler: Scheduler, redis_connection: Redis):
     with pytest.raises(SpecError, match="year"):
         scheduler.cron("30 6 * * * 2030", functions.echo)
