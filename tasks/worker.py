@@ -29,6 +29,7 @@ from rq.command import parse_payload
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
 from rq.exceptions import StopRequested
 from rq.executions import Execution
+from rq.job_lifecycle import call_exception_handlers
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy, WorkerStatus
 
@@ -221,6 +222,14 @@ class Worker(rq.Worker):
                 self._note_end(child, "Lost: its worker was stopped.")
                 self._child = None
             raise
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Call RQ's exception handlers; log a traceback unless a run's row has it."""
+        error = exc_info[1]
+        if error is not None and error is job.recorded_error:
+            call_exception_handlers(self._exc_handlers, job, *exc_info)
+        else:
+            super().handle_exception(job, *exc_info)
 
     @property
     def connection_timeout(self) -> int:
