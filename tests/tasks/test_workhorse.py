@@ -219,6 +219,38 @@ def test_a_failing_callback_of_a_failed_run_is_logged(
     assert "KeyError: 'of the callback'" in caplog.text
 
 
+def test_a_queue_whose_key_holds_something_else_is_named_and_the_others_go_on(
+    horse: Workhorse, redis_connection: Redis, schedule: ScheduledTask, caplog: Any
+):
+    caplog.set_level(logging.INFO)
+    redis_connection.set("rq:queue:high", "x")
+    enqueue(redis_connection)
+    enqueue(redis_connection)
+    assert horse.work_off() == (2, True)
+    assert horse.work_off() == (0, True)
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert lines == [
+        "Queue “high” can't be used; the others go on. The key rq:queue:high in Redis is a "
+        "string, not a list: delete or rename it."
+    ]
+    redis_connection.delete("rq:queue:high")
+    Queue("high", connection=redis_connection, job_class=Job, serializer="json").enqueue(ECHO)
+    assert horse.work_off() == (1, True)
+    assert "Queue “high” can be used again." in caplog.text
+
+
+def test_a_key_that_keeps_a_worker_waiting_is_named(
+    horse: Workhorse, redis_connection: Redis, caplog: Any
+):
+    job = enqueue(redis_connection)
+    redis_connection.set("rq:finished:default", "x")
+    assert horse.work_off() == (1, False)
+    assert "The key rq:finished:default in Redis is a string, not a zset" in caplog.text
+    redis_connection.delete("rq:finished:default")
+    assert horse.work_off() == (0, True)
+    assert job.get_status(refresh=True) == JobStatus.FINISHED
+
+
 def broken_callback(*args: Any) -> None:
     raise KeyError("of the callback")
 
