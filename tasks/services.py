@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import Error, IntegrityError, models, transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis import Redis
@@ -578,7 +579,8 @@ def _change_calendar(calendar: Calendar) -> None:
     if before.dates == calendar.dates:
         return
     now = timezone.now()
-    tasks: list[ScheduledTask] = []
+    going_on: list[int] = []
+    changed: list[ScheduledTask] = []
     closings: list[books.Closing | None] = []
     for known in known_tasks:
         task = copy.copy(known)
@@ -587,14 +589,17 @@ def _change_calendar(calendar: Calendar) -> None:
             if _owe_the_same(known, task, now):
                 # What waits stays as it is: the new dates count from where the books stand.
                 closings.append(books.Closing(known, known.accounted_until, ""))
-                task.since = known.accounted_until
-            else:
-                closings.append(_change(known, task))
+                going_on.append(known.pk)
+                continue
+            closings.append(_change(known, task))
         task.look_at = task.updated = now
-        tasks.append(task)
+        changed.append(task)
     books.close_periods([closing for closing in closings if closing is not None])
-    changed = ["accounted_until", "since", "look_at", "updated"]
-    ScheduledTask.objects.bulk_update(tasks, changed, batch_size=CHUNK)
+    for begin in range(0, len(going_on), CHUNK):
+        rows = ScheduledTask.objects.filter(pk__in=going_on[begin : begin + CHUNK])
+        rows.update(since=F("accounted_until"), look_at=now, updated=now)
+    fields = ["accounted_until", "since", "look_at", "updated"]
+    ScheduledTask.objects.bulk_update(changed, fields, batch_size=CHUNK)
     transaction.on_commit(partial(_project_calendar, calendar))
 
 
