@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import psutil
+from django.utils.translation import gettext as _
 
 from tasks.exceptions import TasksError
 
@@ -36,11 +37,14 @@ def claim(path: Path, address: str, say: Callable[[str], None]) -> IO[str]:
         owner = _owner(path)
         if _is_alive(owner["pid"]) or time.monotonic() > deadline:
             raise AlreadyRunning(
-                f"It is already running at {owner['address']} (pid {owner['pid']}): nothing was "
-                "changed. Stop that one first, or give this one another DATA_DIR and PORT."
+                _(
+                    "It is already running at %(address)s (pid %(pid)s): nothing was changed. "
+                    "Stop that one first, or give this one another DATA_DIR and PORT."
+                )
+                % owner
             )
         if not waiting:
-            say("Waiting until the programs of an earlier start have ended…")
+            say(_("Waiting until the programs of an earlier start have ended…"))
             waiting = True
         time.sleep(0.2)
     file.truncate(0)
@@ -58,8 +62,11 @@ def check_port(port: int) -> None:
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise PortTaken(
-                f"Port {port} can't be used ({reason}). Choose another: "
-                f"PORT={8001 if port != 8001 else 8002} make run"
+                _(
+                    "Port %(port)s can't be used (%(reason)s). Choose another: "
+                    "PORT=%(other)s make run"
+                )
+                % {"port": port, "reason": reason, "other": 8001 if port != 8001 else 8002}
             ) from error
 
 
@@ -84,5 +91,5 @@ def _owner(path: Path) -> dict[str, Any]:
     try:
         owner: dict[str, Any] = json.loads(path.read_text())
     except ValueError:
-        return {"pid": -1, "address": "an unknown address"}
+        return {"pid": -1, "address": _("an unknown address")}
     return owner

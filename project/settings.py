@@ -5,52 +5,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from project import environment
 from project.secret import stored_secret_key
-
-env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
-SWITCHES = {"on": ("on", "true", "yes", "1"), "off": ("off", "false", "no", "0", "")}
-
-
-def words(name: str, default: list[str]) -> list[str]:
-    """Return a list setting, given as words with spaces or commas between them."""
-    return env.str(name, default=" ".join(default)).replace(",", " ").split()
-
-
-def number(name: str, default: int) -> int:
-    """Return a whole number setting."""
-    try:
-        return int(env.str(name, default=str(default)))
-    except ValueError:
-        raise ImproperlyConfigured(
-            f"{name} must be a whole number, not {env.str(name)!r}."
-        ) from None
-
-
-def switch(name: str) -> bool:
-    """Return a setting that is on or off, off by default."""
-    value = env.str(name, default="off").lower()
-    if value not in (*SWITCHES["on"], *SWITCHES["off"]):
-        raise ImproperlyConfigured(f"{name} must be on or off, not {value!r}.")
-    return value in SWITCHES["on"]
 
 
 # The site
 
-DEBUG = switch("DEBUG")
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+DEBUG = environment.switch("DEBUG")
+DATA_DIR = environment.folder("DATA_DIR", default=BASE_DIR / "var")
 
-ALLOWED_HOSTS = words("ALLOWED_HOSTS", default=LOOPBACK)
-CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS", default=[])
+ALLOWED_HOSTS = environment.hosts("ALLOWED_HOSTS", default=LOOPBACK)
+CSRF_TRUSTED_ORIGINS = environment.origins("CSRF_TRUSTED_ORIGINS")
 
-# Not through env.str(), which takes a value that begins with "$" for the name of another one.
-SECRET_KEY = env.ENVIRON.get("SECRET_KEY", "")
+SECRET_KEY = environment.text("SECRET_KEY", default="")
 if not SECRET_KEY:
     if set(ALLOWED_HOSTS) - set(LOOPBACK):
         raise ImproperlyConfigured(
@@ -58,14 +30,17 @@ if not SECRET_KEY:
             "make one with `python -c 'import secrets; print(secrets.token_urlsafe(50))'`, "
             "keep it, and give every process the same."
         )
-    SECRET_KEY = stored_secret_key(DATA_DIR / "secret_key")
+    with environment.usable("DATA_DIR", str(DATA_DIR)):
+        SECRET_KEY = stored_secret_key(DATA_DIR / "secret_key")
 
 # Behind a proxy that speaks HTTPS with the world and sets X-Forwarded-Proto.
-SECURE_SSL = switch("SECURE_SSL")
+SECURE_SSL = environment.switch("SECURE_SSL")
 if SECURE_SSL:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_HSTS_SECONDS = number("SECURE_HSTS_SECONDS", default=31_536_000)
+    SECURE_HSTS_SECONDS = environment.number(
+        "SECURE_HSTS_SECONDS", default=31_536_000, least=0, most=2**31 - 1
+    )
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
@@ -126,12 +101,13 @@ AUTH_PASSWORD_VALIDATORS = [
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATIC_ROOT.mkdir(exist_ok=True)
+with environment.usable("DATA_DIR", str(DATA_DIR)):
+    STATIC_ROOT.mkdir(exist_ok=True)
 # Served straight from the apps, so that no collectstatic step is needed.
 WHITENOISE_USE_FINDERS = True
 
-LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en-us")
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+LANGUAGE_CODE = environment.language("LANGUAGE_CODE", default="en-us")
+TIME_ZONE = environment.time_zone("TIME_ZONE", default="UTC")
 USE_TZ = True
 
 
@@ -147,11 +123,8 @@ SQLITE_OPTIONS = {
 
 def database() -> dict[str, Any]:
     """Return the database that DATABASE_URL names."""
-    config = env.db_url("DATABASE_URL", default=f"sqlite:///{quote(str(DATA_DIR / 'db.sqlite3'))}")
-    if "ENGINE" not in config:
-        raise ImproperlyConfigured(
-            "DATABASE_URL must be the address of a database, such as postgres://user@host/name."
-        )
+    own = f"sqlite:///{quote(str(DATA_DIR / 'db.sqlite3'))}"
+    config = environment.database("DATABASE_URL", default=own)
     if config["ENGINE"] == "django.db.backends.sqlite3":
         config["OPTIONS"] = SQLITE_OPTIONS | config.get("OPTIONS", {})
     else:
@@ -167,13 +140,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Redis and the queues
 
 VALKEY_SOCKET = DATA_DIR / "valkey.sock"
-REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_URL = environment.redis_url("REDIS_URL")
 # `manage.py up` runs a Valkey of its own when no other server is named.
 EMBEDDED_VALKEY = not REDIS_URL
-if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
-    raise ImproperlyConfigured(
-        f"REDIS_URL must be an address such as redis://host:6379/0, not {REDIS_URL!r}."
-    )
 if EMBEDDED_VALKEY:
     REDIS_URL = f"unix://{quote(str(VALKEY_SOCKET))}"
 
@@ -192,30 +161,30 @@ RQ = {
     "COMMIT_MODE": "on_db_commit",
 }
 # Within how many seconds after its worker died a run is closed as lost.
-TASKS_LOST_AFTER = number("TASKS_LOST_AFTER", default=60)
+TASKS_LOST_AFTER = environment.number("TASKS_LOST_AFTER", default=60)
 
 
 # The process in which a worker runs its jobs is replaced after so many runs, or when it has grown
 # to so many MB.
-TASKS_CHILD_MAX_RUNS = number("TASKS_CHILD_MAX_RUNS", default=10_000)
-TASKS_CHILD_MAX_MEMORY = number("TASKS_CHILD_MAX_MEMORY", default=512)
+TASKS_CHILD_MAX_RUNS = environment.number("TASKS_CHILD_MAX_RUNS", default=10_000)
+TASKS_CHILD_MAX_MEMORY = environment.number("TASKS_CHILD_MAX_MEMORY", default=512)
 
 
 # Feeds, and what `manage.py up` runs
 
-FEEDS = words("FEEDS", default=[])
-FEEDS_ALLOWED_HOSTS = words("FEEDS_ALLOWED_HOSTS", default=[])
-PORT = number("PORT", default=8000)
-WORKERS = number("WORKERS", default=2)
+FEEDS = environment.words("FEEDS", default=[])
+FEEDS_ALLOWED_HOSTS = environment.hosts("FEEDS_ALLOWED_HOSTS", default=[])
+PORT = environment.number("PORT", default=8000, least=1, most=65_535)
+WORKERS = environment.number("WORKERS", default=2, least=1, most=1_000)
 
 
 # Logs
 
-LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+LOG_LEVEL = environment.text("LOG_LEVEL", default="INFO").upper()
 if LOG_LEVEL not in logging.getLevelNamesMapping():
-    raise ImproperlyConfigured(f"LOG_LEVEL must be a level such as INFO, not {LOG_LEVEL!r}.")
+    raise environment.refusal("LOG_LEVEL", "a level such as INFO", LOG_LEVEL)
 # Under `manage.py up` every line gets its time from the supervisor.
-SUPERVISED = switch("SUPERVISED")
+SUPERVISED = environment.switch("SUPERVISED")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from django.utils.translation import gettext as _
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -22,8 +23,11 @@ def check_socket_path(path: Path) -> None:
     """Raise SocketPathTooLong if no server could listen there."""
     if len(str(path).encode()) >= MAX_SOCKET_PATH:
         raise SocketPathTooLong(
-            f"The embedded Valkey can't listen on {path}: a socket's path must be shorter than "
-            f"{MAX_SOCKET_PATH} bytes. Set DATA_DIR to a shorter path, or REDIS_URL to a server."
+            _(
+                "The embedded Valkey can't listen on %(path)s: a socket's path must be shorter "
+                "than %(bytes)s bytes. Set DATA_DIR to a shorter path, or REDIS_URL to a server."
+            )
+            % {"path": path, "bytes": MAX_SOCKET_PATH}
         )
 
 

@@ -38,6 +38,19 @@ Row = tuple[int, datetime, datetime | None, str, int, datetime | None]
 # Writing
 
 
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The end of a schedule's present period at `end`.
+
+    Due instants up to there without a row are missed for this reason, all but `still_owed`.
+    """
+
+    task: ScheduledTask
+    end: datetime
+    reason: str
+    still_owed: datetime | None = None
+
+
 def close_period(
     task: ScheduledTask, now: datetime, reason: str, still_owed: datetime | None = None
 ) -> None:
@@ -47,18 +60,27 @@ def close_period(
     missed for this reason, all but `still_owed`. The caller has locked the row, changes it and
     saves it; `since` and `accounted_until` are set for a next period that begins now.
     """
-    if task.is_live:
-        settle(task, now, reason, still_owed)
-    if task.since < now:
-        SchedulePeriod.objects.create(
-            parent=task,
-            kind=_kind(task),
-            spec=task.spec_json() if task.is_live else None,
-            note=task.note if task.status == ScheduledTask.Status.PAUSED else "",
-            start=task.since,
-            end=now,
-        )
-    task.since = now
+    close_periods([Closing(task, now, reason, still_owed)])
+
+
+def close_periods(closings: Sequence[Closing]) -> None:
+    """End the present periods of many schedules as `close_period` does, in few queries."""
+    _settle([closing for closing in closings if closing.task.is_live])
+    periods = [_period(one.task, one.end) for one in closings if one.task.since < one.end]
+    SchedulePeriod.objects.bulk_create(periods, batch_size=CHUNK)
+    for closing in closings:
+        closing.task.since = closing.end
+
+
+def _period(task: ScheduledTask, end: datetime) -> SchedulePeriod:
+    return SchedulePeriod(
+        parent=task,
+        kind=_kind(task),
+        spec=task.spec_json() if task.is_live else None,
+        note=task.note if task.status == ScheduledTask.Status.PAUSED else "",
+        start=task.since,
+        end=end,
+    )
 
 
 def _kind(task: ScheduledTask) -> str:
@@ -69,19 +91,29 @@ def _kind(task: ScheduledTask) -> str:
     return SchedulePeriod.Kind.DEATH
 
 
-def settle(
-    task: ScheduledTask, until: datetime, reason: str, still_owed: datetime | None = None
-) -> None:
-    """Close a schedule's books up to `until`, before what it owes changes.
+def _settle(closings: Sequence[Closing]) -> None:
+    """Close schedules' books up to the ends of their periods, before what they owe changes.
 
-    Due instants without a row are recorded as missed, all but `still_owed`. A job of theirs that
-    still waits on its queue finds that row and doesn't run, whatever Redis holds.
+    A job that still waits on its queue finds the row and doesn't run, whatever Redis holds.
     """
-    with suppress(SpecError):  # then nothing was owed
-        for dues in _chunks(spec.dues(task.spec(), task.accounted_until, until), DUES_AT_ONCE):
-            open_dues = [due for due in unrecorded(task, dues) if due != still_owed]
-            write_missed(task, dict.fromkeys(open_dues, reason))
-    task.accounted_until = max(task.accounted_until, until)
+    for chunk in _chunks(_owed_still(closings), CHUNK):
+        pks, dues = ({one.task.pk for one, _ in chunk}, {due for _, due in chunk})
+        rows = ScheduledTaskInstance.objects.filter(parent__in=pks, due__in=dues)
+        recorded = set(rows.values_list("parent_id", "due"))
+        open_dues = [(one, due) for one, due in chunk if (one.task.pk, due) not in recorded]
+        write([run for one, due in open_dues for run in missed_runs(one.task, {due: one.reason})])
+    for closing in closings:
+        closing.task.accounted_until = max(closing.task.accounted_until, closing.end)
+
+
+def _owed_still(closings: Iterable[Closing]) -> Iterator[tuple[Closing, datetime]]:
+    """Yield what was due and isn't accounted for, but for what stays owed."""
+    for closing in closings:
+        task = closing.task
+        with suppress(SpecError):  # then nothing was owed
+            for due in spec.dues(task.spec(), task.accounted_until, closing.end):
+                if due != closing.still_owed:
+                    yield closing, due
 
 
 def unrecorded(task: ScheduledTask, dues: Sequence[datetime]) -> list[datetime]:

@@ -63,6 +63,8 @@ class Job(rq.job.Job):
 
     # What was wrong with the hash of a job that could not be read.
     unreadable: Exception | None = None
+    # What ended it, once that is on its row.
+    recorded_error: BaseException | None = None
 
     @classmethod
     def from_fields(cls, job_id: str, fields: dict[bytes, bytes], connection: Redis) -> Self:

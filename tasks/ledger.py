@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from itertools import islice, zip_longest
 from typing import Any, cast
 
+from django.conf import settings
 from django.db import Error, close_old_connections, connection, transaction
 from django.db.models import Count, F, Min
 from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from tasks import books, catchup, outcome, projection, registry, rescue, spec, spool
+from tasks import books, catchup, key_types, outcome, projection, registry, rescue, spec, spool
 from tasks.books import DUES_AT_ONCE, SETTLING
 from tasks.exceptions import TasksError
 from tasks.job import Job, RunId, is_template
@@ -68,12 +69,12 @@ class Housekeeper:
         self._redis = redis
         lost, lost_jobs, holes = rescue.Watch(), rescue.Watch(), rescue.Watch()
         self._parts = [
-            _Part("spool", 0.5, lambda: spool.drain(redis)),
-            _Part("projection", 0.0, Reconciler(redis).tick),
-            _Part("lost runs", 2.0, lambda: rescue.close_lost_runs(redis, lost)),
-            _Part("lost jobs", 10.0, lambda: rescue.enqueueing_lost_jobs(redis, lost_jobs)),
-            _Part("books", 1.0, lambda: balancing(redis, holes)),
-            _Part("retention", 300.0, lambda: pruning()),
+            _Part(redis, "spool", 0.5, lambda: spool.drain(redis)),
+            _Part(redis, "projection", 0.0, Reconciler(redis).tick),
+            _Part(redis, "lost runs", 2.0, lambda: rescue.close_lost_runs(redis, lost)),
+            _Part(redis, "lost jobs", 10.0, lambda: rescue.enqueueing_lost_jobs(redis, lost_jobs)),
+            _Part(redis, "books", 1.0, lambda: balancing(redis, holes)),
+            _Part(redis, "retention", 300.0, lambda: pruning()),
         ]
 
     def tick(self) -> None:
@@ -96,7 +97,8 @@ class _Part:
     the next tick when its time is up.
     """
 
-    def __init__(self, name: str, every: float, begin: Callable[[], Any]) -> None:
+    def __init__(self, redis: Redis, name: str, every: float, begin: Callable[[], Any]) -> None:
+        self._redis = redis
         self._name = name
         self._every = every
         self._begin = begin
@@ -119,6 +121,9 @@ class _Part:
             for _step in self._rest:
                 if time.monotonic() - now >= TIME_SLICE:
                     return
+        except ResponseError as error:
+            text = key_types.explain(error, self._redis, settings.RQ_QUEUES)
+            logger.error("The ledger's work on %s waits for Redis: %s", self._name, text)
         except Exception:
             logger.exception("The ledger's work on %s failed; it is tried again.", self._name)
         self._rest = None

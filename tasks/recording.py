@@ -148,7 +148,9 @@ def record_uncallable(job: Job, error: BaseException) -> None:
         return  # The ledger brings it back.
     if row is not None:
         reason = outcome.failure_reason(error)
-        outcome.close(row, "failed", job.connection, reason=reason, log=f"{reason}\n")
+        if outcome.close(row, "failed", job.connection, reason=reason, log=f"{reason}\n"):
+            job.recorded_error = error
+            logger.warning("“%s” failed: it can't be called. %s", row.name, reason)
 
 
 def claim(job: Job) -> RunRecord | None:
@@ -346,7 +348,7 @@ class Recorder:
 
     def __init__(self, row: RunRecord, job: Job) -> None:
         self.row = row
-        self._job_id = job.id
+        self._job = job
         self._redis = job.connection
         self._text = capture.BoundedText()
         if row.log:
@@ -386,21 +388,31 @@ class Recorder:
         if not_json is not None:
             reason = f"The result is not JSON and was not kept: {not_json[:NAME_LENGTH]}."
             self._text.add(reason)
-        self._end("finished", result=value, reason=reason, progress=100)
+        seconds = self._end("finished", result=value, reason=reason, progress=100)
+        if seconds is not None:
+            logger.info("“%s” finished after %.1f s. %s", self.row.name, seconds, reason)
         return value
 
     def _end_failed(self, error: BaseException) -> None:
         reason = outcome.failure_reason(error)
         self._text.add(reason)
-        self._end(
+        seconds = self._end(
             "failed",
             reason=reason,
             exception_class=outcome.type_name(error)[:NAME_LENGTH],
             traceback=outcome.clean_text("".join(traceback.format_exception(error))[-16_384:]),
             progress=self._percent,
         )
+        if seconds is not None:
+            self._job.recorded_error = error
+            logger.warning(
+                "“%s” failed after %.1f s. %s (The traceback is on its row: %s %s.)",
+                *(self.row.name, seconds, reason),
+                *(self.row._meta.verbose_name, self.row.pk),
+            )
 
-    def _end(self, status: str, **values: Any) -> None:
+    def _end(self, status: str, **values: Any) -> float | None:
+        """Write the end; return after how many seconds it was, None if it was closed meanwhile."""
         values |= {
             "ended": timezone.now(),
             "log": str(self._text),
@@ -409,15 +421,14 @@ class Recorder:
         try:
             written = outcome.patiently(lambda: self._write_end(status, values))
         except Error:
-            logger.exception("The end of run %s is kept in Redis.", self._job_id)
-            spool.push(self._redis, self._job_id, status, **values)
-            return
+            logger.exception("The end of run %s is kept in Redis.", self._job.id)
+            spool.push(self._redis, self._job.id, status, **values)
+            written = True
         if not written:
-            logger.warning("Run %s was closed meanwhile.", self._job_id)
-            return
+            logger.warning("Run %s was closed meanwhile.", self._job.id)
+            return None
         assert self.row.started is not None
-        seconds = (values["ended"] - self.row.started).total_seconds()
-        logger.info("“%s” %s after %.1f s. %s", self.row.name, status, seconds, values["reason"])
+        return float((values["ended"] - self.row.started).total_seconds())
 
     def _write_end(self, status: str, values: dict[str, Any]) -> bool:
         row = self.row
@@ -426,7 +437,7 @@ class Recorder:
             and isinstance(row, ScheduledTaskInstance)
             and row.requested is None
         ):
-            return writer.end(self._job_id, rows.End(row, values))
+            return writer.end(self._job.id, rows.End(row, values))
         return outcome.close(row, status, self._redis, **values)
 
     def write_live(self, with_log: bool) -> None:

@@ -29,7 +29,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq.utils import utcformat
 
-from tasks import catchup, foreign, ledger, outcome, projection, spec
+from tasks import catchup, foreign, key_types, ledger, outcome, projection, spec
 from tasks.alarm import Alarm
 from tasks.exceptions import NotPossible
 from tasks.job import MILLISECOND, Job, RunId, from_milliseconds, is_template, to_milliseconds
@@ -121,7 +121,7 @@ class Scheduler(DjangoScheduler):
             try:
                 self._lead_or_stand_by()
             except RedisError as error:
-                logger.warning("Redis is away, trying again: %s", error)
+                logger.warning("Dispatch waits for Redis: %s", self._explain(error))
                 self._alarm.sleep(OUTAGE_NAP)
             except Exception:
                 logger.exception("A round of dispatch failed; the next one follows.")
@@ -201,11 +201,14 @@ class Scheduler(DjangoScheduler):
             try:
                 work()
             except RedisError as error:
-                logger.warning("Work of the scheduler waits for Redis: %s", error)
+                logger.warning("Work of the scheduler waits for Redis: %s", self._explain(error))
                 self._stopping.wait(OUTAGE_NAP)
             except Exception:
                 logger.exception("A round of the scheduler's work failed; the next one follows.")
                 self._stopping.wait(OUTAGE_NAP)
+
+    def _explain(self, error: RedisError) -> str:
+        return key_types.explain(error, self.connection, self._queue_names())
 
     # Dispatch
 

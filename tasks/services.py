@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import Error, IntegrityError, models, transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis import Redis
@@ -404,19 +405,25 @@ def _keep_rhythm(task: ScheduledTask, known: ScheduledTask) -> None:
 
 def _settle_change(known: ScheduledTask, task: ScheduledTask) -> None:
     """Close the books of the old spec, if it changes or if the schedule comes back to life."""
+    if closing := _change(known, task):
+        books.close_periods([closing])
+
+
+def _change(known: ScheduledTask, task: ScheduledTask) -> books.Closing | None:
+    """Set from when on the new spec is owed; return how the present period ends, if it does."""
     changed = known.spec_values() != task.spec_values()
     if not changed and known.status != ScheduledTask.Status.DEATH:
-        return
+        return None
     now = timezone.now()
     owed_from = _owed_from(task) if changed else now
     if task.first == known.first and owed_from < known.accounted_until:
         owed_from = now  # That first time is accounted for already.
     task.accounted_until = owed_from
-    if task.is_live:
-        still_owed = _first_due(task) if owed_from < now else None
-        reason = "The schedule was changed before it could run."
-        books.close_period(known, now, reason, still_owed)
-        task.since = owed_from
+    if not task.is_live:
+        return None
+    task.since = owed_from
+    still_owed = _first_due(task) if owed_from < now else None
+    return books.Closing(known, now, "The schedule was changed before it could run.", still_owed)
 
 
 def _owed_from(task: ScheduledTask) -> datetime:
@@ -572,18 +579,27 @@ def _change_calendar(calendar: Calendar) -> None:
     if before.dates == calendar.dates:
         return
     now = timezone.now()
+    going_on: list[int] = []
+    changed: list[ScheduledTask] = []
+    closings: list[books.Closing | None] = []
     for known in known_tasks:
         task = copy.copy(known)
         known.calendar, task.calendar = before, calendar
         with suppress(SpecError):  # then nothing was owed
             if _owe_the_same(known, task, now):
                 # What waits stays as it is: the new dates count from where the books stand.
-                books.close_period(known, known.accounted_until, "")
-                task.since = known.since
-            else:
-                _settle_change(known, task)
-        task.look_at = now
-        task.save()
+                closings.append(books.Closing(known, known.accounted_until, ""))
+                going_on.append(known.pk)
+                continue
+            closings.append(_change(known, task))
+        task.look_at = task.updated = now
+        changed.append(task)
+    books.close_periods([closing for closing in closings if closing is not None])
+    for begin in range(0, len(going_on), CHUNK):
+        rows = ScheduledTask.objects.filter(pk__in=going_on[begin : begin + CHUNK])
+        rows.update(since=F("accounted_until"), look_at=now, updated=now)
+    fields = ["accounted_until", "since", "look_at", "updated"]
+    ScheduledTask.objects.bulk_update(changed, fields, batch_size=CHUNK)
     transaction.on_commit(partial(_project_calendar, calendar))
 
 

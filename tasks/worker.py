@@ -23,16 +23,17 @@ import django.db
 import rq
 from django.utils import timezone
 from redis.client import Pipeline
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from rq import worker_registration
 from rq.command import parse_payload
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
 from rq.exceptions import StopRequested
 from rq.executions import Execution
+from rq.job_lifecycle import call_exception_handlers
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy, WorkerStatus
 
-from tasks import rescue, spool, workhorse
+from tasks import key_types, rescue, spool, workhorse
 from tasks.board import Board, Run
 from tasks.deadline import Deadline
 from tasks.job import Job
@@ -149,6 +150,10 @@ class Worker(rq.Worker):
         try:
             if not self._stop_requested:
                 self._doorbell.wait(timeout)
+        except ResponseError as error:
+            if not key_types.is_wrong_type(error):
+                raise
+            time.sleep(LOOK)  # The child says which queue can't be used, and serves the others.
         finally:
             self._waits = False
 
@@ -161,7 +166,8 @@ class Worker(rq.Worker):
             try:
                 return step(*args)
             except RedisError as error:
-                logger.warning("Worker %s waits for Redis: %s", self.name, error)
+                text = key_types.explain(error, self.connection, self.queue_names())
+                logger.warning("Worker %s waits for Redis: %s", self.name, text)
             self._wait_for_redis()
 
     def _wait_for_redis(self) -> None:
@@ -221,6 +227,13 @@ class Worker(rq.Worker):
                 self._note_end(child, "Lost: its worker was stopped.")
                 self._child = None
             raise
+
+    def handle_exception(self, job: rq.job.Job, *exc_info: Any) -> None:
+        """Call RQ's exception handlers; log a traceback unless a run's row has it."""
+        if isinstance(job, Job) and job.recorded_error is exc_info[1] is not None:
+            call_exception_handlers(self._exc_handlers, job, *exc_info)
+        else:
+            super().handle_exception(job, *exc_info)
 
     @property
     def connection_timeout(self) -> int:

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import django.db
 from django.conf import settings
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from rq.executions import Execution
 from rq.job import Retry
 from rq.queue import Queue
@@ -29,7 +29,7 @@ from rq.timeouts import JobTimeoutException
 from rq.utils import now
 from rq.worker import BaseWorker
 
-from tasks import recording, rescue, transactions
+from tasks import key_types, recording, rescue, transactions
 from tasks.board import Board, Run
 from tasks.deadline import Deadline
 from tasks.job import Job, is_recorded
@@ -63,6 +63,8 @@ class Workhorse:
         self._connections = transactions.state()
         self._runs = 0
         self._is_worn_out = False
+        # Queues that can't be used, and why: their keys in Redis hold something else.
+        self._unusable: dict[str, str] = {}
 
     def serve(self, orders: Connection) -> NoReturn:
         """Work off the queues whenever the worker says so, until it hangs up.
@@ -92,11 +94,14 @@ class Workhorse:
         stop_at = time.monotonic() + CHAIN
         ran = 0
         try:
+            if self._unusable:
+                self._look_at_queues()
             while (taken := self._step(more=self._goes_on(ran, limit, stop_at))) is not None:
                 self._run(taken)
                 ran += 1
         except RedisError as error:
-            logger.warning("Worker %s waits for Redis: %s", self._worker.name, error)
+            text = key_types.explain(error, self._redis, self._queue_by_name)
+            logger.warning("Worker %s waits for Redis: %s", self._worker.name, text)
             return ran, False
         finally:
             recording.writer.catch_up(self._redis)
@@ -114,9 +119,16 @@ class Workhorse:
     def _step(self, more: bool) -> Taken | None:
         """Tell Redis of the job that finished, and take the next one if `more` are wanted."""
         names = [queue.name for queue in self._worker._ordered_queues] if more else []
+        if self._unusable:
+            names = [name for name in names if name not in self._unusable]
         if self._finished is None and not more:
             return None
-        answer = self._queues.step(self._finished, names)
+        try:
+            answer = self._queues.step(self._finished, names)
+        except ResponseError as error:
+            if key_types.is_wrong_type(error) and self._look_at_queues():
+                return self._step(more)  # without the queue that can't be used
+            raise
         if answer.left:
             self._let_rq_finish()
         self._finished = None
@@ -129,6 +141,21 @@ class Workhorse:
         if answer.taken is not None:
             self._worker.reorder_queues(self._queue_by_name[answer.taken.queue])
         return answer.taken
+
+    def _look_at_queues(self) -> bool:
+        """Leave out the queues whose keys hold something else; tell whether there are more now."""
+        before = self._unusable
+        texts = {
+            name: " ".join(key_types.wrong(self._redis, key_types.of_queue(name)))
+            for name in self._queue_by_name
+        }
+        self._unusable = {name: text for name, text in texts.items() if text}
+        for name, text in self._unusable.items():
+            if before.get(name) != text:
+                logger.error("Queue “%s” can't be used; the others go on. %s", name, text)
+        for name in before.keys() - self._unusable.keys():
+            logger.info("Queue “%s” can be used again.", name)
+        return bool(self._unusable.keys() - before.keys())
 
     def _run(self, taken: Taken) -> None:
         """Run one job; its row, and RQ's registries, will say how it ended."""

@@ -1,7 +1,9 @@
 """What the commands are told: which schedule, which moment."""
 
+from collections.abc import Iterable
 from datetime import datetime, time
 
+from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -54,3 +56,13 @@ def parse_moment(text: str, *, is_end: bool = False) -> datetime:
         _("“%(text)s” is no moment: write 2026-01-31, or 2026-01-31T06:30:00+01:00.")
         % {"text": text}
     )
+
+
+def check_queues(names: Iterable[str]) -> None:
+    """Raise CommandError for a queue that the settings don't have."""
+    for name in names:
+        if name not in settings.RQ_QUEUES:
+            raise CommandError(
+                _("There is no queue “%(queue)s”. The queues are: %(known)s.")
+                % {"queue": name, "known": ", ".join(settings.RQ_QUEUES)}
+            )

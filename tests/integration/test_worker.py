@@ -13,9 +13,12 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 from redis import Redis
+from rq.job import JobStatus
+from rq.queue import Queue
 from rq.suspension import resume, suspend
 
 from tasks import spool
+from tasks.job import Job
 from tasks.models import ScheduledTaskInstance, Task
 from tasks.services import SchedulerService, TaskService
 from tests.processes import running, start, work_off
@@ -240,6 +243,21 @@ def test_a_suspended_worker_runs_nothing_until_it_is_resumed(
         assert redis_connection.llen("rq:queue:default") == 1
         resume(redis_connection)
         wait_for(lambda: status(call) == "finished", "the call")
+
+
+def test_a_queue_whose_key_holds_something_else_stops_no_other_queue(
+    site: Site, redis_connection: Redis
+):
+    redis_connection.set("rq:queue:high", "x")
+    with running(site, "rqworker", "high", "default"):
+        for _ in range(2):
+            wait_for(lambda: states(redis_connection) == {b"idle"}, "the idle worker")
+            TaskService.enqueue_task("tests.jobs.answer")
+            wait_for(lambda: not Task.objects.exclude(status="finished"), "the call")
+        redis_connection.delete("rq:queue:high")
+        queue = Queue("high", connection=redis_connection, job_class=Job, serializer="json")
+        job = queue.enqueue("tests.jobs.answer")
+        wait_for(lambda: job.get_status(refresh=True) == JobStatus.FINISHED, "the job")
 
 
 def states(redis: Redis) -> set[Any]:

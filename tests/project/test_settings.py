@@ -1,6 +1,7 @@
 """What the settings make of the environment; each case is a process of its own."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -128,8 +129,61 @@ def test_the_production_settings_pass_djangos_deployment_check(data_dir):
         ("SECURE_SSL", "perhaps"),
         ("LOG_LEVEL", "LOUD"),
         ("DATABASE_URL", "foo"),
+        ("DATABASE_URL", "postgres://host:port/name"),
+        ("DATABASE_URL", "oracle://host/name"),
+        ("DATABASE_URL", "sqlite:///"),
         ("REDIS_URL", "nonsense"),
+        ("REDIS_URL", "redis://host:port/0"),
+        ("REDIS_URL", "redis://[x"),
+        ("TIME_ZONE", "Nowhere/Nothing"),
+        ("TIME_ZONE", "Europe"),
+        ("TIME_ZONE", "../etc/passwd"),
+        ("TIME_ZONE", ""),
+        ("LANGUAGE_CODE", "xx-nonsense"),
+        ("LANGUAGE_CODE", "fr_FR"),
+        ("LANGUAGE_CODE", "zh"),
+        ("LANGUAGE_CODE", ""),
+        ("DATA_DIR", ""),
+        ("DATA_DIR", "/dev/null"),
+        ("DATA_DIR", "/dev/null/below"),
+        ("DATA_DIR", "/proc/nonsense"),
+        ("DATA_DIR", os.fsdecode(b"\xff")),
+        ("ALLOWED_HOSTS", "https://jobs.example.org"),
+        ("CSRF_TRUSTED_ORIGINS", "jobs.example.org"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "$PORT"),
+        ("WORKERS", "-1"),
+        ("WORKERS", ""),
+        *((name, "x" * 100_000) for name in ("DATA_DIR", "TIME_ZONE", "LANGUAGE_CODE", "DEBUG")),
     ],
+    ids=lambda value: ascii(value[:30]),
 )
 def test_a_value_that_cannot_be_is_refused_with_its_name(data_dir, name: str, value: str):
-    assert f"{name} must be" in refusal(data_dir, **{name: value})
+    message = refusal(data_dir, **{name: value})
+    assert message.startswith(f"Error: {name} must be ")
+    assert message.count("\n") == 1
+    if name != "DATABASE_URL":
+        assert repr(value[:50])[1:-1] in message
+    assert len(message) < 400
+
+
+def test_a_folder_in_which_nothing_can_be_kept_is_refused(data_dir):
+    data_dir.mkdir()
+    (data_dir / "static").write_text("a file")
+    message = refusal(data_dir)
+    assert message.startswith("Error: DATA_DIR must be a folder that can be written, not '/")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DATABASE_URL", "mysql://me:secret@host/name"), ("REDIS_URL", "http://me:secret@host/0")],
+)
+def test_a_refusal_shows_no_password(data_dir, name: str, value: str):
+    assert "secret" not in refusal(data_dir, **{name: value})
+
+
+@pytest.mark.parametrize("code", ["ko", "ko-KR", "en-au", "de-at", "zh-hans", "EN"])
+def test_languages_and_their_varieties_are_taken(data_dir, code: str):
+    result = run(data_dir, "manage.py", "check", LANGUAGE_CODE=code)
+    assert result.returncode == 0, result.stderr

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import ProtectedError
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from redis import Redis
 
@@ -256,6 +257,49 @@ def test_the_books_close_over_an_edit_of_what_has_run_and_what_has_not(
     assert (tally.due, tally.outcomes["finished"] >= 2, tally.closes) == (4, True, True)
     task.refresh_from_db()
     assert task.look_at < ago(-9_000)
+
+
+def test_an_edit_costs_the_same_for_any_number_of_schedules():
+    costs: list[int] = []
+    for number in (2, 20):
+        calendar = CalendarService.define(f"For {number}", [])
+        for _ in range(number):
+            make_row(first=ago(100), interval=60, accounted_until=ago(101), calendar=calendar)
+        with CaptureQueriesContext(connection) as queries:
+            CalendarService.define(calendar.name, [TODAY - DAY, TODAY])
+        assert calendar.schedules.filter(runs__status="missed").distinct().count() == number
+        costs.append(len(queries))
+    assert costs[0] == costs[1]
+
+
+def test_an_edit_settles_each_schedule_by_what_it_owes_and_keeps_its_rows():
+    calendar = CalendarService.define("Holidays", [])
+    owing = make_row(first=ago(100), interval=60, accounted_until=ago(101), calendar=calendar)
+    half = make_row(first=ago(100), interval=60, accounted_until=ago(101), calendar=calendar)
+    other = make_row(first=half.first, interval=40, accounted_until=ago(50), calendar=calendar)
+    bad = make_row(cron="nonsense", calendar=calendar)
+    half.runs.create(
+        name=half.name, due=half.first, status="finished", started=ago(9), ended=ago(9)
+    )
+    ScheduledTask.objects.update(since=ago(200), look_at=ago(-9_999))
+    before = timezone.now()
+    CalendarService.define("Holidays", [TODAY - DAY, TODAY])
+    for task, statuses, kinds in (
+        (owing, ["missed", "missed"], ["active"]),
+        (half, ["finished", "missed"], ["active"]),
+        (other, ["missed"], ["active"]),
+        (bad, [], []),
+    ):
+        accounted_until = task.accounted_until
+        task.refresh_from_db()
+        runs = task.runs.order_by("due")
+        assert [run.status for run in runs] == statuses
+        assert [period.kind for period in task.periods.all()] == kinds
+        assert (task.accounted_until >= before) is bool(kinds)
+        assert (task.since >= before) is bool(kinds)
+        assert task.look_at >= before
+        assert task.updated >= before
+        assert task.accounted_until >= accounted_until
 
 
 def test_tallies_cost_the_same_for_any_number_of_schedules_with_a_calendar(

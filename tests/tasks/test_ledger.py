@@ -522,3 +522,12 @@ def test_one_parts_failure_stops_no_other(
     monkeypatch.setattr(ledger, "pruning", remaining)
     ledger.Housekeeper(redis_connection).tick()
     assert done == ["prune"]
+
+
+@pytest.mark.parametrize("key", [spool.SPOOL_KEY, projection.TEXTS_KEY, projection.SCHEDULES_KEY])
+def test_a_key_that_holds_something_else_is_named(redis_connection: Redis, key: str, caplog: Any):
+    make_row()
+    redis_connection.set(key, "x")
+    ledger.Housekeeper(redis_connection).tick()
+    assert f"The key {key} in Redis is a string, not a " in caplog.text
+    assert "Traceback" not in caplog.text

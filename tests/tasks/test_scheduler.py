@@ -564,6 +564,33 @@ def test_the_loop_goes_on_after_an_error(
 
 
 @pytest.mark.usefixtures("loop")
+@pytest.mark.parametrize("key", [projection.SCHEDULES_KEY, projection.TEXTS_KEY])
+def test_a_key_that_holds_something_else_is_named_and_dispatch_goes_on_without_it(
+    scheduler: Scheduler,
+    put: MakeSchedule,
+    redis_connection: Redis,
+    key: str,
+    caplog: Any,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    put(first=ago(1), interval=60, accounted_until=ago(2))
+    redis_connection.rename(key, "kept")
+    redis_connection.set(key, "x")
+
+    def mend(seconds: float) -> None:
+        if redis_connection.exists("kept"):
+            redis_connection.rename("kept", key)
+        else:
+            scheduler._stopping.set()
+
+    monkeypatch.setattr(scheduler, "_while_leading", lambda *args: None)
+    monkeypatch.setattr(scheduler._alarm, "sleep", mend)
+    scheduler.run()
+    assert f"Dispatch waits for Redis: The key {key} in Redis is a string, not a " in caplog.text
+    assert len(queued(redis_connection)) == 1
+
+
+@pytest.mark.usefixtures("loop")
 def test_who_stops_lets_another_lead_at_once(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(scheduler, "_while_leading", lambda *args: None)
     monkeypatch.setattr(scheduler, "_dispatch_punctual", scheduler._stopping.set)

@@ -1,5 +1,6 @@
 """The child: runs job after job, and leaves nothing of one to the next."""
 
+import logging
 import os
 import signal
 import threading
@@ -158,6 +159,100 @@ def test_exception_handlers_are_called(
     [job_id] = dispatch(redis_connection, schedule)
     Workhorse(worker, board).work_off()
     assert seen == [(job_id, ValueError)]
+
+
+def fail() -> None:
+    raise ValueError("no")
+
+
+def test_a_run_that_fails_is_one_line_in_the_log_and_its_row_has_the_traceback(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave, caplog: Any
+):
+    behave(fail)
+    dispatch(redis_connection, schedule)
+    horse.work_off()
+    run = schedule.runs.get()
+    [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    line = record.getMessage()
+    assert line.startswith(f"“{schedule.name}” failed after ")
+    assert line.endswith(f"Failed for: ValueError: no (The traceback is on its row: run {run.pk}.)")
+    assert record.exc_info is None
+    assert 'raise ValueError("no")' in run.traceback
+
+
+def test_a_run_that_cannot_be_called_is_one_line_in_the_log(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, caplog: Any
+):
+    [job_id] = dispatch(redis_connection, schedule)
+    redis_connection.hset(Job.key_for(job_id), "data", "nonsense")
+    horse.work_off()
+    [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "\n" not in record.getMessage()
+    assert schedule.runs.get().reason in record.getMessage()
+
+
+def test_a_traceback_that_no_row_has_is_logged(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave, caplog: Any
+):
+    def fail_too_late() -> None:
+        schedule.runs.update(status="canceled", ended=timezone.now())
+        raise ValueError("too late")
+
+    behave(fail_too_late)
+    dispatch(redis_connection, schedule)
+    horse.work_off()
+    assert "ValueError: too late" in caplog.text
+    enqueue(redis_connection, CALL)
+    behave(fail)
+    horse.work_off()
+    assert "ValueError: no" in caplog.text
+
+
+def test_a_failing_callback_of_a_failed_run_is_logged(
+    horse: Workhorse, redis_connection: Redis, schedule: ScheduledTask, behave: Behave, caplog: Any
+):
+    behave(fail)
+    [job_id] = dispatch(redis_connection, schedule)
+    name = f"{broken_callback.__module__}.{broken_callback.__qualname__}"
+    redis_connection.hset(Job.key_for(job_id), "failure_callback_name", name)
+    horse.work_off()
+    assert "KeyError: 'of the callback'" in caplog.text
+
+
+def test_a_queue_whose_key_holds_something_else_is_named_and_the_others_go_on(
+    horse: Workhorse, redis_connection: Redis, schedule: ScheduledTask, caplog: Any
+):
+    caplog.set_level(logging.INFO)
+    redis_connection.set("rq:queue:high", "x")
+    enqueue(redis_connection)
+    enqueue(redis_connection)
+    assert horse.work_off() == (2, True)
+    assert horse.work_off() == (0, True)
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert lines == [
+        "Queue “high” can't be used; the others go on. The key rq:queue:high in Redis is a "
+        "string, not a list: delete or rename it."
+    ]
+    redis_connection.delete("rq:queue:high")
+    Queue("high", connection=redis_connection, job_class=Job, serializer="json").enqueue(ECHO)
+    assert horse.work_off() == (1, True)
+    assert "Queue “high” can be used again." in caplog.text
+
+
+def test_a_key_that_keeps_a_worker_waiting_is_named(
+    horse: Workhorse, redis_connection: Redis, caplog: Any
+):
+    job = enqueue(redis_connection)
+    redis_connection.set("rq:finished:default", "x")
+    assert horse.work_off() == (1, False)
+    assert "The key rq:finished:default in Redis is a string, not a zset" in caplog.text
+    redis_connection.delete("rq:finished:default")
+    assert horse.work_off() == (0, True)
+    assert job.get_status(refresh=True) == JobStatus.FINISHED
+
+
+def broken_callback(*args: Any) -> None:
+    raise KeyError("of the callback")
 
 
 def test_dependents_are_enqueued_when_a_job_has_finished(horse: Workhorse, redis_connection: Redis):

@@ -10,11 +10,14 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
+from django.utils.translation import gettext as _
 
+from feeds.exceptions import BadUrl
 from feeds.services import validate_url
 from project import first_start, instance, valkey
 from project.supervisor import Supervisor
 from tasks.exceptions import TasksError
+from tasks.management.columns import fit, width
 
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 # On top of what the others need to stop, still within ten seconds.
@@ -46,9 +49,12 @@ class Command(BaseCommand):
     def _check(self, workers: int) -> Any:
         """Find out what is wrong before anything is started, and lock DATA_DIR."""
         if workers < 1:
-            raise CommandError("At least one worker is needed: --workers 1")
-        for url in settings.FEEDS:
-            validate_url(url)
+            raise CommandError(_("At least one worker is needed: --workers 1"))
+        try:
+            for url in settings.FEEDS:
+                validate_url(url)
+        except BadUrl as error:
+            raise CommandError(_("FEEDS: %(error)s") % {"error": error}) from error
         if settings.EMBEDDED_VALKEY:
             valkey.check_socket_path(settings.VALKEY_SOCKET)
         lock = instance.claim(settings.DATA_DIR / "up.lock", self.address, self._say)
@@ -59,7 +65,8 @@ class Command(BaseCommand):
         try:
             call_command("migrate", interactive=False, verbosity=0)
         except OperationalError as error:
-            raise CommandError(f"The database can't be used (DATABASE_URL): {error}") from error
+            text = _("The database can't be used (DATABASE_URL): %(error)s") % {"error": error}
+            raise CommandError(text) from error
         supervisor = Supervisor()
         try:
             self._supervise(supervisor, workers)
@@ -129,17 +136,20 @@ class Command(BaseCommand):
         return True
 
     def _announce(self) -> None:
-        lines = [f"Open {self.address}/"]
+        lines = [_("Open %(address)s/") % {"address": self.address}]
         if first_start.is_new():
-            password = first_start.make_admin()
+            login = {"name": first_start.ADMIN, "password": first_start.make_admin()}
             lines += [
-                f"Log in as {first_start.ADMIN} with the password {password}",
-                "It is shown only now; change it there, or with: "
-                f"manage.py changepassword {first_start.ADMIN}",
+                _("Log in as %(name)s with the password %(password)s") % login,
+                _(
+                    "It is shown only now; change it there, or with: "
+                    "manage.py changepassword %(name)s"
+                )
+                % login,
             ]
-        width = max(map(len, lines))
-        edge = f"+{'-' * (width + 2)}+"
-        self._say("\n".join([edge, *(f"| {line:{width}} |" for line in lines), edge]))
+        columns = max(map(width, lines))
+        edge = f"+{'-' * (columns + 2)}+"
+        self._say("\n".join([edge, *(f"| {fit(line, columns)} |" for line in lines), edge]))
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)

@@ -1,0 +1,157 @@
+"""How settings are read from the environment: what makes no sense is refused by its name."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import environ
+from django.conf.global_settings import LANGUAGES
+from django.core.exceptions import ImproperlyConfigured
+from redis.connection import parse_url
+
+SWITCHES = {"on": ("on", "true", "yes", "1"), "off": ("off", "false", "no", "0", "")}
+# Where Django looks as well, and refuses a zone that isn't there.
+SYSTEM_ZONES = Path("/usr/share/zoneinfo")
+ENGINES = ("django.db.backends.postgresql", "django.db.backends.sqlite3")
+# How much of a value a message shows.
+SHOWN = 100
+
+
+def refusal(name: str, wanted: str, value: str, reason: str = "") -> ImproperlyConfigured:
+    """Return the error that says what a setting must be, and is not."""
+    shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}…"
+    why = f" ({reason})" if reason else ""
+    return ImproperlyConfigured(f"{name} must be {wanted}, not {shown!r}{why}.")
+
+
+def text(name: str, default: str) -> str:
+    """Return a setting as it is: a "$" in it means nothing."""
+    value = os.environ.get(name, default)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise refusal(name, "UTF-8 text", value) from None
+    return value
+
+
+def words(name: str, default: list[str]) -> list[str]:
+    """Return a list setting, given as words with spaces or commas between them."""
+    return text(name, " ".join(default)).replace(",", " ").split()
+
+
+def hosts(name: str, default: list[str]) -> list[str]:
+    """Return a list of hosts, which are not addresses of pages."""
+    for host in words(name, default):
+        if "/" in host:
+            raise refusal(name, "hosts such as jobs.example.org, with spaces between them", host)
+    return words(name, default)
+
+
+def origins(name: str) -> list[str]:
+    """Return a list of origins, each with its scheme."""
+    for origin in words(name, []):
+        if "://" not in origin:
+            raise refusal(name, "origins such as https://jobs.example.org", origin)
+    return words(name, [])
+
+
+def number(name: str, default: int, least: int | None = None, most: int | None = None) -> int:
+    """Return a whole number setting, from `least` to `most` if these are given."""
+    value = text(name, str(default))
+    try:
+        found = int(value)
+    except ValueError:
+        raise refusal(name, "a whole number", value) from None
+    if least is not None and most is not None and not least <= found <= most:
+        raise refusal(name, f"a whole number from {least} to {most}", value)
+    return found
+
+
+def switch(name: str) -> bool:
+    """Return a setting that is on or off, off by default."""
+    value = text(name, "off").lower()
+    if value not in (*SWITCHES["on"], *SWITCHES["off"]):
+        raise refusal(name, "on or off", value)
+    return value in SWITCHES["on"]
+
+
+def folder(name: str, default: Path) -> Path:
+    """Return a folder in which this process can write; it is made if it isn't there."""
+    value = text(name, str(default))
+    with usable(name, value):
+        if not value:
+            raise OSError("it is empty")
+        path = Path(value).resolve()
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise OSError("no permission")
+    return path
+
+
+@contextmanager
+def usable(name: str, value: str) -> Iterator[None]:
+    """Say of what fails inside the block that the folder of this setting can't be used."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+        reason = getattr(error, "strerror", None) or str(error)
+        raise refusal(name, "a folder that can be written", value, reason[:SHOWN]) from error
+
+
+def time_zone(name: str, default: str) -> str:
+    """Return the name of a time zone."""
+    value = text(name, default)
+    try:
+        ZoneInfo(value)
+        is_known = not SYSTEM_ZONES.exists() or (SYSTEM_ZONES / value).exists()
+    except (ValueError, LookupError, OSError):
+        is_known = False
+    if not is_known:
+        raise refusal(name, "a time zone that this system knows, such as Europe/Rome", value)
+    return value
+
+
+def language(name: str, default: str) -> str:
+    """Return the code of a language that Django speaks, or of a variety of one."""
+    value = text(name, default)
+    known, code = {code for code, _ in LANGUAGES}, value.lower()
+    while code and code not in known:
+        code = code.rpartition("-")[0]
+    if not code:
+        raise refusal(name, "the code of a language of Django's, such as en-us or ko", value)
+    return value
+
+
+def database(name: str, default: str) -> dict[str, Any]:
+    """Return the database of an address. It isn't shown: it may hold a password."""
+    value = text(name, default)
+    wanted = ImproperlyConfigured(
+        f"{name} must be the address of a PostgreSQL or SQLite database, such as "
+        "postgres://user:password@host/name or sqlite:////path/to/file."
+    )
+    if value.partition("://")[0] not in environ.Env.DB_SCHEMES:
+        raise wanted
+    try:
+        config: dict[str, Any] = environ.Env.db_url_config(value)
+    except ValueError:
+        raise wanted from None
+    if config.get("ENGINE") not in ENGINES or config["NAME"] in ("", ":memory:"):
+        raise wanted
+    return config
+
+
+def redis_url(name: str) -> str:
+    """Return the address of a Redis server, "" if none is named."""
+    value = text(name, "")
+    try:
+        if value:
+            parse_url(value)
+    except ValueError as error:
+        shown = re.sub("//.*@", "//***@", value)
+        wanted = "an address such as redis://host:6379/0"
+        raise refusal(name, wanted, shown, str(error).partition(" (")[0][:SHOWN]) from None
+    return value

@@ -1,0 +1,15 @@
+"""django-rq's command that runs a scheduler, with its queue looked at first."""
+
+from typing import Any
+
+from django_rq.management.commands import rqscheduler
+
+from tasks.management.arguments import check_queues
+
+
+class Command(rqscheduler.Command):
+    help = "Run a scheduler, which puts what is due on its queue. Several may run: one leads."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        check_queues([options["queue"]])
+        super().handle(*args, **options)

@@ -1,0 +1,15 @@
+"""django-rq's command that runs a worker, with its queues looked at first."""
+
+from typing import Any
+
+from django_rq.management.commands import rqworker
+
+from tasks.management.arguments import check_queues
+
+
+class Command(rqworker.Command):
+    help = "Run a worker on these queues; those before are served first (default: default)."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        check_queues(args)
+        super().handle(*args, **options)

@@ -1,0 +1,57 @@
+"""What `manage.py up` says; `tests/acceptance/test_up.py` runs it."""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management.base import CommandError
+
+from project import instance, valkey
+from project.management.commands.up import Command
+from tasks.exceptions import TasksError
+
+
+@pytest.fixture(autouse=True)
+def translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each text that is marked for translation come in other, wider letters."""
+
+    def translate(message: str) -> str:
+        return f"한국어 {message}"
+
+    monkeypatch.setattr("django.utils.translation._trans.gettext", translate)
+
+
+def command() -> Any:
+    up: Any = Command(stdout=StringIO())
+    up.address = "http://127.0.0.1:8000"
+    return up
+
+
+@pytest.mark.django_db
+def test_where_to_go_is_said_in_the_language_of_the_site_and_in_a_frame():
+    up = command()
+    up._announce()
+    top, *lines, bottom = up.stdout.getvalue().splitlines()
+    assert [line[:6] for line in lines] == ["| 한국어 "[:6]] * 3
+    assert all(len(line) + 3 == len(top) == len(bottom) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda tmp_path: command()._check(workers=0),
+        lambda tmp_path: instance.check_port(-1),
+        lambda tmp_path: valkey.check_socket_path(tmp_path / ("x" * 100)),
+    ],
+    ids=["workers", "port", "socket"],
+)
+def test_what_is_wrong_is_said_in_the_language_of_the_site(tmp_path: Path, check: Any):
+    with pytest.raises((CommandError, TasksError), match=r"^한국어 "):
+        check(tmp_path)
+
+
+def test_a_feed_that_is_none_is_refused_with_the_name_of_the_setting(settings: Any):
+    settings.FEEDS = ["nonsense"]
+    with pytest.raises(CommandError, match=r"FEEDS: .*nonsense"):
+        command()._check(workers=1)
