@@ -116,6 +116,7 @@ class Workhorse:
         names = [queue.name for queue in self._worker._ordered_queues] if more else []
         if self._finished is None and not more:
             return None
+        self._board.ask(self._queues.step_id)
         answer = self._queues.step(self._finished, names)
         if answer.left:
             self._let_rq_finish()
