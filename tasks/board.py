@@ -12,8 +12,9 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-# The layout: the flags, two places for the present run, one for an end.
+# The layout: the flags, the step, two places for the present run, one for an end.
 STOP, PLACE, PHASE = 0, 1, 2
+STEP, STEP_SIZE = 0x100, 0x100
 PLACES = (0x1000, 0x2000)
 PLACE_SIZE = 0x1000
 END, END_SIZE = 0x3000, 0x50000
@@ -49,6 +50,15 @@ class Board:
     def is_asked_to_stop(self) -> bool:
         return bool(self._memory[STOP])
 
+    def ask(self, step_id: str) -> None:
+        """Say by which step a job is being taken: Redis knows which one it is before we do."""
+        self._put(STEP, STEP_SIZE, step_id.encode())
+
+    @property
+    def asked(self) -> str:
+        """The step that was asked for, if the run that it took isn't on the board (yet)."""
+        return self._get(STEP).decode()
+
     def take(self, run: Run) -> None:
         """Say which run was taken from its queue; its row doesn't say so yet.
 
@@ -62,6 +72,7 @@ class Board:
         )
         self._memory[PHASE] = STARTING
         self._memory[PLACE] = place
+        self._put(STEP, STEP_SIZE, b"")
 
     def start(self) -> None:
         """Say that the run taken last is going on by its row."""

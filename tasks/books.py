@@ -24,8 +24,11 @@ from tasks.models import (
     spec_from_json,
 )
 
-# An occurrence that was due less long ago is still under way, not a hole.
+# An occurrence that was due less long ago is still under way, and not looked for.
 SETTLING = timedelta(seconds=30)
+# One that is open for longer is overdue: a scheduler that is there has run it, or recorded it as
+# missed, within a minute or so, unless it waits for the workers.
+OVERDUE = timedelta(minutes=10)
 CHUNK = 500
 # How many due instants of one schedule are looked at in one go.
 DUES_AT_ONCE = 10_000
@@ -172,15 +175,19 @@ class Instants:
 class Tally:
     """What came of everything that was due by one schedule.
 
-    `due` is the sum of the outcomes, of what is in flight and of the holes. A hole is a due
-    instant without a row that isn't in flight; a stray is the row of an instant that was never
-    due. What backfill ran outside of what was owed is due as well: it was asked for.
+    `due` is the sum of the outcomes, of what is in flight, of what is overdue and of the holes.
+    Without a row, a due instant is a hole if the books are closed over it: up to the schedule's
+    `accounted_until` each has its row. After that it is open, so in flight, but overdue after
+    `OVERDUE`: it waits for a worker or a scheduler, which the rows can't tell apart. A stray is
+    the row of an instant that was never due. What backfill ran outside of what was owed is due as
+    well: it was asked for.
     """
 
     task: ScheduledTask
     due: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
+    overdue: Instants = field(default_factory=Instants)
     holes: Instants = field(default_factory=Instants)
     strays: Instants = field(default_factory=Instants)
     problem: str = ""
@@ -188,7 +195,8 @@ class Tally:
     @property
     def closes(self) -> bool:
         """Whether each due instant has its row or is in flight, and no row is too many."""
-        return not (self.holes.number or self.strays.number or self.problem)
+        amiss = (self.overdue, self.holes, self.strays)
+        return not (any(instants.number for instants in amiss) or self.problem)
 
 
 def tallies(pks: Iterable[int], begin: datetime | None = None) -> Iterator[Tally]:
@@ -228,13 +236,16 @@ def _count(tasks: list[ScheduledTask], begin: datetime | None, now: datetime) ->
     active = SchedulePeriod.objects.filter(parent__in=pks, kind=SchedulePeriod.Kind.ACTIVE)
     for period in active.order_by("end"):
         periods[period.parent_id].append(period)
+    may_wait = [task.pk for task in tasks if task.overlap == ScheduledTask.Overlap.WAIT]
+    running = ScheduledTaskInstance.objects.running().filter(parent__in=may_wait)
+    busy = set(running.values_list("parent_id", flat=True))
     groups = groupby(_rows(pks, begin, now), key=itemgetter(0))
     pk, rows = next(groups, (None, iter(())))
     for task in tasks:
         after = max(
             filter(None, [task.pruned_until, begin and begin - spec.MICROSECOND]), default=None
         )
-        counter = _Counter(task, now)
+        counter = _Counter(task, now, waits=task.pk in busy)
         mine: Iterator[Row] = iter(())
         if pk == task.pk:
             mine = (row for row in rows if after is None or row[1] > after)
@@ -275,11 +286,15 @@ def _owed(
 
 
 class _Counter:
-    """Counts one schedule: lays what was owed beside the rows, both in order."""
+    """Counts one schedule: lays what was owed beside the rows, both in order.
 
-    def __init__(self, task: ScheduledTask, now: datetime) -> None:
+    `waits` tells that its occurrences wait for a run that is going on, however long.
+    """
+
+    def __init__(self, task: ScheduledTask, now: datetime, waits: bool) -> None:
         self.tally = Tally(task)
         self._now = now
+        self._waits = waits
 
     def count(self, owed: Iterator[datetime], rows: Iterator[Row]) -> None:
         due = next(owed, None)
@@ -301,11 +316,12 @@ class _Counter:
     def _add_unrecorded(self, due: datetime) -> None:
         self.tally.due += 1
         task = self.tally.task
-        is_under_way = task.is_live and due > task.since and due > self._now - SETTLING
-        if is_under_way:
+        if not task.is_live or due <= max(task.since, task.accounted_until):
+            self.tally.holes.add(due)
+        elif due > self._now - OVERDUE or self._waits:
             self.tally.in_flight += 1
         else:
-            self.tally.holes.add(due)
+            self.tally.overdue.add(due)
 
     def _add_row(self, row: Row) -> None:
         self.tally.due += 1

@@ -37,7 +37,7 @@ RUN_ID = re.compile(r"(schedule-[0-9a-f]{32})-([bh]?)(-?[0-9]{1,15})(?:-([0-9]{1
 PLAIN = frozenset(
     b"data status origin description timeout result_ttl failure_ttl created_at enqueued_at meta "
     b"started_at ended_at last_heartbeat worker_name success_callback_name failure_callback_name "
-    b"stopped_callback_name group_id".split()
+    b"stopped_callback_name group_id put_back".split()
 )
 RARE = (b"success_callback_name", b"failure_callback_name", b"stopped_callback_name", b"group_id")
 # What compressed data begins with.

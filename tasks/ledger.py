@@ -334,7 +334,7 @@ def balance(redis: Redis, watch: rescue.Watch) -> None:
     """Close the books of every live schedule that has to be looked at, as far as complete.
 
     A due instant of half a minute ago or more without a row, whose job isn't in Redis either, is
-    a hole: once that is certain, it is run or recorded as missed, by the catch-up policy. A
+    lost: once that is certain, it is run or recorded as missed, by the catch-up policy. A
     schedule without anything left to be due, or to run, is over: `death`.
     """
     for _step in balancing(redis, watch):

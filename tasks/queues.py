@@ -106,6 +106,26 @@ redis.call('EXPIRE', taken, 3600)
 return {left, id, queue, fields, templates}
 """
 
+# KEYS: the worker. ARGV: a job that it took, its queue and execution. Returns whether it was put
+# back: not if it is put back already, or has ended. Nor a second time: the job may be what kills.
+PUT_BACK = """
+local worker, id, queue, execution = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local key, member = 'rq:job:' .. id, id .. ':' .. execution
+if not redis.call('ZSCORE', 'rq:wip:' .. queue, member)
+   or redis.call('HGET', key, 'status') ~= 'started'
+   or redis.call('HSETNX', key, 'put_back', execution) == 0 then
+  return 0
+end
+redis.call('ZREM', 'rq:wip:' .. queue, member)
+redis.call('DEL', 'tasks:lease:' .. id, 'rq:execution:' .. member)
+redis.call('ZREM', 'rq:executions:' .. id, execution)
+redis.call('SREM', worker .. ':executions', member)
+redis.call('HDEL', key, 'started_at', 'worker_name')
+redis.call('HSET', key, 'status', 'queued')
+redis.call('LPUSH', 'rq:queue:' .. queue, id)
+return 1
+"""
+
 # A job that takes longer may have been recorded as an execution by its worker, in seconds.
 LONG = 0.5
 # For how long a blocking command waits on the server, in seconds.
@@ -149,27 +169,48 @@ class Answer:
 
 @dataclass
 class Queues:
-    """The queues of one worker, for the process that runs its jobs."""
+    """The queues of one worker, for the process that runs its jobs.
+
+    `step_id` names the next step.
+    """
 
     redis: Redis
     worker_key: str
     worker_name: str
     started_ttl: int
-    _step_id: str = field(default_factory=secrets.token_hex)
+    step_id: str = field(init=False)
 
     def __post_init__(self) -> None:
         self._sha = hashlib.sha1(STEP.encode()).hexdigest()
         self._prefix, self._number = secrets.token_hex(8), 0
-        self._step_id = f"{self._prefix}{self._number}"
+        self.step_id = f"{self._prefix}{self._number}"
 
     def step(self, finished: Finished | None, queue_names: Sequence[str]) -> Answer:
         """Tell of the job that finished, and take the next one from the first queue that has one.
 
         Raises RedisError; the same step can then be tried again, and is done once.
         """
+        answer = self._step(self.step_id, finished, queue_names)
+        self._number += 1
+        self.step_id = f"{self._prefix}{self._number}"
+        return answer
+
+    def taken_by(self, step_id: str) -> Taken | None:
+        """Return the job that the last step of a process that died took, None if it took none.
+
+        If Redis has not got to that step yet, it takes none any more.
+        """
+        return self._step(step_id, None, ()).taken
+
+    def put_back(self, taken: Taken) -> bool:
+        """Put a job that was taken, and not started, back on its queue; tell whether it was."""
+        args = [self.worker_key, taken.job_id, taken.queue, taken.execution_id]
+        return bool(self.redis.eval(PUT_BACK, 1, *args))
+
+    def _step(self, step_id: str, finished: Finished | None, queue_names: Sequence[str]) -> Answer:
         moment = now()
         args: list[Any] = [
-            self._step_id,
+            step_id,
             utcformat(moment),
             moment.timestamp(),
             self.worker_name,
@@ -185,15 +226,10 @@ class Queues:
             args.append(int(finished.ended - finished.started > LONG))
         keys = [self.worker_key, f"tasks:taken:{self.worker_name}"]
         left, job_id, queue, flat, templates = cast(Any, self._call([*keys, *args, *queue_names]))
-        execution_id = self._step_id
-        self._number += 1
-        self._step_id = f"{self._prefix}{self._number}"
         taken = None
         if job_id:
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
-            taken = Taken(
-                job_id.decode(errors="backslashreplace"), queue.decode(), execution_id, fields
-            )
+            taken = Taken(job_id.decode(errors="backslashreplace"), queue.decode(), step_id, fields)
         return Answer(taken, bool(left), [template.decode() for template in templates])
 
     def _call(self, args: list[Any]) -> Any:

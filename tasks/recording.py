@@ -285,9 +285,12 @@ def _overlap(parent: ScheduledTask, run_id: RunId, redis: Redis) -> tuple[str, s
     """
     if parent.overlap == ScheduledTask.Overlap.ALLOW:
         return None
+    ends_wait = spool.is_in_use(redis)  # asked before the rows: what leaves it is written there
     others = list(parent.runs.running())
     if not others:
         return None
+    if ends_wait:
+        raise _NotNow  # Perhaps that of the run that seems to be going on.
     skips = parent.overlap == ScheduledTask.Overlap.SKIP
     with_backfill = run_id.is_backfill or any(other.is_backfill for other in others)
     waits = parent.overlap == ScheduledTask.Overlap.WAIT or with_backfill

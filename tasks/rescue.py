@@ -51,6 +51,17 @@ LEASE_RENEWAL = min(LEASE // 3, 5)
 CERTAINTY = min(LOST_AFTER / 4, 15.0)
 # The states of a job that its run's row doesn't know of yet: not tried, or not able to.
 UNENDED = (b"queued", b"started", b"scheduled", b"failed")
+# How a call ends that waits by its row although Redis says that its job has ended: it was called
+# off by RQ's interface, or the database doesn't know any more, or never knew, what was done.
+UNKNOWN = (
+    "Redis says that its job has finished, but its row was never told: the database was restored, "
+    "or a worker of another database took it. Whether it ran is not known."
+)
+ENDED = {
+    b"canceled": ("canceled", "Its job was cancelled in RQ."),
+    b"stopped": ("canceled", "Its job was stopped in RQ."),
+    b"finished": ("failed", UNKNOWN),
+}
 # Retries that should have been enqueued longer ago than this are given up.
 RETRY_MEMORY = timedelta(hours=1)
 CHUNK = 500
@@ -114,7 +125,7 @@ def _close_as_lost(seen: RunRecord, redis: Redis) -> None:
 
 
 def enqueue_lost_jobs(redis: Redis, watch: Watch) -> None:
-    """Enqueue again what waits by its row, but is lost in Redis."""
+    """Enqueue again what waits by its row, but is lost in Redis; end what has ended there."""
     for _step in enqueueing_lost_jobs(redis, watch):
         pass
 
@@ -125,14 +136,20 @@ def enqueueing_lost_jobs(redis: Redis, watch: Watch) -> Iterator[None]:
     It finds background calls, retries, and runs asked for by hand or by backfill.
     """
     popped: list[str] = []
+    ended: list[tuple[str, bytes]] = []
     for chunk in chain(_waiting_calls(), _waiting_retries(), _waiting_requests()):
-        gone, maybe_popped = _lost_jobs(chunk, redis)
+        statuses = _statuses(chunk, redis)
+        gone, maybe_popped = _lost_jobs(chunk, statuses, redis)
         for job_id in gone:
             _enqueue_again(job_id, redis)
         popped += maybe_popped
+        ended += _ended_calls(chunk, statuses)
         yield
     for job_id in watch.confirmed(popped):
         _enqueue_again(job_id, redis)
+        yield
+    for job_id, status in watch.confirmed(ended, "ended"):
+        _end_call(job_id, *ENDED[status])
         yield
 
 
@@ -196,16 +213,33 @@ def _waiting_requests() -> Iterator[list[Waiting]]:
         ]
 
 
-def _lost_jobs(waiting: Sequence[Waiting], redis: Redis) -> tuple[list[str], list[str]]:
-    """Return which of these jobs aren't in Redis, and which seem to be popped and lost.
-
-    A call or retry whose job has ended was refused by its row, and isn't lost. But as long as a
-    run is asked for, its job has not done what it is for.
-    """
+def _statuses(waiting: Sequence[Waiting], redis: Redis) -> list[bytes | None]:
+    """Return what Redis says of each job, None if it isn't there."""
     with redis.pipeline(transaction=False) as pipe:
         for job_id, _queue in waiting:
             pipe.hget(Job.key_for(job_id), "status")
-        statuses = pipe.execute()
+        return pipe.execute()
+
+
+def _ended_calls(
+    waiting: Sequence[Waiting], statuses: Sequence[bytes | None]
+) -> list[tuple[str, bytes]]:
+    """Return the calls whose jobs have ended, with what Redis says of them."""
+    return [
+        (job_id, status)
+        for (job_id, _), status in zip(waiting, statuses, strict=True)
+        if status in ENDED and RunId.parse(job_id) is None
+    ]
+
+
+def _lost_jobs(
+    waiting: Sequence[Waiting], statuses: Sequence[bytes | None], redis: Redis
+) -> tuple[list[str], list[str]]:
+    """Return which of these jobs aren't in Redis, and which seem to be popped and lost.
+
+    A retry whose job has ended was refused by its row, and isn't lost. But as long as a run is
+    asked for, its job has not done what it is for.
+    """
     gone = [job_id for (job_id, _), status in zip(waiting, statuses, strict=True) if status is None]
     open_jobs = [
         (job_id, queue)
@@ -251,9 +285,14 @@ def _enqueue_call_again(job_id: str, redis: Redis) -> None:
     try:
         projection.enqueue_task(task, redis)
     except TasksError as error:
-        Task.objects.filter(pk=task.pk, status__in=Task.WAITING).update(
-            status=Task.Status.FAILED, ended=timezone.now(), reason=str(error)[:REASON_LENGTH]
-        )
+        _end_call(job_id, Task.Status.FAILED, str(error))
+
+
+def _end_call(job_id: str, status: str, reason: str) -> None:
+    """End a call that will not run, if it still waits."""
+    Task.objects.filter(job_id=job_id, status__in=Task.WAITING).update(
+        status=status, ended=timezone.now(), reason=reason[:REASON_LENGTH]
+    )
 
 
 def _enqueue_request_again(run_id: RunId, redis: Redis) -> None:

@@ -31,6 +31,11 @@ def push(redis: Redis, job_id: str, status: str, **values: Any) -> None:
     redis.rpush(SPOOL_KEY, json.dumps(entry, cls=DjangoJSONEncoder))
 
 
+def is_in_use(redis: Redis) -> bool:
+    """Tell whether there are ends that the rows don't say yet."""
+    return bool(redis.exists(SPOOL_KEY))
+
+
 def drain(redis: Redis) -> int:
     """Write what is spooled to the rows, oldest first; return how many entries went.
 

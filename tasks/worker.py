@@ -37,7 +37,7 @@ from tasks import key_types, rescue, spool, workhorse
 from tasks.board import Board, Run
 from tasks.deadline import Deadline
 from tasks.job import Job
-from tasks.queues import Doorbell, record_execution
+from tasks.queues import Doorbell, Queues, Taken, record_execution
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class Worker(rq.Worker):
         super().__init__(queues, name, **kwargs)
         self._child: Child | None = None
         self._doorbell = Doorbell(self.connection, self.queue_keys())
+        self._taking = Queues(self.connection, self.key, self.name, workhorse.STARTED_TTL)
         self._waits = False
         self._next_heartbeat = 0.0
 
@@ -225,6 +226,7 @@ class Worker(rq.Worker):
         except SystemExit:
             if child is not None:
                 self._note_end(child, "Lost: its worker was stopped.")
+                self._put_back(child)
                 self._child = None
             raise
 
@@ -349,14 +351,16 @@ class Worker(rq.Worker):
         if child is not None:
             child.orders.close()
             os.waitpid(child.pid, 0)
+            self._put_back(child)  # What it was given, if it never got the answer.
 
     def _bury(self, child: Child) -> None:
-        """Note how the child died, and with it its run."""
+        """Note how the child died, and with it its run; what it had not started is put back."""
         self._child = None
         child.orders.close()
         _, status, usage = os.wait4(child.pid, 0)
         run = child.board.run
         self._note_end(child, self._reason(run, status))
+        self._put_back(child)
         if run is not None and child.board.is_running:
             try:
                 self._tell_rq(run, child.pid, status, usage)
@@ -394,8 +398,37 @@ class Worker(rq.Worker):
         except RedisError as error:
             logger.warning("The end of a run could not be noted: %s", error)
 
+    def _put_back(self, child: Child) -> None:
+        """Put the job that the dead child took, and did not start, back on its queue.
+
+        Its function has not been called. If its row says `running` already, or another job has
+        claimed it meanwhile, it is refused when it is taken again (R2).
+        """
+        try:
+            taken = self._unstarted(child.board)
+            if taken is None or taken.job_id == self._stopped_job_id:
+                return
+            self.executions.pop(taken.execution_id, None)
+            if self._taking.put_back(taken):
+                logger.warning("Job %s was not started and is on its queue again.", taken.job_id)
+        except RedisError as error:
+            logger.warning("What the child had taken could not be put back: %s", error)
+
+    def _unstarted(self, board: Board) -> Taken | None:
+        run = board.run
+        if board.asked:
+            return self._taking.taken_by(board.asked)
+        if run is None or board.is_running:
+            return None
+        return Taken(run.job_id, run.queue, run.execution_id, {})
+
     def _tell_rq(self, run: Run, pid: int, status: int, usage: Any) -> None:
-        """End the dead run's job in RQ's registries, with RQ's handlers."""
+        """End the dead run's job in RQ's registries, with RQ's handlers, if they don't know yet."""
+        if (
+            self.connection.zscore(f"rq:wip:{run.queue}", f"{run.job_id}:{run.execution_id}")
+            is None
+        ):
+            return
         fields: Any = self.connection.hgetall(Job.key_for(run.job_id))
         job = Job.from_fields(run.job_id, fields, self.connection)
         if job.unreadable is not None:

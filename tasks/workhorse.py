@@ -123,6 +123,7 @@ class Workhorse:
             names = [name for name in names if name not in self._unusable]
         if self._finished is None and not more:
             return None
+        self._board.ask(self._queues.step_id)
         try:
             answer = self._queues.step(self._finished, names)
         except ResponseError as error:

@@ -72,3 +72,12 @@ def test_the_child_is_asked_to_stop():
     board = Board()
     board.ask_to_stop()
     assert board.is_asked_to_stop
+
+
+def test_it_says_by_which_step_a_job_is_taken_until_the_run_is_on_it():
+    board = Board()
+    seen = [board.asked]
+    for step in (lambda: board.ask("step-1"), board.leave, lambda: board.take(FIRST)):
+        step()
+        seen.append(board.asked)
+    assert seen == ["", "step-1", "step-1", ""]

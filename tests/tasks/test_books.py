@@ -126,9 +126,28 @@ def test_a_first_time_still_owed_after_a_change_is_due_once(
 # Counting
 
 
-def test_a_recent_due_instant_without_a_row_is_in_flight():
-    task = make_row(first=ago(10), interval=60, since=ago(11))
-    assert (tally(task).in_flight, tally(task).closes) == (1, True)
+@pytest.mark.parametrize(
+    ("due", "in_flight", "overdue", "holes"), [(500, 1, 0, 0), (700, 0, 1, 0), (2_000, 0, 0, 1)]
+)
+def test_without_a_row_it_is_in_flight_then_overdue_and_a_hole_where_the_books_are_closed(
+    due: int, in_flight: int, overdue: int, holes: int
+):
+    task = make_row(first=ago(due), since=ago(3_000), accounted_until=ago(1_000))
+    found = tally(task)
+    assert found.due == 1
+    assert (found.in_flight, found.overdue.number, found.holes.number) == (
+        in_flight,
+        overdue,
+        holes,
+    )
+    assert found.closes == bool(in_flight)
+
+
+@pytest.mark.parametrize(("overlap", "in_flight"), [("wait", 1), ("skip", 0), ("allow", 0)])
+def test_what_waits_for_a_long_run_is_in_flight_however_long(overlap: str, in_flight: int):
+    task = make_row(first=ago(700), since=ago(701), accounted_until=ago(701), overlap=overlap)
+    task.runs.create(name="x", requested=ago(800), started=ago(800))
+    assert (tally(task).in_flight, tally(task).overdue.number) == (in_flight, 1 - in_flight)
 
 
 def test_of_a_period_that_is_over_nothing_is_in_flight():

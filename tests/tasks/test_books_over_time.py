@@ -156,6 +156,7 @@ def test_the_books_close_over_any_life(
         [tally] = books.tallies([task.pk])
         target(float(tally.due))
         assert (tally.holes.first, tally.strays.first, tally.problem) == ([], [], "")
+        assert tally.overdue.first == []
         assert_as_the_oracle_says(task, life.now)
 
 

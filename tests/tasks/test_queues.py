@@ -172,3 +172,57 @@ def test_a_job_that_is_no_hash_is_taken_to_be_told_of(queues: Queues, redis_conn
     taken = queues.step(None, ["default"]).taken
     job = Job.from_fields(taken.job_id, taken.fields, redis_connection)
     assert job.unreadable is not None
+
+
+def test_a_job_that_was_not_started_is_put_back_at_the_head_of_its_queue(
+    queues: Queues, redis_connection: Redis
+):
+    job_id, _ = put(redis_connection), put(redis_connection)
+    before = redis_connection.hgetall(Job.key_for(job_id))
+    taken = queues.step(None, ["default"]).taken
+    assert queues.put_back(taken)
+    assert redis_connection.lindex("rq:queue:default", 0) == job_id.encode()
+    job = fetch(redis_connection, job_id)
+    assert (job.get_status(), job.worker_name, job.started_at) == (JobStatus.QUEUED, None, None)
+    assert job.enqueued_at.isoformat() in before[b"enqueued_at"].decode().replace("Z", "+00:00")
+    assert StartedJobRegistry("default", redis_connection).count == 0
+    assert not redis_connection.exists(rescue.lease_key(job_id))
+    again = queues.step(None, ["default"]).taken
+    assert Job.from_fields(again.job_id, again.fields, redis_connection).func_name == ECHO
+
+
+def test_a_job_is_put_back_once_and_then_left_where_it_is(queues: Queues, redis_connection: Redis):
+    put(redis_connection)
+    taken = queues.step(None, ["default"]).taken
+    assert [queues.put_back(taken), queues.put_back(taken)] == [True, False]
+    assert redis_connection.llen("rq:queue:default") == 1
+    assert not queues.put_back(queues.step(None, ["default"]).taken)
+    assert redis_connection.llen("rq:queue:default") == 0
+
+
+def test_a_job_that_has_ended_is_not_put_back(queues: Queues, redis_connection: Redis):
+    put(redis_connection)
+    taken = queues.step(None, ["default"]).taken
+    queues.step(finished(taken), [])
+    assert not queues.put_back(taken)
+
+
+def test_what_the_last_step_of_another_process_took_can_be_asked_for(
+    queues: Queues, redis_connection: Redis
+):
+    worker = Queues(redis_connection, "rq:worker:w1", "w1", 90)
+    job_id, step_id = put(redis_connection), queues.step_id
+    queues.step(None, ["default"])
+    taken = worker.taken_by(step_id)
+    assert (taken.job_id, taken.queue, taken.execution_id) == (job_id, "default", step_id)
+    assert worker.put_back(taken)
+
+
+def test_a_step_that_comes_after_it_was_asked_for_takes_nothing(
+    queues: Queues, redis_connection: Redis
+):
+    worker = Queues(redis_connection, "rq:worker:w1", "w1", 90)
+    put(redis_connection)
+    assert worker.taken_by(queues.step_id) is None
+    assert queues.step(None, ["default"]).taken is None
+    assert redis_connection.llen("rq:queue:default") == 1

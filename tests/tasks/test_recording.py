@@ -374,6 +374,24 @@ def test_overlap_skip_records_the_new_run_as_skipped(
     assert reason.endswith("was still going.")
 
 
+@pytest.mark.parametrize("overlap", ["skip", "replace"])
+def test_a_run_whose_end_is_on_the_spool_is_not_still_going(
+    schedule: ScheduledTask,
+    previous: ScheduledTaskInstance,
+    redis_connection: Redis,
+    behave: Behave,
+    overlap: str,
+):
+    behave(lambda: None)
+    ScheduledTask.objects.update(overlap=overlap)
+    spool.push(redis_connection, previous.run_job_id, "finished", ended=timezone.now())
+    job_id = enqueue(redis_connection, schedule)
+    perform(redis_connection, job_id)
+    spool.drain(redis_connection)
+    perform(redis_connection, job_id)
+    assert [run.status for run in schedule.runs.all()] == ["finished", "finished"]
+
+
 def test_a_retry_is_not_skipped_but_waits(
     schedule: ScheduledTask,
     previous: ScheduledTaskInstance,

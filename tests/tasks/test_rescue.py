@@ -1,5 +1,6 @@
 """Nothing runs for ever on paper, and what waits by its row is not lost in Redis."""
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -186,6 +187,58 @@ def test_a_call_that_was_popped_and_lost_is_enqueued_again(
     redis_connection.hset(Job.key_for(task.job_id), "status", state)
     enqueue_lost_jobs(redis_connection, clock)
     assert queued(redis_connection) == [task.job_id]
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("canceled", "canceled"), ("stopped", "canceled"), ("finished", "failed")]
+)
+def test_a_call_that_waits_although_its_job_has_ended_ends_and_does_not_run(
+    redis_connection: Redis, clock: SimpleNamespace, state: str, status: str
+):
+    task = TaskService.enqueue_task(ECHO)
+    Task.objects.update(created=ago(60))
+    redis_connection.delete("rq:queue:default")
+    redis_connection.hset(Job.key_for(task.job_id), "status", state)
+    enqueue_lost_jobs(redis_connection, clock)
+    task.refresh_from_db()
+    assert (task.status, queued(redis_connection)) == (status, [])
+    assert "Its job was" in task.reason or "Whether it ran is not known." in task.reason
+
+
+def test_a_call_that_is_cancelled_by_rqs_interface_is_canceled(
+    redis_connection: Redis, clock: SimpleNamespace
+):
+    task = TaskService.reserve_task(timedelta(days=1), ECHO)
+    Task.objects.update(created=ago(60))
+    Job.fetch(task.job_id, connection=redis_connection).cancel()
+    enqueue_lost_jobs(redis_connection, clock)
+    task.refresh_from_db()
+    assert (task.status, task.reason) == ("canceled", "Its job was cancelled in RQ.")
+
+
+def test_a_call_whose_row_forgot_that_it_ran_does_not_run_again(
+    redis_connection: Redis, clock: SimpleNamespace
+):
+    task = TaskService.enqueue_task(ECHO)
+    work_off(redis_connection)
+    # As a database that was restored from a backup.
+    Task.objects.update(
+        status="queued", started=None, ended=None, created=ago(60), result=None, worker_name=""
+    )
+    enqueue_lost_jobs(redis_connection, clock)
+    assert work_off(redis_connection) == 0
+    task.refresh_from_db()
+    assert (task.status, task.result) == ("failed", None)
+
+
+def test_a_call_whose_job_ends_between_two_looks_is_left_alone(
+    redis_connection: Redis, clock: SimpleNamespace
+):
+    task = TaskService.enqueue_task(ECHO)
+    Task.objects.update(created=ago(60))
+    redis_connection.hset(Job.key_for(task.job_id), "status", "finished")
+    rescue.enqueue_lost_jobs(redis_connection, rescue.Watch())
+    assert Task.objects.get().status == "queued"
 
 
 def test_a_retry_that_was_popped_and_lost_is_enqueued_again(

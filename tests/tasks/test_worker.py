@@ -11,16 +11,18 @@ import pytest
 import rq
 from django.utils import timezone
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from rq.job import JobStatus
 from rq.serializers import DefaultSerializer, JSONSerializer
 
-from tasks import projection, rescue, spool
+from tasks import projection, recording, rescue, spool
 from tasks.board import Board, Run
 from tasks.job import Job, RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.worker import Child, Worker
 from tasks.workhorse import Workhorse
 from tests.tasks.conftest import ago, make_row
-from tests.tasks.functions import perform
+from tests.tasks.functions import perform, queued
 
 pytestmark = pytest.mark.django_db
 
@@ -116,13 +118,103 @@ def test_an_end_on_the_board_goes_before_the_loss(
     assert ended(run, redis_connection) == ("finished", "")
 
 
-def test_a_run_that_was_taken_but_not_started_is_left_to_the_ledger(
+def test_a_run_that_was_taken_but_not_started_has_no_end(
     worker: Worker, child: Child, run: ScheduledTaskInstance, redis_connection: Redis
 ):
     child.board.take(child.board.run)
     worker._note_end(child, "Lost: its process was killed by signal 9.")
     assert redis_connection.llen(spool.SPOOL_KEY) == 0
     assert not redis_connection.exists(rescue.lease_key(run.run_job_id))
+
+
+@pytest.fixture
+def horse(worker: Worker, schedule: ScheduledTask, redis_connection: Redis) -> Workhorse:
+    """Return what a child does, in this process, with two jobs to do."""
+    ScheduledTask.objects.update(accounted_until=ago(60))
+    for seconds in (2, 1):
+        projection.enqueue_run(schedule, RunId(schedule.job_id, ago(seconds)), redis_connection)
+    return Workhorse(worker, Board())
+
+
+def on_paper(horse: Workhorse) -> Child:
+    return Child(0, SimpleNamespace(), horse._board)
+
+
+def test_a_job_that_was_taken_but_is_not_on_the_board_is_put_back(
+    worker: Worker, horse: Workhorse, redis_connection: Redis
+):
+    before = queued(redis_connection)
+    horse._step(more=True)
+    assert queued(redis_connection) == before[1:]
+    worker._put_back(on_paper(horse))
+    assert queued(redis_connection) == before
+
+
+def test_a_job_that_is_on_the_board_but_not_started_is_put_back(
+    worker: Worker, horse: Workhorse, redis_connection: Redis
+):
+    before = queued(redis_connection)
+    taken = horse._step(more=True)
+    run = Run(taken.job_id, taken.execution_id, taken.queue, 60, time.time())
+    horse._board.take(run)
+    worker._vouch_for(run)
+    worker._put_back(on_paper(horse))
+    assert queued(redis_connection) == before
+    assert worker.get_current_executions(refresh=True) == []
+
+
+@pytest.mark.parametrize("way", ["started", "stopped"])
+def test_a_job_that_was_started_or_stopped_is_not_put_back(
+    worker: Worker, horse: Workhorse, redis_connection: Redis, way: str
+):
+    taken = horse._step(more=True)
+    horse._board.take(Run(taken.job_id, taken.execution_id, taken.queue, 60, time.time()))
+    if way == "started":
+        horse._board.start()
+    else:
+        worker._stopped_job_id = taken.job_id
+    worker._put_back(on_paper(horse))
+    assert len(queued(redis_connection)) == 1
+
+
+def test_a_job_that_is_put_back_and_claimed_already_runs_no_second_time(
+    worker: Worker, horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis
+):
+    taken = horse._step(more=True)
+    horse._board.take(Run(taken.job_id, taken.execution_id, taken.queue, 60, time.time()))
+    recording.claim(Job.from_fields(taken.job_id, taken.fields, redis_connection))
+    worker._put_back(on_paper(horse))
+    perform(redis_connection, taken.job_id)
+    assert [run.status for run in schedule.runs.all()] == ["running"]
+
+
+def test_a_child_that_goes_with_a_job_it_never_heard_of_gives_it_back(
+    worker: Worker, horse: Workhorse, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    before = queued(redis_connection)
+    call = horse._queues._call
+
+    def lose_the_answer(args: list[Any]) -> None:
+        call(args)
+        raise RedisConnectionError("the answer is lost")
+
+    monkeypatch.setattr(horse._queues, "_call", lose_the_answer)
+    assert horse.work_off() == (0, False)
+    monkeypatch.setattr("os.waitpid", lambda *args: None)
+    worker._child = Child(0, SimpleNamespace(close=lambda: None), horse._board)
+    worker._end_child()
+    assert queued(redis_connection) == before
+
+
+def test_rq_is_not_told_again_of_a_job_whose_end_it_knows(
+    worker: Worker, horse: Workhorse, redis_connection: Redis
+):
+    taken = horse._step(more=True)
+    horse._run(taken)
+    run = horse._board.run
+    horse._step(more=True)
+    worker._tell_rq(run, 0, signal.SIGKILL, None)
+    assert Job.fetch(taken.job_id, connection=redis_connection).get_status() == JobStatus.FINISHED
 
 
 def test_a_worker_stopped_at_once_notes_its_run(

@@ -23,6 +23,7 @@ HEADINGS = (
     (gettext_lazy("due"), 9),
     *((status.label, 8) for status in OUTCOMES),
     (gettext_lazy("in flight"), 9),
+    (gettext_lazy("overdue"), 7),
     (gettext_lazy("holes"), 6),
     (gettext_lazy("strays"), 6),
 )
@@ -31,8 +32,9 @@ HEADINGS = (
 class Command(BaseCommand):
     help = (
         "Check the books: lay what was due by each schedule's spec beside the rows. A hole is a "
-        "due instant without a row that is not in flight, a stray is the row of an instant that "
-        "was not due. Exit code 1 if there is any."
+        "due instant without a row though the books are closed over it, a stray is the row of an "
+        "instant that was not due. What is still open ten minutes after it was due is overdue: it "
+        "waits for a worker or for the scheduler. Exit code 1 if there is any of these."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -60,6 +62,7 @@ class Command(BaseCommand):
     def _write(self, tally: Tally) -> None:
         task = tally.task
         self._row(f"{task.pk} {task.name}", _cells(_numbers(tally)))
+        self._name(tally.overdue, _("overdue: %(moment)s waits for a worker or the scheduler"))
         self._name(tally.holes, _("hole: %(moment)s has no row"))
         self._name(tally.strays, _("stray: %(moment)s was not due"))
         if tally.problem:
@@ -82,6 +85,7 @@ class Command(BaseCommand):
         if total["schedules"] > 1:
             self._row(_("Total"), _cells(total))
         words = {
+            "overdue": ngettext("%(n)d overdue", "%(n)d overdue", total["overdue"]),
             "holes": ngettext("%(n)d hole", "%(n)d holes", total["holes"]),
             "strays": ngettext("%(n)d stray", "%(n)d strays", total["strays"]),
             "problems": ngettext("%(n)d problem", "%(n)d problems", total["problems"]),
@@ -96,6 +100,7 @@ def _numbers(tally: Tally) -> Counter[str]:
     return Counter(
         due=tally.due,
         in_flight=tally.in_flight,
+        overdue=tally.overdue.number,
         holes=tally.holes.number,
         strays=tally.strays.number,
         **{status.value: tally.outcomes[status.value] for status in OUTCOMES},
@@ -103,7 +108,14 @@ def _numbers(tally: Tally) -> Counter[str]:
 
 
 def _cells(numbers: Counter[str]) -> list[str]:
-    keys = ("due", *(status.value for status in OUTCOMES), "in_flight", "holes", "strays")
+    keys = (
+        "due",
+        *(status.value for status in OUTCOMES),
+        "in_flight",
+        "overdue",
+        "holes",
+        "strays",
+    )
     return [f"{numbers[key]:,}" for key in keys]
 
 

@@ -29,6 +29,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not LONG & _cases(item))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many processes were made to exit at a kill point, in all test processes."""
+    reports = [
+        report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)
+    ]
+    exits = [
+        value
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, value in report.user_properties
+        if name == "exits"
+    ]
+    if exits:
+        rounds = ", ".join(map(str, exits))
+        terminalreporter.write_line(f"{sum(exits)} exits at kill points, in rounds of {rounds}")
+
+
 def _cases(item: pytest.Item) -> set[int]:
     return {number for marker in item.iter_markers("case") for number in marker.args}
 

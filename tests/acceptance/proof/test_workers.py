@@ -74,6 +74,20 @@ def test_a_run_that_is_killed_while_the_next_one_waits_is_closed_and_the_next_on
     check(system)
 
 
+@pytest.mark.parametrize("point", ["child:EVAL rq:worker:after#1", "child:CONNECT:before#1"])
+def test_a_job_whose_child_dies_before_it_starts_is_run_by_the_next_child(
+    system: System, point: str
+):
+    schedule = Schedule("once", next_second(), interval=3600)
+    system.make(schedule)
+    scheduler = system.scheduler()
+    wait_for(lambda: system.redis.llen("rq:queue:default"), "the job on its queue")
+    scheduler.kill()  # The ledger is not there to bring it back.
+    worker = system.worker(point=point)
+    system.wait_for_start(schedule)
+    assert worker.done.exists()
+
+
 def _once(system: System, worker: Process, child: int) -> None:
     worker.send(signal.SIGTERM)
 

@@ -50,10 +50,30 @@ def test_each_outcome_has_its_column():
     record(hourly(name="aaa"), "finished", "failed", "canceled")
     record(hourly(name="bbb"), "missed", "skipped", "running")
     output = run()
-    assert numbers(output, "aaa") == [3, 1, 1, 1, 0, 0, 0, 0, 0]
-    assert numbers(output, "bbb") == [3, 0, 0, 0, 1, 1, 1, 0, 0]
-    assert numbers(output, "Total") == [6, 1, 1, 1, 1, 1, 1, 0, 0]
+    assert numbers(output, "aaa") == [3, 1, 1, 1, 0, 0, 0, 0, 0, 0]
+    assert numbers(output, "bbb") == [3, 0, 0, 0, 1, 1, 1, 0, 0, 0]
+    assert numbers(output, "Total") == [6, 1, 1, 1, 1, 1, 1, 0, 0, 0]
     assert "The books close." in output
+
+
+def test_what_may_wait_for_workers_is_in_flight_then_overdue_and_no_hole():
+    first = ago(150 * 60)
+    task = hourly(name="aaa", accounted_until=first)
+    record(task, "finished")
+    output = run()
+    assert numbers(output, "aaa") == [3, 1, 0, 0, 0, 0, 0, 2, 0, 0]
+    missing = task.first + timedelta(hours=1)
+    assert f"overdue: {missing:%Y-%m-%d %H:%M:%S}" in output
+    assert "hole: " not in output
+    make_row(name="bbb", first=ago(60), since=ago(61), accounted_until=ago(61))
+    assert numbers(run(), "bbb") == [1, 0, 0, 0, 0, 0, 1, 0, 0, 0]
+
+
+def test_what_is_overdue_fails():
+    hourly(accounted_until=ago(151 * 60))
+    with pytest.raises(CommandError, match=r"don't close: 3 overdue\.") as caught:
+        call_command("ledger", stdout=StringIO())
+    assert caught.value.returncode == 1
 
 
 def test_a_due_instant_without_a_row_is_a_hole_and_fails():
@@ -71,13 +91,13 @@ def test_a_row_that_was_not_due_is_a_stray_and_fails():
     record(task, "finished", "finished", "finished")
     task.runs.create(name="x", due=ago(60), status="missed", ended=ago(60))
     output = run()
-    assert numbers(output, "aaa") == [3, 3, 0, 0, 0, 0, 0, 0, 1]
+    assert numbers(output, "aaa") == [3, 3, 0, 0, 0, 0, 0, 0, 0, 1]
     assert "stray: " in output
     assert "1 stray." in output
 
 
 def test_only_the_first_of_many_holes_are_named():
-    make_row(first=ago(3600), interval=60, since=ago(3601))
+    make_row(first=ago(3600), interval=60, since=ago(3601), accounted_until=ago(30))
     output = run()
     assert output.count("hole: ") == 10
     assert "and 50 more" in output
