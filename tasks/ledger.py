@@ -67,13 +67,13 @@ class Housekeeper:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        lost, lost_jobs, holes = rescue.Watch(), rescue.Watch(), rescue.Watch()
+        lost, lost_jobs, lost_dues = rescue.Watch(), rescue.Watch(), rescue.Watch()
         self._parts = [
             _Part(redis, "spool", 0.5, lambda: spool.drain(redis)),
             _Part(redis, "projection", 0.0, Reconciler(redis).tick),
             _Part(redis, "lost runs", 2.0, lambda: rescue.close_lost_runs(redis, lost)),
             _Part(redis, "lost jobs", 10.0, lambda: rescue.enqueueing_lost_jobs(redis, lost_jobs)),
-            _Part(redis, "books", 1.0, lambda: balancing(redis, holes)),
+            _Part(redis, "books", 1.0, lambda: balancing(redis, lost_dues)),
             _Part(redis, "retention", 300.0, lambda: pruning()),
         ]
 
@@ -392,12 +392,12 @@ def _balance_some(tasks: list[ScheduledTask], redis: Redis, watch: rescue.Watch)
     overdue = [
         (look.task, due) for look in looks for due in look.unrecorded if due < now - SETTLING
     ]
-    holes: dict[int, list[datetime]] = {}
+    lost_dues: dict[int, list[datetime]] = {}
     for task, due in _not_in_flight(overdue, redis):
-        holes.setdefault(task.pk, []).append(due)
+        lost_dues.setdefault(task.pk, []).append(due)
     _write_books(again_at.values())
     for look in looks:
-        certain = watch.confirmed(holes.get(look.task.pk, ()), look.task.pk)
+        certain = watch.confirmed(lost_dues.get(look.task.pk, ()), look.task.pk)
         if certain:
             _try_to_fill(certain, look.task.pk, redis)
         if look.is_over:

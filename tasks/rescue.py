@@ -47,7 +47,7 @@ LOST_AFTER: int = _configured if is_lost_after(_configured) else DEFAULT_LOST_AF
 LEASE = LOST_AFTER // 4
 LEASE_RENEWAL = min(LEASE // 3, 5)
 # How long something has to look lost before it is taken for lost, in seconds: longer than a
-# living worker needs to renew a lease. Jobs and holes go by it too, so it is never long.
+# living worker needs to renew a lease. Lost jobs and occurrences go by it too, so it is never long.
 CERTAINTY = min(LOST_AFTER / 4, 15.0)
 # The states of a job that its run's row doesn't know of yet: not tried, or not able to.
 UNENDED = (b"queued", b"started", b"scheduled", b"failed")

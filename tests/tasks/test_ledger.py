@@ -34,8 +34,8 @@ def rows(task: ScheduledTask) -> dict[datetime | None, str]:
     return dict(task.runs.order_by("due").values_list("due", "status"))
 
 
-def settle_holes(redis: Redis, clock: SimpleNamespace) -> None:
-    """Balance the books until holes are certain."""
+def settle_lost(redis: Redis, clock: SimpleNamespace) -> None:
+    """Balance the books until it is certain what is lost."""
     watch = rescue.Watch()
     for _ in range(2):
         look_now()
@@ -199,7 +199,7 @@ def test_after_a_flush_lost_occurrences_run_or_are_missed(
 @pytest.mark.parametrize(
     ("policy", "expected"), [("latest", ["missed", "finished"]), ("none", ["missed", "missed"])]
 )
-def test_a_hole_is_run_or_recorded_as_missed(
+def test_a_lost_occurrence_is_run_or_recorded_as_missed(
     redis_connection: Redis,
     put: MakeSchedule,
     clock: SimpleNamespace,
@@ -208,12 +208,12 @@ def test_a_hole_is_run_or_recorded_as_missed(
 ):
     task = put(first=ago(150), interval=100, accounted_until=ago(151), catch_up=policy)
     redis_connection.zadd(SCHEDULES_KEY, {task.job_id: ago(-50).timestamp()})
-    settle_holes(redis_connection, clock)
+    settle_lost(redis_connection, clock)
     work_off(redis_connection)
     assert rows(task) == dict(zip(steps(task, 0, 1), expected, strict=True))
 
 
-def test_a_hole_is_not_filled_before_it_is_certain(
+def test_a_lost_occurrence_is_not_filled_before_it_is_certain(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace
 ):
     put(first=ago(150), accounted_until=ago(151))
@@ -226,7 +226,7 @@ def test_a_hole_is_not_filled_before_it_is_certain(
 
 
 @pytest.mark.parametrize("where", ["queue", "later", "lease"])
-def test_what_is_in_flight_is_no_hole(
+def test_what_is_in_flight_is_not_lost(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace, where: str
 ):
     task = put(first=ago(150), accounted_until=ago(151))
@@ -237,7 +237,7 @@ def test_what_is_in_flight_is_no_hole(
         at = None if where == "queue" else ago(-60)
         projection.enqueue_run(task, run_id, redis_connection, at=at)
     before = queued(redis_connection)
-    settle_holes(redis_connection, clock)
+    settle_lost(redis_connection, clock)
     assert (rows(task), queued(redis_connection)) == ({}, before)
 
 
@@ -245,17 +245,17 @@ def test_a_recent_due_is_still_under_way(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace
 ):
     put(first=ago(20), accounted_until=ago(21))
-    settle_holes(redis_connection, clock)
+    settle_lost(redis_connection, clock)
     assert queued(redis_connection) == []
 
 
-def test_a_hole_that_cannot_be_filled_stops_no_other(
+def test_a_lost_occurrence_that_cannot_be_filled_stops_no_other(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace
 ):
     broken = put(first=ago(150), accounted_until=ago(151))
     good = put(first=ago(150), accounted_until=ago(151))
     ScheduledTask.objects.filter(pk=broken.pk).update(function="gone")
-    settle_holes(redis_connection, clock)
+    settle_lost(redis_connection, clock)
     assert queued(redis_connection) == [RunId(good.job_id, good.first).job_id]
 
 
