@@ -16,6 +16,7 @@ BENCH := .venv-bench
 # Many tests wait: more processes than cores are of use. Those of a file stay together, but for
 # the proof, whose tests share nothing.
 BY_FILE := $(BIN)/pytest -rs -n 4 --dist loadfile
+RECORDING := $(addprefix tests/tasks/test_,recording.py rows.py workhorse.py)
 ONE_BY_ONE := $(BIN)/pytest -n 4 --dist load --maxschedchunk 1
 
 .PHONY: run test soak prove-harness rq-scheduler-suite lint bench clean
@@ -28,7 +29,7 @@ test: $(VENV)/development
 	$(BIN)/python -m tests.browser
 	$(BY_FILE) --ignore tests/acceptance/proof
 	$(ONE_BY_ONE) tests/acceptance/proof
-	TEST_DATABASE=postgres $(BY_FILE) tests/integration tests/tasks/test_rows.py
+	TEST_DATABASE=postgres $(BY_FILE) tests/integration $(RECORDING)
 
 soak: $(VENV)/development
 	PROOF_SOAK_SECONDS=1800 $(BIN)/pytest -s tests/acceptance/proof/test_soak.py

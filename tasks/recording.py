@@ -15,7 +15,11 @@ from django.db import (
     Error,
     IntegrityError,
     InterfaceError,
+    InternalError,
+    NotSupportedError,
     OperationalError,
+    ProgrammingError,
+    connection,
     connections,
     transaction,
 )
@@ -25,9 +29,10 @@ from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Retry
 
-from tasks import capture, current, outcome, rows, run_requests, spool, transactions
+from tasks import capture, current, outcome, rows, run_requests, spec, spool, transactions
 from tasks.deadline import Deadline
-from tasks.job import Job, RunId
+from tasks.exceptions import SpecError
+from tasks.job import MILLISECOND, Job, RunId
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTask, ScheduledTaskInstance, Task
 
 logger = logging.getLogger(__name__)
@@ -126,7 +131,7 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     if deadline is not None:
         deadline.hold()
     try:
-        row = outcome.patiently(lambda: claim(job))
+        row = _claim_patiently(job)
     except _NotNow:
         return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
     except (OperationalError, InterfaceError) as error:
@@ -143,7 +148,7 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 def record_uncallable(job: Job, error: BaseException) -> None:
     """Record a run whose function isn't registered, or whose payload can't be read, as failed."""
     try:
-        row = outcome.patiently(lambda: claim(job))
+        row = _claim_patiently(job)
     except _NotNow:
         return  # The ledger brings it back.
     if row is not None:
@@ -151,6 +156,22 @@ def record_uncallable(job: Job, error: BaseException) -> None:
         if outcome.close(row, "failed", job.connection, reason=reason, log=f"{reason}\n"):
             job.recorded_error = error
             logger.warning("“%s” failed: it can't be called. %s", row.name, reason)
+
+
+def _claim_patiently(job: Job) -> RunRecord | None:
+    """Claim a job's row, on a new connection if this one can't be used as it is.
+
+    A function before may have changed its settings, or a migration the tables under what is
+    prepared.
+    """
+    try:
+        return outcome.patiently(lambda: claim(job))
+    except (InternalError, NotSupportedError, ProgrammingError):
+        if connection.in_atomic_block:
+            raise
+        logger.warning("Run %s is claimed on a new connection.", job.id, exc_info=True)
+    connection.close()
+    return outcome.patiently(lambda: claim(job))
 
 
 def claim(job: Job) -> RunRecord | None:
@@ -225,6 +246,9 @@ def _claim_run(run_id: RunId, job: Job) -> ScheduledTaskInstance | None:
     if not is_open:
         logger.info("Run %s has been recorded already.", job.id)
         return None
+    if not _is_owed(run_id, parent):
+        logger.info("Run %s is not due any more: its schedule has been changed.", job.id)
+        return None
     refusal = _refusal(run_id, parent) or _overlap(parent, run_id, job.connection)
     if refusal is not None:
         if known is None:
@@ -259,14 +283,27 @@ def _is_settled(run_id: RunId, parent: ScheduledTask, known: ScheduledTaskInstan
     return known is None and run_id.due is not None and run_id.due <= parent.accounted_until
 
 
+def _is_owed(run_id: RunId, parent: ScheduledTask) -> bool:
+    """Tell whether an occurrence is due by the schedule as it is now.
+
+    A change closes the books up to its own moment. What was dispatched after that, before Redis
+    had heard of the change, belongs to no period: it gets no row.
+    """
+    if run_id.due is None or run_id.is_backfill:
+        return True
+    if not parent.is_live or run_id.attempt > 1:  # A second attempt's occurrence has its row.
+        return parent.is_live
+    try:
+        due = spec.next_due(parent.spec(), run_id.due - MILLISECOND)
+    except SpecError:
+        return True  # Its row says what is wrong with it; this job was made before that.
+    return due is not None and due < run_id.due + MILLISECOND
+
+
 def _refusal(run_id: RunId, parent: ScheduledTask) -> tuple[str, str] | None:
     """Say with which status and reason an occurrence ends unstarted, None if it may start."""
     if run_id.due is None or run_id.is_backfill:
         return None
-    if parent.status == ScheduledTask.Status.DEATH:
-        return "skipped", "The schedule was cancelled before the run started."
-    if parent.status == ScheduledTask.Status.PAUSED:
-        return "skipped", "The schedule was paused before the run started."
     deadline = parent.start_deadline
     if (
         deadline is not None

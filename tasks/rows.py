@@ -10,7 +10,7 @@ import fcntl
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -27,6 +27,9 @@ Started = tuple[int, int, str]
 # The start of a run: what differs from these is given to the statement.
 AT_START = {"status": "running", "attempt": 1, "progress": 0}
 EMPTY = ("progress_message", "reason", "log", "exception_class", "traceback")
+# For so long after a change of a schedule, a start is left to who asks its spec: until Redis has
+# heard of the change, occurrences may have been dispatched that the schedule owes no more.
+FRESH = timedelta(minutes=1)
 # The end of a run: what is given to the statement.
 AT_END = ("ended", "log", "progress", "progress_message", "reason", "result")
 
@@ -229,7 +232,8 @@ def _start_params(start: Start) -> list[Any]:
     due, moment = _adapt("due", start.run_id.due), _adapt("started", start.moment)
     lateness = (start.moment - start.run_id.due).total_seconds()
     job_id = start.run_id.schedule_job_id
-    return [due, moment, moment, start.worker_name, job_id, due, lateness]
+    settled = _adapt("since", start.run_id.due - FRESH)
+    return [due, moment, moment, start.worker_name, job_id, due, settled, lateness]
 
 
 @cache
@@ -256,7 +260,8 @@ def _start_sql() -> str:
         f"INSERT INTO {_runs()} ({', '.join(map(_column, names))}) "
         f"SELECT s.id, s.name, {', '.join(['%s'] * len(given))}, {', '.join(literals.values())} "
         f"FROM {_schedules()} s WHERE s.job_id = %s AND s.status IN ('running', 'failed') "
-        "AND s.accounted_until < %s AND (s.start_deadline IS NULL OR s.start_deadline >= %s) "
+        "AND s.accounted_until < %s AND (s.since <= s.created OR s.since < %s) "
+        "AND (s.start_deadline IS NULL OR s.start_deadline >= %s) "
         f"AND (s.overlap = 'allow' OR NOT EXISTS "
         f"(SELECT 1 FROM {_runs()} r WHERE r.parent_id = s.id AND r.status = 'running')) "
         "ON CONFLICT DO NOTHING RETURNING id, parent_id, name"

@@ -2,7 +2,8 @@
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -260,3 +261,35 @@ def test_a_schedule_that_has_run_its_only_time_is_over(site: Site, notes: Path):
     assert schedule.periods.get().kind == "active"
     [tally] = books.tallies([schedule.pk])
     assert (tally.closes, tally.outcomes["finished"]) == (True, 1)
+
+
+CHANGES: dict[str, Callable[[ScheduledTask], object]] = {
+    "cancel": SchedulerService.cancel,
+    "pause": SchedulerService.pause,
+    "edit": lambda schedule: SchedulerService.schedule(
+        schedule.first + timedelta(hours=1), "tests.jobs.note", schedule.args, interval=7200
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_at_the_very_moment_something_is_due_leaves_the_books_in_order(
+    site: Site, notes: Path, change: str
+):
+    """What is dispatched between the change of the row and that of Redis belongs to no period."""
+    with system(site):
+        regular = every_second(notes)
+        wait_for_runs(regular, 1)
+        first, gap = timezone.now() + timedelta(seconds=2), timedelta(seconds=0.1)
+        schedules = [
+            SchedulerService.schedule(
+                first + number * gap, "tests.jobs.note", [str(notes), str(number)], interval=3600
+            )
+            for number in range(30)
+        ]
+        for number, schedule in enumerate(schedules):
+            moment = schedule.first - timedelta(milliseconds=number % 10)
+            time.sleep(max(0.0, (moment - timezone.now()).total_seconds()))
+            CHANGES[change](schedule)
+        wait_for_runs(regular, regular.runs.filter(status="finished").count() + 2)
+    call_command("ledger")

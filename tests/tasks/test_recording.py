@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -28,12 +29,18 @@ Behave = Callable[[Callable[..., Any]], None]
 
 @pytest.fixture
 def schedule() -> ScheduledTask:
-    """Return a schedule of `call` whose books have been open for an hour."""
-    return make_row(function=CALL, accounted_until=ago(3600), timeout=1)
+    """Return a schedule of `call`, due every second, whose books have been open for an hour."""
+    hour_ago = past(3600)
+    return make_row(function=CALL, first=hour_ago, interval=1, accounted_until=hour_ago, timeout=1)
+
+
+def past(seconds: float) -> datetime:
+    """Return a moment, about so long ago, at which the schedule was due."""
+    return ago(seconds).replace(microsecond=0)
 
 
 def enqueue(redis: Redis, schedule: ScheduledTask, run_id: RunId | None = None) -> str:
-    run_id = run_id or RunId(schedule.job_id, ago(1))
+    run_id = run_id or RunId(schedule.job_id, past(1))
     projection.enqueue_run(schedule, run_id, redis)
     return run_id.job_id
 
@@ -162,7 +169,7 @@ def test_the_schedule_follows_its_runs(
     statuses = []
     for number, error in enumerate([ValueError(), None, None]):
         behave(raising(error) if error else lambda: None)
-        run_id = RunId(schedule.job_id, ago(10 - number))
+        run_id = RunId(schedule.job_id, past(10 - number))
         perform(redis_connection, enqueue(redis_connection, schedule, run_id))
         schedule.refresh_from_db()
         statuses.append(schedule.status)
@@ -302,18 +309,49 @@ def test_a_run_by_hand_has_no_due(schedule: ScheduledTask, redis_connection: Red
     assert (row.status, row.due, row.requested) == ("finished", None, requested)
 
 
-@pytest.mark.parametrize(("status", "word"), [("death", "cancelled"), ("paused", "paused")])
-def test_an_occurrence_of_an_ended_schedule_is_skipped(
-    schedule: ScheduledTask, redis_connection: Redis, status: str, word: str
+@pytest.mark.parametrize("status", ["death", "paused"])
+def test_an_occurrence_of_an_ended_schedule_belongs_to_no_period_and_gets_no_row(
+    schedule: ScheduledTask, redis_connection: Redis, status: str
 ):
     job_id = enqueue(redis_connection, schedule)
     paused_at = timezone.now() if status == "paused" else None
     ScheduledTask.objects.update(status=status, paused_at=paused_at)
     perform(redis_connection, job_id)
-    assert end(schedule.runs.get()) == (
-        "skipped",
-        f"The schedule was {word} before the run started.",
+    assert not schedule.runs.exists()
+
+
+@pytest.mark.parametrize("status", ["death", "paused"])
+def test_a_retry_of_an_ended_schedule_does_not_run(
+    schedule: ScheduledTask, redis_connection: Redis, status: str
+):
+    failed = schedule.runs.create(
+        name="x", due=past(9), started=ago(8), ended=ago(7), status="failed"
     )
+    job_id = enqueue(redis_connection, schedule, failed.run_id.next_attempt())
+    paused_at = timezone.now() if status == "paused" else None
+    ScheduledTask.objects.update(status=status, paused_at=paused_at)
+    perform(redis_connection, job_id)
+    failed.refresh_from_db()
+    assert (failed.status, failed.attempt) == ("failed", 1)
+
+
+@pytest.mark.parametrize(("interval", "statuses"), [(7200, []), (1, ["finished"])])
+def test_what_was_dispatched_while_its_schedule_was_changed_runs_only_if_it_is_still_owed(
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    interval: int,
+    statuses: list[str],
+):
+    behave(lambda: None)
+    due = past(1)
+    job_id = enqueue(redis_connection, schedule, RunId(schedule.job_id, due))
+    changed_at = due - timedelta(milliseconds=1)
+    ScheduledTask.objects.update(
+        interval=interval, since=changed_at, accounted_until=changed_at, created=ago(3600)
+    )
+    perform(redis_connection, job_id)
+    assert [run.status for run in schedule.runs.all()] == statuses
 
 
 def test_a_run_by_hand_runs_though_the_schedule_is_dead(
@@ -337,7 +375,7 @@ def test_an_occurrence_of_a_deleted_schedule_does_not_run(
 
 def test_past_its_start_deadline_it_is_missed(schedule: ScheduledTask, redis_connection: Redis):
     ScheduledTask.objects.update(start_deadline=5)
-    run_id = RunId(schedule.job_id, ago(10))
+    run_id = RunId(schedule.job_id, past(10))
     perform(redis_connection, enqueue(redis_connection, schedule, run_id))
     assert end(schedule.runs.get()) == (
         "missed",

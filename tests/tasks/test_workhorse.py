@@ -344,11 +344,58 @@ def test_after_many_runs_it_is_worn_out(
     assert horse._is_worn_out
 
 
+on_postgresql = pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="what PostgreSQL lets a function do"
+)
+
+
+def execute(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+@on_postgresql
+@pytest.mark.parametrize("sql", ["SET default_transaction_read_only = on", "SET search_path = x"])
+@pytest.mark.django_db(transaction=True)
+def test_what_a_function_sets_on_its_connection_does_not_keep_the_next_run_from_starting(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave, sql: str
+):
+    behave(lambda: execute(sql))
+    dispatch(redis_connection, schedule, 3)
+    horse.work_off()
+    connection.close()
+    spool.drain(redis_connection)
+    assert list(schedule.runs.values_list("status", flat=True)) == ["finished"] * 3
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_change_of_the_tables_under_a_running_worker_costs_no_run(
+    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    behave(lambda: None)
+    dispatch(redis_connection, schedule, 2)
+    horse.work_off()
+    try:
+        execute("ALTER TABLE tasks_scheduledtask ALTER name TYPE varchar(333)")
+        execute("ALTER TABLE tasks_scheduledtaskinstance ALTER name TYPE varchar(333)")
+        dispatch(redis_connection, schedule, 4)
+        horse.work_off()
+    finally:
+        execute("ALTER TABLE tasks_scheduledtaskinstance ALTER name TYPE varchar(200)")
+        execute("ALTER TABLE tasks_scheduledtask ALTER name TYPE varchar(200)")
+    assert list(schedule.runs.values_list("status", flat=True)) == ["finished"] * 6
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "leave_open",
-    [lambda: transaction.atomic().__enter__(), lambda: transaction.set_autocommit(False)],
-    ids=["a block", "autocommit off"],
+    [
+        lambda: transaction.atomic().__enter__(),
+        lambda: transaction.set_autocommit(False),
+        pytest.param(lambda: execute("BEGIN"), marks=on_postgresql),
+    ],
+    ids=["a block", "autocommit off", "its own BEGIN"],
 )
 def test_a_transaction_left_open_is_rolled_back_and_reaches_no_other_row(
     horse: Workhorse,
