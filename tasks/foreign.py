@@ -166,10 +166,16 @@ def _next_score(meta: dict[str, Any], left: int | None, score: float | None) -> 
 def next_cron_due(meta: dict[str, Any], now: datetime) -> float:
     """Return when a job with a cron expression is due next; raises SpecError if it never is."""
     zone = timezone.get_default_timezone_name() if meta.get("use_local_timezone") else "UTC"
-    one = spec.Spec(cron=_as_ours(meta["cron_string"]), timezone=zone, both_days=True)
+    written = meta["cron_string"]
+    cron = _as_ours(written)
+    try:
+        one = spec.Spec(cron=cron, timezone=zone, both_days=True)
+    except SpecError as error:
+        message = str(error).replace(f"“{cron}”", f"“{written}”")
+        raise SpecError(error.field, message) from error
     due = next(spec.dues(one, now, now + HORIZON), None)
     if due is None:
-        raise SpecError("cron", f"“{one.cron}” is never due: the clocks skip it. Choose another.")
+        raise SpecError("cron", f"“{written}” is never due: the clocks skip it. Choose another.")
     return projection.to_score(due)
 
 

@@ -248,12 +248,31 @@ def test_a_cron_expression_is_due_on_the_first_day_that_matches_both_ways_if_the
 
 
 @pytest.mark.parametrize("cron", NEVER_DUE)
-def test_a_cron_expression_of_two_kinds_of_days_that_never_meet_is_refused_as_it_was_written(
+def test_a_cron_expression_of_two_kinds_of_days_that_never_meet_is_refused(
     scheduler: Scheduler, redis_connection: Redis, cron: str
 ):
     with pytest.raises(SpecError, match=re.escape(f"“{cron}” is never due: no day matches")):
         scheduler.cron(cron, functions.echo)
     assert redis_connection.keys("*") == []
+
+
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "0 0 30 2 MON *",
+        "0 0 0 30 2 MON *",
+        "0 0 30 2 ? *",
+        "61 0 * * * *",
+        "0  0 32 * *",
+        "0 0 * MON",
+        "x * * * * * *",
+    ],
+)
+def test_the_refusal_of_a_cron_expression_quotes_what_the_caller_wrote(
+    scheduler: Scheduler, cron: str
+):
+    with pytest.raises(SpecError, match=f"^“{re.escape(cron)}” "):
+        scheduler.cron(cron, functions.echo)
 
 
 def test_a_cron_expression_of_a_time_that_the_clocks_always_skip_is_refused(
