@@ -2,21 +2,32 @@
 
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import environ
 from django.conf.global_settings import LANGUAGES
 from django.core.exceptions import ImproperlyConfigured
-from redis.connection import parse_url
+from redis import Redis
 
 SWITCHES = {"on": ("on", "true", "yes", "1"), "off": ("off", "false", "no", "0", "")}
 # Where Django looks as well, and refuses a zone that isn't there.
 SYSTEM_ZONES = Path("/usr/share/zoneinfo")
-ENGINES = ("django.db.backends.postgresql", "django.db.backends.sqlite3")
+# The engines there are, and what Django itself takes of the options at the end of an address.
+ENGINES = {
+    "django.db.backends.postgresql": {
+        "assume_role",
+        "isolation_level",
+        "prepare_threshold",
+        "server_side_binding",
+    },
+    "django.db.backends.sqlite3": {"init_command", "transaction_mode"},
+}
 # How much of a value a message shows.
 SHOWN = 100
 
@@ -52,9 +63,14 @@ def hosts(name: str, default: list[str]) -> list[str]:
 
 
 def origins(name: str) -> list[str]:
-    """Return a list of origins, each with its scheme."""
+    """Return a list of origins, each with its scheme and host."""
     for origin in words(name, []):
-        if "://" not in origin:
+        try:
+            parts = urlsplit(origin)
+            is_origin = bool(parts.scheme and parts.hostname)
+        except ValueError:
+            is_origin = False
+        if not is_origin:
             raise refusal(name, "origins such as https://jobs.example.org", origin)
     return words(name, [])
 
@@ -141,7 +157,34 @@ def database(name: str, default: str) -> dict[str, Any]:
         raise wanted from None
     if config.get("ENGINE") not in ENGINES or config["NAME"] in ("", ":memory:"):
         raise wanted
+    try:
+        _check_options(config)
+    except ImportError:
+        raise
+    except Exception:  # whatever the driver says; it may quote a part of a password
+        raise ImproperlyConfigured(
+            f"{name} must be the address of a database, with no options after “?” but those that "
+            "its driver takes, such as connect_timeout=10 of PostgreSQL."
+        ) from None
     return config
+
+
+def _check_options(config: dict[str, Any]) -> None:
+    """Let the driver take a database's options without connecting; it raises what it likes."""
+    engine = config["ENGINE"]
+    options = {
+        name: value
+        for name, value in config.get("OPTIONS", {}).items()
+        if name not in ENGINES[engine]
+    }
+    float(config.get("CONN_MAX_AGE") or 0)  # of which Django only finds out later
+    if engine == "django.db.backends.sqlite3":
+        sqlite3.connect(":memory:", **options).close()
+    else:
+        from psycopg import conninfo  # takes a while, which SQLite doesn't need
+
+        address = conninfo.make_conninfo(**options)
+        conninfo.timeout_from_conninfo(conninfo.conninfo_to_dict(address))
 
 
 def redis_url(name: str) -> str:
@@ -149,9 +192,20 @@ def redis_url(name: str) -> str:
     value = text(name, "")
     try:
         if value:
-            parse_url(value)
-    except ValueError as error:
-        shown = re.sub("//.*@", "//***@", value)
-        wanted = "an address such as redis://host:6379/0"
-        raise refusal(name, wanted, shown, str(error).partition(" (")[0][:SHOWN]) from None
+            _check_redis(value)
+    except Exception as error:  # the client raises what it likes
+        # No password is shown: it is in front of an “@”, or among the options.
+        reason = "" if "@" in value else str(error).partition(" (")[0].rpartition("() ")[2]
+        shown = re.sub("^([a-z]+://)?.*@.*", r"\1***", value, flags=re.DOTALL).partition("?")[0]
+        raise refusal(
+            name, "an address such as redis://host:6379/0", shown, reason[:SHOWN]
+        ) from None
     return value
+
+
+def _check_redis(url: str) -> None:
+    """Make a client and a connection of an address without connecting, which it may refuse."""
+    Redis.from_url(url).connection_pool.make_connection()
+    parts = urlsplit(url)
+    if parts.scheme != "unix" and not re.fullmatch("(/[0-9]*)?", parts.path):
+        raise ValueError("its database is not a number")

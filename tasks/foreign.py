@@ -29,7 +29,9 @@ QUARANTINE_KEY = "tasks:quarantine"
 REPEATS_FIELD = "repeats"
 # How often one is tried to dispatch while others change the sorted set.
 TRIES = 20
-MICROSECOND = timedelta(microseconds=1)
+# What isn't due so soon never is: the calendar repeats itself within 40 years, and only a local
+# time that the clocks always skip is looked for in vain.
+HORIZON = timedelta(days=50 * 366)
 # A cron expression as rq-scheduler takes it, with a year.
 CRON_OF_SIX = "30 6 * * MON-FRI *"
 # How far into the sorted set is looked for foreign jobs, to show them.
@@ -161,40 +163,36 @@ def _next_score(meta: dict[str, Any], left: int | None, score: float | None) -> 
     return score + interval * max(int((now.timestamp() - score) // interval) + 1, 1)
 
 
-def next_cron_due(meta: dict[str, Any], now: datetime) -> float | None:
-    """Return when a job with a cron expression is due next; raises SpecError if it can't be."""
+def next_cron_due(meta: dict[str, Any], now: datetime) -> float:
+    """Return when a job with a cron expression is due next; raises SpecError if it never is."""
     zone = timezone.get_default_timezone_name() if meta.get("use_local_timezone") else "UTC"
-    crons = _as_ours(meta["cron_string"])
-    specs = [spec.Spec(cron=cron, timezone=zone) for cron in crons]
-    due = spec.next_due(specs[0], now)
-    # Each is asked for what is due from then on, until they agree.
-    while due is not None:
-        dues = [spec.next_due(one, due - MICROSECOND) for one in specs]
-        if None in dues:
-            return None
-        latest = max(cast(list[datetime], dues))
-        if latest == due:
-            return projection.to_score(due)
-        due = latest
-    return None
+    written = meta["cron_string"]
+    cron = _as_ours(written)
+    try:
+        one = spec.Spec(cron=cron, timezone=zone, both_days=True)
+    except SpecError as error:
+        message = str(error).replace(f"“{cron}”", f"“{written}”")
+        raise SpecError(error.field, message) from error
+    due = next(spec.dues(one, now, now + HORIZON), None)
+    if due is None:
+        raise SpecError("cron", f"“{written}” is never due: the clocks skip it. Choose another.")
+    return projection.to_score(due)
 
 
-def _as_ours(cron: Any) -> list[Any]:
-    """Return the cron expressions of ours that are due together when rq-scheduler's is.
+def _as_ours(cron: Any) -> Any:
+    """Return the cron expression of ours that is due when rq-scheduler's is, if both days match.
 
-    There, a sixth field is a year, and seconds in front make it seven; and of day of month and day
-    of week both have to match, where in ours one is enough. Raises SpecError for any year but “*”.
+    There, a sixth field is a year, and seconds in front make it seven; and a day may be “?”.
+    Raises SpecError for any year but “*”.
     """
     fields = cron.split() if isinstance(cron, str) else []
     if len(fields) in (6, 7) and fields.pop() != "*":
         raise SpecError("cron", f"“{cron}” ends with a year, which must be *, as in {CRON_OF_SIX}.")
     if len(fields) not in (5, 6):
-        return [cron]
+        return cron
     *time, day, month, weekday = fields
     day, weekday = ("*" if field == "?" else field for field in (day, weekday))
-    if day.startswith("*") or weekday.startswith("*"):
-        return [" ".join([*time, day, month, weekday])]
-    return [" ".join([*time, day, month, "*"]), " ".join([*time, "*", month, weekday])]
+    return " ".join([*time, day, month, weekday])
 
 
 # For people

@@ -484,8 +484,7 @@ class Scheduler(DjangoScheduler):
         due = foreign.next_cron_due(job.meta, timezone.now())
         with self.connection.pipeline() as pipe:
             job.save(pipeline=pipe)
-            if due is not None:
-                pipe.zadd(projection.SCHEDULES_KEY, {job.id: due})
+            pipe.zadd(projection.SCHEDULES_KEY, {job.id: due})
             pipe.execute()
         return job
 

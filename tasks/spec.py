@@ -91,9 +91,11 @@ class Spec:
 
     Once: `first` alone. Interval: `first` (the anchor, and the first time) and `interval` in
     whole seconds. Cron: `cron` with 5 fields, 6 with seconds in front, or a name such as
-    `@daily`, in the IANA zone `timezone`. `repeat` limits how many occurrences there are in all:
-    of an interval counted from `first`, or from the first one at or after `start`; of a cron
-    expression from `start`, which it then needs. Nothing is due before `start` or after `end`.
+    `@daily`, in the IANA zone `timezone`; with `both_days` its day of month and its day of week
+    both have to match, where otherwise one is enough. `repeat` limits how many occurrences there
+    are in all: of an interval counted from `first`, or from the first one at or after `start`; of
+    a cron expression from `start`, which it then needs. Nothing is due before `start` or after
+    `end`.
     All datetimes are aware, in the years 1970 to 9979; they are kept in UTC.
 
     On the dates of `exclude` (a text as `parse_dates` reads it), as the calendar in the zone
@@ -114,6 +116,7 @@ class Spec:
     end: datetime | None = None
     exclude: str = ""
     offset: int = 0
+    both_days: bool = False
 
     def __post_init__(self) -> None:
         for field in LABELS:
@@ -370,7 +373,7 @@ class _Cron:
 
 def _of_cron(spec: Spec, after: datetime, last: datetime) -> Iterator[datetime]:
     assert spec.cron is not None
-    cron, zone = _parsed(spec.cron), _zone(spec.timezone)
+    cron, zone = _parsed(spec.cron, spec.both_days), _zone(spec.timezone)
     assert zone is not None
     # The last minute may have seconds to come.
     begin = after + MICROSECOND - cron.seconds[-1]
@@ -471,7 +474,7 @@ def _days_of_month(cron: _Cron, month: date) -> list[int]:
 
 
 @lru_cache(maxsize=2_000)
-def _parsed(cron: str) -> _Cron:
+def _parsed(cron: str, both_days: bool) -> _Cron:
     """Parse a cron expression; raises SpecError if it is none, or is never due."""
     text = CRON_NAMES.get(cron.lower(), cron)
     if cron.startswith("@") and text == cron:
@@ -493,6 +496,7 @@ def _parsed(cron: str) -> _Cron:
             f"“{cron}” has a bad {field}: write {CRON_FIELDS[field]}, or a list, range or step "
             "such as 1,3 or 1-5 or */2.",
         ) from error
+    calendar.day_and |= both_days
     minute, hour = fields[-5:-3]
     parsed = _Cron(
         seconds=tuple(second * SECOND for second in sorted(calendar.seconds)),
@@ -503,7 +507,10 @@ def _parsed(cron: str) -> _Cron:
     )
     # 28 years have every kind of year.
     if not any(_matching_days(parsed, date(2000, 1, 1), date(2027, 12, 31))):
-        raise SpecError("cron", f"“{cron}” is never due: no month has such a day. Choose another.")
+        why = "no month has such a day"
+        if both_days:
+            why = "no day matches its month, its day of month and its day of week"
+        raise SpecError("cron", f"“{cron}” is never due: {why}. Choose another.")
     return parsed
 
 
@@ -621,7 +628,7 @@ def _check_cron(spec: Spec) -> None:
     if not isinstance(spec.cron, str) or len(spec.cron) > MAX_CRON_LENGTH:
         limit = MAX_CRON_LENGTH
         raise SpecError("cron", f"Give the cron expression as a text of up to {limit} characters.")
-    _parsed(spec.cron)
+    _parsed(spec.cron, spec.both_days)
 
 
 def _check_repeat(spec: Spec) -> None:

@@ -132,9 +132,15 @@ def test_the_production_settings_pass_djangos_deployment_check(data_dir):
         ("DATABASE_URL", "postgres://host:port/name"),
         ("DATABASE_URL", "oracle://host/name"),
         ("DATABASE_URL", "sqlite:///"),
+        ("DATABASE_URL", "sqlite:////srv/own.sqlite3?foo=bar"),
+        ("DATABASE_URL", "postgres://h/n?connect_timeout=abc"),
+        ("DATABASE_URL", "postgres://h/n?foo=bar"),
+        ("DATABASE_URL", "postgres://h/n?conn_max_age=abc"),
         ("REDIS_URL", "nonsense"),
         ("REDIS_URL", "redis://host:port/0"),
         ("REDIS_URL", "redis://[x"),
+        ("REDIS_URL", "redis://localhost:6379/x"),
+        ("REDIS_URL", "redis://localhost:6379/0/1"),
         ("TIME_ZONE", "Nowhere/Nothing"),
         ("TIME_ZONE", "Europe"),
         ("TIME_ZONE", "../etc/passwd"),
@@ -150,6 +156,10 @@ def test_the_production_settings_pass_djangos_deployment_check(data_dir):
         ("DATA_DIR", os.fsdecode(b"\xff")),
         ("ALLOWED_HOSTS", "https://jobs.example.org"),
         ("CSRF_TRUSTED_ORIGINS", "jobs.example.org"),
+        ("CSRF_TRUSTED_ORIGINS", "://"),
+        ("CSRF_TRUSTED_ORIGINS", "https://"),
+        ("CSRF_TRUSTED_ORIGINS", "://jobs.example.org"),
+        ("CSRF_TRUSTED_ORIGINS", "https://[x"),
         ("PORT", "0"),
         ("PORT", "65536"),
         ("PORT", "$PORT"),
@@ -177,10 +187,45 @@ def test_a_folder_in_which_nothing_can_be_kept_is_refused(data_dir):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("DATABASE_URL", "mysql://me:secret@host/name"), ("REDIS_URL", "http://me:secret@host/0")],
+    [
+        ("DATABASE_URL", "mysql://me:secret@host/name"),
+        ("DATABASE_URL", "postgres://me:secret@host/name?foo=bar"),
+        ("DATABASE_URL", "postgres://host/name?password=secret&connect_timeout=abc"),
+        ("REDIS_URL", "http://me:secret@host/0"),
+        ("REDIS_URL", "me:secret@host/0"),
+        ("REDIS_URL", "redis://me:secret/1@host/0"),
+        ("REDIS_URL", "redis://host/0?password=p@secret&foo=bar"),
+        ("REDIS_URL", "redis://host/0?password=secret&foo=bar"),
+    ],
 )
 def test_a_refusal_shows_no_password(data_dir, name: str, value: str):
-    assert "secret" not in refusal(data_dir, **{name: value})
+    message = refusal(data_dir, **{name: value})
+    assert message.startswith(f"Error: {name} must be ")
+    assert message.count("\n") == 1
+    assert "secret" not in message
+
+
+def test_an_option_that_the_redis_client_does_not_take_is_named(data_dir):
+    message = refusal(data_dir, REDIS_URL="redis://localhost/0?foo=bar")
+    assert message.startswith("Error: REDIS_URL must be an address such as redis://host:6379/0, ")
+    assert "'foo'" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://localhost"),
+        ("REDIS_URL", "redis://:secret@localhost:6379/?socket_timeout=3&db=2"),
+        ("REDIS_URL", "rediss://localhost:6379/1?ssl_cert_reqs=none"),
+        ("REDIS_URL", "unix:///run/valkey.sock?db=1"),
+        ("DATABASE_URL", "postgres://h/n?sslmode=require&connect_timeout=10&conn_max_age=0"),
+        ("DATABASE_URL", "postgres://h/n?prepare_threshold=5&assume_role=tasks&conn_max_age=None"),
+        ("DATABASE_URL", "sqlite:////srv/own.sqlite3?timeout=30"),
+        ("CSRF_TRUSTED_ORIGINS", "https://*.example.org http://jobs.example.org:8080"),
+    ],
+)
+def test_addresses_and_their_options_are_taken(data_dir, name: str, value: str):
+    assert setting("DEBUG", data_dir, **{name: value}) is False
 
 
 @pytest.mark.parametrize("code", ["ko", "ko-KR", "en-au", "de-at", "zh-hans", "EN"])

@@ -13,10 +13,13 @@ import pytest
 from tests.servers import BASE_DIR, wait_for
 
 # Adds the programs given as name=code, one named "last" as the last, and runs them.
+# As in a terminal, SIGHUP isn't ignored, whatever the tests run under (nohup ignores it).
 SCRIPT = """
+import signal
 import sys
 from project.supervisor import Supervisor
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 supervisor = Supervisor()
 programs = dict(argument.split("=", 1) for argument in sys.argv[1:])
 for name, code in programs.items():

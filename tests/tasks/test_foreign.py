@@ -1,10 +1,14 @@
 """Foreign jobs: dispatched as rq-scheduler does, in one step; set aside with the reason."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+import re
+from calendar import monthrange
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NamedTuple
 
 import pytest
 from django.utils import timezone
+from hypothesis import example, given
+from hypothesis import strategies as st
 from redis import Redis
 
 from tasks import foreign, ledger
@@ -17,6 +21,55 @@ from tests.tasks.conftest import MakeSchedule, ago
 from tests.tasks.functions import queued
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+DAY = timedelta(days=1)
+# Expressions of which day of month and day of week never match together.
+NEVER_DUE = [
+    "0 0 20 * MON#1",
+    "0 0 15 * 5L",
+    "0 0 L * MON#1",
+    "0 0 LW * SUN",
+    "* * 20 * MON#1",
+    "0 0 1,15 * 1#5",
+    "0 0 29 2 MON#1",
+    "0 0 30 2 MON",
+]
+
+
+class NamedDay(NamedTuple):
+    """A day with all that cron calls it."""
+
+    day: date
+    of_month: set[str]
+    of_week: set[str]
+
+
+def named(day: date) -> NamedDay:
+    days_left = monthrange(day.year, day.month)[1] - day.day
+    weekday = day.isoweekday() % 7
+    of_month = {str(day.day)} | ({"L"} if not days_left else set())
+    weekend_at_the_end = max((day + days_left * DAY).isoweekday() - 5, 0)
+    if days_left == weekend_at_the_end:
+        of_month.add("LW")
+    of_week = {str(weekday), f"{weekday}#{(day.day - 1) // 7 + 1}"}
+    return NamedDay(day, of_month, of_week | ({f"{weekday}L"} if days_left < 7 else set()))
+
+
+# More than the 40 years after which weekdays and leap years repeat themselves, over 2100.
+NOW = datetime(2090, 11, 25, tzinfo=UTC)
+NAMED_DAYS = [named(NOW.date() + number * DAY) for number in range(1, 41 * 366)]
+
+days_of_month = st.lists(
+    st.integers(1, 31).map(str) | st.sampled_from(["L", "LW", "28", "29", "31"]),
+    min_size=1,
+    max_size=2,
+)
+days_of_week = st.lists(
+    st.builds("{}{}".format, st.integers(0, 6), st.sampled_from(["", "L", "#1", "#3", "#4", "#5"])),
+    min_size=1,
+    max_size=2,
+)
+months = st.none() | st.integers(1, 12) | st.just(2)
 
 
 @pytest.fixture
@@ -43,6 +96,7 @@ def spoil(redis: Redis, job: Job, field: str, value: bytes) -> None:
         ("meta", b'{"cron_string": "61 * * * *"}'),
         ("meta", b'{"cron_string": "0 0 30 2 *"}'),
         ("meta", b'{"cron_string": "0 0 1 1 * 2030"}'),
+        ("meta", b'{"cron_string": "* * 20 * MON#1"}'),
         ("meta", b'{"interval": "often"}'),
         ("meta", b'{"repeat": "x"}'),
         ("status", b"odd"),
@@ -169,6 +223,64 @@ def test_a_cron_expression_of_both_kinds_of_days_is_due_when_both_match(
     now = datetime.fromisoformat(after).replace(tzinfo=UTC)
     moment = foreign.next_cron_due({"cron_string": cron}, now)
     assert datetime.fromtimestamp(moment, UTC).date().isoformat() == due
+
+
+@given(days_of_month, months, days_of_week)
+@example(["29"], 2, ["1"])
+@example(["L"], None, ["1#4"])
+@example(["31"], 2, ["1"])
+def test_a_cron_expression_is_due_on_the_first_day_that_matches_both_ways_if_there_is_one(
+    of_month: list[str], month: int | None, of_week: list[str]
+):
+    cron = f"0 0 {','.join(of_month)} {month or '*'} {','.join(of_week)}"
+    expected = (
+        datetime.combine(named.day, time(), UTC).timestamp()
+        for named in NAMED_DAYS
+        if month in (None, named.day.month)
+        and not named.of_month.isdisjoint(of_month)
+        and not named.of_week.isdisjoint(of_week)
+    )
+    try:
+        due = foreign.next_cron_due({"cron_string": cron}, NOW)
+    except SpecError:
+        due = None
+    assert due == next(expected, None)
+
+
+@pytest.mark.parametrize("cron", NEVER_DUE)
+def test_a_cron_expression_of_two_kinds_of_days_that_never_meet_is_refused(
+    scheduler: Scheduler, redis_connection: Redis, cron: str
+):
+    with pytest.raises(SpecError, match=re.escape(f"“{cron}” is never due: no day matches")):
+        scheduler.cron(cron, functions.echo)
+    assert redis_connection.keys("*") == []
+
+
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "0 0 30 2 MON *",
+        "0 0 0 30 2 MON *",
+        "0 0 30 2 ? *",
+        "61 0 * * * *",
+        "0  0 32 * *",
+        "0 0 * MON",
+        "x * * * * * *",
+    ],
+)
+def test_the_refusal_of_a_cron_expression_quotes_what_the_caller_wrote(
+    scheduler: Scheduler, cron: str
+):
+    with pytest.raises(SpecError, match=f"^“{re.escape(cron)}” "):
+        scheduler.cron(cron, functions.echo)
+
+
+def test_a_cron_expression_of_a_time_that_the_clocks_always_skip_is_refused(
+    scheduler: Scheduler, settings: Any
+):
+    settings.TIME_ZONE = "Europe/Rome"
+    with pytest.raises(SpecError, match="is never due: the clocks skip it"):
+        scheduler.cron("* 2 * 3 0L", functions.echo, use_local_timezone=True)
 
 
 def test_a_cron_expression_with_a_year_is_refused(scheduler: Scheduler, redis_connection: Redis):
