@@ -15,6 +15,10 @@ import pytest
 
 from tests.servers import Up, running_up, wait_for
 
+# A run that was killed holds up the next ones of its schedule until it is closed as lost: in
+# seconds, TASKS_LOST_AFTER and some more.
+KILLED_RUN_ENDS = 90
+
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
@@ -137,7 +141,7 @@ def test_after_being_killed_it_leaves_nothing_and_starts_again_without_loss(data
         with running_up(data_dir) as again:
             assert "Waiting until the programs of an earlier start have ended…" in again.output
             assert not alive(processes)
-            wait_for(lambda: finished_runs(data_dir), "a finished run")
+            wait_for(lambda: finished_runs(data_dir), "a finished run", KILLED_RUN_ENDS)
 
 
 def test_a_valkey_that_was_left_behind_is_taken_over_without_loss(data_dir):
@@ -149,4 +153,4 @@ def test_a_valkey_that_was_left_behind_is_taken_over_without_loss(data_dir):
         assert alive([valkey])
     with running_up(data_dir):
         assert not alive([valkey])
-        wait_for(lambda: finished_runs(data_dir), "a finished run")
+        wait_for(lambda: finished_runs(data_dir), "a finished run", KILLED_RUN_ENDS)
