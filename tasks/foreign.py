@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol, cast
 
 from django.utils import timezone
@@ -29,9 +29,6 @@ QUARANTINE_KEY = "tasks:quarantine"
 REPEATS_FIELD = "repeats"
 # How often one is tried to dispatch while others change the sorted set.
 TRIES = 20
-# What isn't due so soon never is: the calendar repeats itself within 40 years, and only a local
-# time that the clocks always skip is looked for in vain.
-HORIZON = timedelta(days=50 * 366)
 # A cron expression as rq-scheduler takes it, with a year.
 CRON_OF_SIX = "30 6 * * MON-FRI *"
 # How far into the sorted set is looked for foreign jobs, to show them.
@@ -173,7 +170,7 @@ def next_cron_due(meta: dict[str, Any], now: datetime) -> float:
     except SpecError as error:
         message = str(error).replace(f"“{cron}”", f"“{written}”")
         raise SpecError(error.field, message) from error
-    due = next(spec.dues(one, now, now + HORIZON), None)
+    due = spec.next_due(one, now)
     if due is None:
         raise SpecError("cron", f"“{written}” is never due: the clocks skip it. Choose another.")
     return projection.to_score(due)

@@ -48,6 +48,9 @@ LARGEST_SHIFT = 2 * DAY
 # Everything is due between these two; so late nothing can overflow yet.
 BEGINNING = EPOCH - MICROSECOND
 END = datetime(9980, 1, 1, tzinfo=UTC)
+# Days of the month and of the week meet again within 40 years: what isn't due for longer, the
+# clocks skip each time.
+LONGEST_WAIT = timedelta(days=50 * 366)
 END_OF_GRID = (END - EPOCH) // MILLISECOND
 
 CRON_NAMES = {
@@ -406,13 +409,15 @@ def _of_elapsed_time(
     cron: _Cron, zone: ZoneInfo, begin: datetime, last: datetime
 ) -> Iterator[datetime]:
     """Yield the minutes from `begin` on at which the clock shows a matching time."""
-    while begin <= last:
+    newest = begin
+    while begin <= last and begin - newest <= LONGEST_WAIT:
         offset, steady_until, changes = _steady(zone, begin)
         for local in _matches(cron, begin - MICROSECOND + offset, last):
             minute = local.replace(tzinfo=UTC) - offset
             if minute >= steady_until:
                 break
             yield minute
+            newest = minute
         else:
             minute = last + LARGEST_SHIFT
         # No change on the way to a distant match can bring the clock to it much earlier.

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from tasks import spec
 from tasks.exceptions import SpecError
 from tasks.spec import (
     CRON_NAMES,
@@ -871,3 +872,19 @@ def test_what_is_not_a_plain_interval_has_no_grid(values: dict[str, Any]):
 def test_a_grid_out_of_bounds_is_refused(bad: tuple[int, int]):
     with pytest.raises(SpecError):
         Grid(*bad).check()
+
+
+def test_what_the_clocks_always_skip_is_never_due_and_not_looked_for_till_the_end_of_time(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    looks = []
+    steady = spec._steady
+
+    def look(*args: Any) -> Any:
+        looks.append(args)
+        return steady(*args)
+
+    monkeypatch.setattr(spec, "_steady", look)
+    in_the_gap = Spec(cron="* 2 * 3 0L", timezone="Europe/Rome")
+    assert next_due(in_the_gap, datetime(2026, 1, 1, tzinfo=UTC)) is None
+    assert len(looks) < 1000
