@@ -12,12 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fakeredis
+import hypothesis
 import pytest
 from django.conf import LazySettings
 from redis import Redis
 
 from tasks import projection
 from tests.servers import Valkey, own_postgres
+
+# How long an example takes says nothing about the code: the machine is busy with other tests.
+hypothesis.settings.register_profile("patient", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("patient")
 
 HERE = Path(__file__).parent
 KINDS = ("integration", "acceptance")

@@ -411,7 +411,6 @@ def test_dates_are_put_in_order_each_once():
     assert format_dates(parse_dates(text)) == "2026-01-01\n2026-12-24..2026-12-25\n2026-12-26"
 
 
-@settings(deadline=None)
 @given(st.text("0123456789-., \n", max_size=40) | st.text(max_size=40))
 def test_any_text_is_dates_or_an_error(text: str):
     with contextlib.suppress(SpecError):
@@ -512,7 +511,7 @@ def test_the_latest_due_knows_the_changes_of_the_clock(zone: str, day: date, cro
         assert latest_due(spec, until) == newest
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(crons | crons_with_seconds, zones_and_moments, st.timedeltas(timedelta(0), 2 * DAY))
 def test_cron_agrees_with_the_oracle(cron: str, place: tuple[str, datetime], length: timedelta):
     zone, after = place
@@ -522,7 +521,7 @@ def test_cron_agrees_with_the_oracle(cron: str, place: tuple[str, datetime], len
     assert list(dues(spec, after, until)) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(specs(), st.timedeltas(timedelta(0), DAY), st.timedeltas(timedelta(0), 3 * DAY), st.data())
 def test_limits_agree_with_the_oracle(
     values: dict[str, Any], before: timedelta, length: timedelta, data: st.DataObject
@@ -537,7 +536,7 @@ def test_limits_agree_with_the_oracle(
     assert list(dues(spec, after, until)) == oracle.due_times(after, until, **values)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(crons | crons_with_seconds, zones_and_moments, offsets, st.data())
 def test_exclusion_and_jitter_agree_with_the_oracle(
     cron: str, place: tuple[str, datetime], offset: int, data: st.DataObject
@@ -662,7 +661,7 @@ def test_seconds_are_those_of_the_matching_minutes():
     assert due == [NOON - 10 * SECOND, NOON + DAY - 55 * SECOND, NOON + DAY - 10 * SECOND]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text("0123456789*/,-#LWMONJ @", max_size=30) | crons | st.text(max_size=250))
 @example("*/0 * * * *")
 @example("1L/2 * * * 1L/2")
