@@ -16,7 +16,7 @@ BENCH := .venv-bench
 # Many tests wait: more processes than cores are of use. Those of a file stay together, but for
 # the proof, whose tests share nothing.
 BY_FILE := $(BIN)/pytest -rs -n 4 --dist loadfile
-RECORDING := $(addprefix tests/tasks/test_,recording.py rows.py workhorse.py)
+RECORDING := $(addprefix tests/tasks/,runs/test_claim.py runs/test_recorder.py runs/test_retries.py runs/test_sql.py worker/test_child.py)
 ONE_BY_ONE := $(BIN)/pytest -n 4 --dist load --maxschedchunk 1
 
 .PHONY: run test soak prove-harness rq-scheduler-suite lint bench clean

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from feeds.fetching import Response, fetch
-from tasks import progress
 from tasks.decorators import background_task, scheduled_task
 from tasks.exceptions import InvalidArguments
+from tasks.runs.progress import progress
 
 MAX_BYTES = 2**20
 MAX_SECONDS = 3_600

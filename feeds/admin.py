@@ -19,7 +19,7 @@ from feeds import services
 from feeds.exceptions import BadUrl
 from feeds.models import Entry, Feed
 from feeds.parsing import without_images
-from tasks.display import NONE, badge
+from tasks.admin_pages.formatting import NONE, badge
 from tasks.models import ScheduledTaskInstance
 
 

@@ -1,5 +1,5 @@
 """Schedules, runs and background calls: the scheduling app."""
 
-from tasks.current import progress
+from tasks.runs.progress import progress
 
 __all__ = ["progress"]

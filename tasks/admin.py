@@ -15,12 +15,15 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from tasks import admin_calendars, admin_records, dashboard  # noqa: F401  (their pages register themselves)
-from tasks.admin_backfill import backfill_page
-from tasks.admin_base import RunDisplay, job_link, moment_of
-from tasks.admin_foreign import ForeignJobsAdmin
-from tasks.display import NONE, badge, moment
-from tasks.forms import ScheduledTaskForm
+# Their pages register themselves.
+import tasks.admin_pages.calendars
+import tasks.admin_pages.rq_dashboard
+import tasks.admin_pages.runs  # noqa: F401
+from tasks.admin_pages.backfill import backfill_page
+from tasks.admin_pages.base import RunDisplay, job_link, moment_of
+from tasks.admin_pages.external_jobs import ForeignJobsAdmin
+from tasks.admin_pages.formatting import NONE, badge, moment
+from tasks.admin_pages.forms import ScheduledTaskForm
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.services import SchedulerService
 

@@ -13,6 +13,6 @@ class TasksConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from tasks import checks, signals  # noqa: F401  (registering is what they do)
+        from tasks import checks, receivers  # noqa: F401  (registering is what they do)
 
         autodiscover_modules("tasks")

@@ -6,7 +6,8 @@ from django.conf import settings
 from django.core import checks
 from django.utils.module_loading import import_string
 
-from tasks import rescue, workhorse
+from tasks.broker.leases import DEFAULT_LOST_AFTER, LEAST_LOST_AFTER, MOST_LOST_AFTER, is_lost_after
+from tasks.worker.child import MAX_MEMORY, MAX_RUNS
 
 JSON_SERIALIZER = "rq.serializers.JSONSerializer"
 CLASSES = {
@@ -68,14 +69,14 @@ def check_classes(**kwargs: Any) -> list[checks.CheckMessage]:
 @checks.register("tasks")
 def check_lost_after(**kwargs: Any) -> list[checks.CheckMessage]:
     """Leases can be renewed several times before a run counts as lost."""
-    value = getattr(settings, "TASKS_LOST_AFTER", rescue.DEFAULT_LOST_AFTER)
-    if rescue.is_lost_after(value):
+    value = getattr(settings, "TASKS_LOST_AFTER", DEFAULT_LOST_AFTER)
+    if is_lost_after(value):
         return []
-    least, most = rescue.LEAST_LOST_AFTER, rescue.MOST_LOST_AFTER
+    least, most = LEAST_LOST_AFTER, MOST_LOST_AFTER
     return [
         checks.Error(
             f"TASKS_LOST_AFTER is {value!r}, not a whole number of seconds from {least} to {most}.",
-            hint=f"Leave it out for {rescue.DEFAULT_LOST_AFTER} seconds.",
+            hint=f"Leave it out for {DEFAULT_LOST_AFTER} seconds.",
             id="tasks.E005",
         )
     ]
@@ -85,8 +86,8 @@ def check_lost_after(**kwargs: Any) -> list[checks.CheckMessage]:
 def check_child(**kwargs: Any) -> list[checks.CheckMessage]:
     """Let a worker's child run at least one job, in some memory."""
     limits = {
-        "TASKS_CHILD_MAX_RUNS": workhorse.MAX_RUNS,
-        "TASKS_CHILD_MAX_MEMORY": workhorse.MAX_MEMORY,
+        "TASKS_CHILD_MAX_RUNS": MAX_RUNS,
+        "TASKS_CHILD_MAX_MEMORY": MAX_MEMORY,
     }
     return [
         checks.Error(

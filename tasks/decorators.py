@@ -6,9 +6,12 @@ from typing import Any, TypeAlias, overload
 
 from rq import get_current_job
 
-from tasks import current, recording, registry
-from tasks.job import Job, is_recorded
+from tasks import registry
+from tasks.job import Job
+from tasks.job_ids import is_recorded
 from tasks.registry import DEFAULT_QUEUE, Kind, TaskFunction
+from tasks.runs import recorder
+from tasks.runs.progress import is_recording
 
 Function: TypeAlias = Callable[..., Any]
 Decorator: TypeAlias = Callable[[Function], Function]
@@ -79,7 +82,7 @@ def _wrap(func: Function, name: str | None) -> Function:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         job = get_current_job()
         if isinstance(job, Job) and _is_call_of(job, task_name):
-            return recording.record(job, func, args, kwargs)
+            return recorder.record(job, func, args, kwargs)
         return func(*args, **kwargs)
 
     wrapper.task_name = task_name  # type: ignore[attr-defined]
@@ -88,4 +91,4 @@ def _wrap(func: Function, name: str | None) -> Function:
 
 def _is_call_of(job: Job, task_name: str) -> bool:
     """Tell whether this call is the job itself, and not one made inside of it."""
-    return is_recorded(job.id) and job.func_name == task_name and not current.is_recording()
+    return is_recorded(job.id) and job.func_name == task_name and not is_recording()

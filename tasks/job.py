@@ -1,24 +1,11 @@
-"""RQ's job as this project uses it: JSON payloads, registered functions, ids that mean something.
-
-A run's job id is derived from what it runs, so that enqueueing it twice is harmless:
-
-    schedule-<32 hex>                        a schedule's template, never executed
-    schedule-<32 hex>-<due, ms>              the occurrence due then, first attempt
-    schedule-<32 hex>-<due, ms>-<attempt>    a later attempt
-    schedule-<32 hex>-b<due, ms>             that occurrence by backfill (attempts as above)
-    schedule-<32 hex>-h<asked for, ms>       a run by hand (attempts as above)
-    task-<32 hex>                            one background call
-"""
+"""RQ's job as this project uses it: JSON payloads and registered functions."""
 
 import json
-import re
-import uuid
 import zlib
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from datetime import datetime
+from functools import cache
 from typing import Any, Self
 
 import rq.job
@@ -27,11 +14,6 @@ from rq.job import JobStatus, validate_job_id
 from rq.serializers import JSONSerializer
 
 from tasks import registry
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND = timedelta(milliseconds=1)
-TEMPLATE_ID = re.compile(r"schedule-[0-9a-f]{32}")
-RUN_ID = re.compile(r"(schedule-[0-9a-f]{32})-([bh]?)(-?[0-9]{1,15})(?:-([0-9]{1,5}))?")
 
 # The fields of the hash of a job that RQ's `restore` isn't needed for, if the rare ones are empty.
 PLAIN = frozenset(
@@ -42,7 +24,6 @@ PLAIN = frozenset(
 RARE = (b"success_callback_name", b"failure_callback_name", b"stopped_callback_name", b"group_id")
 # What compressed data begins with.
 ZLIB = b"\x78"
-
 # How long Redis keeps an ended job, in seconds. The rows keep what happened; Redis only has to
 # remember an id for as long as a repeated dispatch of it is likely.
 RESULT_TTL = 3_600
@@ -127,93 +108,6 @@ def _blank(job_class: Any, connection: Redis) -> Any:
     return job_class(connection=connection)
 
 
-@dataclass(frozen=True, slots=True)
-class RunId:
-    """Which run of which schedule: `due` for an occurrence, `requested` for a run by hand.
-
-    `is_backfill` tells the occurrence's job that backfill asked for from its regular one.
-    """
-
-    schedule_job_id: str
-    due: datetime | None
-    requested: datetime | None = None
-    attempt: int = 1
-    is_backfill: bool = False
-
-    @classmethod
-    def parse(cls, job_id: str) -> Self | None:
-        """Return what a job id says, None if it isn't the id of a run."""
-        run_id: Self | None = _parse(cls, job_id)  # type: ignore[arg-type]
-        return run_id
-
-    @property
-    def job_id(self) -> str:
-        if self.due is not None:
-            moment = f"{'b' if self.is_backfill else ''}{to_milliseconds(self.due)}"
-        else:
-            assert self.requested is not None
-            moment = f"h{to_milliseconds(self.requested)}"
-        suffix = f"-{self.attempt}" if self.attempt > 1 else ""
-        return f"{self.schedule_job_id}-{moment}{suffix}"
-
-    @property
-    def is_asked_for(self) -> bool:
-        """Whether somebody asked for it, by hand or by backfill, whatever the schedule's status."""
-        return self.due is None or self.is_backfill
-
-    def next_attempt(self) -> "RunId":
-        return replace(self, attempt=self.attempt + 1)
-
-
-@lru_cache(maxsize=100)
-def _parse(run_id_class: Any, job_id: str) -> Any:
-    match = RUN_ID.fullmatch(job_id)
-    if match is None:
-        return None
-    schedule_job_id, kind, moment, attempt = match.groups()
-    try:
-        instant = from_milliseconds(int(moment))
-    except OverflowError:
-        return None
-    return run_id_class(
-        schedule_job_id,
-        due=None if kind == "h" else instant,
-        requested=instant if kind == "h" else None,
-        attempt=int(attempt or 1),
-        is_backfill=kind == "b",
-    )
-
-
 def _number(fields: dict[bytes, bytes], name: bytes) -> int | None:
     value = fields.get(name)
     return int(value) if value else None
-
-
-def is_recorded(job_id: str) -> bool:
-    """Tell whether this job has a row, which says how it ended and keeps its result."""
-    return job_id.startswith("task-") or RunId.parse(job_id) is not None
-
-
-def is_template(job_id: str) -> bool:
-    """Tell whether this is a schedule's own job, which is never executed."""
-    return TEMPLATE_ID.fullmatch(job_id) is not None
-
-
-def new_schedule_job_id() -> str:
-    """Return a fresh id for a schedule's template job."""
-    return f"schedule-{uuid.uuid4().hex}"
-
-
-def new_task_job_id() -> str:
-    """Return a fresh id for a background call's job."""
-    return f"task-{uuid.uuid4().hex}"
-
-
-def to_milliseconds(moment: datetime) -> int:
-    """Return the whole milliseconds from 1970 to an aware moment."""
-    return (moment - EPOCH) // MILLISECOND
-
-
-def from_milliseconds(milliseconds: int) -> datetime:
-    """Return the aware UTC moment that many milliseconds after 1970."""
-    return EPOCH + milliseconds * MILLISECOND

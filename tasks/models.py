@@ -15,8 +15,15 @@ from django.db.models.lookups import LessThanOrEqual
 from django.utils.timezone import now as current_time
 from django.utils.translation import gettext_lazy as _
 
-from tasks import job, registry, spec, words
+from tasks import registry
 from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
+from tasks.job_ids import RunId, new_schedule_job_id, new_task_job_id
+from tasks.storable import REASON_LENGTH, canonical_json
+from tasks.timing import spec
+from tasks.timing.describe import describe
+from tasks.timing.instants import BEGINNING, whole_milliseconds
+from tasks.timing.spec import MOMENTS, spec_from_json
+from tasks.timing.text import MAX_EXCLUDED_LENGTH, MAX_INTERVAL, format_dates, parse_dates
 
 MAX_TIMEOUT = 7 * 86_400
 MAX_RETRIES = 100
@@ -24,30 +31,11 @@ MAX_KEEP_RUNS = 1_000_000
 MAX_KEEP_DAYS = 36_500
 DEFAULT_KEEP_RUNS = 1_000
 NAME_LENGTH = 200
-REASON_LENGTH = 500
-
-
-# The parts of a spec that are written as text in JSON.
-MOMENTS = ("first", "start", "end")
-
-
-def whole_milliseconds(moment: datetime) -> datetime:
-    """Return a moment as job ids and scores can say it."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-def spec_from_json(values: dict[str, Any]) -> spec.Spec:
-    """Return the spec that `ScheduledTask.spec_json` wrote.
-
-    Raises SpecError, ValueError or TypeError if it can't be one.
-    """
-    moments = {name: datetime.fromisoformat(values[name]) for name in MOMENTS if values.get(name)}
-    return spec.Spec(**values | moments)
 
 
 def _normal_dates(text: str) -> str:
     """Return excluded dates in their order; raises SpecError."""
-    return spec.format_dates(spec.parse_dates(text))
+    return format_dates(parse_dates(text))
 
 
 class Calendar(models.Model):
@@ -73,7 +61,7 @@ class Calendar(models.Model):
         ordering: ClassVar = ["name"]
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=LessThanOrEqual(Length("dates"), spec.MAX_EXCLUDED_LENGTH),
+                condition=LessThanOrEqual(Length("dates"), MAX_EXCLUDED_LENGTH),
                 name="calendar_dates_in_bounds",
             ),
         ]
@@ -149,7 +137,7 @@ class ScheduledTask(models.Model):
 
     name = models.CharField(_("name"), max_length=NAME_LENGTH)
     job_id = models.CharField(
-        _("job id"), max_length=64, unique=True, editable=False, default=job.new_schedule_job_id
+        _("job id"), max_length=64, unique=True, editable=False, default=new_schedule_job_id
     )
     type = models.CharField(_("type"), max_length=16, choices=Type, default=Type.SCHEDULE)
     description = models.TextField(_("description"), blank=True)
@@ -249,7 +237,7 @@ class ScheduledTask(models.Model):
         _("start deadline"),
         null=True,
         blank=True,
-        validators=[MinValueValidator(1), MaxValueValidator(spec.MAX_INTERVAL)],
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_INTERVAL)],
         help_text=_("How many seconds late a run may still start. Empty: any."),
     )
     timeout = models.PositiveIntegerField(
@@ -333,7 +321,7 @@ class ScheduledTask(models.Model):
                 violation_error_message=_("Give either a cron expression or a first time."),
             ),
             models.CheckConstraint(
-                condition=Q(interval=None) | Q(interval__gte=1, interval__lte=spec.MAX_INTERVAL),
+                condition=Q(interval=None) | Q(interval__gte=1, interval__lte=MAX_INTERVAL),
                 name="schedule_interval_in_bounds",
             ),
             models.CheckConstraint(
@@ -341,7 +329,7 @@ class ScheduledTask(models.Model):
                 name="schedule_repeat_in_bounds",
             ),
             models.CheckConstraint(
-                condition=LessThanOrEqual(Length("exclude"), spec.MAX_EXCLUDED_LENGTH),
+                condition=LessThanOrEqual(Length("exclude"), MAX_EXCLUDED_LENGTH),
                 name="schedule_exclude_in_bounds",
             ),
             models.CheckConstraint(
@@ -365,7 +353,7 @@ class ScheduledTask(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(start_deadline=None)
-                | Q(start_deadline__gte=1, start_deadline__lte=spec.MAX_INTERVAL),
+                | Q(start_deadline__gte=1, start_deadline__lte=MAX_INTERVAL),
                 name="schedule_start_deadline_in_bounds",
             ),
             models.CheckConstraint(
@@ -439,7 +427,7 @@ class ScheduledTask(models.Model):
     def when_in_words(self) -> str:
         """Describe the spec for people, such as “every 15 minutes”."""
         try:
-            return words.describe(self.spec())
+            return describe(self.spec())
         except SpecError as error:
             return str(error)
 
@@ -448,7 +436,7 @@ class ScheduledTask(models.Model):
 
         Raises InvalidArguments if the arguments aren't JSON.
         """
-        identity = registry.canonical_json([self.name, self.function, self.args, self.kwargs])
+        identity = canonical_json([self.name, self.function, self.args, self.kwargs])
         self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
 
     def clean(self) -> None:
@@ -476,7 +464,7 @@ class ScheduledTask(models.Model):
         self.exclude = _normal_dates(self.exclude)
         checked = dataclasses.replace(self.spec(), timezone=self.timezone)
         unlimited = dataclasses.replace(checked, repeat=None)
-        if checked.exclude and spec.next_due(unlimited, spec.BEGINNING) is None:
+        if checked.exclude and spec.next_due(unlimited, BEGINNING) is None:
             text = _("Nothing would ever be due: all its times are on excluded dates.")
             raise SpecError("exclude", str(text))
 
@@ -536,7 +524,7 @@ class SchedulePeriod(models.Model):
         if self.spec is None:
             return self.note
         try:
-            return words.describe(spec_from_json(self.spec))
+            return describe(spec_from_json(self.spec))
         except (SpecError, ValueError, TypeError) as error:
             return str(error)
 
@@ -572,10 +560,10 @@ class RunRequest(models.Model):
         return self.run_id.job_id
 
     @property
-    def run_id(self) -> job.RunId:
+    def run_id(self) -> RunId:
         """Which run it asks for."""
         requested = self.requested if self.due is None else None
-        return job.RunId(self.parent.job_id, self.due, requested, is_backfill=self.due is not None)
+        return RunId(self.parent.job_id, self.due, requested, is_backfill=self.due is not None)
 
 
 class RunRecord(models.Model):
@@ -641,7 +629,7 @@ class ScheduledTaskInstanceQuerySet(models.QuerySet["ScheduledTaskInstance"]):
     def running(self) -> "ScheduledTaskInstanceQuerySet":
         return self.filter(status=ScheduledTaskInstance.Status.RUNNING)
 
-    def of(self, run_id: job.RunId) -> "ScheduledTaskInstanceQuerySet":
+    def of(self, run_id: RunId) -> "ScheduledTaskInstanceQuerySet":
         """Return the row of the run that a job id names, whatever its attempt."""
         if run_id.due is None:
             return self.filter(due=None, requested=run_id.requested)
@@ -732,9 +720,9 @@ class ScheduledTaskInstance(RunRecord):
         return self.run_id.job_id
 
     @property
-    def run_id(self) -> job.RunId:
+    def run_id(self) -> RunId:
         """Which run this is, as its job's id says it."""
-        return job.RunId(
+        return RunId(
             self.parent.job_id,
             self.due,
             self.requested if self.due is None else None,
@@ -769,7 +757,7 @@ class Task(RunRecord):
     WAITING: ClassVar[list[str]] = [Status.QUEUED, Status.RESERVED]
 
     job_id = models.CharField(
-        _("job id"), max_length=64, unique=True, editable=False, default=job.new_task_job_id
+        _("job id"), max_length=64, unique=True, editable=False, default=new_task_job_id
     )
     function = models.CharField(_("task function"), max_length=NAME_LENGTH)
     args = models.JSONField(

@@ -1,8 +1,6 @@
 """The registered task functions: the only ones that can be scheduled, enqueued or run."""
 
 import inspect
-import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,12 +9,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
+from tasks.storable import NUL_ESCAPE, canonical_json, is_deeper
 
 DEFAULT_QUEUE = "default"
-# How deep JSON may be nested: what is read by one process has to be readable by all.
-MAX_DEPTH = 50
-# A NUL in JSON text, and not the text of its escape.
-NUL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class Kind(StrEnum):
@@ -127,24 +122,6 @@ def names(kind: Kind) -> list[str]:
     return sorted(name for name, function in _functions.items() if kind in function.kinds)
 
 
-def canonical_json(value: Any) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
-
-    Raises InvalidArguments if the value isn't JSON.
-    """
-    try:
-        text = json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
-        text.encode()  # refuses lone surrogates, which no database stores
-        return text
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArguments(
-            _("Arguments must be JSON (numbers, texts, lists, objects): %(error)s.")
-            % {"error": error}
-        ) from error
-
-
 def _field_at_fault(signature: inspect.Signature, args: list[Any], kwargs: dict[str, Any]) -> str:
     """Tell which arguments, of those that don't fit, are wrong; if some are missing, `args`."""
     for field, positional, named in (("args", args, {}), ("kwargs", args, kwargs)):
@@ -153,14 +130,6 @@ def _field_at_fault(signature: inspect.Signature, args: list[Any], kwargs: dict[
         except TypeError:
             return field
     return "args"
-
-
-def is_deeper(value: Any, levels: int = MAX_DEPTH) -> bool:
-    """Tell whether JSON is nested deeper than that."""
-    if not isinstance(value, list | tuple | dict):
-        return False
-    children = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(is_deeper(child, levels - 1) for child in children)
 
 
 def _check_json(args: Any, kwargs: Any) -> None:

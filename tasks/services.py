@@ -21,50 +21,28 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Worker as RqWorker
 
-from tasks import backfill, books, ledger, projection, recording, registry, run_requests, spec
-from tasks.exceptions import (
-    InvalidCalendar,
-    InvalidSchedule,
-    NotPossible,
-    SpecError,
-    TasksError,
-)
-from tasks.job import RunId, from_milliseconds, to_milliseconds
+from tasks import registry
+from tasks.broker import projection
+from tasks.broker.connection import connect, reachable_redis
+from tasks.broker.enqueue import enqueue_run, enqueue_task, stop_job, withdraw
+from tasks.database import CHUNK
+from tasks.exceptions import InvalidCalendar, InvalidSchedule, NotPossible, SpecError, TasksError
+from tasks.job_ids import RunId
+from tasks.ledger.periods import Closing, close_period, close_periods
 from tasks.models import Calendar, ScheduledTask, Task
 from tasks.registry import Kind
+from tasks.runs import requests
+from tasks.timing import spec
+from tasks.timing.instants import MICROSECOND, from_milliseconds, to_milliseconds
 
 logger = logging.getLogger(__name__)
 
 TaskFunc = Callable[..., Any] | str
-MICROSECOND = timedelta(microseconds=1)
-# How many schedules of a calendar are brought to Redis in one step.
-CHUNK = 500
 # How many calendars an error lists.
 CALENDARS_NAMED = 20
 # A first time this short ago means “from now on”.
 JUST_NOW = timedelta(minutes=1)
-
-
-def reachable_redis() -> Redis | None:
-    """Return a connection to Redis, None if it is away."""
-    redis = projection.connect()
-    try:
-        redis.ping()
-    except RedisError:
-        return None
-    return redis
-
-
-def queues_without_worker() -> set[str]:
-    """Return the queues that no worker serves now; all of them if Redis is away."""
-    names = set(settings.RQ_QUEUES)
-    try:
-        workers = RqWorker.all(connection=projection.connect())
-    except RedisError:
-        return names
-    return names - {name for worker in workers for name in worker.queue_names()}
 
 
 class SchedulerService:
@@ -212,7 +190,7 @@ class SchedulerService:
         task: ScheduledTask,
         start: datetime,
         end: datetime,
-        limit: int = backfill.DEFAULT_LIMIT,
+        limit: int = requests.DEFAULT_LIMIT,
     ) -> list[RunId]:
         """Run what was due after `start` and up to `end` and never ran; return which runs.
 
@@ -224,7 +202,7 @@ class SchedulerService:
         Raises NotPossible if there are more than `limit`, or if the range is empty, ends in the
         future or begins before what retention keeps; UnknownTaskFunction.
         """
-        return backfill.request(task, start, end, limit)
+        return requests.request(task, start, end, limit)
 
     @staticmethod
     def sync(schedules: Iterable[Mapping[str, Any]]) -> list[ScheduledTask]:
@@ -406,10 +384,10 @@ def _keep_rhythm(task: ScheduledTask, known: ScheduledTask) -> None:
 def _settle_change(known: ScheduledTask, task: ScheduledTask) -> None:
     """Close the books of the old spec, if it changes or if the schedule comes back to life."""
     if closing := _change(known, task):
-        books.close_periods([closing])
+        close_periods([closing])
 
 
-def _change(known: ScheduledTask, task: ScheduledTask) -> books.Closing | None:
+def _change(known: ScheduledTask, task: ScheduledTask) -> Closing | None:
     """Set from when on the new spec is owed; return how the present period ends, if it does."""
     changed = known.spec_values() != task.spec_values()
     if not changed and known.status != ScheduledTask.Status.DEATH:
@@ -423,7 +401,7 @@ def _change(known: ScheduledTask, task: ScheduledTask) -> books.Closing | None:
         return None
     task.since = owed_from
     still_owed = _first_due(task) if owed_from < now else None
-    return books.Closing(known, now, "The schedule was changed before it could run.", still_owed)
+    return Closing(known, now, "The schedule was changed before it could run.", still_owed)
 
 
 def _owed_from(task: ScheduledTask) -> datetime:
@@ -461,7 +439,7 @@ def _change_status(
         now = timezone.now()
         if known.status != status:
             reason = "The schedule was paused or cancelled before it could run."
-            books.close_period(known, now, reason)
+            close_period(known, now, reason)
             changes["since"] = known.since
         changes |= {"status": status, "accounted_until": now, "updated": now, "look_at": now}
         for field, value in changes.items():
@@ -474,7 +452,7 @@ def _change_status(
 
 def _call_off_backfill(task: ScheduledTask) -> None:
     """Withdraw the backfill runs of a schedule that have not started."""
-    run_ids = [request.run_id for request in run_requests.next_of_backfill(task)]
+    run_ids = [request.run_id for request in requests.next_of_backfill(task)]
     if run_ids:
         task.requests.filter(due__isnull=False).delete()
         transaction.on_commit(partial(_withdraw_runs, run_ids, task.queue))
@@ -484,14 +462,14 @@ def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
     """Take the jobs of called off runs out of Redis; without it they would find no request."""
     try:
         for run_id in run_ids:
-            projection.withdraw(run_id.job_id, queue, projection.connect())
+            withdraw(run_id.job_id, queue, connect())
     except RedisError as error:
         logger.warning("Backfill is called off; its job stays until Redis is back (%s).", error)
 
 
 def _enqueue_by_hand(task: ScheduledTask, run_id: RunId, redis: Redis) -> None:
     try:
-        projection.enqueue_run(task, run_id, redis)
+        enqueue_run(task, run_id, redis)
     except RedisError as error:
         logger.warning("“%s” runs by hand when Redis is back (%s).", task.name, error)
 
@@ -506,7 +484,7 @@ def _project(task: ScheduledTask) -> None:
     try:
         row = ScheduledTask.objects.filter(pk=task.pk).first()
         if row is not None:
-            task.problem = ledger.project(row, projection.connect())
+            task.problem = projection.project(row, connect())
         task.projected = row is not None and not task.problem
     except (RedisError, Error) as error:
         task.projected = False
@@ -516,7 +494,7 @@ def _project(task: ScheduledTask) -> None:
 def unschedule(job_id: str) -> None:
     """Take a deleted schedule out of Redis; the ledger does it later if Redis is away."""
     try:
-        projection.remove([job_id], projection.connect())
+        projection.remove([job_id], connect())
     except RedisError as error:
         logger.warning("Schedule %s leaves Redis when that is back (%s).", job_id, error)
 
@@ -581,20 +559,20 @@ def _change_calendar(calendar: Calendar) -> None:
     now = timezone.now()
     going_on: list[int] = []
     changed: list[ScheduledTask] = []
-    closings: list[books.Closing | None] = []
+    closings: list[Closing | None] = []
     for known in known_tasks:
         task = copy.copy(known)
         known.calendar, task.calendar = before, calendar
         with suppress(SpecError):  # then nothing was owed
             if _owe_the_same(known, task, now):
                 # What waits stays as it is: the new dates count from where the books stand.
-                closings.append(books.Closing(known, known.accounted_until, ""))
+                closings.append(Closing(known, known.accounted_until, ""))
                 going_on.append(known.pk)
                 continue
             closings.append(_change(known, task))
         task.look_at = task.updated = now
         changed.append(task)
-    books.close_periods([closing for closing in closings if closing is not None])
+    close_periods([closing for closing in closings if closing is not None])
     for begin in range(0, len(going_on), CHUNK):
         rows = ScheduledTask.objects.filter(pk__in=going_on[begin : begin + CHUNK])
         rows.update(since=F("accounted_until"), look_at=now, updated=now)
@@ -612,11 +590,11 @@ def _owe_the_same(one: ScheduledTask, other: ScheduledTask, until: datetime) -> 
 def _project_calendar(calendar: Calendar) -> None:
     """Bring the schedules of a committed calendar to Redis."""
     try:
-        redis = projection.connect()
+        redis = connect()
         users = ScheduledTask.objects.live().filter(calendar=calendar)
         pks = list(users.values_list("pk", flat=True))
         for begin in range(0, len(pks), CHUNK):
-            ledger.project_all(users.filter(pk__in=pks[begin : begin + CHUNK]), redis)
+            projection.project_all(users.filter(pk__in=pks[begin : begin + CHUNK]), redis)
     except (RedisError, Error) as error:
         logger.warning(
             "Calendar “%s” is saved and takes effect when Redis is back (%s).", calendar, error
@@ -692,7 +670,7 @@ def _create_task(
 
 def _enqueue(task: Task) -> None:
     try:
-        projection.enqueue_task(task, projection.connect())
+        enqueue_task(task, connect())
     except (RedisError, TasksError) as error:
         reason = f"It could not be enqueued: {error}"
         Task.objects.filter(pk=task.pk, status__in=Task.WAITING).update(
@@ -704,11 +682,11 @@ def _enqueue(task: Task) -> None:
 
 def _withdraw(task: Task) -> None:
     """Take a cancelled call out of Redis, and stop it if it runs."""
-    redis = projection.connect()
+    redis = connect()
     try:
         if task.started is not None:
-            recording.stop_job(task.job_id, redis)
+            stop_job(task.job_id, redis)
         else:
-            projection.withdraw(task.job_id, task.queue, redis)
+            withdraw(task.job_id, task.queue, redis)
     except RedisError as error:
         logger.warning("“%s” is cancelled, but Redis is away: %s", task.name, error)

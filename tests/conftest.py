@@ -17,7 +17,7 @@ import pytest
 from django.conf import LazySettings
 from redis import Redis
 
-from tasks import projection
+from tasks.broker import connection
 from tests.servers import Valkey, own_postgres
 
 # How long an example takes says nothing about the code: the machine is busy with other tests.
@@ -48,7 +48,7 @@ def redis_connection(monkeypatch: pytest.MonkeyPatch) -> Redis:
 
     for module in MODULES:
         monkeypatch.setattr(f"django_rq.{module}.get_redis_connection", connect)
-    projection.connect.cache_clear()
+    connection.connect.cache_clear()
     return connect(None)
 
 
@@ -67,7 +67,7 @@ def valkey(valkey_server: Valkey, settings: LazySettings) -> Valkey:
     if valkey_server.stopped:
         valkey_server.start()
     valkey_server.client.flushall()
-    projection.connect.cache_clear()
+    connection.connect.cache_clear()
     settings.REDIS_URL = valkey_server.url
     settings.RQ_QUEUES = {
         name: queue | {"URL": valkey_server.url} for name, queue in settings.RQ_QUEUES.items()

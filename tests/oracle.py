@@ -1,4 +1,4 @@
-"""When a spec is due, by brute force: an independent check that shares no code with `tasks.spec`.
+"""When a spec is due, by brute force: an independent check that shares no code with `tasks.timing`.
 
 Cron is replayed as Debian's daemon does it. It wakes up every real minute, reads the wall clock,
 and compares it with its own idea of the time, the last local minute that it has dealt with:

@@ -3,7 +3,7 @@
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
-import tasks.job
+import tasks.job_ids
 from django.db import migrations, models
 
 
@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 (
                     "job_id",
                     models.CharField(
-                        default=tasks.job.new_schedule_job_id,
+                        default=tasks.job_ids.new_schedule_job_id,
                         editable=False,
                         max_length=64,
                         unique=True,
@@ -429,7 +429,7 @@ class Migration(migrations.Migration):
                 (
                     "job_id",
                     models.CharField(
-                        default=tasks.job.new_task_job_id,
+                        default=tasks.job_ids.new_task_job_id,
                         editable=False,
                         max_length=64,
                         unique=True,

@@ -8,8 +8,9 @@ import pytest
 
 from examples.tasks import count_words, long_task
 from feeds.exceptions import RefusedAddress
-from tasks import current, registry
+from tasks import registry
 from tasks.exceptions import InvalidArguments
+from tasks.runs.progress import listening
 
 Serve = Callable[[bytes, str], str]
 
@@ -78,7 +79,7 @@ def test_a_long_task_reports_progress_up_to_100_percent():
         def on_progress(self, percent, message):
             self.percents.append(percent)
 
-    with current.listening(Listener()):
+    with listening(Listener()):
         assert long_task(0.3) == {"seconds": 0.3}
     assert Listener.percents[0] < 50
     assert Listener.percents[-1] == 100

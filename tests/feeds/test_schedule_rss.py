@@ -8,7 +8,6 @@ from redis.exceptions import ConnectionError as RedisAway
 
 from feeds.models import Feed
 from feeds.services import schedule_feed
-from tasks import projection
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.services import CalendarService, SchedulerService
 from tests.feeds.polled import polled
@@ -118,7 +117,7 @@ def test_without_redis_it_says_that_it_takes_effect_later(monkeypatch):
     def away() -> None:
         raise RedisAway("away")
 
-    monkeypatch.setattr(projection, "connect", away)
+    monkeypatch.setattr("tasks.services.connect", away)
     _, err = schedule_rss(A)
     assert "takes effect when Redis is back" in err
     assert ScheduledTask.objects.count() == 1

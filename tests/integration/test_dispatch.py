@@ -14,10 +14,13 @@ from django.db import connections
 from django.utils import timezone
 from redis import Redis
 
-from tasks import ledger, projection
-from tasks.job import RunId
+from tasks.broker import projection
+from tasks.broker.keys import SCHEDULES_KEY, TEXTS_KEY
+from tasks.broker.reconcile import Reconciler, reconcile
+from tasks.job_ids import RunId
 from tasks.models import ScheduledTask
-from tasks.scheduler import Scheduler, Step
+from tasks.scheduler import Scheduler
+from tasks.scheduler.planning import Step
 from tasks.services import SchedulerService
 from tests.servers import wait_for
 
@@ -40,7 +43,7 @@ def schedule(scheduler: Scheduler) -> ScheduledTask:
 def planned(scheduler: Scheduler) -> tuple[list[Step], datetime]:
     """Return the steps that the scheduler takes next."""
     now = timezone.now()
-    steps, _ = scheduler._plan(scheduler._read("-inf", now.timestamp()), now)
+    steps, _ = scheduler.dispatcher._plan(scheduler.dispatcher._read("-inf", now.timestamp()), now)
     assert steps
     return steps, now
 
@@ -79,7 +82,7 @@ def test_a_change_wins_over_a_step_that_is_planned_already(
 ):
     steps, now = planned(scheduler)
     change(schedule)
-    assert scheduler._execute(steps, now) == []
+    assert scheduler.dispatcher._execute(steps, now) == []
     assert scheduler.enqueue_jobs() == []
     assert queue_length(redis_connection) == 0
 
@@ -89,7 +92,7 @@ def test_what_is_dispatched_after_an_edit_is_as_edited(
 ):
     steps, now = planned(scheduler)
     edit_arguments(schedule)
-    assert scheduler._execute(steps, now) == []
+    assert scheduler.dispatcher._execute(steps, now) == []
     [job_id] = scheduler.enqueue_jobs()
     assert redis_connection.hget(f"rq:job:{job_id}", "timeout") == b"77"
 
@@ -98,9 +101,9 @@ def test_a_step_taken_before_the_change_stays_and_is_not_taken_again(
     scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis
 ):
     steps, now = planned(scheduler)
-    [job_id] = scheduler._execute(steps, now)
+    [job_id] = scheduler.dispatcher._execute(steps, now)
     SchedulerService.save(schedule)
-    assert scheduler._execute(steps, now) == scheduler.enqueue_jobs() == []
+    assert scheduler.dispatcher._execute(steps, now) == scheduler.enqueue_jobs() == []
     assert queue_length(redis_connection) == 1
     assert RunId.parse(job_id).schedule_job_id == schedule.job_id
 
@@ -110,9 +113,9 @@ def test_a_projection_that_the_dispatch_overtakes_does_not_move_it_back(
 ):
     image = projection.image(ScheduledTask.objects.get())
     scheduler.enqueue_jobs()
-    moved = redis_connection.zscore(projection.SCHEDULES_KEY, schedule.job_id)
+    moved = redis_connection.zscore(SCHEDULES_KEY, schedule.job_id)
     projection.put_images([image], redis_connection)
-    assert redis_connection.zscore(projection.SCHEDULES_KEY, schedule.job_id) == moved
+    assert redis_connection.zscore(SCHEDULES_KEY, schedule.job_id) == moved
 
 
 def test_nothing_is_dispatched_after_cancel_has_returned(
@@ -159,7 +162,7 @@ def test_many_changes_and_rounds_at_once_end_with_what_the_rows_say(
 
     def reconcile_all_the_time() -> None:
         while not stop.is_set():
-            ledger.reconcile(redis_connection)
+            reconcile(redis_connection)
         connections.close_all()
 
     later = timezone.now() + timedelta(hours=1)
@@ -174,11 +177,11 @@ def test_many_changes_and_rounds_at_once_end_with_what_the_rows_say(
             for task in tasks:
                 (SchedulerService.resume if number % 2 else SchedulerService.pause)(task)
                 if number == 4:
-                    redis_connection.delete(projection.SCHEDULES_KEY)
+                    redis_connection.delete(SCHEDULES_KEY)
     finally:
         stop.set()
         thread.join()
-    ledger.reconcile(redis_connection)
+    reconcile(redis_connection)
     members = {
         member.decode() for member in redis_connection.zrange("rq:scheduler:scheduled_jobs", 0, -1)
     }
@@ -188,7 +191,7 @@ def test_many_changes_and_rounds_at_once_end_with_what_the_rows_say(
 def test_a_schedule_that_redis_lost_in_part_is_brought_back_and_dispatched(
     scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis
 ):
-    housekeeper = ledger.Reconciler(redis_connection)
+    housekeeper = Reconciler(redis_connection)
     housekeeper.tick()
     redis_connection.delete(f"rq:job:{schedule.job_id}")
     assert scheduler.enqueue_jobs() == []
@@ -196,10 +199,10 @@ def test_a_schedule_that_redis_lost_in_part_is_brought_back_and_dispatched(
     assert len(scheduler.enqueue_jobs()) == 1
 
 
-@pytest.mark.parametrize("key", [projection.SCHEDULES_KEY, projection.TEXTS_KEY])
+@pytest.mark.parametrize("key", [SCHEDULES_KEY, TEXTS_KEY])
 def test_a_round_brings_back_what_redis_has_lost_in_part(
     scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis, key: str
 ):
     redis_connection.delete(key)
-    ledger.reconcile(redis_connection)
+    reconcile(redis_connection)
     assert len(scheduler.enqueue_jobs()) == 1

@@ -399,10 +399,9 @@ def test_a_signal_ends_run_with_system_exit(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ):
     scheduler = make(interval=0.1)
-    for step in ("enqueue_jobs", "_dispatch_punctual"):
-        monkeypatch.setattr(
-            scheduler, step, lambda: signal.raise_signal(signal.SIGTERM), raising=False
-        )
+    ours = getattr(scheduler, "dispatcher", scheduler)
+    for owner, step in ((scheduler, "enqueue_jobs"), (ours, "dispatch_punctual")):
+        monkeypatch.setattr(owner, step, lambda: signal.raise_signal(signal.SIGTERM), raising=False)
     with pytest.raises(SystemExit):
         scheduler.run()
 

@@ -15,7 +15,8 @@ from django.db import connections
 from django.utils import timezone
 from redis import Redis
 
-from tasks import books, projection
+from tasks.broker.keys import SCHEDULES_KEY
+from tasks.ledger.audit import tallies
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService, TaskService
 from tests.processes import running
@@ -161,7 +162,7 @@ def test_the_run_of_a_killed_worker_is_closed_as_lost(site: Site, notes: Path):
 
 def test_poison_in_redis_hurts_only_itself(site: Site, notes: Path, redis_connection: Redis):
     schedule = every_second(notes)
-    redis_connection.zadd(projection.SCHEDULES_KEY, {b"\xff\xfe": 1, "schedule-bad": 2})
+    redis_connection.zadd(SCHEDULES_KEY, {b"\xff\xfe": 1, "schedule-bad": 2})
     redis_connection.set("rq:job:schedule-bad", "not a hash")
     with system(site):
         wait_for_runs(schedule, 3)
@@ -227,7 +228,7 @@ def test_a_backfill_runs_one_after_another_and_outlives_an_emptied_redis(
     assert not schedule.requests.exists()
     lines = notes.read_text().split()
     assert not any(a == b == "start" for a, b in zip(lines[::2], lines[2::2], strict=False))
-    [tally] = books.tallies([schedule.pk])
+    [tally] = tallies([schedule.pk])
     assert tally.closes
     assert tally.due == 4
 
@@ -259,7 +260,7 @@ def test_a_schedule_that_has_run_its_only_time_is_over(site: Site, notes: Path):
     with system(site):
         wait_for(lambda: ScheduledTask.objects.get().status == "death", "the schedule's end")
     assert schedule.periods.get().kind == "active"
-    [tally] = books.tallies([schedule.pk])
+    [tally] = tallies([schedule.pk])
     assert (tally.closes, tally.outcomes["finished"]) == (True, 1)
 
 

@@ -17,9 +17,9 @@ from rq.job import JobStatus
 from rq.queue import Queue
 from rq.suspension import resume, suspend
 
-from tasks import spool
 from tasks.job import Job
 from tasks.models import ScheduledTaskInstance, Task
+from tasks.runs import spool
 from tasks.services import SchedulerService, TaskService
 from tests.processes import running, start, work_off
 from tests.servers import Valkey, wait_for

@@ -12,10 +12,12 @@ from django.utils import timezone
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tasks import ledger, projection, rescue
-from tasks.job import from_milliseconds, to_milliseconds
+from tasks.broker import projection, reconcile
+from tasks.ledger import housekeeping
 from tasks.models import ScheduledTask
+from tasks.runs import lost
 from tasks.scheduler import Scheduler
+from tasks.timing.instants import from_milliseconds, to_milliseconds
 from tests.tasks import functions
 
 MakeSchedule = Callable[..., ScheduledTask]
@@ -74,7 +76,7 @@ def behave(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], No
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Return the ledger's own clock, which the test moves by `clock.now += seconds`."""
     fake = SimpleNamespace(now=1000.0)
-    for module in (ledger, rescue):
+    for module in (housekeeping, reconcile, lost):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: fake.now))
     return fake
 

@@ -8,12 +8,12 @@ from typing import Any, cast
 from django.db import connections
 from redis import Redis
 
-from tasks import progress
-from tasks.board import Board
 from tasks.decorators import background_task, scheduled_task
 from tasks.job import Job
+from tasks.runs.progress import progress
 from tasks.worker import Worker
-from tasks.workhorse import Workhorse
+from tasks.worker.child import Workhorse
+from tasks.worker.shared_state import Board
 
 QUEUES = ("high", "default", "low")
 

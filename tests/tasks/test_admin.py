@@ -23,10 +23,9 @@ from rq.job import Job as RqJob
 from rq.worker import Worker
 
 from tasks.admin import LATEST_RUNS, ScheduledTaskAdmin
-from tasks.job import RunId
-from tasks.leadership import LEADER_KEY
+from tasks.broker.keys import LEADER_KEY, SCHEDULES_KEY
+from tasks.job_ids import RunId
 from tasks.models import RunRequest, ScheduledTask, ScheduledTaskInstance, SchedulePeriod, Task
-from tasks.projection import SCHEDULES_KEY
 from tasks.services import SchedulerService, TaskService
 from tests.tasks.conftest import MakeSchedule, ago, make_row
 from tests.tasks.functions import ECHO, queued

@@ -11,13 +11,19 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from redis import Redis
 
-from tasks import books, ledger, projection, rescue, spec
+from tasks.broker import projection
+from tasks.broker.connection import connect
+from tasks.broker.keys import SCHEDULES_KEY, TEXTS_KEY
+from tasks.broker.reconcile import reconcile
 from tasks.exceptions import InvalidCalendar, InvalidSchedule
-from tasks.job import to_milliseconds
+from tasks.ledger.audit import tallies
+from tasks.ledger.settling import balance
 from tasks.models import Calendar, ScheduledTask
-from tasks.projection import SCHEDULES_KEY
+from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler
 from tasks.services import CalendarService, SchedulerService
+from tasks.timing import spec
+from tasks.timing.instants import from_score, to_milliseconds
 from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import ECHO, in_threads, perform
 
@@ -36,7 +42,7 @@ def daily(**values: Any) -> ScheduledTask:
 
 def moment(redis: Redis, task: ScheduledTask) -> datetime | None:
     score = redis.zscore(SCHEDULES_KEY, task.job_id)
-    return None if score is None else projection.from_score(score)
+    return None if score is None else from_score(score)
 
 
 # Excluded dates
@@ -57,8 +63,8 @@ def test_an_excluded_occurrence_has_no_row_and_is_not_dispatched(
     redis_connection: Redis, scheduler: Scheduler
 ):
     task = make_row(first=ago(5), accounted_until=ago(6), exclude=f"{ago(5):%Y-%m-%d}")
-    ledger.reconcile(redis_connection)
-    ledger.balance(redis_connection, rescue.Watch())
+    reconcile(redis_connection)
+    balance(redis_connection, Watch())
     assert scheduler.enqueue_jobs() == []
     assert not task.runs.exists()
 
@@ -218,7 +224,7 @@ def test_an_edit_of_later_dates_leaves_what_waits_on_its_queue(
 ):
     calendar = CalendarService.define("Holidays", [])
     task = make_row(first=ago(62), interval=60, accounted_until=ago(5), calendar=calendar)
-    ledger.reconcile(redis_connection)
+    reconcile(redis_connection)
     [job_id] = scheduler.enqueue_jobs()
     CalendarService.define("Holidays", [TODAY + 9 * DAY])
     assert scheduler.enqueue_jobs() == []
@@ -243,17 +249,17 @@ def test_the_books_close_over_an_edit_of_what_has_run_and_what_has_not(
     calendar = CalendarService.define("Holidays", "2020-01-01")
     task = make_row(first=ago(185), interval=60, since=ago(186), calendar=calendar)
     ScheduledTask.objects.update(accounted_until=ago(186), look_at=ago(-9_999), catch_up="all")
-    ledger.reconcile(redis_connection)
+    reconcile(redis_connection)
     job_ids = scheduler.enqueue_jobs()
     assert len(job_ids) == 4
     for job_id in job_ids[:2]:
         perform(redis_connection, job_id)
-    ledger.balance(redis_connection, rescue.Watch())
+    balance(redis_connection, Watch())
     CalendarService.define("Holidays", dates)
-    ledger.balance(redis_connection, rescue.Watch())
+    balance(redis_connection, Watch())
     for job_id in job_ids[2:]:
         perform(redis_connection, job_id)
-    [tally] = books.tallies([task.pk])
+    [tally] = tallies([task.pk])
     assert (tally.due, tally.outcomes["finished"] >= 2, tally.closes) == (4, True, True)
     task.refresh_from_db()
     assert task.look_at < ago(-9_000)
@@ -308,14 +314,14 @@ def test_tallies_cost_the_same_for_any_number_of_schedules_with_a_calendar(
     calendar = CalendarService.define("Holidays", [TOMORROW])
     pks = [daily(name=str(number), calendar=calendar).pk for number in range(9)]
     with django_assert_max_num_queries(4):
-        assert all(tally.closes for tally in books.tallies(pks))
+        assert all(tally.closes for tally in tallies(pks))
 
 
 def test_an_edited_calendar_brings_back_what_was_never_due_again(redis_connection: Redis):
     calendar = CalendarService.define("Holidays", f"{TOMORROW}..{AFTER}")
     end = MIDNIGHT + 2 * DAY
     task = make_row(first=MIDNIGHT + DAY, interval=86_400, end=end, calendar=calendar)
-    ledger.reconcile(redis_connection)
+    reconcile(redis_connection)
     assert moment(redis_connection, task) is None
     CalendarService.define("Holidays", [TOMORROW])
     assert moment(redis_connection, task) == end
@@ -330,11 +336,11 @@ def test_of_edits_at_once_redis_agrees_with_the_rows(redis_connection: Redis):
         lambda: daily(name="a", calendar="Holidays", jitter=60),
         lambda: SchedulerService.pause(tasks[1]),
         lambda: daily(name="new", calendar="Holidays"),
-        lambda: ledger.reconcile(projection.connect()),
+        lambda: reconcile(connect()),
     )
     assert not [result for result in results if isinstance(result, Exception)]
     for task in ScheduledTask.objects.live():
-        text = redis_connection.hget(projection.TEXTS_KEY, task.job_id)
+        text = redis_connection.hget(TEXTS_KEY, task.job_id)
         assert text == projection.dispatch_text(task).encode()
         assert moment(redis_connection, task) == task.next_due(timezone.now())
 
@@ -360,7 +366,7 @@ def test_without_redis_a_calendar_changes_and_takes_effect_later(
     CalendarService.define("Holidays", [TOMORROW])
     redis_away(False)
     assert moment(redis_connection, task) == MIDNIGHT + DAY
-    ledger.reconcile(redis_connection)
+    reconcile(redis_connection)
     assert moment(redis_connection, task) == MIDNIGHT + 2 * DAY
 
 
@@ -378,4 +384,4 @@ def test_reconciling_costs_the_same_for_any_number_of_schedules_with_a_calendar(
     for number in range(9):
         daily(name=str(number), calendar=calendar)
     with django_assert_max_num_queries(4):
-        ledger.reconcile(redis_connection)
+        reconcile(redis_connection)

@@ -8,8 +8,10 @@ import pytest
 from redis import Redis
 
 import tasks
-from tasks import projection, registry
-from tasks.job import Job, RunId
+from tasks import registry
+from tasks.broker.enqueue import enqueue_run, enqueue_task
+from tasks.job import Job
+from tasks.job_ids import RunId
 from tasks.models import ScheduledTaskInstance, Task
 from tests.tasks import functions
 from tests.tasks.conftest import ago, make_row
@@ -46,7 +48,7 @@ def test_a_call_of_another_task_function_inside_a_run_is_a_plain_call(
     behave(lambda: functions.echo("inner"))
     row = make_row(function=CALL, accounted_until=ago(60))
     run_id = RunId(row.job_id, ago(0))
-    projection.enqueue_run(row, run_id, redis_connection)
+    enqueue_run(row, run_id, redis_connection)
     perform(redis_connection, run_id.job_id)
     assert ScheduledTaskInstance.objects.get().result == [["inner"], {}]
 
@@ -57,7 +59,7 @@ def test_a_function_that_calls_itself_has_one_row(
 ):
     behave(lambda depth: functions.call(depth - 1) if depth else "deep")
     task = Task.objects.create(name="x", function=CALL, args=[3])
-    projection.enqueue_task(task, redis_connection)
+    enqueue_task(task, redis_connection)
     perform(redis_connection, task.job_id)
     assert Task.objects.get().result == "deep"
 

@@ -10,13 +10,17 @@ from django.db import connection, transaction
 from django.utils import timezone
 from redis import Redis
 
-from tasks import ledger, projection, rescue
+from tasks.broker.connection import connect, queues_without_worker
+from tasks.broker.keys import SCHEDULES_KEY
+from tasks.broker.reconcile import reconcile
 from tasks.exceptions import InvalidArguments, InvalidSchedule, NotPossible, UnknownTaskFunction
 from tasks.job import Job
+from tasks.ledger.settling import balance
 from tasks.models import ScheduledTask, Task
-from tasks.projection import SCHEDULES_KEY
+from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler
-from tasks.services import SchedulerService, TaskService, queues_without_worker
+from tasks.services import SchedulerService, TaskService
+from tasks.timing.instants import to_score
 from tests.tasks import functions
 from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import ECHO, in_threads, perform, queued
@@ -53,7 +57,7 @@ def test_a_schedule_is_a_row_and_is_in_redis(redis_connection: Redis):
     assert (row.name, row.function, row.args, row.kwargs) == (ECHO, ECHO, [1], {"a": 2})
     assert (row.type, row.status, row.repeat, row.timeout) == ("schedule", "running", 3, 9)
     assert task.projected is True
-    assert moment(redis_connection, task) == projection.to_score(FIRST)
+    assert moment(redis_connection, task) == to_score(FIRST)
 
 
 def test_cron_is_in_the_projects_zone_unless_said_otherwise():
@@ -149,10 +153,10 @@ def test_asking_again_takes_up_the_same_row(redis_connection: Redis):
 def test_asking_again_brings_it_back_to_life(redis_connection: Redis, status: str):
     task = every()
     ScheduledTask.objects.update(status=status)
-    ledger.reconcile(redis_connection)
+    reconcile(redis_connection)
     every()
     assert stored(task).status == "running"
-    assert moment(redis_connection, task) == projection.to_score(FIRST)
+    assert moment(redis_connection, task) == to_score(FIRST)
 
 
 def test_asking_again_changes_the_type(redis_connection: Redis):
@@ -160,7 +164,7 @@ def test_asking_again_changes_the_type(redis_connection: Redis):
     task = SchedulerService.cron("0 0 1 1 *", ECHO)
     row = ScheduledTask.objects.get()
     assert (row.type, row.first, row.interval) == ("cron", None, None)
-    assert moment(redis_connection, task) == projection.to_score(row.next_due(timezone.now()))
+    assert moment(redis_connection, task) == to_score(row.next_due(timezone.now()))
 
 
 def test_asking_again_leaves_a_paused_schedule_paused(redis_connection: Redis):
@@ -211,7 +215,7 @@ def test_a_first_time_that_has_run_does_not_run_again_after_a_change(
     first = ago(2)
     task = every(60, first)
     perform(redis_connection, scheduler.enqueue_jobs()[0])
-    ledger.balance(redis_connection, rescue.Watch())
+    balance(redis_connection, Watch())
     task.runs.all().delete()  # by retention
     redis_connection.flushall()
     every(90, first)
@@ -302,7 +306,7 @@ def test_what_was_due_during_a_pause_is_not_owed(redis_connection: Redis):
     SchedulerService.resume(task)
     row = stored(task)
     assert (row.status, row.paused_at) == ("running", None)
-    assert moment(redis_connection, task) == projection.to_score(row.next_due(timezone.now()))
+    assert moment(redis_connection, task) == to_score(row.next_due(timezone.now()))
     assert not task.runs.exists()
 
 
@@ -345,7 +349,7 @@ def test_resuming_an_old_copy_brings_the_present_spec_to_redis(redis_connection:
     SchedulerService.pause(old)
     every(90, FIRST + HOUR)
     SchedulerService.resume(old)
-    assert moment(redis_connection, old) == projection.to_score(FIRST + HOUR)
+    assert moment(redis_connection, old) == to_score(FIRST + HOUR)
 
 
 def test_of_pause_and_edit_at_once_redis_agrees_with_the_row(redis_connection: Redis):
@@ -353,7 +357,7 @@ def test_of_pause_and_edit_at_once_redis_agrees_with_the_row(redis_connection: R
     in_threads(
         lambda: SchedulerService.pause(stored(task)),
         lambda: every(90),
-        lambda: ledger.reconcile(projection.connect()),
+        lambda: reconcile(connect()),
         lambda: SchedulerService.resume(stored(task)),
     )
     is_there = moment(redis_connection, task) is not None
@@ -429,8 +433,8 @@ def test_without_redis_the_row_stands_and_takes_effect_later(
     task = every()
     assert task.projected is False
     redis_away(False)
-    ledger.reconcile(redis_connection)
-    assert moment(redis_connection, task) == projection.to_score(FIRST)
+    reconcile(redis_connection)
+    assert moment(redis_connection, task) == to_score(FIRST)
 
 
 @pytest.mark.parametrize("end", [SchedulerService.pause, SchedulerService.cancel])
@@ -441,7 +445,7 @@ def test_without_redis_a_schedule_can_be_ended(
     redis_away(True)
     end(task)
     redis_away(False)
-    ledger.reconcile(redis_connection)
+    reconcile(redis_connection)
     assert moment(redis_connection, task) is None
 
 
@@ -451,7 +455,7 @@ def test_an_edit_without_redis_takes_effect_later(redis_connection: Redis, redis
     task.kwargs, task.timeout = {"a": 1}, 9
     SchedulerService.save(task)
     redis_away(False)
-    ledger.reconcile(redis_connection)
+    reconcile(redis_connection)
     job = Job.fetch(task.job_id, connection=redis_connection)
     assert (job.kwargs, job.timeout) == ({"a": 1}, 9)
 

@@ -16,7 +16,7 @@ from tasks.exceptions import TasksError
 from tasks.management.columns import fit, width
 from tasks.models import ScheduledTaskInstance
 from tasks.services import SchedulerService
-from tasks.spec import parse_interval
+from tasks.timing.text import parse_interval
 
 NONE = "–"
 # The options that are about local time.

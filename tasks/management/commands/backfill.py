@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from tasks.backfill import DEFAULT_LIMIT
 from tasks.exceptions import TasksError
 from tasks.management.arguments import find_schedule, parse_moment
+from tasks.runs.requests import DEFAULT_LIMIT
 from tasks.services import SchedulerService
 
 MICROSECOND = timedelta(microseconds=1)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from tasks.books import NAMED, Instants, Tally, tallies
+from tasks.ledger.audit import NAMED, Instants, Tally, tallies
 from tasks.management.arguments import find_schedule, parse_moment
 from tasks.management.columns import fit, width
 from tasks.models import ScheduledTask, ScheduledTaskInstance

@@ -1,0 +1,1 @@
+"""The pages that `tasks.admin` registers."""

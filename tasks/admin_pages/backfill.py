@@ -1,0 +1,89 @@
+"""The page on which a past range of a schedule is run: first it says how many, then it asks."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from tasks.admin_pages.base import TasksAdmin, obstacles
+from tasks.exceptions import TasksError
+from tasks.models import ScheduledTask
+from tasks.runs.requests import DEFAULT_LIMIT, MAX_LIMIT, never_ran
+from tasks.services import SchedulerService
+from tasks.timing.instants import DAY, MICROSECOND
+
+
+class MomentInput(forms.DateTimeInput):
+    """The browser's own field for a day and a time."""
+
+    def __init__(self) -> None:
+        super().__init__({"type": "datetime-local", "step": 1}, format="%Y-%m-%dT%H:%M:%S")
+
+
+class BackfillForm(forms.Form):
+    """A range, both ends of which belong to it, and how many runs it may mean."""
+
+    begin = forms.DateTimeField(label=gettext_lazy("From"), widget=MomentInput)
+    end = forms.DateTimeField(label=gettext_lazy("To"), widget=MomentInput)
+    limit = forms.IntegerField(
+        label=gettext_lazy("At most"),
+        min_value=1,
+        max_value=MAX_LIMIT,
+        help_text=gettext_lazy("Nothing is run if there are more."),
+    )
+
+    @property
+    def range(self) -> dict[str, Any]:
+        """The range as the service takes it: after its start, up to its end."""
+        data = self.cleaned_data
+        return {"start": data["begin"] - MICROSECOND, "end": data["end"], "limit": data["limit"]}
+
+
+def backfill_page(page: TasksAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Show the form; posted, what would run; posted with `confirmed`, ask for it."""
+    task = get_object_or_404(ScheduledTask, pk=pk)
+    if not page.has_change_permission(request, task):
+        raise PermissionDenied
+    dues = None
+    if request.method == "POST":
+        form = BackfillForm(request.POST)
+        try:
+            if form.is_valid() and "confirmed" in request.POST:
+                return _ask_for(page, request, task, form)
+            if form.is_valid():
+                dues = never_ran(task, **form.range)
+        except TasksError as error:
+            form.add_error(None, str(error))
+    else:
+        now = timezone.localtime().replace(microsecond=0)
+        form = BackfillForm(initial={"begin": now - DAY, "end": now, "limit": DEFAULT_LIMIT})
+    context = {
+        **page.admin_site.each_context(request),
+        "title": _("Backfill “%(name)s”") % {"name": task.name},
+        "opts": page.opts,
+        "original": task,
+        "form": form,
+        "dues": dues,
+        "one_after_another": task.overlap != ScheduledTask.Overlap.ALLOW,
+        "notices": obstacles([task.queue]),
+        "zone": timezone.get_current_timezone_name(),
+    }
+    return TemplateResponse(request, "admin/tasks/scheduledtask/backfill.html", context)
+
+
+def _ask_for(
+    page: TasksAdmin, request: HttpRequest, task: ScheduledTask, form: BackfillForm
+) -> HttpResponse:
+    number = len(SchedulerService.backfill(task, **form.range))
+    text = ngettext("%d run is asked for.", "%d runs are asked for.", number) % number
+    messages.success(request, text)
+    page.log_change(request, task, _("Backfill: %(text)s") % {"text": text})
+    return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_change", args=[task.pk]))

@@ -1,0 +1,194 @@
+"""What the pages of this app share in the admin: notices, actions, and how runs are shown."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+from django_rq.settings import get_queues_map
+from redis.exceptions import RedisError
+
+from tasks.admin_pages.formatting import NONE, badge, moment, one_line, progress_bar, short_time
+from tasks.broker.connection import queues_without_worker, reachable_redis
+from tasks.broker.keys import LEADER_KEY
+from tasks.exceptions import TasksError
+from tasks.models import RunRecord, ScheduledTaskInstance
+
+
+def obstacles(queues: Iterable[str]) -> list[str]:
+    """Say what keeps work for these queues from being done now, and what to do about it."""
+    try:
+        redis = reachable_redis()
+        if redis is None:
+            return [_("Redis is away: what you change is kept and takes effect when it is back.")]
+        wanted = set(queues)
+        found = []
+        if wanted and not redis.exists(LEADER_KEY):
+            found.append(_("No scheduler is running: start one (manage.py rqscheduler)."))
+        unserved = wanted & queues_without_worker() if wanted else set()
+        return found + [no_worker(queue) for queue in sorted(unserved)]
+    except RedisError as error:
+        return [_("Redis does not answer: %(error)s.") % {"error": error}]
+
+
+def no_worker(queue: str) -> str:
+    """Say that nobody serves a queue, and what to do."""
+    return _(
+        "No worker serves the queue “%(queue)s”: its runs wait until one is started "
+        "(manage.py rqworker %(queue)s)."
+    ) % {"queue": queue}
+
+
+def moment_of(field: str, label: Any) -> Callable[[Any, Any], Any]:
+    """Return a column or row that shows a moment of a record."""
+
+    @admin.display(description=label)
+    def shown(self: Any, record: Any) -> SafeString | str:
+        return moment(getattr(record, field))
+
+    return shown
+
+
+class TasksAdmin(admin.ModelAdmin):
+    """What all pages of this app share: notices, and actions with what came of them."""
+
+    list_per_page = 50
+    show_full_result_count = False
+    empty_value_display = NONE
+    # The actions that also are buttons of the detail page.
+    buttons: ClassVar[tuple[str, ...]] = ()
+
+    class Media:
+        css: ClassVar = {"all": ["tasks/admin.css"]}
+        js: ClassVar = ["tasks/live.js"]
+
+    def queues_in_use(self, record: Any) -> Iterable[str]:
+        """Return the queues that a record's work to come needs; of all records for None."""
+        return ()
+
+    def live(self, record: Any) -> int:
+        """Return how often the page of a record is brought up to date, in ms; 0 for never."""
+        return 0
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        context = {"notices": obstacles(self.queues_in_use(None)), **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        queues = () if obj is None else self.queues_in_use(obj)
+        context |= {"notices": obstacles(queues), "live": obj and self.live(obj)}
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        """Say so if what the form allowed turned out to be impossible, as after a race."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except (TasksError, ObjectDoesNotExist) as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(request.get_full_path())
+
+    # Actions, from the list and from the detail page
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_act"
+        view = self.admin_site.admin_view(require_POST(self.act_view))
+        return [path("<int:pk>/act/<slug:action>/", view, name=name), *super().get_urls()]
+
+    def act_view(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
+        """Do one of the actions on one record, and go back to its page."""
+        record = get_object_or_404(self.model, pk=pk)
+        if action not in self.buttons:
+            raise Http404
+        if not self.has_change_permission(request, record):
+            raise PermissionDenied
+        getattr(self, action)(request, self.model._default_manager.filter(pk=pk))
+        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        return HttpResponseRedirect(reverse(page, args=[pk]))
+
+    def _each(
+        self,
+        request: HttpRequest,
+        records: Iterable[Any],
+        work: Callable[[Any], Any],
+        history: str,
+        done: Callable[[int], str],
+    ) -> None:
+        """Do something with each record that the user may change, and say what came of it."""
+        changed = 0
+        for record in records:
+            if not self.has_change_permission(request, record):
+                messages.error(request, _("You may not change “%s”.") % record.name)
+                continue
+            try:
+                work(record)
+            except (TasksError, ObjectDoesNotExist) as error:
+                messages.error(request, str(error))
+            else:
+                changed += 1
+                self.log_change(request, record, history)
+        if changed:
+            messages.success(request, done(changed))
+
+
+class RunDisplay:
+    """How runs and background calls are shown, in lists and on their page."""
+
+    started_at = moment_of("started", gettext_lazy("started"))
+    ended_at = moment_of("ended", gettext_lazy("ended"))
+
+    @admin.display(description=gettext_lazy("status"))
+    def status_badge(self, record: Any) -> SafeString:
+        return badge(record.status, record.get_status_display())
+
+    @admin.display(description=gettext_lazy("due"))
+    def due_at(self, run: ScheduledTaskInstance) -> SafeString | str:
+        return moment(run.due) if run.due is not None else _("by hand")
+
+    @admin.display(description=gettext_lazy("lateness"))
+    def late(self, run: ScheduledTaskInstance) -> str:
+        return short_time(run.lateness)
+
+    @admin.display(description=gettext_lazy("duration"))
+    def took(self, record: RunRecord) -> str:
+        return short_time(record.duration)
+
+    @admin.display(description=gettext_lazy("outcome"))
+    def outcome(self, record: RunRecord) -> str:
+        """Say in a line how far it is or what came of it: the reason, or else the result."""
+        if record.status == "running":
+            return progress_bar(record.progress, record.progress_message)
+        if record.reason or record.result is None:
+            return one_line(record.reason)
+        return one_line(json.dumps(record.result, ensure_ascii=False))
+
+
+def job_link(job_id: str, queue: str, is_kept: bool) -> SafeString | str:
+    """Show a job's id, as a link to django-rq's page if Redis has the job."""
+    index = get_queues_map().get(queue)
+    if index is None or not is_kept:
+        return job_id
+    url = reverse("admin:django_rq_job_detail", args=[index, job_id])
+    return format_html('<a href="{}">{}</a>', url, job_id)

@@ -1,0 +1,80 @@
+"""The page of foreign jobs beside the schedules: what Redis alone knows, and what was set aside."""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from redis.exceptions import RedisError
+
+from tasks.admin_pages.base import TasksAdmin
+from tasks.admin_pages.formatting import moment
+from tasks.broker.connection import connect
+from tasks.exceptions import TasksError
+from tasks.scheduler import external_jobs
+
+ACTIONS = {"put_back": external_jobs.put_back, "discard": external_jobs.discard}
+# How many jobs the page shows at most.
+SHOWN = 500
+
+
+class ForeignJobsAdmin(TasksAdmin):
+    """Adds the page to the admin of schedules; whoever may see or change those may it here."""
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.foreign_view)
+        return [path("foreign/", view, name="tasks_scheduledtask_foreign"), *super().get_urls()]
+
+    def foreign_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the foreign jobs; a POST puts one that was set aside back, or discards it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {**self.admin_site.each_context(request), "opts": self.opts}
+        try:
+            if request.method == "POST":
+                return self._act_on_foreign(request)
+            redis = connect()
+            context |= {
+                "title": _("Foreign jobs"),
+                "quarantined": _shown(external_jobs.quarantined(redis)),
+                "scheduled": _shown(external_jobs.scheduled(redis)),
+                "may_change": self.has_change_permission(request),
+            }
+        except RedisError as error:
+            context |= {"title": _("Redis is away"), "error": error}
+            template = "admin/tasks/redis_is_away.html"
+            return TemplateResponse(request, template, context, status=503)
+        return TemplateResponse(request, "admin/tasks/scheduledtask/foreign.html", context)
+
+    def _act_on_foreign(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        act = ACTIONS.get(request.POST.get("action", ""))
+        try:
+            member = bytes.fromhex(request.POST.get("job", ""))
+        except ValueError:
+            member = b""
+        if act is not None and member:
+            try:
+                act(member, connect())
+            except TasksError as error:
+                messages.error(request, str(error))
+        return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_foreign"))
+
+
+def _shown(jobs: Iterable[external_jobs.Foreign]) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": job.member.hex(),
+            "name": job.name,
+            "function": job.function,
+            "shown_due": moment(job.due),
+            "reason": job.reason,
+        }
+        for job in islice(jobs, SHOWN)
+    ]

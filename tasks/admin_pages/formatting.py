@@ -1,0 +1,92 @@
+"""How values are shown in the admin. What people or task functions wrote is always escaped."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from tasks.storable import escape
+
+NONE = "–"
+OUTCOME_LENGTH = 120
+
+
+def badge(status: str, text: str) -> SafeString:
+    """Show a status as a coloured label."""
+    return format_html('<span class="status status-{}">{}</span>', status, text)
+
+
+def moment(value: datetime | None) -> SafeString | str:
+    """Show an instant in the site's time zone, to the second."""
+    if value is None:
+        return NONE
+    local = timezone.localtime(value)
+    return format_html(
+        '<time datetime="{}" title="{}"><span>{}</span> <span>{}</span></time>',
+        local.isoformat(),
+        f"{local:%Y-%m-%d %H:%M:%S.%f %Z}",
+        f"{local:%Y-%m-%d}",
+        f"{local:%H:%M:%S}",
+    )
+
+
+def short_time(span: timedelta | None) -> str:
+    """Show a time span in the unit that fits: 12 ms, 3.4 s, 5 min 6 s, 2 h 3 min, 4 d 5 h."""
+    if span is None:
+        return NONE
+    seconds = span.total_seconds()
+    if seconds < 0:
+        return f"-{short_time(-span)}"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def box(text: str) -> SafeString | str:
+    """Show longer text as it is, in a box that scrolls."""
+    return format_html('<pre class="text">{}</pre>', escape(text)) if text else NONE
+
+
+def pretty_json(value: Any) -> SafeString | str:
+    """Show a JSON value: a short one in a line, another one indented in a box."""
+    if value is None:
+        return NONE
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) > OUTCOME_LENGTH:
+        return box(json.dumps(value, indent=2, ensure_ascii=False))
+    return format_html("<code>{}</code>", escape(text))
+
+
+def call(function: str, args: list[Any], kwargs: dict[str, Any]) -> SafeString:
+    """Show a call as Python writes it, with JSON values: feeds.fetch_rss(3)."""
+    values = [json.dumps(value, ensure_ascii=False) for value in args]
+    values += [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in kwargs.items()]
+    return format_html("<code>{}</code>", escape(f"{function}({', '.join(values)})"))
+
+
+def progress_bar(percent: int, message: str) -> SafeString:
+    """Show how far something is."""
+    return format_html(
+        '<span class="progress"><progress max="100" value="{}"></progress> {} % '
+        '<span class="quiet">{}</span></span>',
+        percent,
+        percent,
+        escape(message),
+    )
+
+
+def one_line(text: str) -> str:
+    """Show a text in one line of a list, shortened if need be."""
+    text = escape(" ".join(text.split()))
+    return text if len(text) <= OUTCOME_LENGTH else f"{text[: OUTCOME_LENGTH - 1]}…"

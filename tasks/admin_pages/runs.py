@@ -1,0 +1,261 @@
+"""Runs and background calls in the admin: what happened, up to date while it happens."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, moment_of
+from tasks.admin_pages.formatting import box, call, pretty_json, progress_bar
+from tasks.admin_pages.forms import TaskForm
+from tasks.exceptions import NotPossible
+from tasks.job import RESULT_TTL
+from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance, Task
+from tasks.services import TaskService
+from tasks.storable import escape
+
+SCHEDULES_OFFERED = 20
+# How often the page of a running record looks for news, in milliseconds.
+LIVE_RECORD = 1_000
+
+
+class RecordAdmin(RunDisplay, TasksAdmin):
+    """The page of a run or a background call: read-only, and up to date while it runs."""
+
+    sections: ClassVar[tuple[tuple[Any, tuple[str, ...]], ...]]
+    sortable_by = ()
+    # Fields of the page that show a value of the record under another name.
+    sources: ClassVar[dict[str, str]] = {
+        "status_badge": "status",
+        "schedule": "name",
+        "call": "name",
+        "job": "name",
+        "due_at": "due",
+        "late": "lateness",
+        "requested_at": "requested",
+        "created_at": "created",
+        "reserved_at": "reserved_for",
+        "started_at": "started",
+        "ended_at": "ended",
+        "took": "duration",
+        "reason_text": "reason",
+        "result_text": "result",
+        "log_text": "log",
+        "traceback_text": "traceback",
+    }
+
+    created_at = moment_of("created", gettext_lazy("created"))
+
+    def live(self, record: RunRecord) -> int:
+        return LIVE_RECORD if record.ended is None else 0
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show what the record has something to say about."""
+        shown = [
+            (title, {"fields": [field for field in fields if self._has(obj, field)]})
+            for title, fields in self.sections
+        ]
+        return [(title, options) for title, options in shown if options["fields"]]
+
+    def _has(self, record: RunRecord, field: str) -> bool:
+        if field == "progress_text":
+            return record.status == "running" or 0 < record.progress < 100
+        if field == "attempt":
+            return record.started is not None
+        return getattr(record, self.sources.get(field, field)) not in (None, "")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if obj is None else [field for _, fields in self.sections for field in fields]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if context.get("original"):
+            context |= {"show_save": False, "show_save_and_continue": False}
+            context |= {"show_save_and_add_another": False}
+            context |= {"title": capfirst(self.opts.verbose_name)}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description=gettext_lazy("progress"))
+    def progress_text(self, record: RunRecord) -> SafeString:
+        return progress_bar(record.progress, record.progress_message)
+
+    @admin.display(description=gettext_lazy("reason"))
+    def reason_text(self, record: RunRecord) -> str:
+        return escape(record.reason)
+
+    @admin.display(description=gettext_lazy("log"))
+    def log_text(self, record: RunRecord) -> SafeString | str:
+        return box(record.log)
+
+    @admin.display(description=gettext_lazy("traceback"))
+    def traceback_text(self, record: RunRecord) -> SafeString | str:
+        return box(record.traceback)
+
+    @admin.display(description=gettext_lazy("result"))
+    def result_text(self, record: RunRecord) -> SafeString | str:
+        return pretty_json(record.result)
+
+    @admin.display(description=gettext_lazy("job"))
+    def job(self, record: Any) -> SafeString | str:
+        """Show the job's id, as a link to django-rq's page as long as Redis keeps the job."""
+        is_kept = record.ended is None
+        if record.ended and record.started:
+            is_kept = timezone.now() - record.ended < timedelta(seconds=RESULT_TTL)
+        return job_link(record.run_job_id, self.queue_of(record), is_kept)
+
+    def queue_of(self, record: Any) -> str:
+        """Return the queue that the record's job was put on."""
+        return record.queue
+
+
+class ScheduleFilter(admin.SimpleListFilter):
+    """Offers the first schedules by name, and the one that is asked for."""
+
+    title = gettext_lazy("schedule")
+    parameter_name = "schedule"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = ScheduledTask.objects.order_by("name", "pk").values_list("pk", "name")
+        offered = {str(pk): name for pk, name in names[:SCHEDULES_OFFERED]}
+        wanted = self.value() or ""
+        if wanted.isdecimal() and wanted not in offered:
+            offered |= {str(pk): name for pk, name in names.filter(pk=int(wanted))}
+        return list(offered.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        wanted = self.value()
+        if wanted is None:
+            return queryset
+        known = wanted in dict(self.lookup_choices)
+        return queryset.filter(parent=int(wanted)) if known else queryset.none()
+
+
+@admin.register(ScheduledTaskInstance)
+class ScheduledTaskInstanceAdmin(RecordAdmin):
+    """Runs: what happened. They go with their schedule, or by its retention, not one by one."""
+
+    list_display = ("name", "status_badge", "due_at", "started_at", "late", "took", "outcome")
+    list_filter = ("status", ("created", admin.DateFieldListFilter), ScheduleFilter)
+    list_select_related = ("parent",)
+    search_fields = ("name", "reason")
+    show_facets = admin.ShowFacets.NEVER  # counting a million runs by each filter takes seconds
+    actions = None
+    sections = (
+        (None, ("schedule", "status_badge", "progress_text", "reason_text")),
+        (
+            gettext_lazy("When"),
+            ("due_at", "requested_at", "started_at", "ended_at", "late", "took"),
+        ),
+        (
+            gettext_lazy("What happened"),
+            ("result_text", "log_text", "exception_class", "traceback_text"),
+        ),
+        (gettext_lazy("Where"), ("call", "worker_name", "attempt", "job")),
+    )
+
+    requested_at = moment_of("requested", gettext_lazy("asked for at"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def queue_of(self, record: ScheduledTaskInstance) -> str:
+        return record.parent.queue
+
+    @admin.display(description=gettext_lazy("schedule"))
+    def schedule(self, run: ScheduledTaskInstance) -> SafeString:
+        url = reverse("admin:tasks_scheduledtask_change", args=[run.parent_id])
+        return format_html('<a href="{}">{}</a>', url, run.name)
+
+    @admin.display(description=gettext_lazy("call"))
+    def call(self, run: ScheduledTaskInstance) -> SafeString:
+        return call(run.parent.function, run.parent.args, run.parent.kwargs)
+
+
+@admin.register(Task)
+class TaskAdmin(RecordAdmin):
+    """Background calls: enqueue one, watch it, cancel it."""
+
+    form = TaskForm
+    list_display = ("name", "status_badge", "created_at", "started_at", "took", "outcome")
+    list_filter = ("status", "function", "queue")
+    search_fields = ("name", "reason", "job_id")
+    actions = ("cancel",)
+    buttons = actions
+    sections = (
+        (None, ("status_badge", "progress_text", "reason_text", "call")),
+        (
+            gettext_lazy("When"),
+            ("created_at", "reserved_at", "started_at", "ended_at", "took"),
+        ),
+        (
+            gettext_lazy("What happened"),
+            ("result_text", "log_text", "exception_class", "traceback_text"),
+        ),
+        (gettext_lazy("Where"), ("queue", "worker_name", "job")),
+    )
+    add_fieldsets = ((None, {"fields": ("function", "args", "kwargs", "reserved_for")}),)
+
+    reserved_at = moment_of("reserved_for", gettext_lazy("reserved for"))
+
+    def queues_in_use(self, record: Task | None) -> Iterable[str]:
+        if record is None:
+            waiting = Task.objects.filter(status__in=Task.WAITING)
+            return waiting.order_by().values_list("queue", flat=True).distinct()
+        return [record.queue] if record.status in Task.WAITING else []
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return super().get_fieldsets(request, obj) if obj is not None else self.add_fieldsets
+
+    def save_model(self, request: HttpRequest, obj: Task, form: Any, change: bool) -> None:
+        """Enqueue a new call; one that exists isn't changed."""
+        if change:
+            return
+        if obj.reserved_for is None:
+            made = TaskService.enqueue_task(obj.function, *obj.args, **obj.kwargs)
+        else:
+            made = TaskService.reserve_task(obj.reserved_for, obj.function, *obj.args, **obj.kwargs)
+        obj.__dict__.update(made.__dict__)
+
+    def delete_model(self, request: HttpRequest, obj: Task) -> None:
+        """Delete a call; one that waits or runs is cancelled first."""
+        with suppress(NotPossible):
+            TaskService.cancel_task(obj)
+        obj.delete()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        for task in queryset.filter(ended=None):
+            with suppress(NotPossible):
+                TaskService.cancel_task(task)
+        queryset.delete()
+
+    @admin.action(description=gettext_lazy("Cancel"), permissions=["change"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        self._each(
+            request,
+            queryset,
+            TaskService.cancel_task,
+            _("Cancelled."),
+            lambda n: ngettext("%d call is cancelled.", "%d calls are cancelled.", n) % n,
+        )
+
+    @admin.display(description=gettext_lazy("call"))
+    def call(self, task: Task) -> SafeString:
+        return call(task.function, task.args, task.kwargs)

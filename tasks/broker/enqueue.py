@@ -1,0 +1,109 @@
+"""Jobs on their queues: built from rows, enqueued, withdrawn, stopped."""
+
+import logging
+from datetime import datetime, timedelta
+from functools import cache
+from typing import cast
+
+import django_rq
+from django.utils import timezone
+from redis import Redis
+from rq.command import send_stop_job_command
+from rq.exceptions import DuplicateJobError, InvalidJobOperation, NoSuchJobError
+from rq.job import JobStatus
+from rq.queue import Queue
+
+from tasks import registry
+from tasks.broker.keys import WAKE_KEY, scheduled_key
+from tasks.job import FAILURE_TTL, RESULT_TTL, Job
+from tasks.job_ids import RunId
+from tasks.models import ScheduledTask, Task
+from tasks.timing.instants import to_score
+
+logger = logging.getLogger(__name__)
+
+
+def build_job(record: ScheduledTask | Task, job_id: str, connection: Redis) -> Job:
+    """Build the job that calls a row's function, without saving it."""
+    timeout = timeout_of(record)
+    return cast(
+        Job,
+        Job.create(
+            record.function,
+            args=record.args,
+            kwargs=record.kwargs,
+            id=job_id,
+            connection=connection,
+            origin=record.queue,
+            description=record.name,
+            timeout=timeout,
+            result_ttl=RESULT_TTL,
+            failure_ttl=FAILURE_TTL,
+            status=JobStatus.SCHEDULED,
+        ),
+    )
+
+
+def timeout_of(record: ScheduledTask | Task) -> int:
+    """Return after how many seconds a row's function is stopped.
+
+    Raises UnknownTaskFunction if there is no such function.
+    """
+    function = registry.get(record.function)
+    return record.timeout or function.timeout or _queue_timeout(record.queue)
+
+
+@cache
+def _queue_timeout(queue: str) -> int:
+    return int(django_rq.get_queue(queue)._default_timeout or Queue.DEFAULT_TIMEOUT)
+
+
+def enqueue_run(
+    task: ScheduledTask, run_id: RunId, connection: Redis, *, at: datetime | None = None
+) -> None:
+    """Put a run's job on its queue, now or at a later moment; known ids are left alone."""
+    _enqueue(build_job(task, run_id.job_id, connection), connection, at)
+
+
+def enqueue_task(task: Task, connection: Redis) -> None:
+    """Put a background call's job on its queue, or reserve it for later."""
+    _enqueue(build_job(task, task.job_id, connection), connection, task.reserved_for)
+
+
+def withdraw(job_id: str, queue: str, connection: Redis) -> None:
+    """Take a waiting job off its queue."""
+    with connection.pipeline() as pipe:
+        pipe.lrem(f"rq:queue:{queue}", 1, job_id)
+        pipe.zrem(scheduled_key(queue), job_id)
+        pipe.delete(Job.key_for(job_id))
+        pipe.execute()
+
+
+def _enqueue(job: Job, connection: Redis, at: datetime | None) -> None:
+    queue = Queue(job.origin, connection=connection, job_class=Job, serializer=job.serializer)
+    try:
+        if at is None or at <= timezone.now():
+            queue.enqueue_job(job, unique=True)
+        else:
+            # RQ keeps whole seconds: first the one after, then the very moment.
+            queue.schedule_job(job, at + timedelta(seconds=1), unique=True)
+            connection.zadd(scheduled_key(queue.name), {job.id: to_score(at)}, xx=True)
+            wake(connection)
+    except DuplicateJobError:
+        logger.debug("Job %s is there already.", job.id)
+
+
+def wake(connection: Redis) -> None:
+    """Have the scheduler look at once instead of at its next due moment."""
+    with connection.pipeline() as pipe:
+        pipe.lpush(WAKE_KEY, 1)
+        pipe.ltrim(WAKE_KEY, 0, 0)
+        pipe.execute()
+
+
+def stop_job(job_id: str, redis: Redis) -> None:
+    """Have the worker that runs this job, if any, kill its work-horse."""
+    try:
+        send_stop_job_command(redis, job_id)
+    except (NoSuchJobError, InvalidJobOperation) as error:
+        logger.info("Job %s isn't running: %s", job_id, error)

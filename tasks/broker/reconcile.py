@@ -1,0 +1,184 @@
+"""Makes Redis hold what the rows say, whatever has happened to it (R1)."""
+
+import logging
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import Any, cast
+
+from django.db import Error
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from tasks import registry
+from tasks.broker import projection
+from tasks.broker.in_flight import exist
+from tasks.broker.keys import MARKER_KEY, SCHEDULES_KEY, TEXTS_KEY
+from tasks.broker.projection import project_all
+from tasks.database import CHUNK
+from tasks.job import Job
+from tasks.job_ids import is_template
+from tasks.models import ScheduledTask
+from tasks.timing import spec
+
+logger = logging.getLogger(__name__)
+
+# For how long one part of the regular work on many rows may take in one tick, in seconds.
+TIME_SLICE = 0.2
+# How often a round of reconciliation begins at most, and for how long it goes on without a pause
+# when it hurries, in seconds.
+ROUND_EVERY = 10.0
+ROUND_AT_ONCE = 5.0
+# Columns that Redis isn't told of, and that take long to read for very many rows.
+NOT_PROJECTED = (
+    "created",
+    "description",
+    "fingerprint",
+    "look_at",
+    "note",
+    "paused_at",
+    "pruned_until",
+    "since",
+)
+
+
+class Reconciler:
+    """Makes Redis hold what the rows say, in rounds over all rows and all members, bit by bit.
+
+    A round is made at once at the start, when Redis may have lost something, and after an outage;
+    otherwise slowly, so that its cost is bounded however many schedules there are.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._round: Iterator[None] | None = None
+        self._began = 0.0
+        self._hurries = True
+        # What the marker said at the end of the last whole round, and which server it was.
+        self._seen: tuple[bytes | None, Any] | None = None
+
+    def tick(self) -> None:
+        """Go on with the round for a moment; begin one when it is time."""
+        try:
+            self._go_on()
+        except (RedisError, Error):
+            self._hurries, self._round = True, None
+            raise
+
+    def _go_on(self) -> None:
+        if self._seen is not None and self._look() != self._seen:
+            logger.warning("Redis is not as it was left: all schedules are looked at.")
+            self._hurries, self._round, self._seen = True, None, None
+        if self._round is None:
+            if not self._hurries and time.monotonic() < self._began + ROUND_EVERY:
+                return
+            self._round, self._began = self._make_round(), time.monotonic()
+        until = time.monotonic() + (ROUND_AT_ONCE if self._hurries else TIME_SLICE)
+        for _ in self._round:
+            if time.monotonic() >= until:
+                return
+        self._round = None
+
+    def whole_round(self) -> None:
+        """Make a whole round at once."""
+        for _ in self._make_round():
+            pass
+
+    def _make_round(self) -> Iterator[None]:
+        """Reconcile chunk by chunk. What was lost meanwhile shows in the marker at the end."""
+        mark = secrets.token_hex(8).encode()
+        if self._redis.get(MARKER_KEY) is None:
+            self._redis.set(MARKER_KEY, mark)
+        else:
+            mark = cast(bytes, self._redis.get(MARKER_KEY))
+        steps = zip_longest(_project_live(self._redis), _remove_strays(self._redis))
+        for _ in steps:
+            yield
+        if self._redis.get(MARKER_KEY) == mark:
+            self._redis.set(MARKER_KEY, secrets.token_hex(8))
+            self._seen, self._hurries = self._look(), False
+
+    def _look(self) -> tuple[bytes | None, Any]:
+        """Return what is not the same when Redis has been emptied, restored or replaced."""
+        marker = cast(bytes | None, self._redis.get(MARKER_KEY))
+        try:
+            return marker, self._redis.info("server").get("run_id")
+        except ResponseError:  # Not everybody may ask for it.
+            return marker, None
+
+
+def reconcile(redis: Redis) -> None:
+    """Make Redis hold exactly the live schedules of the database.
+
+    What Redis has right already isn't touched. A row that can't be scheduled is taken out and
+    says why in `problem`; it comes back by itself when the cause is gone.
+    """
+    Reconciler(redis).whole_round()
+
+
+def _project_live(redis: Redis) -> Iterator[None]:
+    """Project the live rows of which Redis doesn't have what they say, chunk by chunk.
+
+    Which are live isn't asked of the database here, nor wherever rows are read by their keys: it
+    may take the index of the status then, and read all live rows for each chunk.
+    """
+    last, full = 0, True
+    rows = ScheduledTask.objects.select_related("calendar").order_by("pk").defer(*NOT_PROJECTED)
+    while full:
+        chunk = list(rows.filter(pk__gt=last)[:CHUNK])
+        full = len(chunk) == CHUNK
+        if live := [task for task in chunk if task.is_live]:
+            project_all(_out_of_date(live, redis), redis)
+        last = chunk[-1].pk if chunk else last
+        yield
+
+
+def _remove_strays(redis: Redis) -> Iterator[None]:
+    """Take out of Redis the schedules that have no live row, chunk by chunk."""
+    cursor = -1
+    while cursor != 0:
+        cursor, entries = cast(
+            tuple[int, list[tuple[bytes, float]]],
+            redis.zscan(SCHEDULES_KEY, max(cursor, 0), count=CHUNK),
+        )
+        members = {member.decode(errors="replace") for member, _ in entries}
+        _remove_stray({member for member in members if is_template(member)}, redis)
+        yield
+
+
+def _remove_stray(members: set[str], redis: Redis) -> None:
+    # Read after the members: a schedule that is made now has its row before it is in Redis.
+    states = ScheduledTask.objects.filter(job_id__in=members).values_list("job_id", "status")
+    stray = members - {job_id for job_id, status in states if status in ScheduledTask.LIVE}
+    if stray:
+        projection.remove(stray, redis)
+        # One may have been resumed between the look and the removal.
+        again = ScheduledTask.objects.select_related("calendar").filter(job_id__in=stray)
+        project_all([task for task in again if task.is_live], redis)
+
+
+def _out_of_date(tasks: Sequence[ScheduledTask], redis: Redis) -> list[ScheduledTask]:
+    """Return those of which Redis doesn't have the text, the moment and the template."""
+    ids = [task.job_id for task in tasks]
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.hmget(TEXTS_KEY, ids)
+        pipe.zmscore(SCHEDULES_KEY, ids)
+        pipe.exists(*(Job.key_for(job_id) for job_id in ids))
+        texts, moments, templates = pipe.execute()
+    there = [True] * len(ids) if templates == len(ids) else exist(ids, redis)
+    return [
+        task
+        for task, text, moment, template in zip(tasks, texts, moments, there, strict=True)
+        if task.problem or not template or not _is_projected(task, text, moment)
+    ]
+
+
+def _is_projected(task: ScheduledTask, text: bytes | None, moment: float | None) -> bool:
+    try:
+        registry.get(task.function)
+        if text is None or text != projection.dispatch_text(task).encode():
+            return False
+        return moment is not None or spec.next_due(task.spec(), task.accounted_until) is None
+    except Exception:  # `project` says on the row what it is
+        return False

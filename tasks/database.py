@@ -1,0 +1,56 @@
+"""The database as all parts use it: whether it answers, trying again, and chunks of rows."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from django.db import Error, InterfaceError, OperationalError, close_old_connections, connection
+
+logger = logging.getLogger(__name__)
+
+# How many rows are read or written in one query.
+CHUNK = 500
+T = TypeVar("T")
+# How long a process goes on trying to write a row before it gives up, in seconds.
+PATIENCE = 10.0
+
+
+def database_answers() -> bool:
+    """Tell whether the database can be asked."""
+    try:
+        close_old_connections()
+        connection.ensure_connection()
+    except Error:
+        return False
+    return True
+
+
+def chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Yield the items in lists of up to `size`."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def patiently(write: Callable[[], T], patience: float = PATIENCE) -> T:
+    """Call `write`, again and again for `patience` seconds while the database is away.
+
+    Raises the last error of the database, or at once one that trying again can't mend. Inside a
+    transaction there is no second try.
+    """
+    give_up = time.monotonic() + patience
+    pause = 0.05
+    while True:
+        try:
+            return write()
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() >= give_up:
+                raise
+            logger.warning("The database can't be written, trying again.", exc_info=True)
+        with contextlib.suppress(Error):
+            connection.close()
+        time.sleep(pause)
+        pause = min(pause * 2, 1.0)

@@ -1,0 +1,100 @@
+"""Job ids that mean something.
+
+A run's job id is derived from what it runs, so that enqueueing it twice is harmless:
+
+    schedule-<32 hex>                        a schedule's template, never executed
+    schedule-<32 hex>-<due, ms>              the occurrence due then, first attempt
+    schedule-<32 hex>-<due, ms>-<attempt>    a later attempt
+    schedule-<32 hex>-b<due, ms>             that occurrence by backfill (attempts as above)
+    schedule-<32 hex>-h<asked for, ms>       a run by hand (attempts as above)
+    task-<32 hex>                            one background call
+"""
+
+import re
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Self
+
+from tasks.timing.instants import from_milliseconds, to_milliseconds
+
+TEMPLATE_ID = re.compile(r"schedule-[0-9a-f]{32}")
+RUN_ID = re.compile(r"(schedule-[0-9a-f]{32})-([bh]?)(-?[0-9]{1,15})(?:-([0-9]{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class RunId:
+    """Which run of which schedule: `due` for an occurrence, `requested` for a run by hand.
+
+    `is_backfill` tells the occurrence's job that backfill asked for from its regular one.
+    """
+
+    schedule_job_id: str
+    due: datetime | None
+    requested: datetime | None = None
+    attempt: int = 1
+    is_backfill: bool = False
+
+    @classmethod
+    def parse(cls, job_id: str) -> Self | None:
+        """Return what a job id says, None if it isn't the id of a run."""
+        run_id: Self | None = _parse(cls, job_id)  # type: ignore[arg-type]
+        return run_id
+
+    @property
+    def job_id(self) -> str:
+        if self.due is not None:
+            moment = f"{'b' if self.is_backfill else ''}{to_milliseconds(self.due)}"
+        else:
+            assert self.requested is not None
+            moment = f"h{to_milliseconds(self.requested)}"
+        suffix = f"-{self.attempt}" if self.attempt > 1 else ""
+        return f"{self.schedule_job_id}-{moment}{suffix}"
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether somebody asked for it, by hand or by backfill, whatever the schedule's status."""
+        return self.due is None or self.is_backfill
+
+    def next_attempt(self) -> "RunId":
+        return replace(self, attempt=self.attempt + 1)
+
+
+@lru_cache(maxsize=100)
+def _parse(run_id_class: Any, job_id: str) -> Any:
+    match = RUN_ID.fullmatch(job_id)
+    if match is None:
+        return None
+    schedule_job_id, kind, moment, attempt = match.groups()
+    try:
+        instant = from_milliseconds(int(moment))
+    except OverflowError:
+        return None
+    return run_id_class(
+        schedule_job_id,
+        due=None if kind == "h" else instant,
+        requested=instant if kind == "h" else None,
+        attempt=int(attempt or 1),
+        is_backfill=kind == "b",
+    )
+
+
+def is_recorded(job_id: str) -> bool:
+    """Tell whether this job has a row, which says how it ended and keeps its result."""
+    return job_id.startswith("task-") or RunId.parse(job_id) is not None
+
+
+def is_template(job_id: str) -> bool:
+    """Tell whether this is a schedule's own job, which is never executed."""
+    return TEMPLATE_ID.fullmatch(job_id) is not None
+
+
+def new_schedule_job_id() -> str:
+    """Return a fresh id for a schedule's template job."""
+    return f"schedule-{uuid.uuid4().hex}"
+
+
+def new_task_job_id() -> str:
+    """Return a fresh id for a background call's job."""
+    return f"task-{uuid.uuid4().hex}"

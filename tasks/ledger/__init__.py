@@ -1,0 +1,1 @@
+"""All runs of all schedules: what was due, and what came of it."""

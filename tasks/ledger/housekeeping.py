@@ -1,0 +1,88 @@
+"""The leader's regular work, bit by bit, in a thread of its own."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.conf import settings
+from django.db import close_old_connections
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from tasks.broker.keys import MARKER_KEY, explain
+from tasks.broker.reconcile import TIME_SLICE, Reconciler
+from tasks.ledger.retention import pruning
+from tasks.ledger.settling import balancing
+from tasks.runs import spool
+from tasks.runs.lost import Watch, close_lost_runs, enqueueing_lost_jobs
+
+logger = logging.getLogger(__name__)
+
+
+class Housekeeper:
+    """The leader's regular work; every part can be stopped at any line and done again."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        lost, lost_jobs, lost_dues = Watch(), Watch(), Watch()
+        self._parts = [
+            _Part(redis, "spool", 0.5, lambda: spool.drain(redis)),
+            _Part(redis, "projection", 0.0, Reconciler(redis).tick),
+            _Part(redis, "lost runs", 2.0, lambda: close_lost_runs(redis, lost)),
+            _Part(redis, "lost jobs", 10.0, lambda: enqueueing_lost_jobs(redis, lost_jobs)),
+            _Part(redis, "books", 1.0, lambda: balancing(redis, lost_dues)),
+            _Part(redis, "retention", 300.0, lambda: pruning()),
+        ]
+
+    def tick(self) -> None:
+        """Do what is due of the regular work; one part's failure doesn't stop the others.
+
+        Raises nothing: what goes wrong is logged and tried again at the next tick.
+        """
+        close_old_connections()
+        if not self._redis.exists(MARKER_KEY):
+            for part in self._parts:
+                part.hurry()
+        for part in self._parts:
+            part.go_on()
+
+
+class _Part:
+    """One part of the regular work: how often it is due, and where it was interrupted.
+
+    Work on many rows is a generator that yields wherever it can be interrupted: it goes on at
+    the next tick when its time is up.
+    """
+
+    def __init__(self, redis: Redis, name: str, every: float, begin: Callable[[], Any]) -> None:
+        self._redis = redis
+        self._name = name
+        self._every = every
+        self._begin = begin
+        self._next = 0.0
+        self._rest: Iterator[None] | None = None
+
+    def hurry(self) -> None:
+        """Be due at once."""
+        self._next = 0.0
+
+    def go_on(self) -> None:
+        """Begin if it is due, or go on from where it was, for `TIME_SLICE` seconds."""
+        now = time.monotonic()
+        if self._rest is None and now < self._next:
+            return
+        try:
+            if self._rest is None:
+                work = self._begin()
+                self._rest = work if isinstance(work, Iterator) else iter(())
+            for _step in self._rest:
+                if time.monotonic() - now >= TIME_SLICE:
+                    return
+        except ResponseError as error:
+            text = explain(error, self._redis, settings.RQ_QUEUES)
+            logger.error("The ledger's work on %s waits for Redis: %s", self._name, text)
+        except Exception:
+            logger.exception("The ledger's work on %s failed; it is tried again.", self._name)
+        self._rest = None
+        self._next = time.monotonic() + self._every

@@ -1,0 +1,138 @@
+"""The books: what each schedule owes, period by period, and what came of it.
+
+Only the specs and the rows count here; Redis is never asked.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from tasks.database import CHUNK, chunks
+from tasks.exceptions import SpecError
+from tasks.models import ScheduledTask, ScheduledTaskInstance, SchedulePeriod
+from tasks.timing import spec
+
+# An occurrence that was due less long ago is still under way, and not looked for.
+SETTLING = timedelta(seconds=30)
+# How many due instants of one schedule are looked at in one go.
+DUES_AT_ONCE = 10_000
+
+
+# Writing
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The end of a schedule's present period at `end`.
+
+    Due instants up to there without a row are missed for this reason, all but `still_owed`.
+    """
+
+    task: ScheduledTask
+    end: datetime
+    reason: str
+    still_owed: datetime | None = None
+
+
+def close_period(
+    task: ScheduledTask, now: datetime, reason: str, still_owed: datetime | None = None
+) -> None:
+    """End the present period of a schedule at `now`, before its spec or its status changes.
+
+    If it is live its books are settled up to `now`: due instants without a row are recorded as
+    missed for this reason, all but `still_owed`. The caller has locked the row, changes it and
+    saves it; `since` and `accounted_until` are set for a next period that begins now.
+    """
+    close_periods([Closing(task, now, reason, still_owed)])
+
+
+def close_periods(closings: Sequence[Closing]) -> None:
+    """End the present periods of many schedules as `close_period` does, in few queries."""
+    _settle([closing for closing in closings if closing.task.is_live])
+    periods = [_period(one.task, one.end) for one in closings if one.task.since < one.end]
+    SchedulePeriod.objects.bulk_create(periods, batch_size=CHUNK)
+    for closing in closings:
+        closing.task.since = closing.end
+
+
+def _period(task: ScheduledTask, end: datetime) -> SchedulePeriod:
+    return SchedulePeriod(
+        parent=task,
+        kind=_kind(task),
+        spec=task.spec_json() if task.is_live else None,
+        note=task.note if task.status == ScheduledTask.Status.PAUSED else "",
+        start=task.since,
+        end=end,
+    )
+
+
+def _kind(task: ScheduledTask) -> str:
+    if task.is_live:
+        return SchedulePeriod.Kind.ACTIVE
+    if task.status == ScheduledTask.Status.PAUSED:
+        return SchedulePeriod.Kind.PAUSED
+    return SchedulePeriod.Kind.DEATH
+
+
+def _settle(closings: Sequence[Closing]) -> None:
+    """Close schedules' books up to the ends of their periods, before what they owe changes.
+
+    A job that still waits on its queue finds the row and doesn't run, whatever Redis holds.
+    """
+    for chunk in chunks(_owed_still(closings), CHUNK):
+        pks, dues = ({one.task.pk for one, _ in chunk}, {due for _, due in chunk})
+        rows = ScheduledTaskInstance.objects.filter(parent__in=pks, due__in=dues)
+        recorded = set(rows.values_list("parent_id", "due"))
+        open_dues = [(one, due) for one, due in chunk if (one.task.pk, due) not in recorded]
+        write([run for one, due in open_dues for run in missed_runs(one.task, {due: one.reason})])
+    for closing in closings:
+        closing.task.accounted_until = max(closing.task.accounted_until, closing.end)
+
+
+def _owed_still(closings: Iterable[Closing]) -> Iterator[tuple[Closing, datetime]]:
+    """Yield what was due and isn't accounted for, but for what stays owed."""
+    for closing in closings:
+        task = closing.task
+        with suppress(SpecError):  # then nothing was owed
+            for due in spec.dues(task.spec(), task.accounted_until, closing.end):
+                if due != closing.still_owed:
+                    yield closing, due
+
+
+def unrecorded(task: ScheduledTask, dues: Sequence[datetime]) -> list[datetime]:
+    """Return those of a schedule's due instants, given in order, that have no row."""
+    if not dues:
+        return []
+    recorded = set(
+        task.runs.filter(due__gte=dues[0], due__lte=dues[-1]).values_list("due", flat=True)
+    )
+    return [due for due in dues if due not in recorded]
+
+
+def write_missed(task: ScheduledTask, reasons: dict[datetime, str]) -> None:
+    """Record occurrences as missed, each for its reason; rows that are there stay as they are."""
+    write(missed_runs(task, reasons))
+
+
+def missed_runs(task: ScheduledTask, reasons: dict[datetime, str]) -> list[ScheduledTaskInstance]:
+    """Return rows that say of occurrences that they were missed, each for its reason."""
+    now = timezone.now()
+    return [
+        ScheduledTaskInstance(
+            parent=task,
+            name=task.name,
+            due=due,
+            status=ScheduledTaskInstance.Status.MISSED,
+            reason=reason,
+            ended=now,
+        )
+        for due, reason in reasons.items()
+    ]
+
+
+def write(runs: Sequence[ScheduledTaskInstance]) -> None:
+    """Insert rows of occurrences; those that have a row already keep it."""
+    ScheduledTaskInstance.objects.bulk_create(runs, batch_size=CHUNK, ignore_conflicts=True)

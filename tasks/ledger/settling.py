@@ -1,0 +1,217 @@
+"""Settles the ledger: each occurrence that was due has its row."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from django.db import Error, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tasks.broker import projection
+from tasks.broker.in_flight import in_flight
+from tasks.database import chunks
+from tasks.exceptions import TasksError
+from tasks.job_ids import RunId
+from tasks.ledger import periods
+from tasks.ledger.misfires import fill
+from tasks.ledger.periods import DUES_AT_ONCE, SETTLING, close_period
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.runs.lost import Watch
+from tasks.runs.retries import awaits_retry
+from tasks.timing import spec
+
+logger = logging.getLogger(__name__)
+
+# How many schedules' books are looked at in one go: it should not take long.
+BOOKS_AT_ONCE = 200
+# How many in a round at most; the next one, a second later, goes on with the others.
+BOOKS_A_ROUND = 50_000
+# The rows of schedules with so few due instants to look at are asked for together.
+FEW = 100
+# How long after something was due its books are looked at, and how often while they are open.
+LOOK_AGAIN = timedelta(seconds=5)
+# How long no schedule's books stay unlooked at, and those of a row whose spec can't be.
+LOOK_AT_LEAST = timedelta(hours=1)
+LOOK_AT_BROKEN = timedelta(minutes=1)
+
+
+def balance(redis: Redis, watch: Watch) -> None:
+    """Close the books of every live schedule that has to be looked at, as far as complete.
+
+    A due instant of half a minute ago or more without a row, whose job isn't in Redis either, is
+    lost: once that is certain, it is run or recorded as missed, by the catch-up policy. A
+    schedule without anything left to be due, or to run, is over: `death`.
+    """
+    for _step in balancing(redis, watch):
+        pass
+
+
+def balancing(redis: Redis, watch: Watch) -> Iterator[None]:
+    """Do what `balance` says, and yield wherever that can be interrupted.
+
+    A schedule is looked at when something of it was due since the last look: its `look_at`
+    says when. All others cost nothing.
+    """
+    to_look_at = ScheduledTask.objects.live().filter(look_at__lte=timezone.now())
+    # Not in order: to sort them for each step would cost more than to look at them.
+    pks = list(to_look_at.order_by().values_list("pk", flat=True)[:BOOKS_A_ROUND])
+    rows = ScheduledTask.objects.select_related("calendar")
+    rows = rows.defer("args", "kwargs", "description", "note")
+    for chunk in chunks(pks, BOOKS_AT_ONCE):
+        if tasks := [task for task in rows.filter(pk__in=chunk) if task.is_live]:
+            _balance_some(tasks, redis, watch)
+        yield
+
+
+@dataclass(slots=True)
+class _Look:
+    """What a look at a schedule's books has found."""
+
+    task: ScheduledTask
+    accounted_until: datetime
+    unrecorded: list[datetime]
+    all_seen: bool
+    next_due: datetime | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything that was ever due has its row."""
+        return self.all_seen and not self.unrecorded and self.next_due is None
+
+    def again_at(self, now: datetime) -> datetime:
+        """Return when to look again: soon if something is open, else after the next due.
+
+        After an hour in any case: rows may be changed past the services.
+        """
+        is_open = self.unrecorded or not self.all_seen or self.next_due is None
+        return LOOK_AGAIN + (now if is_open else min(self.next_due or now, now + LOOK_AT_LEAST))
+
+
+def _balance_some(tasks: list[ScheduledTask], redis: Redis, watch: Watch) -> None:
+    now = timezone.now()
+    looks = _look(tasks, now)
+    again_at = {task.pk: (task, task.accounted_until, now + LOOK_AT_BROKEN) for task in tasks}
+    again_at |= {
+        look.task.pk: (look.task, look.accounted_until, look.again_at(now)) for look in looks
+    }
+    overdue = [
+        (look.task, due) for look in looks for due in look.unrecorded if due < now - SETTLING
+    ]
+    lost_dues: dict[int, list[datetime]] = {}
+    for task, due in _not_in_flight(overdue, redis):
+        lost_dues.setdefault(task.pk, []).append(due)
+    _write_books(again_at.values())
+    for look in looks:
+        certain = watch.confirmed(lost_dues.get(look.task.pk, ()), look.task.pk)
+        if certain:
+            _try_to_fill(certain, look.task.pk, redis)
+        if look.is_over:
+            _end_if_idle(look.task, redis)
+
+
+def _look(tasks: list[ScheduledTask], now: datetime) -> list[_Look]:
+    """Lay what was due beside the rows, of all these schedules at once.
+
+    A schedule whose spec can't be is left out: `reconcile` says so on its row.
+    """
+    dues: dict[int, list[datetime]] = {}
+    next_dues: dict[int, datetime | None] = {}
+    for task in tasks:
+        with suppress(TasksError, ValueError, TypeError):
+            task_spec = task.spec()
+            next_dues[task.pk] = spec.next_due(task_spec, now)
+            found = spec.dues(task_spec, task.accounted_until, now)
+            dues[task.pk] = list(islice(found, DUES_AT_ONCE))
+    few = [pk for pk, instants in dues.items() if 0 < len(instants) <= FEW]
+    rows = ScheduledTaskInstance.objects.filter(
+        parent__in=few, due__gt=F("parent__accounted_until"), due__lte=now
+    )
+    recorded = set(rows.values_list("parent_id", "due"))
+    looks = []
+    for task in tasks:
+        if task.pk not in dues:
+            continue
+        mine = dues[task.pk]
+        if len(mine) > FEW:
+            unrecorded = periods.unrecorded(task, mine)
+        else:
+            unrecorded = [due for due in mine if (task.pk, due) not in recorded]
+        complete = mine[: mine.index(unrecorded[0])] if unrecorded else mine
+        accounted_until = complete[-1] if complete else task.accounted_until
+        all_seen = len(mine) < DUES_AT_ONCE
+        looks.append(_Look(task, accounted_until, unrecorded, all_seen, next_dues[task.pk]))
+    return looks
+
+
+def _write_books(entries: Iterable[tuple[ScheduledTask, datetime, datetime]]) -> None:
+    """Write for schedules up to when they are accounted and when to look again, in one go.
+
+    What has been changed since it was read is left alone: it will be looked at again.
+    """
+    sql = (
+        f"UPDATE {connection.ops.quote_name(ScheduledTask._meta.db_table)} "
+        "SET accounted_until = %s, look_at = %s "
+        "WHERE id = %s AND accounted_until = %s AND look_at = %s"
+    )
+    adapt = connection.ops.adapt_datetimefield_value
+    rows = [
+        (
+            adapt(accounted_until),
+            adapt(look_at),
+            task.pk,
+            adapt(task.accounted_until),
+            adapt(task.look_at),
+        )
+        for task, accounted_until, look_at in entries
+    ]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany(sql, rows)
+
+
+def _try_to_fill(dues: list[datetime], schedule_pk: int, redis: Redis) -> None:
+    try:
+        fill(dues, schedule_pk, redis)
+    except (RedisError, Error):
+        raise
+    except TasksError as error:  # It is on the row as well.
+        logger.debug("Lost occurrences of schedule %s wait: %s", schedule_pk, error)
+    except Exception:
+        logger.exception("Lost occurrences of schedule %s can't be made up for yet.", schedule_pk)
+
+
+def _end_if_idle(seen: ScheduledTask, redis: Redis) -> None:
+    """Declare a schedule over that will never be due again and has no run or retry to come.
+
+    Not if it was changed after it was `seen` to be so.
+    """
+    with transaction.atomic():
+        unchanged = ScheduledTask.objects.live().filter(pk=seen.pk, updated=seen.updated)
+        task = unchanged.select_for_update(of=("self",)).first()
+        if task is None or not _is_idle(task):
+            return
+        close_period(task, timezone.now(), "The schedule was over.")
+        task.status = ScheduledTask.Status.DEATH
+        task.save(update_fields=["status", "since", "accounted_until"])
+    projection.remove([task.job_id], redis)
+
+
+def _is_idle(task: ScheduledTask) -> bool:
+    if task.runs.running().exists():
+        return False
+    failed = task.runs.filter(status="failed", attempt__lte=task.retries).select_related("parent")
+    return not any(awaits_retry(run) for run in failed)
+
+
+def _not_in_flight(
+    overdue: list[tuple[ScheduledTask, datetime]], redis: Redis
+) -> list[tuple[ScheduledTask, datetime]]:
+    """Return those occurrences whose job is neither waiting nor being started."""
+    jobs = [(RunId(task.job_id, due).job_id, task.queue) for task, due in overdue]
+    states = in_flight(jobs, redis)
+    return [one for one, in_flight in zip(overdue, states, strict=True) if not in_flight]

@@ -1,0 +1,1 @@
+"""One run: may it start, what it does, how it ends."""

@@ -1,0 +1,107 @@
+"""What a task function logs while it runs, held within bounds."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tasks.storable import escape
+
+LIMIT = 64 * 1024
+HALF = LIMIT // 2 - 64
+
+
+class BoundedText:
+    """Lines of text of which the first and the last 32 KB are kept (UTF-8 bytes).
+
+    However much is added, memory stays bounded and `str()` is at most 64 KB. One thread may add
+    while another one reads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._head: list[str] = []
+        self._head_size = 0
+        self._tail: deque[tuple[str, int]] = deque()
+        self._tail_size = 0
+        self._left_out = 0
+
+    def add(self, line: str) -> None:
+        """Add a line; a longer one than the limit loses its middle."""
+        line = _shorten(line) + "\n"
+        with self._lock:
+            self._add(line, len(line.encode()))
+
+    def _add(self, line: str, size: int) -> None:
+        if not self._tail and self._head_size + size <= HALF:
+            self._head.append(line)
+            self._head_size += size
+            return
+        self._tail.append((line, size))
+        self._tail_size += size
+        while self._tail_size > HALF:
+            _, dropped = self._tail.popleft()
+            self._tail_size -= dropped
+            self._left_out += dropped
+
+    def __str__(self) -> str:
+        with self._lock:
+            gap = [f"… {self._left_out} bytes left out …\n"] if self._left_out else []
+            return "".join([*self._head, *gap, *(line for line, _ in self._tail)])
+
+
+def _shorten(line: str) -> str:
+    """Escape a line; of a long one, only the beginning and the end."""
+    if len(line) < HALF:
+        escaped = escape(line)
+        if len(escaped.encode()) < HALF:
+            return escaped
+    part = HALF // 16
+    head, tail = escape(line[:part]), escape(line[-part:])
+    return f"{head} … {len(line) - 2 * part} characters left out … {tail}"
+
+
+class _Handler(logging.Handler):
+    def __init__(self, text: BoundedText) -> None:
+        super().__init__(logging.INFO)
+        self._text = text
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._text.add(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+@contextmanager
+def capturing(text: BoundedText) -> Iterator[None]:
+    """Add what any logger emits at INFO and above inside the block to `text`.
+
+    A root logger that is set to show less keeps showing less: only the capture sees more.
+    """
+    handler = _Handler(text)
+    root = logging.getLogger()
+    deaf = [
+        logger
+        for logger in list(logging.root.manager.loggerDict.values())
+        if isinstance(logger, logging.Logger) and not logger.propagate
+    ]
+    level = root.level
+    others = [(other, other.level) for other in root.handlers]
+    if level > logging.INFO:
+        for other, other_level in others:
+            other.setLevel(max(other_level, level))
+        root.setLevel(logging.INFO)
+    for logger in [root, *deaf]:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in [root, *deaf]:
+            logger.removeHandler(handler)
+        if level > logging.INFO:
+            root.setLevel(level)
+            for other, other_level in others:
+                other.setLevel(other_level)

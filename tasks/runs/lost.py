@@ -1,0 +1,261 @@
+"""Closes runs whose worker died, and enqueues jobs that were lost."""
+
+import logging
+import time
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from itertools import chain
+from typing import Any, cast
+
+from django.db.models import F, Max, Q
+from django.utils import timezone
+from redis import Redis
+
+from tasks.broker.enqueue import enqueue_run, enqueue_task
+from tasks.broker.in_flight import Waiting, in_flight
+from tasks.broker.keys import lease_key
+from tasks.broker.leases import CERTAINTY
+from tasks.database import CHUNK
+from tasks.exceptions import TasksError
+from tasks.job import Job
+from tasks.job_ids import RunId
+from tasks.models import RunRecord, RunRequest, ScheduledTask, ScheduledTaskInstance, Task
+from tasks.runs import completion
+from tasks.runs.requests import next_of_backfill
+from tasks.runs.retries import RETRY_MEMORY, awaits_retry, retry
+from tasks.storable import REASON_LENGTH
+
+logger = logging.getLogger(__name__)
+
+# The states of a job that its run's row doesn't know of yet: not tried, or not able to.
+UNENDED = (b"queued", b"started", b"scheduled", b"failed")
+# How a call ends that waits by its row although Redis says that its job has ended: it was called
+# off by RQ's interface, or the database doesn't know any more, or never knew, what was done.
+UNKNOWN = (
+    "Redis says that its job has finished, but its row was never told: the database was restored, "
+    "or a worker of another database took it. Whether it ran is not known."
+)
+ENDED = {
+    b"canceled": ("canceled", "Its job was cancelled in RQ."),
+    b"stopped": ("canceled", "Its job was stopped in RQ."),
+    b"finished": ("failed", UNKNOWN),
+}
+
+
+class Watch:
+    """Remembers since when things look lost, by this process's own clock."""
+
+    def __init__(self) -> None:
+        self._since: dict[Hashable, dict[Any, float]] = {}
+
+    def confirmed(self, suspects: Iterable[Any], part: Hashable = None) -> list[Any]:
+        """Return those that have been suspects at every look for `CERTAINTY` seconds.
+
+        Who looks at one `part` of everything at a time names it: each has its own looks.
+        """
+        now = time.monotonic()
+        known = self._since.pop(part, {})
+        since = {suspect: known.get(suspect, now) for suspect in suspects}
+        if since:
+            self._since[part] = since
+        return [suspect for suspect, moment in since.items() if now - moment >= CERTAINTY]
+
+
+def close_lost_runs(redis: Redis, watch: Watch) -> None:
+    """Close the running runs and calls for which no worker vouches any more, as lost."""
+    of_run = ("attempt", "due", "requested", "parent__job_id")
+    runs = ScheduledTaskInstance.objects.running().select_related("parent").only(*of_run)
+    tasks = Task.objects.filter(status=Task.Status.RUNNING).only("attempt", "job_id")
+    # Only what their leases' names are made of: logs and tracebacks can be large.
+    records: dict[str, RunRecord] = {record.run_job_id: record for record in chain(runs, tasks)}
+    leases = redis.mget([lease_key(job_id) for job_id in records]) if records else []
+    unleased = [
+        job_id for job_id, lease in zip(records, cast(list[Any], leases), strict=True) if not lease
+    ]
+    for job_id in watch.confirmed(unleased):
+        _close_as_lost(records[job_id], redis)
+
+
+def _close_as_lost(seen: RunRecord, redis: Redis) -> None:
+    rows = type(seen)._default_manager.filter(pk=seen.pk, attempt=seen.attempt)
+    record = rows.defer("log", "traceback", "result").first()
+    if record is None:
+        return
+    reason = f"Lost: the worker “{record.worker_name}” died or lost contact."
+    if completion.close(record, "failed", redis, reason=reason):
+        logger.warning("Run %s (“%s”) is lost.", record.run_job_id, record.name)
+
+
+def enqueue_lost_jobs(redis: Redis, watch: Watch) -> None:
+    """Enqueue again what waits by its row, but is lost in Redis; end what has ended there."""
+    for _step in enqueueing_lost_jobs(redis, watch):
+        pass
+
+
+def enqueueing_lost_jobs(redis: Redis, watch: Watch) -> Iterator[None]:
+    """Do what `enqueue_lost_jobs` says, and yield wherever that can be interrupted.
+
+    It finds background calls, retries, and runs asked for by hand or by backfill.
+    """
+    popped: list[str] = []
+    ended: list[tuple[str, bytes]] = []
+    for chunk in chain(_waiting_calls(), _waiting_retries(), _waiting_requests()):
+        statuses = _statuses(chunk, redis)
+        gone, maybe_popped = _lost_jobs(chunk, statuses, redis)
+        for job_id in gone:
+            _enqueue_again(job_id, redis)
+        popped += maybe_popped
+        ended += _ended_calls(chunk, statuses)
+        yield
+    for job_id in watch.confirmed(popped):
+        _enqueue_again(job_id, redis)
+        yield
+    for job_id, status in watch.confirmed(ended, "ended"):
+        _end_call(job_id, *ENDED[status])
+        yield
+
+
+def _waiting_calls() -> Iterator[list[Waiting]]:
+    """Yield, in chunks, the jobs of the calls that wait for a while already."""
+    cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
+    waiting = Task.objects.filter(status__in=Task.WAITING, created__lt=cutoff).order_by("pk")
+    last = 0
+    while rows := list(waiting.filter(pk__gt=last).values_list("pk", "job_id", "queue")[:CHUNK]):
+        last = rows[-1][0]
+        yield [(job_id, queue) for _pk, job_id, queue in rows]
+
+
+def _waiting_retries() -> Iterator[list[Waiting]]:
+    """Yield, in chunks, the jobs of the next attempts of failed runs."""
+    longest = ScheduledTask.objects.filter(retries__gt=0).aggregate(Max("retry_delay"))
+    delay = longest["retry_delay__max"]
+    if delay is None:
+        return
+    of_run = ("attempt", "due", "requested", "ended")
+    of_parent = ("job_id", "queue", "status", "retries", "retry_delay")
+    failed = (
+        ScheduledTaskInstance.objects.filter(
+            status=ScheduledTaskInstance.Status.FAILED,
+            attempt__lte=F("parent__retries"),
+        )
+        .select_related("parent")
+        .only(*of_run, *(f"parent__{name}" for name in of_parent))
+        .order_by("ended", "pk")
+    )
+    later = Q(ended__gt=timezone.now() - RETRY_MEMORY - timedelta(seconds=delay))
+    while runs := list(failed.filter(later)[:CHUNK]):
+        ended = runs[-1].ended
+        later = Q(ended__gt=ended) | Q(ended=ended, pk__gt=runs[-1].pk)
+        yield [
+            (run.run_id.next_attempt().job_id, run.parent.queue)
+            for run in runs
+            if awaits_retry(run)
+        ]
+
+
+def _waiting_requests() -> Iterator[list[Waiting]]:
+    """Yield, in chunks, the jobs of the runs by hand, and of what backfill is to run next."""
+    cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
+    requests = RunRequest.objects.filter(requested__lt=cutoff).order_by("pk")
+    by_hand = requests.filter(due=None).select_related("parent")
+    last = 0
+    while rows := list(by_hand.filter(pk__gt=last)[:CHUNK]):
+        last = rows[-1].pk
+        yield [(request.run_id.job_id, request.parent.queue) for request in rows]
+    backfilled = ScheduledTask.objects.filter(
+        pk__in=requests.filter(due__isnull=False).order_by().values("parent")
+    )
+    last = 0
+    while tasks := list(backfilled.filter(pk__gt=last).order_by("pk")[:CHUNK]):
+        last = tasks[-1].pk
+        yield [
+            (request.run_id.job_id, task.queue)
+            for task in tasks
+            for request in next_of_backfill(task)
+        ]
+
+
+def _statuses(waiting: Sequence[Waiting], redis: Redis) -> list[bytes | None]:
+    """Return what Redis says of each job, None if it isn't there."""
+    with redis.pipeline(transaction=False) as pipe:
+        for job_id, _queue in waiting:
+            pipe.hget(Job.key_for(job_id), "status")
+        return pipe.execute()
+
+
+def _ended_calls(
+    waiting: Sequence[Waiting], statuses: Sequence[bytes | None]
+) -> list[tuple[str, bytes]]:
+    """Return the calls whose jobs have ended, with what Redis says of them."""
+    return [
+        (job_id, status)
+        for (job_id, _), status in zip(waiting, statuses, strict=True)
+        if status in ENDED and RunId.parse(job_id) is None
+    ]
+
+
+def _lost_jobs(
+    waiting: Sequence[Waiting], statuses: Sequence[bytes | None], redis: Redis
+) -> tuple[list[str], list[str]]:
+    """Return which of these jobs aren't in Redis, and which seem to be popped and lost.
+
+    A retry whose job has ended was refused by its row, and isn't lost. But as long as a run is
+    asked for, its job has not done what it is for.
+    """
+    gone = [job_id for (job_id, _), status in zip(waiting, statuses, strict=True) if status is None]
+    open_jobs = [
+        (job_id, queue)
+        for (job_id, queue), status in zip(waiting, statuses, strict=True)
+        if status in UNENDED or (status is not None and _is_first_request(job_id))
+    ]
+    states = in_flight(open_jobs, redis)
+    return gone, [job_id for (job_id, _), there in zip(open_jobs, states, strict=True) if not there]
+
+
+def _is_first_request(job_id: str) -> bool:
+    run_id = RunId.parse(job_id)
+    return run_id is not None and run_id.is_asked_for and run_id.attempt == 1
+
+
+def _enqueue_again(job_id: str, redis: Redis) -> None:
+    """Enqueue a lost job, if its row waits for it still."""
+    redis.delete(Job.key_for(job_id))
+    run_id = RunId.parse(job_id)
+    if run_id is None:
+        _enqueue_call_again(job_id, redis)
+    elif run_id.attempt > 1:
+        failed = ScheduledTaskInstance.objects.of(run_id).select_related("parent")
+        run = failed.filter(
+            parent__job_id=run_id.schedule_job_id, status="failed", attempt=run_id.attempt - 1
+        ).first()
+        if run is not None:
+            retry(run, redis)
+    else:
+        _enqueue_request_again(run_id, redis)
+
+
+def _enqueue_call_again(job_id: str, redis: Redis) -> None:
+    task = Task.objects.filter(job_id=job_id, status__in=Task.WAITING).first()
+    if task is None:
+        return
+    try:
+        enqueue_task(task, redis)
+    except TasksError as error:
+        _end_call(job_id, Task.Status.FAILED, str(error))
+
+
+def _end_call(job_id: str, status: str, reason: str) -> None:
+    """End a call that will not run, if it still waits."""
+    Task.objects.filter(job_id=job_id, status__in=Task.WAITING).update(
+        status=status, ended=timezone.now(), reason=reason[:REASON_LENGTH]
+    )
+
+
+def _enqueue_request_again(run_id: RunId, redis: Redis) -> None:
+    task = ScheduledTask.objects.filter(job_id=run_id.schedule_job_id).first()
+    if task is None:
+        return
+    try:
+        enqueue_run(task, run_id, redis)
+    except TasksError as error:
+        logger.warning("A run of “%s” that was asked for can't start yet: %s", task.name, error)

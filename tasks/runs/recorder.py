@@ -1,0 +1,263 @@
+"""Runs a job's function with its record: what it logs, how far it is, and how it ends."""
+
+import asyncio
+import inspect
+import logging
+import os
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from django.db import Error, InterfaceError, OperationalError, connections
+from django.utils import timezone
+from rq.job import Retry
+
+from tasks.database import patiently
+from tasks.job import Job
+from tasks.models import NAME_LENGTH, RunRecord, ScheduledTaskInstance
+from tasks.runs import completion, spool, sql
+from tasks.runs.claim import WAIT_INTERVAL, WAIT_TIMES, NotNow, claim_patiently
+from tasks.runs.connections import roll_back_since, state
+from tasks.runs.log_capture import BoundedText, capturing
+from tasks.runs.progress import listening
+from tasks.runs.timeout import Deadline
+from tasks.runs.writer import writer
+from tasks.storable import as_json, clean_text, escape, failure_reason, type_name
+
+logger = logging.getLogger(__name__)
+
+# Seconds between looks at whether log and progress have to be written.
+PROGRESS_EVERY = 0.5
+LOG_EVERY = 2.0
+LEFT_OPEN = "It left a transaction open, which was rolled back."
+
+
+def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Run a job's function with its record; return its result as JSON, or re-raise.
+
+    A run that must not start (again) is settled without calling the function and returns None.
+    One that can't start yet, because it has to wait for another one or for the database,
+    returns RQ's Retry, with which it comes again.
+    """
+    deadline = Deadline.current()
+    if deadline is not None:
+        deadline.hold()
+    try:
+        row = claim_patiently(job)
+    except NotNow:
+        return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("Run %s waits for the database: %s", job.id, error)
+        writer.catch_up(job.connection, patience=0)
+        return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
+    if row is None:
+        return None
+    if writer.witness is not None:
+        writer.witness.start()
+    return Recorder(row, job).run(func, args, kwargs, deadline)
+
+
+def record_uncallable(job: Job, error: BaseException) -> None:
+    """Record a run whose function isn't registered, or whose payload can't be read, as failed."""
+    try:
+        row = claim_patiently(job)
+    except NotNow:
+        return  # The ledger brings it back.
+    if row is not None:
+        reason = failure_reason(error)
+        if completion.close(row, "failed", job.connection, reason=reason, log=f"{reason}\n"):
+            job.recorded_error = error
+            logger.warning("“%s” failed: it can't be called. %s", row.name, reason)
+
+
+class Recorder:
+    """Runs one attempt and writes its row: live while it runs, and when it ends."""
+
+    def __init__(self, row: RunRecord, job: Job) -> None:
+        self.row = row
+        self._job = job
+        self._redis = job.connection
+        self._text = BoundedText()
+        if row.log:
+            for line in [*row.log.splitlines(), f"— attempt {row.attempt} —"]:
+                self._text.add(line)
+        self._percent, self._message = 0, ""
+        self._shown: tuple[Any, ...] = (0, "")
+        self._shown_log = str(self._text)
+
+    def on_progress(self, percent: int, message: str) -> None:
+        """Note the progress; it is brought to the row from another thread."""
+        self._percent, self._message = percent, escape(message)[:200]
+
+    def run(
+        self, func: Callable[..., Any], args: Any, kwargs: Any, deadline: Deadline | None
+    ) -> Any:
+        """Call the function, record how it ends; return its JSON result or re-raise."""
+        error: BaseException | None = None
+        result = None
+        before = state()
+        with live_writer().watching(self):
+            try:
+                with capturing(self._text), listening(self):
+                    result = _call(func, args, kwargs, deadline)
+            except BaseException as raised:
+                error = raised
+        left_open = roll_back_since(before)
+        if left_open:
+            self._text.add(LEFT_OPEN)
+        if error is not None:
+            self._end_failed(error)
+            raise error
+        return self._end_finished(result, LEFT_OPEN if left_open else "")
+
+    def _end_finished(self, result: Any, reason: str) -> Any:
+        value, not_json = as_json(result)
+        if not_json is not None:
+            reason = f"The result is not JSON and was not kept: {not_json[:NAME_LENGTH]}."
+            self._text.add(reason)
+        seconds = self._end("finished", result=value, reason=reason, progress=100)
+        if seconds is not None:
+            logger.info("“%s” finished after %.1f s. %s", self.row.name, seconds, reason)
+        return value
+
+    def _end_failed(self, error: BaseException) -> None:
+        reason = failure_reason(error)
+        self._text.add(reason)
+        seconds = self._end(
+            "failed",
+            reason=reason,
+            exception_class=type_name(error)[:NAME_LENGTH],
+            traceback=clean_text("".join(traceback.format_exception(error))[-16_384:]),
+            progress=self._percent,
+        )
+        if seconds is not None:
+            self._job.recorded_error = error
+            logger.warning(
+                "“%s” failed after %.1f s. %s (The traceback is on its row: %s %s.)",
+                *(self.row.name, seconds, reason),
+                *(self.row._meta.verbose_name, self.row.pk),
+            )
+
+    def _end(self, status: str, **values: Any) -> float | None:
+        """Write the end; return after how many seconds it was, None if it was closed meanwhile."""
+        values |= {
+            "ended": timezone.now(),
+            "log": str(self._text),
+            "progress_message": self._message,
+        }
+        try:
+            written = patiently(lambda: self._write_end(status, values))
+        except Error:
+            logger.exception("The end of run %s is kept in Redis.", self._job.id)
+            spool.push(self._redis, self._job.id, status, **values)
+            written = True
+        if not written:
+            logger.warning("Run %s was closed meanwhile.", self._job.id)
+            return None
+        assert self.row.started is not None
+        return float((values["ended"] - self.row.started).total_seconds())
+
+    def _write_end(self, status: str, values: dict[str, Any]) -> bool:
+        row = self.row
+        if (
+            status == "finished"
+            and isinstance(row, ScheduledTaskInstance)
+            and row.requested is None
+        ):
+            return writer.end(self._job.id, sql.End(row, values))
+        return completion.close(row, status, self._redis, **values)
+
+    def write_live(self, with_log: bool) -> None:
+        """Bring what is new of progress, and of the log, to the row."""
+        values: dict[str, Any] = {}
+        if self._shown != (self._percent, self._message):
+            self._shown = (self._percent, self._message)
+            values |= {"progress": self._shown[0], "progress_message": self._shown[1]}
+        if with_log and self._shown_log != (text := str(self._text)):
+            self._shown_log = text
+            values |= {"log": text}
+        if values:
+            self.row.update_attempt(**values)
+
+
+class LiveWriter:
+    """Brings progress and log of the run that is going on to its row, from a thread.
+
+    The thread and its database connection are there for as long as the process: a run of less
+    than half a second costs it nothing.
+    """
+
+    def __init__(self) -> None:
+        self._recorder: Recorder | None = None
+        threading.Thread(target=self._run, daemon=True, name="live writer").start()
+
+    def watching(self, recorder: Recorder) -> "_Watching":
+        """Bring what `recorder` has to its row, inside a `with` block."""
+        return _Watching(self, recorder)
+
+    def watch(self, recorder: Recorder | None) -> Recorder | None:
+        """Turn to this run, or to none; return the one that was watched."""
+        before, self._recorder = self._recorder, recorder
+        return before
+
+    def _run(self) -> None:
+        pause, looks, last = threading.Event(), 0, None
+        while not pause.wait(PROGRESS_EVERY):
+            recorder = self._recorder
+            looks = looks + 1 if recorder is last else 1
+            if recorder is not None:
+                self._write(recorder, with_log=looks % (LOG_EVERY // PROGRESS_EVERY) == 0)
+            elif last is not None:
+                connections.close_all()
+            last = recorder
+
+    def _write(self, recorder: Recorder, with_log: bool) -> None:
+        try:
+            recorder.write_live(with_log)
+        except Error:
+            logger.warning("The progress of a run can't be written now.", exc_info=True)
+            connections.close_all()
+
+
+class _Watching:
+    def __init__(self, live: LiveWriter, recorder: Recorder) -> None:
+        self._live, self._recorder = live, recorder
+
+    def __enter__(self) -> None:
+        self._before = self._live.watch(self._recorder)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._live.watch(self._before)
+
+
+_live_writers: dict[int, LiveWriter] = {}
+
+
+def live_writer() -> LiveWriter:
+    """Return this process's live writer: a fork has no threads, and makes its own."""
+    pid = os.getpid()
+    if pid not in _live_writers:
+        _live_writers.clear()
+        _live_writers[pid] = LiveWriter()
+    return _live_writers[pid]
+
+
+def _call(func: Callable[..., Any], args: Any, kwargs: Any, deadline: Deadline | None) -> Any:
+    """Call the function under its deadline; one that swallowed its timeout has failed."""
+    try:
+        if deadline is not None:
+            deadline.setup_death_penalty()
+        result = func(*args, **kwargs)
+        if inspect.iscoroutine(result):
+            result = asyncio.run(_await(result))
+    finally:
+        if deadline is not None:
+            deadline.hold()
+    if deadline is not None and deadline.fired:
+        raise deadline.error()
+    return result
+
+
+async def _await(coroutine: Any) -> Any:
+    return await coroutine

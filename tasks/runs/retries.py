@@ -1,0 +1,41 @@
+"""Whether a failed run is tried again, and how."""
+
+import logging
+from datetime import timedelta
+
+from django.utils import timezone
+from redis import Redis
+
+from tasks.broker.enqueue import enqueue_run
+from tasks.models import ScheduledTaskInstance
+
+logger = logging.getLogger(__name__)
+
+# Retries that should have been enqueued longer ago than this are given up.
+RETRY_MEMORY = timedelta(hours=1)
+
+
+def retry(run: ScheduledTaskInstance, redis: Redis) -> None:
+    """Enqueue the next attempt of a failed run, after the schedule's delay, if tries are left.
+
+    The ledger makes up for one that can't be enqueued now.
+    """
+    if not tries_left(run):
+        return
+    at = (run.ended or timezone.now()) + timedelta(seconds=run.parent.retry_delay)
+    try:
+        enqueue_run(run.parent, run.run_id.next_attempt(), redis, at=at)
+    except Exception:
+        logger.exception("Run %s of “%s” can't be retried yet.", run.pk, run.name)
+
+
+def tries_left(run: ScheduledTaskInstance) -> bool:
+    """Tell whether a failed run is tried again."""
+    was_asked_for = run.requested is not None
+    return run.attempt <= run.parent.retries and (run.parent.is_live or was_asked_for)
+
+
+def awaits_retry(run: ScheduledTaskInstance) -> bool:
+    """Tell whether a failed run has another try coming that isn't long overdue."""
+    overdue = timezone.now() - RETRY_MEMORY - timedelta(seconds=run.parent.retry_delay)
+    return tries_left(run) and run.ended is not None and run.ended > overdue

@@ -1,0 +1,79 @@
+"""Ends of runs that could not be written: kept in Redis until the database takes them.
+
+A work-horse puts its final record here when the database is away; a worker, which never
+touches the database, puts here how its work-horse died. The scheduler writes them.
+"""
+
+import json
+import logging
+from datetime import datetime
+from typing import Any, cast
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import InterfaceError, OperationalError
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tasks.broker.keys import SPOOL_KEY, UNREADABLE_KEY
+from tasks.job_ids import RunId
+from tasks.models import RunRecord, ScheduledTaskInstance, Task
+from tasks.runs import completion
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+
+
+def push(redis: Redis, job_id: str, status: str, **values: Any) -> None:
+    """Keep the end of the run with this job id; `values` are fields of its row."""
+    entry = {"job_id": job_id, "status": status, "values": values}
+    redis.rpush(SPOOL_KEY, json.dumps(entry, cls=DjangoJSONEncoder))
+
+
+def is_in_use(redis: Redis) -> bool:
+    """Tell whether there are ends that the rows don't say yet."""
+    return bool(redis.exists(SPOOL_KEY))
+
+
+def drain(redis: Redis) -> int:
+    """Write what is spooled to the rows, oldest first; return how many entries went.
+
+    An entry leaves the spool after it is written; written twice, the second changes nothing.
+    """
+    count = 0
+    while entries := cast(list[bytes], redis.lrange(SPOOL_KEY, 0, BATCH - 1)):
+        for entry in entries:
+            _write(redis, entry)
+            redis.lrem(SPOOL_KEY, 1, cast(str, entry))
+            count += 1
+    return count
+
+
+def _write(redis: Redis, entry: bytes) -> None:
+    """Write one entry; one that can't be, whenever it is tried, is set aside (R7)."""
+    try:
+        decoded = json.loads(entry)
+        values = decoded["values"]
+        if "ended" in values:
+            values["ended"] = datetime.fromisoformat(values["ended"])
+        record = find_record(decoded["job_id"])
+        if record is not None:
+            completion.close(record, decoded["status"], redis, **values)
+    except (OperationalError, InterfaceError, RedisError):
+        raise
+    except Exception:
+        logger.exception("A spooled record can't be written; it is kept in %s.", UNREADABLE_KEY)
+        redis.rpush(UNREADABLE_KEY, entry)
+
+
+def find_record(job_id: str) -> RunRecord | None:
+    """Return the row of the attempt that a job id names, None if it has none (any more)."""
+    run_id = RunId.parse(job_id)
+    if run_id is None:
+        return Task.objects.filter(job_id=job_id).first()
+    return (
+        ScheduledTaskInstance.objects.of(run_id)
+        .select_related("parent")
+        .filter(parent__job_id=run_id.schedule_job_id, attempt=run_id.attempt)
+        .first()
+    )

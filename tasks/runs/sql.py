@@ -1,0 +1,293 @@
+"""The two writes that every run makes, its start and its end, as plain SQL in one transaction.
+
+Between two runs a worker writes the end of the one and the start of the other together: one
+commit per run, and on PostgreSQL one round trip. What the schedule's row and the runs going on
+have to say about a start is part of the statement. A start that they don't allow changes
+nothing here; `claim` then finds out why, and what to do.
+"""
+
+import fcntl
+import os
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+from zlib import crc32
+
+from django.db import connection, transaction
+
+from tasks.job_ids import RunId
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+
+# Of a started run: its id, its schedule's, and its name.
+Started = tuple[int, int, str]
+# The start of a run: what differs from these is given to the statement.
+AT_START = {"status": "running", "attempt": 1, "progress": 0}
+EMPTY = ("progress_message", "reason", "log", "exception_class", "traceback")
+# For so long after a change of a schedule, a start is left to who asks its spec: until Redis has
+# heard of the change, occurrences may have been dispatched that the schedule owes no more.
+FRESH = timedelta(minutes=1)
+# The end of a run: what is given to the statement.
+AT_END = ("ended", "log", "progress", "progress_message", "reason", "result")
+# PostgreSQL's answers behind a pooler that changes its connections: what was prepared isn't
+# there, or has been prepared already.
+NOT_KEPT = ("26000", "42P05")
+
+
+# PostgreSQL's connections, and whether they keep what is prepared.
+_keeps_prepared: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first attempt of an occurrence, which this worker is about to run."""
+
+    run_id: RunId
+    worker_name: str
+    moment: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of a run that finished; `values` are the fields in `AT_END`."""
+
+    run: ScheduledTaskInstance
+    values: dict[str, Any]
+
+
+def write(end: End | None, start: Start | None) -> tuple[bool, ScheduledTaskInstance | None]:
+    """Write the end of one run and the start of another, either of which may be None.
+
+    Returns whether the run was still running under this attempt, and the started run's row,
+    None if the start isn't allowed. Raises the database's errors; then nothing is written.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        if connection.vendor == "postgresql":
+            ended, started = _write_in_one_query(end, start)
+        elif connection.vendor == "sqlite" and not connection.in_atomic_block:
+            ended, started = _write_in_turn(end, start)
+        else:
+            with transaction.atomic():
+                ended, started = _write(end, start)
+    if start is None or started is None:
+        return ended, None
+    pk, parent_id, name = started
+    run = ScheduledTaskInstance(
+        pk=pk,
+        parent_id=parent_id,
+        name=name,
+        due=start.run_id.due,
+        status="running",
+        started=start.moment,
+        worker_name=start.worker_name,
+        created=start.moment,
+    )
+    run._state.adding = False
+    return ended, run
+
+
+def _write(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
+    """Write both, in a transaction of the caller's, past Django's cursors."""
+    database = connection.connection
+    ended, started = False, None
+    if end is not None:
+        ended = database.execute(_in_sqlite(_end_sql()), _end_params(end)).rowcount == 1
+        database.execute(_in_sqlite(_revive_sql()), [end.run.parent_id])
+    if start is not None:
+        started = database.execute(_in_sqlite(_start_sql()), _start_params(start)).fetchone()
+    return ended, started
+
+
+def _write_in_turn(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
+    """Write both in a transaction, when it is this process's turn.
+
+    Only one process writes to SQLite at a time. The others would look again after a millisecond
+    or more, each time later; a file's lock wakes the next one at once.
+    """
+    database = connection.connection
+    with _turn(os.getpid(), str(connection.settings_dict["NAME"])):
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            written = _write(end, start)
+            database.execute("COMMIT")
+        except BaseException:
+            database.execute("ROLLBACK")
+            raise
+    return written
+
+
+class _Turn:
+    """The lock by which the processes that write runs to a database take turns."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "w")  # noqa: SIM115  (as long as the process)
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *exc_info: object) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+@cache
+def _turn(process_id: int, database: str) -> AbstractContextManager[None]:
+    """Return a process's own lock for a database: a fork would share its parent's."""
+    return _Turn(f"{database}-turn") if os.path.isfile(database) else nullcontext()
+
+
+def _write_in_one_query(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
+    """Write both as one query, which PostgreSQL takes for one transaction.
+
+    What ends, and the lock on the schedule of what starts, are one statement: of two starts of
+    a schedule, and of a start and a pause, one waits for the other, and then sees it.
+    """
+    steps: list[tuple[str, list[Any]]] = []
+    if start is None:
+        assert end is not None
+        steps.append(("end", _end_params(end)))
+    else:
+        job_id = start.run_id.schedule_job_id
+        if end is None:
+            steps.append(("lock", [job_id]))
+        else:
+            steps.append(("end_and_lock", [*_end_params(end), job_id]))
+        steps.append(("start", _start_params(start)))
+    with connection.connection.cursor() as cursor:
+        _execute(cursor, steps)
+        ended = end is not None and cursor.fetchone()[0] == 1
+        started = cursor.fetchone() if start is not None and cursor.nextset() else None
+    return ended, started
+
+
+def _execute(cursor: Any, steps: list[tuple[str, list[Any]]]) -> None:
+    """Execute statements as one query: prepared, since to plan them takes longer than to run them.
+
+    A connection that loses what it has prepared, behind a pooler, gets them in full from then on.
+    """
+    database = connection.connection
+    params = [value for _, values in steps for value in values]
+    try:
+        if database not in _keeps_prepared:
+            for name, sql in _statements().items():
+                cursor.execute(f"PREPARE {_prepared_name(name)} AS {_numbered(sql)}")
+            _keeps_prepared[database] = True
+        if _keeps_prepared[database]:
+            cursor.execute("; ".join(_execute_sql(name) for name, _ in steps), params)
+            return
+    except Exception as error:
+        if getattr(error, "sqlstate", None) not in NOT_KEPT:
+            raise
+        _keeps_prepared[database] = False
+    cursor.execute("; ".join(_statements()[name] for name, _ in steps), params)
+
+
+@cache
+def _statements() -> dict[str, str]:
+    """Return PostgreSQL's statements by name; the ends and the locks answer with their number."""
+    ended = f"ended AS ({_end_sql()} RETURNING parent_id)"
+    revived = (
+        f"revived AS (UPDATE {_schedules()} SET status = 'running' FROM ended "
+        f"WHERE {_schedules()}.id = ended.parent_id AND status = 'failed')"
+    )
+    locked = f"locked AS (SELECT 1 FROM {_schedules()} WHERE job_id = %s FOR NO KEY UPDATE)"
+    numbers = {name: f"(SELECT count(*) FROM {name})" for name in ("ended", "locked")}
+    return {
+        "end": f"WITH {ended}, {revived} SELECT {numbers['ended']}",
+        "lock": f"WITH {locked} SELECT {numbers['locked']}",
+        "end_and_lock": f"WITH {ended}, {revived}, {locked} SELECT {', '.join(numbers.values())}",
+        "start": _start_sql(),
+    }
+
+
+@cache
+def _prepared_name(name: str) -> str:
+    """Return what a statement is called in PostgreSQL: its text is part of it.
+
+    Behind a pooler, a connection may hold the statements of another release.
+    """
+    return f"tasks_{name}_{crc32(_statements()[name].encode()):08x}"
+
+
+@cache
+def _execute_sql(name: str) -> str:
+    places = ", ".join(["%s"] * _statements()[name].count("%s"))
+    return f"EXECUTE {_prepared_name(name)}({places})"
+
+
+def _numbered(sql: str) -> str:
+    first, *others = sql.split("%s")
+    return first + "".join(f"${number}{part}" for number, part in enumerate(others, start=1))
+
+
+def _end_params(end: End) -> list[Any]:
+    values = [_adapt(name, end.values[name]) for name in AT_END]
+    return [*values, end.run.pk, end.run.attempt]
+
+
+def _start_params(start: Start) -> list[Any]:
+    assert start.run_id.due is not None
+    due, moment = _adapt("due", start.run_id.due), _adapt("started", start.moment)
+    lateness = (start.moment - start.run_id.due).total_seconds()
+    job_id = start.run_id.schedule_job_id
+    settled = _adapt("since", start.run_id.due - FRESH)
+    return [due, moment, moment, start.worker_name, job_id, due, settled, lateness]
+
+
+@cache
+def _end_sql() -> str:
+    columns = ", ".join(f"{_column(name)} = %s" for name in AT_END)
+    return (
+        f"UPDATE {_runs()} SET status = 'finished', {columns} "
+        "WHERE id = %s AND status = 'running' AND attempt = %s"
+    )
+
+
+@cache
+def _revive_sql() -> str:
+    """Return what turns a schedule's status back after a success, as `outcome` has it."""
+    return f"UPDATE {_schedules()} SET status = 'running' WHERE id = %s AND status = 'failed'"
+
+
+@cache
+def _start_sql() -> str:
+    literals = {name: f"'{value}'" for name, value in AT_START.items()} | dict.fromkeys(EMPTY, "''")
+    given = ["due", "started", "created", "worker_name"]
+    names = ["parent_id", "name", *given, *literals]
+    return (
+        f"INSERT INTO {_runs()} ({', '.join(map(_column, names))}) "
+        f"SELECT s.id, s.name, {', '.join(['%s'] * len(given))}, {', '.join(literals.values())} "
+        f"FROM {_schedules()} s WHERE s.job_id = %s AND s.status IN ('running', 'failed') "
+        "AND s.accounted_until < %s AND (s.since <= s.created OR s.since < %s) "
+        "AND (s.start_deadline IS NULL OR s.start_deadline >= %s) "
+        f"AND (s.overlap = 'allow' OR NOT EXISTS "
+        f"(SELECT 1 FROM {_runs()} r WHERE r.parent_id = s.id AND r.status = 'running')) "
+        "ON CONFLICT DO NOTHING RETURNING id, parent_id, name"
+    )
+
+
+@cache
+def _in_sqlite(sql: str) -> str:
+    return sql.replace("%s", "?")
+
+
+def _adapt(name: str, value: Any) -> Any:
+    if name == "result":
+        return None if value is None else connection.ops.adapt_json_value(value, None)
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    return value
+
+
+def _column(name: str) -> str:
+    return connection.ops.quote_name(name)
+
+
+def _runs() -> str:
+    return connection.ops.quote_name(ScheduledTaskInstance._meta.db_table)
+
+
+def _schedules() -> str:
+    return connection.ops.quote_name(ScheduledTask._meta.db_table)

@@ -1,0 +1,83 @@
+"""Writes starts and ends of runs; the end of a finished run together with the next start."""
+
+import logging
+from typing import Any, Protocol
+
+from django.db import Error
+from redis import Redis
+
+from tasks.database import PATIENCE, patiently
+from tasks.models import ScheduledTaskInstance
+from tasks.runs import spool, sql
+
+logger = logging.getLogger(__name__)
+
+
+class Witness(Protocol):
+    """Who wants to know how far a run and its row have come: see `worker.shared_state.Board`."""
+
+    def start(self) -> None: ...
+    def keep_end(self, job_id: str, status: str, values: dict[str, Any]) -> bool: ...
+    def forget_end(self) -> None: ...
+
+
+class Writer:
+    """Writes starts and ends of runs; the end of a finished run together with the next start.
+
+    It keeps at most one end, and only for a witness, who writes it if this process dies.
+    """
+
+    def __init__(self) -> None:
+        self.witness: Witness | None = None
+        self._end: tuple[str, sql.End] | None = None
+
+    def start(self, start: sql.Start) -> ScheduledTaskInstance | None:
+        """Write the start of a run; None if its row, the schedule or its policies don't allow it.
+
+        Raises the database's errors; a kept end stays kept then.
+        """
+        return self._write(start)
+
+    def end(self, job_id: str, end: sql.End) -> bool:
+        """Write the end of a finished run, now or with the next start; tell whether it took it.
+
+        Raises the database's errors.
+        """
+        if self.witness is not None and self.witness.keep_end(job_id, "finished", end.values):
+            self._end = (job_id, end)
+            return True
+        ended, _ = sql.write(end, None)
+        return ended
+
+    def catch_up(self, redis: Redis, patience: float = PATIENCE) -> None:
+        """Write the end that was kept, if there is one; on the spool if the database is away.
+
+        `patience` is for how many seconds it is tried.
+        """
+        if self._end is None:
+            return
+        job_id, end = self._end
+        try:
+            patiently(lambda: self._write(None), patience)
+        except Error:
+            logger.exception("The end of run %s is kept in Redis.", job_id)
+            spool.push(redis, job_id, "finished", **end.values)
+            self._forget()
+
+    def _write(self, start: sql.Start | None) -> ScheduledTaskInstance | None:
+        kept = self._end
+        ended, run = sql.write(kept and kept[1], start)
+        if kept is not None:
+            self._forget()
+            if not ended:
+                logger.warning("Run %s was closed meanwhile.", kept[0])
+        return run
+
+    def _forget(self) -> None:
+        self._end = None
+        if self.witness is not None:
+            self.witness.forget_end()
+
+
+# This process's writer.
+writer = Writer()

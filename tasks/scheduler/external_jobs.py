@@ -1,0 +1,250 @@
+"""Foreign jobs: what other code schedules with rq-scheduler's interface, without a row of ours.
+
+Redis alone knows them. They are dispatched as rq-scheduler does it, under their own id, but in one
+step with moving forward. What can't be dispatched is kept aside, with the reason.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, cast
+
+from django.utils import timezone
+from django.utils.translation import gettext
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import ResponseError, WatchError
+from rq.queue import Queue
+
+from tasks.broker.enqueue import wake
+from tasks.broker.keys import QUARANTINE_KEY, SCHEDULES_KEY
+from tasks.exceptions import NotPossible, SpecError
+from tasks.job import Job
+from tasks.job_ids import is_template
+from tasks.timing import spec
+from tasks.timing.instants import from_score, to_score
+
+# A field of ours in a foreign job: how often it still runs, which its meta forgets whenever its
+# own run saves it. With the job's creation, because an id can be used again.
+REPEATS_FIELD = "repeats"
+# How often one is tried to dispatch while others change the sorted set.
+TRIES = 20
+# A cron expression as rq-scheduler takes it, with a year.
+CRON_OF_SIX = "30 6 * * MON-FRI *"
+# How far into the sorted set is looked for foreign jobs, to show them.
+LOOK_AT = 10_000
+# KEYS: the sorted set, the texts, the quarantine. ARGV: the member, its score and text as seen,
+# the note to keep ("" for none). Tells whether it was as seen, and is out of the sorted set now.
+SET_ASIDE = """
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not score or (score ~= ARGV[2] and tonumber(score) ~= tonumber(ARGV[2])) then return 0 end
+if (redis.call('HGET', KEYS[2], ARGV[1]) or '') ~= ARGV[3] then return 0 end
+redis.call('ZREM', KEYS[1], ARGV[1])
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[3], ARGV[1], ARGV[4]) end
+return 1
+"""
+# KEYS: the sorted set, the quarantine. ARGV: the member, its score from now on.
+PUT_BACK = """
+if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
+redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[1])
+return 1
+"""
+
+
+class Scheduler(Protocol):
+    """What dispatch needs of rq-scheduler's class."""
+
+    connection: Redis
+
+    def get_queue_for_job(self, job: Job) -> Queue: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A foreign job for people: `due` is None for one in quarantine that was never due."""
+
+    member: bytes
+    function: str
+    due: datetime | None
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        return _name(self.member)
+
+
+def dispatch(job_id: str, score: float, scheduler: Scheduler) -> bool:
+    """Put a job on its queue and move it forward, if it still is due when `score` says.
+
+    Tells whether it did; if not, others have changed too much meanwhile. Raises an exception if
+    its job can't be read, or what it says can't be.
+    """
+    for _ in range(TRIES):
+        with suppress(WatchError), scheduler.connection.pipeline() as pipe:
+            pipe.watch(SCHEDULES_KEY, Job.key_for(job_id))
+            if pipe.zscore(SCHEDULES_KEY, job_id) != score:
+                return False
+            _dispatch(_read(job_id, scheduler.connection), score, pipe, scheduler)
+            return True
+    return False
+
+
+def enqueue(job: Job, scheduler: Scheduler) -> None:
+    """Put a job on its queue as the caller holds it, and move it forward in one step with that."""
+    while True:
+        with suppress(WatchError), scheduler.connection.pipeline() as pipe:
+            pipe.watch(SCHEDULES_KEY, job.key)
+            score = pipe.zscore(SCHEDULES_KEY, job.id)
+            _dispatch(job, score, pipe, scheduler)
+            return
+
+
+def _dispatch(job: Job, score: float | None, pipe: Pipeline, scheduler: Scheduler) -> None:
+    """Do both in the transaction of a pipeline that watches them; raises WatchError."""
+    created = str(pipe.hget(job.key, "created_at"))
+    known = cast(bytes | None, pipe.hget(job.key, REPEATS_FIELD))
+    left = _repeats_left(job.meta, created, known)
+    next_score = _next_score(job.meta, left, score)
+    if left is not None:
+        job.meta["repeat"] = left
+    queue = scheduler.get_queue_for_job(job)
+    if not job._dependency_ids:  # else it begins the transaction itself
+        pipe.multi()
+    queue.enqueue_job(job, pipeline=pipe, at_front=bool(job.enqueue_at_front))
+    if left is not None:
+        pipe.hset(job.key, REPEATS_FIELD, json.dumps([created, left]))
+    if next_score is None:
+        pipe.zrem(SCHEDULES_KEY, job.id)
+    else:
+        pipe.zadd(SCHEDULES_KEY, {job.id: next_score})
+    pipe.execute()
+
+
+def _read(job_id: str, connection: Redis) -> Job:
+    """Return a job, all of it decoded; raises an exception if that can't be."""
+    try:
+        job = cast(Job, Job.fetch(job_id, connection=connection))
+    except ResponseError as error:
+        if "WRONGTYPE" in str(error):
+            raise ValueError("its job is of another type") from error
+        raise
+    job.func_name  # noqa: B018  (decodes the payload)
+    if "unserialized" in job.meta:
+        raise ValueError("its meta can't be decoded")
+    return job
+
+
+def _repeats_left(meta: dict[str, Any], created: str, known: bytes | None) -> int | None:
+    """Return how often a job runs after this time; None if there is no limit."""
+    repeat = meta.get("repeat")
+    if repeat is None:
+        return None
+    counted = json.loads(known) if known else None
+    before = counted[1] if counted and counted[0] == created else int(repeat)
+    return max(before - 1, 0)
+
+
+def _next_score(meta: dict[str, Any], left: int | None, score: float | None) -> float | None:
+    if left == 0:
+        return None
+    now = timezone.now()
+    if meta.get("cron_string"):
+        return next_cron_due(meta, now)
+    interval = int(meta.get("interval") or 0)
+    if interval <= 0:
+        return None
+    if score is None:
+        return to_score(now) + interval
+    return score + interval * max(int((now.timestamp() - score) // interval) + 1, 1)
+
+
+def next_cron_due(meta: dict[str, Any], now: datetime) -> float:
+    """Return when a job with a cron expression is due next; raises SpecError if it never is."""
+    zone = timezone.get_default_timezone_name() if meta.get("use_local_timezone") else "UTC"
+    written = meta["cron_string"]
+    cron = _as_ours(written)
+    try:
+        one = spec.Spec(cron=cron, timezone=zone, both_days=True)
+    except SpecError as error:
+        message = str(error).replace(f"“{cron}”", f"“{written}”")
+        raise SpecError(error.field, message) from error
+    due = spec.next_due(one, now)
+    if due is None:
+        raise SpecError("cron", f"“{written}” is never due: the clocks skip it. Choose another.")
+    return to_score(due)
+
+
+def _as_ours(cron: Any) -> Any:
+    """Return the cron expression of ours that is due when rq-scheduler's is, if both days match.
+
+    There, a sixth field is a year, and seconds in front make it seven; and a day may be “?”.
+    Raises SpecError for any year but “*”.
+    """
+    fields = cron.split() if isinstance(cron, str) else []
+    if len(fields) in (6, 7) and fields.pop() != "*":
+        raise SpecError("cron", f"“{cron}” ends with a year, which must be *, as in {CRON_OF_SIX}.")
+    if len(fields) not in (5, 6):
+        return cron
+    *time, day, month, weekday = fields
+    day, weekday = ("*" if field == "?" else field for field in (day, weekday))
+    return " ".join([*time, day, month, weekday])
+
+
+# For people
+
+
+def note(score: float, reason: str) -> str:
+    """Return what the quarantine keeps of a job: when it was due, and why it can't be."""
+    return json.dumps({"score": repr(score), "reason": reason})
+
+
+def scheduled(redis: Redis) -> Iterator[Foreign]:
+    """Yield the foreign jobs among those due next; changes nothing."""
+    entries = cast(
+        list[tuple[bytes, float]],
+        redis.zrange(SCHEDULES_KEY, 0, LOOK_AT - 1, withscores=True),
+    )
+    for member, score in entries:
+        if not is_template(member.decode(errors="replace")):
+            yield Foreign(member, _function_of(member, redis), _moment(score))
+
+
+def quarantined(redis: Redis) -> Iterator[Foreign]:
+    """Yield what could not be dispatched, with the reason; changes nothing."""
+    for member, text in cast(dict[bytes, bytes], redis.hgetall(QUARANTINE_KEY)).items():
+        kept = json.loads(text)
+        function = _function_of(member, redis)
+        yield Foreign(member, function, _moment(float(kept["score"])), kept["reason"])
+
+
+def put_back(member: bytes, redis: Redis) -> None:
+    """Try again what is in quarantine, now; raises NotPossible if it isn't there."""
+    now = repr(to_score(timezone.now()))
+    if not redis.eval(PUT_BACK, 2, SCHEDULES_KEY, QUARANTINE_KEY, member, now):
+        raise NotPossible(gettext("“%(job)s” is not set aside any more.") % {"job": _name(member)})
+    wake(redis)
+
+
+def discard(member: bytes, redis: Redis) -> None:
+    """Forget what is in quarantine; its job, if there is one, stays."""
+    redis.hdel(QUARANTINE_KEY, member)
+
+
+def _name(member: bytes) -> str:
+    return member.decode(errors="backslashreplace")
+
+
+def _function_of(member: bytes, redis: Redis) -> str:
+    try:
+        return str(Job.fetch(member.decode(), connection=redis).func_name)
+    except Exception:  # anything can be in there, and it is only shown
+        return ""
+
+
+def _moment(score: float) -> datetime | None:
+    try:
+        return from_score(score)
+    except (OverflowError, ValueError):
+        return None

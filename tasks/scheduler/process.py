@@ -1,0 +1,322 @@
+"""The scheduler: puts each due occurrence on its queue, once, on time.
+
+In the process that leads, the loop dispatches what is on time and never touches the database. Other
+threads make up for what is late, which the database has to hear of first; keep the books; and
+listen for changes, which wake the loop.
+"""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, cast
+
+import rq.job
+import rq_scheduler.scheduler
+from django.utils import timezone
+from django_rq.queues import DjangoScheduler
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tasks.broker.keys import (
+    SCHEDULES_KEY,
+    WAKE_KEY,
+    explain,
+    scheduled_key,
+)
+from tasks.broker.reconcile import reconcile
+from tasks.exceptions import NotPossible
+from tasks.job import Job
+from tasks.job_ids import is_template
+from tasks.ledger.housekeeping import Housekeeper
+from tasks.scheduler import external_jobs
+from tasks.scheduler.dispatcher import Dispatcher
+from tasks.scheduler.leader import Leadership
+from tasks.scheduler.wakeup import Alarm
+from tasks.timing.instants import from_score
+
+logger = logging.getLogger(__name__)
+
+# The longest that the loop sleeps, in seconds: its lease and signals are looked at this often.
+NAP = 0.25
+# How often one that stands by looks whether it can lead, in seconds.
+STANDBY_NAP = 0.1
+# How long the ledger rests between its ticks, in seconds.
+HOUSE_NAP = 0.5
+# How long it waits after Redis was away, in seconds.
+OUTAGE_NAP = 1.0
+# How often it tells rq-scheduler's interface that it is alive, in seconds.
+HEARTBEAT = 10.0
+
+
+class Scheduler(DjangoScheduler):
+    """rq-scheduler's interface, with dispatch that loses and doubles nothing.
+
+    Several may run: one leads, the others stand by. `interval` is accepted and not needed: the
+    loop sleeps until the next due moment, or until a change wakes it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["job_class"] = Job
+        super().__init__(*args, **kwargs)
+        self.connection: Redis
+        self._leadership = Leadership(self.connection, self.name)
+        self._stopping = threading.Event()
+        self._asked_to_stop = False
+        self._alarm = Alarm()
+        self._leads = False
+        self._heartbeat_due = 0.0
+        self.dispatcher = Dispatcher(
+            self.connection,
+            self._queue_names,
+            lambda job_id, score: external_jobs.dispatch(job_id, score, self),
+            should_stop=lambda: self._is_stopping,
+            after_chunk=self._go_on_leading,
+        )
+
+    # The loop
+
+    def run(self, burst: bool = False) -> None:
+        """Dispatch until SIGTERM or SIGINT; with `burst`, what is due now, and return.
+
+        An outage of Redis or the database ends nothing: the loop goes on when it is over.
+        """
+        self._install_signal_handlers()
+        if burst:
+            reconcile(self.connection)
+            self.enqueue_jobs()
+            return
+        housekeeper = Housekeeper(self.connection)
+        works = (
+            (housekeeper.tick, HOUSE_NAP),
+            (self.dispatcher.make_up, NAP),
+            (self._listen, 0.0),
+        )
+        for work, nap in works:
+            threading.Thread(target=self._while_leading, args=(work, nap), daemon=True).start()
+        logger.info("Scheduler %s started.", self.name)
+        while not self._is_stopping:
+            try:
+                self._lead_or_stand_by()
+            except RedisError as error:
+                logger.warning("Dispatch waits for Redis: %s", self._explain(error))
+                self._alarm.sleep(OUTAGE_NAP)
+            except Exception:
+                logger.exception("A round of dispatch failed; the next one follows.")
+                self._alarm.sleep(OUTAGE_NAP)
+        self._stop()
+
+    def _lead_or_stand_by(self) -> None:
+        self._show_that_it_lives()
+        led, self._leads = self._leads, self._leadership.hold()
+        if self._leads != led:
+            logger.info("Scheduler %s %s.", self.name, "leads" if self._leads else "stands by")
+        if not self._leads:
+            self._alarm.sleep(STANDBY_NAP)
+            return
+        self.dispatcher.dispatch_punctual()
+        self.dispatcher.move_reserved()
+        self._sleep_until_due()
+
+    def _show_that_it_lives(self) -> None:
+        """Keep the key by which rq-scheduler's tools see the schedulers there are."""
+        if time.monotonic() < self._heartbeat_due:
+            return
+        if not self.connection.exists(self.key):
+            self.register_birth()
+        self.heartbeat()
+        self._heartbeat_due = time.monotonic() + HEARTBEAT
+
+    def _sleep_until_due(self) -> None:
+        """Sleep until the next due moment, a change, or for a nap at most."""
+        with self.connection.pipeline(transaction=False) as pipe:
+            after = f"({self.dispatcher.looked_until / 1000!r}"
+            pipe.zrangebyscore(SCHEDULES_KEY, after, "+inf", 0, 1, withscores=True)
+            for name in self._queue_names():
+                pipe.zrange(scheduled_key(name), 0, 0, withscores=True)
+            moments = [entries[0][1] for entries in pipe.execute() if entries]
+        pause = min([NAP, *(moment - time.time() for moment in moments)])
+        self._alarm.sleep(pause)
+
+    def _listen(self) -> None:
+        """Wake the loop when something has changed.
+
+        The loop can't wait for that itself: Redis looks at what has waited long enough only ten
+        times a second.
+        """
+        if self.connection.blpop([WAKE_KEY], timeout=1):
+            self._alarm.ring()
+
+    def _go_on_leading(self) -> None:
+        self._leads = self._leadership.hold() if self._leads else False
+
+    def _install_signal_handlers(self) -> None:
+        def stop(signum: int, frame: FrameType | None) -> None:
+            # No lock here, such as an event's: the signal may have interrupted who holds it.
+            self._asked_to_stop = True
+            self._alarm.ring()
+
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._asked_to_stop or self._stopping.is_set()
+
+    def _stop(self) -> None:
+        self._leads = False
+        self._stopping.set()
+        try:
+            self._leadership.release()
+            self.register_death()
+        except RedisError as error:
+            logger.warning("The lease could not be released and will lapse: %s", error)
+        logger.info("Scheduler %s stopped.", self.name)
+
+    def _while_leading(self, work: Callable[[], Any], nap: float) -> None:
+        """Do a thread's regular work while this process leads."""
+        while not self._stopping.wait(nap):
+            if not self._leads:
+                self._stopping.wait(NAP)
+                continue
+            try:
+                work()
+            except RedisError as error:
+                logger.warning("Work of the scheduler waits for Redis: %s", self._explain(error))
+                self._stopping.wait(OUTAGE_NAP)
+            except Exception:
+                logger.exception("A round of the scheduler's work failed; the next one follows.")
+                self._stopping.wait(OUTAGE_NAP)
+
+    def _explain(self, error: RedisError) -> str:
+        return explain(error, self.connection, self._queue_names())
+
+    # Dispatch
+
+    def enqueue_jobs(self) -> list[str]:
+        """Put everything that is due on its queue; return the job ids.
+
+        One bad schedule is quarantined and hurts only itself (R7).
+        """
+        return self.dispatcher.dispatch_all()
+
+    def _queue_names(self) -> list[str]:
+        from django_rq.settings import get_queues_list
+
+        return [queue["name"] for queue in get_queues_list()]
+
+    # rq-scheduler's interface, for schedules without a row of ours
+
+    def acquire_lock(self) -> bool:
+        """Take or renew the lead for somewhat longer than the interval."""
+        return self._leadership.hold((int(self._interval) + 10) * 1000)
+
+    def remove_lock(self) -> None:
+        """Let another one lead, if this one does."""
+        self._leadership.release()
+
+    def cancel(self, job: rq.job.Job | str) -> None:
+        """Unschedule a job, given as itself or by its id."""
+        super().cancel(_job_id(job))
+
+    def __contains__(self, item: rq.job.Job | str) -> bool:
+        return bool(super().__contains__(_job_id(item)))
+
+    def enqueue_job(self, job: Job) -> None:
+        """Put a foreign job on its queue now, and move it forward in one step with that.
+
+        Raises NotPossible for the job of a schedule, which is never executed itself (R2).
+        """
+        if is_template(job.id):
+            raise NotPossible(f"Job {job.id} is a schedule's: run the schedule by hand instead.")
+        external_jobs.enqueue(job, self)
+
+    def cron(
+        self,
+        cron_string: str,
+        func: Any,
+        args: Any = None,
+        kwargs: Any = None,
+        repeat: int | None = None,
+        queue_name: str | None = None,
+        result_ttl: int | None = -1,
+        ttl: int | None = None,
+        id: str | None = None,
+        timeout: Any = None,
+        description: str | None = None,
+        meta: dict[str, Any] | None = None,
+        use_local_timezone: bool = False,
+        depends_on: Any = None,
+        on_success: Any = None,
+        on_failure: Any = None,
+        at_front: bool = False,
+    ) -> Job:
+        """Schedule a foreign job by a cron expression, in UTC or in Django's own time zone.
+
+        Raises SpecError for an expression that is none, or is never due.
+        """
+        job = self._create_job(
+            func,
+            args=args,
+            kwargs=kwargs,
+            commit=False,
+            result_ttl=result_ttl,
+            ttl=ttl,
+            id=id,
+            queue_name=queue_name,
+            description=description,
+            timeout=timeout,
+            meta=meta,
+            depends_on=depends_on,
+            on_success=on_success,
+            on_failure=on_failure,
+        )
+        job.meta |= {"cron_string": cron_string, "use_local_timezone": use_local_timezone}
+        if repeat is not None:
+            job.meta["repeat"] = int(repeat)
+        if at_front:
+            job.enqueue_at_front = True
+        due = external_jobs.next_cron_due(job.meta, timezone.now())
+        with self.connection.pipeline() as pipe:
+            job.save(pipeline=pipe)
+            pipe.zadd(SCHEDULES_KEY, {job.id: due})
+            pipe.execute()
+        return job
+
+    def _create_job(self, *args: Any, **kwargs: Any) -> Job:
+        func = args[0] if args else kwargs.get("func")
+        name = getattr(func, "task_name", None)
+        if name is not None:
+            args, kwargs = (name, *args[1:]), {k: v for k, v in kwargs.items() if k != "func"}
+        return cast(Job, super()._create_job(*args, **kwargs))
+
+    def get_jobs(
+        self,
+        until: Any = None,
+        with_times: bool = False,
+        offset: int | None = None,
+        length: int | None = None,
+    ) -> Iterator[Any]:
+        """Yield scheduled jobs as rq-scheduler does, but never change anything by looking."""
+        limit = rq_scheduler.scheduler.rationalize_until(until)
+        entries = cast(
+            list[tuple[bytes, float]],
+            self.connection.zrangebyscore(
+                SCHEDULES_KEY, 0, limit, withscores=True, start=offset, num=length
+            ),
+        )
+        for member, score in entries:
+            try:
+                job = Job.fetch(member.decode(), connection=self.connection)
+                job.func_name, job.meta  # noqa: B018  (undecodable payloads show here)
+            except Exception:
+                logger.warning("Scheduled job %r can't be read.", member, exc_info=True)
+                continue
+            yield (job, from_score(score).replace(tzinfo=None)) if with_times else job
+
+
+def _job_id(job: rq.job.Job | str) -> str:
+    """Return the id of a job, whichever class it was read by."""
+    return str(job.id) if isinstance(job, rq.job.Job) else job

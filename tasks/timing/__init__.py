@@ -1,0 +1,1 @@
+"""When it is due, in words, and what to catch up: pure, but for `describe`."""

@@ -1,0 +1,80 @@
+"""A spec in words, for people."""
+
+from datetime import UTC, datetime
+
+from cronsim import CronSim
+from django.utils import formats, timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from tasks.timing.spec import Spec
+from tasks.timing.text import (
+    MAX_EXCLUDED,
+    format_dates,
+    format_interval,
+    number_of_days,
+    parse_dates,
+)
+
+# How many excluded dates are named; more are counted.
+DATES_NAMED = 2
+UNITS = (
+    (86_400, lambda n: ngettext("every day", "every %(n)d days", n) % {"n": n}),
+    (3_600, lambda n: ngettext("every hour", "every %(n)d hours", n) % {"n": n}),
+    (60, lambda n: ngettext("every minute", "every %(n)d minutes", n) % {"n": n}),
+    (1, lambda n: ngettext("every second", "every %(n)d seconds", n) % {"n": n}),
+)
+
+
+def describe(spec: Spec) -> str:
+    """Say when a spec is due: “every 15 minutes”, “once at …”, a cron expression explained."""
+    parts = [_when(spec)]
+    if spec.repeat is not None:
+        parts.append(ngettext("%(n)d time", "%(n)d times", spec.repeat) % {"n": spec.repeat})
+    if spec.start is not None:
+        parts.append(_("from %(moment)s") % {"moment": _moment(spec.start)})
+    if spec.end is not None:
+        parts.append(_("until %(moment)s") % {"moment": _moment(spec.end)})
+    if spec.exclude:
+        parts.append(_excluded(spec))
+    if spec.offset:
+        parts.append(_("shifted by %(span)s") % {"span": _span(spec.offset)})
+    return ", ".join(parts)
+
+
+def _when(spec: Spec) -> str:
+    if spec.cron is not None:
+        return _("%(when)s (%(zone)s)") % {"when": _cron(spec.cron), "zone": spec.timezone}
+    if spec.interval is None:
+        assert spec.first is not None
+        return _("once at %(moment)s") % {"moment": _moment(spec.first)}
+    size, phrase = next(unit for unit in UNITS if spec.interval % unit[0] == 0)
+    return phrase(spec.interval // size)
+
+
+def _cron(expression: str) -> str:
+    if expression.startswith("@"):
+        return expression
+    return CronSim(expression, datetime.now(UTC)).explain()
+
+
+def _moment(moment: datetime) -> str:
+    return formats.date_format(timezone.localtime(moment), "Y-m-d H:i")
+
+
+def _excluded(spec: Spec) -> str:
+    dates = parse_dates(spec.exclude, limit=2 * MAX_EXCLUDED)
+    if len(dates) > DATES_NAMED:
+        days = number_of_days(spec.exclude)
+        named = ngettext("%(n)d day", "%(n)d days", days) % {"n": days}
+    else:
+        named = format_dates(dates).replace("\n", _(" and "))
+    if spec.cron is not None:
+        return _("except on %(dates)s") % {"dates": named}
+    return _("except on %(dates)s (%(zone)s)") % {"dates": named, "zone": spec.timezone}
+
+
+def _span(milliseconds: int) -> str:
+    if milliseconds < 60_000:
+        return f"{milliseconds / 1000:g}s"
+    return format_interval(milliseconds // 1000)

@@ -1,0 +1,333 @@
+"""When is it due. Pure: no clock, no database; `now` is always an argument (R9).
+
+A spec is once at T, every N seconds from an anchor, or a cron expression in a time zone; less what
+falls on an excluded date, and all of it shifted by a constant offset, if it has these.
+"""
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import islice, takewhile
+from typing import Any, NamedTuple
+
+from tasks.exceptions import SpecError
+from tasks.timing import instants
+from tasks.timing.cron import dues_of_cron, parse_cron
+from tasks.timing.instants import BEGINNING, DAY, END, EPOCH, MICROSECOND, MILLISECOND, SECOND
+from tasks.timing.text import MAX_INTERVAL, check_seconds, excluded_dates
+from tasks.timing.zones import LARGEST_SHIFT, begin_of_day, find_zone, steady_offset
+
+MAX_REPEAT = 100_000
+MAX_CRON_LENGTH = 200
+MAX_ZONE_LENGTH = 64
+MAX_JITTER = 86_400
+END_OF_GRID = (END - EPOCH) // MILLISECOND
+LABELS = {"first": "first time", "start": "start", "end": "end"}
+# The parts of a spec that are written as text in JSON.
+MOMENTS = ("first", "start", "end")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """The "when" of a schedule; construction validates and raises SpecError.
+
+    Once: `first` alone. Interval: `first` (the anchor, and the first time) and `interval` in
+    whole seconds. Cron: `cron` with 5 fields, 6 with seconds in front, or a name such as
+    `@daily`, in the IANA zone `timezone`; with `both_days` its day of month and its day of week
+    both have to match, where otherwise one is enough. `repeat` limits how many occurrences there
+    are in all: of an interval counted from `first`, or from the first one at or after `start`; of
+    a cron expression from `start`, which it then needs. Nothing is due before `start` or after
+    `end`.
+    All datetimes are aware, in the years 1970 to 9979; they are kept in UTC.
+
+    On the dates of `exclude` (a text as `parse_dates` reads it), as the calendar in the zone
+    `timezone` shows them, nothing is due, and nothing counts towards `repeat`. At last, what is
+    left is shifted by `offset` milliseconds: `start`, `end` and `exclude` are about the unshifted
+    instants, the functions below take and return shifted ones.
+
+    The first use of a spec with `repeat` that is a cron expression, or has excluded dates, counts
+    its occurrences, which takes up to a second for 100,000; a process remembers the result.
+    """
+
+    first: datetime | None = None
+    interval: int | None = None
+    cron: str | None = None
+    timezone: str = "UTC"
+    repeat: int | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    exclude: str = ""
+    offset: int = 0
+    both_days: bool = False
+
+    def __post_init__(self) -> None:
+        for field in LABELS:
+            moment = getattr(self, field)
+            if moment is not None:
+                object.__setattr__(self, field, _checked_moment(field, moment))
+        _check_bounds(self)
+        _check_zone(self.timezone)
+        if self.cron is None:
+            _check_interval(self)
+        else:
+            _check_cron(self)
+        _check_repeat(self)
+        if self.exclude != "":
+            _check_exclude(self.exclude)
+        if self.offset != 0:
+            _check_offset(self.offset)
+
+
+class Grid(NamedTuple):
+    """A plain interval in whole milliseconds from 1970: what dispatch mostly has to compute."""
+
+    first: int
+    step: int
+
+    def next_due(self, after: int) -> int | None:
+        """Return the first due instant strictly later than `after`, None if there is none."""
+        due = self.first
+        if due <= after:
+            due += self.step * ((after - due) // self.step + 1)
+        return due if due <= END_OF_GRID else None
+
+    def spec(self) -> Spec:
+        """Return the spec that this is the grid of."""
+        return Spec(first=EPOCH + self.first * MILLISECOND, interval=self.step // 1000)
+
+    def check(self) -> None:
+        """Raise SpecError or TypeError if this can't be the grid of a spec."""
+        if not (0 <= self.first <= END_OF_GRID and 1000 <= self.step <= MAX_INTERVAL * 1000):
+            raise SpecError("interval", f"{self} is out of bounds.")
+
+
+def grid(values: Mapping[str, Any]) -> Grid | None:
+    """Return the grid of a valid spec's values, given without defaults; None if it has none."""
+    if values.keys() - {"offset", "timezone"} != {"first", "interval"}:
+        return None
+    first = (instants.utc(values["first"]) - EPOCH) // MILLISECOND + values.get("offset", 0)
+    return Grid(first, values["interval"] * 1000)
+
+
+def next_due(spec: Spec, after: datetime) -> datetime | None:
+    """Return the first due instant strictly later than `after`, None if there is none."""
+    return next(_shifted(spec, instants.utc(after), END), None)
+
+
+def dues(spec: Spec, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Yield the due instants with `after` < due <= `until`, in ascending order."""
+    return _shifted(spec, instants.utc(after), instants.utc(until))
+
+
+def latest_due(spec: Spec, until: datetime) -> datetime | None:
+    """Return the newest due instant that is not later than `until`, None if there is none.
+
+    The cost doesn't depend on how many there are.
+    """
+    shift = timedelta(milliseconds=spec.offset)
+    newest = _newest(spec, min(instants.utc(until) - shift, _last(spec)))
+    return newest and newest + shift
+
+
+def jitter_offset(identity: str, jitter: int | None) -> int:
+    """Return the offset in milliseconds, below `jitter` seconds, that an identity always has.
+
+    The offsets of many identities are spread evenly.
+    """
+    if not jitter:
+        return 0
+    digest = hashlib.sha256(identity.encode()).digest()
+    return int.from_bytes(digest[:8], "big") % (jitter * 1000)
+
+
+def check_jitter(jitter: int | None, interval: int | None) -> None:
+    """Raise SpecError unless `jitter` is None or, in seconds, at most the interval and a day."""
+    if jitter is None:
+        return
+    if not isinstance(jitter, int) or isinstance(jitter, bool):
+        raise SpecError("jitter", "The jitter is not a whole number of seconds: give one.")
+    if not 1 <= jitter <= MAX_JITTER:
+        raise SpecError("jitter", "Give a jitter of at least 1 second and at most a day.")
+    if isinstance(interval, int) and jitter > interval:
+        raise SpecError("jitter", "The jitter is longer than the interval: give a shorter one.")
+
+
+def _shifted(spec: Spec, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Yield the due instants with `after` < due <= `until`."""
+    if spec.offset == 0:
+        return _between(spec, after, min(until, _last(spec)))
+    shift = timedelta(milliseconds=spec.offset)
+    unshifted = _between(spec, after - shift, min(until - shift, _last(spec)))
+    return (due + shift for due in unshifted)
+
+
+def _between(spec: Spec, after: datetime, last: datetime) -> Iterator[datetime]:
+    """Yield the unshifted dues with `after` < due <= `last`, whatever `repeat` and `end` say."""
+    if spec.start is not None:
+        after = max(after, spec.start - MICROSECOND)
+    every = _not_excluded if spec.exclude else _any_day
+    return takewhile(last.__ge__, every(spec, after, last))
+
+
+def _any_day(spec: Spec, after: datetime, last: datetime) -> Iterator[datetime]:
+    if spec.cron is None:
+        return _of_interval(spec, after)
+    zone = find_zone(spec.timezone)
+    assert zone is not None
+    return dues_of_cron(spec.cron, spec.both_days, zone, after, last)
+
+
+def _not_excluded(spec: Spec, after: datetime, last: datetime) -> Iterator[datetime]:
+    """Yield the due instants later than `after` that don't fall on an excluded date."""
+    first_days, last_days = excluded_dates(spec.exclude)
+    zone = find_zone(spec.timezone)
+    assert zone is not None
+    dues = _any_day(spec, after, last)
+    while (due := next(dues, None)) is not None and due <= last:
+        day = due.astimezone(zone).date()
+        number = bisect_right(first_days, day) - 1
+        if number < 0 or last_days[number] < day:
+            yield due
+        else:
+            # Few steps for many occurrences: the next one is on another day. A clock that is put
+            # back may show the day before the range once more (Casey, 2010).
+            resumed = begin_of_day(last_days[number] + DAY, zone)
+            if day < first_days[number] + LARGEST_SHIFT:
+                resumed = min(resumed, steady_offset(zone, due)[1])
+            dues = _any_day(spec, max(due, resumed - MICROSECOND), last)
+
+
+def _of_interval(spec: Spec, after: datetime) -> Iterator[datetime]:
+    assert spec.first is not None
+    if spec.interval is None:
+        if spec.first > after:
+            yield spec.first
+        return
+    step = timedelta(seconds=spec.interval)
+    due = spec.first + step * max((after - spec.first) // step + 1, 0)
+    while True:
+        yield due
+        due += step
+
+
+def _last(spec: Spec) -> datetime:
+    """Return the instant after which nothing is due."""
+    end = spec.end or END
+    return end if spec.repeat is None else min(_last_of_repeat(spec), end)
+
+
+@lru_cache(maxsize=10_000)
+def _last_of_repeat(spec: Spec) -> datetime:
+    """Return the last instant that `repeat` allows, or END if it allows them all."""
+    assert spec.repeat is not None
+    unlimited = _between(spec, BEGINNING, spec.end or END)
+    if spec.interval is None or spec.exclude:
+        return next(islice(unlimited, spec.repeat - 1, None), END)
+    initial = next(unlimited, END)
+    step = timedelta(seconds=spec.interval)
+    return initial + step * min(spec.repeat - 1, (END - initial) // step)
+
+
+def _newest(spec: Spec, until: datetime) -> datetime | None:
+    """Return the newest unshifted due instant that is not later than `until`."""
+    newest, empty_from = _due_before_long(spec, until), until
+    while newest is not None and empty_from - newest >= SECOND:
+        middle = newest + (empty_from - newest) / 2
+        later = next(_between(spec, middle, empty_from), None)
+        if later is None:
+            empty_from = middle
+        else:
+            newest = later
+    return newest
+
+
+def _due_before_long(spec: Spec, until: datetime) -> datetime | None:
+    """Return the newest due instant up to `until`, or one not much older; None if none is."""
+    reach = SECOND
+    begin = until
+    while begin > BEGINNING:
+        begin = until - min(reach, until - BEGINNING)
+        due = next(_between(spec, begin, until), None)
+        if due is not None:
+            return due
+        reach *= 2
+    return None
+
+
+def _checked_moment(field: str, moment: object) -> datetime:
+    label = LABELS[field]
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise SpecError(field, f"The {label} is no moment: give a datetime with a time zone.")
+    utc = instants.utc(moment)
+    if field != "end" and not BEGINNING < utc < END:
+        years = f"{BEGINNING.year + 1} to {END.year - 1}"
+        raise SpecError(field, f"The {label} is out of range: give one in the years {years}.")
+    return utc
+
+
+def _check_bounds(spec: Spec) -> None:
+    if spec.start is not None and spec.end is not None and spec.end < spec.start:
+        raise SpecError("end", "The end is before the start: give a later end.")
+
+
+def _check_zone(name: object) -> None:
+    if not isinstance(name, str):
+        raise SpecError("timezone", "The time zone is no text: write one such as Europe/Rome.")
+    if len(name) > MAX_ZONE_LENGTH or find_zone(name) is None:
+        shown = name[:MAX_ZONE_LENGTH]
+        raise SpecError("timezone", f"“{shown}” is no time zone: write one such as Europe/Rome.")
+
+
+def _check_interval(spec: Spec) -> None:
+    if spec.first is None:
+        raise SpecError("first", "Say when: give a first time, or a cron expression.")
+    if spec.interval is not None:
+        check_seconds(spec.interval)
+
+
+def _check_cron(spec: Spec) -> None:
+    if spec.first is not None or spec.interval is not None:
+        raise SpecError("cron", "Give either a cron expression or a first time, not both.")
+    if not isinstance(spec.cron, str) or len(spec.cron) > MAX_CRON_LENGTH:
+        limit = MAX_CRON_LENGTH
+        raise SpecError("cron", f"Give the cron expression as a text of up to {limit} characters.")
+    parse_cron(spec.cron, spec.both_days)
+
+
+def _check_repeat(spec: Spec) -> None:
+    if spec.repeat is None:
+        return
+    if spec.cron is None and spec.interval is None:
+        raise SpecError("repeat", "A single time has no repeat limit: add an interval or leave it.")
+    if not isinstance(spec.repeat, int) or isinstance(spec.repeat, bool):
+        raise SpecError("repeat", "The repeat limit is not a whole number: give one.")
+    if not 1 <= spec.repeat <= MAX_REPEAT:
+        raise SpecError("repeat", f"Give a repeat limit between 1 and {MAX_REPEAT}.")
+    if spec.cron is not None and spec.start is None:
+        raise SpecError(
+            "start", "A repeat limit of a cron expression counts from a start: give it."
+        )
+
+
+def _check_exclude(text: object) -> None:
+    if not isinstance(text, str):
+        raise SpecError("exclude", "The excluded dates are no text: write them one on a line.")
+    excluded_dates(text)
+
+
+def _check_offset(offset: object) -> None:
+    limit = MAX_JITTER * 1000
+    if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset < limit:
+        raise SpecError("jitter", f"Give an offset of 0 to {limit - 1} milliseconds.")
+
+
+def spec_from_json(values: dict[str, Any]) -> Spec:
+    """Return the spec that `ScheduledTask.spec_json` wrote.
+
+    Raises SpecError, ValueError or TypeError if it can't be one.
+    """
+    moments = {name: datetime.fromisoformat(values[name]) for name in MOMENTS if values.get(name)}
+    return Spec(**values | moments)

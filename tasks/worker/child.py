@@ -1,0 +1,294 @@
+"""A worker's child: one process that runs job after job, and that one job can take down.
+
+It keeps its imports and its database connection from run to run; that is what a fork for each
+job costs. What a run leaves behind is cleared away, and the process is replaced when it is worn
+out: after many runs, when it has grown, after a timeout, or when a run has left a thread.
+"""
+
+import contextvars
+import ctypes
+import logging
+import os
+import random
+import resource
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from types import FrameType
+from typing import Any, NoReturn
+
+import django.db
+from django.conf import settings
+from redis.exceptions import RedisError, ResponseError
+from rq.executions import Execution
+from rq.job import Retry
+from rq.queue import Queue
+from rq.timeouts import JobTimeoutException
+from rq.utils import now
+from rq.worker import BaseWorker
+
+from tasks.broker.keys import explain, is_wrong_type, lease_key, of_queue, wrong
+from tasks.job import Job
+from tasks.job_ids import is_recorded
+from tasks.runs import recorder
+from tasks.runs.connections import roll_back_since, state
+from tasks.runs.timeout import Deadline
+from tasks.runs.writer import writer
+from tasks.worker.queues import Finished, Queues, Taken
+from tasks.worker.shared_state import Board, Run
+
+logger = logging.getLogger(__name__)
+
+# A child is replaced after so many runs, or when its memory has been this large, in MB.
+MAX_RUNS = 10_000
+MAX_MEMORY = 512
+# How long it goes on before it hands back to its worker, in seconds.
+CHAIN = 1.0
+# For how long a job counts as started by RQ's registries without a sign of life, in seconds.
+STARTED_TTL = 90
+# What RQ does at the end of a job, if its hash has one of these, is left to RQ.
+LEFT_TO_RQ = (b"success_callback_name", b"webhooks", b"repeats_left", b"rate_limit_key")
+PR_SET_PDEATHSIG = 1
+
+
+class Workhorse:
+    """Runs the jobs of a worker's queues, in the child that the worker has forked."""
+
+    def __init__(self, worker: BaseWorker, board: Board) -> None:
+        self._worker = worker
+        self._board = board
+        self._redis = worker.connection
+        self._queues = Queues(self._redis, worker.key, worker.name, STARTED_TTL)
+        self._queue_by_name = {queue.name: queue for queue in worker.queues}
+        self._finished: Finished | None = None
+        self._finished_job: Job | None = None
+        self._connections = state()
+        self._runs = 0
+        self._is_worn_out = False
+        # Queues that can't be used, and why: their keys in Redis hold something else.
+        self._unusable: dict[str, str] = {}
+
+    def serve(self, orders: Connection) -> NoReturn:
+        """Work off the queues whenever the worker says so, until it hangs up.
+
+        An order says how many jobs to run at most, 0 for any number. The answer says how many
+        were run, whether Redis is there, and whether this process ends now.
+        """
+        writer.witness = self._board
+        threads = threading.active_count() + 1  # with the one that shows progress
+        while not self._is_worn_out:
+            try:
+                limit = orders.recv()
+            except EOFError:
+                break
+            ran, redis_is_there = self.work_off(limit)
+            self._is_worn_out |= threading.active_count() > threads or _has_grown()
+            orders.send((ran, redis_is_there, self._is_worn_out))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+    def work_off(self, limit: int = 0) -> tuple[int, bool]:
+        """Run jobs while there are any, up to `limit` of them, for `CHAIN` seconds or so.
+
+        Returns how many ran, and False if Redis went away.
+        """
+        stop_at = time.monotonic() + CHAIN
+        ran = 0
+        try:
+            if self._unusable:
+                self._look_at_queues()
+            while (taken := self._step(more=self._goes_on(ran, limit, stop_at))) is not None:
+                self._run(taken)
+                ran += 1
+        except RedisError as error:
+            text = explain(error, self._redis, self._queue_by_name)
+            logger.warning("Worker %s waits for Redis: %s", self._worker.name, text)
+            return ran, False
+        finally:
+            writer.catch_up(self._redis)
+            self._board.leave()
+        return ran, True
+
+    def _goes_on(self, ran: int, limit: int, stop_at: float) -> bool:
+        return (
+            (ran < limit or not limit)
+            and time.monotonic() < stop_at
+            and not self._is_worn_out
+            and not self._board.is_asked_to_stop
+        )
+
+    def _step(self, more: bool) -> Taken | None:
+        """Tell Redis of the job that finished, and take the next one if `more` are wanted."""
+        names = [queue.name for queue in self._worker._ordered_queues] if more else []
+        if self._unusable:
+            names = [name for name in names if name not in self._unusable]
+        if self._finished is None and not more:
+            return None
+        self._board.ask(self._queues.step_id)
+        try:
+            answer = self._queues.step(self._finished, names)
+        except ResponseError as error:
+            if is_wrong_type(error) and self._look_at_queues():
+                return self._step(more)  # without the queue that can't be used
+            raise
+        if answer.left:
+            self._let_rq_finish()
+        self._finished = None
+        if answer.left and answer.taken is None and more:
+            return self._step(more)  # What depends on it is on its queue now.
+        for template in answer.templates:
+            logger.warning(
+                "Job %s is a schedule's template and isn't run: use “run now”.", template
+            )
+        if answer.taken is not None:
+            self._worker.reorder_queues(self._queue_by_name[answer.taken.queue])
+        return answer.taken
+
+    def _look_at_queues(self) -> bool:
+        """Leave out the queues whose keys hold something else; tell whether there are more now."""
+        before = self._unusable
+        texts = {name: " ".join(wrong(self._redis, of_queue(name))) for name in self._queue_by_name}
+        self._unusable = {name: text for name, text in texts.items() if text}
+        for name, text in self._unusable.items():
+            if before.get(name) != text:
+                logger.error("Queue “%s” can't be used; the others go on. %s", name, text)
+        for name in before.keys() - self._unusable.keys():
+            logger.info("Queue “%s” can be used again.", name)
+        return bool(self._unusable.keys() - before.keys())
+
+    def _run(self, taken: Taken) -> None:
+        """Run one job; its row, and RQ's registries, will say how it ended."""
+        queue = self._queue_by_name[taken.queue]
+        job = Job.from_fields(taken.job_id, taken.fields, self._redis)
+        job.origin, job.worker_name, job.started_at = queue.name, self._worker.name, now()
+        execution = self._execution(job.id, taken.execution_id)
+        timeout = int(job.timeout or queue._default_timeout or Queue.DEFAULT_TIMEOUT)
+        self._board.take(Run(job.id, execution.id, queue.name, timeout, time.time()))
+        self._runs += 1
+        try:
+            value = contextvars.copy_context().run(self._perform, job, timeout)
+        except BaseException:
+            self._worker._finalize_failure(job, queue, execution, sys.exc_info())
+            self._redis.delete(lease_key(job.id))
+            return
+        finally:
+            self._clear_away()
+        if isinstance(value, Retry) or any(taken.fields.get(name) for name in LEFT_TO_RQ):
+            self._worker._finalize_success(job, queue, execution, value)
+            self._redis.delete(lease_key(job.id))
+            return
+        job.ended_at = now()
+        self._finished_job = job
+        self._finished = Finished(
+            job.id,
+            execution.id,
+            queue.name,
+            job.get_result_ttl(self._worker.default_result_ttl),
+            None if value is None or is_recorded(job.id) else job.serializer.dumps(value),
+            job.started_at.timestamp(),
+            job.ended_at.timestamp(),
+        )
+
+    def _perform(self, job: Job, timeout: int) -> Any:
+        """Call the job's function under its deadline; a job that has none is recorded too."""
+        try:
+            job.check_callable()
+        except Exception as error:
+            recorder.record_uncallable(job, error)
+            raise
+        recorded = is_recorded(job.id)
+        if not recorded:
+            writer.catch_up(self._redis)
+            self._board.start()
+        for connection in django.db.connections.all(initialized_only=True):
+            # As before a request: it may have been dropped since. The claim of a recorded run
+            # finds that out for its own.
+            is_checked = recorded and connection.alias == django.db.DEFAULT_DB_ALIAS
+            if not is_checked and not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+        deadline = Deadline(timeout, JobTimeoutException, job_id=job.id)
+        try:
+            with deadline:
+                return job.perform()
+        finally:
+            self._is_worn_out |= deadline.fired
+
+    def _let_rq_finish(self) -> None:
+        """End a job that others depend on as RQ does it."""
+        job, finished = self._finished_job, self._finished
+        assert job is not None
+        assert finished is not None
+        queue = self._queue_by_name[finished.queue]
+        execution = self._execution(job.id, finished.execution_id)
+        self._worker.handle_job_success(job, queue, queue.started_job_registry, execution)
+        self._redis.delete(lease_key(job.id))
+
+    def _execution(self, job_id: str, execution_id: str) -> Execution:
+        return Execution(execution_id, job_id, self._redis, self._worker.name)
+
+    def _clear_away(self) -> None:
+        """Undo what a function has left behind that would reach the next run."""
+        signal.alarm(0)
+        set_signals()
+        for connection in django.db.connections.all(initialized_only=True):
+            if connection.errors_occurred and not connection.in_atomic_block:
+                connection.close()
+        self._is_worn_out |= roll_back_since(self._connections)
+        self._is_worn_out |= self._runs >= getattr(settings, "TASKS_CHILD_MAX_RUNS", MAX_RUNS)
+
+
+def start(worker: BaseWorker, board: Board, orders: Connection) -> NoReturn:
+    """Become the workhorse of a worker, in the process that was just forked."""
+    parent = os.getppid()
+    os.setpgrp()
+    random.seed()
+    set_signals()
+    _die_with_parent(parent)
+    try:
+        Workhorse(worker, board).serve(orders)
+    except BaseException:
+        logger.exception("The child of worker %s ends.", worker.name)
+    finally:
+        os._exit(1)
+
+
+def set_signals() -> None:
+    """Leave it to the worker to end this process: a signal to all of them ends no run.
+
+    The signals are caught, not ignored: what a task function starts would go on ignoring them.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _do_nothing)
+
+
+def _do_nothing(signum: int, frame: FrameType | None) -> None:
+    pass
+
+
+def _die_with_parent(parent: int) -> None:
+    """End this process when its worker is gone: nobody vouches for its run any more.
+
+    On Linux the kernel does it, whatever the function is doing; elsewhere a thread.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _has_grown() -> bool:
+    """Tell whether this process has been larger than it may be."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return size > getattr(settings, "TASKS_CHILD_MAX_MEMORY", MAX_MEMORY) * 2**20

@@ -1,0 +1,62 @@
+"""Waits until a queue has a job, without taking it."""
+
+import select
+from collections.abc import Sequence
+from typing import Any
+
+from redis import Redis
+from redis.connection import Connection
+
+# For how long a blocking command waits on the server, in seconds.
+BLOCK = 60
+
+
+class Doorbell:
+    """Waits until a queue has a job, without taking it.
+
+    A list that is moved onto itself stays as it is, but the command blocks while it is empty.
+    There is one blocked connection for each queue.
+    """
+
+    def __init__(self, redis: Redis, queue_keys: Sequence[str]) -> None:
+        self._pool = redis.connection_pool
+        self._keys = list(queue_keys)
+        self._blocked: dict[str, Connection] = {}
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for up to `timeout` seconds; tell whether a queue may have a job.
+
+        Raises RedisError.
+        """
+        try:
+            for key in self._keys:
+                if key not in self._blocked:
+                    connection = self._pool.get_connection()
+                    self._blocked[key] = connection
+                    connection.send_command("BLMOVE", key, key, "LEFT", "LEFT", BLOCK)
+            rang = [self._rang(key) for key in self._ready(timeout)]
+            return any(rang)
+        except BaseException:
+            self.close()
+            raise
+
+    def _ready(self, timeout: float) -> list[str]:
+        sockets: dict[Any, str] = {
+            connection._sock: key for key, connection in self._blocked.items()
+        }
+        ready, _, _ = select.select(list(sockets), [], [], timeout)
+        return [sockets[sock] for sock in ready]
+
+    def _rang(self, key: str) -> bool:
+        connection = self._blocked.pop(key)
+        try:
+            return connection.read_response() is not None
+        finally:
+            self._pool.release(connection)
+
+    def close(self) -> None:
+        """Give up waiting."""
+        for connection in self._blocked.values():
+            connection.disconnect()
+            self._pool.release(connection)
+        self._blocked.clear()

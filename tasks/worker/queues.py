@@ -1,0 +1,258 @@
+"""How workers take jobs from queues: in one atomic step with the end of the job before.
+
+RQ's worker pops a job, reads it, and tells half a dozen keys what it does, in 20 round trips.
+Here one script does what is needed for RQ's pages, registries and commands: the job that ended
+goes to the finished ones with its result, the next one is marked as started, by this worker,
+with a lease on its run. What leaves a queue is registered as started in the same step, so no job
+is lost between queues, of however many a worker listens to.
+"""
+
+import hashlib
+import secrets
+import time
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from redis import Redis
+from redis.exceptions import NoScriptError
+from rq.executions import Execution
+from rq.utils import now, utcformat
+
+from tasks.broker.leases import LEASE
+
+# KEYS: the worker, what it took last. ARGV: this step's id, now (as text, and in seconds), the
+# worker's name, for how long a job counts as started (seconds), for how long its lease holds;
+# then of the job that finished: its id ("" for none), execution, queue, result's lifetime and
+# payload ("" for none), when it started and ended (seconds), "1" if it took long enough to be
+# recorded as an execution; then the queues to take a job from.
+# Returns whether the finished job has dependents and is left to RQ, and of the job taken: its
+# id, queue and fields; then the templates found on the queues, which are never executed.
+STEP = """
+local worker, taken, step, text, now, name = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local last = redis.call('HMGET', taken, 'step', 'left', 'job', 'queue')
+if last[1] == step then
+  -- The same step once more: its answer was lost on the way.
+  local fields = {}
+  if last[3] ~= '' then fields = redis.call('HGETALL', 'rq:job:' .. last[3]) end
+  return {tonumber(last[2]), last[3], last[4], fields, {}}
+end
+
+local left, ended, templates = 0, ARGV[7], {}
+if ended ~= '' then
+  local execution, queue, ttl = ARGV[8], ARGV[9], tonumber(ARGV[10])
+  local key = 'rq:job:' .. ended
+  if redis.call('EXISTS', key .. ':dependents') == 1 then
+    left = 1
+  else
+    local member = ended .. ':' .. execution
+    redis.call('ZREM', 'rq:wip:' .. queue, member)
+    redis.call('DEL', 'tasks:lease:' .. ended)
+    if ARGV[14] == '1' then
+      redis.call('DEL', 'rq:execution:' .. member)
+      redis.call('ZREM', 'rq:executions:' .. ended, execution)
+      redis.call('SREM', worker .. ':executions', member)
+    end
+    redis.call('HINCRBY', worker, 'successful_job_count', 1)
+    redis.call('HINCRBYFLOAT', worker, 'total_working_time', ARGV[13] - ARGV[12])
+    if ttl == 0 then
+      redis.call('DEL', key)
+    elseif redis.call('EXISTS', key) == 1 then
+      redis.call('HSET', key, 'status', 'finished', 'ended_at', text, 'last_heartbeat', text)
+      if ttl > 0 then
+        redis.call('EXPIRE', key, ttl)
+        redis.call('ZADD', 'rq:finished:' .. queue, now + ttl, ended)
+      else
+        redis.call('ZADD', 'rq:finished:' .. queue, '+inf', ended)
+      end
+      if ARGV[11] ~= '' then
+        local results = 'rq:results:' .. ended
+        redis.call('XADD', results, 'MAXLEN', '10', '*', 'type', '1', 'worker_name', name,
+          'execution_id', execution, 'execution_started_at', ARGV[12],
+          'execution_ended_at', ARGV[13], 'return_value', ARGV[11])
+        if ttl > 0 then redis.call('EXPIRE', results, ttl) end
+      end
+    end
+  end
+end
+
+local id, queue, fields = '', '', {}
+for i = 15, #ARGV do
+  while id == '' do
+    local popped = redis.call('LPOP', 'rq:queue:' .. ARGV[i])
+    if not popped then break end
+    local key = 'rq:job:' .. popped
+    local found = redis.pcall('HGETALL', key)
+    if string.match(popped, '^schedule%-%x+$') then
+      templates[#templates+1] = popped
+    elseif found.err then
+      id, queue = popped, ARGV[i]
+    elseif #found > 0 then
+      id, queue, fields = popped, ARGV[i], found
+      redis.call('HSET', key, 'status', 'started', 'started_at', text, 'last_heartbeat', text,
+        'worker_name', name)
+      redis.call('PERSIST', key)
+      redis.call('ZADD', 'rq:wip:' .. queue, now + ARGV[5], id .. ':' .. step)
+      redis.call('SET', 'tasks:lease:' .. id, name, 'EX', ARGV[6])
+      redis.call('HSET', worker, 'state', 'busy')
+    end
+  end
+end
+redis.call('HSET', taken, 'step', step, 'left', left, 'job', id, 'queue', queue)
+redis.call('EXPIRE', taken, 3600)
+return {left, id, queue, fields, templates}
+"""
+# KEYS: the worker. ARGV: a job that it took, its queue and execution. Returns whether it was put
+# back: not if it is put back already, or has ended. Nor a second time: the job may be what kills.
+PUT_BACK = """
+local worker, id, queue, execution = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local key, member = 'rq:job:' .. id, id .. ':' .. execution
+if not redis.call('ZSCORE', 'rq:wip:' .. queue, member)
+   or redis.call('HGET', key, 'status') ~= 'started'
+   or redis.call('HSETNX', key, 'put_back', execution) == 0 then
+  return 0
+end
+redis.call('ZREM', 'rq:wip:' .. queue, member)
+redis.call('DEL', 'tasks:lease:' .. id, 'rq:execution:' .. member)
+redis.call('ZREM', 'rq:executions:' .. id, execution)
+redis.call('SREM', worker .. ':executions', member)
+redis.call('HDEL', key, 'started_at', 'worker_name')
+redis.call('HSET', key, 'status', 'queued')
+redis.call('LPUSH', 'rq:queue:' .. queue, id)
+return 1
+"""
+# A job that takes longer may have been recorded as an execution by its worker, in seconds.
+LONG = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A job taken from its queue, with the fields of its hash as Redis has them."""
+
+    job_id: str
+    queue: str
+    execution_id: str
+    fields: dict[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job that returned: times are seconds from 1970.
+
+    `payload` is its serialized result, None if it has none or if its row keeps it.
+    """
+
+    job_id: str
+    execution_id: str
+    queue: str
+    result_ttl: int
+    payload: bytes | None
+    started: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a step did: `left` tells that the finished job is left to RQ, with its dependents."""
+
+    taken: Taken | None
+    left: bool
+    templates: list[str]
+
+
+@dataclass
+class Queues:
+    """The queues of one worker, for the process that runs its jobs.
+
+    `step_id` names the next step.
+    """
+
+    redis: Redis
+    worker_key: str
+    worker_name: str
+    started_ttl: int
+    step_id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sha = hashlib.sha1(STEP.encode()).hexdigest()
+        self._prefix, self._number = secrets.token_hex(8), 0
+        self.step_id = f"{self._prefix}{self._number}"
+
+    def step(self, finished: Finished | None, queue_names: Sequence[str]) -> Answer:
+        """Tell of the job that finished, and take the next one from the first queue that has one.
+
+        Raises RedisError; the same step can then be tried again, and is done once.
+        """
+        answer = self._step(self.step_id, finished, queue_names)
+        self._number += 1
+        self.step_id = f"{self._prefix}{self._number}"
+        return answer
+
+    def taken_by(self, step_id: str) -> Taken | None:
+        """Return the job that the last step of a process that died took, None if it took none.
+
+        If Redis has not got to that step yet, it takes none any more.
+        """
+        return self._step(step_id, None, ()).taken
+
+    def put_back(self, taken: Taken) -> bool:
+        """Put a job that was taken, and not started, back on its queue; tell whether it was."""
+        args = [self.worker_key, taken.job_id, taken.queue, taken.execution_id]
+        return bool(self.redis.eval(PUT_BACK, 1, *args))
+
+    def _step(self, step_id: str, finished: Finished | None, queue_names: Sequence[str]) -> Answer:
+        moment = now()
+        args: list[Any] = [
+            step_id,
+            utcformat(moment),
+            moment.timestamp(),
+            self.worker_name,
+            self.started_ttl,
+            LEASE,
+        ]
+        if finished is None:
+            args += [""] * 8
+        else:
+            payload = "" if finished.payload is None else b64encode(finished.payload)
+            args += [finished.job_id, finished.execution_id, finished.queue, finished.result_ttl]
+            args += [payload, finished.started, finished.ended]
+            args.append(int(finished.ended - finished.started > LONG))
+        keys = [self.worker_key, f"tasks:taken:{self.worker_name}"]
+        left, job_id, queue, flat, templates = cast(Any, self._call([*keys, *args, *queue_names]))
+        taken = None
+        if job_id:
+            fields = dict(zip(flat[::2], flat[1::2], strict=True))
+            taken = Taken(job_id.decode(errors="backslashreplace"), queue.decode(), step_id, fields)
+        return Answer(taken, bool(left), [template.decode() for template in templates])
+
+    def _call(self, args: list[Any]) -> Any:
+        """Have the script executed: once, since it is for the caller to try a step again."""
+        pool = self.redis.connection_pool
+        connection = pool.get_connection()
+        try:
+            try:
+                connection.send_command("EVALSHA", self._sha, 2, *args)
+                return connection.read_response()
+            except NoScriptError:
+                connection.send_command("EVAL", STEP, 2, *args)
+                return connection.read_response()
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            pool.release(connection)
+
+
+def record_execution(redis: Redis, execution: Execution, ttl: int) -> None:
+    """Tell RQ's registries of a job that takes longer, so that its pages show it and can stop it.
+
+    Jobs of less than a second do without. `ttl` is in seconds.
+    """
+    with redis.pipeline() as pipe:
+        execution.save(ttl, pipeline=pipe)
+        pipe.zadd(f"rq:executions:{execution.job_id}", {execution.id: time.time() + ttl + 60})
+        pipe.expire(f"rq:executions:{execution.job_id}", ttl + 60)
+        pipe.sadd(execution.worker_executions_key, execution.composite_key)
+        pipe.expire(execution.worker_executions_key, ttl + 60)
+        pipe.execute()

@@ -1,0 +1,52 @@
+"""Jobs are put on their queues, and withdrawn."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from redis import Redis
+
+from tasks.broker.enqueue import build_job, enqueue_run, enqueue_task, withdraw
+from tasks.job_ids import RunId
+from tasks.models import ScheduledTask, Task
+from tests.tasks.conftest import ago, make_row
+from tests.tasks.functions import ECHO, queued
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("at", [None, timezone.now() + timedelta(hours=1)])
+def test_a_run_is_enqueued_once(schedule: ScheduledTask, redis_connection: Redis, at: Any):
+    run_id = RunId(schedule.job_id, ago(1))
+    for _ in range(2):
+        enqueue_run(schedule, run_id, redis_connection, at=at)
+    kept = [*queued(redis_connection), *redis_connection.zrange("rq:scheduled:default", 0, -1)]
+    assert len(kept) == 1
+
+
+def test_a_later_run_keeps_its_milliseconds(schedule: ScheduledTask, redis_connection: Redis):
+    at = timezone.now().replace(microsecond=250_000) + timedelta(hours=1)
+    enqueue_run(schedule, RunId(schedule.job_id, at), redis_connection, at=at)
+    entries: list[Any] = redis_connection.zrange("rq:scheduled:default", 0, -1, withscores=True)
+    [(_, moment)] = entries
+    assert moment == at.timestamp()
+
+
+def test_a_job_has_the_timeout_of_its_row_else_of_its_function(redis_connection: Redis):
+    row = make_row(function="tests.only_scheduled", args=[1])
+    assert build_job(row, row.job_id, redis_connection).timeout == 77
+    row.timeout = 5
+    assert build_job(row, row.job_id, redis_connection).timeout == 5
+
+
+def test_a_withdrawn_call_is_nowhere(redis_connection: Redis):
+    waiting = Task.objects.create(name="x", function=ECHO)
+    reserved = Task.objects.create(
+        name="x", function=ECHO, status="reserved", reserved_for=timezone.now() + timedelta(hours=1)
+    )
+    for call in (waiting, reserved):
+        enqueue_task(call, redis_connection)
+        withdraw(call.job_id, call.queue, redis_connection)
+    assert queued(redis_connection) == []
+    assert redis_connection.keys("rq:job:*") == redis_connection.keys("rq:scheduled:*") == []

@@ -1,0 +1,20 @@
+"""Leases lapse unless they are renewed."""
+
+import pytest
+from redis import Redis
+
+from tasks.broker.keys import lease_key
+from tasks.broker.leases import CERTAINTY, LEASE, LEASE_RENEWAL, LOST_AFTER, renew_lease
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_lease_lapses(redis_connection: Redis):
+    renew_lease(redis_connection, "x", "w1")
+    assert 0 < redis_connection.ttl(lease_key("x")) <= 15
+
+
+def test_a_run_is_closed_in_time(redis_connection: Redis):
+    every_look = 2
+    assert LEASE + CERTAINTY + every_look < LOST_AFTER
+    assert min(LEASE, CERTAINTY) > LEASE_RENEWAL

@@ -1,0 +1,130 @@
+"""Redis holds what the rows say, whatever has happened to it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from redis import Redis
+
+from tasks import registry
+from tasks.broker.keys import MARKER_KEY
+from tasks.broker.reconcile import reconcile
+from tasks.job import Job
+from tasks.ledger.settling import balance
+from tasks.models import ScheduledTask
+from tasks.runs.lost import Watch
+from tasks.scheduler import Scheduler
+from tests.tasks.conftest import MakeSchedule, ago, make_row
+from tests.tasks.functions import ECHO
+from tests.tasks.ledger.rows_and_redis import in_redis
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+# Redis as the rows say
+
+
+def test_all_live_schedules_are_back_after_a_flush(redis_connection: Redis, put: MakeSchedule):
+    tasks = [put(), put(cron="@daily"), put(status="failed")]
+    redis_connection.flushall()
+    reconcile(redis_connection)
+    assert in_redis(redis_connection) == {task.job_id for task in tasks}
+
+
+def test_paused_and_dead_schedules_are_taken_out(redis_connection: Redis, put: MakeSchedule):
+    put(status="death")
+    put(status="paused", paused_at=ago(1))
+    reconcile(redis_connection)
+    assert redis_connection.keys("rq:*") == []
+
+
+def test_strays_are_removed_and_foreign_jobs_are_not(
+    redis_connection: Redis, put: MakeSchedule, scheduler: Scheduler
+):
+    task = put()
+    foreign = scheduler.enqueue_in(timedelta(hours=1), ECHO)
+    ScheduledTask.objects.filter(pk=task.pk)._raw_delete("default")
+    reconcile(redis_connection)
+    assert in_redis(redis_connection) == {foreign.id}
+    assert not redis_connection.exists(Job.key_for(task.job_id))
+
+
+@pytest.mark.parametrize(
+    "values", [{"interval": 60}, {"args": [1]}, {"timeout": 9}, {"queue": "low"}], ids=str
+)
+def test_what_was_written_past_the_services_takes_effect(
+    redis_connection: Redis, put: MakeSchedule, values: dict[str, Any]
+):
+    task = put()
+    before = redis_connection.hgetall(Job.key_for(task.job_id))
+    ScheduledTask.objects.update(**values)
+    reconcile(redis_connection)
+    assert redis_connection.hgetall(Job.key_for(task.job_id)) != before
+
+
+def test_what_is_right_already_is_not_touched(redis_connection: Redis, put: MakeSchedule):
+    task = put()
+    redis_connection.hset(Job.key_for(task.job_id), "mark", "untouched")
+    reconcile(redis_connection)
+    assert redis_connection.hget(Job.key_for(task.job_id), "mark") == b"untouched"
+
+
+BROKEN: list[dict[str, Any]] = [
+    {"function": "gone"},
+    {"type": "cron", "cron": "nonsense", "first": None, "interval": None},
+    {"type": "cron", "cron": "@daily", "timezone": "Mars", "first": None, "interval": None},
+    {"queue": "gone"},
+]
+
+
+@pytest.mark.parametrize("values", BROKEN, ids=str)
+def test_a_row_that_cannot_be_scheduled_says_why_and_stops_no_other(
+    redis_connection: Redis, put: MakeSchedule, values: dict[str, Any]
+):
+    broken, good = put(), put()
+    ScheduledTask.objects.filter(pk=broken.pk).update(**values)
+    redis_connection.flushall()
+    reconcile(redis_connection)
+    broken.refresh_from_db()
+    assert broken.problem != ""
+    assert in_redis(redis_connection) == {good.job_id}
+    assert redis_connection.exists(MARKER_KEY)
+
+
+def test_its_problem_is_cleared_when_it_is_mended(
+    redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    task = make_row()
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "_functions", {})
+        reconcile(redis_connection)
+    reconcile(redis_connection)
+    task.refresh_from_db()
+    assert (task.problem, in_redis(redis_connection)) == ("", {task.job_id})
+
+
+def test_a_template_of_the_wrong_type_is_mended_and_stops_no_other(
+    redis_connection: Redis, put: MakeSchedule
+):
+    broken, good = put(), put()
+    redis_connection.flushall()
+    redis_connection.set(Job.key_for(broken.job_id), "x")
+    reconcile(redis_connection)
+    assert in_redis(redis_connection) == {broken.job_id, good.job_id}
+
+
+def test_each_chunk_is_read_by_its_keys(redis_connection: Redis, put: MakeSchedule):
+    """By the index of the status, every chunk would read the rows of all schedules."""
+    put()
+    put(status="paused", paused_at=ago(1))
+    put(first=ago(100), accounted_until=ago(101))
+    with CaptureQueriesContext(connection) as round_of_all:
+        reconcile(redis_connection)
+        balance(redis_connection, Watch())
+    selects = [query["sql"] for query in round_of_all if query["sql"].startswith("SELECT")]
+    with connection.cursor() as cursor:
+        plans = [cursor.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in selects]
+    by_status = [plan for plan in plans if "schedule_to_look_at" in str(plan)]
+    assert len(by_status) == 1, "only what has to be looked at is asked for by it"

@@ -1,0 +1,19 @@
+"""Schedules that have lived a while."""
+
+from datetime import datetime
+
+from tasks.ledger.audit import Tally, tallies
+from tasks.models import ScheduledTask
+from tests.tasks.conftest import ago
+
+
+def tally(task: ScheduledTask, begin: datetime | None = None) -> Tally:
+    [found] = tallies([task.pk], begin)
+    return found
+
+
+def lived(task: ScheduledTask, seconds: float) -> ScheduledTask:
+    """Move the beginning of a schedule's present period back."""
+    past = ago(seconds)
+    ScheduledTask.objects.filter(pk=task.pk).update(since=past, accounted_until=past)
+    return ScheduledTask.objects.get(pk=task.pk)

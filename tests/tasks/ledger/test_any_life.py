@@ -1,0 +1,194 @@
+"""The books close over any life of a schedule: edits, pauses, cancels, backfill, lost data."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import django_rq
+import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings, target
+from hypothesis import strategies as st
+from redis import Redis
+
+from tasks import models
+from tasks.broker.connection import connect
+from tasks.broker.leases import CERTAINTY
+from tasks.broker.reconcile import reconcile
+from tasks.exceptions import NotPossible
+from tasks.ledger.audit import tallies
+from tasks.ledger.periods import SETTLING
+from tasks.ledger.retention import prune
+from tasks.ledger.settling import balance
+from tasks.models import ScheduledTask
+from tasks.runs.lost import Watch, enqueue_lost_jobs
+from tasks.services import SchedulerService
+from tests.oracle import due_times
+from tests.tasks.functions import ECHO, work_off
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BEGINNING = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
+NAME = "lived"
+
+
+class Life:
+    """One schedule, and the clock that its world goes by."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.now = BEGINNING
+        self.redis = redis
+        self.holes = Watch()
+        redis.flushall()
+        connect.cache_clear()
+        ScheduledTask.objects.all().delete()
+        self.scheduler = django_rq.get_scheduler("default")
+
+    def task(self) -> ScheduledTask | None:
+        return ScheduledTask.objects.first()
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def ask(self, spec: dict[str, Any]) -> None:
+        """Ask for the schedule: the same one, with another spec."""
+        if "cron" in spec:
+            SchedulerService.cron(
+                spec["cron"], ECHO, name=NAME, timezone="Europe/Rome", keep_runs=5
+            )
+        else:
+            first = self.now - timedelta(seconds=spec["ago"])
+            SchedulerService.schedule(
+                first, ECHO, interval=spec["interval"], name=NAME, keep_runs=5
+            )
+
+    def edit(self, spec: dict[str, Any]) -> None:
+        task = self.task()
+        if task is None:
+            return
+        if "cron" in spec:
+            task.cron, task.first, task.interval = spec["cron"], None, None
+        else:
+            task.cron, task.interval = "", spec["interval"]
+            task.first = self.now - timedelta(seconds=spec["ago"])
+        SchedulerService.save(task)
+
+    def do(self, action: Callable[[ScheduledTask], Any]) -> None:
+        task = self.task()
+        if task is not None:
+            with suppress(NotPossible):
+                action(task)
+
+    def backfill(self, seconds: int) -> None:
+        begin = self.now - timedelta(seconds=seconds)
+        self.do(lambda task: SchedulerService.backfill(task, begin, self.now, 1_000))
+
+    def dispatch(self) -> None:
+        self.scheduler.enqueue_jobs()
+
+    def work(self) -> None:
+        work_off(self.redis)
+
+    def keep_house(self) -> None:
+        reconcile(self.redis)
+        balance(self.redis, self.holes)
+        prune()
+
+    def lose_redis(self) -> None:
+        self.redis.flushall()
+
+    def come_to_rest(self, pass_certainty: Callable[[], None]) -> None:
+        """Let everything that is still to happen happen."""
+        for _ in range(4):
+            self.pass_time(60)
+            ScheduledTask.objects.update(look_at=self.now)
+            self.keep_house()
+            enqueue_lost_jobs(self.redis, Watch())
+            pass_certainty()
+            for _ in range(3):
+                self.dispatch()
+                self.work()
+                self.pass_time(2)
+
+
+specs = st.one_of(
+    st.fixed_dictionaries({"cron": st.sampled_from(["*/10 * * * *", "30 * * * *", "0 2 * * *"])}),
+    st.fixed_dictionaries(
+        {
+            "interval": st.sampled_from([None, 60, 600, 3600]),
+            "ago": st.sampled_from([0, 1, 30, 90, 900, -5, -300]),
+        }
+    ),
+)
+steps = st.one_of(
+    st.tuples(st.just("pass_time"), st.sampled_from([0.5, 7, 61, 610, 3_700, 20_000])),
+    st.tuples(st.just("ask"), specs),
+    st.tuples(st.just("edit"), specs),
+    st.tuples(
+        st.just("do"),
+        st.sampled_from([SchedulerService.pause, SchedulerService.resume, SchedulerService.cancel]),
+    ),
+    st.tuples(st.just("backfill"), st.sampled_from([60, 3_600])),
+    st.sampled_from([("dispatch",), ("work",), ("keep_house",), ("lose_redis",)]),
+)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(spec=specs, lived=st.lists(steps, max_size=14))
+def test_the_books_close_over_any_life(
+    redis_connection: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Any,
+    spec: dict[str, Any],
+    lived: list[tuple[Any, ...]],
+):
+    life = Life(redis_connection)
+    with monkeypatch.context() as patch:
+        patch.setattr(timezone, "now", lambda: life.now)
+        patch.setattr(models, "current_time", lambda: life.now)
+        life.ask(spec)
+        for name, *arguments in lived:
+            getattr(life, name)(*arguments)
+
+        def pass_certainty() -> None:
+            clock.now += CERTAINTY
+
+        life.come_to_rest(pass_certainty)
+        task = life.task()
+        assert task is not None
+        [tally] = tallies([task.pk])
+        target(float(tally.due))
+        assert (tally.holes.first, tally.strays.first, tally.problem) == ([], [], "")
+        assert tally.overdue.first == []
+        assert_as_the_oracle_says(task, life.now)
+
+
+def assert_as_the_oracle_says(task: ScheduledTask, now: datetime) -> None:
+    """Compare the rows with what code that shares nothing with the books says was due."""
+    owed: set[datetime] = set()
+    spans = [
+        (period.spec, period.start, period.end) for period in task.periods.all() if period.spec
+    ]
+    if task.is_live:
+        spans.append((task.spec_json(), task.since, now - SETTLING))
+    for values, start, end in spans:
+        known = {
+            "cron": values["cron"],
+            "interval": values["interval"],
+            "timezone": values["timezone"],
+            "first": values["first"] and datetime.fromisoformat(values["first"]),
+        }
+        owed |= set(due_times(start, end, **known))
+    rows = task.runs.filter(due__isnull=False)
+    if task.pruned_until is not None:
+        owed = {due for due in owed if due > task.pruned_until}
+        rows = rows.filter(due__gt=task.pruned_until)
+    regular = rows.filter(requested=None).values_list("due", flat=True)
+    recorded = set(rows.values_list("due", flat=True))
+    assert owed <= recorded
+    assert {due for due in regular if due <= now - SETTLING} <= owed

@@ -1,0 +1,101 @@
+"""What was due, beside the rows."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from tasks.ledger import audit
+from tasks.ledger.audit import tallies
+from tasks.models import ScheduledTask, SchedulePeriod
+from tasks.services import SchedulerService
+from tests.tasks import functions
+from tests.tasks.conftest import ago, make_row
+from tests.tasks.ledger.lives import lived, tally
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+# Counting
+
+
+@pytest.mark.parametrize(
+    ("due", "in_flight", "overdue", "holes"), [(500, 1, 0, 0), (700, 0, 1, 0), (2_000, 0, 0, 1)]
+)
+def test_without_a_row_it_is_in_flight_then_overdue_and_a_hole_where_the_books_are_closed(
+    due: int, in_flight: int, overdue: int, holes: int
+):
+    task = make_row(first=ago(due), since=ago(3_000), accounted_until=ago(1_000))
+    found = tally(task)
+    assert found.due == 1
+    assert (found.in_flight, found.overdue.number, found.holes.number) == (
+        in_flight,
+        overdue,
+        holes,
+    )
+    assert found.closes == bool(in_flight)
+
+
+@pytest.mark.parametrize(("overlap", "in_flight"), [("wait", 1), ("skip", 0), ("allow", 0)])
+def test_what_waits_for_a_long_run_is_in_flight_however_long(overlap: str, in_flight: int):
+    task = make_row(first=ago(700), since=ago(701), accounted_until=ago(701), overlap=overlap)
+    task.runs.create(name="x", requested=ago(800), started=ago(800))
+    assert (tally(task).in_flight, tally(task).overdue.number) == (in_flight, 1 - in_flight)
+
+
+def test_of_a_period_that_is_over_nothing_is_in_flight():
+    task = SchedulerService.schedule(ago(-60), functions.ECHO, interval=60)
+    lived(task, 100)
+    task.first = ago(10)
+    SchedulerService.save(task)
+    ScheduledTask.objects.update(since=timezone.now())
+    SchedulePeriod.objects.update(spec=task.spec_json(), end=timezone.now())
+    assert tally(task).holes.first == [task.first]
+
+
+@pytest.mark.parametrize(("retries", "in_flight"), [(1, 1), (0, 0)])
+def test_a_failed_run_that_is_tried_again_is_in_flight(retries: int, in_flight: int):
+    task = make_row(first=ago(100), since=ago(101), retries=retries)
+    task.runs.create(name="x", due=task.first, status="failed", started=ago(99), ended=ago(98))
+    assert (tally(task).in_flight, tally(task).outcomes["failed"]) == (in_flight, 1 - in_flight)
+
+
+def test_what_retention_has_deleted_is_not_asked_for():
+    task = make_row(first=ago(3600), interval=600, since=ago(3601), pruned_until=ago(601))
+    first = task.first
+    assert first is not None
+    for seconds in (3600, 3000):
+        due = first + timedelta(seconds=seconds)
+        task.runs.create(name="x", due=due, status="missed", ended=ago(1))
+    assert (tally(task).due, tally(task).closes) == (2, True)
+
+
+def test_a_run_by_hand_is_none_of_the_books():
+    task = make_row()
+    task.runs.create(name="x", requested=ago(1), started=ago(1), status="finished", ended=ago(1))
+    assert tally(task).due == 0
+
+
+def test_a_schedule_that_changes_while_it_is_counted_is_counted_again(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    task = lived(SchedulerService.cron("* * * * * *", functions.ECHO), 5)
+    original = audit._rows
+    seen: list[Any] = []
+
+    def rows(*args: Any) -> Any:
+        if not seen:
+            SchedulerService.pause(task)
+        seen.append(args)
+        return original(*args)
+
+    monkeypatch.setattr(audit, "_rows", rows)
+    assert tally(task).closes
+    assert len(seen) == 2
+
+
+def test_many_schedules_are_counted_with_few_queries(django_assert_max_num_queries: Any):
+    tasks = [make_row(first=ago(10), since=ago(11)) for _ in range(20)]
+    with django_assert_max_num_queries(5):
+        assert [found.due for found in tallies([task.pk for task in tasks])] == [1] * 20

@@ -1,0 +1,71 @@
+"""The leader's regular work."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from redis import Redis
+
+from tasks.broker.keys import SCHEDULES_KEY, SPOOL_KEY, TEXTS_KEY
+from tasks.ledger import housekeeping
+from tasks.ledger.housekeeping import Housekeeper
+from tasks.models import ScheduledTask
+from tasks.runs import spool
+from tests.tasks.conftest import ago, make_row
+from tests.tasks.ledger.rows_and_redis import in_redis
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+# The housekeeper
+
+
+def test_a_tick_does_all_of_it(
+    schedule: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
+):
+    run = schedule.runs.create(name="x", due=ago(60), started=ago(59))
+    spool.push(redis_connection, run.run_job_id, "failed", reason="killed")
+    Housekeeper(redis_connection).tick()
+    run.refresh_from_db()
+    assert run.status == "failed"
+    assert in_redis(redis_connection) == {schedule.job_id}
+
+
+def test_an_emptied_redis_is_filled_at_the_next_tick(
+    schedule: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
+):
+    housekeeper = Housekeeper(redis_connection)
+    housekeeper.tick()
+    redis_connection.flushall()
+    housekeeper.tick()
+    assert in_redis(redis_connection) == {schedule.job_id}
+
+
+@pytest.mark.parametrize("part", ["Reconciler.tick", "close_lost_runs", "balancing"])
+def test_one_parts_failure_stops_no_other(
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    clock: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    part: str,
+):
+    def fail(*args: Any) -> None:
+        raise OperationalError
+
+    done: list[str] = []
+    remaining: Callable[..., None] = lambda: done.append("prune")  # noqa: E731
+    monkeypatch.setattr(f"tasks.ledger.housekeeping.{part}", fail)
+    monkeypatch.setattr(housekeeping, "pruning", remaining)
+    Housekeeper(redis_connection).tick()
+    assert done == ["prune"]
+
+
+@pytest.mark.parametrize("key", [SPOOL_KEY, TEXTS_KEY, SCHEDULES_KEY])
+def test_a_key_that_holds_something_else_is_named(redis_connection: Redis, key: str, caplog: Any):
+    make_row()
+    redis_connection.set(key, "x")
+    Housekeeper(redis_connection).tick()
+    assert f"The key {key} in Redis is a string, not a " in caplog.text
+    assert "Traceback" not in caplog.text

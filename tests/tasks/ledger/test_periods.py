@@ -1,0 +1,114 @@
+"""Periods say what a schedule was, from when until when."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from redis import Redis
+
+from tasks.ledger.settling import balance
+from tasks.models import ScheduledTask, SchedulePeriod
+from tasks.runs.lost import Watch
+from tasks.services import SchedulerService
+from tasks.timing.spec import spec_from_json
+from tests.tasks import functions
+from tests.tasks.conftest import ago, make_row
+from tests.tasks.ledger.lives import lived, tally
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def kinds_of_periods(task: ScheduledTask) -> list[str]:
+    return list(task.periods.order_by("end", "pk").values_list("kind", flat=True))
+
+
+# Periods
+
+
+def test_a_pause_closes_the_active_period_and_a_resume_the_paused_one():
+    task = lived(SchedulerService.cron("* * * * *", functions.ECHO), 200)
+    SchedulerService.pause(task, "holidays")
+    SchedulerService.resume(task)
+    active, paused = task.periods.order_by("pk")
+    assert (active.kind, paused.kind, paused.note) == ("active", "paused", "holidays")
+    assert (active.end, paused.end) == (paused.start, ScheduledTask.objects.get().since)
+    assert spec_from_json(active.spec).cron == "* * * * *"
+    assert tally(task).closes
+
+
+def test_paused_time_is_one_period_and_no_row():
+    task = make_row(cron="* * * * *", status="paused", paused_at=ago(9_000), since=ago(9_000))
+    SchedulerService.resume(task)
+    assert (kinds_of_periods(task), task.runs.count()) == (["paused"], 0)
+    assert tally(task).due == 0
+
+
+def test_a_changed_spec_closes_the_period_with_the_old_one():
+    task = lived(SchedulerService.cron("* * * * *", functions.ECHO), 200)
+    task.cron = "@yearly"
+    SchedulerService.save(task)
+    assert spec_from_json(task.periods.get().spec).cron == "* * * * *"
+    assert (tally(task).outcomes["missed"], tally(task).closes) == (task.runs.count(), True)
+
+
+def test_a_change_of_something_else_closes_nothing():
+    task = SchedulerService.cron("* * * * *", functions.ECHO)
+    task.description = "new"
+    SchedulerService.save(task)
+    assert kinds_of_periods(task) == []
+
+
+def test_a_cancelled_schedule_that_comes_back_was_dead_meanwhile():
+    task = SchedulerService.cron("* * * * *", functions.ECHO)
+    SchedulerService.cancel(task)
+    SchedulerService.cron("* * * * *", functions.ECHO)
+    assert kinds_of_periods(task) == ["active", "death"]
+
+
+def test_cancelling_twice_is_one_death():
+    task = SchedulerService.cron("* * * * *", functions.ECHO)
+    SchedulerService.cancel(task)
+    SchedulerService.cancel(task)
+    assert kinds_of_periods(task) == ["active"]
+
+
+def test_an_edit_while_paused_leaves_the_pause_one_period():
+    task = SchedulerService.cron("* * * * *", functions.ECHO)
+    SchedulerService.pause(task)
+    task.cron = "@yearly"
+    SchedulerService.save(task)
+    SchedulerService.resume(task)
+    assert kinds_of_periods(task) == ["active", "paused"]
+
+
+def test_an_exhausted_schedule_closes_its_period(redis_connection: Redis):
+    task = make_row(first=ago(60), interval=None, accounted_until=ago(61), since=ago(61))
+    task.runs.create(name="x", due=task.first, status="missed", ended=ago(58))
+    balance(redis_connection, Watch())
+    assert (kinds_of_periods(task), tally(task).due, tally(task).closes) == (["active"], 1, True)
+
+
+def test_periods_go_with_their_schedule():
+    task = SchedulerService.cron("* * * * *", functions.ECHO)
+    SchedulerService.pause(task)
+    task.delete()
+    assert not SchedulePeriod.objects.exists()
+
+
+# The first time that is still owed
+
+
+@pytest.mark.parametrize("cron", ["* * * * * *", "0 0 1 1 *"])
+def test_a_first_time_still_owed_after_a_change_is_due_once(
+    cron: str, redis_connection: Redis, scheduler: Any
+):
+    task = lived(SchedulerService.cron(cron, functions.ECHO, name="x"), 5)
+    first = timezone.now().replace(microsecond=0) - timedelta(seconds=2)
+    SchedulerService.schedule(first, functions.ECHO, interval=3600, name="x")
+    scheduler.enqueue_jobs()
+    functions.work_off(redis_connection)
+    found = tally(task)
+    assert found.closes
+    assert task.runs.get(due=first).status == "finished"
+    assert found.due == task.runs.count()

@@ -1,0 +1,61 @@
+"""Runs that a schedule doesn't keep are deleted."""
+
+from typing import Any
+
+import pytest
+
+from tasks.ledger.retention import prune
+from tasks.models import ScheduledTask
+from tests.tasks.conftest import ago, make_row
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+# Retention
+
+
+def ended_runs(task: ScheduledTask, number: int) -> None:
+    for index in range(number):
+        at = ago((number - index) * 86_400)
+        task.runs.create(name="x", due=at, status="finished", started=at, ended=at)
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ({"keep_runs": 2}, 2),
+        ({"keep_runs": None, "keep_days": 3}, 2),
+        ({"keep_runs": 1, "keep_days": 30}, 1),
+        ({"keep_runs": None}, 5),
+    ],
+    ids=str,
+)
+def test_retention_keeps_the_newest(values: dict[str, Any], kept: int):
+    task = make_row(**values)
+    ended_runs(task, 5)
+    newest = list(task.runs.order_by("-id").values_list("pk", flat=True)[:kept])
+    prune()
+    assert list(task.runs.order_by("-id").values_list("pk", flat=True)) == newest
+
+
+def test_retention_keeps_what_is_running():
+    task = make_row(keep_runs=1)
+    task.runs.create(name="x", due=ago(200_000), started=ago(600))
+    ended_runs(task, 1)
+    prune()
+    assert sorted(task.runs.values_list("status", flat=True)) == ["finished", "running"]
+
+
+def test_retention_keeps_what_the_books_are_still_open_for():
+    task = make_row(keep_runs=1, accounted_until=ago(400_000))
+    ended_runs(task, 4)
+    prune()
+    assert task.runs.filter(due__gt=task.accounted_until).count() == 4
+
+
+def test_retention_leaves_other_schedules_alone():
+    small, other = make_row(keep_runs=1), make_row(keep_runs=None)
+    ended_runs(small, 2)
+    ended_runs(other, 2)
+    prune()
+    assert (small.runs.count(), other.runs.count()) == (1, 2)

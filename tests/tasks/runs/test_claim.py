@@ -1,0 +1,303 @@
+"""A run's row is born when it starts, for one attempt only."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+from redis import Redis
+from rq.job import JobStatus
+
+from tasks.job import Job
+from tasks.job_ids import RunId
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.runs import spool, sql
+from tasks.runs.claim import claim
+from tests.tasks.conftest import ago
+from tests.tasks.functions import in_threads, perform
+from tests.tasks.runs.attempts import Behave, Run, end, enqueue, failed_run, past
+
+pytestmark = pytest.mark.django_db
+
+
+# Which jobs become a run
+
+
+def test_a_second_job_for_the_same_occurrence_does_not_run(
+    schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    calls: list[None] = []
+    behave(lambda: calls.append(None))
+    job_id = enqueue(redis_connection, schedule)
+    perform(redis_connection, job_id)
+    perform(redis_connection, job_id)
+    assert (len(calls), schedule.runs.count()) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_workers_with_the_same_occurrence_one_gets_the_row(
+    schedule: ScheduledTask, redis_connection: Redis
+):
+    job = Job.fetch(enqueue(redis_connection, schedule), connection=redis_connection)
+    claims = in_threads(*[lambda: claim(job)] * 4)
+    assert len([claim for claim in claims if claim is not None]) == 1
+
+
+def test_an_occurrence_over_which_the_books_are_closed_does_not_run(
+    schedule: ScheduledTask, redis_connection: Redis
+):
+    job_id = enqueue(redis_connection, schedule, RunId(schedule.job_id, schedule.accounted_until))
+    perform(redis_connection, job_id)
+    assert schedule.runs.count() == 0
+
+
+def test_a_run_by_hand_has_no_due(schedule: ScheduledTask, redis_connection: Redis, behave: Behave):
+    behave(lambda: None)
+    requested = ago(0)
+    perform(
+        redis_connection,
+        enqueue(redis_connection, schedule, RunId(schedule.job_id, None, requested)),
+    )
+    row = schedule.runs.get()
+    assert (row.status, row.due, row.requested) == ("finished", None, requested)
+
+
+@pytest.mark.parametrize("status", ["death", "paused"])
+def test_an_occurrence_of_an_ended_schedule_belongs_to_no_period_and_gets_no_row(
+    schedule: ScheduledTask, redis_connection: Redis, status: str
+):
+    job_id = enqueue(redis_connection, schedule)
+    paused_at = timezone.now() if status == "paused" else None
+    ScheduledTask.objects.update(status=status, paused_at=paused_at)
+    perform(redis_connection, job_id)
+    assert not schedule.runs.exists()
+
+
+@pytest.mark.parametrize("status", ["death", "paused"])
+def test_a_retry_of_an_ended_schedule_does_not_run(
+    schedule: ScheduledTask, redis_connection: Redis, status: str
+):
+    failed = schedule.runs.create(
+        name="x", due=past(9), started=ago(8), ended=ago(7), status="failed"
+    )
+    job_id = enqueue(redis_connection, schedule, failed.run_id.next_attempt())
+    paused_at = timezone.now() if status == "paused" else None
+    ScheduledTask.objects.update(status=status, paused_at=paused_at)
+    perform(redis_connection, job_id)
+    failed.refresh_from_db()
+    assert (failed.status, failed.attempt) == ("failed", 1)
+
+
+@pytest.mark.parametrize(("interval", "statuses"), [(7200, []), (1, ["finished"])])
+def test_what_was_dispatched_while_its_schedule_was_changed_runs_only_if_it_is_still_owed(
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    interval: int,
+    statuses: list[str],
+):
+    behave(lambda: None)
+    due = past(1)
+    job_id = enqueue(redis_connection, schedule, RunId(schedule.job_id, due))
+    changed_at = due - timedelta(milliseconds=1)
+    ScheduledTask.objects.update(
+        interval=interval, since=changed_at, accounted_until=changed_at, created=ago(3600)
+    )
+    perform(redis_connection, job_id)
+    assert [run.status for run in schedule.runs.all()] == statuses
+
+
+def test_a_run_by_hand_runs_though_the_schedule_is_dead(
+    schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    behave(lambda: None)
+    ScheduledTask.objects.update(status="death")
+    run_id = RunId(schedule.job_id, None, ago(0))
+    perform(redis_connection, enqueue(redis_connection, schedule, run_id))
+    assert schedule.runs.get().status == "finished"
+
+
+def test_an_occurrence_of_a_deleted_schedule_does_not_run(
+    schedule: ScheduledTask, redis_connection: Redis
+):
+    job_id = enqueue(redis_connection, schedule)
+    ScheduledTask.objects.all().delete()
+    assert perform(redis_connection, job_id).get_status() == "finished"
+    assert not ScheduledTaskInstance.objects.exists()
+
+
+def test_past_its_start_deadline_it_is_missed(schedule: ScheduledTask, redis_connection: Redis):
+    ScheduledTask.objects.update(start_deadline=5)
+    run_id = RunId(schedule.job_id, past(10))
+    perform(redis_connection, enqueue(redis_connection, schedule, run_id))
+    assert end(schedule.runs.get()) == (
+        "missed",
+        "It could not start within its start deadline of 5 s.",
+    )
+
+
+def test_a_function_that_is_gone_fails_its_run(
+    schedule: ScheduledTask, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    job_id = enqueue(redis_connection, schedule)
+    monkeypatch.setattr("tasks.registry._functions", {})
+    perform(redis_connection, job_id)
+    status, reason = end(schedule.runs.get())
+    assert status == "failed"
+    assert "UnknownTaskFunction" in reason
+
+
+# Overlap
+
+
+@pytest.fixture
+def previous(schedule: ScheduledTask) -> ScheduledTaskInstance:
+    """Return a run that is still going."""
+    return schedule.runs.create(name=schedule.name, due=ago(30), started=ago(30))
+
+
+def test_overlap_skip_records_the_new_run_as_skipped(
+    schedule: ScheduledTask, previous: ScheduledTaskInstance, redis_connection: Redis
+):
+    perform(redis_connection, enqueue(redis_connection, schedule))
+    status, reason = end(schedule.runs.exclude(pk=previous.pk).get())
+    assert status == "skipped"
+    assert reason.endswith("was still going.")
+
+
+@pytest.mark.parametrize("overlap", ["skip", "replace"])
+def test_a_run_whose_end_is_on_the_spool_is_not_still_going(
+    schedule: ScheduledTask,
+    previous: ScheduledTaskInstance,
+    redis_connection: Redis,
+    behave: Behave,
+    overlap: str,
+):
+    behave(lambda: None)
+    ScheduledTask.objects.update(overlap=overlap)
+    spool.push(redis_connection, previous.run_job_id, "finished", ended=timezone.now())
+    job_id = enqueue(redis_connection, schedule)
+    perform(redis_connection, job_id)
+    spool.drain(redis_connection)
+    perform(redis_connection, job_id)
+    assert [run.status for run in schedule.runs.all()] == ["finished", "finished"]
+
+
+def test_a_retry_is_not_skipped_but_waits(
+    schedule: ScheduledTask,
+    previous: ScheduledTaskInstance,
+    redis_connection: Redis,
+    behave: Behave,
+):
+    behave(lambda: None)
+    ScheduledTask.objects.update(retries=1)
+    failed = schedule.runs.create(
+        name="x", due=ago(90), started=ago(80), ended=ago(70), status="failed"
+    )
+    job_id = enqueue(redis_connection, schedule, failed.run_id.next_attempt())
+    perform(redis_connection, job_id)
+    previous.update_attempt(status="finished", ended=timezone.now())
+    perform(redis_connection, job_id)
+    failed.refresh_from_db()
+    assert (failed.status, failed.attempt) == ("finished", 2)
+
+
+def test_overlap_allow_runs_both(
+    schedule: ScheduledTask,
+    previous: ScheduledTaskInstance,
+    redis_connection: Redis,
+    behave: Behave,
+):
+    behave(lambda: None)
+    ScheduledTask.objects.update(overlap="allow")
+    perform(redis_connection, enqueue(redis_connection, schedule))
+    assert schedule.runs.exclude(pk=previous.pk).get().status == "finished"
+
+
+def test_overlap_wait_keeps_the_job_for_later(
+    schedule: ScheduledTask,
+    previous: ScheduledTaskInstance,
+    redis_connection: Redis,
+    behave: Behave,
+):
+    behave(lambda: None)
+    ScheduledTask.objects.update(overlap="wait")
+    job_id = enqueue(redis_connection, schedule)
+    perform(redis_connection, job_id)
+    assert redis_connection.zrange("rq:scheduled:default", 0, -1) == [job_id.encode()]
+    assert schedule.runs.get() == previous
+    previous.update_attempt(status="finished", ended=timezone.now())
+    perform(redis_connection, job_id)
+    assert schedule.runs.exclude(pk=previous.pk).get().status == "finished"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_overlap_replace_cancels_the_previous_run(
+    schedule: ScheduledTask,
+    previous: ScheduledTaskInstance,
+    redis_connection: Redis,
+    behave: Behave,
+):
+    behave(lambda: None)
+    ScheduledTask.objects.update(overlap="replace")
+    perform(redis_connection, enqueue(redis_connection, schedule))
+    previous.refresh_from_db()
+    assert end(previous) == ("canceled", "Replaced by the next run.")
+    assert schedule.runs.exclude(pk=previous.pk).get().status == "finished"
+
+
+def test_an_attempt_runs_only_after_the_one_before_has_failed(
+    schedule: ScheduledTask, redis_connection: Redis
+):
+    row = failed_run(schedule)
+    for attempt in (1, 3):
+        run_id = RunId(schedule.job_id, row.due, attempt=attempt)
+        perform(redis_connection, enqueue(redis_connection, schedule, run_id))
+    row.refresh_from_db()
+    assert (row.status, row.attempt) == ("failed", 1)
+
+
+def test_a_claim_whose_answer_was_lost_is_still_a_claim(run: Run, monkeypatch: pytest.MonkeyPatch):
+    write = sql.write
+    lost: list[bool] = []
+
+    def lose_the_answer(end: Any, start: Any) -> Any:
+        answer = write(end, start)
+        if not lost:
+            lost.append(True)
+            raise OperationalError("the answer is lost")
+        return answer
+
+    monkeypatch.setattr("tasks.runs.claim.patiently", lambda step, *args: _try_twice(step))
+    monkeypatch.setattr(sql, "write", lose_the_answer)
+    assert run(lambda: "ran").result == "ran"
+
+
+def _try_twice(step: Callable[[], Any]) -> Any:
+    try:
+        return step()
+    except OperationalError:
+        return step()
+
+
+def test_a_run_waits_for_the_database_and_its_function_is_not_called(
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    calls: list[int] = []
+    behave(lambda: calls.append(1))
+
+    def away(*args: Any) -> Any:
+        raise OperationalError("the database is away")
+
+    job_id = enqueue(redis_connection, schedule)
+    with monkeypatch.context() as patch:
+        patch.setattr(sql, "write", away)
+        job = perform(redis_connection, job_id)
+    assert (calls, job.get_status()) == ([], JobStatus.SCHEDULED)
+    perform(redis_connection, job_id)
+    assert (calls, schedule.runs.get().status) == ([1], "finished")

@@ -1,0 +1,65 @@
+"""A run is ended once, and its schedule follows."""
+
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.runs import completion
+from tests.tasks.conftest import ago, make_row
+from tests.tasks.functions import queued
+
+
+@pytest.fixture
+def run(db: None) -> ScheduledTaskInstance:
+    row = make_row(retries=1)
+    return row.runs.create(name="x", due=ago(5), started=ago(4))
+
+
+def test_a_run_is_closed_once(run: ScheduledTaskInstance, redis_connection: Redis):
+    assert completion.close(run, "finished", redis_connection, result=1)
+    assert not completion.close(run, "failed", redis_connection, reason="late")
+    run.refresh_from_db()
+    assert (run.status, run.result, run.reason) == ("finished", 1, "")
+
+
+def test_a_closed_attempt_is_not_closed_by_an_earlier_one(
+    run: ScheduledTaskInstance, redis_connection: Redis
+):
+    ScheduledTaskInstance.objects.update(attempt=2)
+    assert not completion.close(run, "failed", redis_connection)
+    assert queued(redis_connection) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "end", "after"),
+    [
+        ("running", "failed", "failed"),
+        ("failed", "finished", "running"),
+        ("failed", "canceled", "failed"),
+        ("death", "finished", "death"),
+    ],
+)
+def test_the_schedule_follows(
+    run: ScheduledTaskInstance, redis_connection: Redis, before: str, end: str, after: str
+):
+    ScheduledTask.objects.update(status=before)
+    completion.close(run, end, redis_connection)
+    assert ScheduledTask.objects.get().status == after
+
+
+@pytest.mark.parametrize(("status", "retried"), [("failed", 1), ("death", 0)])
+def test_only_a_live_schedule_has_its_runs_tried_again(
+    run: ScheduledTaskInstance, redis_connection: Redis, status: str, retried: int
+):
+    run.parent.status = status
+    completion.close(run, "failed", redis_connection)
+    assert len(queued(redis_connection)) == retried
+
+
+def test_a_retry_that_cannot_be_enqueued_does_not_undo_the_end(
+    run: ScheduledTaskInstance, redis_connection: Redis, redis_away: Any
+):
+    redis_away(True)
+    assert completion.close(run, "failed", redis_connection)

@@ -1,0 +1,104 @@
+"""Logs of a run: from all loggers, within bounds, and safe to show."""
+
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tasks.runs.log_capture import LIMIT, BoundedText, capturing
+from tasks.storable import escape
+
+
+@pytest.fixture(autouse=True)
+def quiet_root() -> Iterator[None]:
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.WARNING)
+    yield
+    root.setLevel(level)
+
+
+def captured(name: str, level: int = logging.INFO, message: str = "hello") -> str:
+    text = BoundedText()
+    with capturing(text):
+        logging.getLogger(name).log(level, message)
+    return str(text)
+
+
+def test_info_is_captured_though_the_root_shows_warnings_only():
+    assert "INFO tests.some: hello" in captured("tests.some")
+
+
+def test_debug_is_not_captured():
+    assert captured("tests.some", logging.DEBUG) == ""
+
+
+def test_a_logger_that_does_not_propagate_is_captured(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(logging.getLogger("tests.deaf"), "propagate", False)
+    assert captured("tests.deaf").count("hello") == 1
+    assert captured("tests.deaf.child").count("hello") == 1
+
+
+def test_other_handlers_show_no_more_than_before():
+    shown: list[str] = []
+    other = logging.Handler()
+    other.emit = lambda record: shown.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(other)
+    captured("tests.some")
+    logging.getLogger().removeHandler(other)
+    assert shown == []
+
+
+def test_afterwards_all_is_as_before():
+    root = logging.getLogger()
+    before = (root.level, [(handler, handler.level) for handler in root.handlers])
+    with pytest.raises(KeyError), capturing(BoundedText()):
+        raise KeyError
+    assert (root.level, [(handler, handler.level) for handler in root.handlers]) == before
+
+
+def test_control_characters_and_lone_surrogates_are_escaped():
+    assert escape("a\0b\x1b[31m\r\ud800\x9b") == r"a\x00b\x1b[31m\r\ud800\x9b"
+
+
+def test_newlines_tabs_and_letters_are_kept():
+    assert escape("ä\t한\n😀") == "ä\t한\n😀"
+
+
+def test_of_a_long_log_the_head_and_the_tail_are_kept():
+    text = BoundedText()
+    for number in range(20_000):
+        text.add(f"line {number}")
+    kept = str(text).splitlines()
+    assert (kept[0], kept[-1]) == ("line 0", "line 19999")
+    assert any("bytes left out" in line for line in kept)
+    assert 0.9 * LIMIT < len(str(text).encode()) <= LIMIT
+
+
+@pytest.mark.parametrize("character", ["x", "한", "\0", "😀", "\ud800"])
+def test_a_line_longer_than_the_limit_loses_its_middle(character: str):
+    text = BoundedText()
+    text.add("begin" + character * 10 * LIMIT + "end")
+    assert str(text).startswith("begin")
+    assert str(text).endswith("end\n")
+    assert len(str(text).encode()) <= LIMIT
+
+
+def test_it_can_be_read_while_another_thread_adds():
+    text, stop = BoundedText(), threading.Event()
+
+    def add() -> None:
+        while not stop.is_set():
+            text.add("x")
+
+    for _ in range(40_000):
+        text.add("x")
+    adding = threading.Thread(target=add)
+    adding.start()
+    try:
+        for _ in range(100):
+            str(text)
+    finally:
+        stop.set()
+        adding.join()

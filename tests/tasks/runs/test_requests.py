@@ -1,0 +1,350 @@
+"""Backfill runs what never ran of a past range, each occurrence once, whatever Redis loses."""
+
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from redis import Redis
+
+from tasks.broker.enqueue import enqueue_run
+from tasks.broker.leases import CERTAINTY
+from tasks.exceptions import NotPossible, UnknownTaskFunction
+from tasks.job import Job
+from tasks.job_ids import RunId
+from tasks.ledger.audit import tallies
+from tasks.models import ScheduledTask
+from tasks.runs import lost, requests
+from tasks.runs.lost import Watch, close_lost_runs
+from tasks.services import SchedulerService
+from tests.tasks.conftest import ago, make_row
+from tests.tasks.functions import CALL, perform, queued, work_off
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def hourly() -> ScheduledTask:
+    """Return a schedule that was due five times, and is accounted for."""
+    first = ago(4.5 * 3600)
+    return make_row(name="hourly", first=first, since=first - HOUR)
+
+
+def due(task: ScheduledTask, number: int) -> datetime:
+    first = task.first
+    assert first is not None
+    return first + number * HOUR
+
+
+def record(task: ScheduledTask, *statuses: str) -> None:
+    for number, status in enumerate(statuses):
+        moment = due(task, number)
+        started = None if status in ("missed", "skipped") else moment
+        task.runs.create(name="x", due=moment, status=status, started=started, ended=moment)
+
+
+def ask(task: ScheduledTask, **options: Any) -> list[RunId]:
+    """Ask for the first three occurrences."""
+    return SchedulerService.backfill(task, due(task, 0) - HOUR, due(task, 2), **options)
+
+
+def run_ids(task: ScheduledTask, *numbers: int) -> list[str]:
+    return [RunId(task.job_id, due(task, number), is_backfill=True).job_id for number in numbers]
+
+
+def work_off_all(redis: Redis) -> None:
+    while work_off(redis):
+        pass
+
+
+def enqueue_lost_jobs(redis: Redis, clock: SimpleNamespace) -> None:
+    """Look for lost jobs until they are certain."""
+    ScheduledTask.objects.get().requests.update(requested=ago(60))
+    watch = Watch()
+    for _ in range(2):
+        lost.enqueue_lost_jobs(redis, watch)
+        clock.now += CERTAINTY
+
+
+# What is run
+
+
+def test_what_never_ran_runs_and_what_ran_does_not(hourly: ScheduledTask, redis_connection: Redis):
+    record(hourly, "missed", "failed", "skipped")
+    ended = hourly.runs.get(status="failed").ended
+    assert len(ask(hourly)) == 2
+    work_off_all(redis_connection)
+    assert list(hourly.runs.order_by("due").values_list("status", flat=True)) == [
+        "finished",
+        "failed",
+        "finished",
+    ]
+    assert hourly.runs.get(status="failed").ended == ended
+
+
+def test_what_has_no_row_gets_one(hourly: ScheduledTask, redis_connection: Redis):
+    ask(hourly)
+    work_off_all(redis_connection)
+    runs = hourly.runs.order_by("due")
+    assert [run.due for run in runs] == [due(hourly, number) for number in range(3)]
+    assert all(run.is_backfill and run.status == "finished" for run in runs)
+    assert not hourly.requests.exists()
+
+
+def test_the_row_that_said_missed_is_taken_up(hourly: ScheduledTask, redis_connection: Redis):
+    record(hourly, "missed")
+    before = hourly.runs.get()
+    ask(hourly)
+    work_off(redis_connection)
+    after = hourly.runs.get(pk=before.pk)
+    assert (after.status, after.attempt, after.reason) == ("finished", 1, "")
+    assert after.requested is not None
+
+
+def test_what_is_under_way_is_left_alone(hourly: ScheduledTask):
+    ScheduledTask.objects.update(accounted_until=due(hourly, 1))
+    found = requests.never_ran(ScheduledTask.objects.get(), due(hourly, 0) - HOUR, due(hourly, 3))
+    assert found == [due(hourly, 0), due(hourly, 1)]
+
+
+def test_asked_for_twice_it_runs_once(hourly: ScheduledTask, redis_connection: Redis):
+    assert (len(ask(hourly)), len(ask(hourly))) == (3, 0)
+    work_off_all(redis_connection)
+    assert ask(hourly) == []
+    assert hourly.runs.count() == 3
+
+
+def test_it_runs_whatever_the_status(hourly: ScheduledTask, redis_connection: Redis):
+    SchedulerService.cancel(hourly)
+    ask(hourly)
+    work_off_all(redis_connection)
+    assert hourly.runs.filter(status="finished").count() == 3
+
+
+def test_the_books_close_over_it_also_where_nothing_was_owed(
+    hourly: ScheduledTask, redis_connection: Redis
+):
+    ScheduledTask.objects.update(since=timezone.now(), accounted_until=timezone.now())
+    ask(ScheduledTask.objects.get())
+    work_off_all(redis_connection)
+    [tally] = tallies([hourly.pk])
+    assert (tally.closes, tally.due, tally.outcomes["finished"]) == (True, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("hours", "limit", "message"),
+    [
+        ((0, 4), 2, "More than 2 occurrences of that range have not run"),
+        ((0, 3), 0, "limit between 1 and 10000"),
+        ((0, 3), 10_001, "limit between 1 and 10000"),
+        ((3, 3), 9, "The range is empty"),
+        ((3, 0), 9, "The range is empty"),
+        ((0, 5), 9, "ends in the future"),
+    ],
+)
+def test_a_range_that_cannot_be_is_refused(
+    hourly: ScheduledTask, hours: tuple[int, int], limit: int, message: str
+):
+    begin, end = (due(hourly, number) for number in hours)
+    with pytest.raises(NotPossible, match=message):
+        SchedulerService.backfill(hourly, begin, end, limit)
+    assert not hourly.requests.exists()
+
+
+def test_a_naive_moment_is_refused(hourly: ScheduledTask):
+    with pytest.raises(NotPossible, match="no time zone"):
+        SchedulerService.backfill(hourly, datetime(2020, 1, 1), due(hourly, 2))
+
+
+def test_a_range_with_very_many_moments_is_refused():
+    task = make_row(first=ago(200_000), interval=1)
+    with pytest.raises(NotPossible, match="More than 100,000 moments"):
+        SchedulerService.backfill(task, ago(200_000), ago(0), 10_000)
+
+
+def test_what_retention_has_deleted_cannot_be_run_again(hourly: ScheduledTask):
+    ScheduledTask.objects.update(pruned_until=due(hourly, 1))
+    with pytest.raises(NotPossible, match="its runs are not kept any more"):
+        ask(ScheduledTask.objects.get())
+
+
+def test_a_function_that_is_gone_is_named(hourly: ScheduledTask):
+    hourly.function = "gone"
+    with pytest.raises(UnknownTaskFunction, match="gone"):
+        ask(hourly)
+
+
+# One after another
+
+
+def test_they_run_one_after_another(hourly: ScheduledTask, redis_connection: Redis):
+    ask(hourly)
+    for number in range(3):
+        assert queued(redis_connection) == run_ids(hourly, number)
+        work_off(redis_connection)
+    assert queued(redis_connection) == []
+
+
+def test_some_run_at_a_time_where_overlap_is_allowed(
+    hourly: ScheduledTask, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tasks.runs.requests.BACKFILL_AT_ONCE", 2)
+    ScheduledTask.objects.update(overlap="allow")
+    ask(hourly)
+    assert queued(redis_connection) == run_ids(hourly, 0, 1)
+    perform(redis_connection, run_ids(hourly, 0)[0])
+    assert queued(redis_connection) == run_ids(hourly, 1, 2)
+
+
+@pytest.mark.parametrize("overlap", ["skip", "wait", "replace"])
+def test_it_waits_for_the_run_that_is_going(
+    hourly: ScheduledTask, redis_connection: Redis, overlap: str
+):
+    ScheduledTask.objects.update(overlap=overlap)
+    going = hourly.runs.create(name="x", due=due(hourly, 4), started=ago(1))
+    ask(hourly)
+    [job_id] = run_ids(hourly, 0)
+    perform(redis_connection, job_id)
+    going.refresh_from_db()
+    assert (going.status, hourly.runs.count(), hourly.requests.count()) == ("running", 1, 3)
+    assert redis_connection.zscore("rq:scheduled:default", job_id) is not None
+
+
+@pytest.mark.parametrize("overlap", ["skip", "wait", "replace"])
+def test_a_regular_run_waits_for_it(hourly: ScheduledTask, redis_connection: Redis, overlap: str):
+    ScheduledTask.objects.update(overlap=overlap, accounted_until=due(hourly, 3))
+    going = hourly.runs.create(name="x", due=due(hourly, 0), requested=ago(2), started=ago(1))
+    run_id = RunId(hourly.job_id, due(hourly, 4))
+    enqueue_run(hourly, run_id, redis_connection)
+    perform(redis_connection, run_id.job_id)
+    going.refresh_from_db()
+    assert (going.status, hourly.runs.count()) == ("running", 1)
+    assert redis_connection.zscore("rq:scheduled:default", run_id.job_id) is not None
+
+
+# Called off
+
+
+@pytest.mark.parametrize("end", [SchedulerService.pause, SchedulerService.cancel])
+def test_pause_and_cancel_call_it_off(hourly: ScheduledTask, redis_connection: Redis, end: Any):
+    ask(hourly)
+    end(hourly)
+    assert (queued(redis_connection), hourly.requests.count()) == ([], 0)
+
+
+def test_a_job_that_nobody_asks_for_any_more_does_not_run(
+    hourly: ScheduledTask, redis_connection: Redis
+):
+    record(hourly, "missed")
+    ask(hourly)
+    hourly.requests.all().delete()
+    work_off(redis_connection)
+    assert [run.status for run in hourly.runs.all()] == ["missed"]
+
+
+def test_what_was_called_off_can_be_asked_for_again(hourly: ScheduledTask, redis_connection: Redis):
+    ask(hourly)
+    SchedulerService.pause(hourly)
+    ask(hourly)
+    work_off_all(redis_connection)
+    assert hourly.runs.filter(status="finished").count() == 3
+
+
+# What goes wrong
+
+
+def test_a_job_that_redis_lost_is_enqueued_again(
+    hourly: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
+):
+    ask(hourly)
+    redis_connection.flushall()
+    enqueue_lost_jobs(redis_connection, clock)
+    assert queued(redis_connection) == run_ids(hourly, 0)
+
+
+@pytest.mark.parametrize("status", ["queued", "finished"])
+def test_a_job_that_was_popped_and_lost_is_enqueued_again(
+    hourly: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace, status: str
+):
+    ask(hourly)
+    redis_connection.delete("rq:queue:default")
+    redis_connection.hset(Job.key_for(run_ids(hourly, 0)[0]), "status", status)
+    enqueue_lost_jobs(redis_connection, clock)
+    assert queued(redis_connection) == run_ids(hourly, 0)
+
+
+def test_asked_for_without_redis_it_runs_when_redis_is_back(
+    hourly: ScheduledTask, redis_connection: Redis, redis_away: Any, clock: SimpleNamespace
+):
+    redis_away(True)
+    ask(hourly)
+    redis_away(False)
+    enqueue_lost_jobs(redis_connection, clock)
+    assert queued(redis_connection) == run_ids(hourly, 0)
+
+
+def test_a_failed_one_is_tried_again(hourly: ScheduledTask, redis_connection: Redis, behave: Any):
+    ScheduledTask.objects.update(retries=1, function=CALL)
+    hourly.refresh_from_db()
+    behave(lambda: 1 / 0)
+    ask(hourly)
+    [first] = run_ids(hourly, 0)
+    perform(redis_connection, first)
+    assert set(queued(redis_connection)) == {f"{first}-2", *run_ids(hourly, 1)}
+    behave(lambda: 1)
+    perform(redis_connection, f"{first}-2")
+    run = hourly.runs.get()
+    assert (run.status, run.attempt, run.is_backfill) == ("finished", 2, True)
+
+
+def test_a_lost_one_is_closed_and_the_next_follows(
+    hourly: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
+):
+    ask(hourly)
+    redis_connection.flushall()
+    hourly.requests.filter(due=due(hourly, 0)).delete()
+    run = hourly.runs.create(
+        name="x", due=due(hourly, 0), requested=ago(2), started=ago(1), worker_name="w1"
+    )
+    watch = Watch()
+    for _ in range(2):
+        close_lost_runs(redis_connection, watch)
+        clock.now += CERTAINTY
+    run.refresh_from_db()
+    assert run.status == "failed"
+    assert queued(redis_connection) == run_ids(hourly, 1)
+
+
+def test_the_regular_job_of_the_same_occurrence_does_not_run_too(
+    hourly: ScheduledTask, redis_connection: Redis
+):
+    run_id = RunId(hourly.job_id, due(hourly, 0))
+    enqueue_run(hourly, run_id, redis_connection)
+    ask(hourly)
+    work_off_all(redis_connection)
+    assert hourly.runs.get(due=due(hourly, 0)).is_backfill
+
+
+def test_a_run_by_hand_that_redis_lost_is_enqueued_again(
+    hourly: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
+):
+    SchedulerService.run_now(hourly)
+    redis_connection.flushall()
+    enqueue_lost_jobs(redis_connection, clock)
+    [job_id] = queued(redis_connection)
+    perform(redis_connection, job_id)
+    assert hourly.runs.get().status == "finished"
+    assert not hourly.requests.exists()
+
+
+def test_a_run_by_hand_that_is_skipped_is_not_asked_for_any_more(
+    hourly: ScheduledTask, redis_connection: Redis
+):
+    hourly.runs.create(name="x", due=due(hourly, 4), started=ago(1))
+    SchedulerService.run_now(hourly)
+    work_off(redis_connection)
+    assert hourly.runs.get(due=None).status == "skipped"
+    assert not hourly.requests.exists()

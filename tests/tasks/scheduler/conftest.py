@@ -1,0 +1,12 @@
+"""What the tests of this room share."""
+
+import pytest
+
+from tasks.models import ScheduledTask
+from tests.tasks.conftest import MakeSchedule, ago
+
+
+@pytest.fixture
+def task(put: MakeSchedule) -> ScheduledTask:
+    """Return a schedule whose first occurrence is due."""
+    return put(first=ago(5), accounted_until=ago(6), queue="low")

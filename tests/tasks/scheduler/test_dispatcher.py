@@ -1,0 +1,323 @@
+"""Each due occurrence is put on its queue, once."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import DataError, OperationalError
+from django.utils import timezone
+from redis import Redis
+
+from tasks.broker.keys import MARKER_KEY, SCHEDULES_KEY, TEXTS_KEY
+from tasks.broker.reconcile import Reconciler, reconcile
+from tasks.job import Job
+from tasks.job_ids import RunId
+from tasks.ledger import misfires
+from tasks.ledger.settling import balance
+from tasks.models import ScheduledTask
+from tasks.runs.lost import Watch
+from tasks.scheduler import Scheduler, dispatcher, planning
+from tasks.timing import catch_up
+from tasks.timing.instants import to_score
+from tests.tasks.conftest import MakeSchedule, ago
+from tests.tasks.functions import perform, queued, work_off
+from tests.tasks.scheduler.due_schedules import POISONS, moment
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def steps(task: ScheduledTask, *numbers: int) -> list[datetime]:
+    """Return the due instants with these numbers, counted from the schedule's first."""
+    first, step = task.first, timedelta(seconds=task.interval or 0)
+    assert first is not None
+    return [first + step * number for number in numbers]
+
+
+def missed(task: ScheduledTask) -> list[datetime]:
+    return sorted(task.runs.filter(status="missed").values_list("due", flat=True))
+
+
+def dues(job_ids: list[str]) -> list[datetime | None]:
+    return [run.due for run in map(RunId.parse, job_ids) if run is not None]
+
+
+# Each occurrence once
+
+
+def test_a_due_occurrence_is_dispatched_once(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
+):
+    task = put(first=ago(5), accounted_until=ago(6))
+    assert dues(scheduler.enqueue_jobs()) == [task.first]
+    assert scheduler.enqueue_jobs() == []
+    assert len(queued(redis_connection)) == 1
+
+
+def test_what_is_not_due_waits(put: MakeSchedule, scheduler: Scheduler):
+    put(first=ago(-60))
+    assert scheduler.enqueue_jobs() == []
+
+
+def test_a_dispatched_occurrence_runs(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
+):
+    task = put(first=ago(5), accounted_until=ago(6), args=[1], kwargs={"a": 2})
+    scheduler.enqueue_jobs()
+    work_off(redis_connection)
+    run = task.runs.get()
+    assert (run.status, run.due, run.result) == ("finished", task.first, [[1], {"a": 2}])
+
+
+def test_killed_after_dispatch_and_repeated_it_runs_once(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
+):
+    task = put(first=ago(5), accounted_until=ago(6))
+    [job_id] = scheduler.enqueue_jobs()
+    for _ in range(2):
+        perform(redis_connection, job_id)
+        redis_connection.delete(Job.key_for(job_id))
+        redis_connection.zadd(SCHEDULES_KEY, {task.job_id: to_score(task.first)})
+        scheduler.enqueue_jobs()
+    assert task.runs.count() == 1
+
+
+def test_an_interval_keeps_its_anchor(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
+):
+    task = put(first=ago(95), interval=30, accounted_until=ago(95))
+    scheduler.enqueue_jobs()
+    assert moment(redis_connection, task) == to_score(task.first) + 120
+
+
+def test_cron_goes_on_at_its_next_moment(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
+):
+    task = put(cron="* * * * *", accounted_until=ago(61))
+    scheduler.enqueue_jobs()
+    due = task.next_due(timezone.now())
+    assert due is not None
+    assert moment(redis_connection, task) == to_score(due)
+
+
+@pytest.mark.parametrize("values", [{"interval": None}, {"repeat": 1}, {}], ids=str)
+def test_an_exhausted_schedule_leaves_the_set(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis, values: dict[str, Any]
+):
+    values = values or {"end": ago(4)}
+    task = put(first=ago(5), accounted_until=ago(6), **values)
+    assert len(scheduler.enqueue_jobs()) == 1
+    assert moment(redis_connection, task) is None
+
+
+def test_a_moment_that_is_not_of_the_spec_makes_no_occurrence(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
+):
+    task = put(first=ago(1800), accounted_until=ago(1700))
+    scheduler.change_execution_time(
+        Job.fetch(task.job_id, connection=redis_connection), datetime.now(UTC).replace(tzinfo=None)
+    )
+    assert scheduler.enqueue_jobs() == []
+    assert moment(redis_connection, task) == to_score(task.first) + 3600
+
+
+def test_a_first_time_with_microseconds_makes_no_second_identity(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
+):
+    first = ago(350) + timedelta(microseconds=456)
+    task = put(first=first, interval=100, accounted_until=ago(351))
+    scheduler.enqueue_jobs()
+    work_off(redis_connection)
+    balance(redis_connection, Watch())
+    task.refresh_from_db()
+    assert task.runs.count() == 4
+    assert task.accounted_until == first.replace(microsecond=first.microsecond - 456) + (
+        timedelta(seconds=300)
+    )
+
+
+def test_many_schedules_are_dispatched_in_chunks(
+    put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(dispatcher, "FIRST_CHUNK", 1)
+    monkeypatch.setattr(dispatcher, "CHUNK", 2)
+    for _ in range(5):
+        put(first=ago(5), accounted_until=ago(6))
+    assert len(scheduler.enqueue_jobs()) == 5
+
+
+# Catch-up
+
+
+@pytest.mark.parametrize(
+    ("policy", "ran"), [("latest", [3]), ("all", [0, 1, 2, 3]), ("none", [])], ids=str
+)
+def test_misfires_run_or_are_missed_by_the_policy(
+    put: MakeSchedule, scheduler: Scheduler, policy: str, ran: list[int]
+):
+    task = put(first=ago(350), interval=100, accounted_until=ago(351), catch_up=policy)
+    assert dues(scheduler.enqueue_jobs()) == steps(task, *ran)
+    assert missed(task) == steps(task, *sorted({0, 1, 2, 3} - set(ran)))
+
+
+def test_past_the_start_deadline_it_is_missed_with_its_reason(
+    put: MakeSchedule, scheduler: Scheduler
+):
+    task = put(first=ago(50), accounted_until=ago(51), start_deadline=20)
+    assert scheduler.enqueue_jobs() == []
+    assert task.runs.get().reason == "It could not start within its start deadline of 20 s."
+
+
+def test_what_has_run_is_not_recorded_as_missed(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
+):
+    task = put(first=ago(350), interval=100, accounted_until=ago(351), catch_up="all")
+    scheduler.enqueue_jobs()
+    ScheduledTask.objects.update(catch_up="none")
+    redis_connection.zrem(SCHEDULES_KEY, task.job_id)
+    reconcile(redis_connection)
+    assert scheduler.enqueue_jobs() == []
+    work_off(redis_connection)
+    assert task.runs.filter(status="finished").count() == 4
+
+
+@pytest.mark.parametrize("policy", ["latest", "all"])
+def test_a_long_outage_is_caught_up_as_one(
+    put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, policy: str
+):
+    monkeypatch.setattr(planning, "PENDING_AT_ONCE", 50)
+    monkeypatch.setattr(catch_up, "CATCH_UP_CAP", 10)
+    task = put(first=ago(12_050), interval=100, accounted_until=ago(12_051), catch_up=policy)
+    ran = dues(scheduler.enqueue_jobs())
+    assert ran == steps(task, *range(121 - (1 if policy == "latest" else 10), 121))
+    assert len(missed(task)) == 121 - len(ran)
+
+
+@pytest.mark.parametrize("poison", POISONS.values(), ids=POISONS.keys())
+def test_a_bad_schedule_stops_no_other(
+    put: MakeSchedule,
+    scheduler: Scheduler,
+    redis_connection: Redis,
+    poison: Callable[[Redis], None],
+):
+    poison(redis_connection)
+    task = put(first=ago(4), accounted_until=ago(5))
+    assert dues(scheduler.enqueue_jobs()) == [task.first]
+    reconcile(redis_connection)
+    assert redis_connection.exists(MARKER_KEY)
+    assert scheduler.enqueue_jobs() == []
+
+
+def test_the_reason_is_noted_and_it_comes_back_when_mended(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
+):
+    task = put(first=ago(5), accounted_until=ago(6))
+    redis_connection.hset(TEXTS_KEY, task.job_id, b"v" * 32 + b" {")
+    assert scheduler.enqueue_jobs() == []
+    task.refresh_from_db()
+    assert task.problem.startswith("It could not be dispatched: JSONDecodeError")
+    reconcile(redis_connection)
+    assert len(scheduler.enqueue_jobs()) == 1
+    task.refresh_from_db()
+    assert task.problem == ""
+
+
+def test_a_schedule_that_needs_the_database_waits_for_it(
+    put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+):
+    def away(*args: Any) -> None:
+        raise OperationalError
+
+    late = put(first=ago(50), accounted_until=ago(51), catch_up="none", name="late")
+    punctual = put(first=ago(4), accounted_until=ago(5))
+    with monkeypatch.context() as patch:
+        patch.setattr(misfires, "record_not_run", away)
+        assert dues(scheduler.enqueue_jobs()) == [punctual.first]
+    scheduler.enqueue_jobs()
+    assert missed(late) == [late.first]
+
+
+def test_what_is_on_time_is_dispatched_without_the_database(
+    put: MakeSchedule, scheduler: Scheduler, django_assert_num_queries: Any
+):
+    punctual = put(first=ago(4), accounted_until=ago(5))
+    put(first=ago(50), accounted_until=ago(51), catch_up="none")
+    put(first=ago(4), accounted_until=ago(5), start_deadline=1)
+    with django_assert_num_queries(0):
+        assert dues(scheduler.dispatcher.dispatch_punctual()) == [punctual.first]
+
+
+def test_what_is_on_time_does_not_wait_for_a_database_that_hangs(
+    put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+):
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang(*args: Any) -> None:
+        hangs.set()
+        goes_on.wait(30)
+
+    monkeypatch.setattr(misfires, "record_not_run", hang)
+    put(first=ago(50), accounted_until=ago(51), catch_up="none")
+    punctual = put(first=ago(4), accounted_until=ago(5))
+    late = threading.Thread(target=scheduler.dispatcher.make_up)
+    late.start()
+    try:
+        assert hangs.wait(30)
+        assert dues(scheduler.dispatcher.dispatch_punctual()) == [punctual.first]
+    finally:
+        goes_on.set()
+        late.join()
+
+
+def test_what_is_late_by_its_start_deadline_does_not_wait_to_be_older(
+    put: MakeSchedule, scheduler: Scheduler
+):
+    task = put(first=ago(4), accounted_until=ago(5), start_deadline=1)
+    scheduler.dispatcher.dispatch_punctual()
+    scheduler.dispatcher.make_up()
+    assert missed(task) == [task.first]
+
+
+def test_one_row_that_cannot_be_written_stops_no_other(
+    put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+):
+    bad, good = (put(first=ago(50), accounted_until=ago(51), catch_up="none") for _ in range(2))
+    original = misfires.record_not_run
+
+    def refuse_one(plans: Any, redis: Redis) -> None:
+        if bad.job_id in plans:
+            raise DataError
+        original(plans, redis)
+
+    monkeypatch.setattr(misfires, "record_not_run", refuse_one)
+    scheduler.enqueue_jobs()
+    assert missed(good) == [good.first]
+    assert missed(bad) == []
+
+
+@pytest.mark.parametrize("lost", ["template", "text"])
+def test_what_redis_has_lost_in_part_is_brought_back_at_once(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis, lost: str
+):
+    task, other = (put(first=ago(5), accounted_until=ago(6)) for _ in range(2))
+    housekeeper = Reconciler(redis_connection)
+    housekeeper.tick()
+    if lost == "template":
+        redis_connection.delete(Job.key_for(task.job_id))
+    else:
+        redis_connection.hdel(TEXTS_KEY, task.job_id)
+    assert dues(scheduler.enqueue_jobs()) == [other.first]
+    housekeeper.tick()
+    assert dues(scheduler.enqueue_jobs()) == [task.first]
+
+
+def test_a_queue_that_cannot_be_used_is_said_on_the_row(
+    put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
+):
+    task = put(first=ago(5), accounted_until=ago(6), queue="low")
+    other = put(first=ago(5), accounted_until=ago(6))
+    redis_connection.set("rq:queue:low", "x")
+    assert dues(scheduler.enqueue_jobs()) == [other.first]
+    task.refresh_from_db()
+    assert task.problem == "It could not be dispatched: Its queue in Redis can't be used."

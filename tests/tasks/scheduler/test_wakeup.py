@@ -1,0 +1,52 @@
+"""The alarm: it wakes who sleeps, and who falls asleep after it rang."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from tasks.scheduler.wakeup import Alarm
+
+LONG = 600
+
+
+def test_who_sleeps_is_woken():
+    alarm = Alarm()
+    sleeper = threading.Thread(target=alarm.sleep, args=(LONG,), daemon=True)
+    sleeper.start()
+    alarm.ring()
+    sleeper.join(30)
+    assert not sleeper.is_alive()
+
+
+def test_an_earlier_ring_is_heard_once():
+    alarm = Alarm()
+    for _ in range(10):
+        alarm.ring()
+    alarm.sleep(LONG)
+    alarm.sleep(0)
+
+
+def test_it_can_be_rung_more_often_than_anybody_listens():
+    alarm = Alarm()
+    for _ in range(100_000):
+        alarm.ring()
+    alarm.sleep(LONG)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 0.001])
+def test_it_sleeps_no_longer_than_said(seconds: float):
+    Alarm().sleep(seconds)
+
+
+def test_a_signal_handler_can_ring_it():
+    alarm = Alarm()
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: alarm.ring())
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        alarm.sleep(LONG)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)

@@ -1,0 +1,77 @@
+"""A spec in words."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tasks.timing.describe import describe
+from tasks.timing.spec import Spec
+
+FIRST = datetime(2026, 3, 1, 6, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1, "every second"),
+        (90, "every 90 seconds"),
+        (60, "every minute"),
+        (900, "every 15 minutes"),
+        (7200, "every 2 hours"),
+        (86_400, "every day"),
+    ],
+)
+def test_an_interval_is_named_in_its_largest_unit(seconds: int, words: str):
+    assert describe(Spec(first=FIRST, interval=seconds)) == words
+
+
+def test_once_names_its_moment():
+    assert describe(Spec(first=FIRST)) == "once at 2026-03-01 06:30"
+
+
+def test_cron_is_explained_with_its_zone():
+    words = describe(Spec(cron="30 6 * * MON-FRI", timezone="Europe/Berlin"))
+    assert words == "At 06:30 on Monday through Friday (Europe/Berlin)"
+
+
+@pytest.mark.parametrize("cron", ["@daily", "*/10 * * * * *", "0 0 L * *", "0 0 * * MON#2"])
+def test_every_accepted_expression_has_words(cron: str):
+    assert describe(Spec(cron=cron)).endswith("(UTC)")
+
+
+def test_limits_are_named():
+    spec = Spec(first=FIRST, interval=60, repeat=3, start=FIRST, end=FIRST)
+    assert describe(spec) == (
+        "every minute, 3 times, from 2026-03-01 06:30, until 2026-03-01 06:30"
+    )
+
+
+@pytest.mark.parametrize(
+    ("exclude", "words"),
+    [
+        ("2026-12-25", "every day, except on 2026-12-25 (Europe/Rome)"),
+        (
+            "2026-12-24..2026-12-26\n2026-01-01",
+            "every day, except on 2026-01-01 and 2026-12-24..2026-12-26 (Europe/Rome)",
+        ),
+        (
+            "2026-01-01\n2026-01-06\n2026-12-24..2026-12-26",
+            "every day, except on 5 days (Europe/Rome)",
+        ),
+    ],
+)
+def test_few_excluded_dates_are_named_and_many_counted(exclude: str, words: str):
+    spec = Spec(first=FIRST, interval=86_400, exclude=exclude, timezone="Europe/Rome")
+    assert describe(spec) == words
+
+
+def test_the_zone_of_excluded_dates_is_said_once():
+    spec = Spec(cron="@daily", exclude="2026-12-25", timezone="Europe/Rome")
+    assert describe(spec) == "@daily (Europe/Rome), except on 2026-12-25"
+
+
+@pytest.mark.parametrize(("offset", "span"), [(340, "0.34s"), (59_000, "59s"), (760_500, "12m40s")])
+def test_an_offset_is_named(offset: int, span: str):
+    assert describe(Spec(first=FIRST, interval=3600, offset=offset)) == (
+        f"every hour, shifted by {span}"
+    )
