@@ -71,7 +71,7 @@ class ScheduleChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         schedules = list(self.result_list)
-        counts: dict[int, Counter[str]] = {task.pk: Counter() for task in schedules}
+        counts: dict[int, Counter[str]] = {schedule.pk: Counter() for schedule in schedules}
         rows = (
             ScheduledTaskInstance.objects.filter(parent__in=counts)
             .order_by()
@@ -80,8 +80,8 @@ class ScheduleChangeList(ChangeList):
         )
         for pk, status, count in rows:
             counts[pk][status] = count
-        for task in schedules:
-            task.run_counts = counts[task.pk]
+        for schedule in schedules:
+            schedule.run_counts = counts[schedule.pk]
         self.result_list = schedules
 
 
@@ -174,8 +174,8 @@ class ScheduledTaskAdmin(ForeignJobsAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        task = context.get("original")
-        context["history"] = [] if task is None else history(task)
+        schedule = context.get("original")
+        context["history"] = [] if schedule is None else history(schedule)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledTask]:
@@ -206,14 +206,16 @@ class ScheduledTaskAdmin(ForeignJobsAdmin):
     def get_deleted_objects(self, objs: Iterable[ScheduledTask], request: HttpRequest) -> Any:
         """Name the schedules, and only count their runs: there may be very many."""
         schedules = list(objs)
-        runs = ScheduledTaskInstance.objects.filter(parent__in=[task.pk for task in schedules])
+        runs = ScheduledTaskInstance.objects.filter(
+            parent__in=[schedule.pk for schedule in schedules]
+        )
         counts = {
             self.opts.verbose_name_plural: len(schedules),
             ScheduledTaskInstance._meta.verbose_name_plural: runs.count(),
         }
-        allowed = all(self.has_delete_permission(request, task) for task in schedules)
+        allowed = all(self.has_delete_permission(request, schedule) for schedule in schedules)
         denied = set() if allowed else {self.opts.verbose_name}
-        return [task.name for task in schedules], counts, denied, []
+        return [schedule.name for schedule in schedules], counts, denied, []
 
     # Actions
 
@@ -233,7 +235,7 @@ class ScheduledTaskAdmin(ForeignJobsAdmin):
         self._each(
             request,
             queryset,
-            lambda task: SchedulerService.pause(task, note),
+            lambda schedule: SchedulerService.pause(schedule, note),
             _("Paused. %(note)s") % {"note": note},
             lambda n: ngettext("%d schedule is paused.", "%d schedules are paused.", n) % n,
         )
@@ -264,62 +266,64 @@ class ScheduledTaskAdmin(ForeignJobsAdmin):
     # Columns and rows
 
     @admin.display(description=gettext_lazy("when"))
-    def when(self, task: ScheduledTask) -> str:
-        return task.when_in_words()
+    def when(self, schedule: ScheduledTask) -> str:
+        return schedule.when_in_words()
 
     @admin.display(description=gettext_lazy("next due"))
-    def next_due(self, task: ScheduledTask) -> SafeString | str:
-        return moment(task.next_due(timezone.now()))
+    def next_due(self, schedule: ScheduledTask) -> SafeString | str:
+        return moment(schedule.next_due(timezone.now()))
 
     @admin.display(description=gettext_lazy("status"), ordering="status")
-    def status_badge(self, task: ScheduledTask) -> SafeString:
-        label = badge(task.status, task.get_status_display())
-        if not task.problem:
+    def status_badge(self, schedule: ScheduledTask) -> SafeString:
+        label = badge(schedule.status, schedule.get_status_display())
+        if not schedule.problem:
             return label
         return format_html(
             '{} <span class="status status-problem" title="{}">{}</span>',
             label,
-            task.problem,
+            schedule.problem,
             _("problem"),
         )
 
     @admin.display(description=gettext_lazy("paused"))
-    def paused(self, task: ScheduledTask) -> SafeString:
-        return format_html("{} <span class='quiet'>{}</span>", moment(task.paused_at), task.note)
+    def paused(self, schedule: ScheduledTask) -> SafeString:
+        return format_html(
+            "{} <span class='quiet'>{}</span>", moment(schedule.paused_at), schedule.note
+        )
 
     @admin.display(description=gettext_lazy("last run"), ordering="last_run_started")
-    def last_run(self, task: Any) -> SafeString | str:
-        if task.last_run_id is None:
+    def last_run(self, schedule: Any) -> SafeString | str:
+        if schedule.last_run_id is None:
             return NONE
-        status = ScheduledTaskInstance.Status(task.last_run_status)
+        status = ScheduledTaskInstance.Status(schedule.last_run_status)
         return format_html(
             '<a href="{}">{}</a> {}',
-            reverse("admin:tasks_scheduledtaskinstance_change", args=[task.last_run_id]),
+            reverse("admin:tasks_scheduledtaskinstance_change", args=[schedule.last_run_id]),
             badge(status, str(status.label)),
-            moment(task.last_run_started),
+            moment(schedule.last_run_started),
         )
 
     @admin.display(description=gettext_lazy("runs"))
-    def counts(self, task: Any) -> SafeString | str:
-        return count_links(task, task.run_counts)
+    def counts(self, schedule: Any) -> SafeString | str:
+        return count_links(schedule, schedule.run_counts)
 
     @admin.display(description=gettext_lazy("success"))
-    def success(self, task: Any) -> str:
-        return success_rate(task.run_counts)
+    def success(self, schedule: Any) -> str:
+        return success_rate(schedule.run_counts)
 
     @admin.display(description=gettext_lazy("runs"))
-    def all_counts(self, task: ScheduledTask) -> SafeString:
-        rows = task.runs.order_by().values_list("status").annotate(Count("pk"))
+    def all_counts(self, schedule: ScheduledTask) -> SafeString:
+        rows = schedule.runs.order_by().values_list("status").annotate(Count("pk"))
         counts = Counter(dict(rows))
         return format_html(
-            "{} · {}: {}", count_links(task, counts), _("success"), success_rate(counts)
+            "{} · {}: {}", count_links(schedule, counts), _("success"), success_rate(counts)
         )
 
     @admin.display(description=gettext_lazy("asked for"))
-    def asked_for(self, task: ScheduledTask) -> SafeString:
+    def asked_for(self, schedule: ScheduledTask) -> SafeString:
         """Say how many runs, by hand or by backfill, have not started yet, and what is next."""
-        number = task.requests.count()
-        following = task.requests.filter(due__isnull=False).order_by("due").first()
+        number = schedule.requests.count()
+        following = schedule.requests.filter(due__isnull=False).order_by("due").first()
         return format_html(
             "{}{}",
             ngettext("%d run waits", "%d runs wait", number) % number,
@@ -327,11 +331,11 @@ class ScheduledTaskAdmin(ForeignJobsAdmin):
         )
 
     @admin.display(description=gettext_lazy("job"))
-    def job(self, task: ScheduledTask) -> SafeString | str:
-        return job_link(task.job_id, task.queue, task.is_live)
+    def job(self, schedule: ScheduledTask) -> SafeString | str:
+        return job_link(schedule.job_id, schedule.queue, schedule.is_live)
 
 
-def history(task: ScheduledTask) -> list[tuple[SafeString | str, ...]]:
+def history(schedule: ScheduledTask) -> list[tuple[SafeString | str, ...]]:
     """Return what a schedule was before, the newest first: what, from, until, when or why."""
     return [
         (
@@ -340,7 +344,7 @@ def history(task: ScheduledTask) -> list[tuple[SafeString | str, ...]]:
             moment(period.end),
             period.in_words(),
         )
-        for period in task.periods.all()[:LATEST_PERIODS]
+        for period in schedule.periods.all()[:LATEST_PERIODS]
     ]
 
 
@@ -350,11 +354,11 @@ def success_rate(counts: Counter[str]) -> str:
     return f"{100 * counts['finished'] / ended:.0f} %" if ended else NONE
 
 
-def count_links(task: ScheduledTask, counts: Counter[str]) -> SafeString | str:
+def count_links(schedule: ScheduledTask, counts: Counter[str]) -> SafeString | str:
     """Show how many runs have which status, each a link to those runs."""
     url = reverse("admin:tasks_scheduledtaskinstance_changelist")
     links = [
-        (url, task.pk, status.value, status.value, counts[status.value], status.label)
+        (url, schedule.pk, status.value, status.value, counts[status.value], status.label)
         for status in ScheduledTaskInstance.Status
         if counts[status.value]
     ]

@@ -110,38 +110,38 @@ class SchedulerService:
         return _take_up(_new_row(task_func, args, kwargs, name, options))
 
     @staticmethod
-    def save(task: ScheduledTask) -> ScheduledTask:
+    def save(schedule: ScheduledTask) -> ScheduledTask:
         """Write an edited (or new) row and bring Redis up to date.
 
         What the old spec still owed is settled first; the new one counts from now on. Raises
         InvalidSchedule if the values can't be, or if another schedule has the same identity.
         """
-        _validate(task)
+        _validate(schedule)
         try:
             with transaction.atomic():
-                if task._state.adding:
-                    task.accounted_until = task.since = _owed_from(task)
+                if schedule._state.adding:
+                    schedule.accounted_until = schedule.since = _owed_from(schedule)
                 else:
-                    known = ScheduledTask.objects.select_for_update().get(pk=task.pk)
-                    _keep_state(task, known)
-                    _settle_change(known, task)
-                task.save()
-                _project_on_commit(task)
+                    known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
+                    _keep_state(schedule, known)
+                    _settle_change(known, schedule)
+                schedule.save()
+                _project_on_commit(schedule)
         except IntegrityError as error:
             raise InvalidSchedule(
                 _("There is a schedule “%(name)s” with this function and arguments already.")
-                % {"name": task.name},
+                % {"name": schedule.name},
                 {},
             ) from error
-        return task
+        return schedule
 
     @staticmethod
-    def cancel(task: ScheduledTask) -> None:
+    def cancel(schedule: ScheduledTask) -> None:
         """End a schedule: it keeps its row and runs, and nothing is dispatched any more."""
-        _change_status(task, ScheduledTask.Status.DEATH, paused_at=None)
+        _change_status(schedule, ScheduledTask.Status.DEATH, paused_at=None)
 
     @staticmethod
-    def pause(task: ScheduledTask, note: str = "") -> None:
+    def pause(schedule: ScheduledTask, note: str = "") -> None:
         """Stop dispatch until `resume`; `note` says why, for people.
 
         Raises NotPossible for a schedule that isn't live.
@@ -149,37 +149,37 @@ class SchedulerService:
         changes: dict[str, Any] = {"paused_at": timezone.now()}
         if note:
             changes["note"] = note
-        _change_status(task, ScheduledTask.Status.PAUSED, allowed=ScheduledTask.LIVE, **changes)
+        _change_status(schedule, ScheduledTask.Status.PAUSED, allowed=ScheduledTask.LIVE, **changes)
 
     @staticmethod
-    def resume(task: ScheduledTask) -> None:
+    def resume(schedule: ScheduledTask) -> None:
         """Dispatch a paused or cancelled schedule again; what was due meanwhile is not owed.
 
         Raises NotPossible for a schedule that is live.
         """
         _change_status(
-            task,
+            schedule,
             ScheduledTask.Status.RUNNING,
             allowed=[ScheduledTask.Status.PAUSED, ScheduledTask.Status.DEATH],
             paused_at=None,
         )
 
     @staticmethod
-    def run_now(task: ScheduledTask) -> RunId:
+    def run_now(schedule: ScheduledTask) -> RunId:
         """Run a schedule's function by hand, now, whatever its status; return which run it is.
 
         The schedule's overlap policy holds. After commit, if in a transaction. Raises
         NotPossible if Redis is away, UnknownTaskFunction if its function is gone.
         """
-        registry.resolve(task.function, Kind.SCHEDULED)
+        registry.resolve(schedule.function, Kind.SCHEDULED)
         requested = from_milliseconds(to_milliseconds(timezone.now()))
         redis = reachable_redis()
         if redis is None:
             raise NotPossible(
-                _("“%(name)s” can't be run now: Redis is away.") % {"name": task.name}
+                _("“%(name)s” can't be run now: Redis is away.") % {"name": schedule.name}
             )
         with transaction.atomic():
-            known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=task.pk)
+            known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=schedule.pk)
             request, _made = known.requests.get_or_create(due=None, requested=requested)
             run_id = request.run_id
             transaction.on_commit(partial(_enqueue_by_hand, known, run_id, redis))
@@ -187,7 +187,7 @@ class SchedulerService:
 
     @staticmethod
     def backfill(
-        task: ScheduledTask,
+        schedule: ScheduledTask,
         start: datetime,
         end: datetime,
         limit: int = requests.DEFAULT_LIMIT,
@@ -202,7 +202,7 @@ class SchedulerService:
         Raises NotPossible if there are more than `limit`, or if the range is empty, ends in the
         future or begins before what retention keeps; UnknownTaskFunction.
         """
-        return requests.request(task, start, end, limit)
+        return requests.request(schedule, start, end, limit)
 
     @staticmethod
     def sync(schedules: Iterable[Mapping[str, Any]]) -> list[ScheduledTask]:
@@ -215,11 +215,13 @@ class SchedulerService:
         with transaction.atomic():
             wanted = [_sync_one(item) for item in schedules]
             gone = ScheduledTask.objects.filter(synced=True).exclude(
-                pk__in=[task.pk for task in wanted]
+                pk__in=[schedule.pk for schedule in wanted]
             )
-            for task in gone.exclude(status=ScheduledTask.Status.DEATH):
-                SchedulerService.cancel(task)
-            ScheduledTask.objects.filter(pk__in=[task.pk for task in wanted]).update(synced=True)
+            for schedule in gone.exclude(status=ScheduledTask.Status.DEATH):
+                SchedulerService.cancel(schedule)
+            ScheduledTask.objects.filter(pk__in=[schedule.pk for schedule in wanted]).update(
+                synced=True
+            )
         return wanted
 
 
@@ -294,29 +296,29 @@ def _date_as_text(day: date | str) -> str:
     return str(day)
 
 
-def _validate(task: ScheduledTask) -> None:
-    errors = _wrong_types(task)
+def _validate(schedule: ScheduledTask) -> None:
+    errors = _wrong_types(schedule)
     if errors:
         raise InvalidSchedule(" ".join(texts[0] for texts in errors.values()), errors)
-    if task.queue not in settings.RQ_QUEUES:
+    if schedule.queue not in settings.RQ_QUEUES:
         errors["queue"] = [
             _("There is no queue “%(queue)s”. The queues are: %(known)s.")
-            % {"queue": task.queue, "known": ", ".join(settings.RQ_QUEUES)}
+            % {"queue": schedule.queue, "known": ", ".join(settings.RQ_QUEUES)}
         ]
     try:
-        task.clean_fields(exclude={"fingerprint"})  # first: `clean` relies on their types
-        task.full_clean(validate_unique=False, exclude={"fingerprint"})
+        schedule.clean_fields(exclude={"fingerprint"})  # first: `clean` relies on their types
+        schedule.full_clean(validate_unique=False, exclude={"fingerprint"})
     except ValidationError as error:
         errors |= error.message_dict
     if errors:
         raise InvalidSchedule(" ".join(text for texts in errors.values() for text in texts), errors)
 
 
-def _wrong_types(task: ScheduledTask) -> dict[str, list[str]]:
+def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
     """Return messages for numbers and moments that aren't: Django would convert some silently."""
     errors: dict[str, list[str]] = {}
     for field in ScheduledTask._meta.concrete_fields:
-        value = getattr(task, field.attname)
+        value = getattr(schedule, field.attname)
         if value is None or field.primary_key:
             continue
         if isinstance(field, models.DateTimeField) and not isinstance(value, datetime):
@@ -331,106 +333,112 @@ def _wrong_types(task: ScheduledTask) -> dict[str, list[str]]:
     return errors
 
 
-def _take_up(task: ScheduledTask) -> ScheduledTask:
+def _take_up(schedule: ScheduledTask) -> ScheduledTask:
     """Insert a schedule, or bring the one with the same identity up to date.
 
     The unique constraint decides which, so two processes at once make one row.
     """
-    start_given = task.start is not None
-    _validate(task)
+    start_given = schedule.start is not None
+    _validate(schedule)
     with transaction.atomic():
         try:
             with transaction.atomic():
-                task.accounted_until = task.since = _owed_from(task)
-                task.save(force_insert=True)
+                schedule.accounted_until = schedule.since = _owed_from(schedule)
+                schedule.save(force_insert=True)
         except IntegrityError:
-            known = ScheduledTask.objects.select_for_update().get(fingerprint=task.fingerprint)
-            task.pk, task.job_id, task.created = known.pk, known.job_id, known.created
-            task._state.adding = False
-            _keep_state(task, known)
-            _keep_unsaid(task, known, start_given)
-            _keep_rhythm(task, known)
+            known = ScheduledTask.objects.select_for_update().get(fingerprint=schedule.fingerprint)
+            schedule.pk, schedule.job_id, schedule.created = known.pk, known.job_id, known.created
+            schedule._state.adding = False
+            _keep_state(schedule, known)
+            _keep_unsaid(schedule, known, start_given)
+            _keep_rhythm(schedule, known)
             if known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
-                task.status = ScheduledTask.Status.RUNNING
-            _settle_change(known, task)
-            task.save()
-        _project_on_commit(task)
-    return task
+                schedule.status = ScheduledTask.Status.RUNNING
+            _settle_change(known, schedule)
+            schedule.save()
+        _project_on_commit(schedule)
+    return schedule
 
 
-def _keep_state(task: ScheduledTask, known: ScheduledTask) -> None:
+def _keep_state(schedule: ScheduledTask, known: ScheduledTask) -> None:
     """Take over from the stored row what isn't the caller's to change."""
     kept = ("status", "paused_at", "accounted_until", "since", "pruned_until", "problem", "synced")
     for field in kept:
-        setattr(task, field, getattr(known, field))
-    task.look_at = timezone.now()
+        setattr(schedule, field, getattr(known, field))
+    schedule.look_at = timezone.now()
 
 
-def _keep_unsaid(task: ScheduledTask, known: ScheduledTask, start_given: bool) -> None:
+def _keep_unsaid(schedule: ScheduledTask, known: ScheduledTask, start_given: bool) -> None:
     """Take over what the caller left open: why it is paused, and from when repeats count."""
-    task.note = task.note or known.note
-    same = (known.cron, known.timezone, known.repeat) == (task.cron, task.timezone, task.repeat)
-    if same and task.cron and task.repeat and not start_given:
-        task.start = known.start
+    schedule.note = schedule.note or known.note
+    same = (known.cron, known.timezone, known.repeat) == (
+        schedule.cron,
+        schedule.timezone,
+        schedule.repeat,
+    )
+    if same and schedule.cron and schedule.repeat and not start_given:
+        schedule.start = known.start
 
 
-def _keep_rhythm(task: ScheduledTask, known: ScheduledTask) -> None:
+def _keep_rhythm(schedule: ScheduledTask, known: ScheduledTask) -> None:
     """Let code that schedules “every hour from now” at each start not start anew each time."""
-    goes_on = known.is_live and task.interval is not None and task.interval == known.interval
-    if goes_on and task.first and timedelta(0) <= timezone.now() - task.first < JUST_NOW:
-        task.first = known.first
+    goes_on = (
+        known.is_live and schedule.interval is not None and schedule.interval == known.interval
+    )
+    if goes_on and schedule.first and timedelta(0) <= timezone.now() - schedule.first < JUST_NOW:
+        schedule.first = known.first
 
 
-def _settle_change(known: ScheduledTask, task: ScheduledTask) -> None:
+def _settle_change(known: ScheduledTask, schedule: ScheduledTask) -> None:
     """Close the books of the old spec, if it changes or if the schedule comes back to life."""
-    if closing := _change(known, task):
+    if closing := _change(known, schedule):
         close_periods([closing])
 
 
-def _change(known: ScheduledTask, task: ScheduledTask) -> Closing | None:
+def _change(known: ScheduledTask, schedule: ScheduledTask) -> Closing | None:
     """Set from when on the new spec is owed; return how the present period ends, if it does."""
-    changed = known.spec_values() != task.spec_values()
+    changed = known.spec_values() != schedule.spec_values()
     if not changed and known.status != ScheduledTask.Status.DEATH:
         return None
     now = timezone.now()
-    owed_from = _owed_from(task) if changed else now
-    if task.first == known.first and owed_from < known.accounted_until:
+    owed_from = _owed_from(schedule) if changed else now
+    if schedule.first == known.first and owed_from < known.accounted_until:
         owed_from = now  # That first time is accounted for already.
-    task.accounted_until = owed_from
-    if not task.is_live:
+    schedule.accounted_until = owed_from
+    if not schedule.is_live:
         return None
-    task.since = owed_from
-    still_owed = _first_due(task) if owed_from < now else None
+    schedule.since = owed_from
+    still_owed = _first_due(schedule) if owed_from < now else None
     return Closing(known, now, "The schedule was changed before it could run.", still_owed)
 
 
-def _owed_from(task: ScheduledTask) -> datetime:
+def _owed_from(schedule: ScheduledTask) -> datetime:
     """Return the moment after which a new spec's occurrences are owed: now.
 
     A first time that has just passed, or a single one, is owed still: it was asked for.
     """
     now = timezone.now()
-    first = _first_due(task)
-    if first is not None and spec.latest_due(task.spec(), now) == first:
+    first = _first_due(schedule)
+    if first is not None and spec.latest_due(schedule.spec(), now) == first:
         return first - MICROSECOND
     return now
 
 
-def _first_due(task: ScheduledTask) -> datetime | None:
+def _first_due(schedule: ScheduledTask) -> datetime | None:
     """Return when a schedule's first time is due, if it has one and nothing forbids it."""
-    task_spec = task.spec()
+    task_spec = schedule.spec()
     return task_spec.first and task_spec.first + timedelta(milliseconds=task_spec.offset)
 
 
 def _change_status(
-    task: ScheduledTask,
+    schedule: ScheduledTask,
     status: str,
     allowed: Sequence[str] | None = None,
     **changes: Any,
 ) -> None:
     """Move a schedule to another status, with what this does to what it owes."""
     with transaction.atomic():
-        known = ScheduledTask.objects.select_for_update().get(pk=task.pk)
+        known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
         if allowed is not None and known.status not in allowed:
             raise NotPossible(
                 _("“%(name)s” is %(status)s: that isn't possible now.")
@@ -443,19 +451,19 @@ def _change_status(
             changes["since"] = known.since
         changes |= {"status": status, "accounted_until": now, "updated": now, "look_at": now}
         for field, value in changes.items():
-            setattr(task, field, value)
-        task.save(update_fields=list(changes))
-        if not task.is_live:
+            setattr(schedule, field, value)
+        schedule.save(update_fields=list(changes))
+        if not schedule.is_live:
             _call_off_backfill(known)
-        _project_on_commit(task)
+        _project_on_commit(schedule)
 
 
-def _call_off_backfill(task: ScheduledTask) -> None:
+def _call_off_backfill(schedule: ScheduledTask) -> None:
     """Withdraw the backfill runs of a schedule that have not started."""
-    run_ids = [request.run_id for request in requests.next_of_backfill(task)]
+    run_ids = [request.run_id for request in requests.next_of_backfill(schedule)]
     if run_ids:
-        task.requests.filter(due__isnull=False).delete()
-        transaction.on_commit(partial(_withdraw_runs, run_ids, task.queue))
+        schedule.requests.filter(due__isnull=False).delete()
+        transaction.on_commit(partial(_withdraw_runs, run_ids, schedule.queue))
 
 
 def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
@@ -467,28 +475,30 @@ def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
         logger.warning("Backfill is called off; its job stays until Redis is back (%s).", error)
 
 
-def _enqueue_by_hand(task: ScheduledTask, run_id: RunId, redis: Redis) -> None:
+def _enqueue_by_hand(schedule: ScheduledTask, run_id: RunId, redis: Redis) -> None:
     try:
-        enqueue_run(task, run_id, redis)
+        enqueue_run(schedule, run_id, redis)
     except RedisError as error:
-        logger.warning("“%s” runs by hand when Redis is back (%s).", task.name, error)
+        logger.warning("“%s” runs by hand when Redis is back (%s).", schedule.name, error)
 
 
-def _project_on_commit(task: ScheduledTask) -> None:
-    task.projected = None
-    transaction.on_commit(partial(_project, task))
+def _project_on_commit(schedule: ScheduledTask) -> None:
+    schedule.projected = None
+    transaction.on_commit(partial(_project, schedule))
 
 
-def _project(task: ScheduledTask) -> None:
-    """Bring a committed row to Redis; tell the caller by `task.projected`."""
+def _project(schedule: ScheduledTask) -> None:
+    """Bring a committed row to Redis; tell the caller by `schedule.projected`."""
     try:
-        row = ScheduledTask.objects.filter(pk=task.pk).first()
+        row = ScheduledTask.objects.filter(pk=schedule.pk).first()
         if row is not None:
-            task.problem = projection.project(row, connect())
-        task.projected = row is not None and not task.problem
+            schedule.problem = projection.project(row, connect())
+        schedule.projected = row is not None and not schedule.problem
     except (RedisError, Error) as error:
-        task.projected = False
-        logger.warning("“%s” is saved and takes effect when Redis is back (%s).", task.name, error)
+        schedule.projected = False
+        logger.warning(
+            "“%s” is saved and takes effect when Redis is back (%s).", schedule.name, error
+        )
 
 
 def unschedule(job_id: str) -> None:
@@ -561,17 +571,17 @@ def _change_calendar(calendar: Calendar) -> None:
     changed: list[ScheduledTask] = []
     closings: list[Closing | None] = []
     for known in known_tasks:
-        task = copy.copy(known)
-        known.calendar, task.calendar = before, calendar
+        schedule = copy.copy(known)
+        known.calendar, schedule.calendar = before, calendar
         with suppress(SpecError):  # then nothing was owed
-            if _owe_the_same(known, task, now):
+            if _owe_the_same(known, schedule, now):
                 # What waits stays as it is: the new dates count from where the books stand.
                 closings.append(Closing(known, known.accounted_until, ""))
                 going_on.append(known.pk)
                 continue
-            closings.append(_change(known, task))
-        task.look_at = task.updated = now
-        changed.append(task)
+            closings.append(_change(known, schedule))
+        schedule.look_at = schedule.updated = now
+        changed.append(schedule)
     close_periods([closing for closing in closings if closing is not None])
     for begin in range(0, len(going_on), CHUNK):
         rows = ScheduledTask.objects.filter(pk__in=going_on[begin : begin + CHUNK])
@@ -583,7 +593,7 @@ def _change_calendar(calendar: Calendar) -> None:
 
 def _owe_the_same(one: ScheduledTask, other: ScheduledTask, until: datetime) -> bool:
     """Tell whether two versions of a schedule have the same occurrences to account for."""
-    owed = (spec.dues(task.spec(), one.accounted_until, until) for task in (one, other))
+    owed = (spec.dues(schedule.spec(), one.accounted_until, until) for schedule in (one, other))
     return all(due == other_due for due, other_due in zip_longest(*owed))
 
 

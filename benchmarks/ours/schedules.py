@@ -55,20 +55,20 @@ def start_lateness(after: float) -> dict[str, float]:
 def one_by_one(number: int) -> dict[str, float]:
     """Run a schedule by hand again and again; return the time until its row is finished, in ms."""
     later = timezone.now() + timedelta(days=1)
-    task = SchedulerService.schedule(later, noop, name="benchmark")
+    schedule = SchedulerService.schedule(later, noop, name="benchmark")
     times = []
     for _ in range(number):
         started = time.perf_counter()
-        run_id = SchedulerService.run_now(task)
-        _wait_until_finished(task, run_id.requested)
+        run_id = SchedulerService.run_now(schedule)
+        _wait_until_finished(schedule, run_id.requested)
         times.append(1000 * (time.perf_counter() - started))
     # The first ones find a worker that is still starting.
     return {"latency": percentile(times[number // 5 :], 50)}
 
 
-def _wait_until_finished(task: ScheduledTask, requested: datetime | None) -> None:
+def _wait_until_finished(schedule: ScheduledTask, requested: datetime | None) -> None:
     deadline = time.monotonic() + 30
-    while not task.runs.filter(requested=requested, status="finished").exists():
+    while not schedule.runs.filter(requested=requested, status="finished").exists():
         if time.monotonic() > deadline:
             raise RuntimeError("a run by hand has not finished within 30 seconds")
         time.sleep(0.000_5)

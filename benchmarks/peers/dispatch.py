@@ -81,8 +81,8 @@ def huey(number: int) -> dict[str, float]:
         app.periodic_task(crontab(), name=f"noop_{index}")(noop)
 
     def step() -> None:
-        for task in app.read_periodic(dt.datetime(2026, 6, 1, 12, 0)):
-            app.enqueue(task)
+        for schedule in app.read_periodic(dt.datetime(2026, 6, 1, 12, 0)):
+            app.enqueue(schedule)
 
     return _rate(number, step, app.storage.queue_size)
 

@@ -49,17 +49,17 @@ class BackfillForm(forms.Form):
 
 def backfill_page(page: TasksAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """Show the form; posted, what would run; posted with `confirmed`, ask for it."""
-    task = get_object_or_404(ScheduledTask, pk=pk)
-    if not page.has_change_permission(request, task):
+    schedule = get_object_or_404(ScheduledTask, pk=pk)
+    if not page.has_change_permission(request, schedule):
         raise PermissionDenied
     dues = None
     if request.method == "POST":
         form = BackfillForm(request.POST)
         try:
             if form.is_valid() and "confirmed" in request.POST:
-                return _ask_for(page, request, task, form)
+                return _ask_for(page, request, schedule, form)
             if form.is_valid():
-                dues = never_ran(task, **form.range)
+                dues = never_ran(schedule, **form.range)
         except TasksError as error:
             form.add_error(None, str(error))
     else:
@@ -67,23 +67,23 @@ def backfill_page(page: TasksAdmin, request: HttpRequest, pk: int) -> HttpRespon
         form = BackfillForm(initial={"begin": now - DAY, "end": now, "limit": DEFAULT_LIMIT})
     context = {
         **page.admin_site.each_context(request),
-        "title": _("Backfill “%(name)s”") % {"name": task.name},
+        "title": _("Backfill “%(name)s”") % {"name": schedule.name},
         "opts": page.opts,
-        "original": task,
+        "original": schedule,
         "form": form,
         "dues": dues,
-        "one_after_another": task.overlap != ScheduledTask.Overlap.ALLOW,
-        "notices": obstacles([task.queue]),
+        "one_after_another": schedule.overlap != ScheduledTask.Overlap.ALLOW,
+        "notices": obstacles([schedule.queue]),
         "zone": timezone.get_current_timezone_name(),
     }
     return TemplateResponse(request, "admin/tasks/scheduledtask/backfill.html", context)
 
 
 def _ask_for(
-    page: TasksAdmin, request: HttpRequest, task: ScheduledTask, form: BackfillForm
+    page: TasksAdmin, request: HttpRequest, schedule: ScheduledTask, form: BackfillForm
 ) -> HttpResponse:
-    number = len(SchedulerService.backfill(task, **form.range))
+    number = len(SchedulerService.backfill(schedule, **form.range))
     text = ngettext("%d run is asked for.", "%d runs are asked for.", number) % number
     messages.success(request, text)
-    page.log_change(request, task, _("Backfill: %(text)s") % {"text": text})
-    return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_change", args=[task.pk]))
+    page.log_change(request, schedule, _("Backfill: %(text)s") % {"text": text})
+    return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_change", args=[schedule.pk]))

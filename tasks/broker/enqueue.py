@@ -59,10 +59,10 @@ def _queue_timeout(queue: str) -> int:
 
 
 def enqueue_run(
-    task: ScheduledTask, run_id: RunId, connection: Redis, *, at: datetime | None = None
+    schedule: ScheduledTask, run_id: RunId, connection: Redis, *, at: datetime | None = None
 ) -> None:
     """Put a run's job on its queue, now or at a later moment; known ids are left alone."""
-    _enqueue(build_job(task, run_id.job_id, connection), connection, at)
+    _enqueue(build_job(schedule, run_id.job_id, connection), connection, at)
 
 
 def enqueue_task(task: Task, connection: Redis) -> None:

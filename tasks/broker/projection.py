@@ -74,23 +74,32 @@ class Template(NamedTuple):
         return _read_spec(self.text)
 
 
-def dispatch_text(task: ScheduledTask) -> str:
+def dispatch_text(schedule: ScheduledTask) -> str:
     """Return what dispatch needs to know of a row: the same row gives the same text.
 
     Its version tells more apart than its JSON: all that the schedule's jobs are made from.
     """
     said = {
-        field: value for field, value in task.spec_values().items() if value != SPEC_DEFAULTS[field]
+        field: value
+        for field, value in schedule.spec_values().items()
+        if value != SPEC_DEFAULTS[field]
     }
     grid = spec.grid(said)
     values: dict[str, Any] = {"grid": list(grid)} if grid is not None else {}
     if grid is None:
-        values = {field: value for field, value in task.spec_json().items() if field in said}
-    values |= {"catch_up": task.catch_up, "queue": task.queue}
-    if task.start_deadline is not None:
-        values["start_deadline"] = task.start_deadline
+        values = {field: value for field, value in schedule.spec_json().items() if field in said}
+    values |= {"catch_up": schedule.catch_up, "queue": schedule.queue}
+    if schedule.start_deadline is not None:
+        values["start_deadline"] = schedule.start_deadline
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    content = [text, task.name, task.function, task.args, task.kwargs, task.timeout]
+    content = [
+        text,
+        schedule.name,
+        schedule.function,
+        schedule.args,
+        schedule.kwargs,
+        schedule.timeout,
+    ]
     version = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     return f"{version[:VERSION_LENGTH]} {text}"
 
@@ -114,30 +123,30 @@ def _read_spec(text: str) -> spec.Spec:
     return spec_from_json({k: v for k, v in json.loads(text).items() if k not in POLICIES})
 
 
-def image(task: ScheduledTask) -> Image:
+def image(schedule: ScheduledTask) -> Image:
     """Return what Redis has to hold of a live schedule.
 
     Raises SpecError or UnknownTaskFunction if the row can't be scheduled.
     """
-    next_due = spec.next_due(task.spec(), task.accounted_until)
+    next_due = spec.next_due(schedule.spec(), schedule.accounted_until)
     due = -1 if next_due is None else to_milliseconds(next_due)
-    return task.job_id, dispatch_text(task), due, _template(task)
+    return schedule.job_id, dispatch_text(schedule), due, _template(schedule)
 
 
-def _template(task: ScheduledTask) -> list[str]:
+def _template(schedule: ScheduledTask) -> list[str]:
     """Return the fields and values of a schedule's own job, as RQ writes them.
 
     With what rq-scheduler's and django-rq's pages show of it, and without what is empty: the
     less it holds, the faster it is copied.
     """
-    meta = {"cron_string": task.cron, "interval": task.interval, "repeat": task.repeat}
-    call = (task.function, None, task.args, task.kwargs)
+    meta = {"cron_string": schedule.cron, "interval": schedule.interval, "repeat": schedule.repeat}
+    call = (schedule.function, None, schedule.args, schedule.kwargs)
     values = {
         "created_at": utcformat(timezone.now()),
         "data": JSONSerializer.dumps(call).decode(),
-        "origin": task.queue,
-        "description": task.name,
-        "timeout": str(timeout_of(task)),
+        "origin": schedule.queue,
+        "description": schedule.name,
+        "timeout": str(timeout_of(schedule)),
         "result_ttl": str(RESULT_TTL),
         "failure_ttl": str(FAILURE_TTL),
         "status": JobStatus.SCHEDULED.value,
@@ -146,14 +155,14 @@ def _template(task: ScheduledTask) -> list[str]:
     return [text for pair in values.items() for text in pair]
 
 
-def put(tasks: Iterable[ScheduledTask], connection: Redis) -> None:
+def put(schedules: Iterable[ScheduledTask], connection: Redis) -> None:
     """Make Redis say what live schedules' rows say: template, and when it is next due.
 
     What Redis knows already keeps its moment: dispatch is ahead of the rows. Otherwise the next
     due is the first one not yet accounted for. Raises SpecError or UnknownTaskFunction if a row
     can't be scheduled.
     """
-    put_images([image(task) for task in tasks], connection)
+    put_images([image(schedule) for schedule in schedules], connection)
 
 
 def put_images(images: Sequence[Image], connection: Redis) -> None:
@@ -174,15 +183,15 @@ def remove(job_ids: Iterable[str], connection: Redis) -> None:
             pipe.execute()
 
 
-def project(task: ScheduledTask, redis: Redis) -> str:
+def project(schedule: ScheduledTask, redis: Redis) -> str:
     """Put a schedule in Redis as its row says; return (and note on the row) why that can't be.
 
-    `task` is the row as just read. Raises RedisError if Redis is away.
+    `schedule` is the row as just read. Raises RedisError if Redis is away.
     """
-    return project_all([task], redis)[task.pk]
+    return project_all([schedule], redis)[schedule.pk]
 
 
-def project_all(tasks: Iterable[ScheduledTask], redis: Redis) -> dict[int, str]:
+def project_all(schedules: Iterable[ScheduledTask], redis: Redis) -> dict[int, str]:
     """Put schedules in Redis as their rows say; return their problems by primary key.
 
     Whoever changes a row projects it after the commit, and every projection looks at the rows
@@ -190,14 +199,14 @@ def project_all(tasks: Iterable[ScheduledTask], redis: Redis) -> dict[int, str]:
     first. Raises RedisError if Redis is away.
     """
     problems: dict[int, str] = {}
-    pending = {task.pk: task for task in tasks}
+    pending = {schedule.pk: schedule for schedule in schedules}
     while pending:
         problems |= _project_as_read(list(pending.values()), redis)
         states = ScheduledTask.objects.filter(pk__in=pending).values_list("pk", "updated", "status")
         now = {pk: (updated, status in ScheduledTask.LIVE) for pk, updated, status in states}
-        deleted = [task for pk, task in pending.items() if pk not in now]
-        remove([task.job_id for task in deleted], redis)
-        problems |= {task.pk: "" for task in deleted}
+        deleted = [schedule for pk, schedule in pending.items() if pk not in now]
+        remove([schedule.job_id for schedule in deleted], redis)
+        problems |= {schedule.pk: "" for schedule in deleted}
         changed = [
             pk for pk, state in now.items() if state != (pending[pk].updated, pending[pk].is_live)
         ]
@@ -205,29 +214,31 @@ def project_all(tasks: Iterable[ScheduledTask], redis: Redis) -> dict[int, str]:
     return problems
 
 
-def _project_as_read(tasks: Sequence[ScheduledTask], redis: Redis) -> dict[int, str]:
-    problems = {task.pk: "" for task in tasks}
+def _project_as_read(schedules: Sequence[ScheduledTask], redis: Redis) -> dict[int, str]:
+    problems = {schedule.pk: "" for schedule in schedules}
     images: list[Image] = []
-    gone = [task.job_id for task in tasks if not task.is_live]
-    for task in tasks:
-        if not task.is_live:
+    gone = [schedule.job_id for schedule in schedules if not schedule.is_live]
+    for schedule in schedules:
+        if not schedule.is_live:
             continue
         try:
-            images.append(image(task))
+            images.append(image(schedule))
         except (RedisError, Error):
             raise
         except Exception as error:
             known_kind = isinstance(error, TasksError)
             problem = str(error) if known_kind else f"{type(error).__name__}: {error}"
-            problems[task.pk] = clean_text(problem)[:1000]
-            gone.append(task.job_id)
-            if problems[task.pk] != task.problem:
+            problems[schedule.pk] = clean_text(problem)[:1000]
+            gone.append(schedule.job_id)
+            if problems[schedule.pk] != schedule.problem:
                 trace = None if known_kind else error
-                logger.error("Schedule “%s” can't be scheduled: %s", task, problem, exc_info=trace)
+                logger.error(
+                    "Schedule “%s” can't be scheduled: %s", schedule, problem, exc_info=trace
+                )
     put_images(images, redis)
     remove(gone, redis)
-    for task in tasks:
-        if task.problem != problems[task.pk]:
-            task.problem = problems[task.pk]
-            ScheduledTask.objects.filter(pk=task.pk).update(problem=task.problem)
+    for schedule in schedules:
+        if schedule.problem != problems[schedule.pk]:
+            schedule.problem = problems[schedule.pk]
+            ScheduledTask.objects.filter(pk=schedule.pk).update(problem=schedule.problem)
     return problems

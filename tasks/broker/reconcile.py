@@ -128,7 +128,7 @@ def _project_live(redis: Redis) -> Iterator[None]:
     while full:
         chunk = list(rows.filter(pk__gt=last)[:CHUNK])
         full = len(chunk) == CHUNK
-        if live := [task for task in chunk if task.is_live]:
+        if live := [schedule for schedule in chunk if schedule.is_live]:
             project_all(_out_of_date(live, redis), redis)
         last = chunk[-1].pk if chunk else last
         yield
@@ -155,12 +155,12 @@ def _remove_stray(members: set[str], redis: Redis) -> None:
         projection.remove(stray, redis)
         # One may have been resumed between the look and the removal.
         again = ScheduledTask.objects.select_related("calendar").filter(job_id__in=stray)
-        project_all([task for task in again if task.is_live], redis)
+        project_all([schedule for schedule in again if schedule.is_live], redis)
 
 
-def _out_of_date(tasks: Sequence[ScheduledTask], redis: Redis) -> list[ScheduledTask]:
+def _out_of_date(schedules: Sequence[ScheduledTask], redis: Redis) -> list[ScheduledTask]:
     """Return those of which Redis doesn't have the text, the moment and the template."""
-    ids = [task.job_id for task in tasks]
+    ids = [schedule.job_id for schedule in schedules]
     with redis.pipeline(transaction=False) as pipe:
         pipe.hmget(TEXTS_KEY, ids)
         pipe.zmscore(SCHEDULES_KEY, ids)
@@ -168,17 +168,19 @@ def _out_of_date(tasks: Sequence[ScheduledTask], redis: Redis) -> list[Scheduled
         texts, moments, templates = pipe.execute()
     there = [True] * len(ids) if templates == len(ids) else exist(ids, redis)
     return [
-        task
-        for task, text, moment, template in zip(tasks, texts, moments, there, strict=True)
-        if task.problem or not template or not _is_projected(task, text, moment)
+        schedule
+        for schedule, text, moment, template in zip(schedules, texts, moments, there, strict=True)
+        if schedule.problem or not template or not _is_projected(schedule, text, moment)
     ]
 
 
-def _is_projected(task: ScheduledTask, text: bytes | None, moment: float | None) -> bool:
+def _is_projected(schedule: ScheduledTask, text: bytes | None, moment: float | None) -> bool:
     try:
-        registry.get(task.function)
-        if text is None or text != projection.dispatch_text(task).encode():
+        registry.get(schedule.function)
+        if text is None or text != projection.dispatch_text(schedule).encode():
             return False
-        return moment is not None or spec.next_due(task.spec(), task.accounted_until) is None
+        return (
+            moment is not None or spec.next_due(schedule.spec(), schedule.accounted_until) is None
+        )
     except Exception:  # `project` says on the row what it is
         return False

@@ -55,7 +55,7 @@ class Tally:
     well: it was asked for.
     """
 
-    task: ScheduledTask
+    schedule: ScheduledTask
     due: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
@@ -82,48 +82,56 @@ def tallies(pks: Iterable[int], begin: datetime | None = None) -> Iterator[Tally
         while open_pks:
             now = timezone.now()
             rows = ScheduledTask.objects.filter(pk__in=open_pks).select_related("calendar")
-            tasks = list(rows.order_by("pk"))
-            counted |= {tally.task.pk: tally for tally in _count(tasks, begin, now)}
-            open_pks = _changed(tasks)
+            schedules = list(rows.order_by("pk"))
+            counted |= {tally.schedule.pk: tally for tally in _count(schedules, begin, now)}
+            open_pks = _changed(schedules)
         yield from (counted[pk] for pk in chunk if pk in counted)
 
 
-def _changed(tasks: list[ScheduledTask]) -> list[int]:
+def _changed(schedules: list[ScheduledTask]) -> list[int]:
     """Return which of these have another period or other bounds by now."""
     fields = ("since", "pruned_until", "status")
-    rows = ScheduledTask.objects.filter(pk__in=[task.pk for task in tasks])
+    rows = ScheduledTask.objects.filter(pk__in=[schedule.pk for schedule in schedules])
     present = {row.pk: row for row in rows.only(*fields)}
 
-    def bounds(task: ScheduledTask) -> tuple[Any, ...]:
-        return task.since, task.pruned_until, task.is_live
+    def bounds(schedule: ScheduledTask) -> tuple[Any, ...]:
+        return schedule.since, schedule.pruned_until, schedule.is_live
 
     return [
-        task.pk for task in tasks if task.pk in present and bounds(task) != bounds(present[task.pk])
+        schedule.pk
+        for schedule in schedules
+        if schedule.pk in present and bounds(schedule) != bounds(present[schedule.pk])
     ]
 
 
-def _count(tasks: list[ScheduledTask], begin: datetime | None, now: datetime) -> Iterator[Tally]:
-    pks = [task.pk for task in tasks]
+def _count(
+    schedules: list[ScheduledTask], begin: datetime | None, now: datetime
+) -> Iterator[Tally]:
+    pks = [schedule.pk for schedule in schedules]
     periods: dict[int, list[SchedulePeriod]] = defaultdict(list)
     active = SchedulePeriod.objects.filter(parent__in=pks, kind=SchedulePeriod.Kind.ACTIVE)
     for period in active.order_by("end"):
         periods[period.parent_id].append(period)
-    may_wait = [task.pk for task in tasks if task.overlap == ScheduledTask.Overlap.WAIT]
+    may_wait = [
+        schedule.pk for schedule in schedules if schedule.overlap == ScheduledTask.Overlap.WAIT
+    ]
     running = ScheduledTaskInstance.objects.running().filter(parent__in=may_wait)
     busy = set(running.values_list("parent_id", flat=True))
     groups = groupby(_rows(pks, begin, now), key=itemgetter(0))
     pk, rows = next(groups, (None, iter(())))
-    for task in tasks:
-        after = max(filter(None, [task.pruned_until, begin and begin - MICROSECOND]), default=None)
-        counter = _Counter(task, now, waits=task.pk in busy)
+    for schedule in schedules:
+        after = max(
+            filter(None, [schedule.pruned_until, begin and begin - MICROSECOND]), default=None
+        )
+        counter = _Counter(schedule, now, waits=schedule.pk in busy)
         mine: Iterator[Row] = iter(())
-        if pk == task.pk:
+        if pk == schedule.pk:
             mine = (row for row in rows if after is None or row[1] > after)
         try:
-            counter.count(_owed(task, periods[task.pk], after, now), mine)
+            counter.count(_owed(schedule, periods[schedule.pk], after, now), mine)
         except (SpecError, ValueError, TypeError) as error:
             counter.tally.problem = str(error)
-        if pk == task.pk:
+        if pk == schedule.pk:
             pk, rows = next(groups, (None, iter(())))
         yield counter.tally
 
@@ -138,12 +146,12 @@ def _rows(pks: list[int], begin: datetime | None, now: datetime) -> Iterator[Row
 
 
 def _owed(
-    task: ScheduledTask, periods: list[SchedulePeriod], after: datetime | None, now: datetime
+    schedule: ScheduledTask, periods: list[SchedulePeriod], after: datetime | None, now: datetime
 ) -> Iterator[datetime]:
     """Yield each instant that was owed, once, in order: over all periods and the present one."""
     parts = [(spec_from_json(period.spec or {}), period.start, period.end) for period in periods]
-    if task.is_live:
-        parts.append((task.spec(), task.since, now))
+    if schedule.is_live:
+        parts.append((schedule.spec(), schedule.since, now))
     dues = heapq.merge(
         *(
             spec.dues(of, max(start, after or start), min(end, now))
@@ -161,8 +169,8 @@ class _Counter:
     `waits` tells that its occurrences wait for a run that is going on, however long.
     """
 
-    def __init__(self, task: ScheduledTask, now: datetime, waits: bool) -> None:
-        self.tally = Tally(task)
+    def __init__(self, schedule: ScheduledTask, now: datetime, waits: bool) -> None:
+        self.tally = Tally(schedule)
         self._now = now
         self._waits = waits
 
@@ -185,8 +193,8 @@ class _Counter:
 
     def _add_unrecorded(self, due: datetime) -> None:
         self.tally.due += 1
-        task = self.tally.task
-        if not task.is_live or due <= max(task.since, task.accounted_until):
+        schedule = self.tally.schedule
+        if not schedule.is_live or due <= max(schedule.since, schedule.accounted_until):
             self.tally.holes.add(due)
         elif due > self._now - OVERDUE or self._waits:
             self.tally.in_flight += 1
@@ -202,11 +210,11 @@ class _Counter:
 
     def _awaits_retry(self, row: Row) -> bool:
         _, due, requested, status, attempt, ended = row
-        task = self.tally.task
-        if status != ScheduledTaskInstance.Status.FAILED or attempt > task.retries:
+        schedule = self.tally.schedule
+        if status != ScheduledTaskInstance.Status.FAILED or attempt > schedule.retries:
             return False
         return awaits_retry(
             ScheduledTaskInstance(
-                parent=task, due=due, requested=requested, attempt=attempt, ended=ended
+                parent=schedule, due=due, requested=requested, attempt=attempt, ended=ended
             )
         )

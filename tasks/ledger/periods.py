@@ -31,14 +31,14 @@ class Closing:
     Due instants up to there without a row are missed for this reason, all but `still_owed`.
     """
 
-    task: ScheduledTask
+    schedule: ScheduledTask
     end: datetime
     reason: str
     still_owed: datetime | None = None
 
 
 def close_period(
-    task: ScheduledTask, now: datetime, reason: str, still_owed: datetime | None = None
+    schedule: ScheduledTask, now: datetime, reason: str, still_owed: datetime | None = None
 ) -> None:
     """End the present period of a schedule at `now`, before its spec or its status changes.
 
@@ -46,33 +46,33 @@ def close_period(
     missed for this reason, all but `still_owed`. The caller has locked the row, changes it and
     saves it; `since` and `accounted_until` are set for a next period that begins now.
     """
-    close_periods([Closing(task, now, reason, still_owed)])
+    close_periods([Closing(schedule, now, reason, still_owed)])
 
 
 def close_periods(closings: Sequence[Closing]) -> None:
     """End the present periods of many schedules as `close_period` does, in few queries."""
-    _settle([closing for closing in closings if closing.task.is_live])
-    periods = [_period(one.task, one.end) for one in closings if one.task.since < one.end]
+    _settle([closing for closing in closings if closing.schedule.is_live])
+    periods = [_period(one.schedule, one.end) for one in closings if one.schedule.since < one.end]
     SchedulePeriod.objects.bulk_create(periods, batch_size=CHUNK)
     for closing in closings:
-        closing.task.since = closing.end
+        closing.schedule.since = closing.end
 
 
-def _period(task: ScheduledTask, end: datetime) -> SchedulePeriod:
+def _period(schedule: ScheduledTask, end: datetime) -> SchedulePeriod:
     return SchedulePeriod(
-        parent=task,
-        kind=_kind(task),
-        spec=task.spec_json() if task.is_live else None,
-        note=task.note if task.status == ScheduledTask.Status.PAUSED else "",
-        start=task.since,
+        parent=schedule,
+        kind=_kind(schedule),
+        spec=schedule.spec_json() if schedule.is_live else None,
+        note=schedule.note if schedule.status == ScheduledTask.Status.PAUSED else "",
+        start=schedule.since,
         end=end,
     )
 
 
-def _kind(task: ScheduledTask) -> str:
-    if task.is_live:
+def _kind(schedule: ScheduledTask) -> str:
+    if schedule.is_live:
         return SchedulePeriod.Kind.ACTIVE
-    if task.status == ScheduledTask.Status.PAUSED:
+    if schedule.status == ScheduledTask.Status.PAUSED:
         return SchedulePeriod.Kind.PAUSED
     return SchedulePeriod.Kind.DEATH
 
@@ -83,47 +83,51 @@ def _settle(closings: Sequence[Closing]) -> None:
     A job that still waits on its queue finds the row and doesn't run, whatever Redis holds.
     """
     for chunk in chunks(_owed_still(closings), CHUNK):
-        pks, dues = ({one.task.pk for one, _ in chunk}, {due for _, due in chunk})
+        pks, dues = ({one.schedule.pk for one, _ in chunk}, {due for _, due in chunk})
         rows = ScheduledTaskInstance.objects.filter(parent__in=pks, due__in=dues)
         recorded = set(rows.values_list("parent_id", "due"))
-        open_dues = [(one, due) for one, due in chunk if (one.task.pk, due) not in recorded]
-        write([run for one, due in open_dues for run in missed_runs(one.task, {due: one.reason})])
+        open_dues = [(one, due) for one, due in chunk if (one.schedule.pk, due) not in recorded]
+        write(
+            [run for one, due in open_dues for run in missed_runs(one.schedule, {due: one.reason})]
+        )
     for closing in closings:
-        closing.task.accounted_until = max(closing.task.accounted_until, closing.end)
+        closing.schedule.accounted_until = max(closing.schedule.accounted_until, closing.end)
 
 
 def _owed_still(closings: Iterable[Closing]) -> Iterator[tuple[Closing, datetime]]:
     """Yield what was due and isn't accounted for, but for what stays owed."""
     for closing in closings:
-        task = closing.task
+        schedule = closing.schedule
         with suppress(SpecError):  # then nothing was owed
-            for due in spec.dues(task.spec(), task.accounted_until, closing.end):
+            for due in spec.dues(schedule.spec(), schedule.accounted_until, closing.end):
                 if due != closing.still_owed:
                     yield closing, due
 
 
-def unrecorded(task: ScheduledTask, dues: Sequence[datetime]) -> list[datetime]:
+def unrecorded(schedule: ScheduledTask, dues: Sequence[datetime]) -> list[datetime]:
     """Return those of a schedule's due instants, given in order, that have no row."""
     if not dues:
         return []
     recorded = set(
-        task.runs.filter(due__gte=dues[0], due__lte=dues[-1]).values_list("due", flat=True)
+        schedule.runs.filter(due__gte=dues[0], due__lte=dues[-1]).values_list("due", flat=True)
     )
     return [due for due in dues if due not in recorded]
 
 
-def write_missed(task: ScheduledTask, reasons: dict[datetime, str]) -> None:
+def write_missed(schedule: ScheduledTask, reasons: dict[datetime, str]) -> None:
     """Record occurrences as missed, each for its reason; rows that are there stay as they are."""
-    write(missed_runs(task, reasons))
+    write(missed_runs(schedule, reasons))
 
 
-def missed_runs(task: ScheduledTask, reasons: dict[datetime, str]) -> list[ScheduledTaskInstance]:
+def missed_runs(
+    schedule: ScheduledTask, reasons: dict[datetime, str]
+) -> list[ScheduledTaskInstance]:
     """Return rows that say of occurrences that they were missed, each for its reason."""
     now = timezone.now()
     return [
         ScheduledTaskInstance(
-            parent=task,
-            name=task.name,
+            parent=schedule,
+            name=schedule.name,
             due=due,
             status=ScheduledTaskInstance.Status.MISSED,
             reason=reason,

@@ -25,60 +25,62 @@ def pruning() -> Iterator[None]:
     kept = ScheduledTask.objects.exclude(keep_runs=None, keep_days=None).order_by("pk")
     kept = kept.only("keep_runs", "keep_days", "accounted_until", "pruned_until")
     last = 0
-    while tasks := list(kept.filter(pk__gt=last)[:CHUNK]):
-        last = tasks[-1].pk
-        for task in _with_too_many(tasks):
-            yield from _prune_occurrences(task)
-            yield from _prune_runs_by_hand(task)
+    while schedules := list(kept.filter(pk__gt=last)[:CHUNK]):
+        last = schedules[-1].pk
+        for schedule in _with_too_many(schedules):
+            yield from _prune_occurrences(schedule)
+            yield from _prune_runs_by_hand(schedule)
         yield
 
 
-def _with_too_many(tasks: list[ScheduledTask]) -> list[ScheduledTask]:
+def _with_too_many(schedules: list[ScheduledTask]) -> list[ScheduledTask]:
     """Return those that may have runs to delete, by counting the runs of all at once."""
     now = timezone.now()
-    rows = ScheduledTaskInstance.objects.filter(parent__in=[task.pk for task in tasks]).order_by()
+    rows = ScheduledTaskInstance.objects.filter(
+        parent__in=[schedule.pk for schedule in schedules]
+    ).order_by()
     counts = rows.values_list("parent").annotate(Count("pk"), Count("due"), Min("due"))
     found = {pk: values for pk, *values in counts}
     too_many = []
-    for task in tasks:
-        number, occurrences, oldest = found.get(task.pk, (0, 0, None))
+    for schedule in schedules:
+        number, occurrences, oldest = found.get(schedule.pk, (0, 0, None))
         by_hand = number - occurrences
-        has_more = task.keep_runs is not None and max(occurrences, by_hand) > task.keep_runs
-        has_older = task.keep_days is not None and (
-            by_hand > 0 or (oldest and oldest < now - timedelta(days=task.keep_days))
+        has_more = schedule.keep_runs is not None and max(occurrences, by_hand) > schedule.keep_runs
+        has_older = schedule.keep_days is not None and (
+            by_hand > 0 or (oldest and oldest < now - timedelta(days=schedule.keep_days))
         )
         if has_more or has_older:
-            too_many.append(task)
+            too_many.append(schedule)
     return too_many
 
 
-def _prune_occurrences(task: ScheduledTask) -> Iterator[None]:
+def _prune_occurrences(schedule: ScheduledTask) -> Iterator[None]:
     """Delete the occurrences up to the newest one that isn't kept; first the books say so."""
-    occurrences = task.runs.filter(due__lte=task.accounted_until)
-    until = _newest_not_kept(task, task.runs.filter(due__isnull=False), "due")
-    until = until and min(until, task.accounted_until)
+    occurrences = schedule.runs.filter(due__lte=schedule.accounted_until)
+    until = _newest_not_kept(schedule, schedule.runs.filter(due__isnull=False), "due")
+    until = until and min(until, schedule.accounted_until)
     if until is None:
         return
-    if task.pruned_until is None or task.pruned_until < until:
-        ScheduledTask.objects.filter(pk=task.pk).update(pruned_until=until)
-        task.periods.filter(end__lte=until).delete()
+    if schedule.pruned_until is None or schedule.pruned_until < until:
+        ScheduledTask.objects.filter(pk=schedule.pk).update(pruned_until=until)
+        schedule.periods.filter(end__lte=until).delete()
     yield from _delete_in_chunks(occurrences.ended().filter(due__lte=until))
 
 
-def _prune_runs_by_hand(task: ScheduledTask) -> Iterator[None]:
-    by_hand = task.runs.filter(due=None)
-    until = _newest_not_kept(task, by_hand, "requested")
+def _prune_runs_by_hand(schedule: ScheduledTask) -> Iterator[None]:
+    by_hand = schedule.runs.filter(due=None)
+    until = _newest_not_kept(schedule, by_hand, "requested")
     if until is not None:
         yield from _delete_in_chunks(by_hand.ended().filter(requested__lte=until))
 
 
-def _newest_not_kept(task: ScheduledTask, rows: Any, moment: str) -> datetime | None:
+def _newest_not_kept(schedule: ScheduledTask, rows: Any, moment: str) -> datetime | None:
     newest_first = rows.order_by(f"-{moment}").values_list(moment, flat=True)
     found = []
-    if task.keep_runs is not None:
-        found += newest_first[task.keep_runs : task.keep_runs + 1]
-    if task.keep_days is not None:
-        cutoff = timezone.now() - timedelta(days=task.keep_days)
+    if schedule.keep_runs is not None:
+        found += newest_first[schedule.keep_runs : schedule.keep_runs + 1]
+    if schedule.keep_days is not None:
+        cutoff = timezone.now() - timedelta(days=schedule.keep_days)
         found += newest_first.filter(**{f"{moment}__lt": cutoff})[:1]
     return max(found, default=None)
 

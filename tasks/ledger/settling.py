@@ -64,8 +64,8 @@ def balancing(redis: Redis, watch: Watch) -> Iterator[None]:
     rows = ScheduledTask.objects.select_related("calendar")
     rows = rows.defer("args", "kwargs", "description", "note")
     for chunk in chunks(pks, BOOKS_AT_ONCE):
-        if tasks := [task for task in rows.filter(pk__in=chunk) if task.is_live]:
-            _balance_some(tasks, redis, watch)
+        if schedules := [schedule for schedule in rows.filter(pk__in=chunk) if schedule.is_live]:
+            _balance_some(schedules, redis, watch)
         yield
 
 
@@ -73,7 +73,7 @@ def balancing(redis: Redis, watch: Watch) -> Iterator[None]:
 class _Look:
     """What a look at a schedule's books has found."""
 
-    task: ScheduledTask
+    schedule: ScheduledTask
     accounted_until: datetime
     unrecorded: list[datetime]
     all_seen: bool
@@ -93,59 +93,63 @@ class _Look:
         return LOOK_AGAIN + (now if is_open else min(self.next_due or now, now + LOOK_AT_LEAST))
 
 
-def _balance_some(tasks: list[ScheduledTask], redis: Redis, watch: Watch) -> None:
+def _balance_some(schedules: list[ScheduledTask], redis: Redis, watch: Watch) -> None:
     now = timezone.now()
-    looks = _look(tasks, now)
-    again_at = {task.pk: (task, task.accounted_until, now + LOOK_AT_BROKEN) for task in tasks}
+    looks = _look(schedules, now)
+    again_at = {
+        schedule.pk: (schedule, schedule.accounted_until, now + LOOK_AT_BROKEN)
+        for schedule in schedules
+    }
     again_at |= {
-        look.task.pk: (look.task, look.accounted_until, look.again_at(now)) for look in looks
+        look.schedule.pk: (look.schedule, look.accounted_until, look.again_at(now))
+        for look in looks
     }
     overdue = [
-        (look.task, due) for look in looks for due in look.unrecorded if due < now - SETTLING
+        (look.schedule, due) for look in looks for due in look.unrecorded if due < now - SETTLING
     ]
     lost_dues: dict[int, list[datetime]] = {}
-    for task, due in _not_in_flight(overdue, redis):
-        lost_dues.setdefault(task.pk, []).append(due)
+    for schedule, due in _not_in_flight(overdue, redis):
+        lost_dues.setdefault(schedule.pk, []).append(due)
     _write_books(again_at.values())
     for look in looks:
-        certain = watch.confirmed(lost_dues.get(look.task.pk, ()), look.task.pk)
+        certain = watch.confirmed(lost_dues.get(look.schedule.pk, ()), look.schedule.pk)
         if certain:
-            _try_to_fill(certain, look.task.pk, redis)
+            _try_to_fill(certain, look.schedule.pk, redis)
         if look.is_over:
-            _end_if_idle(look.task, redis)
+            _end_if_idle(look.schedule, redis)
 
 
-def _look(tasks: list[ScheduledTask], now: datetime) -> list[_Look]:
+def _look(schedules: list[ScheduledTask], now: datetime) -> list[_Look]:
     """Lay what was due beside the rows, of all these schedules at once.
 
     A schedule whose spec can't be is left out: `reconcile` says so on its row.
     """
     dues: dict[int, list[datetime]] = {}
     next_dues: dict[int, datetime | None] = {}
-    for task in tasks:
+    for schedule in schedules:
         with suppress(TasksError, ValueError, TypeError):
-            task_spec = task.spec()
-            next_dues[task.pk] = spec.next_due(task_spec, now)
-            found = spec.dues(task_spec, task.accounted_until, now)
-            dues[task.pk] = list(islice(found, DUES_AT_ONCE))
+            task_spec = schedule.spec()
+            next_dues[schedule.pk] = spec.next_due(task_spec, now)
+            found = spec.dues(task_spec, schedule.accounted_until, now)
+            dues[schedule.pk] = list(islice(found, DUES_AT_ONCE))
     few = [pk for pk, instants in dues.items() if 0 < len(instants) <= FEW]
     rows = ScheduledTaskInstance.objects.filter(
         parent__in=few, due__gt=F("parent__accounted_until"), due__lte=now
     )
     recorded = set(rows.values_list("parent_id", "due"))
     looks = []
-    for task in tasks:
-        if task.pk not in dues:
+    for schedule in schedules:
+        if schedule.pk not in dues:
             continue
-        mine = dues[task.pk]
+        mine = dues[schedule.pk]
         if len(mine) > FEW:
-            unrecorded = periods.unrecorded(task, mine)
+            unrecorded = periods.unrecorded(schedule, mine)
         else:
-            unrecorded = [due for due in mine if (task.pk, due) not in recorded]
+            unrecorded = [due for due in mine if (schedule.pk, due) not in recorded]
         complete = mine[: mine.index(unrecorded[0])] if unrecorded else mine
-        accounted_until = complete[-1] if complete else task.accounted_until
+        accounted_until = complete[-1] if complete else schedule.accounted_until
         all_seen = len(mine) < DUES_AT_ONCE
-        looks.append(_Look(task, accounted_until, unrecorded, all_seen, next_dues[task.pk]))
+        looks.append(_Look(schedule, accounted_until, unrecorded, all_seen, next_dues[schedule.pk]))
     return looks
 
 
@@ -164,11 +168,11 @@ def _write_books(entries: Iterable[tuple[ScheduledTask, datetime, datetime]]) ->
         (
             adapt(accounted_until),
             adapt(look_at),
-            task.pk,
-            adapt(task.accounted_until),
-            adapt(task.look_at),
+            schedule.pk,
+            adapt(schedule.accounted_until),
+            adapt(schedule.look_at),
         )
-        for task, accounted_until, look_at in entries
+        for schedule, accounted_until, look_at in entries
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.executemany(sql, rows)
@@ -192,19 +196,21 @@ def _end_if_idle(seen: ScheduledTask, redis: Redis) -> None:
     """
     with transaction.atomic():
         unchanged = ScheduledTask.objects.live().filter(pk=seen.pk, updated=seen.updated)
-        task = unchanged.select_for_update(of=("self",)).first()
-        if task is None or not _is_idle(task):
+        schedule = unchanged.select_for_update(of=("self",)).first()
+        if schedule is None or not _is_idle(schedule):
             return
-        close_period(task, timezone.now(), "The schedule was over.")
-        task.status = ScheduledTask.Status.DEATH
-        task.save(update_fields=["status", "since", "accounted_until"])
-    projection.remove([task.job_id], redis)
+        close_period(schedule, timezone.now(), "The schedule was over.")
+        schedule.status = ScheduledTask.Status.DEATH
+        schedule.save(update_fields=["status", "since", "accounted_until"])
+    projection.remove([schedule.job_id], redis)
 
 
-def _is_idle(task: ScheduledTask) -> bool:
-    if task.runs.running().exists():
+def _is_idle(schedule: ScheduledTask) -> bool:
+    if schedule.runs.running().exists():
         return False
-    failed = task.runs.filter(status="failed", attempt__lte=task.retries).select_related("parent")
+    failed = schedule.runs.filter(status="failed", attempt__lte=schedule.retries).select_related(
+        "parent"
+    )
     return not any(awaits_retry(run) for run in failed)
 
 
@@ -212,6 +218,6 @@ def _not_in_flight(
     overdue: list[tuple[ScheduledTask, datetime]], redis: Redis
 ) -> list[tuple[ScheduledTask, datetime]]:
     """Return those occurrences whose job is neither waiting nor being started."""
-    jobs = [(RunId(task.job_id, due).job_id, task.queue) for task, due in overdue]
+    jobs = [(RunId(schedule.job_id, due).job_id, schedule.queue) for schedule, due in overdue]
     states = in_flight(jobs, redis)
     return [one for one, in_flight in zip(overdue, states, strict=True) if not in_flight]

@@ -27,7 +27,7 @@ def find_schedule(text: str) -> ScheduledTask:
             _("There is no schedule with the id or name “%(text)s”.") % {"text": text}
         )
     if len(named) > 1:
-        ids = ", ".join(str(task.pk) for task in named)
+        ids = ", ".join(str(schedule.pk) for schedule in named)
         raise CommandError(
             _("Several schedules have the name “%(text)s”: give one of the ids %(ids)s.")
             % {"text": text, "ids": ids}

@@ -166,12 +166,12 @@ def _waiting_requests() -> Iterator[list[Waiting]]:
         pk__in=requests.filter(due__isnull=False).order_by().values("parent")
     )
     last = 0
-    while tasks := list(backfilled.filter(pk__gt=last).order_by("pk")[:CHUNK]):
-        last = tasks[-1].pk
+    while schedules := list(backfilled.filter(pk__gt=last).order_by("pk")[:CHUNK]):
+        last = schedules[-1].pk
         yield [
-            (request.run_id.job_id, task.queue)
-            for task in tasks
-            for request in next_of_backfill(task)
+            (request.run_id.job_id, schedule.queue)
+            for schedule in schedules
+            for request in next_of_backfill(schedule)
         ]
 
 
@@ -252,10 +252,10 @@ def _end_call(job_id: str, status: str, reason: str) -> None:
 
 
 def _enqueue_request_again(run_id: RunId, redis: Redis) -> None:
-    task = ScheduledTask.objects.filter(job_id=run_id.schedule_job_id).first()
-    if task is None:
+    schedule = ScheduledTask.objects.filter(job_id=run_id.schedule_job_id).first()
+    if schedule is None:
         return
     try:
-        enqueue_run(task, run_id, redis)
+        enqueue_run(schedule, run_id, redis)
     except TasksError as error:
-        logger.warning("A run of “%s” that was asked for can't start yet: %s", task.name, error)
+        logger.warning("A run of “%s” that was asked for can't start yet: %s", schedule.name, error)

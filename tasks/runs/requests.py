@@ -30,25 +30,25 @@ MAX_DUES = 100_000
 CHUNK = 5_000
 
 
-def request(task: ScheduledTask, start: datetime, end: datetime, limit: int) -> list[RunId]:
+def request(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) -> list[RunId]:
     """Ask for what never ran of a range; see `SchedulerService.backfill`."""
-    registry.resolve(task.function, Kind.SCHEDULED)
+    registry.resolve(schedule.function, Kind.SCHEDULED)
     with transaction.atomic():
-        task = ScheduledTask.objects.select_for_update().get(pk=task.pk)
+        schedule = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
         now = timezone.now()
         requests = [
-            RunRequest(parent=task, due=due, requested=now)
-            for due in never_ran(task, start, end, limit)
+            RunRequest(parent=schedule, due=due, requested=now)
+            for due in never_ran(schedule, start, end, limit)
         ]
         RunRequest.objects.bulk_create(requests, batch_size=CHUNK)
         if requests:
-            feed = partial(feed_if_possible, task, connect())
+            feed = partial(feed_if_possible, schedule, connect())
             transaction.on_commit(feed)
     return [one.run_id for one in requests]
 
 
 def never_ran(
-    task: ScheduledTask, start: datetime, end: datetime, limit: int = DEFAULT_LIMIT
+    schedule: ScheduledTask, start: datetime, end: datetime, limit: int = DEFAULT_LIMIT
 ) -> list[datetime]:
     """Return the due instants after `start` and up to `end` that backfill would run, in order.
 
@@ -56,14 +56,14 @@ def never_ran(
     those asked for already, or still under way. Raises NotPossible if there are more than
     `limit`, or if the range can't be.
     """
-    _check(task, start, end, limit)
-    dues = list(islice(spec.dues(task.spec(), start, end), MAX_DUES + 1))
+    _check(schedule, start, end, limit)
+    dues = list(islice(spec.dues(schedule.spec(), start, end), MAX_DUES + 1))
     if len(dues) > MAX_DUES:
         raise NotPossible(
             _("More than %(number)s moments are due in that range: choose a shorter one.")
             % {"number": f"{MAX_DUES:,}"}
         )
-    found = list(islice(_open(task, dues), limit + 1))
+    found = list(islice(_open(schedule, dues), limit + 1))
     if len(found) > limit:
         raise NotPossible(
             _(
@@ -75,7 +75,7 @@ def never_ran(
     return found
 
 
-def _check(task: ScheduledTask, start: datetime, end: datetime, limit: int) -> None:
+def _check(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) -> None:
     if timezone.is_naive(start) or timezone.is_naive(end):
         raise NotPossible(_("A moment of the range has no time zone: give aware datetimes."))
     if not 1 <= limit <= MAX_LIMIT:
@@ -84,27 +84,29 @@ def _check(task: ScheduledTask, start: datetime, end: datetime, limit: int) -> N
         raise NotPossible(_("The range is empty: it has to begin before it ends."))
     if end > timezone.now():
         raise NotPossible(_("The range ends in the future: only what is past can be made up for."))
-    if task.pruned_until is not None and start < task.pruned_until:
+    if schedule.pruned_until is not None and start < schedule.pruned_until:
         raise NotPossible(
             _(
                 "What was due up to %(moment)s may have run: its runs are not kept any more. "
                 "Begin after it."
             )
-            % {"moment": moment_text(task.pruned_until)}
+            % {"moment": moment_text(schedule.pruned_until)}
         )
 
 
-def _open(task: ScheduledTask, dues: Sequence[datetime]) -> Iterator[datetime]:
+def _open(schedule: ScheduledTask, dues: Sequence[datetime]) -> Iterator[datetime]:
     """Yield those of the due instants that have not run, and aren't about to."""
     status = ScheduledTaskInstance.Status
     for begin in range(0, len(dues), CHUNK):
         chunk = dues[begin : begin + CHUNK]
         bounds = {"due__gte": chunk[0], "due__lte": chunk[-1]}
-        statuses = dict(task.runs.filter(**bounds).values_list("due", "status"))
-        asked_for = set(task.requests.filter(**bounds).values_list("due", flat=True))
+        statuses = dict(schedule.runs.filter(**bounds).values_list("due", "status"))
+        asked_for = set(schedule.requests.filter(**bounds).values_list("due", flat=True))
         for due in chunk:
             never_ran = statuses.get(due, status.MISSED) in (status.MISSED, status.SKIPPED)
-            is_under_way = task.is_live and due > task.accounted_until and due not in statuses
+            is_under_way = (
+                schedule.is_live and due > schedule.accounted_until and due not in statuses
+            )
             if never_ran and not is_under_way and due not in asked_for:
                 yield due
 
@@ -122,26 +124,26 @@ def take(parent: ScheduledTask, run_id: RunId) -> RunRequest | None:
     return request
 
 
-def next_of_backfill(task: ScheduledTask) -> list[RunRequest]:
+def next_of_backfill(schedule: ScheduledTask) -> list[RunRequest]:
     """Return the requested occurrences of a schedule whose jobs belong in Redis now.
 
     They run one after another, the oldest first; where overlap is allowed, some at a time.
     """
-    allows = task.overlap == ScheduledTask.Overlap.ALLOW
-    occurrences = task.requests.filter(due__isnull=False).order_by("due")
+    allows = schedule.overlap == ScheduledTask.Overlap.ALLOW
+    occurrences = schedule.requests.filter(due__isnull=False).order_by("due")
     return list(occurrences[: BACKFILL_AT_ONCE if allows else 1])
 
 
-def feed(task: ScheduledTask, redis: Redis) -> None:
+def feed(schedule: ScheduledTask, redis: Redis) -> None:
     """Enqueue the next of a schedule's requested occurrences; those that are there stay."""
-    for request in next_of_backfill(task):
-        request.parent = task
-        enqueue_run(task, request.run_id, redis)
+    for request in next_of_backfill(schedule):
+        request.parent = schedule
+        enqueue_run(schedule, request.run_id, redis)
 
 
-def feed_if_possible(task: ScheduledTask, redis: Redis) -> None:
+def feed_if_possible(schedule: ScheduledTask, redis: Redis) -> None:
     """Enqueue the next as `feed` does; the ledger makes up for what can't be enqueued now."""
     try:
-        feed(task, redis)
+        feed(schedule, redis)
     except Exception:
-        logger.exception("The backfill of “%s” can't go on yet.", task.name)
+        logger.exception("The backfill of “%s” can't go on yet.", schedule.name)

@@ -21,10 +21,10 @@ ENTRIES = "/admin/feeds/entry/"
 
 @pytest.fixture
 def feed() -> Feed:
-    feed, task = polled(URL)
+    feed, schedule = polled(URL)
     now = timezone.now()
     ScheduledTaskInstance.objects.create(
-        parent=task, status="finished", requested=now, started=now, ended=now
+        parent=schedule, status="finished", requested=now, started=now, ended=now
     )
     return feed
 
@@ -73,9 +73,9 @@ def test_adding_a_feed_schedules_it(admin_client, django_capture_on_commit_callb
     with django_capture_on_commit_callbacks(execute=True):
         answer = admin_client.post(reverse("admin:feeds_feed_add"), {"url": "HTTPS://A.example/x"})
     assert answer.status_code == 302
-    task = ScheduledTask.objects.get()
-    assert task.interval == 900
-    assert Feed.objects.get(url="https://a.example/x").schedule == task
+    schedule = ScheduledTask.objects.get()
+    assert schedule.interval == 900
+    assert Feed.objects.get(url="https://a.example/x").schedule == schedule
 
 
 @pytest.mark.parametrize(

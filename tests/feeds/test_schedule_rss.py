@@ -37,7 +37,7 @@ def test_each_feed_gets_a_schedule_and_a_line(redis_connection):
         f"{B}: every 15 minutes",
     ]
     assert not err
-    assert all(task.next_due(timezone.now()) for task in ScheduledTask.objects.all())
+    assert all(schedule.next_due(timezone.now()) for schedule in ScheduledTask.objects.all())
 
 
 @pytest.mark.parametrize(

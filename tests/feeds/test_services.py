@@ -183,54 +183,62 @@ def test_a_bad_address_is_refused(url):
 
 def test_scheduling_makes_feed_and_schedule():
     feed = schedule_feed(URL)
-    task = ScheduledTask.objects.get()
-    assert (task.function, task.args, task.interval) == ("feeds.fetch_rss", [feed.pk], 900)
-    assert (feed.schedule, task.name, task.queue) == (task, URL, "default")
+    schedule = ScheduledTask.objects.get()
+    assert (schedule.function, schedule.args, schedule.interval) == (
+        "feeds.fetch_rss",
+        [feed.pk],
+        900,
+    )
+    assert (feed.schedule, schedule.name, schedule.queue) == (schedule, URL, "default")
 
 
 def test_scheduling_again_brings_the_one_schedule_up_to_date():
     first = schedule_feed(URL)
     again = schedule_feed("HTTPS://feeds.example:443/news.xml", interval=60, queue="high")
-    task = ScheduledTask.objects.get()
+    schedule = ScheduledTask.objects.get()
     assert again == first
-    assert (again.schedule, task.interval, task.queue) == (first.schedule, 60, "high")
+    assert (again.schedule, schedule.interval, schedule.queue) == (first.schedule, 60, "high")
 
 
 def test_what_is_not_given_stays_as_it_is():
-    _, task = polled(URL, cron="0 6 * * *", timezone="Asia/Seoul", name="News")
-    task.overlap, task.note = "wait", "slow server"
-    SchedulerService.save(task)
+    _, schedule = polled(URL, cron="0 6 * * *", timezone="Asia/Seoul", name="News")
+    schedule.overlap, schedule.note = "wait", "slow server"
+    SchedulerService.save(schedule)
     schedule_feed(URL, queue="low")
-    task.refresh_from_db()
-    assert (task.cron, task.timezone, task.name) == ("0 6 * * *", "Asia/Seoul", "News")
-    assert (task.queue, task.overlap, task.note) == ("low", "wait", "slow server")
+    schedule.refresh_from_db()
+    assert (schedule.cron, schedule.timezone, schedule.name) == ("0 6 * * *", "Asia/Seoul", "News")
+    assert (schedule.queue, schedule.overlap, schedule.note) == ("low", "wait", "slow server")
 
 
 def test_dates_calendar_and_jitter_stay_as_they_are():
     CalendarService.define("Holidays", "2030-01-01")
     limits: dict[str, Any] = {"exclude": "2030-05-05", "calendar": "Holidays", "jitter": 60}
     polled(URL, interval=900, timezone="Asia/Seoul", **limits)
-    _, task = polled(URL, interval=1800)
-    assert (task.exclude, str(task.calendar), task.jitter) == ("2030-05-05", "Holidays", 60)
-    assert (task.interval, task.timezone) == (1800, "Asia/Seoul")
+    _, schedule = polled(URL, interval=1800)
+    assert (schedule.exclude, str(schedule.calendar), schedule.jitter) == (
+        "2030-05-05",
+        "Holidays",
+        60,
+    )
+    assert (schedule.interval, schedule.timezone) == (1800, "Asia/Seoul")
 
 
 def test_another_name_renames_the_schedule():
-    _, task = polled(URL)
+    _, schedule = polled(URL)
     schedule_feed(URL, name="News")
-    assert list(ScheduledTask.objects.values_list("pk", "name")) == [(task.pk, "News")]
+    assert list(ScheduledTask.objects.values_list("pk", "name")) == [(schedule.pk, "News")]
 
 
 def test_a_cron_schedule_can_become_an_interval():
     schedule_feed(URL, cron="0 6 * * *")
     schedule_feed(URL, interval=60)
-    task = ScheduledTask.objects.get()
-    assert (task.cron, task.interval) == ("", 60)
+    schedule = ScheduledTask.objects.get()
+    assert (schedule.cron, schedule.interval) == ("", 60)
 
 
 def test_a_cancelled_schedule_lives_again():
-    _, task = polled(URL)
-    SchedulerService.cancel(task)
+    _, schedule = polled(URL)
+    SchedulerService.cancel(schedule)
     assert polled(URL)[1].status == "running"
 
 
@@ -247,8 +255,8 @@ def test_the_anchor_stays_when_a_feed_is_scheduled_again(monkeypatch):
 
 
 def test_credentials_are_not_shown_in_the_name():
-    feed, task = polled("https://me:secret@feeds.example/x")
-    assert task.name == str(feed) == "https://feeds.example/x"
+    feed, schedule = polled("https://me:secret@feeds.example/x")
+    assert schedule.name == str(feed) == "https://feeds.example/x"
 
 
 def test_what_the_schedule_refuses_leaves_no_feed_behind():

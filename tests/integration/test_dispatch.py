@@ -52,19 +52,19 @@ def queue_length(redis: Redis) -> int:
     return redis.llen("rq:queue:default")
 
 
-def edit(task: ScheduledTask) -> None:
-    task.first = timezone.now() + timedelta(hours=1)
-    SchedulerService.save(task)
+def edit(schedule: ScheduledTask) -> None:
+    schedule.first = timezone.now() + timedelta(hours=1)
+    SchedulerService.save(schedule)
 
 
-def edit_arguments(task: ScheduledTask) -> None:
-    task.description, task.timeout = "changed", 77
-    SchedulerService.save(task)
+def edit_arguments(schedule: ScheduledTask) -> None:
+    schedule.description, schedule.timeout = "changed", 77
+    SchedulerService.save(schedule)
 
 
-def pause_and_resume(task: ScheduledTask) -> None:
-    SchedulerService.pause(task)
-    SchedulerService.resume(task)
+def pause_and_resume(schedule: ScheduledTask) -> None:
+    SchedulerService.pause(schedule)
+    SchedulerService.resume(schedule)
 
 
 CHANGES: dict[str, Change] = {
@@ -129,7 +129,7 @@ def test_nothing_is_dispatched_after_cancel_has_returned(
             scheduler.enqueue_jobs()
         connections.close_all()
 
-    tasks = [
+    schedules = [
         SchedulerService.schedule(
             timezone.now(), "tests.jobs.answer", interval=1, name=f"schedule {number}"
         )
@@ -139,9 +139,9 @@ def test_nothing_is_dispatched_after_cancel_has_returned(
     thread.start()
     try:
         wait_for(lambda: queue_length(redis_connection) >= 40, "two rounds of dispatch")
-        for task in tasks:
-            SchedulerService.cancel(task)
-            waiting[task.job_id] = waiting_of(task.job_id, redis_connection)
+        for schedule in schedules:
+            SchedulerService.cancel(schedule)
+            waiting[schedule.job_id] = waiting_of(schedule.job_id, redis_connection)
         beyond = timezone.now() + timedelta(seconds=1.2)
         wait_for(lambda: timezone.now() > beyond, "another due moment")
     finally:
@@ -166,7 +166,7 @@ def test_many_changes_and_rounds_at_once_end_with_what_the_rows_say(
         connections.close_all()
 
     later = timezone.now() + timedelta(hours=1)
-    tasks = [
+    schedules = [
         SchedulerService.schedule(later, "tests.jobs.answer", name=f"schedule {number}")
         for number in range(5)
     ]
@@ -174,8 +174,8 @@ def test_many_changes_and_rounds_at_once_end_with_what_the_rows_say(
     thread.start()
     try:
         for number in range(6):
-            for task in tasks:
-                (SchedulerService.resume if number % 2 else SchedulerService.pause)(task)
+            for schedule in schedules:
+                (SchedulerService.resume if number % 2 else SchedulerService.pause)(schedule)
                 if number == 4:
                     redis_connection.delete(SCHEDULES_KEY)
     finally:
@@ -185,7 +185,7 @@ def test_many_changes_and_rounds_at_once_end_with_what_the_rows_say(
     members = {
         member.decode() for member in redis_connection.zrange("rq:scheduler:scheduled_jobs", 0, -1)
     }
-    assert members == {task.job_id for task in tasks}
+    assert members == {schedule.job_id for schedule in schedules}
 
 
 def test_a_schedule_that_redis_lost_in_part_is_brought_back_and_dispatched(

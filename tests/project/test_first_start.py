@@ -48,8 +48,8 @@ def test_on_another_port_the_same_feed_follows():
 def test_what_was_paused_or_cancelled_stays_so(act, settings):
     settings.FEEDS = [NAMED]
     start()
-    for task in ScheduledTask.objects.all():
-        act(task)
+    for schedule in ScheduledTask.objects.all():
+        act(schedule)
     before = list(ScheduledTask.objects.values_list("status", flat=True))
     start()
     assert list(ScheduledTask.objects.values_list("status", flat=True)) == before
@@ -58,8 +58,8 @@ def test_what_was_paused_or_cancelled_stays_so(act, settings):
 def test_what_was_deleted_is_not_made_again(settings):
     settings.FEEDS = [NAMED]
     start()
-    for task in ScheduledTask.objects.all():
-        task.delete()
+    for schedule in ScheduledTask.objects.all():
+        schedule.delete()
     remove_feed("http://127.0.0.1:8000/feeds/activity/")
     start()
     assert not ScheduledTask.objects.exists()

@@ -50,9 +50,9 @@ def put(redis_connection: Redis) -> MakeSchedule:
     """Return a function that stores a schedule and brings it to Redis."""
 
     def make_and_put(**values: Any) -> ScheduledTask:
-        task = make_row(**values)
-        projection.put([task], redis_connection)
-        return task
+        schedule = make_row(**values)
+        projection.put([schedule], redis_connection)
+        return schedule
 
     return make_and_put
 

@@ -54,14 +54,14 @@ def page_of(record: Any, page: str = "change", *args: Any) -> str:
     return reverse(f"admin:tasks_{record._meta.model_name}_{page}", args=[record.pk, *args])
 
 
-def act(task: Any, action: str) -> str:
-    return page_of(task, "act", action)
+def act(schedule: Any, action: str) -> str:
+    return page_of(schedule, "act", action)
 
 
-def make_twin(task: ScheduledTask) -> ScheduledTask:
+def make_twin(schedule: ScheduledTask) -> ScheduledTask:
     """Return a schedule with the same identity, not stored."""
     fields = ("name", "function", "args", "kwargs", "first", "interval", "fingerprint")
-    return ScheduledTask(**{field: getattr(task, field) for field in fields})
+    return ScheduledTask(**{field: getattr(schedule, field) for field in fields})
 
 
 def text_of(response: HttpResponse) -> str:
@@ -75,7 +75,7 @@ def rows_of(response: Any) -> list[Any]:
     return list(response.context_data["cl"].result_list)
 
 
-def make_run(task: ScheduledTask, **values: Any) -> ScheduledTaskInstance:
+def make_run(schedule: ScheduledTask, **values: Any) -> ScheduledTaskInstance:
     """Store a run of a schedule, finished unless `values` say otherwise."""
     now = timezone.now()
     status = values.setdefault("status", "finished")
@@ -84,8 +84,8 @@ def make_run(task: ScheduledTask, **values: Any) -> ScheduledTaskInstance:
     if status != "running":
         values.setdefault("ended", now)
     if "requested" not in values:
-        values.setdefault("due", ago(task.runs.count()))
-    return task.runs.create(name=task.name, **values)
+        values.setdefault("due", ago(schedule.runs.count()))
+    return schedule.runs.create(name=schedule.name, **values)
 
 
 @pytest.fixture
@@ -124,11 +124,11 @@ def test_all_models_are_registered():
 
 
 def test_the_list_says_when_how_it_is_and_what_came_of_it(admin_client: Client):
-    task = make_row(name="polling", interval=900)
-    make_run(task, status="failed")
-    make_run(task)
+    schedule = make_row(name="polling", interval=900)
+    make_run(schedule, status="failed")
+    make_run(schedule)
     text = text_of(admin_client.get(SCHEDULES))
-    due = timezone.localtime(task.next_due(timezone.now())).strftime("%Y-%m-%d %H:%M:%S")
+    due = timezone.localtime(schedule.next_due(timezone.now())).strftime("%Y-%m-%d %H:%M:%S")
     for part in ("polling", "every 15 minutes", due, "running", "1 finished", "1 failed", "50 %"):
         assert part in text
 
@@ -148,15 +148,15 @@ def test_schedules_are_filtered_and_searched(admin_client: Client, query, found)
     make_row(name="cron one", cron="* * * * *", description="for the archive")
     make_row(name="low one", queue="low")
     response = admin_client.get(SCHEDULES, query)
-    assert [task.name for task in rows_of(response)] == [found]
+    assert [schedule.name for schedule in rows_of(response)] == [found]
 
 
 def test_a_count_leads_to_just_those_runs(admin_client: Client):
-    task, other = make_row(), make_row()
-    wanted = make_run(task, status="failed")
-    make_run(task)
+    schedule, other = make_row(), make_row()
+    wanted = make_run(schedule, status="failed")
+    make_run(schedule)
     make_run(other, status="failed")
-    page = admin_client.get(page_of(task)).content.decode()
+    page = admin_client.get(page_of(schedule)).content.decode()
     [link] = re.findall(r'class="count" href="([^"]+=failed)"', page)
     response = admin_client.get(unescape(link))
     assert rows_of(response) == [wanted]
@@ -170,38 +170,38 @@ def test_an_unknown_schedule_in_the_address_finds_no_run(admin_client: Client, v
 
 
 def test_a_schedule_shows_its_latest_runs_and_where_all_are(admin_client: Client):
-    task = make_row()
-    runs = [make_run(task) for _ in range(LATEST_RUNS + 3)]
-    page = admin_client.get(page_of(task)).content.decode()
+    schedule = make_row()
+    runs = [make_run(schedule) for _ in range(LATEST_RUNS + 3)]
+    page = admin_client.get(page_of(schedule)).content.decode()
     shown = [int(number) for number in re.findall(r">#(\d+)</a>", page)]
     assert shown == [run.pk for run in reversed(runs[3:])]
-    assert f'href="{RUNS}?schedule={task.pk}"' in page
+    assert f'href="{RUNS}?schedule={schedule.pk}"' in page
 
 
 def test_a_schedule_is_saved_although_new_runs_came_meanwhile(admin_client: Client):
-    task = make_row()
-    old = [make_run(task) for _ in range(LATEST_RUNS)]
-    response: Any = admin_client.get(page_of(task))
+    schedule = make_row()
+    old = [make_run(schedule) for _ in range(LATEST_RUNS)]
+    response: Any = admin_client.get(page_of(schedule))
     form = response.context_data["adminform"].form
     data = {name: form[name].value() for name in form.fields if form[name].value() is not None}
-    data |= {"first_0": task.first.date(), "first_1": task.first.time(), "interval": "2h"}
+    data |= {"first_0": schedule.first.date(), "first_1": schedule.first.time(), "interval": "2h"}
     data |= {"runs-TOTAL_FORMS": LATEST_RUNS, "runs-INITIAL_FORMS": LATEST_RUNS}
     data |= {f"runs-{index}-id": run.pk for index, run in enumerate(reversed(old))}
     old[-1].delete()
-    make_run(task)
-    assert admin_client.post(page_of(task), data).status_code == 302
+    make_run(schedule)
+    assert admin_client.post(page_of(schedule), data).status_code == 302
     assert ScheduledTask.objects.get().interval == 7_200
-    assert task.runs.count() == LATEST_RUNS
+    assert schedule.runs.count() == LATEST_RUNS
 
 
 def test_a_schedule_shows_what_it_was_before(viewer: Client):
-    task = make_row()
+    schedule = make_row()
     start = ago(9_000)
-    values = {"kind": "active", "spec": task.spec_json() | {"interval": 60}}
+    values = {"kind": "active", "spec": schedule.spec_json() | {"interval": 60}}
     for number in range(25):
-        task.periods.create(start=start, end=start + timedelta(seconds=number), **values)
-    task.periods.create(start=start, end=ago(1), kind="paused", note=SCRIPT)
-    response: Any = viewer.get(page_of(task))
+        schedule.periods.create(start=start, end=start + timedelta(seconds=number), **values)
+    schedule.periods.create(start=start, end=ago(1), kind="paused", note=SCRIPT)
+    response: Any = viewer.get(page_of(schedule))
     history = response.context_data["history"]
     assert len(history) == 20
     assert history[0][3] == SCRIPT
@@ -210,18 +210,18 @@ def test_a_schedule_shows_what_it_was_before(viewer: Client):
 
 
 def test_runs_that_are_asked_for_are_counted(admin_client: Client):
-    task = make_row(first=ago(9_000))
-    assert "runs wait, next" not in text_of(admin_client.get(page_of(task)))
-    SchedulerService.backfill(task, ago(9_600), ago(1_000))
-    text = text_of(admin_client.get(page_of(task)))
+    schedule = make_row(first=ago(9_000))
+    assert "runs wait, next" not in text_of(admin_client.get(page_of(schedule)))
+    SchedulerService.backfill(schedule, ago(9_600), ago(1_000))
+    text = text_of(admin_client.get(page_of(schedule)))
     assert "3 runs wait, next" in text
 
 
 # Backfill
 
 
-def backfill_data(task: ScheduledTask, **values: Any) -> dict[str, Any]:
-    begin = timezone.localtime(task.first).strftime("%Y-%m-%dT%H:%M:%S")
+def backfill_data(schedule: ScheduledTask, **values: Any) -> dict[str, Any]:
+    begin = timezone.localtime(schedule.first).strftime("%Y-%m-%dT%H:%M:%S")
     end = timezone.localtime(ago(0)).strftime("%Y-%m-%dT%H:%M:%S")
     return {"begin": begin, "end": end, "limit": 100} | values
 
@@ -322,25 +322,31 @@ def test_the_job_is_linked_as_long_as_redis_keeps_it(admin_client: Client, value
 
 
 def test_a_page_is_live_as_long_as_there_is_news_to_come(admin_client: Client):
-    task = make_row()
-    running, ended = make_run(task, status="running", progress=40), make_run(task)
+    schedule = make_row()
+    running, ended = make_run(schedule, status="running", progress=40), make_run(schedule)
     assert 'data-every="1000"' in admin_client.get(page_of(running)).content.decode()
     assert 'data-every="0"' in admin_client.get(page_of(ended)).content.decode()
     assert "40 %" in text_of(admin_client.get(page_of(running)))
 
 
 def test_looking_for_news_leaves_the_messages_to_the_person(admin_client: Client):
-    task = make_row()
-    admin_client.post(act(task, "pause"))
-    assert "is paused." not in text_of(admin_client.get(page_of(task), headers={"X-Live": "1"}))
-    assert "is paused." in text_of(admin_client.get(page_of(task)))
+    schedule = make_row()
+    admin_client.post(act(schedule, "pause"))
+    assert "is paused." not in text_of(admin_client.get(page_of(schedule), headers={"X-Live": "1"}))
+    assert "is paused." in text_of(admin_client.get(page_of(schedule)))
 
 
 @pytest.mark.parametrize("field", ["name", "description", "note", "problem"])
 def test_markup_in_a_schedule_is_shown_as_text(admin_client: Client, field):
-    task = make_row(**{field: SCRIPT}, args=[SCRIPT], kwargs={"a": SCRIPT})
-    make_run(task)
-    for url in (SCHEDULES, page_of(task), RUNS, page_of(task, "delete"), page_of(task, "history")):
+    schedule = make_row(**{field: SCRIPT}, args=[SCRIPT], kwargs={"a": SCRIPT})
+    make_run(schedule)
+    for url in (
+        SCHEDULES,
+        page_of(schedule),
+        RUNS,
+        page_of(schedule, "delete"),
+        page_of(schedule, "history"),
+    ):
         assert SCRIPT not in admin_client.get(url).content.decode()
 
 
@@ -367,36 +373,36 @@ def test_markup_and_control_characters_in_a_run_are_shown_as_text(admin_client: 
     ],
 )
 def test_an_action_is_done(admin_client: Client, way, before, action, after):
-    task = make_row(status=before, paused_at=timezone.now() if before == "paused" else None)
+    schedule = make_row(status=before, paused_at=timezone.now() if before == "paused" else None)
     if way == "list":
-        data = {"action": action, "_selected_action": [task.pk]}
+        data = {"action": action, "_selected_action": [schedule.pk]}
         response = admin_client.post(SCHEDULES, data, follow=True)
     else:
-        response = admin_client.post(act(task, action), follow=True)
+        response = admin_client.post(act(schedule, action), follow=True)
     assert response.context["messages"]
     assert ScheduledTask.objects.get().status == after
-    assert LogEntry.objects.filter(object_id=task.pk).count() == 1
+    assert LogEntry.objects.filter(object_id=schedule.pk).count() == 1
 
 
 def test_run_now_puts_a_run_on_its_queue(admin_client: Client, redis_connection: Redis):
-    task = make_row()
-    admin_client.post(act(task, "run_now"))
+    schedule = make_row()
+    admin_client.post(act(schedule, "run_now"))
     [job_id] = queued(redis_connection)
     run_id = RunId.parse(job_id)
     assert run_id is not None
-    assert (run_id.schedule_job_id, run_id.due) == (task.job_id, None)
+    assert (run_id.schedule_job_id, run_id.due) == (schedule.job_id, None)
 
 
 def test_the_reason_of_a_pause_is_kept_and_shown(admin_client: Client):
-    task = make_row()
-    response = admin_client.post(act(task, "pause"), {"note": "moving\0 house"}, follow=True)
+    schedule = make_row()
+    response = admin_client.post(act(schedule, "pause"), {"note": "moving\0 house"}, follow=True)
     assert ScheduledTask.objects.get().note == "moving house"
     assert "moving house" in text_of(response)
 
 
 def test_what_is_not_possible_now_is_said(admin_client: Client):
-    task = make_row()
-    response = admin_client.post(act(task, "resume"), follow=True)
+    schedule = make_row()
+    response = admin_client.post(act(schedule, "resume"), follow=True)
     assert "isn't possible now" in text_of(response)
     assert not LogEntry.objects.exists()
 
@@ -407,22 +413,22 @@ def test_an_unknown_action_is_not_found(admin_client: Client):
 
 def test_a_saved_schedule_is_in_redis(admin_client: Client, redis_connection: Redis):
     admin_client.post(ADD, SIMPLE)
-    task = ScheduledTask.objects.get()
-    assert redis_connection.zscore(SCHEDULES_KEY, task.job_id)
+    schedule = ScheduledTask.objects.get()
+    assert redis_connection.zscore(SCHEDULES_KEY, schedule.job_id)
 
 
 def test_a_schedule_that_is_deleted_meanwhile_is_left_out(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ):
-    task, other = make_row(), make_row()
+    schedule, other = make_row(), make_row()
 
     def delete_then_allow(self: Any, request: Any, obj: ScheduledTask | None = None) -> bool:
-        if obj == task:
-            ScheduledTask.objects.filter(pk=task.pk).delete()
+        if obj == schedule:
+            ScheduledTask.objects.filter(pk=schedule.pk).delete()
         return True
 
     monkeypatch.setattr(ScheduledTaskAdmin, "has_change_permission", delete_then_allow)
-    admin_client.post(SCHEDULES, {"action": "pause", "_selected_action": [task.pk, other.pk]})
+    admin_client.post(SCHEDULES, {"action": "pause", "_selected_action": [schedule.pk, other.pk]})
     assert ScheduledTask.objects.get().status == "paused"
 
 
@@ -441,36 +447,36 @@ def test_the_same_schedule_added_meanwhile_is_said(admin_client: Client):
 # Deleting
 
 
-def delete_from_list(client: Client, task: ScheduledTask) -> None:
-    data = {"action": "delete_selected", "_selected_action": [task.pk], "post": "yes"}
+def delete_from_list(client: Client, schedule: ScheduledTask) -> None:
+    data = {"action": "delete_selected", "_selected_action": [schedule.pk], "post": "yes"}
     assert client.post(SCHEDULES, data).status_code == 302
 
 
-def delete_from_detail(client: Client, task: ScheduledTask) -> None:
-    assert client.post(page_of(task, "delete"), {"post": "yes"}).status_code == 302
+def delete_from_detail(client: Client, schedule: ScheduledTask) -> None:
+    assert client.post(page_of(schedule, "delete"), {"post": "yes"}).status_code == 302
 
 
-def delete_queryset(client: Client, task: ScheduledTask) -> None:
-    ScheduledTask.objects.filter(pk=task.pk).delete()
+def delete_queryset(client: Client, schedule: ScheduledTask) -> None:
+    ScheduledTask.objects.filter(pk=schedule.pk).delete()
 
 
 @pytest.mark.parametrize("delete", [delete_from_list, delete_from_detail, delete_queryset])
 def test_a_deleted_schedule_leaves_redis_with_its_runs(
     admin_client: Client, redis_connection: Redis, put: MakeSchedule, delete
 ):
-    task, other = put(), put()
-    make_run(task)
+    schedule, other = put(), put()
+    make_run(schedule)
     kept = make_run(other)
-    delete(admin_client, task)
+    delete(admin_client, schedule)
     assert [run.pk for run in ScheduledTaskInstance.objects.all()] == [kept.pk]
     assert redis_connection.zrange(SCHEDULES_KEY, 0, -1) == [other.job_id.encode()]
-    assert not redis_connection.exists(f"rq:job:{task.job_id}")
+    assert not redis_connection.exists(f"rq:job:{schedule.job_id}")
 
 
 def test_before_deleting_the_runs_are_counted_not_listed(admin_client: Client):
-    task = make_row(name="with runs")
-    runs = [make_run(task) for _ in range(3)]
-    page = admin_client.get(page_of(task, "delete"))
+    schedule = make_row(name="with runs")
+    runs = [make_run(schedule) for _ in range(3)]
+    page = admin_client.get(page_of(schedule, "delete"))
     assert "Runs: 3" in text_of(page)
     assert not any(page_of(run) in page.content.decode() for run in runs)
 
@@ -493,8 +499,8 @@ def test_a_viewer_sees_every_page(viewer: Client):
 
 @pytest.mark.parametrize("action", ["run_now", "pause", "resume", "cancel", "delete_selected"])
 def test_a_viewer_does_nothing_from_the_list(viewer: Client, redis_connection: Redis, action):
-    task = make_row()
-    viewer.post(SCHEDULES, {"action": action, "_selected_action": [task.pk], "post": "yes"})
+    schedule = make_row()
+    viewer.post(SCHEDULES, {"action": action, "_selected_action": [schedule.pk], "post": "yes"})
     assert ScheduledTask.objects.get().status == "running"
     assert not queued(redis_connection)
 
@@ -523,17 +529,17 @@ def test_a_viewer_is_offered_no_buttons(viewer: Client):
 def test_permissions_are_asked_for_each_schedule(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch, way
 ):
-    task, untouchable = make_row(name="mine"), make_row(name="not mine")
+    schedule, untouchable = make_row(name="mine"), make_row(name="not mine")
 
     def may_change(self: Any, request: Any, obj: ScheduledTask | None = None) -> bool:
         return obj is None or obj.name == "mine"
 
     monkeypatch.setattr(ScheduledTaskAdmin, "has_change_permission", may_change)
     if way == "list":
-        data = {"action": "pause", "_selected_action": [task.pk, untouchable.pk]}
+        data = {"action": "pause", "_selected_action": [schedule.pk, untouchable.pk]}
         admin_client.post(SCHEDULES, data)
     else:
-        assert admin_client.post(act(task, "pause")).status_code == 302
+        assert admin_client.post(act(schedule, "pause")).status_code == 302
         assert admin_client.post(act(untouchable, "pause")).status_code == 403
     status = dict(ScheduledTask.objects.values_list("name", "status"))
     assert status == {"mine": "paused", "not mine": "running"}
@@ -581,13 +587,13 @@ def test_a_list_costs_the_same_for_3_rows_and_for_30(admin_client: Client, comma
 
 
 def test_the_page_of_a_schedule_costs_the_same_for_any_number_of_runs(admin_client: Client):
-    task = make_row()
+    schedule = make_row()
     costs = set()
-    admin_client.get(page_of(task))
+    admin_client.get(page_of(schedule))
     for _ in range(3):
-        make_run(task)
+        make_run(schedule)
         with CaptureQueriesContext(connection) as queries:
-            admin_client.get(page_of(task))
+            admin_client.get(page_of(schedule))
         costs.add(len(queries))
     assert len(costs) == 1
 
@@ -603,9 +609,9 @@ def serve(redis_connection: Redis, *queues: str) -> None:
 
 def test_a_queue_without_a_worker_is_named(admin_client: Client, redis_connection: Redis):
     serve(redis_connection, "default")
-    task = make_row(queue="low")
+    schedule = make_row(queue="low")
     make_row(queue="default")
-    for url in (SCHEDULES, page_of(task)):
+    for url in (SCHEDULES, page_of(schedule)):
         assert f"{WARNED} “low”" in text_of(admin_client.get(url))
         assert f"{WARNED} “default”" not in text_of(admin_client.get(url))
 
@@ -621,8 +627,8 @@ def test_a_waiting_call_on_a_queue_without_a_worker_says_so(
 
 def test_nothing_is_warned_of_while_all_is_well(admin_client: Client, redis_connection: Redis):
     serve(redis_connection, "default")
-    task = make_row()
-    for url in (SCHEDULES, page_of(task)):
+    schedule = make_row()
+    for url in (SCHEDULES, page_of(schedule)):
         assert "messagelist" not in admin_client.get(url).content.decode()
 
 
@@ -654,16 +660,16 @@ def test_a_schedule_is_saved_while_redis_is_away(admin_client: Client, redis_awa
 def test_an_action_does_not_break_while_redis_is_away(
     admin_client: Client, put: MakeSchedule, redis_away, action, status
 ):
-    task = put()
+    schedule = put()
     redis_away(True)
-    assert "Redis is away" in text_of(admin_client.post(act(task, action), follow=True))
+    assert "Redis is away" in text_of(admin_client.post(act(schedule, action), follow=True))
     assert ScheduledTask.objects.get().status == status
 
 
 def test_a_schedule_is_deleted_while_redis_is_away(admin_client: Client, put, redis_away):
-    task = put()
+    schedule = put()
     redis_away(True)
-    delete_from_detail(admin_client, task)
+    delete_from_detail(admin_client, schedule)
     assert not ScheduledTask.objects.exists()
 
 

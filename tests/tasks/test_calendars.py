@@ -40,8 +40,8 @@ def daily(**values: Any) -> ScheduledTask:
     return SchedulerService.schedule(MIDNIGHT + DAY, ECHO, interval=86_400, **values)
 
 
-def moment(redis: Redis, task: ScheduledTask) -> datetime | None:
-    score = redis.zscore(SCHEDULES_KEY, task.job_id)
+def moment(redis: Redis, schedule: ScheduledTask) -> datetime | None:
+    score = redis.zscore(SCHEDULES_KEY, schedule.job_id)
     return None if score is None else from_score(score)
 
 
@@ -54,19 +54,19 @@ def moment(redis: Redis, task: ScheduledTask) -> datetime | None:
     ids=["dates", "range", "text", "iterator"],
 )
 def test_nothing_is_due_on_an_excluded_date(redis_connection: Redis, exclude: Any):
-    task = daily(exclude=exclude)
-    assert task.next_due(timezone.now()) == MIDNIGHT + 3 * DAY
-    assert moment(redis_connection, task) == MIDNIGHT + 3 * DAY
+    schedule = daily(exclude=exclude)
+    assert schedule.next_due(timezone.now()) == MIDNIGHT + 3 * DAY
+    assert moment(redis_connection, schedule) == MIDNIGHT + 3 * DAY
 
 
 def test_an_excluded_occurrence_has_no_row_and_is_not_dispatched(
     redis_connection: Redis, scheduler: Scheduler
 ):
-    task = make_row(first=ago(5), accounted_until=ago(6), exclude=f"{ago(5):%Y-%m-%d}")
+    schedule = make_row(first=ago(5), accounted_until=ago(6), exclude=f"{ago(5):%Y-%m-%d}")
     reconcile(redis_connection)
     balance(redis_connection, Watch())
     assert scheduler.enqueue_jobs() == []
-    assert not task.runs.exists()
+    assert not schedule.runs.exists()
 
 
 def test_excluded_dates_are_those_of_the_projects_zone_unless_said_otherwise(
@@ -117,17 +117,17 @@ def test_the_zone_of_an_interval_counts_only_with_excluded_dates():
 
 
 def test_a_schedule_keeps_the_offset_that_its_jitter_gives_it(redis_connection: Redis):
-    task = daily(jitter=3600)
-    offset = task.next_due(timezone.now()) - (MIDNIGHT + DAY)
+    schedule = daily(jitter=3600)
+    offset = schedule.next_due(timezone.now()) - (MIDNIGHT + DAY)
     assert timedelta(0) <= offset < timedelta(hours=1)
-    assert offset == timedelta(milliseconds=spec.jitter_offset(task.job_id, 3600))
-    assert moment(redis_connection, task) == MIDNIGHT + DAY + offset
+    assert offset == timedelta(milliseconds=spec.jitter_offset(schedule.job_id, 3600))
+    assert moment(redis_connection, schedule) == MIDNIGHT + DAY + offset
     assert daily(jitter=3600).next_due(timezone.now()) == MIDNIGHT + DAY + offset
 
 
 def test_schedules_of_the_same_time_are_due_apart():
-    tasks = [daily(name=str(number), jitter=86_400) for number in range(5)]
-    assert len({task.next_due(timezone.now()) for task in tasks}) == 5
+    schedules = [daily(name=str(number), jitter=86_400) for number in range(5)]
+    assert len({schedule.next_due(timezone.now()) for schedule in schedules}) == 5
 
 
 @pytest.mark.parametrize("jitter", [0, -1, 86_401, 1e30, float("nan"), "60", True])
@@ -143,9 +143,9 @@ def test_a_jitter_longer_than_the_interval_is_refused():
 
 
 def test_a_first_time_that_has_passed_is_owed_at_its_offset(scheduler: Scheduler):
-    task = SchedulerService.schedule(ago(2 * 86_400), ECHO, jitter=86_400)
+    schedule = SchedulerService.schedule(ago(2 * 86_400), ECHO, jitter=86_400)
     [job_id] = scheduler.enqueue_jobs()
-    due = task.first + timedelta(milliseconds=spec.jitter_offset(task.job_id, 86_400))
+    due = schedule.first + timedelta(milliseconds=spec.jitter_offset(schedule.job_id, 86_400))
     assert job_id.endswith(f"-{to_milliseconds(due)}")
 
 
@@ -154,9 +154,9 @@ def test_a_first_time_that_has_passed_is_owed_at_its_offset(scheduler: Scheduler
 
 def test_a_schedule_leaves_out_the_dates_of_its_calendar(redis_connection: Redis):
     calendar = CalendarService.define("Holidays", [TOMORROW])
-    task = daily(calendar="Holidays", exclude=[AFTER])
-    assert task.calendar == calendar
-    assert moment(redis_connection, task) == MIDNIGHT + 3 * DAY
+    schedule = daily(calendar="Holidays", exclude=[AFTER])
+    assert schedule.calendar == calendar
+    assert moment(redis_connection, schedule) == MIDNIGHT + 3 * DAY
     assert daily(calendar=calendar).next_due(timezone.now()) == MIDNIGHT + 2 * DAY
 
 
@@ -177,11 +177,11 @@ def test_a_calendar_keeps_its_dates_in_order():
 
 def test_defining_a_calendar_again_changes_it(redis_connection: Redis):
     CalendarService.define("Holidays", [AFTER], "of one country")
-    task = daily(calendar="Holidays")
+    schedule = daily(calendar="Holidays")
     CalendarService.define("Holidays", [date(2030, 1, 1), TOMORROW])
     calendar = Calendar.objects.get()
     assert (calendar.dates, calendar.description) == (f"{TOMORROW}\n2030-01-01", "")
-    assert moment(redis_connection, task) == MIDNIGHT + 2 * DAY
+    assert moment(redis_connection, schedule) == MIDNIGHT + 2 * DAY
 
 
 def test_two_who_define_a_calendar_at_once_make_one():
@@ -210,12 +210,12 @@ def test_a_calendar_that_cannot_be_is_refused(field: str, values: dict[str, Any]
 
 def test_an_edited_calendar_takes_effect_after_the_commit(redis_connection: Redis):
     calendar = CalendarService.define("Holidays", [])
-    task, other = daily(calendar=calendar), daily(name="other")
+    schedule, other = daily(calendar=calendar), daily(name="other")
     with transaction.atomic():
         calendar.dates = f"{TOMORROW}"
         CalendarService.save(calendar)
-        assert moment(redis_connection, task) == MIDNIGHT + DAY
-    assert moment(redis_connection, task) == MIDNIGHT + 2 * DAY
+        assert moment(redis_connection, schedule) == MIDNIGHT + DAY
+    assert moment(redis_connection, schedule) == MIDNIGHT + 2 * DAY
     assert moment(redis_connection, other) == MIDNIGHT + DAY
 
 
@@ -223,23 +223,23 @@ def test_an_edit_of_later_dates_leaves_what_waits_on_its_queue(
     redis_connection: Redis, scheduler: Scheduler
 ):
     calendar = CalendarService.define("Holidays", [])
-    task = make_row(first=ago(62), interval=60, accounted_until=ago(5), calendar=calendar)
+    schedule = make_row(first=ago(62), interval=60, accounted_until=ago(5), calendar=calendar)
     reconcile(redis_connection)
     [job_id] = scheduler.enqueue_jobs()
     CalendarService.define("Holidays", [TODAY + 9 * DAY])
     assert scheduler.enqueue_jobs() == []
     perform(redis_connection, job_id)
-    assert task.runs.get().status == "finished"
+    assert schedule.runs.get().status == "finished"
 
 
 def test_what_an_edited_calendar_excludes_from_the_past_is_missed():
     calendar = CalendarService.define("Holidays", [])
-    task = make_row(first=ago(100), interval=60, accounted_until=ago(101), calendar=calendar)
+    schedule = make_row(first=ago(100), interval=60, accounted_until=ago(101), calendar=calendar)
     CalendarService.define("Holidays", f"{TODAY - DAY}..{TODAY}")
-    dues = task.runs.filter(status="missed").values_list("due", flat=True)
-    assert set(dues) == {task.first, task.first + timedelta(seconds=60)}
-    task.refresh_from_db()
-    assert task.accounted_until > ago(10)
+    dues = schedule.runs.filter(status="missed").values_list("due", flat=True)
+    assert set(dues) == {schedule.first, schedule.first + timedelta(seconds=60)}
+    schedule.refresh_from_db()
+    assert schedule.accounted_until > ago(10)
 
 
 @pytest.mark.parametrize("dates", [[], [TODAY], [TODAY - DAY, TODAY], [TODAY + 9 * DAY]], ids=len)
@@ -247,7 +247,7 @@ def test_the_books_close_over_an_edit_of_what_has_run_and_what_has_not(
     redis_connection: Redis, scheduler: Scheduler, dates: list[date]
 ):
     calendar = CalendarService.define("Holidays", "2020-01-01")
-    task = make_row(first=ago(185), interval=60, since=ago(186), calendar=calendar)
+    schedule = make_row(first=ago(185), interval=60, since=ago(186), calendar=calendar)
     ScheduledTask.objects.update(accounted_until=ago(186), look_at=ago(-9_999), catch_up="all")
     reconcile(redis_connection)
     job_ids = scheduler.enqueue_jobs()
@@ -259,10 +259,10 @@ def test_the_books_close_over_an_edit_of_what_has_run_and_what_has_not(
     balance(redis_connection, Watch())
     for job_id in job_ids[2:]:
         perform(redis_connection, job_id)
-    [tally] = tallies([task.pk])
+    [tally] = tallies([schedule.pk])
     assert (tally.due, tally.outcomes["finished"] >= 2, tally.closes) == (4, True, True)
-    task.refresh_from_db()
-    assert task.look_at < ago(-9_000)
+    schedule.refresh_from_db()
+    assert schedule.look_at < ago(-9_000)
 
 
 def test_an_edit_costs_the_same_for_any_number_of_schedules():
@@ -290,22 +290,22 @@ def test_an_edit_settles_each_schedule_by_what_it_owes_and_keeps_its_rows():
     ScheduledTask.objects.update(since=ago(200), look_at=ago(-9_999))
     before = timezone.now()
     CalendarService.define("Holidays", [TODAY - DAY, TODAY])
-    for task, statuses, kinds in (
+    for schedule, statuses, kinds in (
         (owing, ["missed", "missed"], ["active"]),
         (half, ["finished", "missed"], ["active"]),
         (other, ["missed"], ["active"]),
         (bad, [], []),
     ):
-        accounted_until = task.accounted_until
-        task.refresh_from_db()
-        runs = task.runs.order_by("due")
+        accounted_until = schedule.accounted_until
+        schedule.refresh_from_db()
+        runs = schedule.runs.order_by("due")
         assert [run.status for run in runs] == statuses
-        assert [period.kind for period in task.periods.all()] == kinds
-        assert (task.accounted_until >= before) is bool(kinds)
-        assert (task.since >= before) is bool(kinds)
-        assert task.look_at >= before
-        assert task.updated >= before
-        assert task.accounted_until >= accounted_until
+        assert [period.kind for period in schedule.periods.all()] == kinds
+        assert (schedule.accounted_until >= before) is bool(kinds)
+        assert (schedule.since >= before) is bool(kinds)
+        assert schedule.look_at >= before
+        assert schedule.updated >= before
+        assert schedule.accounted_until >= accounted_until
 
 
 def test_tallies_cost_the_same_for_any_number_of_schedules_with_a_calendar(
@@ -320,29 +320,29 @@ def test_tallies_cost_the_same_for_any_number_of_schedules_with_a_calendar(
 def test_an_edited_calendar_brings_back_what_was_never_due_again(redis_connection: Redis):
     calendar = CalendarService.define("Holidays", f"{TOMORROW}..{AFTER}")
     end = MIDNIGHT + 2 * DAY
-    task = make_row(first=MIDNIGHT + DAY, interval=86_400, end=end, calendar=calendar)
+    schedule = make_row(first=MIDNIGHT + DAY, interval=86_400, end=end, calendar=calendar)
     reconcile(redis_connection)
-    assert moment(redis_connection, task) is None
+    assert moment(redis_connection, schedule) is None
     CalendarService.define("Holidays", [TOMORROW])
-    assert moment(redis_connection, task) == end
+    assert moment(redis_connection, schedule) == end
 
 
 def test_of_edits_at_once_redis_agrees_with_the_rows(redis_connection: Redis):
     CalendarService.define("Holidays", [])
-    tasks = [daily(name=name, calendar="Holidays") for name in "abc"]
+    schedules = [daily(name=name, calendar="Holidays") for name in "abc"]
     results = in_threads(
         lambda: CalendarService.define("Holidays", [TOMORROW]),
         lambda: CalendarService.define("Holidays", [AFTER]),
         lambda: daily(name="a", calendar="Holidays", jitter=60),
-        lambda: SchedulerService.pause(tasks[1]),
+        lambda: SchedulerService.pause(schedules[1]),
         lambda: daily(name="new", calendar="Holidays"),
         lambda: reconcile(connect()),
     )
     assert not [result for result in results if isinstance(result, Exception)]
-    for task in ScheduledTask.objects.live():
-        text = redis_connection.hget(TEXTS_KEY, task.job_id)
-        assert text == projection.dispatch_text(task).encode()
-        assert moment(redis_connection, task) == task.next_due(timezone.now())
+    for schedule in ScheduledTask.objects.live():
+        text = redis_connection.hget(TEXTS_KEY, schedule.job_id)
+        assert text == projection.dispatch_text(schedule).encode()
+        assert moment(redis_connection, schedule) == schedule.next_due(timezone.now())
 
 
 def test_a_schedule_that_cannot_be_does_not_keep_its_calendar_from_changing(
@@ -361,13 +361,13 @@ def test_without_redis_a_calendar_changes_and_takes_effect_later(
     redis_connection: Redis, redis_away: Any
 ):
     calendar = CalendarService.define("Holidays", [])
-    task = daily(calendar=calendar)
+    schedule = daily(calendar=calendar)
     redis_away(True)
     CalendarService.define("Holidays", [TOMORROW])
     redis_away(False)
-    assert moment(redis_connection, task) == MIDNIGHT + DAY
+    assert moment(redis_connection, schedule) == MIDNIGHT + DAY
     reconcile(redis_connection)
-    assert moment(redis_connection, task) == MIDNIGHT + 2 * DAY
+    assert moment(redis_connection, schedule) == MIDNIGHT + 2 * DAY
 
 
 def test_a_calendar_in_use_is_not_deleted():

@@ -237,42 +237,42 @@ def test_a_name_with_a_lone_surrogate_is_reported():
 
 
 def test_the_type_follows_from_the_spec():
-    task = ScheduledTask(name="x", function=ECHO, cron=" 1  2 * *   * ", type="schedule")
-    task.full_clean()
-    assert (task.type, task.cron) == ("cron", "1 2 * * *")
+    schedule = ScheduledTask(name="x", function=ECHO, cron=" 1  2 * *   * ", type="schedule")
+    schedule.full_clean()
+    assert (schedule.type, schedule.cron) == ("cron", "1 2 * * *")
 
 
 def test_a_repeat_of_cron_counts_from_now_if_nothing_else_is_said():
-    task = ScheduledTask(name="x", function=ECHO, cron="@daily", repeat=3)
-    task.full_clean()
-    assert task.start is not None
+    schedule = ScheduledTask(name="x", function=ECHO, cron="@daily", repeat=3)
+    schedule.full_clean()
+    assert schedule.start is not None
 
 
 def test_dues_are_whole_milliseconds_whoever_wrote_the_first():
-    task = make_row(first=NOW.replace(microsecond=123_456), interval=None)
-    due = task.next_due(EARLIER)
+    schedule = make_row(first=NOW.replace(microsecond=123_456), interval=None)
+    due = schedule.next_due(EARLIER)
     assert due is not None
     assert due.microsecond == 123_000
 
 
 def test_only_a_live_schedule_has_a_next_due():
-    task = make_row(first=ago(10), interval=60)
-    assert task.next_due(timezone.now()) == task.first + timedelta(seconds=60)
+    schedule = make_row(first=ago(10), interval=60)
+    assert schedule.next_due(timezone.now()) == schedule.first + timedelta(seconds=60)
     for status in ("paused", "death"):
-        task.status = status
-        assert task.next_due(timezone.now()) is None
+        schedule.status = status
+        assert schedule.next_due(timezone.now()) is None
 
 
 def test_a_row_that_cannot_be_scheduled_still_says_when():
-    task = make_row(cron="nonsense")
-    assert task.next_due(NOW) is None
-    assert "nonsense" in task.when_in_words()
+    schedule = make_row(cron="nonsense")
+    assert schedule.next_due(NOW) is None
+    assert "nonsense" in schedule.when_in_words()
 
 
 def test_live_schedules_are_those_neither_paused_nor_dead():
     for status in ScheduledTask.Status.values:
         make_row(name=status, status=status, paused_at=NOW if status == "paused" else None)
-    assert {task.name for task in ScheduledTask.objects.live()} == {"running", "failed"}
+    assert {schedule.name for schedule in ScheduledTask.objects.live()} == {"running", "failed"}
 
 
 def test_the_last_run_is_the_newest_that_started(schedule: ScheduledTask):

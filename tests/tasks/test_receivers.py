@@ -23,34 +23,34 @@ def is_in_redis(task_job_id: str, redis: Redis) -> bool:
 @pytest.mark.parametrize(
     "delete",
     [
-        lambda task: task.delete(),
-        lambda task: ScheduledTask.objects.filter(pk=task.pk).delete(),
-        lambda task: ScheduledTask.objects.all().delete(),
+        lambda schedule: schedule.delete(),
+        lambda schedule: ScheduledTask.objects.filter(pk=schedule.pk).delete(),
+        lambda schedule: ScheduledTask.objects.all().delete(),
     ],
     ids=["instance", "queryset", "all"],
 )
 def test_a_deleted_schedule_leaves_redis(
     put: MakeSchedule, redis_connection: Redis, delete: Callable[[ScheduledTask], None]
 ):
-    task = put()
-    delete(task)
-    assert not is_in_redis(task.job_id, redis_connection)
+    schedule = put()
+    delete(schedule)
+    assert not is_in_redis(schedule.job_id, redis_connection)
 
 
 def test_a_delete_that_is_rolled_back_changes_nothing(put: MakeSchedule, redis_connection: Redis):
-    task = put()
+    schedule = put()
     with transaction.atomic():
-        ScheduledTask.objects.filter(pk=task.pk).delete()
+        ScheduledTask.objects.filter(pk=schedule.pk).delete()
         transaction.set_rollback(True)
-    assert is_in_redis(task.job_id, redis_connection)
+    assert is_in_redis(schedule.job_id, redis_connection)
 
 
 def test_deleted_without_redis_it_leaves_later(
     put: MakeSchedule, redis_connection: Redis, redis_away: Callable[[bool], None]
 ):
-    task = put()
+    schedule = put()
     redis_away(True)
-    task.delete()
+    schedule.delete()
     redis_away(False)
     reconcile(redis_connection)
-    assert not is_in_redis(task.job_id, redis_connection)
+    assert not is_in_redis(schedule.job_id, redis_connection)

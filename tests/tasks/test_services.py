@@ -36,28 +36,28 @@ def every(seconds: int | None = 60, first: datetime = FIRST, **values: Any) -> S
     return SchedulerService.schedule(first, functions.echo, interval=seconds, **values)
 
 
-def stored(task: ScheduledTask) -> ScheduledTask:
-    return ScheduledTask.objects.get(pk=task.pk)
+def stored(schedule: ScheduledTask) -> ScheduledTask:
+    return ScheduledTask.objects.get(pk=schedule.pk)
 
 
-def moment(redis: Redis, task: ScheduledTask) -> float | None:
-    return redis.zscore(SCHEDULES_KEY, task.job_id)
+def moment(redis: Redis, schedule: ScheduledTask) -> float | None:
+    return redis.zscore(SCHEDULES_KEY, schedule.job_id)
 
 
-def missed(task: ScheduledTask) -> list[datetime]:
-    return sorted(task.runs.filter(status="missed").values_list("due", flat=True))
+def missed(schedule: ScheduledTask) -> list[datetime]:
+    return sorted(schedule.runs.filter(status="missed").values_list("due", flat=True))
 
 
 # Making schedules
 
 
 def test_a_schedule_is_a_row_and_is_in_redis(redis_connection: Redis):
-    task = every(60, args=[1], kwargs={"a": 2}, description="why", repeat=3, timeout=9)
-    row = stored(task)
+    schedule = every(60, args=[1], kwargs={"a": 2}, description="why", repeat=3, timeout=9)
+    row = stored(schedule)
     assert (row.name, row.function, row.args, row.kwargs) == (ECHO, ECHO, [1], {"a": 2})
     assert (row.type, row.status, row.repeat, row.timeout) == ("schedule", "running", 3, 9)
-    assert task.projected is True
-    assert moment(redis_connection, task) == to_score(FIRST)
+    assert schedule.projected is True
+    assert moment(redis_connection, schedule) == to_score(FIRST)
 
 
 def test_cron_is_in_the_projects_zone_unless_said_otherwise():
@@ -151,29 +151,29 @@ def test_asking_again_takes_up_the_same_row(redis_connection: Redis):
 
 @pytest.mark.parametrize("status", ["failed", "death"])
 def test_asking_again_brings_it_back_to_life(redis_connection: Redis, status: str):
-    task = every()
+    schedule = every()
     ScheduledTask.objects.update(status=status)
     reconcile(redis_connection)
     every()
-    assert stored(task).status == "running"
-    assert moment(redis_connection, task) == to_score(FIRST)
+    assert stored(schedule).status == "running"
+    assert moment(redis_connection, schedule) == to_score(FIRST)
 
 
 def test_asking_again_changes_the_type(redis_connection: Redis):
     every()
-    task = SchedulerService.cron("0 0 1 1 *", ECHO)
+    schedule = SchedulerService.cron("0 0 1 1 *", ECHO)
     row = ScheduledTask.objects.get()
     assert (row.type, row.first, row.interval) == ("cron", None, None)
-    assert moment(redis_connection, task) == to_score(row.next_due(timezone.now()))
+    assert moment(redis_connection, schedule) == to_score(row.next_due(timezone.now()))
 
 
 def test_asking_again_leaves_a_paused_schedule_paused(redis_connection: Redis):
-    task = every()
-    SchedulerService.pause(task, "holidays")
+    schedule = every()
+    SchedulerService.pause(schedule, "holidays")
     every(90)
-    row = stored(task)
+    row = stored(schedule)
     assert (row.status, row.note, row.interval) == ("paused", "holidays", 90)
-    assert moment(redis_connection, task) is None
+    assert moment(redis_connection, schedule) is None
 
 
 def test_asking_again_for_the_same_owes_nothing_twice(redis_connection: Redis, scheduler: Any):
@@ -192,10 +192,10 @@ def test_asking_again_does_not_start_the_repeats_of_cron_anew():
 
 
 def test_what_a_changed_schedule_still_owed_is_missed():
-    task = every(60, ago(100), name="x")
+    schedule = every(60, ago(100), name="x")
     ScheduledTask.objects.update(accounted_until=ago(101))
     every(90, FIRST, name="x")
-    assert missed(task) == [task.first, task.first + timedelta(seconds=60)]
+    assert missed(schedule) == [schedule.first, schedule.first + timedelta(seconds=60)]
 
 
 def test_a_first_time_that_is_still_to_run_survives_a_change(
@@ -204,19 +204,19 @@ def test_a_first_time_that_is_still_to_run_survives_a_change(
     first = ago(2)
     every(60, first)
     [job_id] = scheduler.enqueue_jobs()
-    task = every(90, first)
+    schedule = every(90, first)
     perform(redis_connection, job_id)
-    assert task.runs.get().status == "finished"
+    assert schedule.runs.get().status == "finished"
 
 
 def test_a_first_time_that_has_run_does_not_run_again_after_a_change(
     redis_connection: Redis, scheduler: Any
 ):
     first = ago(2)
-    task = every(60, first)
+    schedule = every(60, first)
     perform(redis_connection, scheduler.enqueue_jobs()[0])
     balance(redis_connection, Watch())
-    task.runs.all().delete()  # by retention
+    schedule.runs.all().delete()  # by retention
     redis_connection.flushall()
     every(90, first)
     assert scheduler.enqueue_jobs() == []
@@ -224,34 +224,34 @@ def test_a_first_time_that_has_run_does_not_run_again_after_a_change(
 
 def test_two_who_ask_at_once_make_one_row():
     results = in_threads(*[every] * 4)
-    assert {task.pk for task in results} == {ScheduledTask.objects.get().pk}
+    assert {schedule.pk for schedule in results} == {ScheduledTask.objects.get().pk}
 
 
 # Editing
 
 
 def test_an_edited_row_is_in_redis(redis_connection: Redis):
-    task = every()
-    task.interval, task.args = 90, [7]
-    SchedulerService.save(task)
-    assert Job.fetch(task.job_id, connection=redis_connection).args == [7]
+    schedule = every()
+    schedule.interval, schedule.args = 90, [7]
+    SchedulerService.save(schedule)
+    assert Job.fetch(schedule.job_id, connection=redis_connection).args == [7]
 
 
 def test_an_edit_cannot_take_anothers_identity():
     every(name="taken")
-    task = every(name="free")
-    task.name = "taken"
+    schedule = every(name="free")
+    schedule.name = "taken"
     with pytest.raises(InvalidSchedule, match="“taken”"):
-        SchedulerService.save(task)
+        SchedulerService.save(schedule)
 
 
 def test_an_edit_of_an_old_copy_does_not_undo_a_pause():
-    task = every()
-    old = stored(task)
-    SchedulerService.pause(task)
+    schedule = every()
+    old = stored(schedule)
+    SchedulerService.pause(schedule)
     old.description = "edited"
     SchedulerService.save(old)
-    assert stored(task).status == "paused"
+    assert stored(schedule).status == "paused"
 
 
 def test_asked_for_again_from_now_on_it_keeps_its_rhythm():
@@ -284,64 +284,64 @@ def test_a_value_of_the_wrong_type_is_refused_at_its_field(field: str, value: An
 
 
 def test_a_cancelled_schedule_keeps_its_row_and_leaves_redis(redis_connection: Redis):
-    task = every()
-    SchedulerService.cancel(task)
-    assert stored(task).status == "death"
-    assert redis_connection.exists(SCHEDULES_KEY, Job.key_for(task.job_id)) == 0
+    schedule = every()
+    SchedulerService.cancel(schedule)
+    assert stored(schedule).status == "death"
+    assert redis_connection.exists(SCHEDULES_KEY, Job.key_for(schedule.job_id)) == 0
 
 
 def test_a_paused_schedule_is_not_dispatched(redis_connection: Redis):
-    task = every()
-    SchedulerService.pause(task, "holidays")
-    row = stored(task)
+    schedule = every()
+    SchedulerService.pause(schedule, "holidays")
+    row = stored(schedule)
     assert (row.status, row.note) == ("paused", "holidays")
     assert row.paused_at is not None
-    assert moment(redis_connection, task) is None
+    assert moment(redis_connection, schedule) is None
 
 
 def test_what_was_due_during_a_pause_is_not_owed(redis_connection: Redis):
-    task = every(60, ago(300))
-    SchedulerService.pause(task)
+    schedule = every(60, ago(300))
+    SchedulerService.pause(schedule)
     ScheduledTask.objects.update(accounted_until=ago(290))
-    SchedulerService.resume(task)
-    row = stored(task)
+    SchedulerService.resume(schedule)
+    row = stored(schedule)
     assert (row.status, row.paused_at) == ("running", None)
-    assert moment(redis_connection, task) == to_score(row.next_due(timezone.now()))
-    assert not task.runs.exists()
+    assert moment(redis_connection, schedule) == to_score(row.next_due(timezone.now()))
+    assert not schedule.runs.exists()
 
 
 def test_what_was_owed_before_a_pause_is_missed():
-    task = every(60, ago(5))
-    SchedulerService.pause(task)
-    assert missed(task) == [task.first]
+    schedule = every(60, ago(5))
+    SchedulerService.pause(schedule)
+    assert missed(schedule) == [schedule.first]
 
 
 @pytest.mark.parametrize("end", [SchedulerService.pause, SchedulerService.cancel])
 def test_an_occurrence_that_waits_on_its_queue_does_not_run_any_more(
     end: Callable[[ScheduledTask], None], redis_connection: Redis, scheduler: Scheduler
 ):
-    task = every(60, ago(5))
+    schedule = every(60, ago(5))
     [job_id] = scheduler.enqueue_jobs()
-    end(task)
+    end(schedule)
     perform(redis_connection, job_id)
-    assert [run.status for run in task.runs.all()] == ["missed"]
+    assert [run.status for run in schedule.runs.all()] == ["missed"]
 
 
 def test_a_cancelled_schedule_that_is_resumed_is_due_again(redis_connection: Redis):
-    task = every()
-    SchedulerService.cancel(task)
-    SchedulerService.resume(task)
-    assert stored(task).status == "running"
-    assert moment(redis_connection, task) is not None
+    schedule = every()
+    SchedulerService.cancel(schedule)
+    SchedulerService.resume(schedule)
+    assert stored(schedule).status == "running"
+    assert moment(redis_connection, schedule) is not None
 
 
 def test_only_a_live_schedule_is_paused_and_only_another_one_resumed():
-    task = every()
+    schedule = every()
     with pytest.raises(NotPossible, match="is running"):
-        SchedulerService.resume(task)
-    SchedulerService.cancel(task)
+        SchedulerService.resume(schedule)
+    SchedulerService.cancel(schedule)
     with pytest.raises(NotPossible, match="is death"):
-        SchedulerService.pause(task)
+        SchedulerService.pause(schedule)
 
 
 def test_resuming_an_old_copy_brings_the_present_spec_to_redis(redis_connection: Redis):
@@ -353,36 +353,36 @@ def test_resuming_an_old_copy_brings_the_present_spec_to_redis(redis_connection:
 
 
 def test_of_pause_and_edit_at_once_redis_agrees_with_the_row(redis_connection: Redis):
-    task = every()
+    schedule = every()
     in_threads(
-        lambda: SchedulerService.pause(stored(task)),
+        lambda: SchedulerService.pause(stored(schedule)),
         lambda: every(90),
         lambda: reconcile(connect()),
-        lambda: SchedulerService.resume(stored(task)),
+        lambda: SchedulerService.resume(stored(schedule)),
     )
-    is_there = moment(redis_connection, task) is not None
-    assert is_there == stored(task).is_live
+    is_there = moment(redis_connection, schedule) is not None
+    assert is_there == stored(schedule).is_live
 
 
 # Run now
 
 
 def test_run_now_enqueues_a_run_by_hand(redis_connection: Redis):
-    task = every()
-    run_id = SchedulerService.run_now(task)
+    schedule = every()
+    run_id = SchedulerService.run_now(schedule)
     assert queued(redis_connection) == [run_id.job_id]
     perform(redis_connection, run_id.job_id)
-    assert task.runs.get().requested == run_id.requested
+    assert schedule.runs.get().requested == run_id.requested
 
 
 @pytest.mark.parametrize("end", [SchedulerService.pause, SchedulerService.cancel])
 def test_run_now_works_whatever_the_status(
     end: Callable[[ScheduledTask], None], redis_connection: Redis
 ):
-    task = every()
-    end(task)
-    perform(redis_connection, SchedulerService.run_now(task).job_id)
-    assert task.runs.get().status == "finished"
+    schedule = every()
+    end(schedule)
+    perform(redis_connection, SchedulerService.run_now(schedule).job_id)
+    assert schedule.runs.get().status == "finished"
 
 
 # Sync
@@ -397,7 +397,10 @@ def test_sync_makes_what_is_in_the_list_and_cancels_what_has_left_it():
     cron = {"name": "c", "task_func": ECHO, "cron_string": "@daily"}
     SchedulerService.sync([item("a"), item("b"), cron])
     SchedulerService.sync([item("b", interval=90), cron])
-    rows = {task.name: (task.status, task.interval) for task in ScheduledTask.objects.all()}
+    rows = {
+        schedule.name: (schedule.status, schedule.interval)
+        for schedule in ScheduledTask.objects.all()
+    }
     assert rows == {
         "a": ("death", 60),
         "b": ("running", 90),
@@ -419,7 +422,7 @@ def test_sync_is_all_or_nothing(redis_connection: Redis, wrong: dict[str, Any]):
     SchedulerService.sync([item("old")])
     with pytest.raises(InvalidSchedule):
         SchedulerService.sync([item("new"), wrong])
-    assert [task.name for task in ScheduledTask.objects.live()] == ["old"]
+    assert [schedule.name for schedule in ScheduledTask.objects.live()] == ["old"]
     assert redis_connection.zcard(SCHEDULES_KEY) == 1
 
 
@@ -430,41 +433,41 @@ def test_without_redis_the_row_stands_and_takes_effect_later(
     redis_connection: Redis, redis_away: RedisAway
 ):
     redis_away(True)
-    task = every()
-    assert task.projected is False
+    schedule = every()
+    assert schedule.projected is False
     redis_away(False)
     reconcile(redis_connection)
-    assert moment(redis_connection, task) == to_score(FIRST)
+    assert moment(redis_connection, schedule) == to_score(FIRST)
 
 
 @pytest.mark.parametrize("end", [SchedulerService.pause, SchedulerService.cancel])
 def test_without_redis_a_schedule_can_be_ended(
     end: Callable[[ScheduledTask], None], redis_connection: Redis, redis_away: RedisAway
 ):
-    task = every()
+    schedule = every()
     redis_away(True)
-    end(task)
+    end(schedule)
     redis_away(False)
     reconcile(redis_connection)
-    assert moment(redis_connection, task) is None
+    assert moment(redis_connection, schedule) is None
 
 
 def test_an_edit_without_redis_takes_effect_later(redis_connection: Redis, redis_away: RedisAway):
-    task = every()
+    schedule = every()
     redis_away(True)
-    task.kwargs, task.timeout = {"a": 1}, 9
-    SchedulerService.save(task)
+    schedule.kwargs, schedule.timeout = {"a": 1}, 9
+    SchedulerService.save(schedule)
     redis_away(False)
     reconcile(redis_connection)
-    job = Job.fetch(task.job_id, connection=redis_connection)
+    job = Job.fetch(schedule.job_id, connection=redis_connection)
     assert (job.kwargs, job.timeout) == ({"a": 1}, 9)
 
 
 def test_run_now_says_that_redis_is_away(redis_away: RedisAway):
-    task = every()
+    schedule = every()
     redis_away(True)
     with pytest.raises(NotPossible, match="Redis is away"):
-        SchedulerService.run_now(task)
+        SchedulerService.run_now(schedule)
 
 
 def test_without_redis_no_queue_has_a_worker(redis_away: RedisAway):

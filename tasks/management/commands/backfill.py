@@ -39,19 +39,19 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        task = find_schedule(options["schedule"])
+        schedule = find_schedule(options["schedule"])
         start, end = parse_moment(options["from"]), parse_moment(options["to"], is_end=True)
         try:
-            runs = SchedulerService.backfill(task, start - MICROSECOND, end, options["limit"])
+            runs = SchedulerService.backfill(schedule, start - MICROSECOND, end, options["limit"])
         except TasksError as error:
             raise CommandError(str(error)) from error
         number = len(runs)
         if not number:
-            self.stdout.write(_("Nothing is left to run in that range of “%s”.") % task.name)
+            self.stdout.write(_("Nothing is left to run in that range of “%s”.") % schedule.name)
             return
         text = ngettext(
             "%(n)d run of “%(name)s” is asked for.",
             "%(n)d runs of “%(name)s” are asked for, one after another.",
             number,
         )
-        self.stdout.write(text % {"n": number, "name": task.name})
+        self.stdout.write(text % {"n": number, "name": schedule.name})

@@ -60,8 +60,8 @@ class Command(BaseCommand):
         self._conclude(total)
 
     def _write(self, tally: Tally) -> None:
-        task = tally.task
-        self._row(f"{task.pk} {task.name}", _cells(_numbers(tally)))
+        schedule = tally.schedule
+        self._row(f"{schedule.pk} {schedule.name}", _cells(_numbers(tally)))
         self._name(tally.overdue, _("overdue: %(moment)s waits for a worker or the scheduler"))
         self._name(tally.holes, _("hole: %(moment)s has no row"))
         self._name(tally.strays, _("stray: %(moment)s was not due"))

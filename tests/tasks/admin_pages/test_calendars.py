@@ -59,11 +59,11 @@ def test_the_list_says_how_many_dates_the_next_one_and_who_uses_it(
 
 
 def test_the_schedules_of_a_calendar_are_one_click_away(admin_client: Client, calendar: Calendar):
-    task = make_row(calendar=calendar)
+    schedule = make_row(calendar=calendar)
     make_row()
     url = f"{SCHEDULES}?calendar__id__exact={calendar.pk}"
     assert url in admin_client.get(page_of(calendar)).content.decode()
-    assert rows_of(admin_client.get(url)) == [task]
+    assert rows_of(admin_client.get(url)) == [schedule]
 
 
 def test_a_calendar_is_added_with_its_dates_in_order(admin_client: Client):
@@ -97,9 +97,9 @@ def test_a_value_that_cannot_be_is_said_at_its_field(
 def test_an_edit_reaches_the_schedules_that_use_it(
     admin_client: Client, calendar: Calendar, redis_connection: Redis
 ):
-    task = SchedulerService.schedule(MIDNIGHT + DAY, ECHO, interval=86_400, calendar=calendar)
+    schedule = SchedulerService.schedule(MIDNIGHT + DAY, ECHO, interval=86_400, calendar=calendar)
     admin_client.post(page_of(calendar), {"name": "Holidays", "dates": f"{TODAY + 2 * DAY}"})
-    score = redis_connection.zscore(SCHEDULES_KEY, task.job_id)
+    score = redis_connection.zscore(SCHEDULES_KEY, schedule.job_id)
     assert score == to_score(MIDNIGHT + DAY)
 
 
@@ -139,8 +139,8 @@ def test_who_may_only_change_schedules_does_not_see_calendars(client: Client, ca
     user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
     client.force_login(user)
     assert client.get(CALENDARS).status_code == 403
-    task = make_row(calendar=calendar)
-    assert "Holidays" in text_of(client.get(page_of(task)))
+    schedule = make_row(calendar=calendar)
+    assert "Holidays" in text_of(client.get(page_of(schedule)))
 
 
 def test_markup_in_a_calendar_is_shown_as_text(admin_client: Client):

@@ -41,13 +41,13 @@ def set_aside(redis: Redis) -> list[bytes]:
 def test_it_shows_foreign_jobs_and_why_some_were_set_aside(
     admin_client: Client, job: Job, put: MakeSchedule
 ):
-    task = put()
+    schedule = put()
     page = admin_client.get(PAGE).content.decode()
     assert job.id in page
     assert ECHO in page
     assert "UnicodeDecodeError" in page
     assert "<b>" not in page
-    assert task.job_id not in page
+    assert schedule.job_id not in page
 
 
 def test_it_is_a_click_away_from_the_schedules(admin_client: Client):

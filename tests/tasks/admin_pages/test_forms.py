@@ -62,8 +62,8 @@ def enqueue(admin_client: Client) -> Submit:
 def edit(admin_client: Client) -> Submit:
     """Return a function that edits a schedule as a browser does, and returns the errors."""
 
-    def send(task: ScheduledTask, **values: Any) -> dict[str, list[str]]:
-        url = reverse("admin:tasks_scheduledtask_change", args=[task.pk])
+    def send(schedule: ScheduledTask, **values: Any) -> dict[str, list[str]]:
+        url = reverse("admin:tasks_scheduledtask_change", args=[schedule.pk])
         response: Any = admin_client.get(url)
         form = response.context_data["adminform"].form
         data: dict[str, Any] = {}
@@ -172,9 +172,9 @@ def test_the_same_schedule_twice_is_said_at_the_name(submit: Submit):
 
 def test_a_function_and_an_interval_are_enough(submit: Submit):
     assert not submit(interval="15m")
-    task = ScheduledTask.objects.get()
-    assert (task.name, task.queue, task.interval) == (ECHO, "default", 900)
-    assert task.next_due(task.created) is not None
+    schedule = ScheduledTask.objects.get()
+    assert (schedule.name, schedule.queue, schedule.interval) == (ECHO, "default", 900)
+    assert schedule.next_due(schedule.created) is not None
 
 
 def test_the_queue_left_empty_is_the_functions_own(submit: Submit):
@@ -190,48 +190,48 @@ def test_an_interval_is_written_in_any_unit(submit: Submit, text, seconds):
 
 def test_cron_needs_no_first_time(submit: Submit):
     assert not submit(interval="", cron=" 30  6 * * MON-FRI ", timezone="Europe/Berlin")
-    task = ScheduledTask.objects.get()
-    assert (task.type, task.cron, task.first) == ("cron", "30 6 * * MON-FRI", None)
+    schedule = ScheduledTask.objects.get()
+    assert (schedule.type, schedule.cron, schedule.first) == ("cron", "30 6 * * MON-FRI", None)
 
 
 def test_the_first_time_alone_is_once(submit: Submit):
     assert not submit(interval="", **AT_NOON)
-    task = ScheduledTask.objects.get()
-    assert (task.interval, task.first.isoformat()) == (None, "2030-01-01T12:00:00+00:00")
+    schedule = ScheduledTask.objects.get()
+    assert (schedule.interval, schedule.first.isoformat()) == (None, "2030-01-01T12:00:00+00:00")
 
 
 def test_arguments_left_empty_are_none(submit: Submit):
     assert not submit(args="", kwargs="")
-    task = ScheduledTask.objects.get()
-    assert (task.args, task.kwargs) == ([], {})
+    schedule = ScheduledTask.objects.get()
+    assert (schedule.args, schedule.kwargs) == ([], {})
 
 
 def test_excluded_dates_calendar_and_jitter_are_kept(submit: Submit):
     calendar = Calendar.objects.create(name="Holidays", dates="2030-01-01")
     dates = "2030-12-26\r\n2030-12-24 .. 2030-12-25\r\n"
     assert not submit(exclude=dates, calendar=calendar.pk, jitter="10m", timezone="Europe/Rome")
-    task = ScheduledTask.objects.get()
-    assert (task.exclude, task.calendar) == ("2030-12-24..2030-12-25\n2030-12-26", calendar)
-    assert (task.jitter, task.timezone) == (600, "Europe/Rome")
+    schedule = ScheduledTask.objects.get()
+    assert (schedule.exclude, schedule.calendar) == ("2030-12-24..2030-12-25\n2030-12-26", calendar)
+    assert (schedule.jitter, schedule.timezone) == (600, "Europe/Rome")
 
 
 def test_an_interval_is_shown_in_its_largest_units(admin_client: Client):
-    task = make_row(interval=5_400)
-    page = admin_client.get(reverse("admin:tasks_scheduledtask_change", args=[task.pk]))
+    schedule = make_row(interval=5_400)
+    page = admin_client.get(reverse("admin:tasks_scheduledtask_change", args=[schedule.pk]))
     assert 'name="interval" value="1h30m"' in page.content.decode()
 
 
 def test_editing_something_else_leaves_the_first_time_as_it_is(edit: Submit):
-    task = make_row(first=ago(1_234.567), interval=3_600)
-    assert not edit(task, note="changed")
+    schedule = make_row(first=ago(1_234.567), interval=3_600)
+    assert not edit(schedule, note="changed")
     changed = ScheduledTask.objects.get()
-    assert (changed.note, changed.first) == ("changed", task.first)
+    assert (changed.note, changed.first) == ("changed", schedule.first)
     assert not changed.runs.exists()
 
 
 def test_a_function_that_is_gone_stays_shown_and_is_refused(edit: Submit):
-    task = make_row(function="gone.function")
-    assert list(edit(task)) == ["function"]
+    schedule = make_row(function="gone.function")
+    assert list(edit(schedule)) == ["function"]
 
 
 @pytest.mark.parametrize(

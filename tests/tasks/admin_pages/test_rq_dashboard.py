@@ -52,9 +52,9 @@ def test_the_queues_and_workers_are_a_click_away(admin_client: Client, redis_con
     ],
 )
 def test_a_schedule_is_shown_with_its_job(admin_client: Client, put: MakeSchedule, values):
-    task = put(**values, args=[1, "<b>"], kwargs={"a": [None]})
-    assert task.job_id in admin_client.get(SCHEDULED).content.decode()
-    page = admin_client.get(job_page(task.job_id)).content.decode()
+    schedule = put(**values, args=[1, "<b>"], kwargs={"a": [None]})
+    assert schedule.job_id in admin_client.get(SCHEDULED).content.decode()
+    page = admin_client.get(job_page(schedule.job_id)).content.decode()
     assert ECHO in page
     assert "<b>" not in page
 
@@ -80,21 +80,21 @@ def test_looking_unschedules_nothing(
 def test_the_job_of_a_schedule_is_not_changed_here(
     admin_client: Client, put: MakeSchedule, redis_connection: Redis, page
 ):
-    task = put()
-    before = redis_connection.hgetall(f"rq:job:{task.job_id}")
-    response = admin_client.post(job_page(task.job_id, page), follow=True)
+    schedule = put()
+    before = redis_connection.hgetall(f"rq:job:{schedule.job_id}")
+    response = admin_client.post(job_page(schedule.job_id, page), follow=True)
     assert "is changed on the schedule" in response.content.decode()
-    assert redis_connection.hgetall(f"rq:job:{task.job_id}") == before
+    assert redis_connection.hgetall(f"rq:job:{schedule.job_id}") == before
     assert not queued(redis_connection)
 
 
 def test_the_jobs_of_schedules_are_not_changed_together(
     admin_client: Client, put: MakeSchedule, redis_connection: Redis
 ):
-    task = put()
-    data = {"action": "delete", "job_ids": [task.job_id]}
+    schedule = put()
+    data = {"action": "delete", "job_ids": [schedule.job_id]}
     admin_client.post(reverse("admin:django_rq_actions", args=[DEFAULT_QUEUE]), data)
-    assert redis_connection.exists(f"rq:job:{task.job_id}")
+    assert redis_connection.exists(f"rq:job:{schedule.job_id}")
 
 
 @pytest.mark.parametrize(

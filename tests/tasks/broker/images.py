@@ -18,20 +18,20 @@ from tasks.timing.instants import to_milliseconds, to_score
 NOW = utcformat(timezone.now())
 
 
-def dispatch(redis: Redis, task: ScheduledTask, **values: Any) -> list[str]:
+def dispatch(redis: Redis, schedule: ScheduledTask, **values: Any) -> list[str]:
     """Run the script for the schedule's first occurrence, with changes by `values`."""
-    return run_script(redis, step(task, **values))[0]
+    return run_script(redis, step(schedule, **values))[0]
 
 
-def step(task: ScheduledTask, **values: Any) -> list[Any]:
-    text = projection.dispatch_text(task)
+def step(schedule: ScheduledTask, **values: Any) -> list[Any]:
+    text = projection.dispatch_text(schedule)
     made: dict[str, Any] = {
-        "job_id": task.job_id,
-        "score": to_score(task.first),
+        "job_id": schedule.job_id,
+        "score": to_score(schedule.first),
         "version": text.partition(" ")[0],
-        "queue": task.queue,
-        "next": to_milliseconds(task.first + timedelta(seconds=task.interval)),
-        "ids": [RunId(task.job_id, task.first).job_id],
+        "queue": schedule.queue,
+        "next": to_milliseconds(schedule.first + timedelta(seconds=schedule.interval)),
+        "ids": [RunId(schedule.job_id, schedule.first).job_id],
     } | values
     return [*list(made.values())[:5], *made["ids"]]
 
@@ -41,5 +41,5 @@ def run_script(redis: Redis, *steps: list[Any]) -> list[list[str]]:
     return [text.decode().split() for text in answer]
 
 
-def score(redis: Redis, task: ScheduledTask) -> float | None:
-    return redis.zscore(SCHEDULES_KEY, task.job_id)
+def score(redis: Redis, schedule: ScheduledTask) -> float | None:
+    return redis.zscore(SCHEDULES_KEY, schedule.job_id)

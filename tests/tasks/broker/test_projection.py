@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_a_change_while_it_is_projected_is_not_overwritten(
     redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):
-    task = put()
+    due_schedule = put()
     original = projection.put_images
 
     def pause_meanwhile(images: list[projection.Image], redis: Redis) -> None:
@@ -35,7 +35,7 @@ def test_a_change_while_it_is_projected_is_not_overwritten(
         original(images, redis)
 
     monkeypatch.setattr(projection, "put_images", pause_meanwhile)
-    projection.project(task, redis_connection)
+    projection.project(due_schedule, redis_connection)
     assert in_redis(redis_connection) == set()
 
 
@@ -49,38 +49,42 @@ def test_a_schedule_deleted_while_it_is_projected_stays_out(
 
 
 def test_put_shows_when_it_is_next_due(put: MakeSchedule, redis_connection: Redis):
-    task = put(first=ago(5))
-    assert score(redis_connection, task) == to_score(task.first) + 3600
+    due_schedule = put(first=ago(5))
+    assert score(redis_connection, due_schedule) == to_score(due_schedule.first) + 3600
 
 
 def test_put_keeps_the_moment_of_an_unchanged_schedule(
-    task: ScheduledTask, redis_connection: Redis
+    due_schedule: ScheduledTask, redis_connection: Redis
 ):
-    dispatch(redis_connection, task)
-    before = score(redis_connection, task)
-    projection.put([task], redis_connection)
-    assert score(redis_connection, task) == before
+    dispatch(redis_connection, due_schedule)
+    before = score(redis_connection, due_schedule)
+    projection.put([due_schedule], redis_connection)
+    assert score(redis_connection, due_schedule) == before
 
 
-def test_put_takes_the_moment_of_a_changed_spec(task: ScheduledTask, redis_connection: Redis):
-    task.interval, task.accounted_until = 60, timezone.now()
-    projection.put([task], redis_connection)
-    assert score(redis_connection, task) == to_score(task.first) + 60
+def test_put_takes_the_moment_of_a_changed_spec(
+    due_schedule: ScheduledTask, redis_connection: Redis
+):
+    due_schedule.interval, due_schedule.accounted_until = 60, timezone.now()
+    projection.put([due_schedule], redis_connection)
+    assert score(redis_connection, due_schedule) == to_score(due_schedule.first) + 60
 
 
-def test_put_mends_a_template_of_the_wrong_type(task: ScheduledTask, redis_connection: Redis):
-    redis_connection.delete(Job.key_for(task.job_id))
-    redis_connection.set(Job.key_for(task.job_id), "broken")
-    projection.put([task], redis_connection)
-    assert Job.fetch(task.job_id, connection=redis_connection).func_name == ECHO
+def test_put_mends_a_template_of_the_wrong_type(
+    due_schedule: ScheduledTask, redis_connection: Redis
+):
+    redis_connection.delete(Job.key_for(due_schedule.job_id))
+    redis_connection.set(Job.key_for(due_schedule.job_id), "broken")
+    projection.put([due_schedule], redis_connection)
+    assert Job.fetch(due_schedule.job_id, connection=redis_connection).func_name == ECHO
 
 
 def test_put_takes_out_what_is_never_due_again(put: MakeSchedule, redis_connection: Redis):
-    task = put(first=ago(5), interval=None)
-    assert score(redis_connection, task) is None
+    due_schedule = put(first=ago(5), interval=None)
+    assert score(redis_connection, due_schedule) is None
 
 
-def test_put_wakes_the_scheduler(task: ScheduledTask, redis_connection: Redis):
+def test_put_wakes_the_scheduler(due_schedule: ScheduledTask, redis_connection: Redis):
     assert redis_connection.llen(WAKE_KEY) == 1
 
 
@@ -99,13 +103,13 @@ def test_put_refuses_a_row_that_cannot_be_scheduled(
 def test_a_text_is_read_as_it_was_written():
     calendar = Calendar.objects.create(name="Holidays", dates="2030-01-01")
     limits: dict[str, Any] = {"start": ago(1), "repeat": 5, "exclude": "2030-05-05", "jitter": 99}
-    task = make_row(
+    due_schedule = make_row(
         cron="@daily", timezone="Asia/Seoul", start_deadline=9, calendar=calendar, **limits
     )
-    assert task.spec().exclude == "2030-05-05\n2030-01-01"
-    assert task.spec().offset > 0
-    template = projection.read_text(projection.dispatch_text(task).encode())
-    assert (template.spec(), template.start_deadline) == (task.spec(), 9)
+    assert due_schedule.spec().exclude == "2030-05-05\n2030-01-01"
+    assert due_schedule.spec().offset > 0
+    template = projection.read_text(projection.dispatch_text(due_schedule).encode())
+    assert (template.spec(), template.start_deadline) == (due_schedule.spec(), 9)
     assert (template.queue, template.catch_up) == ("default", "latest")
 
 
@@ -118,12 +122,12 @@ def test_a_plain_interval_is_read_with_its_grid(schedule: ScheduledTask):
 
 
 def test_an_interval_with_jitter_is_read_with_its_grid():
-    task = make_row(jitter=3_600)
-    template = projection.read_text(projection.dispatch_text(task).encode())
-    first = task.first + timedelta(milliseconds=task.spec().offset)
+    due_schedule = make_row(jitter=3_600)
+    template = projection.read_text(projection.dispatch_text(due_schedule).encode())
+    first = due_schedule.first + timedelta(milliseconds=due_schedule.spec().offset)
     assert template.grid is not None
     assert template.grid.first == to_milliseconds(first)
-    assert template.spec() == dataclasses.replace(task.spec(), first=first, offset=0)
+    assert template.spec() == dataclasses.replace(due_schedule.spec(), first=first, offset=0)
 
 
 @pytest.mark.parametrize(
@@ -141,9 +145,9 @@ def test_the_version_changes_with_what_the_row_says(
 
 
 def test_a_template_is_the_job_that_rq_would_make(put: MakeSchedule, redis_connection: Redis):
-    task = put(args=[1, "é"], kwargs={"a": None}, timeout=9, repeat=3)
-    stored = Job.fetch(task.job_id, connection=redis_connection)
-    built = build_job(task, task.job_id, redis_connection)
+    due_schedule = put(args=[1, "é"], kwargs={"a": None}, timeout=9, repeat=3)
+    stored = Job.fetch(due_schedule.job_id, connection=redis_connection)
+    built = build_job(due_schedule, due_schedule.job_id, redis_connection)
     for field in ("data", "func_name", "args", "kwargs", "origin", "description", "timeout"):
         assert getattr(stored, field) == getattr(built, field), field
     for field in ("result_ttl", "failure_ttl", "_status"):

@@ -27,10 +27,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_all_live_schedules_are_back_after_a_flush(redis_connection: Redis, put: MakeSchedule):
-    tasks = [put(), put(cron="@daily"), put(status="failed")]
+    schedules = [put(), put(cron="@daily"), put(status="failed")]
     redis_connection.flushall()
     reconcile(redis_connection)
-    assert in_redis(redis_connection) == {task.job_id for task in tasks}
+    assert in_redis(redis_connection) == {schedule.job_id for schedule in schedules}
 
 
 def test_paused_and_dead_schedules_are_taken_out(redis_connection: Redis, put: MakeSchedule):
@@ -43,12 +43,12 @@ def test_paused_and_dead_schedules_are_taken_out(redis_connection: Redis, put: M
 def test_strays_are_removed_and_foreign_jobs_are_not(
     redis_connection: Redis, put: MakeSchedule, scheduler: Scheduler
 ):
-    task = put()
+    schedule = put()
     foreign = scheduler.enqueue_in(timedelta(hours=1), ECHO)
-    ScheduledTask.objects.filter(pk=task.pk)._raw_delete("default")
+    ScheduledTask.objects.filter(pk=schedule.pk)._raw_delete("default")
     reconcile(redis_connection)
     assert in_redis(redis_connection) == {foreign.id}
-    assert not redis_connection.exists(Job.key_for(task.job_id))
+    assert not redis_connection.exists(Job.key_for(schedule.job_id))
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ def test_strays_are_removed_and_foreign_jobs_are_not(
 def test_what_was_written_past_the_services_takes_effect(
     redis_connection: Redis, put: MakeSchedule, values: dict[str, Any]
 ):
-    task = put()
-    before = redis_connection.hgetall(Job.key_for(task.job_id))
+    schedule = put()
+    before = redis_connection.hgetall(Job.key_for(schedule.job_id))
     ScheduledTask.objects.update(**values)
     reconcile(redis_connection)
-    assert redis_connection.hgetall(Job.key_for(task.job_id)) != before
+    assert redis_connection.hgetall(Job.key_for(schedule.job_id)) != before
 
 
 def test_what_is_right_already_is_not_touched(redis_connection: Redis, put: MakeSchedule):
-    task = put()
-    redis_connection.hset(Job.key_for(task.job_id), "mark", "untouched")
+    schedule = put()
+    redis_connection.hset(Job.key_for(schedule.job_id), "mark", "untouched")
     reconcile(redis_connection)
-    assert redis_connection.hget(Job.key_for(task.job_id), "mark") == b"untouched"
+    assert redis_connection.hget(Job.key_for(schedule.job_id), "mark") == b"untouched"
 
 
 BROKEN: list[dict[str, Any]] = [
@@ -96,13 +96,13 @@ def test_a_row_that_cannot_be_scheduled_says_why_and_stops_no_other(
 def test_its_problem_is_cleared_when_it_is_mended(
     redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
 ):
-    task = make_row()
+    schedule = make_row()
     with monkeypatch.context() as patch:
         patch.setattr(registry, "_functions", {})
         reconcile(redis_connection)
     reconcile(redis_connection)
-    task.refresh_from_db()
-    assert (task.problem, in_redis(redis_connection)) == ("", {task.job_id})
+    schedule.refresh_from_db()
+    assert (schedule.problem, in_redis(redis_connection)) == ("", {schedule.job_id})
 
 
 def test_a_template_of_the_wrong_type_is_mended_and_stops_no_other(

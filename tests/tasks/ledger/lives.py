@@ -7,13 +7,13 @@ from tasks.models import ScheduledTask
 from tests.tasks.conftest import ago
 
 
-def tally(task: ScheduledTask, begin: datetime | None = None) -> Tally:
-    [found] = tallies([task.pk], begin)
+def tally(schedule: ScheduledTask, begin: datetime | None = None) -> Tally:
+    [found] = tallies([schedule.pk], begin)
     return found
 
 
-def lived(task: ScheduledTask, seconds: float) -> ScheduledTask:
+def lived(schedule: ScheduledTask, seconds: float) -> ScheduledTask:
     """Move the beginning of a schedule's present period back."""
     past = ago(seconds)
-    ScheduledTask.objects.filter(pk=task.pk).update(since=past, accounted_until=past)
-    return ScheduledTask.objects.get(pk=task.pk)
+    ScheduledTask.objects.filter(pk=schedule.pk).update(since=past, accounted_until=past)
+    return ScheduledTask.objects.get(pk=schedule.pk)

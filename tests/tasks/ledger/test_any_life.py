@@ -45,7 +45,7 @@ class Life:
         ScheduledTask.objects.all().delete()
         self.scheduler = django_rq.get_scheduler("default")
 
-    def task(self) -> ScheduledTask | None:
+    def schedule(self) -> ScheduledTask | None:
         return ScheduledTask.objects.first()
 
     def pass_time(self, seconds: float) -> None:
@@ -64,25 +64,25 @@ class Life:
             )
 
     def edit(self, spec: dict[str, Any]) -> None:
-        task = self.task()
-        if task is None:
+        schedule = self.schedule()
+        if schedule is None:
             return
         if "cron" in spec:
-            task.cron, task.first, task.interval = spec["cron"], None, None
+            schedule.cron, schedule.first, schedule.interval = spec["cron"], None, None
         else:
-            task.cron, task.interval = "", spec["interval"]
-            task.first = self.now - timedelta(seconds=spec["ago"])
-        SchedulerService.save(task)
+            schedule.cron, schedule.interval = "", spec["interval"]
+            schedule.first = self.now - timedelta(seconds=spec["ago"])
+        SchedulerService.save(schedule)
 
     def do(self, action: Callable[[ScheduledTask], Any]) -> None:
-        task = self.task()
-        if task is not None:
+        schedule = self.schedule()
+        if schedule is not None:
             with suppress(NotPossible):
-                action(task)
+                action(schedule)
 
     def backfill(self, seconds: int) -> None:
         begin = self.now - timedelta(seconds=seconds)
-        self.do(lambda task: SchedulerService.backfill(task, begin, self.now, 1_000))
+        self.do(lambda schedule: SchedulerService.backfill(schedule, begin, self.now, 1_000))
 
     def dispatch(self) -> None:
         self.scheduler.enqueue_jobs()
@@ -159,23 +159,23 @@ def test_the_books_close_over_any_life(
             clock.now += CERTAINTY
 
         life.come_to_rest(pass_certainty)
-        task = life.task()
-        assert task is not None
-        [tally] = tallies([task.pk])
+        schedule = life.schedule()
+        assert schedule is not None
+        [tally] = tallies([schedule.pk])
         target(float(tally.due))
         assert (tally.holes.first, tally.strays.first, tally.problem) == ([], [], "")
         assert tally.overdue.first == []
-        assert_as_the_oracle_says(task, life.now)
+        assert_as_the_oracle_says(schedule, life.now)
 
 
-def assert_as_the_oracle_says(task: ScheduledTask, now: datetime) -> None:
+def assert_as_the_oracle_says(schedule: ScheduledTask, now: datetime) -> None:
     """Compare the rows with what code that shares nothing with the books says was due."""
     owed: set[datetime] = set()
     spans = [
-        (period.spec, period.start, period.end) for period in task.periods.all() if period.spec
+        (period.spec, period.start, period.end) for period in schedule.periods.all() if period.spec
     ]
-    if task.is_live:
-        spans.append((task.spec_json(), task.since, now - SETTLING))
+    if schedule.is_live:
+        spans.append((schedule.spec_json(), schedule.since, now - SETTLING))
     for values, start, end in spans:
         known = {
             "cron": values["cron"],
@@ -184,10 +184,10 @@ def assert_as_the_oracle_says(task: ScheduledTask, now: datetime) -> None:
             "first": values["first"] and datetime.fromisoformat(values["first"]),
         }
         owed |= set(due_times(start, end, **known))
-    rows = task.runs.filter(due__isnull=False)
-    if task.pruned_until is not None:
-        owed = {due for due in owed if due > task.pruned_until}
-        rows = rows.filter(due__gt=task.pruned_until)
+    rows = schedule.runs.filter(due__isnull=False)
+    if schedule.pruned_until is not None:
+        owed = {due for due in owed if due > schedule.pruned_until}
+        rows = rows.filter(due__gt=schedule.pruned_until)
     regular = rows.filter(requested=None).values_list("due", flat=True)
     recorded = set(rows.values_list("due", flat=True))
     assert owed <= recorded

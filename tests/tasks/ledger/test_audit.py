@@ -26,8 +26,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_without_a_row_it_is_in_flight_then_overdue_and_a_hole_where_the_books_are_closed(
     due: int, in_flight: int, overdue: int, holes: int
 ):
-    task = make_row(first=ago(due), since=ago(3_000), accounted_until=ago(1_000))
-    found = tally(task)
+    schedule = make_row(first=ago(due), since=ago(3_000), accounted_until=ago(1_000))
+    found = tally(schedule)
     assert found.due == 1
     assert (found.in_flight, found.overdue.number, found.holes.number) == (
         in_flight,
@@ -39,63 +39,70 @@ def test_without_a_row_it_is_in_flight_then_overdue_and_a_hole_where_the_books_a
 
 @pytest.mark.parametrize(("overlap", "in_flight"), [("wait", 1), ("skip", 0), ("allow", 0)])
 def test_what_waits_for_a_long_run_is_in_flight_however_long(overlap: str, in_flight: int):
-    task = make_row(first=ago(700), since=ago(701), accounted_until=ago(701), overlap=overlap)
-    task.runs.create(name="x", requested=ago(800), started=ago(800))
-    assert (tally(task).in_flight, tally(task).overdue.number) == (in_flight, 1 - in_flight)
+    schedule = make_row(first=ago(700), since=ago(701), accounted_until=ago(701), overlap=overlap)
+    schedule.runs.create(name="x", requested=ago(800), started=ago(800))
+    assert (tally(schedule).in_flight, tally(schedule).overdue.number) == (in_flight, 1 - in_flight)
 
 
 def test_of_a_period_that_is_over_nothing_is_in_flight():
-    task = SchedulerService.schedule(ago(-60), functions.ECHO, interval=60)
-    lived(task, 100)
-    task.first = ago(10)
-    SchedulerService.save(task)
+    schedule = SchedulerService.schedule(ago(-60), functions.ECHO, interval=60)
+    lived(schedule, 100)
+    schedule.first = ago(10)
+    SchedulerService.save(schedule)
     ScheduledTask.objects.update(since=timezone.now())
-    SchedulePeriod.objects.update(spec=task.spec_json(), end=timezone.now())
-    assert tally(task).holes.first == [task.first]
+    SchedulePeriod.objects.update(spec=schedule.spec_json(), end=timezone.now())
+    assert tally(schedule).holes.first == [schedule.first]
 
 
 @pytest.mark.parametrize(("retries", "in_flight"), [(1, 1), (0, 0)])
 def test_a_failed_run_that_is_tried_again_is_in_flight(retries: int, in_flight: int):
-    task = make_row(first=ago(100), since=ago(101), retries=retries)
-    task.runs.create(name="x", due=task.first, status="failed", started=ago(99), ended=ago(98))
-    assert (tally(task).in_flight, tally(task).outcomes["failed"]) == (in_flight, 1 - in_flight)
+    schedule = make_row(first=ago(100), since=ago(101), retries=retries)
+    schedule.runs.create(
+        name="x", due=schedule.first, status="failed", started=ago(99), ended=ago(98)
+    )
+    assert (tally(schedule).in_flight, tally(schedule).outcomes["failed"]) == (
+        in_flight,
+        1 - in_flight,
+    )
 
 
 def test_what_retention_has_deleted_is_not_asked_for():
-    task = make_row(first=ago(3600), interval=600, since=ago(3601), pruned_until=ago(601))
-    first = task.first
+    schedule = make_row(first=ago(3600), interval=600, since=ago(3601), pruned_until=ago(601))
+    first = schedule.first
     assert first is not None
     for seconds in (3600, 3000):
         due = first + timedelta(seconds=seconds)
-        task.runs.create(name="x", due=due, status="missed", ended=ago(1))
-    assert (tally(task).due, tally(task).closes) == (2, True)
+        schedule.runs.create(name="x", due=due, status="missed", ended=ago(1))
+    assert (tally(schedule).due, tally(schedule).closes) == (2, True)
 
 
 def test_a_run_by_hand_is_none_of_the_books():
-    task = make_row()
-    task.runs.create(name="x", requested=ago(1), started=ago(1), status="finished", ended=ago(1))
-    assert tally(task).due == 0
+    schedule = make_row()
+    schedule.runs.create(
+        name="x", requested=ago(1), started=ago(1), status="finished", ended=ago(1)
+    )
+    assert tally(schedule).due == 0
 
 
 def test_a_schedule_that_changes_while_it_is_counted_is_counted_again(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    task = lived(SchedulerService.cron("* * * * * *", functions.ECHO), 5)
+    schedule = lived(SchedulerService.cron("* * * * * *", functions.ECHO), 5)
     original = audit._rows
     seen: list[Any] = []
 
     def rows(*args: Any) -> Any:
         if not seen:
-            SchedulerService.pause(task)
+            SchedulerService.pause(schedule)
         seen.append(args)
         return original(*args)
 
     monkeypatch.setattr(audit, "_rows", rows)
-    assert tally(task).closes
+    assert tally(schedule).closes
     assert len(seen) == 2
 
 
 def test_many_schedules_are_counted_with_few_queries(django_assert_max_num_queries: Any):
-    tasks = [make_row(first=ago(10), since=ago(11)) for _ in range(20)]
+    schedules = [make_row(first=ago(10), since=ago(11)) for _ in range(20)]
     with django_assert_max_num_queries(5):
-        assert [found.due for found in tallies([task.pk for task in tasks])] == [1] * 20
+        assert [found.due for found in tallies([schedule.pk for schedule in schedules])] == [1] * 20

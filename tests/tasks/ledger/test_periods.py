@@ -19,80 +19,87 @@ from tests.tasks.ledger.lives import lived, tally
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def kinds_of_periods(task: ScheduledTask) -> list[str]:
-    return list(task.periods.order_by("end", "pk").values_list("kind", flat=True))
+def kinds_of_periods(schedule: ScheduledTask) -> list[str]:
+    return list(schedule.periods.order_by("end", "pk").values_list("kind", flat=True))
 
 
 # Periods
 
 
 def test_a_pause_closes_the_active_period_and_a_resume_the_paused_one():
-    task = lived(SchedulerService.cron("* * * * *", functions.ECHO), 200)
-    SchedulerService.pause(task, "holidays")
-    SchedulerService.resume(task)
-    active, paused = task.periods.order_by("pk")
+    schedule = lived(SchedulerService.cron("* * * * *", functions.ECHO), 200)
+    SchedulerService.pause(schedule, "holidays")
+    SchedulerService.resume(schedule)
+    active, paused = schedule.periods.order_by("pk")
     assert (active.kind, paused.kind, paused.note) == ("active", "paused", "holidays")
     assert (active.end, paused.end) == (paused.start, ScheduledTask.objects.get().since)
     assert spec_from_json(active.spec).cron == "* * * * *"
-    assert tally(task).closes
+    assert tally(schedule).closes
 
 
 def test_paused_time_is_one_period_and_no_row():
-    task = make_row(cron="* * * * *", status="paused", paused_at=ago(9_000), since=ago(9_000))
-    SchedulerService.resume(task)
-    assert (kinds_of_periods(task), task.runs.count()) == (["paused"], 0)
-    assert tally(task).due == 0
+    schedule = make_row(cron="* * * * *", status="paused", paused_at=ago(9_000), since=ago(9_000))
+    SchedulerService.resume(schedule)
+    assert (kinds_of_periods(schedule), schedule.runs.count()) == (["paused"], 0)
+    assert tally(schedule).due == 0
 
 
 def test_a_changed_spec_closes_the_period_with_the_old_one():
-    task = lived(SchedulerService.cron("* * * * *", functions.ECHO), 200)
-    task.cron = "@yearly"
-    SchedulerService.save(task)
-    assert spec_from_json(task.periods.get().spec).cron == "* * * * *"
-    assert (tally(task).outcomes["missed"], tally(task).closes) == (task.runs.count(), True)
+    schedule = lived(SchedulerService.cron("* * * * *", functions.ECHO), 200)
+    schedule.cron = "@yearly"
+    SchedulerService.save(schedule)
+    assert spec_from_json(schedule.periods.get().spec).cron == "* * * * *"
+    assert (tally(schedule).outcomes["missed"], tally(schedule).closes) == (
+        schedule.runs.count(),
+        True,
+    )
 
 
 def test_a_change_of_something_else_closes_nothing():
-    task = SchedulerService.cron("* * * * *", functions.ECHO)
-    task.description = "new"
-    SchedulerService.save(task)
-    assert kinds_of_periods(task) == []
+    schedule = SchedulerService.cron("* * * * *", functions.ECHO)
+    schedule.description = "new"
+    SchedulerService.save(schedule)
+    assert kinds_of_periods(schedule) == []
 
 
 def test_a_cancelled_schedule_that_comes_back_was_dead_meanwhile():
-    task = SchedulerService.cron("* * * * *", functions.ECHO)
-    SchedulerService.cancel(task)
+    schedule = SchedulerService.cron("* * * * *", functions.ECHO)
+    SchedulerService.cancel(schedule)
     SchedulerService.cron("* * * * *", functions.ECHO)
-    assert kinds_of_periods(task) == ["active", "death"]
+    assert kinds_of_periods(schedule) == ["active", "death"]
 
 
 def test_cancelling_twice_is_one_death():
-    task = SchedulerService.cron("* * * * *", functions.ECHO)
-    SchedulerService.cancel(task)
-    SchedulerService.cancel(task)
-    assert kinds_of_periods(task) == ["active"]
+    schedule = SchedulerService.cron("* * * * *", functions.ECHO)
+    SchedulerService.cancel(schedule)
+    SchedulerService.cancel(schedule)
+    assert kinds_of_periods(schedule) == ["active"]
 
 
 def test_an_edit_while_paused_leaves_the_pause_one_period():
-    task = SchedulerService.cron("* * * * *", functions.ECHO)
-    SchedulerService.pause(task)
-    task.cron = "@yearly"
-    SchedulerService.save(task)
-    SchedulerService.resume(task)
-    assert kinds_of_periods(task) == ["active", "paused"]
+    schedule = SchedulerService.cron("* * * * *", functions.ECHO)
+    SchedulerService.pause(schedule)
+    schedule.cron = "@yearly"
+    SchedulerService.save(schedule)
+    SchedulerService.resume(schedule)
+    assert kinds_of_periods(schedule) == ["active", "paused"]
 
 
 def test_an_exhausted_schedule_closes_its_period(redis_connection: Redis):
-    task = make_row(first=ago(60), interval=None, accounted_until=ago(61), since=ago(61))
-    task.runs.create(name="x", due=task.first, status="missed", ended=ago(58))
+    schedule = make_row(first=ago(60), interval=None, accounted_until=ago(61), since=ago(61))
+    schedule.runs.create(name="x", due=schedule.first, status="missed", ended=ago(58))
     balance(redis_connection, Watch())
-    assert (kinds_of_periods(task), tally(task).due, tally(task).closes) == (["active"], 1, True)
+    assert (kinds_of_periods(schedule), tally(schedule).due, tally(schedule).closes) == (
+        ["active"],
+        1,
+        True,
+    )
 
 
 def test_periods_go_with_their_schedule():
-    task = SchedulerService.cron("* * * * *", functions.ECHO)
-    SchedulerService.pause(task)
-    task.delete()
+    schedule = SchedulerService.cron("* * * * *", functions.ECHO)
+    SchedulerService.pause(schedule)
+    schedule.delete()
     assert not SchedulePeriod.objects.exists()
 
 
@@ -103,12 +110,12 @@ def test_periods_go_with_their_schedule():
 def test_a_first_time_still_owed_after_a_change_is_due_once(
     cron: str, redis_connection: Redis, scheduler: Any
 ):
-    task = lived(SchedulerService.cron(cron, functions.ECHO, name="x"), 5)
+    schedule = lived(SchedulerService.cron(cron, functions.ECHO, name="x"), 5)
     first = timezone.now().replace(microsecond=0) - timedelta(seconds=2)
     SchedulerService.schedule(first, functions.ECHO, interval=3600, name="x")
     scheduler.enqueue_jobs()
     functions.work_off(redis_connection)
-    found = tally(task)
+    found = tally(schedule)
     assert found.closes
-    assert task.runs.get(due=first).status == "finished"
-    assert found.due == task.runs.count()
+    assert schedule.runs.get(due=first).status == "finished"
+    assert found.due == schedule.runs.count()

@@ -14,10 +14,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # Retention
 
 
-def ended_runs(task: ScheduledTask, number: int) -> None:
+def ended_runs(schedule: ScheduledTask, number: int) -> None:
     for index in range(number):
         at = ago((number - index) * 86_400)
-        task.runs.create(name="x", due=at, status="finished", started=at, ended=at)
+        schedule.runs.create(name="x", due=at, status="finished", started=at, ended=at)
 
 
 @pytest.mark.parametrize(
@@ -31,26 +31,26 @@ def ended_runs(task: ScheduledTask, number: int) -> None:
     ids=str,
 )
 def test_retention_keeps_the_newest(values: dict[str, Any], kept: int):
-    task = make_row(**values)
-    ended_runs(task, 5)
-    newest = list(task.runs.order_by("-id").values_list("pk", flat=True)[:kept])
+    schedule = make_row(**values)
+    ended_runs(schedule, 5)
+    newest = list(schedule.runs.order_by("-id").values_list("pk", flat=True)[:kept])
     prune()
-    assert list(task.runs.order_by("-id").values_list("pk", flat=True)) == newest
+    assert list(schedule.runs.order_by("-id").values_list("pk", flat=True)) == newest
 
 
 def test_retention_keeps_what_is_running():
-    task = make_row(keep_runs=1)
-    task.runs.create(name="x", due=ago(200_000), started=ago(600))
-    ended_runs(task, 1)
+    schedule = make_row(keep_runs=1)
+    schedule.runs.create(name="x", due=ago(200_000), started=ago(600))
+    ended_runs(schedule, 1)
     prune()
-    assert sorted(task.runs.values_list("status", flat=True)) == ["finished", "running"]
+    assert sorted(schedule.runs.values_list("status", flat=True)) == ["finished", "running"]
 
 
 def test_retention_keeps_what_the_books_are_still_open_for():
-    task = make_row(keep_runs=1, accounted_until=ago(400_000))
-    ended_runs(task, 4)
+    schedule = make_row(keep_runs=1, accounted_until=ago(400_000))
+    ended_runs(schedule, 4)
     prune()
-    assert task.runs.filter(due__gt=task.accounted_until).count() == 4
+    assert schedule.runs.filter(due__gt=schedule.accounted_until).count() == 4
 
 
 def test_retention_leaves_other_schedules_alone():

@@ -25,15 +25,15 @@ from tests.tasks.functions import queued, work_off
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def steps(task: ScheduledTask, *numbers: int) -> list[datetime]:
+def steps(schedule: ScheduledTask, *numbers: int) -> list[datetime]:
     """Return the due instants with these numbers, counted from the schedule's first."""
-    first, step = task.first, timedelta(seconds=task.interval or 0)
+    first, step = schedule.first, timedelta(seconds=schedule.interval or 0)
     assert first is not None
     return [first + step * number for number in numbers]
 
 
-def rows(task: ScheduledTask) -> dict[datetime | None, str]:
-    return dict(task.runs.order_by("due").values_list("due", "status"))
+def rows(schedule: ScheduledTask) -> dict[datetime | None, str]:
+    return dict(schedule.runs.order_by("due").values_list("due", "status"))
 
 
 def settle_lost(redis: Redis, clock: SimpleNamespace) -> None:
@@ -68,13 +68,15 @@ def test_after_a_flush_lost_occurrences_run_or_are_missed(
     policy: str,
     expected: list[str],
 ):
-    task = put(first=ago(350), interval=100, accounted_until=ago(351), catch_up=policy)
-    task.runs.create(name="x", due=task.first, status="finished", started=ago(350), ended=ago(349))
+    schedule = put(first=ago(350), interval=100, accounted_until=ago(351), catch_up=policy)
+    schedule.runs.create(
+        name="x", due=schedule.first, status="finished", started=ago(350), ended=ago(349)
+    )
     redis_connection.flushall()
     reconcile(redis_connection)
     scheduler.enqueue_jobs()
     work_off(redis_connection)
-    assert rows(task) == dict(zip(steps(task, 0, 1, 2, 3), expected, strict=True))
+    assert rows(schedule) == dict(zip(steps(schedule, 0, 1, 2, 3), expected, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -87,11 +89,11 @@ def test_a_lost_occurrence_is_run_or_recorded_as_missed(
     policy: str,
     expected: list[str],
 ):
-    task = put(first=ago(150), interval=100, accounted_until=ago(151), catch_up=policy)
-    redis_connection.zadd(SCHEDULES_KEY, {task.job_id: ago(-50).timestamp()})
+    schedule = put(first=ago(150), interval=100, accounted_until=ago(151), catch_up=policy)
+    redis_connection.zadd(SCHEDULES_KEY, {schedule.job_id: ago(-50).timestamp()})
     settle_lost(redis_connection, clock)
     work_off(redis_connection)
-    assert rows(task) == dict(zip(steps(task, 0, 1), expected, strict=True))
+    assert rows(schedule) == dict(zip(steps(schedule, 0, 1), expected, strict=True))
 
 
 def test_a_lost_occurrence_is_not_filled_before_it_is_certain(
@@ -110,16 +112,16 @@ def test_a_lost_occurrence_is_not_filled_before_it_is_certain(
 def test_what_is_in_flight_is_not_lost(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace, where: str
 ):
-    task = put(first=ago(150), accounted_until=ago(151))
-    run_id = RunId(task.job_id, task.first)
+    schedule = put(first=ago(150), accounted_until=ago(151))
+    run_id = RunId(schedule.job_id, schedule.first)
     if where == "lease":
         renew_lease(redis_connection, run_id.job_id, "worker")
     else:
         at = None if where == "queue" else ago(-60)
-        enqueue_run(task, run_id, redis_connection, at=at)
+        enqueue_run(schedule, run_id, redis_connection, at=at)
     before = queued(redis_connection)
     settle_lost(redis_connection, clock)
-    assert (rows(task), queued(redis_connection)) == ({}, before)
+    assert (rows(schedule), queued(redis_connection)) == ({}, before)
 
 
 def test_a_recent_due_is_still_under_way(
@@ -143,46 +145,46 @@ def test_a_lost_occurrence_that_cannot_be_filled_stops_no_other(
 def test_the_books_are_closed_up_to_the_first_due_without_a_row(
     redis_connection: Redis, put: MakeSchedule
 ):
-    task = put(first=ago(350), interval=100, accounted_until=ago(351))
-    for due in steps(task, 0, 1, 3):
-        task.runs.create(name="x", due=due, status="missed", ended=due)
+    schedule = put(first=ago(350), interval=100, accounted_until=ago(351))
+    for due in steps(schedule, 0, 1, 3):
+        schedule.runs.create(name="x", due=due, status="missed", ended=due)
     balance(redis_connection, Watch())
-    task.refresh_from_db()
-    assert [task.accounted_until] == steps(task, 1)
+    schedule.refresh_from_db()
+    assert [schedule.accounted_until] == steps(schedule, 1)
 
 
 def test_a_schedule_read_before_a_change_does_not_close_the_new_books(
     redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):
-    task = put(first=ago(350), interval=100, accounted_until=ago(351))
-    task.runs.create(name="x", due=task.first, status="missed", ended=ago(0))
+    schedule = put(first=ago(350), interval=100, accounted_until=ago(351))
+    schedule.runs.create(name="x", due=schedule.first, status="missed", ended=ago(0))
     original = _look
 
     def look(*args: Any) -> Any:
         found = original(*args)
-        task.interval = 70
-        SchedulerService.save(task)
+        schedule.interval = 70
+        SchedulerService.save(schedule)
         return found
 
     with monkeypatch.context() as patch:
         patch.setattr(settling, "_look", look)
         next(balancing(redis_connection, Watch()))
-    before = task.accounted_until
-    task.refresh_from_db()
-    assert task.accounted_until == before > ago(50)
-    assert task.look_at <= timezone.now()
+    before = schedule.accounted_until
+    schedule.refresh_from_db()
+    assert schedule.accounted_until == before > ago(50)
+    assert schedule.look_at <= timezone.now()
 
 
 @pytest.mark.parametrize("recorded", [True, False])
 def test_it_is_looked_at_again_when_something_is_due_or_soon_if_it_is_open(
     redis_connection: Redis, put: MakeSchedule, recorded: bool
 ):
-    task = put(first=ago(100), interval=600, accounted_until=ago(101))
+    schedule = put(first=ago(100), interval=600, accounted_until=ago(101))
     if recorded:
-        task.runs.create(name="x", due=task.first, status="missed", ended=ago(0))
+        schedule.runs.create(name="x", due=schedule.first, status="missed", ended=ago(0))
     balance(redis_connection, Watch())
-    task.refresh_from_db()
-    wait = task.look_at - timezone.now()
+    schedule.refresh_from_db()
+    wait = schedule.look_at - timezone.now()
     assert timedelta(0) < wait < timedelta(seconds=510)
     assert (wait > timedelta(seconds=400)) is recorded
 
@@ -200,8 +202,8 @@ def test_the_books_of_many_are_closed_with_few_queries(
     redis_connection: Redis, put: MakeSchedule, django_assert_max_num_queries: Any
 ):
     for _ in range(20):
-        task = put(first=ago(100), accounted_until=ago(101))
-        task.runs.create(name="x", due=task.first, status="missed", ended=ago(0))
+        schedule = put(first=ago(100), accounted_until=ago(101))
+        schedule.runs.create(name="x", due=schedule.first, status="missed", ended=ago(0))
     with django_assert_max_num_queries(6):
         balance(redis_connection, Watch())
     assert not ScheduledTask.objects.filter(accounted_until__lt=ago(101)).exists()
@@ -212,29 +214,29 @@ def test_each_schedule_is_looked_at_once_a_round(
 ):
     monkeypatch.setattr(settling, "BOOKS_AT_ONCE", 2)
     monkeypatch.setattr(settling, "_write_books", lambda entries: None)
-    tasks = [put(look_at=ago(1)) for _ in range(5)]
+    schedules = [put(look_at=ago(1)) for _ in range(5)]
     seen: list[int] = []
     original = _look
 
-    def look(tasks: list[ScheduledTask], now: datetime) -> Any:
-        seen.extend(task.pk for task in tasks)
-        return original(tasks, now)
+    def look(schedules: list[ScheduledTask], now: datetime) -> Any:
+        seen.extend(schedule.pk for schedule in schedules)
+        return original(schedules, now)
 
     monkeypatch.setattr(settling, "_look", look)
     balance(redis_connection, Watch())
-    assert sorted(seen) == [task.pk for task in tasks]
+    assert sorted(seen) == [schedule.pk for schedule in schedules]
 
 
 def test_many_due_instants_of_one_schedule_are_looked_at_too(
     redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(settling, "FEW", 1)
-    task = put(first=ago(350), interval=100, accounted_until=ago(351))
-    for due in steps(task, 0, 1, 3):
-        task.runs.create(name="x", due=due, status="missed", ended=due)
+    schedule = put(first=ago(350), interval=100, accounted_until=ago(351))
+    for due in steps(schedule, 0, 1, 3):
+        schedule.runs.create(name="x", due=due, status="missed", ended=due)
     balance(redis_connection, Watch())
-    task.refresh_from_db()
-    assert [task.accounted_until] == steps(task, 1)
+    schedule.refresh_from_db()
+    assert [schedule.accounted_until] == steps(schedule, 1)
 
 
 # The end of a schedule
@@ -243,14 +245,16 @@ def test_many_due_instants_of_one_schedule_are_looked_at_too(
 @pytest.fixture
 def exhausted(put: MakeSchedule) -> ScheduledTask:
     """Return a schedule whose only occurrence has run."""
-    task = put(first=ago(60), interval=None, accounted_until=ago(61))
-    task.runs.create(name="x", due=task.first, status="finished", started=ago(59), ended=ago(58))
-    return task
+    schedule = put(first=ago(60), interval=None, accounted_until=ago(61))
+    schedule.runs.create(
+        name="x", due=schedule.first, status="finished", started=ago(59), ended=ago(58)
+    )
+    return schedule
 
 
-def status(task: ScheduledTask) -> str:
-    task.refresh_from_db()
-    return task.status
+def status(schedule: ScheduledTask) -> str:
+    schedule.refresh_from_db()
+    return schedule.status
 
 
 def test_an_exhausted_schedule_is_over_and_leaves_redis(
@@ -290,8 +294,8 @@ def test_a_schedule_with_more_dues_to_look_at_is_not_over(
     put: MakeSchedule, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(settling, "DUES_AT_ONCE", 2)
-    task = put(first=ago(400), interval=100, repeat=4, accounted_until=ago(401))
-    for due in steps(task, 0, 1):
-        task.runs.create(name="x", due=due, status="missed", ended=due)
+    schedule = put(first=ago(400), interval=100, repeat=4, accounted_until=ago(401))
+    for due in steps(schedule, 0, 1):
+        schedule.runs.create(name="x", due=due, status="missed", ended=due)
     balance(redis_connection, Watch())
-    assert status(task) == "running"
+    assert status(schedule) == "running"

@@ -18,12 +18,12 @@ def hourly() -> ScheduledTask:
     return make_row(name="hourly", first=ago(10 * 3600))
 
 
-def run(task: ScheduledTask, **options: Any) -> str:
+def run(schedule: ScheduledTask, **options: Any) -> str:
     out = StringIO()
-    first = task.first
+    first = schedule.first
     assert first is not None
     given = {"from": first.isoformat(), "to": (first + timedelta(hours=2)).isoformat()}
-    call_command("backfill", task.name, stdout=out, **given | options)
+    call_command("backfill", schedule.name, stdout=out, **given | options)
     return out.getvalue()
 
 

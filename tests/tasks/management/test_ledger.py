@@ -29,15 +29,15 @@ def hourly(**values: Any) -> ScheduledTask:
     return make_row(first=first, since=first - timedelta(seconds=1), **values)
 
 
-def record(task: ScheduledTask, *statuses: str) -> None:
+def record(schedule: ScheduledTask, *statuses: str) -> None:
     """Record the first occurrences of a schedule with these statuses."""
-    first = task.first
+    first = schedule.first
     assert first is not None
     for number, status in enumerate(statuses):
         due = first + timedelta(hours=number)
         started = None if status in ("missed", "skipped") else due
         ended = None if status == "running" else due
-        task.runs.create(name="x", due=due, status=status, started=started, ended=ended)
+        schedule.runs.create(name="x", due=due, status=status, started=started, ended=ended)
 
 
 def numbers(output: str, name: str) -> list[int]:
@@ -58,11 +58,11 @@ def test_each_outcome_has_its_column():
 
 def test_what_may_wait_for_workers_is_in_flight_then_overdue_and_no_hole():
     first = ago(150 * 60)
-    task = hourly(name="aaa", accounted_until=first)
-    record(task, "finished")
+    schedule = hourly(name="aaa", accounted_until=first)
+    record(schedule, "finished")
     output = run()
     assert numbers(output, "aaa") == [3, 1, 0, 0, 0, 0, 0, 2, 0, 0]
-    missing = task.first + timedelta(hours=1)
+    missing = schedule.first + timedelta(hours=1)
     assert f"overdue: {missing:%Y-%m-%d %H:%M:%S}" in output
     assert "hole: " not in output
     make_row(name="bbb", first=ago(60), since=ago(61), accounted_until=ago(61))
@@ -77,19 +77,19 @@ def test_what_is_overdue_fails():
 
 
 def test_a_due_instant_without_a_row_is_a_hole_and_fails():
-    task = hourly(name="aaa")
-    record(task, "finished", "finished")
+    schedule = hourly(name="aaa")
+    record(schedule, "finished", "finished")
     with pytest.raises(CommandError, match=r"don't close: 1 hole\.") as caught:
         call_command("ledger", stdout=StringIO())
     assert caught.value.returncode == 1
-    missing = task.first + timedelta(hours=2)
+    missing = schedule.first + timedelta(hours=2)
     assert f"hole: {missing:%Y-%m-%d %H:%M:%S}" in run()
 
 
 def test_a_row_that_was_not_due_is_a_stray_and_fails():
-    task = hourly(name="aaa")
-    record(task, "finished", "finished", "finished")
-    task.runs.create(name="x", due=ago(60), status="missed", ended=ago(60))
+    schedule = hourly(name="aaa")
+    record(schedule, "finished", "finished", "finished")
+    schedule.runs.create(name="x", due=ago(60), status="missed", ended=ago(60))
     output = run()
     assert numbers(output, "aaa") == [3, 3, 0, 0, 0, 0, 0, 0, 0, 1]
     assert "stray: " in output
@@ -111,9 +111,9 @@ def test_one_schedule_by_id_or_name():
 
 
 def test_since_leaves_out_what_was_due_before():
-    task = hourly(name="aaa")
-    record(task, "missed", "missed", "missed")
-    second = task.first + timedelta(hours=1)
+    schedule = hourly(name="aaa")
+    record(schedule, "missed", "missed", "missed")
+    second = schedule.first + timedelta(hours=1)
     assert numbers(run("--since", second.isoformat()), "aaa")[0] == 2
 
 
@@ -130,15 +130,15 @@ def test_an_unknown_schedule_is_named(wrong: str):
 
 
 def test_a_name_that_several_have_needs_an_id():
-    tasks = [hourly(name="same", args=[number]) for number in range(2)]
-    ids = ", ".join(str(task.pk) for task in tasks)
+    schedules = [hourly(name="same", args=[number]) for number in range(2)]
+    ids = ", ".join(str(schedule.pk) for schedule in schedules)
     with pytest.raises(CommandError, match=f"one of the ids {ids}"):
         call_command("ledger", schedule="same")
 
 
 def test_a_spec_that_cannot_be_is_a_problem():
-    task = hourly(name="aaa")
-    ScheduledTask.objects.filter(pk=task.pk).update(
+    schedule = hourly(name="aaa")
+    ScheduledTask.objects.filter(pk=schedule.pk).update(
         type="cron", cron="61 * * * *", first=None, interval=None
     )
     output = run()

@@ -118,8 +118,8 @@ def test_a_lost_call_is_closed_and_not_tried_again(redis_connection: Redis, cloc
 def test_a_lost_retry_is_enqueued_again_unless_long_overdue(
     redis_connection: Redis, clock: SimpleNamespace, delay: int, ended: int, expected: int
 ):
-    task = make_row(retries=1, retry_delay=delay)
-    task.runs.create(
+    schedule = make_row(retries=1, retry_delay=delay)
+    schedule.runs.create(
         name="x", due=ago(ended), started=ago(ended), ended=ago(ended), status="failed"
     )
     enqueue_lost_jobs(redis_connection, clock)

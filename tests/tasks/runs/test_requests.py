@@ -33,26 +33,28 @@ def hourly() -> ScheduledTask:
     return make_row(name="hourly", first=first, since=first - HOUR)
 
 
-def due(task: ScheduledTask, number: int) -> datetime:
-    first = task.first
+def due(schedule: ScheduledTask, number: int) -> datetime:
+    first = schedule.first
     assert first is not None
     return first + number * HOUR
 
 
-def record(task: ScheduledTask, *statuses: str) -> None:
+def record(schedule: ScheduledTask, *statuses: str) -> None:
     for number, status in enumerate(statuses):
-        moment = due(task, number)
+        moment = due(schedule, number)
         started = None if status in ("missed", "skipped") else moment
-        task.runs.create(name="x", due=moment, status=status, started=started, ended=moment)
+        schedule.runs.create(name="x", due=moment, status=status, started=started, ended=moment)
 
 
-def ask(task: ScheduledTask, **options: Any) -> list[RunId]:
+def ask(schedule: ScheduledTask, **options: Any) -> list[RunId]:
     """Ask for the first three occurrences."""
-    return SchedulerService.backfill(task, due(task, 0) - HOUR, due(task, 2), **options)
+    return SchedulerService.backfill(schedule, due(schedule, 0) - HOUR, due(schedule, 2), **options)
 
 
-def run_ids(task: ScheduledTask, *numbers: int) -> list[str]:
-    return [RunId(task.job_id, due(task, number), is_backfill=True).job_id for number in numbers]
+def run_ids(schedule: ScheduledTask, *numbers: int) -> list[str]:
+    return [
+        RunId(schedule.job_id, due(schedule, number), is_backfill=True).job_id for number in numbers
+    ]
 
 
 def work_off_all(redis: Redis) -> None:
@@ -160,9 +162,9 @@ def test_a_naive_moment_is_refused(hourly: ScheduledTask):
 
 
 def test_a_range_with_very_many_moments_is_refused():
-    task = make_row(first=ago(200_000), interval=1)
+    schedule = make_row(first=ago(200_000), interval=1)
     with pytest.raises(NotPossible, match="More than 100,000 moments"):
-        SchedulerService.backfill(task, ago(200_000), ago(0), 10_000)
+        SchedulerService.backfill(schedule, ago(200_000), ago(0), 10_000)
 
 
 def test_what_retention_has_deleted_cannot_be_run_again(hourly: ScheduledTask):

@@ -7,6 +7,6 @@ from tests.tasks.conftest import MakeSchedule, ago
 
 
 @pytest.fixture
-def task(put: MakeSchedule) -> ScheduledTask:
+def due_schedule(put: MakeSchedule) -> ScheduledTask:
     """Return a schedule whose first occurrence is due."""
     return put(first=ago(5), accounted_until=ago(6), queue="low")

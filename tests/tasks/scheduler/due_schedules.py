@@ -11,8 +11,8 @@ from tasks.broker.keys import SCHEDULES_KEY, TEXTS_KEY
 from tasks.models import ScheduledTask
 
 
-def moment(redis: Redis, task: ScheduledTask) -> float | None:
-    return redis.zscore(SCHEDULES_KEY, task.job_id)
+def moment(redis: Redis, schedule: ScheduledTask) -> float | None:
+    return redis.zscore(SCHEDULES_KEY, schedule.job_id)
 
 
 # Bad schedules hurt only themselves

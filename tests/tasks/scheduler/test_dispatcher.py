@@ -28,15 +28,15 @@ from tests.tasks.scheduler.due_schedules import POISONS, moment
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def steps(task: ScheduledTask, *numbers: int) -> list[datetime]:
+def steps(schedule: ScheduledTask, *numbers: int) -> list[datetime]:
     """Return the due instants with these numbers, counted from the schedule's first."""
-    first, step = task.first, timedelta(seconds=task.interval or 0)
+    first, step = schedule.first, timedelta(seconds=schedule.interval or 0)
     assert first is not None
     return [first + step * number for number in numbers]
 
 
-def missed(task: ScheduledTask) -> list[datetime]:
-    return sorted(task.runs.filter(status="missed").values_list("due", flat=True))
+def missed(schedule: ScheduledTask) -> list[datetime]:
+    return sorted(schedule.runs.filter(status="missed").values_list("due", flat=True))
 
 
 def dues(job_ids: list[str]) -> list[datetime | None]:
@@ -49,8 +49,8 @@ def dues(job_ids: list[str]) -> list[datetime | None]:
 def test_a_due_occurrence_is_dispatched_once(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    task = put(first=ago(5), accounted_until=ago(6))
-    assert dues(scheduler.enqueue_jobs()) == [task.first]
+    schedule = put(first=ago(5), accounted_until=ago(6))
+    assert dues(scheduler.enqueue_jobs()) == [schedule.first]
     assert scheduler.enqueue_jobs() == []
     assert len(queued(redis_connection)) == 1
 
@@ -63,42 +63,42 @@ def test_what_is_not_due_waits(put: MakeSchedule, scheduler: Scheduler):
 def test_a_dispatched_occurrence_runs(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    task = put(first=ago(5), accounted_until=ago(6), args=[1], kwargs={"a": 2})
+    schedule = put(first=ago(5), accounted_until=ago(6), args=[1], kwargs={"a": 2})
     scheduler.enqueue_jobs()
     work_off(redis_connection)
-    run = task.runs.get()
-    assert (run.status, run.due, run.result) == ("finished", task.first, [[1], {"a": 2}])
+    run = schedule.runs.get()
+    assert (run.status, run.due, run.result) == ("finished", schedule.first, [[1], {"a": 2}])
 
 
 def test_killed_after_dispatch_and_repeated_it_runs_once(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    task = put(first=ago(5), accounted_until=ago(6))
+    schedule = put(first=ago(5), accounted_until=ago(6))
     [job_id] = scheduler.enqueue_jobs()
     for _ in range(2):
         perform(redis_connection, job_id)
         redis_connection.delete(Job.key_for(job_id))
-        redis_connection.zadd(SCHEDULES_KEY, {task.job_id: to_score(task.first)})
+        redis_connection.zadd(SCHEDULES_KEY, {schedule.job_id: to_score(schedule.first)})
         scheduler.enqueue_jobs()
-    assert task.runs.count() == 1
+    assert schedule.runs.count() == 1
 
 
 def test_an_interval_keeps_its_anchor(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    task = put(first=ago(95), interval=30, accounted_until=ago(95))
+    schedule = put(first=ago(95), interval=30, accounted_until=ago(95))
     scheduler.enqueue_jobs()
-    assert moment(redis_connection, task) == to_score(task.first) + 120
+    assert moment(redis_connection, schedule) == to_score(schedule.first) + 120
 
 
 def test_cron_goes_on_at_its_next_moment(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    task = put(cron="* * * * *", accounted_until=ago(61))
+    schedule = put(cron="* * * * *", accounted_until=ago(61))
     scheduler.enqueue_jobs()
-    due = task.next_due(timezone.now())
+    due = schedule.next_due(timezone.now())
     assert due is not None
-    assert moment(redis_connection, task) == to_score(due)
+    assert moment(redis_connection, schedule) == to_score(due)
 
 
 @pytest.mark.parametrize("values", [{"interval": None}, {"repeat": 1}, {}], ids=str)
@@ -106,33 +106,34 @@ def test_an_exhausted_schedule_leaves_the_set(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis, values: dict[str, Any]
 ):
     values = values or {"end": ago(4)}
-    task = put(first=ago(5), accounted_until=ago(6), **values)
+    schedule = put(first=ago(5), accounted_until=ago(6), **values)
     assert len(scheduler.enqueue_jobs()) == 1
-    assert moment(redis_connection, task) is None
+    assert moment(redis_connection, schedule) is None
 
 
 def test_a_moment_that_is_not_of_the_spec_makes_no_occurrence(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    task = put(first=ago(1800), accounted_until=ago(1700))
+    schedule = put(first=ago(1800), accounted_until=ago(1700))
     scheduler.change_execution_time(
-        Job.fetch(task.job_id, connection=redis_connection), datetime.now(UTC).replace(tzinfo=None)
+        Job.fetch(schedule.job_id, connection=redis_connection),
+        datetime.now(UTC).replace(tzinfo=None),
     )
     assert scheduler.enqueue_jobs() == []
-    assert moment(redis_connection, task) == to_score(task.first) + 3600
+    assert moment(redis_connection, schedule) == to_score(schedule.first) + 3600
 
 
 def test_a_first_time_with_microseconds_makes_no_second_identity(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     first = ago(350) + timedelta(microseconds=456)
-    task = put(first=first, interval=100, accounted_until=ago(351))
+    schedule = put(first=first, interval=100, accounted_until=ago(351))
     scheduler.enqueue_jobs()
     work_off(redis_connection)
     balance(redis_connection, Watch())
-    task.refresh_from_db()
-    assert task.runs.count() == 4
-    assert task.accounted_until == first.replace(microsecond=first.microsecond - 456) + (
+    schedule.refresh_from_db()
+    assert schedule.runs.count() == 4
+    assert schedule.accounted_until == first.replace(microsecond=first.microsecond - 456) + (
         timedelta(seconds=300)
     )
 
@@ -156,30 +157,30 @@ def test_many_schedules_are_dispatched_in_chunks(
 def test_misfires_run_or_are_missed_by_the_policy(
     put: MakeSchedule, scheduler: Scheduler, policy: str, ran: list[int]
 ):
-    task = put(first=ago(350), interval=100, accounted_until=ago(351), catch_up=policy)
-    assert dues(scheduler.enqueue_jobs()) == steps(task, *ran)
-    assert missed(task) == steps(task, *sorted({0, 1, 2, 3} - set(ran)))
+    schedule = put(first=ago(350), interval=100, accounted_until=ago(351), catch_up=policy)
+    assert dues(scheduler.enqueue_jobs()) == steps(schedule, *ran)
+    assert missed(schedule) == steps(schedule, *sorted({0, 1, 2, 3} - set(ran)))
 
 
 def test_past_the_start_deadline_it_is_missed_with_its_reason(
     put: MakeSchedule, scheduler: Scheduler
 ):
-    task = put(first=ago(50), accounted_until=ago(51), start_deadline=20)
+    schedule = put(first=ago(50), accounted_until=ago(51), start_deadline=20)
     assert scheduler.enqueue_jobs() == []
-    assert task.runs.get().reason == "It could not start within its start deadline of 20 s."
+    assert schedule.runs.get().reason == "It could not start within its start deadline of 20 s."
 
 
 def test_what_has_run_is_not_recorded_as_missed(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    task = put(first=ago(350), interval=100, accounted_until=ago(351), catch_up="all")
+    schedule = put(first=ago(350), interval=100, accounted_until=ago(351), catch_up="all")
     scheduler.enqueue_jobs()
     ScheduledTask.objects.update(catch_up="none")
-    redis_connection.zrem(SCHEDULES_KEY, task.job_id)
+    redis_connection.zrem(SCHEDULES_KEY, schedule.job_id)
     reconcile(redis_connection)
     assert scheduler.enqueue_jobs() == []
     work_off(redis_connection)
-    assert task.runs.filter(status="finished").count() == 4
+    assert schedule.runs.filter(status="finished").count() == 4
 
 
 @pytest.mark.parametrize("policy", ["latest", "all"])
@@ -188,10 +189,10 @@ def test_a_long_outage_is_caught_up_as_one(
 ):
     monkeypatch.setattr(planning, "PENDING_AT_ONCE", 50)
     monkeypatch.setattr(catch_up, "CATCH_UP_CAP", 10)
-    task = put(first=ago(12_050), interval=100, accounted_until=ago(12_051), catch_up=policy)
+    schedule = put(first=ago(12_050), interval=100, accounted_until=ago(12_051), catch_up=policy)
     ran = dues(scheduler.enqueue_jobs())
-    assert ran == steps(task, *range(121 - (1 if policy == "latest" else 10), 121))
-    assert len(missed(task)) == 121 - len(ran)
+    assert ran == steps(schedule, *range(121 - (1 if policy == "latest" else 10), 121))
+    assert len(missed(schedule)) == 121 - len(ran)
 
 
 @pytest.mark.parametrize("poison", POISONS.values(), ids=POISONS.keys())
@@ -202,8 +203,8 @@ def test_a_bad_schedule_stops_no_other(
     poison: Callable[[Redis], None],
 ):
     poison(redis_connection)
-    task = put(first=ago(4), accounted_until=ago(5))
-    assert dues(scheduler.enqueue_jobs()) == [task.first]
+    schedule = put(first=ago(4), accounted_until=ago(5))
+    assert dues(scheduler.enqueue_jobs()) == [schedule.first]
     reconcile(redis_connection)
     assert redis_connection.exists(MARKER_KEY)
     assert scheduler.enqueue_jobs() == []
@@ -212,15 +213,15 @@ def test_a_bad_schedule_stops_no_other(
 def test_the_reason_is_noted_and_it_comes_back_when_mended(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    task = put(first=ago(5), accounted_until=ago(6))
-    redis_connection.hset(TEXTS_KEY, task.job_id, b"v" * 32 + b" {")
+    schedule = put(first=ago(5), accounted_until=ago(6))
+    redis_connection.hset(TEXTS_KEY, schedule.job_id, b"v" * 32 + b" {")
     assert scheduler.enqueue_jobs() == []
-    task.refresh_from_db()
-    assert task.problem.startswith("It could not be dispatched: JSONDecodeError")
+    schedule.refresh_from_db()
+    assert schedule.problem.startswith("It could not be dispatched: JSONDecodeError")
     reconcile(redis_connection)
     assert len(scheduler.enqueue_jobs()) == 1
-    task.refresh_from_db()
-    assert task.problem == ""
+    schedule.refresh_from_db()
+    assert schedule.problem == ""
 
 
 def test_a_schedule_that_needs_the_database_waits_for_it(
@@ -273,10 +274,10 @@ def test_what_is_on_time_does_not_wait_for_a_database_that_hangs(
 def test_what_is_late_by_its_start_deadline_does_not_wait_to_be_older(
     put: MakeSchedule, scheduler: Scheduler
 ):
-    task = put(first=ago(4), accounted_until=ago(5), start_deadline=1)
+    schedule = put(first=ago(4), accounted_until=ago(5), start_deadline=1)
     scheduler.dispatcher.dispatch_punctual()
     scheduler.dispatcher.make_up()
-    assert missed(task) == [task.first]
+    assert missed(schedule) == [schedule.first]
 
 
 def test_one_row_that_cannot_be_written_stops_no_other(
@@ -300,24 +301,24 @@ def test_one_row_that_cannot_be_written_stops_no_other(
 def test_what_redis_has_lost_in_part_is_brought_back_at_once(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis, lost: str
 ):
-    task, other = (put(first=ago(5), accounted_until=ago(6)) for _ in range(2))
+    schedule, other = (put(first=ago(5), accounted_until=ago(6)) for _ in range(2))
     housekeeper = Reconciler(redis_connection)
     housekeeper.tick()
     if lost == "template":
-        redis_connection.delete(Job.key_for(task.job_id))
+        redis_connection.delete(Job.key_for(schedule.job_id))
     else:
-        redis_connection.hdel(TEXTS_KEY, task.job_id)
+        redis_connection.hdel(TEXTS_KEY, schedule.job_id)
     assert dues(scheduler.enqueue_jobs()) == [other.first]
     housekeeper.tick()
-    assert dues(scheduler.enqueue_jobs()) == [task.first]
+    assert dues(scheduler.enqueue_jobs()) == [schedule.first]
 
 
 def test_a_queue_that_cannot_be_used_is_said_on_the_row(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    task = put(first=ago(5), accounted_until=ago(6), queue="low")
+    schedule = put(first=ago(5), accounted_until=ago(6), queue="low")
     other = put(first=ago(5), accounted_until=ago(6))
     redis_connection.set("rq:queue:low", "x")
     assert dues(scheduler.enqueue_jobs()) == [other.first]
-    task.refresh_from_db()
-    assert task.problem == "It could not be dispatched: Its queue in Redis can't be used."
+    schedule.refresh_from_db()
+    assert schedule.problem == "It could not be dispatched: Its queue in Redis can't be used."

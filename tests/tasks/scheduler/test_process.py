@@ -32,14 +32,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_a_frozen_leader_does_no_harm(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    task = put(first=ago(5), accounted_until=ago(6))
+    schedule = put(first=ago(5), accounted_until=ago(6))
     now = timezone.now()
     plan, _ = scheduler.dispatcher._plan(scheduler.dispatcher._read("-inf", now.timestamp()), now)
     other: Scheduler = django_rq.get_scheduler("default")
     other.enqueue_jobs()
-    after = moment(redis_connection, task)
+    after = moment(redis_connection, schedule)
     assert scheduler.dispatcher._execute(plan, now) == []
-    assert (len(queued(redis_connection)), moment(redis_connection, task)) == (1, after)
+    assert (len(queued(redis_connection)), moment(redis_connection, schedule)) == (1, after)
 
 
 @pytest.mark.usefixtures("loop")
@@ -137,10 +137,10 @@ def test_a_foreign_job_of_an_unregistered_function_is_never_run(
 
 
 def test_ours_are_listed_among_the_scheduled_jobs(put: MakeSchedule, scheduler: Scheduler):
-    task = put(first=ago(-60), interval=60)
+    schedule = put(first=ago(-60), interval=60)
     [(job, at)] = scheduler.get_jobs(with_times=True)
-    assert (job.id, job.func_name, job.meta) == (task.job_id, ECHO, {"interval": 60})
-    assert at.replace(tzinfo=UTC) == task.first
+    assert (job.id, job.func_name, job.meta) == (schedule.job_id, ECHO, {"interval": 60})
+    assert at.replace(tzinfo=UTC) == schedule.first
 
 
 def test_looking_never_changes_anything(

@@ -22,86 +22,92 @@ from tests.tasks.functions import ECHO, queued
 pytestmark = pytest.mark.django_db
 
 
-def test_dispatch_enqueues_a_copy_and_moves_forward(task: ScheduledTask, redis_connection: Redis):
-    [job_id] = dispatch(redis_connection, task)
+def test_dispatch_enqueues_a_copy_and_moves_forward(
+    due_schedule: ScheduledTask, redis_connection: Redis
+):
+    [job_id] = dispatch(redis_connection, due_schedule)
     assert queued(redis_connection) == [job_id]
     assert Job.fetch(job_id, connection=redis_connection).func_name == ECHO
-    assert score(redis_connection, task) == to_score(task.first) + 3600
+    assert score(redis_connection, due_schedule) == to_score(due_schedule.first) + 3600
 
 
-def test_a_repeated_dispatch_does_nothing(task: ScheduledTask, redis_connection: Redis):
-    dispatch(redis_connection, task)
-    assert dispatch(redis_connection, task) == []
+def test_a_repeated_dispatch_does_nothing(due_schedule: ScheduledTask, redis_connection: Redis):
+    dispatch(redis_connection, due_schedule)
+    assert dispatch(redis_connection, due_schedule) == []
     assert len(queued(redis_connection)) == 1
 
 
-def test_a_copy_is_refused_while_its_id_exists(task: ScheduledTask, redis_connection: Redis):
-    dispatch(redis_connection, task)
-    redis_connection.zadd(SCHEDULES_KEY, {task.job_id: to_score(task.first)})
-    assert dispatch(redis_connection, task) == []
+def test_a_copy_is_refused_while_its_id_exists(
+    due_schedule: ScheduledTask, redis_connection: Redis
+):
+    dispatch(redis_connection, due_schedule)
+    redis_connection.zadd(SCHEDULES_KEY, {due_schedule.job_id: to_score(due_schedule.first)})
+    assert dispatch(redis_connection, due_schedule) == []
     assert len(queued(redis_connection)) == 1
-    assert score(redis_connection, task) == to_score(task.first) + 3600
+    assert score(redis_connection, due_schedule) == to_score(due_schedule.first) + 3600
 
 
 @pytest.mark.parametrize("seen", [{"score": 1.0}, {"version": "x" * 32}], ids=str)
 def test_a_schedule_that_changed_meanwhile_is_left_alone(
-    task: ScheduledTask, redis_connection: Redis, seen: dict[str, Any]
+    due_schedule: ScheduledTask, redis_connection: Redis, seen: dict[str, Any]
 ):
-    before = score(redis_connection, task)
-    assert dispatch(redis_connection, task, **seen) == []
+    before = score(redis_connection, due_schedule)
+    assert dispatch(redis_connection, due_schedule, **seen) == []
     assert queued(redis_connection) == []
-    assert score(redis_connection, task) == before
+    assert score(redis_connection, due_schedule) == before
 
 
-def test_a_removed_schedule_does_not_come_back(task: ScheduledTask, redis_connection: Redis):
-    projection.remove([task.job_id], redis_connection)
-    dispatch(redis_connection, task)
+def test_a_removed_schedule_does_not_come_back(
+    due_schedule: ScheduledTask, redis_connection: Redis
+):
+    projection.remove([due_schedule.job_id], redis_connection)
+    dispatch(redis_connection, due_schedule)
     assert redis_connection.keys("rq:*") == []
 
 
 def test_dispatch_without_an_end_of_the_step_takes_the_schedule_out(
-    task: ScheduledTask, redis_connection: Redis
+    due_schedule: ScheduledTask, redis_connection: Redis
 ):
-    dispatch(redis_connection, task, next=-1, ids=[])
-    assert score(redis_connection, task) is None
+    dispatch(redis_connection, due_schedule, next=-1, ids=[])
+    assert score(redis_connection, due_schedule) is None
 
 
 def test_what_redis_has_lost_the_template_of_is_said_and_stops_no_other(
-    task: ScheduledTask, put: MakeSchedule, redis_connection: Redis
+    due_schedule: ScheduledTask, put: MakeSchedule, redis_connection: Redis
 ):
     other = put(first=ago(5), accounted_until=ago(6))
-    redis_connection.delete(Job.key_for(task.job_id))
-    pushed, lost, stuck = run_script(redis_connection, step(task), step(other))
-    assert (len(pushed), lost, stuck) == (1, [task.job_id], [])
-    assert score(redis_connection, task) == to_score(task.first)
+    redis_connection.delete(Job.key_for(due_schedule.job_id))
+    pushed, lost, stuck = run_script(redis_connection, step(due_schedule), step(other))
+    assert (len(pushed), lost, stuck) == (1, [due_schedule.job_id], [])
+    assert score(redis_connection, due_schedule) == to_score(due_schedule.first)
 
 
 def test_a_template_of_the_wrong_type_is_said_and_leaves_no_copy(
-    task: ScheduledTask, redis_connection: Redis
+    due_schedule: ScheduledTask, redis_connection: Redis
 ):
-    redis_connection.delete(Job.key_for(task.job_id))
-    redis_connection.set(Job.key_for(task.job_id), "broken")
-    assert run_script(redis_connection, step(task)) == [[], [task.job_id], []]
-    assert redis_connection.keys("rq:job:*") == [Job.key_for(task.job_id).encode()]
+    redis_connection.delete(Job.key_for(due_schedule.job_id))
+    redis_connection.set(Job.key_for(due_schedule.job_id), "broken")
+    assert run_script(redis_connection, step(due_schedule)) == [[], [due_schedule.job_id], []]
+    assert redis_connection.keys("rq:job:*") == [Job.key_for(due_schedule.job_id).encode()]
 
 
 def test_a_queue_that_is_no_list_is_said_and_stops_no_other(
-    task: ScheduledTask, put: MakeSchedule, redis_connection: Redis
+    due_schedule: ScheduledTask, put: MakeSchedule, redis_connection: Redis
 ):
     other = put(first=ago(5), accounted_until=ago(6))
     redis_connection.set("rq:queue:low", "broken")
-    pushed, lost, stuck = run_script(redis_connection, step(task), step(other))
-    assert (len(pushed), lost, stuck) == (1, [], [task.job_id])
-    assert score(redis_connection, task) == to_score(task.first)
+    pushed, lost, stuck = run_script(redis_connection, step(due_schedule), step(other))
+    assert (len(pushed), lost, stuck) == (1, [], [due_schedule.job_id])
+    assert score(redis_connection, due_schedule) == to_score(due_schedule.first)
     redis_connection.delete("rq:queue:low")
-    assert len(dispatch(redis_connection, task)) == 1
+    assert len(dispatch(redis_connection, due_schedule)) == 1
 
 
 def test_move_scheduled_moves_each_job_once(schedule: ScheduledTask, redis_connection: Redis):
     later = timezone.now() + timedelta(hours=1)
     run_id = RunId(schedule.job_id, later)
     enqueue_run(schedule, run_id, redis_connection, at=later)
-    args = ("rq:scheduled:default", NOW, "default", run_id.job_id, "task-gone")
+    args = ("rq:scheduled:default", NOW, "default", run_id.job_id, "due_schedule-gone")
     assert redis_connection.eval(MOVE_SCHEDULED, 1, *args) == 1
     assert redis_connection.eval(MOVE_SCHEDULED, 1, *args) == 0
     assert queued(redis_connection) == [run_id.job_id]
