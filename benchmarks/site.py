@@ -173,7 +173,7 @@ class Site:
         self.stamps.write_bytes(b"")
 
     def wait_for(self, condition: Callable[[], bool], seconds: float, pause: float = 0.02) -> bool:
-        """Wait until the condition is true; tell whether it was in time."""
+        """Wait until the condition is true; return whether it was in time."""
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:

@@ -105,7 +105,7 @@ async def fetch(
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the public internet.
+    """Return whether an IP address is one of the public internet.
 
     IPv6 addresses that carry an IPv4 address (mapped, NAT64, 6to4) are judged by that one.
     """

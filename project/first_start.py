@@ -19,7 +19,7 @@ ACTIVITY_INTERVAL = 5  # seconds
 
 
 def is_new() -> bool:
-    """Tell whether nobody can manage the system yet."""
+    """Return whether nobody can manage the system yet."""
     return not get_user_model().objects.filter(is_superuser=True).exists()
 
 

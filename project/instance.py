@@ -79,7 +79,7 @@ def _lock(file: IO[str]) -> bool:
 
 
 def _is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that only waits to be reaped doesn't."""
+    """Return whether a process runs; one that only waits to be reaped doesn't."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, ValueError):

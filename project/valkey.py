@@ -43,7 +43,7 @@ def command(socket: Path, data: Path) -> list[str]:
 
 
 def answers(socket: Path) -> bool:
-    """Tell whether a server answers on the socket and has loaded its data."""
+    """Return whether a server answers on the socket and has loaded its data."""
     try:
         return bool(_client(socket).ping())
     except RedisError:

@@ -21,7 +21,7 @@ import tasks.admin_pages.rq_dashboard
 import tasks.admin_pages.runs  # noqa: F401
 from tasks.admin_pages.backfill import backfill_page
 from tasks.admin_pages.base import RunDisplay, job_link, moment_of
-from tasks.admin_pages.external_jobs import ForeignJobsAdmin
+from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, badge, moment
 from tasks.admin_pages.forms import ScheduledTaskForm
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -86,7 +86,7 @@ class ScheduleChangeList(ChangeList):
 
 
 @admin.register(ScheduledTask)
-class ScheduledTaskAdmin(ForeignJobsAdmin):
+class ScheduledTaskAdmin(ExternalJobsAdmin):
     """Schedules: view, add, edit, run now, pause, resume, cancel, delete."""
 
     form = ScheduledTaskForm

@@ -101,7 +101,7 @@ def check_child(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def _is_a(configured: Any, path: str) -> bool:
-    """Tell whether a class, or the path of one, is the class at `path` or a subclass of it."""
+    """Return whether a class, or the path of one, is the class at `path` or a subclass of it."""
     try:
         found = import_string(configured) if isinstance(configured, str) else configured
     except ImportError:

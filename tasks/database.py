@@ -19,7 +19,7 @@ PATIENCE = 10.0
 
 
 def database_answers() -> bool:
-    """Tell whether the database can be asked."""
+    """Return whether the database can be asked."""
     try:
         close_old_connections()
         connection.ensure_connection()

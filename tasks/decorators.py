@@ -90,5 +90,5 @@ def _wrap(func: Function, name: str | None) -> Function:
 
 
 def _is_call_of(job: Job, task_name: str) -> bool:
-    """Tell whether this call is the job itself, and not one made inside of it."""
+    """Return whether this call is the job itself, and not one made inside of it."""
     return is_recorded(job.id) and job.func_name == task_name and not is_recording()

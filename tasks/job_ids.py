@@ -53,7 +53,7 @@ class RunId:
         return f"{self.schedule_job_id}-{moment}{suffix}"
 
     @property
-    def is_asked_for(self) -> bool:
+    def is_requested(self) -> bool:
         """Whether somebody asked for it, by hand or by backfill, whatever the schedule's status."""
         return self.due is None or self.is_backfill
 
@@ -81,12 +81,12 @@ def _parse(run_id_class: Any, job_id: str) -> Any:
 
 
 def is_recorded(job_id: str) -> bool:
-    """Tell whether this job has a row, which says how it ended and keeps its result."""
+    """Return whether this job has a row, which says how it ended and keeps its result."""
     return job_id.startswith("task-") or RunId.parse(job_id) is not None
 
 
 def is_template(job_id: str) -> bool:
-    """Tell whether this is a schedule's own job, which is never executed."""
+    """Return whether this is a schedule's own job, which is never executed."""
     return TEMPLATE_ID.fullmatch(job_id) is not None
 
 

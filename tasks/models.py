@@ -108,10 +108,10 @@ class ScheduledTask(models.Model):
         CRON = "cron", _("cron")
 
     class Status(models.TextChoices):
-        RUNNING = "running", _("running")
-        FAILED = "failed", _("failed")
+        RUNNING = "running", _("active")
+        FAILED = "failed", _("failing")
         PAUSED = "paused", _("paused")
-        DEATH = "death", _("death")
+        DEATH = "death", _("ended")
 
     class Overlap(models.TextChoices):
         SKIP = "skip", _("skip the new run")
@@ -279,25 +279,25 @@ class ScheduledTask(models.Model):
     synced = models.BooleanField(
         default=False, editable=False, help_text="Made by `sync`, which cancels it when it is gone."
     )
-    accounted_until = models.DateTimeField(
+    settled_through = models.DateTimeField(
         default=current_time,
         editable=False,
-        help_text="Every occurrence due up to here has its row, or isn't owed.",
+        help_text="Each occurrence due up to here has its row, or isn't expected to have one.",
     )
-    since = models.DateTimeField(
+    period_start = models.DateTimeField(
         default=current_time,
         editable=False,
-        help_text="The present period: what is due later is owed by the present spec, if live.",
+        help_text="The present period: what the spec yields after this is expected, if live.",
     )
     pruned_until = models.DateTimeField(
         null=True,
         editable=False,
-        help_text="The books begin after this: rows of what was due up to here may be gone.",
+        help_text="The ledger begins after this: rows of what was due up to here may be gone.",
     )
-    look_at = models.DateTimeField(
+    next_check_at = models.DateTimeField(
         default=current_time,
         editable=False,
-        help_text="When the ledger looks at its books next: nothing can be amiss before.",
+        help_text="When the ledger checks it next: nothing can be missing before.",
     )
     created = models.DateTimeField(_("created"), auto_now_add=True)
     updated = models.DateTimeField(_("updated"), auto_now=True)
@@ -308,7 +308,9 @@ class ScheduledTask(models.Model):
         verbose_name = _("schedule")
         verbose_name_plural = _("schedules")
         ordering: ClassVar = ["name", "id"]
-        indexes: ClassVar = [models.Index(fields=["status", "look_at"], name="schedule_to_look_at")]
+        indexes: ClassVar = [
+            models.Index(fields=["status", "next_check_at"], name="schedule_next_check")
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(status__in=["running", "failed", "paused", "death"]),
@@ -491,7 +493,7 @@ class SchedulePeriod(models.Model):
     class Kind(models.TextChoices):
         ACTIVE = "active", _("active")
         PAUSED = "paused", _("paused")
-        DEATH = "death", _("death")
+        DEATH = "death", _("ended")
 
     parent = models.ForeignKey(
         ScheduledTask, on_delete=models.CASCADE, related_name="periods", verbose_name=_("schedule")
@@ -541,7 +543,7 @@ class RunRequest(models.Model):
         ScheduledTask, on_delete=models.CASCADE, related_name="requests", verbose_name=_("schedule")
     )
     due = models.DateTimeField(_("due"), null=True)
-    requested = models.DateTimeField(_("asked for at"))
+    requested = models.DateTimeField(_("requested at"))
 
     class Meta:
         verbose_name = _("requested run")
@@ -552,7 +554,7 @@ class RunRequest(models.Model):
             models.UniqueConstraint(
                 fields=["parent", "requested"],
                 condition=Q(due=None),
-                name="request_one_by_hand_per_moment",
+                name="request_one_manual_at_a_time",
             ),
         ]
 
@@ -613,7 +615,7 @@ class RunRecord(models.Model):
         return (self.ended or current_time()) - self.started
 
     def update_attempt(self, **values: Any) -> bool:
-        """Write these fields if this attempt is still the running one; tell whether it was.
+        """Write these fields if this attempt is still the running one; return whether it was.
 
         A late worker, whose run was closed or tried again meanwhile, changes nothing.
         """
@@ -648,10 +650,10 @@ class ScheduledTaskInstance(RunRecord):
     """
 
     class Status(models.TextChoices):
-        RUNNING = "running", _("running")
+        RUNNING = "running", _("running now")
         FINISHED = "finished", _("finished")
         FAILED = "failed", _("failed")
-        CANCELED = "canceled", _("canceled")
+        CANCELED = "canceled", _("cancelled")
         MISSED = "missed", _("missed")
         SKIPPED = "skipped", _("skipped")
 
@@ -666,7 +668,7 @@ class ScheduledTaskInstance(RunRecord):
         _("status"), max_length=16, choices=Status, default=Status.RUNNING, db_index=False
     )
     due = models.DateTimeField(_("due"), null=True)
-    requested = models.DateTimeField(_("asked for at"), null=True)
+    requested = models.DateTimeField(_("requested at"), null=True)
 
     objects = ScheduledTaskInstanceQuerySet.as_manager()
 
@@ -749,10 +751,10 @@ class Task(RunRecord):
     class Status(models.TextChoices):
         QUEUED = "queued", _("queued")
         RESERVED = "reserved", _("reserved")
-        RUNNING = "running", _("running")
+        RUNNING = "running", _("running now")
         FINISHED = "finished", _("finished")
         FAILED = "failed", _("failed")
-        CANCELED = "canceled", _("canceled")
+        CANCELED = "canceled", _("cancelled")
 
     WAITING: ClassVar[list[str]] = [Status.QUEUED, Status.RESERVED]
 

@@ -120,7 +120,7 @@ class SchedulerService:
         try:
             with transaction.atomic():
                 if schedule._state.adding:
-                    schedule.accounted_until = schedule.since = _owed_from(schedule)
+                    schedule.settled_through = schedule.period_start = _expected_from(schedule)
                 else:
                     known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
                     _keep_state(schedule, known)
@@ -182,7 +182,7 @@ class SchedulerService:
             known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=schedule.pk)
             request, _made = known.requests.get_or_create(due=None, requested=requested)
             run_id = request.run_id
-            transaction.on_commit(partial(_enqueue_by_hand, known, run_id, redis))
+            transaction.on_commit(partial(_enqueue_requested, known, run_id, redis))
         return run_id
 
     @staticmethod
@@ -343,7 +343,7 @@ def _take_up(schedule: ScheduledTask) -> ScheduledTask:
     with transaction.atomic():
         try:
             with transaction.atomic():
-                schedule.accounted_until = schedule.since = _owed_from(schedule)
+                schedule.settled_through = schedule.period_start = _expected_from(schedule)
                 schedule.save(force_insert=True)
         except IntegrityError:
             known = ScheduledTask.objects.select_for_update().get(fingerprint=schedule.fingerprint)
@@ -362,10 +362,18 @@ def _take_up(schedule: ScheduledTask) -> ScheduledTask:
 
 def _keep_state(schedule: ScheduledTask, known: ScheduledTask) -> None:
     """Take over from the stored row what isn't the caller's to change."""
-    kept = ("status", "paused_at", "accounted_until", "since", "pruned_until", "problem", "synced")
+    kept = (
+        "status",
+        "paused_at",
+        "settled_through",
+        "period_start",
+        "pruned_until",
+        "problem",
+        "synced",
+    )
     for field in kept:
         setattr(schedule, field, getattr(known, field))
-    schedule.look_at = timezone.now()
+    schedule.next_check_at = timezone.now()
 
 
 def _keep_unsaid(schedule: ScheduledTask, known: ScheduledTask, start_given: bool) -> None:
@@ -401,18 +409,18 @@ def _change(known: ScheduledTask, schedule: ScheduledTask) -> Closing | None:
     if not changed and known.status != ScheduledTask.Status.DEATH:
         return None
     now = timezone.now()
-    owed_from = _owed_from(schedule) if changed else now
-    if schedule.first == known.first and owed_from < known.accounted_until:
+    owed_from = _expected_from(schedule) if changed else now
+    if schedule.first == known.first and owed_from < known.settled_through:
         owed_from = now  # That first time is accounted for already.
-    schedule.accounted_until = owed_from
+    schedule.settled_through = owed_from
     if not schedule.is_live:
         return None
-    schedule.since = owed_from
-    still_owed = _first_due(schedule) if owed_from < now else None
-    return Closing(known, now, "The schedule was changed before it could run.", still_owed)
+    schedule.period_start = owed_from
+    still_expected = _first_due(schedule) if owed_from < now else None
+    return Closing(known, now, "The schedule was changed before it could run.", still_expected)
 
 
-def _owed_from(schedule: ScheduledTask) -> datetime:
+def _expected_from(schedule: ScheduledTask) -> datetime:
     """Return the moment after which a new spec's occurrences are owed: now.
 
     A first time that has just passed, or a single one, is owed still: it was asked for.
@@ -448,8 +456,8 @@ def _change_status(
         if known.status != status:
             reason = "The schedule was paused or cancelled before it could run."
             close_period(known, now, reason)
-            changes["since"] = known.since
-        changes |= {"status": status, "accounted_until": now, "updated": now, "look_at": now}
+            changes["period_start"] = known.period_start
+        changes |= {"status": status, "settled_through": now, "updated": now, "next_check_at": now}
         for field, value in changes.items():
             setattr(schedule, field, value)
         schedule.save(update_fields=list(changes))
@@ -475,7 +483,7 @@ def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
         logger.warning("Backfill is called off; its job stays until Redis is back (%s).", error)
 
 
-def _enqueue_by_hand(schedule: ScheduledTask, run_id: RunId, redis: Redis) -> None:
+def _enqueue_requested(schedule: ScheduledTask, run_id: RunId, redis: Redis) -> None:
     try:
         enqueue_run(schedule, run_id, redis)
     except RedisError as error:
@@ -574,26 +582,26 @@ def _change_calendar(calendar: Calendar) -> None:
         schedule = copy.copy(known)
         known.calendar, schedule.calendar = before, calendar
         with suppress(SpecError):  # then nothing was owed
-            if _owe_the_same(known, schedule, now):
+            if _expect_the_same(known, schedule, now):
                 # What waits stays as it is: the new dates count from where the books stand.
-                closings.append(Closing(known, known.accounted_until, ""))
+                closings.append(Closing(known, known.settled_through, ""))
                 going_on.append(known.pk)
                 continue
             closings.append(_change(known, schedule))
-        schedule.look_at = schedule.updated = now
+        schedule.next_check_at = schedule.updated = now
         changed.append(schedule)
     close_periods([closing for closing in closings if closing is not None])
     for begin in range(0, len(going_on), CHUNK):
         rows = ScheduledTask.objects.filter(pk__in=going_on[begin : begin + CHUNK])
-        rows.update(since=F("accounted_until"), look_at=now, updated=now)
-    fields = ["accounted_until", "since", "look_at", "updated"]
+        rows.update(period_start=F("settled_through"), next_check_at=now, updated=now)
+    fields = ["settled_through", "period_start", "next_check_at", "updated"]
     ScheduledTask.objects.bulk_update(changed, fields, batch_size=CHUNK)
     transaction.on_commit(partial(_project_calendar, calendar))
 
 
-def _owe_the_same(one: ScheduledTask, other: ScheduledTask, until: datetime) -> bool:
-    """Tell whether two versions of a schedule have the same occurrences to account for."""
-    owed = (spec.dues(schedule.spec(), one.accounted_until, until) for schedule in (one, other))
+def _expect_the_same(one: ScheduledTask, other: ScheduledTask, until: datetime) -> bool:
+    """Return whether two versions of a schedule have the same occurrences to account for."""
+    owed = (spec.dues(schedule.spec(), one.settled_through, until) for schedule in (one, other))
     return all(due == other_due for due, other_due in zip_longest(*owed))
 
 

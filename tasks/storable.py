@@ -57,7 +57,7 @@ def as_json(result: Any) -> tuple[Any, str | None]:
     return json.loads(text), None
 
 
-def moment_text(moment: datetime | None) -> str:
+def instant_text(moment: datetime | None) -> str:
     """Name an instant in a reason: UTC, to the second."""
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment else "by hand"
 
@@ -81,7 +81,7 @@ def canonical_json(value: Any) -> str:
 
 
 def is_deeper(value: Any, levels: int = MAX_DEPTH) -> bool:
-    """Tell whether JSON is nested deeper than that."""
+    """Return whether JSON is nested deeper than that."""
     if not isinstance(value, list | tuple | dict):
         return False
     children = value.values() if isinstance(value, dict) else value

@@ -62,7 +62,7 @@ def launched() -> Iterator[Browser]:
 
 
 def _starts(path: str) -> bool:
-    """Tell whether a browser is there and complete; some packages are only a hint to another."""
+    """Return whether a browser is there and complete; some packages are only a hint to another."""
     if not Path(path).exists():
         return False
     return subprocess.run([path, "--version"], capture_output=True).returncode == 0

@@ -56,7 +56,7 @@ class Valkey:
 
     @property
     def stopped(self) -> bool:
-        """Tell whether the server has ended, or never started."""
+        """Return whether the server has ended, or never started."""
         return self._process is None or self._process.poll() is not None
 
     def start(self) -> None:
@@ -175,7 +175,7 @@ class Up:
         return found
 
     def answers(self) -> bool:
-        """Tell whether the web server answers."""
+        """Return whether the web server answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
         with closing(connection):
             try:

@@ -23,35 +23,38 @@ ACTIONS = {"put_back": external_jobs.put_back, "discard": external_jobs.discard}
 SHOWN = 500
 
 
-class ForeignJobsAdmin(TasksAdmin):
+class ExternalJobsAdmin(TasksAdmin):
     """Adds the page to the admin of schedules; whoever may see or change those may it here."""
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.foreign_view)
-        return [path("foreign/", view, name="tasks_scheduledtask_foreign"), *super().get_urls()]
+        view = self.admin_site.admin_view(self.external_jobs_view)
+        return [
+            path("foreign/", view, name="tasks_scheduledtask_external_jobs"),
+            *super().get_urls(),
+        ]
 
-    def foreign_view(self, request: HttpRequest) -> HttpResponse:
+    def external_jobs_view(self, request: HttpRequest) -> HttpResponse:
         """Show the foreign jobs; a POST puts one that was set aside back, or discards it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         context = {**self.admin_site.each_context(request), "opts": self.opts}
         try:
             if request.method == "POST":
-                return self._act_on_foreign(request)
+                return self._act_on_external_job(request)
             redis = connect()
             context |= {
-                "title": _("Foreign jobs"),
+                "title": _("ExternalJob jobs"),
                 "quarantined": _shown(external_jobs.quarantined(redis)),
                 "scheduled": _shown(external_jobs.scheduled(redis)),
                 "may_change": self.has_change_permission(request),
             }
         except RedisError as error:
             context |= {"title": _("Redis is away"), "error": error}
-            template = "admin/tasks/redis_is_away.html"
+            template = "admin/tasks/redis_unavailable.html"
             return TemplateResponse(request, template, context, status=503)
-        return TemplateResponse(request, "admin/tasks/scheduledtask/foreign.html", context)
+        return TemplateResponse(request, "admin/tasks/scheduledtask/external_jobs.html", context)
 
-    def _act_on_foreign(self, request: HttpRequest) -> HttpResponse:
+    def _act_on_external_job(self, request: HttpRequest) -> HttpResponse:
         if not self.has_change_permission(request):
             raise PermissionDenied
         act = ACTIONS.get(request.POST.get("action", ""))
@@ -64,10 +67,10 @@ class ForeignJobsAdmin(TasksAdmin):
                 act(member, connect())
             except TasksError as error:
                 messages.error(request, str(error))
-        return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_foreign"))
+        return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_external_jobs"))
 
 
-def _shown(jobs: Iterable[external_jobs.Foreign]) -> list[dict[str, Any]]:
+def _shown(jobs: Iterable[external_jobs.ExternalJob]) -> list[dict[str, Any]]:
     return [
         {
             "key": job.member.hex(),

@@ -73,12 +73,12 @@ class DashboardAdmin(QueueAdmin):
             "title": _("Redis is away"),
             "error": error,
         }
-        template = "admin/tasks/redis_is_away.html"
+        template = "admin/tasks/redis_unavailable.html"
         return TemplateResponse(request, template, context, status=503)
 
 
 def _is_about_template(request: HttpRequest, kwargs: dict[str, Any]) -> bool:
-    """Tell whether a schedule's own job would be changed, which only its row may say (R2)."""
+    """Return whether a schedule's own job would be changed, which only its row may say (R2)."""
     job_ids = [kwargs.get("job_id", ""), *request.POST.getlist("job_ids")]
     return any(is_template(job_id) for job_id in job_ids)
 

@@ -165,7 +165,7 @@ class ScheduledTaskInstanceAdmin(RecordAdmin):
         (gettext_lazy("Where"), ("call", "worker_name", "attempt", "job")),
     )
 
-    requested_at = moment_of("requested", gettext_lazy("asked for at"))
+    requested_at = moment_of("requested", gettext_lazy("requested at"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -16,7 +16,7 @@ LEADER_KEY = "rq:scheduler_lock"
 SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
 # What dispatch needs to know of each schedule: a hash of texts by job id, read for many at once.
 # A text is its version, which changes with anything that the row says, a space, and JSON.
-TEXTS_KEY = "tasks:dispatch"
+DISPATCH_RECORDS_KEY = "tasks:dispatch"
 MARKER_KEY = "tasks:projected"
 WAKE_KEY = "tasks:wake"
 SPOOL_KEY = "tasks:spool"
@@ -25,7 +25,7 @@ UNREADABLE_KEY = "tasks:spool:unreadable"
 # What each key is, if it is there.
 OURS = {
     SCHEDULES_KEY: "zset",
-    TEXTS_KEY: "hash",
+    DISPATCH_RECORDS_KEY: "hash",
     MARKER_KEY: "string",
     WAKE_KEY: "list",
     SPOOL_KEY: "list",
@@ -44,7 +44,7 @@ def of_queue(name: str) -> dict[str, str]:
 
 
 def is_wrong_type(error: BaseException) -> bool:
-    """Tell whether Redis refused a command because a key holds something else."""
+    """Return whether Redis refused a command because a key holds something else."""
     return "WRONGTYPE" in str(error)
 
 

@@ -13,7 +13,7 @@ LEAST_LOST_AFTER, MOST_LOST_AFTER = 15, 86_400
 
 
 def is_lost_after(value: object) -> bool:
-    """Tell whether TASKS_LOST_AFTER can have this value; the system checks refuse others."""
+    """Return whether TASKS_LOST_AFTER can have this value; the system checks refuse others."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return is_number and LEAST_LOST_AFTER <= cast(int, value) <= MOST_LOST_AFTER
 
@@ -21,13 +21,13 @@ def is_lost_after(value: object) -> bool:
 _configured = getattr(settings, "TASKS_LOST_AFTER", DEFAULT_LOST_AFTER)
 LOST_AFTER: int = _configured if is_lost_after(_configured) else DEFAULT_LOST_AFTER
 # Seconds that a run's lease holds without its worker renewing it, and between renewals.
-LEASE = LOST_AFTER // 4
-LEASE_RENEWAL = min(LEASE // 3, 5)
+LEASE_SECONDS = LOST_AFTER // 4
+LEASE_RENEWAL_SECONDS = min(LEASE_SECONDS // 3, 5)
 # How long something has to look lost before it is taken for lost, in seconds: longer than a
 # living worker needs to renew a lease. Lost jobs and occurrences go by it too, so it is never long.
 CERTAINTY = min(LOST_AFTER / 4, 15.0)
 
 
 def renew_lease(redis: Redis, job_id: str, worker_name: str) -> None:
-    """Vouch for a run for another `LEASE` seconds."""
-    redis.set(lease_key(job_id), worker_name, ex=LEASE)
+    """Vouch for a run for another `LEASE_SECONDS` seconds."""
+    redis.set(lease_key(job_id), worker_name, ex=LEASE_SECONDS)

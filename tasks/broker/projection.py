@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
 from tasks.broker.enqueue import timeout_of, wake
-from tasks.broker.keys import SCHEDULES_KEY, TEXTS_KEY
+from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
 from tasks.exceptions import TasksError
 from tasks.job import FAILURE_TTL, RESULT_TTL, Job
 from tasks.models import ScheduledTask
@@ -74,7 +74,7 @@ class Template(NamedTuple):
         return _read_spec(self.text)
 
 
-def dispatch_text(schedule: ScheduledTask) -> str:
+def dispatch_record(schedule: ScheduledTask) -> str:
     """Return what dispatch needs to know of a row: the same row gives the same text.
 
     Its version tells more apart than its JSON: all that the schedule's jobs are made from.
@@ -104,7 +104,7 @@ def dispatch_text(schedule: ScheduledTask) -> str:
     return f"{version[:VERSION_LENGTH]} {text}"
 
 
-def read_text(text: bytes) -> Template:
+def read_dispatch_record(text: bytes) -> Template:
     """Decode a schedule's text; raises ValueError, KeyError, TypeError or SpecError if bad."""
     decoded = text.decode()
     values = json.loads(decoded[VERSION_LENGTH:])
@@ -128,9 +128,9 @@ def image(schedule: ScheduledTask) -> Image:
 
     Raises SpecError or UnknownTaskFunction if the row can't be scheduled.
     """
-    next_due = spec.next_due(schedule.spec(), schedule.accounted_until)
+    next_due = spec.next_due(schedule.spec(), schedule.settled_through)
     due = -1 if next_due is None else to_milliseconds(next_due)
-    return schedule.job_id, dispatch_text(schedule), due, _template(schedule)
+    return schedule.job_id, dispatch_record(schedule), due, _template(schedule)
 
 
 def _template(schedule: ScheduledTask) -> list[str]:
@@ -168,7 +168,7 @@ def put(schedules: Iterable[ScheduledTask], connection: Redis) -> None:
 def put_images(images: Sequence[Image], connection: Redis) -> None:
     """Write many schedules' images, each as a whole."""
     if images:
-        connection.eval(PUT, 2, SCHEDULES_KEY, TEXTS_KEY, json.dumps(images))
+        connection.eval(PUT, 2, SCHEDULES_KEY, DISPATCH_RECORDS_KEY, json.dumps(images))
         wake(connection)
 
 
@@ -178,7 +178,7 @@ def remove(job_ids: Iterable[str], connection: Redis) -> None:
     if ids:
         with connection.pipeline() as pipe:
             pipe.zrem(SCHEDULES_KEY, *ids)
-            pipe.hdel(TEXTS_KEY, *ids)
+            pipe.hdel(DISPATCH_RECORDS_KEY, *ids)
             pipe.delete(*(Job.key_for(job_id) for job_id in ids))
             pipe.execute()
 

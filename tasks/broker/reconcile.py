@@ -14,7 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 from tasks import registry
 from tasks.broker import projection
 from tasks.broker.in_flight import exist
-from tasks.broker.keys import MARKER_KEY, SCHEDULES_KEY, TEXTS_KEY
+from tasks.broker.keys import DISPATCH_RECORDS_KEY, MARKER_KEY, SCHEDULES_KEY
 from tasks.broker.projection import project_all
 from tasks.database import CHUNK
 from tasks.job import Job
@@ -35,11 +35,11 @@ NOT_PROJECTED = (
     "created",
     "description",
     "fingerprint",
-    "look_at",
+    "next_check_at",
     "note",
     "paused_at",
     "pruned_until",
-    "since",
+    "period_start",
 )
 
 
@@ -54,7 +54,7 @@ class Reconciler:
         self._redis = redis
         self._round: Iterator[None] | None = None
         self._began = 0.0
-        self._hurries = True
+        self._is_urgent = True
         # What the marker said at the end of the last whole round, and which server it was.
         self._seen: tuple[bytes | None, Any] | None = None
 
@@ -63,18 +63,18 @@ class Reconciler:
         try:
             self._go_on()
         except (RedisError, Error):
-            self._hurries, self._round = True, None
+            self._is_urgent, self._round = True, None
             raise
 
     def _go_on(self) -> None:
         if self._seen is not None and self._look() != self._seen:
             logger.warning("Redis is not as it was left: all schedules are looked at.")
-            self._hurries, self._round, self._seen = True, None, None
+            self._is_urgent, self._round, self._seen = True, None, None
         if self._round is None:
-            if not self._hurries and time.monotonic() < self._began + ROUND_EVERY:
+            if not self._is_urgent and time.monotonic() < self._began + ROUND_EVERY:
                 return
             self._round, self._began = self._make_round(), time.monotonic()
-        until = time.monotonic() + (ROUND_AT_ONCE if self._hurries else TIME_SLICE)
+        until = time.monotonic() + (ROUND_AT_ONCE if self._is_urgent else TIME_SLICE)
         for _ in self._round:
             if time.monotonic() >= until:
                 return
@@ -92,12 +92,12 @@ class Reconciler:
             self._redis.set(MARKER_KEY, mark)
         else:
             mark = cast(bytes, self._redis.get(MARKER_KEY))
-        steps = zip_longest(_project_live(self._redis), _remove_strays(self._redis))
+        steps = zip_longest(_project_live(self._redis), _remove_unexpected(self._redis))
         for _ in steps:
             yield
         if self._redis.get(MARKER_KEY) == mark:
             self._redis.set(MARKER_KEY, secrets.token_hex(8))
-            self._seen, self._hurries = self._look(), False
+            self._seen, self._is_urgent = self._look(), False
 
     def _look(self) -> tuple[bytes | None, Any]:
         """Return what is not the same when Redis has been emptied, restored or replaced."""
@@ -134,7 +134,7 @@ def _project_live(redis: Redis) -> Iterator[None]:
         yield
 
 
-def _remove_strays(redis: Redis) -> Iterator[None]:
+def _remove_unexpected(redis: Redis) -> Iterator[None]:
     """Take out of Redis the schedules that have no live row, chunk by chunk."""
     cursor = -1
     while cursor != 0:
@@ -143,11 +143,11 @@ def _remove_strays(redis: Redis) -> Iterator[None]:
             redis.zscan(SCHEDULES_KEY, max(cursor, 0), count=CHUNK),
         )
         members = {member.decode(errors="replace") for member, _ in entries}
-        _remove_stray({member for member in members if is_template(member)}, redis)
+        _remove_without_live_row({member for member in members if is_template(member)}, redis)
         yield
 
 
-def _remove_stray(members: set[str], redis: Redis) -> None:
+def _remove_without_live_row(members: set[str], redis: Redis) -> None:
     # Read after the members: a schedule that is made now has its row before it is in Redis.
     states = ScheduledTask.objects.filter(job_id__in=members).values_list("job_id", "status")
     stray = members - {job_id for job_id, status in states if status in ScheduledTask.LIVE}
@@ -162,7 +162,7 @@ def _out_of_date(schedules: Sequence[ScheduledTask], redis: Redis) -> list[Sched
     """Return those of which Redis doesn't have the text, the moment and the template."""
     ids = [schedule.job_id for schedule in schedules]
     with redis.pipeline(transaction=False) as pipe:
-        pipe.hmget(TEXTS_KEY, ids)
+        pipe.hmget(DISPATCH_RECORDS_KEY, ids)
         pipe.zmscore(SCHEDULES_KEY, ids)
         pipe.exists(*(Job.key_for(job_id) for job_id in ids))
         texts, moments, templates = pipe.execute()
@@ -177,10 +177,10 @@ def _out_of_date(schedules: Sequence[ScheduledTask], redis: Redis) -> list[Sched
 def _is_projected(schedule: ScheduledTask, text: bytes | None, moment: float | None) -> bool:
     try:
         registry.get(schedule.function)
-        if text is None or text != projection.dispatch_text(schedule).encode():
+        if text is None or text != projection.dispatch_record(schedule).encode():
             return False
         return (
-            moment is not None or spec.next_due(schedule.spec(), schedule.accounted_until) is None
+            moment is not None or spec.next_due(schedule.spec(), schedule.settled_through) is None
         )
     except Exception:  # `project` says on the row what it is
         return False

@@ -47,9 +47,9 @@ class Instants:
 class Tally:
     """What came of everything that was due by one schedule.
 
-    `due` is the sum of the outcomes, of what is in flight, of what is overdue and of the holes.
+    `due` is the sum of the outcomes, of what is in flight, of what is overdue and of the missing.
     Without a row, a due instant is a hole if the books are closed over it: up to the schedule's
-    `accounted_until` each has its row. After that it is open, so in flight, but overdue after
+    `settled_through` each has its row. After that it is open, so in flight, but overdue after
     `OVERDUE`: it waits for a worker or a scheduler, which the rows can't tell apart. A stray is
     the row of an instant that was never due. What backfill ran outside of what was owed is due as
     well: it was asked for.
@@ -60,14 +60,14 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     overdue: Instants = field(default_factory=Instants)
-    holes: Instants = field(default_factory=Instants)
-    strays: Instants = field(default_factory=Instants)
+    missing: Instants = field(default_factory=Instants)
+    unexpected: Instants = field(default_factory=Instants)
     problem: str = ""
 
     @property
     def closes(self) -> bool:
         """Whether each due instant has its row or is in flight, and no row is too many."""
-        amiss = (self.overdue, self.holes, self.strays)
+        amiss = (self.overdue, self.missing, self.unexpected)
         return not (any(instants.number for instants in amiss) or self.problem)
 
 
@@ -90,12 +90,12 @@ def tallies(pks: Iterable[int], begin: datetime | None = None) -> Iterator[Tally
 
 def _changed(schedules: list[ScheduledTask]) -> list[int]:
     """Return which of these have another period or other bounds by now."""
-    fields = ("since", "pruned_until", "status")
+    fields = ("period_start", "pruned_until", "status")
     rows = ScheduledTask.objects.filter(pk__in=[schedule.pk for schedule in schedules])
     present = {row.pk: row for row in rows.only(*fields)}
 
     def bounds(schedule: ScheduledTask) -> tuple[Any, ...]:
-        return schedule.since, schedule.pruned_until, schedule.is_live
+        return schedule.period_start, schedule.pruned_until, schedule.is_live
 
     return [
         schedule.pk
@@ -128,7 +128,7 @@ def _count(
         if pk == schedule.pk:
             mine = (row for row in rows if after is None or row[1] > after)
         try:
-            counter.count(_owed(schedule, periods[schedule.pk], after, now), mine)
+            counter.count(_expected(schedule, periods[schedule.pk], after, now), mine)
         except (SpecError, ValueError, TypeError) as error:
             counter.tally.problem = str(error)
         if pk == schedule.pk:
@@ -145,13 +145,13 @@ def _rows(pks: list[int], begin: datetime | None, now: datetime) -> Iterator[Row
     return rows.order_by("parent_id", "due").values_list(*columns).iterator(2000)
 
 
-def _owed(
+def _expected(
     schedule: ScheduledTask, periods: list[SchedulePeriod], after: datetime | None, now: datetime
 ) -> Iterator[datetime]:
     """Yield each instant that was owed, once, in order: over all periods and the present one."""
     parts = [(spec_from_json(period.spec or {}), period.start, period.end) for period in periods]
     if schedule.is_live:
-        parts.append((schedule.spec(), schedule.since, now))
+        parts.append((schedule.spec(), schedule.period_start, now))
     dues = heapq.merge(
         *(
             spec.dues(of, max(start, after or start), min(end, now))
@@ -186,7 +186,7 @@ class _Counter:
             elif row[2] is not None:
                 self._add_row(row)
             else:
-                self.tally.strays.add(row[1])
+                self.tally.unexpected.add(row[1])
         while due is not None:
             self._add_unrecorded(due)
             due = next(owed, None)
@@ -194,8 +194,8 @@ class _Counter:
     def _add_unrecorded(self, due: datetime) -> None:
         self.tally.due += 1
         schedule = self.tally.schedule
-        if not schedule.is_live or due <= max(schedule.since, schedule.accounted_until):
-            self.tally.holes.add(due)
+        if not schedule.is_live or due <= max(schedule.period_start, schedule.settled_through):
+            self.tally.missing.add(due)
         elif due > self._now - OVERDUE or self._waits:
             self.tally.in_flight += 1
         else:

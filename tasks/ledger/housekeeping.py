@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from tasks.broker.keys import MARKER_KEY, explain
 from tasks.broker.reconcile import TIME_SLICE, Reconciler
 from tasks.ledger.retention import pruning
-from tasks.ledger.settling import balancing
+from tasks.ledger.settling import settling_steps
 from tasks.runs import spool
 from tasks.runs.lost import Watch, close_lost_runs, enqueueing_lost_jobs
 
@@ -31,7 +31,7 @@ class Housekeeper:
             _Part(redis, "projection", 0.0, Reconciler(redis).tick),
             _Part(redis, "lost runs", 2.0, lambda: close_lost_runs(redis, lost)),
             _Part(redis, "lost jobs", 10.0, lambda: enqueueing_lost_jobs(redis, lost_jobs)),
-            _Part(redis, "books", 1.0, lambda: balancing(redis, lost_dues)),
+            _Part(redis, "books", 1.0, lambda: settling_steps(redis, lost_dues)),
             _Part(redis, "retention", 300.0, lambda: pruning()),
         ]
 
@@ -43,9 +43,9 @@ class Housekeeper:
         close_old_connections()
         if not self._redis.exists(MARKER_KEY):
             for part in self._parts:
-                part.hurry()
+                part.run_soon()
         for part in self._parts:
-            part.go_on()
+            part.resume()
 
 
 class _Part:
@@ -63,11 +63,11 @@ class _Part:
         self._next = 0.0
         self._rest: Iterator[None] | None = None
 
-    def hurry(self) -> None:
+    def run_soon(self) -> None:
         """Be due at once."""
         self._next = 0.0
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Begin if it is due, or go on from where it was, for `TIME_SLICE` seconds."""
         now = time.monotonic()
         if self._rest is None and now < self._next:

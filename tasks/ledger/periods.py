@@ -28,34 +28,36 @@ DUES_AT_ONCE = 10_000
 class Closing:
     """The end of a schedule's present period at `end`.
 
-    Due instants up to there without a row are missed for this reason, all but `still_owed`.
+    Due instants up to there without a row are missed for this reason, all but `still_expected`.
     """
 
     schedule: ScheduledTask
     end: datetime
     reason: str
-    still_owed: datetime | None = None
+    still_expected: datetime | None = None
 
 
 def close_period(
-    schedule: ScheduledTask, now: datetime, reason: str, still_owed: datetime | None = None
+    schedule: ScheduledTask, now: datetime, reason: str, still_expected: datetime | None = None
 ) -> None:
     """End the present period of a schedule at `now`, before its spec or its status changes.
 
     If it is live its books are settled up to `now`: due instants without a row are recorded as
-    missed for this reason, all but `still_owed`. The caller has locked the row, changes it and
-    saves it; `since` and `accounted_until` are set for a next period that begins now.
+    missed for this reason, all but `still_expected`. The caller has locked the row, changes it and
+    saves it; `period_start` and `settled_through` are set for a next period that begins now.
     """
-    close_periods([Closing(schedule, now, reason, still_owed)])
+    close_periods([Closing(schedule, now, reason, still_expected)])
 
 
 def close_periods(closings: Sequence[Closing]) -> None:
     """End the present periods of many schedules as `close_period` does, in few queries."""
     _settle([closing for closing in closings if closing.schedule.is_live])
-    periods = [_period(one.schedule, one.end) for one in closings if one.schedule.since < one.end]
+    periods = [
+        _period(one.schedule, one.end) for one in closings if one.schedule.period_start < one.end
+    ]
     SchedulePeriod.objects.bulk_create(periods, batch_size=CHUNK)
     for closing in closings:
-        closing.schedule.since = closing.end
+        closing.schedule.period_start = closing.end
 
 
 def _period(schedule: ScheduledTask, end: datetime) -> SchedulePeriod:
@@ -64,7 +66,7 @@ def _period(schedule: ScheduledTask, end: datetime) -> SchedulePeriod:
         kind=_kind(schedule),
         spec=schedule.spec_json() if schedule.is_live else None,
         note=schedule.note if schedule.status == ScheduledTask.Status.PAUSED else "",
-        start=schedule.since,
+        start=schedule.period_start,
         end=end,
     )
 
@@ -82,7 +84,7 @@ def _settle(closings: Sequence[Closing]) -> None:
 
     A job that still waits on its queue finds the row and doesn't run, whatever Redis holds.
     """
-    for chunk in chunks(_owed_still(closings), CHUNK):
+    for chunk in chunks(_expected_and_unsettled(closings), CHUNK):
         pks, dues = ({one.schedule.pk for one, _ in chunk}, {due for _, due in chunk})
         rows = ScheduledTaskInstance.objects.filter(parent__in=pks, due__in=dues)
         recorded = set(rows.values_list("parent_id", "due"))
@@ -91,16 +93,16 @@ def _settle(closings: Sequence[Closing]) -> None:
             [run for one, due in open_dues for run in missed_runs(one.schedule, {due: one.reason})]
         )
     for closing in closings:
-        closing.schedule.accounted_until = max(closing.schedule.accounted_until, closing.end)
+        closing.schedule.settled_through = max(closing.schedule.settled_through, closing.end)
 
 
-def _owed_still(closings: Iterable[Closing]) -> Iterator[tuple[Closing, datetime]]:
+def _expected_and_unsettled(closings: Iterable[Closing]) -> Iterator[tuple[Closing, datetime]]:
     """Yield what was due and isn't accounted for, but for what stays owed."""
     for closing in closings:
         schedule = closing.schedule
         with suppress(SpecError):  # then nothing was owed
-            for due in spec.dues(schedule.spec(), schedule.accounted_until, closing.end):
-                if due != closing.still_owed:
+            for due in spec.dues(schedule.spec(), schedule.settled_through, closing.end):
+                if due != closing.still_expected:
                     yield closing, due
 
 

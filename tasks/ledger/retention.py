@@ -23,13 +23,13 @@ def pruning() -> Iterator[None]:
     Of occurrences the newest by due instant are kept, without gaps; of runs by hand the newest.
     """
     kept = ScheduledTask.objects.exclude(keep_runs=None, keep_days=None).order_by("pk")
-    kept = kept.only("keep_runs", "keep_days", "accounted_until", "pruned_until")
+    kept = kept.only("keep_runs", "keep_days", "settled_through", "pruned_until")
     last = 0
     while schedules := list(kept.filter(pk__gt=last)[:CHUNK]):
         last = schedules[-1].pk
         for schedule in _with_too_many(schedules):
             yield from _prune_occurrences(schedule)
-            yield from _prune_runs_by_hand(schedule)
+            yield from _prune_requested(schedule)
         yield
 
 
@@ -44,10 +44,10 @@ def _with_too_many(schedules: list[ScheduledTask]) -> list[ScheduledTask]:
     too_many = []
     for schedule in schedules:
         number, occurrences, oldest = found.get(schedule.pk, (0, 0, None))
-        by_hand = number - occurrences
-        has_more = schedule.keep_runs is not None and max(occurrences, by_hand) > schedule.keep_runs
+        manual = number - occurrences
+        has_more = schedule.keep_runs is not None and max(occurrences, manual) > schedule.keep_runs
         has_older = schedule.keep_days is not None and (
-            by_hand > 0 or (oldest and oldest < now - timedelta(days=schedule.keep_days))
+            manual > 0 or (oldest and oldest < now - timedelta(days=schedule.keep_days))
         )
         if has_more or has_older:
             too_many.append(schedule)
@@ -56,9 +56,9 @@ def _with_too_many(schedules: list[ScheduledTask]) -> list[ScheduledTask]:
 
 def _prune_occurrences(schedule: ScheduledTask) -> Iterator[None]:
     """Delete the occurrences up to the newest one that isn't kept; first the books say so."""
-    occurrences = schedule.runs.filter(due__lte=schedule.accounted_until)
+    occurrences = schedule.runs.filter(due__lte=schedule.settled_through)
     until = _newest_not_kept(schedule, schedule.runs.filter(due__isnull=False), "due")
-    until = until and min(until, schedule.accounted_until)
+    until = until and min(until, schedule.settled_through)
     if until is None:
         return
     if schedule.pruned_until is None or schedule.pruned_until < until:
@@ -67,11 +67,11 @@ def _prune_occurrences(schedule: ScheduledTask) -> Iterator[None]:
     yield from _delete_in_chunks(occurrences.ended().filter(due__lte=until))
 
 
-def _prune_runs_by_hand(schedule: ScheduledTask) -> Iterator[None]:
-    by_hand = schedule.runs.filter(due=None)
-    until = _newest_not_kept(schedule, by_hand, "requested")
+def _prune_requested(schedule: ScheduledTask) -> Iterator[None]:
+    manual = schedule.runs.filter(due=None)
+    until = _newest_not_kept(schedule, manual, "requested")
     if until is not None:
-        yield from _delete_in_chunks(by_hand.ended().filter(requested__lte=until))
+        yield from _delete_in_chunks(manual.ended().filter(requested__lte=until))
 
 
 def _newest_not_kept(schedule: ScheduledTask, rows: Any, moment: str) -> datetime | None:

@@ -29,43 +29,43 @@ from tasks.timing import spec
 logger = logging.getLogger(__name__)
 
 # How many schedules' books are looked at in one go: it should not take long.
-BOOKS_AT_ONCE = 200
+CHECKED_AT_ONCE = 200
 # How many in a round at most; the next one, a second later, goes on with the others.
-BOOKS_A_ROUND = 50_000
+CHECKED_A_ROUND = 50_000
 # The rows of schedules with so few due instants to look at are asked for together.
 FEW = 100
 # How long after something was due its books are looked at, and how often while they are open.
-LOOK_AGAIN = timedelta(seconds=5)
+CHECK_AGAIN = timedelta(seconds=5)
 # How long no schedule's books stay unlooked at, and those of a row whose spec can't be.
-LOOK_AT_LEAST = timedelta(hours=1)
-LOOK_AT_BROKEN = timedelta(minutes=1)
+CHECK_AT_LEAST = timedelta(hours=1)
+CHECK_BROKEN = timedelta(minutes=1)
 
 
-def balance(redis: Redis, watch: Watch) -> None:
+def settle(redis: Redis, watch: Watch) -> None:
     """Close the books of every live schedule that has to be looked at, as far as complete.
 
     A due instant of half a minute ago or more without a row, whose job isn't in Redis either, is
     lost: once that is certain, it is run or recorded as missed, by the catch-up policy. A
     schedule without anything left to be due, or to run, is over: `death`.
     """
-    for _step in balancing(redis, watch):
+    for _step in settling_steps(redis, watch):
         pass
 
 
-def balancing(redis: Redis, watch: Watch) -> Iterator[None]:
-    """Do what `balance` says, and yield wherever that can be interrupted.
+def settling_steps(redis: Redis, watch: Watch) -> Iterator[None]:
+    """Do what `settle` says, and yield wherever that can be interrupted.
 
-    A schedule is looked at when something of it was due since the last look: its `look_at`
+    A schedule is looked at when something of it was due since the last look: its `next_check_at`
     says when. All others cost nothing.
     """
-    to_look_at = ScheduledTask.objects.live().filter(look_at__lte=timezone.now())
+    to_check = ScheduledTask.objects.live().filter(next_check_at__lte=timezone.now())
     # Not in order: to sort them for each step would cost more than to look at them.
-    pks = list(to_look_at.order_by().values_list("pk", flat=True)[:BOOKS_A_ROUND])
+    pks = list(to_check.order_by().values_list("pk", flat=True)[:CHECKED_A_ROUND])
     rows = ScheduledTask.objects.select_related("calendar")
     rows = rows.defer("args", "kwargs", "description", "note")
-    for chunk in chunks(pks, BOOKS_AT_ONCE):
+    for chunk in chunks(pks, CHECKED_AT_ONCE):
         if schedules := [schedule for schedule in rows.filter(pk__in=chunk) if schedule.is_live]:
-            _balance_some(schedules, redis, watch)
+            _settle_some(schedules, redis, watch)
         yield
 
 
@@ -74,7 +74,7 @@ class _Look:
     """What a look at a schedule's books has found."""
 
     schedule: ScheduledTask
-    accounted_until: datetime
+    settled_through: datetime
     unrecorded: list[datetime]
     all_seen: bool
     next_due: datetime | None
@@ -90,18 +90,18 @@ class _Look:
         After an hour in any case: rows may be changed past the services.
         """
         is_open = self.unrecorded or not self.all_seen or self.next_due is None
-        return LOOK_AGAIN + (now if is_open else min(self.next_due or now, now + LOOK_AT_LEAST))
+        return CHECK_AGAIN + (now if is_open else min(self.next_due or now, now + CHECK_AT_LEAST))
 
 
-def _balance_some(schedules: list[ScheduledTask], redis: Redis, watch: Watch) -> None:
+def _settle_some(schedules: list[ScheduledTask], redis: Redis, watch: Watch) -> None:
     now = timezone.now()
     looks = _look(schedules, now)
     again_at = {
-        schedule.pk: (schedule, schedule.accounted_until, now + LOOK_AT_BROKEN)
+        schedule.pk: (schedule, schedule.settled_through, now + CHECK_BROKEN)
         for schedule in schedules
     }
     again_at |= {
-        look.schedule.pk: (look.schedule, look.accounted_until, look.again_at(now))
+        look.schedule.pk: (look.schedule, look.settled_through, look.again_at(now))
         for look in looks
     }
     overdue = [
@@ -110,7 +110,7 @@ def _balance_some(schedules: list[ScheduledTask], redis: Redis, watch: Watch) ->
     lost_dues: dict[int, list[datetime]] = {}
     for schedule, due in _not_in_flight(overdue, redis):
         lost_dues.setdefault(schedule.pk, []).append(due)
-    _write_books(again_at.values())
+    _write_settled(again_at.values())
     for look in looks:
         certain = watch.confirmed(lost_dues.get(look.schedule.pk, ()), look.schedule.pk)
         if certain:
@@ -130,11 +130,11 @@ def _look(schedules: list[ScheduledTask], now: datetime) -> list[_Look]:
         with suppress(TasksError, ValueError, TypeError):
             task_spec = schedule.spec()
             next_dues[schedule.pk] = spec.next_due(task_spec, now)
-            found = spec.dues(task_spec, schedule.accounted_until, now)
+            found = spec.dues(task_spec, schedule.settled_through, now)
             dues[schedule.pk] = list(islice(found, DUES_AT_ONCE))
     few = [pk for pk, instants in dues.items() if 0 < len(instants) <= FEW]
     rows = ScheduledTaskInstance.objects.filter(
-        parent__in=few, due__gt=F("parent__accounted_until"), due__lte=now
+        parent__in=few, due__gt=F("parent__settled_through"), due__lte=now
     )
     recorded = set(rows.values_list("parent_id", "due"))
     looks = []
@@ -147,32 +147,32 @@ def _look(schedules: list[ScheduledTask], now: datetime) -> list[_Look]:
         else:
             unrecorded = [due for due in mine if (schedule.pk, due) not in recorded]
         complete = mine[: mine.index(unrecorded[0])] if unrecorded else mine
-        accounted_until = complete[-1] if complete else schedule.accounted_until
+        settled_through = complete[-1] if complete else schedule.settled_through
         all_seen = len(mine) < DUES_AT_ONCE
-        looks.append(_Look(schedule, accounted_until, unrecorded, all_seen, next_dues[schedule.pk]))
+        looks.append(_Look(schedule, settled_through, unrecorded, all_seen, next_dues[schedule.pk]))
     return looks
 
 
-def _write_books(entries: Iterable[tuple[ScheduledTask, datetime, datetime]]) -> None:
+def _write_settled(entries: Iterable[tuple[ScheduledTask, datetime, datetime]]) -> None:
     """Write for schedules up to when they are accounted and when to look again, in one go.
 
     What has been changed since it was read is left alone: it will be looked at again.
     """
     sql = (
         f"UPDATE {connection.ops.quote_name(ScheduledTask._meta.db_table)} "
-        "SET accounted_until = %s, look_at = %s "
-        "WHERE id = %s AND accounted_until = %s AND look_at = %s"
+        "SET settled_through = %s, next_check_at = %s "
+        "WHERE id = %s AND settled_through = %s AND next_check_at = %s"
     )
     adapt = connection.ops.adapt_datetimefield_value
     rows = [
         (
-            adapt(accounted_until),
-            adapt(look_at),
+            adapt(settled_through),
+            adapt(next_check_at),
             schedule.pk,
-            adapt(schedule.accounted_until),
-            adapt(schedule.look_at),
+            adapt(schedule.settled_through),
+            adapt(schedule.next_check_at),
         )
-        for schedule, accounted_until, look_at in entries
+        for schedule, settled_through, next_check_at in entries
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.executemany(sql, rows)
@@ -201,7 +201,7 @@ def _end_if_idle(seen: ScheduledTask, redis: Redis) -> None:
             return
         close_period(schedule, timezone.now(), "The schedule was over.")
         schedule.status = ScheduledTask.Status.DEATH
-        schedule.save(update_fields=["status", "since", "accounted_until"])
+        schedule.save(update_fields=["status", "period_start", "settled_through"])
     projection.remove([schedule.job_id], redis)
 
 

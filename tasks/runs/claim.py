@@ -24,7 +24,7 @@ from tasks.job_ids import RunId
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTask, ScheduledTaskInstance, Task
 from tasks.runs import requests, spool, sql
 from tasks.runs.writer import writer
-from tasks.storable import moment_text
+from tasks.storable import instant_text
 from tasks.timing import spec
 from tasks.timing.instants import MILLISECOND
 
@@ -62,7 +62,7 @@ def claim(job: Job) -> RunRecord | None:
     constraints and conditional updates.
     """
     run_id = RunId.parse(job.id)
-    if run_id is not None and run_id.attempt == 1 and not run_id.is_asked_for:
+    if run_id is not None and run_id.attempt == 1 and not run_id.is_requested:
         worker_name = (job.worker_name or "")[:NAME_LENGTH]
         run = writer.start(sql.Start(run_id, worker_name, timezone.now()))
         if run is not None:
@@ -96,7 +96,7 @@ def _claim_task(job: Job) -> Task | None:
 
 
 def _is_claimed_by(job: Job, record: RunRecord) -> bool:
-    """Tell whether this very job has claimed the row, and the database's answer was lost."""
+    """Return whether this very job has claimed the row, and the database's answer was lost."""
     return (
         record.status == "running"
         and record.worker_name == (job.worker_name or "")[:NAME_LENGTH]
@@ -115,11 +115,11 @@ def _claim_run(run_id: RunId, job: Job) -> ScheduledTaskInstance | None:
     if parent is None:
         logger.info("The schedule of run %s has been deleted.", job.id)
         return None
-    by_hand = {} if run_id.requested is None else {"requested": run_id.requested}
-    known = parent.runs.filter(due=run_id.due, **by_hand).first()
+    manual = {} if run_id.requested is None else {"requested": run_id.requested}
+    known = parent.runs.filter(due=run_id.due, **manual).first()
     if known is not None and known.attempt == run_id.attempt and _is_claimed_by(job, known):
         return known
-    request = requests.take(parent, run_id) if run_id.is_asked_for else None
+    request = requests.take(parent, run_id) if run_id.is_requested else None
     if run_id.is_backfill and run_id.attempt == 1:
         is_open = request is not None and _has_not_run(known)
     else:
@@ -127,7 +127,7 @@ def _claim_run(run_id: RunId, job: Job) -> ScheduledTaskInstance | None:
     if not is_open:
         logger.info("Run %s has been recorded already.", job.id)
         return None
-    if not _is_owed(run_id, parent):
+    if not _is_expected(run_id, parent):
         logger.info("Run %s is not due any more: its schedule has been changed.", job.id)
         return None
     refusal = _refusal(run_id, parent) or _overlap(parent, run_id, job.connection)
@@ -154,18 +154,18 @@ def _is_next_attempt(run_id: RunId, known: ScheduledTaskInstance | None) -> bool
 
 
 def _has_not_run(known: ScheduledTaskInstance | None) -> bool:
-    """Tell whether backfill can run an occurrence: it has no row, or one that says it never ran."""
+    """Return whether backfill can run an occurrence: no row says that it has run."""
     status = ScheduledTaskInstance.Status
     return known is None or known.status in (status.MISSED, status.SKIPPED)
 
 
 def _is_settled(run_id: RunId, parent: ScheduledTask, known: ScheduledTaskInstance | None) -> bool:
-    """Tell whether the books are closed over an occurrence without a row: it isn't owed."""
-    return known is None and run_id.due is not None and run_id.due <= parent.accounted_until
+    """Return whether the books are closed over an occurrence without a row: it isn't owed."""
+    return known is None and run_id.due is not None and run_id.due <= parent.settled_through
 
 
-def _is_owed(run_id: RunId, parent: ScheduledTask) -> bool:
-    """Tell whether an occurrence is due by the schedule as it is now.
+def _is_expected(run_id: RunId, parent: ScheduledTask) -> bool:
+    """Return whether an occurrence is due by the schedule as it is now.
 
     A change closes the books up to its own moment. What was dispatched after that, before Redis
     had heard of the change, belongs to no period: it gets no row.
@@ -215,7 +215,7 @@ def _overlap(parent: ScheduledTask, run_id: RunId, redis: Redis) -> tuple[str, s
     if waits or (skips and run_id.attempt > 1):
         raise NotNow
     if skips:
-        return "skipped", f"The run of {moment_text(others[0].due)} was still going."
+        return "skipped", f"The run of {instant_text(others[0].due)} was still going."
     for other in others:
         other.parent = parent
         other.update_attempt(

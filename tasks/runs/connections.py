@@ -32,7 +32,7 @@ def roll_back_since(before: dict[str, State]) -> bool:
     """Close the connections that were left in a transaction since then, and so roll it back.
 
     Otherwise everything that is written after it would be part of that transaction, and be lost
-    with it. Tells whether there were any.
+    with it. Returns whether there were any.
     """
     found = False
     for connection in connections.all(initialized_only=True):

@@ -157,9 +157,9 @@ def _waiting_requests() -> Iterator[list[Waiting]]:
     """Yield, in chunks, the jobs of the runs by hand, and of what backfill is to run next."""
     cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
     requests = RunRequest.objects.filter(requested__lt=cutoff).order_by("pk")
-    by_hand = requests.filter(due=None).select_related("parent")
+    manual = requests.filter(due=None).select_related("parent")
     last = 0
-    while rows := list(by_hand.filter(pk__gt=last)[:CHUNK]):
+    while rows := list(manual.filter(pk__gt=last)[:CHUNK]):
         last = rows[-1].pk
         yield [(request.run_id.job_id, request.parent.queue) for request in rows]
     backfilled = ScheduledTask.objects.filter(
@@ -214,7 +214,7 @@ def _lost_jobs(
 
 def _is_first_request(job_id: str) -> bool:
     run_id = RunId.parse(job_id)
-    return run_id is not None and run_id.is_asked_for and run_id.attempt == 1
+    return run_id is not None and run_id.is_requested and run_id.attempt == 1
 
 
 def _enqueue_again(job_id: str, redis: Redis) -> None:

@@ -16,7 +16,7 @@ _listener: ContextVar[ProgressListener | None] = ContextVar("tasks_current_run",
 
 
 def is_recording() -> bool:
-    """Tell whether the calling code runs inside a recorded task function."""
+    """Return whether the calling code runs inside a recorded task function."""
     return _listener.get() is not None
 
 

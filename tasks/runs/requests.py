@@ -18,7 +18,7 @@ from tasks.exceptions import NotPossible
 from tasks.job_ids import RunId
 from tasks.models import RunRequest, ScheduledTask, ScheduledTaskInstance
 from tasks.registry import Kind
-from tasks.storable import moment_text
+from tasks.storable import instant_text
 from tasks.timing import spec
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def _check(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) 
                 "What was due up to %(moment)s may have run: its runs are not kept any more. "
                 "Begin after it."
             )
-            % {"moment": moment_text(schedule.pruned_until)}
+            % {"moment": instant_text(schedule.pruned_until)}
         )
 
 
@@ -105,7 +105,7 @@ def _open(schedule: ScheduledTask, dues: Sequence[datetime]) -> Iterator[datetim
         for due in chunk:
             never_ran = statuses.get(due, status.MISSED) in (status.MISSED, status.SKIPPED)
             is_under_way = (
-                schedule.is_live and due > schedule.accounted_until and due not in statuses
+                schedule.is_live and due > schedule.settled_through and due not in statuses
             )
             if never_ran and not is_under_way and due not in asked_for:
                 yield due
@@ -117,8 +117,8 @@ BACKFILL_AT_ONCE = 10
 
 def take(parent: ScheduledTask, run_id: RunId) -> RunRequest | None:
     """Delete and return the request for this run, None if there is none (any more)."""
-    by_hand = {} if run_id.is_backfill else {"requested": run_id.requested}
-    request = parent.requests.filter(due=run_id.due, **by_hand).first()
+    manual = {} if run_id.is_backfill else {"requested": run_id.requested}
+    request = parent.requests.filter(due=run_id.due, **manual).first()
     if request is not None:
         request.delete()
     return request

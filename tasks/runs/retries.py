@@ -30,12 +30,12 @@ def retry(run: ScheduledTaskInstance, redis: Redis) -> None:
 
 
 def tries_left(run: ScheduledTaskInstance) -> bool:
-    """Tell whether a failed run is tried again."""
+    """Return whether a failed run is tried again."""
     was_asked_for = run.requested is not None
     return run.attempt <= run.parent.retries and (run.parent.is_live or was_asked_for)
 
 
 def awaits_retry(run: ScheduledTaskInstance) -> bool:
-    """Tell whether a failed run has another try coming that isn't long overdue."""
+    """Return whether a failed run has another try coming that isn't long overdue."""
     overdue = timezone.now() - RETRY_MEMORY - timedelta(seconds=run.parent.retry_delay)
     return tries_left(run) and run.ended is not None and run.ended > overdue

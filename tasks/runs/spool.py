@@ -31,7 +31,7 @@ def push(redis: Redis, job_id: str, status: str, **values: Any) -> None:
 
 
 def is_in_use(redis: Redis) -> bool:
-    """Tell whether there are ends that the rows don't say yet."""
+    """Return whether there are ends that the rows don't say yet."""
     return bool(redis.exists(SPOOL_KEY))
 
 

@@ -232,7 +232,7 @@ def _start_params(start: Start) -> list[Any]:
     due, moment = _adapt("due", start.run_id.due), _adapt("started", start.moment)
     lateness = (start.moment - start.run_id.due).total_seconds()
     job_id = start.run_id.schedule_job_id
-    settled = _adapt("since", start.run_id.due - FRESH)
+    settled = _adapt("period_start", start.run_id.due - FRESH)
     return [due, moment, moment, start.worker_name, job_id, due, settled, lateness]
 
 
@@ -260,7 +260,7 @@ def _start_sql() -> str:
         f"INSERT INTO {_runs()} ({', '.join(map(_column, names))}) "
         f"SELECT s.id, s.name, {', '.join(['%s'] * len(given))}, {', '.join(literals.values())} "
         f"FROM {_schedules()} s WHERE s.job_id = %s AND s.status IN ('running', 'failed') "
-        "AND s.accounted_until < %s AND (s.since <= s.created OR s.since < %s) "
+        "AND s.settled_through < %s AND (s.period_start <= s.created OR s.period_start < %s) "
         "AND (s.start_deadline IS NULL OR s.start_deadline >= %s) "
         f"AND (s.overlap = 'allow' OR NOT EXISTS "
         f"(SELECT 1 FROM {_runs()} r WHERE r.parent_id = s.id AND r.status = 'running')) "

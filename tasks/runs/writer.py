@@ -39,7 +39,7 @@ class Writer:
         return self._write(start)
 
     def end(self, job_id: str, end: sql.End) -> bool:
-        """Write the end of a finished run, now or with the next start; tell whether it took it.
+        """Write the end of a finished run, now or with the next start; return whether it took it.
 
         Raises the database's errors.
         """

@@ -15,7 +15,13 @@ from redis.exceptions import RedisError
 from rq.utils import utcformat
 
 from tasks.broker import projection
-from tasks.broker.keys import MARKER_KEY, QUARANTINE_KEY, SCHEDULES_KEY, TEXTS_KEY, scheduled_key
+from tasks.broker.keys import (
+    DISPATCH_RECORDS_KEY,
+    MARKER_KEY,
+    QUARANTINE_KEY,
+    SCHEDULES_KEY,
+    scheduled_key,
+)
 from tasks.database import database_answers
 from tasks.job_ids import is_template
 from tasks.ledger import misfires
@@ -69,7 +75,7 @@ class Dispatcher:
         """Put everything that is due on its queue; return the job ids."""
         pushed = self.dispatch_punctual()
         self._left_late.set()
-        return pushed + self.make_up() + self.move_reserved()
+        return pushed + self.catch_up() + self.move_reserved()
 
     def dispatch_punctual(self) -> list[str]:
         """Dispatch what has been due for a few seconds at most, without the database."""
@@ -79,7 +85,7 @@ class Dispatcher:
             self._left_late.set()
         return pushed
 
-    def make_up(self) -> list[str]:
+    def catch_up(self) -> list[str]:
         """Dispatch what is late, and note the problems of schedules on their rows.
 
         First what runs all the same; then what the database has to hear of first. While the
@@ -130,7 +136,7 @@ class Dispatcher:
         self, since: float | str, until: float, left_out: int = 0, number: int = CHUNK
     ) -> list[Due]:
         """Return a chunk of what is due, earliest first."""
-        keys = [SCHEDULES_KEY, TEXTS_KEY]
+        keys = [SCHEDULES_KEY, DISPATCH_RECORDS_KEY]
         answer = self._read_due(keys=keys, args=[since, repr(until), left_out, number])
         entries, texts = cast(list[list[Any]], answer)
         return list(zip(entries[::2], map(float, entries[1::2]), texts, strict=True))
@@ -163,7 +169,7 @@ class Dispatcher:
         if not steps:
             return []
         answer = self._dispatch(
-            keys=[SCHEDULES_KEY, TEXTS_KEY],
+            keys=[SCHEDULES_KEY, DISPATCH_RECORDS_KEY],
             args=[utcformat(now), json.dumps(steps)],
         )
         pushed, gone, stuck = (text.decode().split() for text in cast(list[bytes], answer))
@@ -206,7 +212,7 @@ class Dispatcher:
         reason = clean_text(f"{type(error).__name__}: {error}")[:1000]
         ours = text is not None or is_template(member.decode(errors="replace"))
         note = "" if ours else external_jobs.note(score, reason)
-        keys = [SCHEDULES_KEY, TEXTS_KEY, QUARANTINE_KEY]
+        keys = [SCHEDULES_KEY, DISPATCH_RECORDS_KEY, QUARANTINE_KEY]
         args: list[Any] = [member, repr(score), text or b"", note]
         if self._set_aside(keys=keys, args=args) and ours:
             self._problems.append((member.decode(errors="replace"), reason))

@@ -1,4 +1,4 @@
-"""Foreign jobs: what other code schedules with rq-scheduler's interface, without a row of ours.
+"""ExternalJob jobs: what other code schedules with rq-scheduler's interface, without a row of ours.
 
 Redis alone knows them. They are dispatched as rq-scheduler does it, under their own id, but in one
 step with moving forward. What can't be dispatched is kept aside, with the reason.
@@ -36,7 +36,7 @@ CRON_OF_SIX = "30 6 * * MON-FRI *"
 # How far into the sorted set is looked for foreign jobs, to show them.
 LOOK_AT = 10_000
 # KEYS: the sorted set, the texts, the quarantine. ARGV: the member, its score and text as seen,
-# the note to keep ("" for none). Tells whether it was as seen, and is out of the sorted set now.
+# the note to keep ("" for none). Returns whether it was as seen, and is out of the sorted set now.
 SET_ASIDE = """
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score or (score ~= ARGV[2] and tonumber(score) ~= tonumber(ARGV[2])) then return 0 end
@@ -62,7 +62,7 @@ class Scheduler(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class ExternalJob:
     """A foreign job for people: `due` is None for one in quarantine that was never due."""
 
     member: bytes
@@ -78,7 +78,7 @@ class Foreign:
 def dispatch(job_id: str, score: float, scheduler: Scheduler) -> bool:
     """Put a job on its queue and move it forward, if it still is due when `score` says.
 
-    Tells whether it did; if not, others have changed too much meanwhile. Raises an exception if
+    Returns whether it did; if not, others have changed too much meanwhile. Raises an exception if
     its job can't be read, or what it says can't be.
     """
     for _ in range(TRIES):
@@ -200,7 +200,7 @@ def note(score: float, reason: str) -> str:
     return json.dumps({"score": repr(score), "reason": reason})
 
 
-def scheduled(redis: Redis) -> Iterator[Foreign]:
+def scheduled(redis: Redis) -> Iterator[ExternalJob]:
     """Yield the foreign jobs among those due next; changes nothing."""
     entries = cast(
         list[tuple[bytes, float]],
@@ -208,15 +208,15 @@ def scheduled(redis: Redis) -> Iterator[Foreign]:
     )
     for member, score in entries:
         if not is_template(member.decode(errors="replace")):
-            yield Foreign(member, _function_of(member, redis), _moment(score))
+            yield ExternalJob(member, _function_of(member, redis), _moment(score))
 
 
-def quarantined(redis: Redis) -> Iterator[Foreign]:
+def quarantined(redis: Redis) -> Iterator[ExternalJob]:
     """Yield what could not be dispatched, with the reason; changes nothing."""
     for member, text in cast(dict[bytes, bytes], redis.hgetall(QUARANTINE_KEY)).items():
         kept = json.loads(text)
         function = _function_of(member, redis)
-        yield Foreign(member, function, _moment(float(kept["score"])), kept["reason"])
+        yield ExternalJob(member, function, _moment(float(kept["score"])), kept["reason"])
 
 
 def put_back(member: bytes, redis: Redis) -> None:

@@ -9,7 +9,7 @@ from redis import Redis
 from tasks.broker.keys import LEADER_KEY
 
 # How long a leader that stopped renewing keeps the others out, in milliseconds.
-LEASE = 10_000
+LEASE_MS = 10_000
 # KEYS: the lease. ARGV: token, milliseconds. Takes a free lease, or renews one's own.
 HOLD = """
 local owner = redis.call('GET', KEYS[1])
@@ -37,8 +37,8 @@ class Leadership:
         self._hold = redis.register_script(HOLD)
         self._release = redis.register_script(RELEASE)
 
-    def hold(self, lease: int = LEASE) -> bool:
-        """Take or renew the lease, in milliseconds; tell whether this process leads now."""
+    def hold(self, lease: int = LEASE_MS) -> bool:
+        """Take or renew the lease, in milliseconds; return whether this process leads now."""
         return bool(self._hold(keys=[LEADER_KEY], args=[self._token, lease]))
 
     def release(self) -> None:

@@ -32,7 +32,7 @@ def plan(job_id: str, score: float, text: bytes, now: int) -> Step | LateStep:
 
     Raises ValueError, KeyError, TypeError or SpecError if the text is bad.
     """
-    template = projection.read_text(text)
+    template = projection.read_dispatch_record(text)
     first, second = _next_two(template, round(score * 1000) - 1)
     if first is not None and first <= now:
         allowed = ON_TIME

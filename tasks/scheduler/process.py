@@ -40,13 +40,13 @@ from tasks.timing.instants import from_score
 logger = logging.getLogger(__name__)
 
 # The longest that the loop sleeps, in seconds: its lease and signals are looked at this often.
-NAP = 0.25
+POLL_INTERVAL = 0.25
 # How often one that stands by looks whether it can lead, in seconds.
-STANDBY_NAP = 0.1
+STANDBY_POLL_INTERVAL = 0.1
 # How long the ledger rests between its ticks, in seconds.
-HOUSE_NAP = 0.5
+HOUSEKEEPING_INTERVAL = 0.5
 # How long it waits after Redis was away, in seconds.
-OUTAGE_NAP = 1.0
+OUTAGE_POLL_INTERVAL = 1.0
 # How often it tells rq-scheduler's interface that it is alive, in seconds.
 HEARTBEAT = 10.0
 
@@ -73,7 +73,7 @@ class Scheduler(DjangoScheduler):
             self._queue_names,
             lambda job_id, score: external_jobs.dispatch(job_id, score, self),
             should_stop=lambda: self._is_stopping,
-            after_chunk=self._go_on_leading,
+            after_chunk=self._renew_leadership,
         )
 
     # The loop
@@ -90,8 +90,8 @@ class Scheduler(DjangoScheduler):
             return
         housekeeper = Housekeeper(self.connection)
         works = (
-            (housekeeper.tick, HOUSE_NAP),
-            (self.dispatcher.make_up, NAP),
+            (housekeeper.tick, HOUSEKEEPING_INTERVAL),
+            (self.dispatcher.catch_up, POLL_INTERVAL),
             (self._listen, 0.0),
         )
         for work, nap in works:
@@ -102,25 +102,25 @@ class Scheduler(DjangoScheduler):
                 self._lead_or_stand_by()
             except RedisError as error:
                 logger.warning("Dispatch waits for Redis: %s", self._explain(error))
-                self._alarm.sleep(OUTAGE_NAP)
+                self._alarm.sleep(OUTAGE_POLL_INTERVAL)
             except Exception:
                 logger.exception("A round of dispatch failed; the next one follows.")
-                self._alarm.sleep(OUTAGE_NAP)
+                self._alarm.sleep(OUTAGE_POLL_INTERVAL)
         self._stop()
 
     def _lead_or_stand_by(self) -> None:
-        self._show_that_it_lives()
+        self._send_heartbeat()
         led, self._leads = self._leads, self._leadership.hold()
         if self._leads != led:
             logger.info("Scheduler %s %s.", self.name, "leads" if self._leads else "stands by")
         if not self._leads:
-            self._alarm.sleep(STANDBY_NAP)
+            self._alarm.sleep(STANDBY_POLL_INTERVAL)
             return
         self.dispatcher.dispatch_punctual()
         self.dispatcher.move_reserved()
         self._sleep_until_due()
 
-    def _show_that_it_lives(self) -> None:
+    def _send_heartbeat(self) -> None:
         """Keep the key by which rq-scheduler's tools see the schedulers there are."""
         if time.monotonic() < self._heartbeat_due:
             return
@@ -137,7 +137,7 @@ class Scheduler(DjangoScheduler):
             for name in self._queue_names():
                 pipe.zrange(scheduled_key(name), 0, 0, withscores=True)
             moments = [entries[0][1] for entries in pipe.execute() if entries]
-        pause = min([NAP, *(moment - time.time() for moment in moments)])
+        pause = min([POLL_INTERVAL, *(moment - time.time() for moment in moments)])
         self._alarm.sleep(pause)
 
     def _listen(self) -> None:
@@ -149,7 +149,7 @@ class Scheduler(DjangoScheduler):
         if self.connection.blpop([WAKE_KEY], timeout=1):
             self._alarm.ring()
 
-    def _go_on_leading(self) -> None:
+    def _renew_leadership(self) -> None:
         self._leads = self._leadership.hold() if self._leads else False
 
     def _install_signal_handlers(self) -> None:
@@ -179,16 +179,16 @@ class Scheduler(DjangoScheduler):
         """Do a thread's regular work while this process leads."""
         while not self._stopping.wait(nap):
             if not self._leads:
-                self._stopping.wait(NAP)
+                self._stopping.wait(POLL_INTERVAL)
                 continue
             try:
                 work()
             except RedisError as error:
                 logger.warning("Work of the scheduler waits for Redis: %s", self._explain(error))
-                self._stopping.wait(OUTAGE_NAP)
+                self._stopping.wait(OUTAGE_POLL_INTERVAL)
             except Exception:
                 logger.exception("A round of the scheduler's work failed; the next one follows.")
-                self._stopping.wait(OUTAGE_NAP)
+                self._stopping.wait(OUTAGE_POLL_INTERVAL)
 
     def _explain(self, error: RedisError) -> str:
         return explain(error, self.connection, self._queue_names())

@@ -148,7 +148,7 @@ class Workhorse:
         return answer.taken
 
     def _look_at_queues(self) -> bool:
-        """Leave out the queues whose keys hold something else; tell whether there are more now."""
+        """Leave out the queues whose keys hold something else; return whether more are."""
         before = self._unusable
         texts = {name: " ".join(wrong(self._redis, of_queue(name))) for name in self._queue_by_name}
         self._unusable = {name: text for name, text in texts.items() if text}
@@ -288,7 +288,7 @@ def _watch_parent(parent: int) -> None:
 
 
 def _has_grown() -> bool:
-    """Tell whether this process has been larger than it may be."""
+    """Return whether this process has been larger than it may be."""
     unit = 1 if sys.platform == "darwin" else 1024
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return size > getattr(settings, "TASKS_CHILD_MAX_MEMORY", MAX_MEMORY) * 2**20

@@ -24,7 +24,7 @@ class Doorbell:
         self._blocked: dict[str, Connection] = {}
 
     def wait(self, timeout: float) -> bool:
-        """Wait for up to `timeout` seconds; tell whether a queue may have a job.
+        """Wait for up to `timeout` seconds; return whether a queue may have a job.
 
         Raises RedisError.
         """

@@ -34,7 +34,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy, WorkerStatus
 
 from tasks.broker.keys import explain, is_wrong_type, lease_key
-from tasks.broker.leases import LEASE, LEASE_RENEWAL, renew_lease
+from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
 from tasks.job import Job
 from tasks.runs import spool
 from tasks.runs.timeout import Deadline
@@ -96,7 +96,7 @@ class Worker(rq.Worker):
         with_scheduler: bool = False,
         dequeue_strategy: DequeueStrategy = DequeueStrategy.DEFAULT,
     ) -> bool:
-        """Run jobs until told to stop, as RQ's worker does; tell whether there were any.
+        """Run jobs until told to stop, as RQ's worker does; return whether there were any.
 
         `burst` ends when the queues are empty; `max_jobs` after so many jobs; `max_idle_time`
         after so many seconds without one.
@@ -112,7 +112,7 @@ class Worker(rq.Worker):
         finally:
             self._end_child()
             self._doorbell.close()
-            self._say_goodbye()
+            self._deregister()
 
     def _work(self, burst: bool, max_jobs: int, max_idle_time: int | None) -> int:
         ran, idle_since = 0, time.monotonic()
@@ -206,7 +206,7 @@ class Worker(rq.Worker):
             self.connection.hset(self.key, mapping=self.serialize())
             worker_registration.register(self)
 
-    def _say_goodbye(self) -> None:
+    def _deregister(self) -> None:
         try:
             self.teardown()
         except RedisError as error:
@@ -244,7 +244,7 @@ class Worker(rq.Worker):
     @property
     def connection_timeout(self) -> int:
         """For how long a command waits for its answer, in seconds: none of them blocks."""
-        return LEASE
+        return LEASE_SECONDS
 
     @property
     def horse_pid(self) -> int:
@@ -286,14 +286,14 @@ class Worker(rq.Worker):
         try:
             child.orders.send(limit)
             while not child.orders.poll(LOOK):
-                self._look_after(child)
-            ran, redis_is_there, is_worn_out = child.orders.recv()
+                self._monitor(child)
+            ran, redis_is_there, is_due_for_recycling = child.orders.recv()
         except (EOFError, OSError):
-            self._bury(child)
+            self._reap(child)
             return 1
         finally:
             self._state = WorkerStatus.IDLE
-        if is_worn_out:
+        if is_due_for_recycling:
             self._end_child()
         if not redis_is_there:
             self._wait_for_redis()
@@ -311,7 +311,7 @@ class Worker(rq.Worker):
         theirs.close()
         return Child(pid, ours, board)
 
-    def _look_after(self, child: Child) -> None:
+    def _monitor(self, child: Child) -> None:
         """Vouch for the run that is going on; kill it if it ignores its timeout."""
         if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             raise EOFError  # What it has started may keep its end of the line open.
@@ -322,17 +322,19 @@ class Worker(rq.Worker):
             logger.warning("Job %s ignores its timeout and is killed.", run.job_id)
             self.kill_horse()
         try:
-            self._vouch_for(run)
+            self._renew_lease(run)
         except RedisError as error:
             logger.warning("The lease of job %s could not be renewed: %s", run.job_id, error)
 
-    def _vouch_for(self, run: Run) -> None:
+    def _renew_lease(self, run: Run) -> None:
         execution = self.executions.get(run.execution_id)
         if execution is None:
             execution = self._execution(run)
             self.executions = {execution.id: execution}
             record_execution(self.connection, execution, STARTED_TTL)
-        elif timezone.now().timestamp() < (execution.last_heartbeat.timestamp() + LEASE_RENEWAL):
+        elif timezone.now().timestamp() < (
+            execution.last_heartbeat.timestamp() + LEASE_RENEWAL_SECONDS
+        ):
             return
         renew_lease(self.connection, run.job_id, self.name)
         registry = self._queue(run).started_job_registry
@@ -355,7 +357,7 @@ class Worker(rq.Worker):
             os.waitpid(child.pid, 0)
             self._put_back(child)  # What it was given, if it never got the answer.
 
-    def _bury(self, child: Child) -> None:
+    def _reap(self, child: Child) -> None:
         """Note how the child died, and with it its run; what it had not started is put back."""
         self._child = None
         child.orders.close()

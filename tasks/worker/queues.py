@@ -20,7 +20,7 @@ from redis.exceptions import NoScriptError
 from rq.executions import Execution
 from rq.utils import now, utcformat
 
-from tasks.broker.leases import LEASE
+from tasks.broker.leases import LEASE_SECONDS
 
 # KEYS: the worker, what it took last. ARGV: this step's id, now (as text, and in seconds), the
 # worker's name, for how long a job counts as started (seconds), for how long its lease holds;
@@ -197,7 +197,7 @@ class Queues:
         return self._step(step_id, None, ()).taken
 
     def put_back(self, taken: Taken) -> bool:
-        """Put a job that was taken, and not started, back on its queue; tell whether it was."""
+        """Put a job that was taken, and not started, back on its queue; return whether it was."""
         args = [self.worker_key, taken.job_id, taken.queue, taken.execution_id]
         return bool(self.redis.eval(PUT_BACK, 1, *args))
 
@@ -209,7 +209,7 @@ class Queues:
             moment.timestamp(),
             self.worker_name,
             self.started_ttl,
-            LEASE,
+            LEASE_SECONDS,
         ]
         if finished is None:
             args += [""] * 8

@@ -92,11 +92,11 @@ class Board:
 
     @property
     def is_running(self) -> bool:
-        """Tell whether the present run is going on by its row."""
+        """Return whether the present run is going on by its row."""
         return self._memory[PHASE] == RUNNING
 
     def keep_end(self, job_id: str, status: str, values: dict[str, Any]) -> bool:
-        """Keep how a run ended until its row says so; tell whether there was room."""
+        """Keep how a run ended until its row says so; return whether there was room."""
         entry = {"job_id": job_id, "status": status, "values": values}
         return self._put(END, END_SIZE, json.dumps(entry, cls=DjangoJSONEncoder).encode())
 

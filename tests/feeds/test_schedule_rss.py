@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
-from redis.exceptions import ConnectionError as RedisAway
+from redis.exceptions import ConnectionError as RedisUnavailable
 
 from feeds.models import Feed
 from feeds.services import schedule_feed
@@ -115,7 +115,7 @@ def test_now_also_enqueues_a_run_of_each(redis_connection):
 
 def test_without_redis_it_says_that_it_takes_effect_later(monkeypatch):
     def away() -> None:
-        raise RedisAway("away")
+        raise RedisUnavailable("away")
 
     monkeypatch.setattr("tasks.services.connect", away)
     _, err = schedule_rss(A)

@@ -40,10 +40,18 @@ def test_each_ended_run_is_an_entry(schedule, client):
     assert entry.link == f"http://testserver{page}"
 
 
-@pytest.mark.parametrize("status", ["failed", "canceled", "missed", "skipped"])
-def test_runs_that_did_not_finish_are_told_too(schedule, client, status):
+@pytest.mark.parametrize(
+    ("status", "label"),
+    [
+        ("failed", "Failed"),
+        ("canceled", "Cancelled"),
+        ("missed", "Missed"),
+        ("skipped", "Skipped"),
+    ],
+)
+def test_runs_that_did_not_finish_are_told_too(schedule, client, status, label):
     run(schedule, status)
-    assert read(client).entries[0].title.startswith(f"{status.capitalize()}: ")
+    assert read(client).entries[0].title.startswith(f"{label}: ")
 
 
 def test_a_run_that_goes_on_is_not_told(schedule, client):

@@ -15,7 +15,7 @@ from django.utils import timezone
 from redis import Redis
 
 from tasks.broker import projection
-from tasks.broker.keys import SCHEDULES_KEY, TEXTS_KEY
+from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
 from tasks.broker.reconcile import Reconciler, reconcile
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask
@@ -199,7 +199,7 @@ def test_a_schedule_that_redis_lost_in_part_is_brought_back_and_dispatched(
     assert len(scheduler.enqueue_jobs()) == 1
 
 
-@pytest.mark.parametrize("key", [SCHEDULES_KEY, TEXTS_KEY])
+@pytest.mark.parametrize("key", [SCHEDULES_KEY, DISPATCH_RECORDS_KEY])
 def test_a_round_brings_back_what_redis_has_lost_in_part(
     scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis, key: str
 ):

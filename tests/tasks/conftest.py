@@ -1,42 +1,20 @@
 """What the tests of the scheduling app share."""
 
-import itertools
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import django_rq
 import pytest
-from django.utils import timezone
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tasks.broker import projection, reconcile
 from tasks.ledger import housekeeping
 from tasks.models import ScheduledTask
 from tasks.runs import lost
 from tasks.scheduler import Scheduler
-from tasks.timing.instants import from_milliseconds, to_milliseconds
 from tests.tasks import functions
-
-MakeSchedule = Callable[..., ScheduledTask]
-NAMES = (f"schedule {number}" for number in itertools.count())
-
-
-def ago(seconds: float) -> datetime:
-    """Return a moment of whole milliseconds, that many seconds ago."""
-    return from_milliseconds(to_milliseconds(timezone.now() - timedelta(seconds=seconds)))
-
-
-def make_row(**values: Any) -> ScheduledTask:
-    """Store a schedule that calls `echo` every hour from now on, unless `values` say otherwise."""
-    if not values.get("cron"):
-        values = {"first": ago(0), "interval": 3600} | values
-    else:
-        values = {"type": "cron"} | values
-    defaults: dict[str, Any] = {"name": next(NAMES), "function": functions.ECHO}
-    return ScheduledTask.objects.create(**defaults | values)
+from tests.tasks.schedules import MakeSchedule, make_row
 
 
 @pytest.fixture
@@ -82,7 +60,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 @pytest.fixture
-def redis_away(redis_connection: Redis) -> Iterator[Callable[[bool], None]]:
+def redis_unavailable(redis_connection: Redis) -> Iterator[Callable[[bool], None]]:
     """Return a function that makes Redis unreachable (True) and reachable again (False)."""
     server = redis_connection.connection_pool.connection_kwargs["server"]
 
@@ -91,6 +69,3 @@ def redis_away(redis_connection: Redis) -> Iterator[Callable[[bool], None]]:
 
     yield set_away
     server.connected = True
-
-
-__all__ = ["MakeSchedule", "RedisConnectionError", "ago", "make_row"]

@@ -27,8 +27,8 @@ from tasks.broker.keys import LEADER_KEY, SCHEDULES_KEY
 from tasks.job_ids import RunId
 from tasks.models import RunRequest, ScheduledTask, ScheduledTaskInstance, SchedulePeriod, Task
 from tasks.services import SchedulerService, TaskService
-from tests.tasks.conftest import MakeSchedule, ago, make_row
 from tests.tasks.functions import ECHO, queued
+from tests.tasks.schedules import MakeSchedule, ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -637,18 +637,20 @@ def test_a_missing_scheduler_is_said(admin_client: Client):
     assert "No scheduler is running" in text_of(admin_client.get(SCHEDULES))
 
 
-def test_every_page_can_be_seen_while_redis_is_away(admin_client: Client, put, redis_away):
+def test_every_page_can_be_seen_while_redis_is_unavailable(
+    admin_client: Client, put, redis_unavailable
+):
     task = put()
     run, call = make_run(task), TaskService.enqueue_task(ECHO)
-    redis_away(True)
+    redis_unavailable(True)
     urls = [SCHEDULES, RUNS, CALLS, page_of(task), page_of(run), page_of(call)]
     urls += [ADD, reverse("admin:tasks_task_add")]
     for url in urls:
         assert "Redis is away" in text_of(admin_client.get(url))
 
 
-def test_a_schedule_is_saved_while_redis_is_away(admin_client: Client, redis_away):
-    redis_away(True)
+def test_a_schedule_is_saved_while_redis_is_unavailable(admin_client: Client, redis_unavailable):
+    redis_unavailable(True)
     response = admin_client.post(ADD, SIMPLE, follow=True)
     assert "takes effect when it is back" in text_of(response)
     assert ScheduledTask.objects.get().is_live
@@ -657,24 +659,26 @@ def test_a_schedule_is_saved_while_redis_is_away(admin_client: Client, redis_awa
 @pytest.mark.parametrize(
     ("action", "status"), [("pause", "paused"), ("cancel", "death"), ("run_now", "running")]
 )
-def test_an_action_does_not_break_while_redis_is_away(
-    admin_client: Client, put: MakeSchedule, redis_away, action, status
+def test_an_action_does_not_break_while_redis_is_unavailable(
+    admin_client: Client, put: MakeSchedule, redis_unavailable, action, status
 ):
     schedule = put()
-    redis_away(True)
+    redis_unavailable(True)
     assert "Redis is away" in text_of(admin_client.post(act(schedule, action), follow=True))
     assert ScheduledTask.objects.get().status == status
 
 
-def test_a_schedule_is_deleted_while_redis_is_away(admin_client: Client, put, redis_away):
+def test_a_schedule_is_deleted_while_redis_is_unavailable(
+    admin_client: Client, put, redis_unavailable
+):
     schedule = put()
-    redis_away(True)
+    redis_unavailable(True)
     delete_from_detail(admin_client, schedule)
     assert not ScheduledTask.objects.exists()
 
 
-def test_a_call_that_cannot_be_enqueued_says_so(admin_client: Client, redis_away):
-    redis_away(True)
+def test_a_call_that_cannot_be_enqueued_says_so(admin_client: Client, redis_unavailable):
+    redis_unavailable(True)
     data = {"function": ECHO, "args": "[]", "kwargs": "{}", "_continue": "1"}
     response = admin_client.post(reverse("admin:tasks_task_add"), data, follow=True)
     assert "It could not be enqueued" in text_of(response)

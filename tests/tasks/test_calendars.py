@@ -13,19 +13,19 @@ from redis import Redis
 
 from tasks.broker import projection
 from tasks.broker.connection import connect
-from tasks.broker.keys import SCHEDULES_KEY, TEXTS_KEY
+from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
 from tasks.broker.reconcile import reconcile
 from tasks.exceptions import InvalidCalendar, InvalidSchedule
 from tasks.ledger.audit import tallies
-from tasks.ledger.settling import balance
+from tasks.ledger.settling import settle
 from tasks.models import Calendar, ScheduledTask
 from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler
 from tasks.services import CalendarService, SchedulerService
 from tasks.timing import spec
 from tasks.timing.instants import from_score, to_milliseconds
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import ECHO, in_threads, perform
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,9 +62,9 @@ def test_nothing_is_due_on_an_excluded_date(redis_connection: Redis, exclude: An
 def test_an_excluded_occurrence_has_no_row_and_is_not_dispatched(
     redis_connection: Redis, scheduler: Scheduler
 ):
-    schedule = make_row(first=ago(5), accounted_until=ago(6), exclude=f"{ago(5):%Y-%m-%d}")
+    schedule = make_row(first=ago(5), settled_through=ago(6), exclude=f"{ago(5):%Y-%m-%d}")
     reconcile(redis_connection)
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     assert scheduler.enqueue_jobs() == []
     assert not schedule.runs.exists()
 
@@ -223,7 +223,7 @@ def test_an_edit_of_later_dates_leaves_what_waits_on_its_queue(
     redis_connection: Redis, scheduler: Scheduler
 ):
     calendar = CalendarService.define("Holidays", [])
-    schedule = make_row(first=ago(62), interval=60, accounted_until=ago(5), calendar=calendar)
+    schedule = make_row(first=ago(62), interval=60, settled_through=ago(5), calendar=calendar)
     reconcile(redis_connection)
     [job_id] = scheduler.enqueue_jobs()
     CalendarService.define("Holidays", [TODAY + 9 * DAY])
@@ -234,12 +234,12 @@ def test_an_edit_of_later_dates_leaves_what_waits_on_its_queue(
 
 def test_what_an_edited_calendar_excludes_from_the_past_is_missed():
     calendar = CalendarService.define("Holidays", [])
-    schedule = make_row(first=ago(100), interval=60, accounted_until=ago(101), calendar=calendar)
+    schedule = make_row(first=ago(100), interval=60, settled_through=ago(101), calendar=calendar)
     CalendarService.define("Holidays", f"{TODAY - DAY}..{TODAY}")
     dues = schedule.runs.filter(status="missed").values_list("due", flat=True)
     assert set(dues) == {schedule.first, schedule.first + timedelta(seconds=60)}
     schedule.refresh_from_db()
-    assert schedule.accounted_until > ago(10)
+    assert schedule.settled_through > ago(10)
 
 
 @pytest.mark.parametrize("dates", [[], [TODAY], [TODAY - DAY, TODAY], [TODAY + 9 * DAY]], ids=len)
@@ -247,22 +247,24 @@ def test_the_books_close_over_an_edit_of_what_has_run_and_what_has_not(
     redis_connection: Redis, scheduler: Scheduler, dates: list[date]
 ):
     calendar = CalendarService.define("Holidays", "2020-01-01")
-    schedule = make_row(first=ago(185), interval=60, since=ago(186), calendar=calendar)
-    ScheduledTask.objects.update(accounted_until=ago(186), look_at=ago(-9_999), catch_up="all")
+    schedule = make_row(first=ago(185), interval=60, period_start=ago(186), calendar=calendar)
+    ScheduledTask.objects.update(
+        settled_through=ago(186), next_check_at=ago(-9_999), catch_up="all"
+    )
     reconcile(redis_connection)
     job_ids = scheduler.enqueue_jobs()
     assert len(job_ids) == 4
     for job_id in job_ids[:2]:
         perform(redis_connection, job_id)
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     CalendarService.define("Holidays", dates)
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     for job_id in job_ids[2:]:
         perform(redis_connection, job_id)
     [tally] = tallies([schedule.pk])
     assert (tally.due, tally.outcomes["finished"] >= 2, tally.closes) == (4, True, True)
     schedule.refresh_from_db()
-    assert schedule.look_at < ago(-9_000)
+    assert schedule.next_check_at < ago(-9_000)
 
 
 def test_an_edit_costs_the_same_for_any_number_of_schedules():
@@ -270,7 +272,7 @@ def test_an_edit_costs_the_same_for_any_number_of_schedules():
     for number in (2, 20):
         calendar = CalendarService.define(f"For {number}", [])
         for _ in range(number):
-            make_row(first=ago(100), interval=60, accounted_until=ago(101), calendar=calendar)
+            make_row(first=ago(100), interval=60, settled_through=ago(101), calendar=calendar)
         with CaptureQueriesContext(connection) as queries:
             CalendarService.define(calendar.name, [TODAY - DAY, TODAY])
         assert calendar.schedules.filter(runs__status="missed").distinct().count() == number
@@ -280,14 +282,14 @@ def test_an_edit_costs_the_same_for_any_number_of_schedules():
 
 def test_an_edit_settles_each_schedule_by_what_it_owes_and_keeps_its_rows():
     calendar = CalendarService.define("Holidays", [])
-    owing = make_row(first=ago(100), interval=60, accounted_until=ago(101), calendar=calendar)
-    half = make_row(first=ago(100), interval=60, accounted_until=ago(101), calendar=calendar)
-    other = make_row(first=half.first, interval=40, accounted_until=ago(50), calendar=calendar)
+    owing = make_row(first=ago(100), interval=60, settled_through=ago(101), calendar=calendar)
+    half = make_row(first=ago(100), interval=60, settled_through=ago(101), calendar=calendar)
+    other = make_row(first=half.first, interval=40, settled_through=ago(50), calendar=calendar)
     bad = make_row(cron="nonsense", calendar=calendar)
     half.runs.create(
         name=half.name, due=half.first, status="finished", started=ago(9), ended=ago(9)
     )
-    ScheduledTask.objects.update(since=ago(200), look_at=ago(-9_999))
+    ScheduledTask.objects.update(period_start=ago(200), next_check_at=ago(-9_999))
     before = timezone.now()
     CalendarService.define("Holidays", [TODAY - DAY, TODAY])
     for schedule, statuses, kinds in (
@@ -296,16 +298,16 @@ def test_an_edit_settles_each_schedule_by_what_it_owes_and_keeps_its_rows():
         (other, ["missed"], ["active"]),
         (bad, [], []),
     ):
-        accounted_until = schedule.accounted_until
+        settled_through = schedule.settled_through
         schedule.refresh_from_db()
         runs = schedule.runs.order_by("due")
         assert [run.status for run in runs] == statuses
         assert [period.kind for period in schedule.periods.all()] == kinds
-        assert (schedule.accounted_until >= before) is bool(kinds)
-        assert (schedule.since >= before) is bool(kinds)
-        assert schedule.look_at >= before
+        assert (schedule.settled_through >= before) is bool(kinds)
+        assert (schedule.period_start >= before) is bool(kinds)
+        assert schedule.next_check_at >= before
         assert schedule.updated >= before
-        assert schedule.accounted_until >= accounted_until
+        assert schedule.settled_through >= settled_through
 
 
 def test_tallies_cost_the_same_for_any_number_of_schedules_with_a_calendar(
@@ -340,8 +342,8 @@ def test_of_edits_at_once_redis_agrees_with_the_rows(redis_connection: Redis):
     )
     assert not [result for result in results if isinstance(result, Exception)]
     for schedule in ScheduledTask.objects.live():
-        text = redis_connection.hget(TEXTS_KEY, schedule.job_id)
-        assert text == projection.dispatch_text(schedule).encode()
+        text = redis_connection.hget(DISPATCH_RECORDS_KEY, schedule.job_id)
+        assert text == projection.dispatch_record(schedule).encode()
         assert moment(redis_connection, schedule) == schedule.next_due(timezone.now())
 
 
@@ -358,13 +360,13 @@ def test_a_schedule_that_cannot_be_does_not_keep_its_calendar_from_changing(
 
 
 def test_without_redis_a_calendar_changes_and_takes_effect_later(
-    redis_connection: Redis, redis_away: Any
+    redis_connection: Redis, redis_unavailable: Any
 ):
     calendar = CalendarService.define("Holidays", [])
     schedule = daily(calendar=calendar)
-    redis_away(True)
+    redis_unavailable(True)
     CalendarService.define("Holidays", [TOMORROW])
-    redis_away(False)
+    redis_unavailable(False)
     assert moment(redis_connection, schedule) == MIDNIGHT + DAY
     reconcile(redis_connection)
     assert moment(redis_connection, schedule) == MIDNIGHT + 2 * DAY

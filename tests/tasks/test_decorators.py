@@ -14,8 +14,8 @@ from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTaskInstance, Task
 from tests.tasks import functions
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import CALL, perform
+from tests.tasks.schedules import ago, make_row
 
 
 def test_called_directly_it_is_just_the_function():
@@ -46,7 +46,7 @@ def test_a_call_of_another_task_function_inside_a_run_is_a_plain_call(
     redis_connection: Redis, behave: Callable[..., None]
 ):
     behave(lambda: functions.echo("inner"))
-    row = make_row(function=CALL, accounted_until=ago(60))
+    row = make_row(function=CALL, settled_through=ago(60))
     run_id = RunId(row.job_id, ago(0))
     enqueue_run(row, run_id, redis_connection)
     perform(redis_connection, run_id.job_id)

@@ -9,8 +9,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import CALL, ECHO
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from tasks.broker.keys import SCHEDULES_KEY
 from tasks.broker.reconcile import reconcile
 from tasks.job import Job
 from tasks.models import ScheduledTask
-from tests.tasks.conftest import MakeSchedule
+from tests.tasks.schedules import MakeSchedule
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,11 +46,11 @@ def test_a_delete_that_is_rolled_back_changes_nothing(put: MakeSchedule, redis_c
 
 
 def test_deleted_without_redis_it_leaves_later(
-    put: MakeSchedule, redis_connection: Redis, redis_away: Callable[[bool], None]
+    put: MakeSchedule, redis_connection: Redis, redis_unavailable: Callable[[bool], None]
 ):
     schedule = put()
-    redis_away(True)
+    redis_unavailable(True)
     schedule.delete()
-    redis_away(False)
+    redis_unavailable(False)
     reconcile(redis_connection)
     assert not is_in_redis(schedule.job_id, redis_connection)

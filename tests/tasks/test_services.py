@@ -15,19 +15,19 @@ from tasks.broker.keys import SCHEDULES_KEY
 from tasks.broker.reconcile import reconcile
 from tasks.exceptions import InvalidArguments, InvalidSchedule, NotPossible, UnknownTaskFunction
 from tasks.job import Job
-from tasks.ledger.settling import balance
+from tasks.ledger.settling import settle
 from tasks.models import ScheduledTask, Task
 from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler
 from tasks.services import SchedulerService, TaskService
 from tasks.timing.instants import to_score
 from tests.tasks import functions
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import ECHO, in_threads, perform, queued
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-RedisAway = Callable[[bool], None]
+RedisUnavailable = Callable[[bool], None]
 FIRST = ago(-86_400)
 HOUR = timedelta(hours=1)
 
@@ -193,7 +193,7 @@ def test_asking_again_does_not_start_the_repeats_of_cron_anew():
 
 def test_what_a_changed_schedule_still_owed_is_missed():
     schedule = every(60, ago(100), name="x")
-    ScheduledTask.objects.update(accounted_until=ago(101))
+    ScheduledTask.objects.update(settled_through=ago(101))
     every(90, FIRST, name="x")
     assert missed(schedule) == [schedule.first, schedule.first + timedelta(seconds=60)]
 
@@ -215,7 +215,7 @@ def test_a_first_time_that_has_run_does_not_run_again_after_a_change(
     first = ago(2)
     schedule = every(60, first)
     perform(redis_connection, scheduler.enqueue_jobs()[0])
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     schedule.runs.all().delete()  # by retention
     redis_connection.flushall()
     every(90, first)
@@ -302,7 +302,7 @@ def test_a_paused_schedule_is_not_dispatched(redis_connection: Redis):
 def test_what_was_due_during_a_pause_is_not_owed(redis_connection: Redis):
     schedule = every(60, ago(300))
     SchedulerService.pause(schedule)
-    ScheduledTask.objects.update(accounted_until=ago(290))
+    ScheduledTask.objects.update(settled_through=ago(290))
     SchedulerService.resume(schedule)
     row = stored(schedule)
     assert (row.status, row.paused_at) == ("running", None)
@@ -337,10 +337,10 @@ def test_a_cancelled_schedule_that_is_resumed_is_due_again(redis_connection: Red
 
 def test_only_a_live_schedule_is_paused_and_only_another_one_resumed():
     schedule = every()
-    with pytest.raises(NotPossible, match="is running"):
+    with pytest.raises(NotPossible, match="is active"):
         SchedulerService.resume(schedule)
     SchedulerService.cancel(schedule)
-    with pytest.raises(NotPossible, match="is death"):
+    with pytest.raises(NotPossible, match="is ended"):
         SchedulerService.pause(schedule)
 
 
@@ -393,7 +393,7 @@ def item(name: str, **values: Any) -> dict[str, Any]:
 
 
 def test_sync_makes_what_is_in_the_list_and_cancels_what_has_left_it():
-    by_hand = every(name="by hand")
+    manual = every(name="by hand")
     cron = {"name": "c", "task_func": ECHO, "cron_string": "@daily"}
     SchedulerService.sync([item("a"), item("b"), cron])
     SchedulerService.sync([item("b", interval=90), cron])
@@ -407,7 +407,7 @@ def test_sync_makes_what_is_in_the_list_and_cancels_what_has_left_it():
         "c": ("running", None),
         "by hand": ("running", 60),
     }
-    assert stored(by_hand).synced is False
+    assert stored(manual).synced is False
 
 
 def test_sync_brings_back_what_returns_to_the_list():
@@ -430,48 +430,52 @@ def test_sync_is_all_or_nothing(redis_connection: Redis, wrong: dict[str, Any]):
 
 
 def test_without_redis_the_row_stands_and_takes_effect_later(
-    redis_connection: Redis, redis_away: RedisAway
+    redis_connection: Redis, redis_unavailable: RedisUnavailable
 ):
-    redis_away(True)
+    redis_unavailable(True)
     schedule = every()
     assert schedule.projected is False
-    redis_away(False)
+    redis_unavailable(False)
     reconcile(redis_connection)
     assert moment(redis_connection, schedule) == to_score(FIRST)
 
 
 @pytest.mark.parametrize("end", [SchedulerService.pause, SchedulerService.cancel])
 def test_without_redis_a_schedule_can_be_ended(
-    end: Callable[[ScheduledTask], None], redis_connection: Redis, redis_away: RedisAway
+    end: Callable[[ScheduledTask], None],
+    redis_connection: Redis,
+    redis_unavailable: RedisUnavailable,
 ):
     schedule = every()
-    redis_away(True)
+    redis_unavailable(True)
     end(schedule)
-    redis_away(False)
+    redis_unavailable(False)
     reconcile(redis_connection)
     assert moment(redis_connection, schedule) is None
 
 
-def test_an_edit_without_redis_takes_effect_later(redis_connection: Redis, redis_away: RedisAway):
+def test_an_edit_without_redis_takes_effect_later(
+    redis_connection: Redis, redis_unavailable: RedisUnavailable
+):
     schedule = every()
-    redis_away(True)
+    redis_unavailable(True)
     schedule.kwargs, schedule.timeout = {"a": 1}, 9
     SchedulerService.save(schedule)
-    redis_away(False)
+    redis_unavailable(False)
     reconcile(redis_connection)
     job = Job.fetch(schedule.job_id, connection=redis_connection)
     assert (job.kwargs, job.timeout) == ({"a": 1}, 9)
 
 
-def test_run_now_says_that_redis_is_away(redis_away: RedisAway):
+def test_run_now_says_that_redis_is_unavailable(redis_unavailable: RedisUnavailable):
     schedule = every()
-    redis_away(True)
+    redis_unavailable(True)
     with pytest.raises(NotPossible, match="Redis is away"):
         SchedulerService.run_now(schedule)
 
 
-def test_without_redis_no_queue_has_a_worker(redis_away: RedisAway):
-    redis_away(True)
+def test_without_redis_no_queue_has_a_worker(redis_unavailable: RedisUnavailable):
+    redis_unavailable(True)
     assert queues_without_worker() == set(settings.RQ_QUEUES)
 
 
@@ -514,8 +518,8 @@ def test_a_call_that_cannot_be_has_no_row(func: Any, error: type[Exception]):
     assert not Task.objects.exists()
 
 
-def test_a_call_that_cannot_be_enqueued_has_failed(redis_away: RedisAway):
-    redis_away(True)
+def test_a_call_that_cannot_be_enqueued_has_failed(redis_unavailable: RedisUnavailable):
+    redis_unavailable(True)
     task = TaskService.enqueue_task(functions.echo)
     assert task.status == "failed"
     assert task.reason.startswith("It could not be enqueued: ")
@@ -543,9 +547,9 @@ def test_a_call_that_has_ended_cannot_be_cancelled(redis_connection: Redis):
         TaskService.cancel_task(task)
 
 
-def test_a_call_can_be_cancelled_without_redis(redis_away: RedisAway):
+def test_a_call_can_be_cancelled_without_redis(redis_unavailable: RedisUnavailable):
     task = TaskService.enqueue_task(functions.echo)
-    redis_away(True)
+    redis_unavailable(True)
     TaskService.cancel_task(task)
     assert task.status == "canceled"
 

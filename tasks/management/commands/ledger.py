@@ -24,8 +24,8 @@ HEADINGS = (
     *((status.label, 8) for status in OUTCOMES),
     (gettext_lazy("in flight"), 9),
     (gettext_lazy("overdue"), 7),
-    (gettext_lazy("holes"), 6),
-    (gettext_lazy("strays"), 6),
+    (gettext_lazy("missing"), 6),
+    (gettext_lazy("unexpected"), 6),
 )
 
 
@@ -63,8 +63,8 @@ class Command(BaseCommand):
         schedule = tally.schedule
         self._row(f"{schedule.pk} {schedule.name}", _cells(_numbers(tally)))
         self._name(tally.overdue, _("overdue: %(moment)s waits for a worker or the scheduler"))
-        self._name(tally.holes, _("hole: %(moment)s has no row"))
-        self._name(tally.strays, _("stray: %(moment)s was not due"))
+        self._name(tally.missing, _("hole: %(moment)s has no row"))
+        self._name(tally.unexpected, _("stray: %(moment)s was not due"))
         if tally.problem:
             self.stdout.write("    " + _("problem: %(text)s") % {"text": tally.problem})
 
@@ -86,8 +86,8 @@ class Command(BaseCommand):
             self._row(_("Total"), _cells(total))
         words = {
             "overdue": ngettext("%(n)d overdue", "%(n)d overdue", total["overdue"]),
-            "holes": ngettext("%(n)d hole", "%(n)d holes", total["holes"]),
-            "strays": ngettext("%(n)d stray", "%(n)d strays", total["strays"]),
+            "missing": ngettext("%(n)d hole", "%(n)d missing", total["missing"]),
+            "unexpected": ngettext("%(n)d stray", "%(n)d unexpected", total["unexpected"]),
             "problems": ngettext("%(n)d problem", "%(n)d problems", total["problems"]),
         }
         amiss = [text % {"n": total[key]} for key, text in words.items() if total[key]]
@@ -101,8 +101,8 @@ def _numbers(tally: Tally) -> Counter[str]:
         due=tally.due,
         in_flight=tally.in_flight,
         overdue=tally.overdue.number,
-        holes=tally.holes.number,
-        strays=tally.strays.number,
+        missing=tally.missing.number,
+        unexpected=tally.unexpected.number,
         **{status.value: tally.outcomes[status.value] for status in OUTCOMES},
     )
 
@@ -113,8 +113,8 @@ def _cells(numbers: Counter[str]) -> list[str]:
         *(status.value for status in OUTCOMES),
         "in_flight",
         "overdue",
-        "holes",
-        "strays",
+        "missing",
+        "unexpected",
     )
     return [f"{numbers[key]:,}" for key in keys]
 

@@ -60,7 +60,7 @@ def _outcome(test: ElementTree.Element) -> str:
 
 
 def show(case: int, outcomes: list[str]) -> bool:
-    """Print a line for a case; tell whether stock ended as it has to."""
+    """Print a line for a case; return whether stock ended as it has to."""
     good = set(outcomes) == {"passed"} if case == 0 else "violated" in outcomes
     counts = ", ".join(f"{outcomes.count(kind)} {kind}" for kind in sorted(set(outcomes)))
     verdict = "as it has to be" if good else "NOT as it has to be"

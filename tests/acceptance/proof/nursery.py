@@ -43,7 +43,7 @@ class Process:
         self._status: int | None = None
 
     def printed(self, text: str) -> bool:
-        """Tell whether it has printed a text."""
+        """Return whether it has printed a text."""
         return self.log.exists() and text in self.log.read_text(errors="replace")
 
     def poll(self) -> int | None:
@@ -120,7 +120,7 @@ class Nursery:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process is there and not only waiting to be reaped."""
+    """Return whether a process is there and not only waiting to be reaped."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

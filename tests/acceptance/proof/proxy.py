@@ -72,7 +72,7 @@ class Proxy:
                 return
 
     def _loses(self, commands: set[tuple[bytes, bytes]], reply: bytes) -> bool:
-        """Tell whether this reply is one to lose, and count it."""
+        """Return whether this reply is one to lose, and count it."""
         with self._lock:
             for command in commands:
                 if command[0] not in self._commands or reply in NOTHING:

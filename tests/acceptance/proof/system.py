@@ -54,7 +54,7 @@ class Schedule:
 
     @property
     def overlaps(self) -> bool:
-        """Tell whether two of its runs may go on at once."""
+        """Return whether two of its runs may go on at once."""
         return self.options.get("overlap", "skip") == "allow"
 
     def dues(self, until: datetime) -> list[datetime]:
@@ -77,7 +77,7 @@ class Schedule:
         )
 
     def goes_on(self, moment: datetime) -> bool:
-        """Tell whether anything is due after a moment."""
+        """Return whether anything is due after a moment."""
         if self.repeat is not None:
             return len(self.dues(moment)) < self.repeat
         return bool(self.cron or self.interval) or self.first > moment
@@ -276,7 +276,7 @@ class System:
         return line
 
     def printed(self, text: str) -> bool:
-        """Tell whether any process has printed a text."""
+        """Return whether any process has printed a text."""
         logs = self.directory.glob("*.log")
         return any(text in path.read_text(errors="replace") for path in logs)
 

@@ -10,7 +10,7 @@ from tests.servers import wait_for
 ACCOUNTED = """
     SELECT run.id FROM tasks_scheduledtaskinstance run
     JOIN tasks_scheduledtask schedule ON schedule.id = run.parent_id
-    WHERE run.due <= schedule.accounted_until ORDER BY run.id LIMIT 1
+    WHERE run.due <= schedule.settled_through ORDER BY run.id LIMIT 1
 """
 
 

@@ -16,8 +16,8 @@ from tasks.broker.keys import SCHEDULES_KEY
 from tasks.models import Calendar, ScheduledTask
 from tasks.services import CalendarService, SchedulerService
 from tasks.timing.instants import to_score
-from tests.tasks.conftest import make_row
 from tests.tasks.functions import ECHO
+from tests.tasks.schedules import make_row
 from tests.tasks.test_admin import page_of, rows_of, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -13,12 +13,12 @@ from tasks.broker.keys import SCHEDULES_KEY
 from tasks.job import Job
 from tasks.scheduler import Scheduler, external_jobs
 from tests.tasks import functions
-from tests.tasks.conftest import MakeSchedule
 from tests.tasks.functions import ECHO
+from tests.tasks.schedules import MakeSchedule
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PAGE = reverse("admin:tasks_scheduledtask_foreign")
+PAGE = reverse("admin:tasks_scheduledtask_external_jobs")
 BAD = b"bad <b>\xff"
 
 
@@ -105,6 +105,6 @@ def test_it_is_for_those_who_may_see_or_change_schedules(
     assert set_aside(redis_connection) == ([] if done == 302 else [BAD])
 
 
-def test_while_redis_is_away_it_says_so(admin_client: Client, redis_away: Any):
-    redis_away(True)
+def test_while_redis_is_unavailable_it_says_so(admin_client: Client, redis_unavailable: Any):
+    redis_unavailable(True)
     assert admin_client.get(PAGE).status_code == 503

@@ -8,8 +8,8 @@ from django.test import Client
 from django.urls import reverse
 
 from tasks.models import Calendar, ScheduledTask, Task
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import ECHO
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
 

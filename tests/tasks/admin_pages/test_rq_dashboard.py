@@ -11,8 +11,8 @@ from rq.worker import Worker
 
 from tasks.broker.keys import SCHEDULES_KEY
 from tasks.services import TaskService
-from tests.tasks.conftest import MakeSchedule, ago
 from tests.tasks.functions import ECHO, queued
+from tests.tasks.schedules import MakeSchedule, ago
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -121,8 +121,8 @@ def test_others_are_sent_to_the_login(client: Client, method):
     assert "/login/" in response.url
 
 
-def test_while_redis_is_away_a_page_says_so(admin_client: Client, redis_away: Any):
-    redis_away(True)
+def test_while_redis_is_unavailable_a_page_says_so(admin_client: Client, redis_unavailable: Any):
+    redis_unavailable(True)
     for url in (HOME, SCHEDULED, job_page("task-1")):
         response = admin_client.get(url)
         assert response.status_code == 503

@@ -3,10 +3,10 @@
 import pytest
 
 from tasks.models import ScheduledTask
-from tests.tasks.conftest import MakeSchedule, ago
+from tests.tasks.schedules import MakeSchedule, ago
 
 
 @pytest.fixture
 def due_schedule(put: MakeSchedule) -> ScheduledTask:
     """Return a schedule whose first occurrence is due."""
-    return put(first=ago(5), accounted_until=ago(6), queue="low")
+    return put(first=ago(5), settled_through=ago(6), queue="low")

@@ -9,7 +9,7 @@ from redis import Redis
 from rq.utils import utcformat
 
 from tasks.broker import projection
-from tasks.broker.keys import SCHEDULES_KEY, TEXTS_KEY
+from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask
 from tasks.scheduler.scripts import DISPATCH
@@ -24,7 +24,7 @@ def dispatch(redis: Redis, schedule: ScheduledTask, **values: Any) -> list[str]:
 
 
 def step(schedule: ScheduledTask, **values: Any) -> list[Any]:
-    text = projection.dispatch_text(schedule)
+    text = projection.dispatch_record(schedule)
     made: dict[str, Any] = {
         "job_id": schedule.job_id,
         "score": to_score(schedule.first),
@@ -37,7 +37,7 @@ def step(schedule: ScheduledTask, **values: Any) -> list[Any]:
 
 
 def run_script(redis: Redis, *steps: list[Any]) -> list[list[str]]:
-    answer = redis.eval(DISPATCH, 2, SCHEDULES_KEY, TEXTS_KEY, NOW, json.dumps(steps))
+    answer = redis.eval(DISPATCH, 2, SCHEDULES_KEY, DISPATCH_RECORDS_KEY, NOW, json.dumps(steps))
     return [text.decode().split() for text in answer]
 
 

@@ -10,8 +10,8 @@ from redis import Redis
 from tasks.broker.enqueue import build_job, enqueue_run, enqueue_task, withdraw
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, Task
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import ECHO, queued
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
 

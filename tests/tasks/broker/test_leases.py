@@ -4,7 +4,13 @@ import pytest
 from redis import Redis
 
 from tasks.broker.keys import lease_key
-from tasks.broker.leases import CERTAINTY, LEASE, LEASE_RENEWAL, LOST_AFTER, renew_lease
+from tasks.broker.leases import (
+    CERTAINTY,
+    LEASE_RENEWAL_SECONDS,
+    LEASE_SECONDS,
+    LOST_AFTER,
+    renew_lease,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -16,5 +22,5 @@ def test_a_lease_lapses(redis_connection: Redis):
 
 def test_a_run_is_closed_in_time(redis_connection: Redis):
     every_look = 2
-    assert LEASE + CERTAINTY + every_look < LOST_AFTER
-    assert min(LEASE, CERTAINTY) > LEASE_RENEWAL
+    assert LEASE_SECONDS + CERTAINTY + every_look < LOST_AFTER
+    assert min(LEASE_SECONDS, CERTAINTY) > LEASE_RENEWAL_SECONDS

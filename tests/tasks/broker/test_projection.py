@@ -16,9 +16,9 @@ from tasks.job import Job
 from tasks.models import Calendar, ScheduledTask
 from tasks.timing.instants import to_milliseconds, to_score
 from tests.tasks.broker.images import dispatch, score
-from tests.tasks.conftest import MakeSchedule, ago, make_row
 from tests.tasks.functions import ECHO
 from tests.tasks.ledger.rows_and_redis import in_redis
+from tests.tasks.schedules import MakeSchedule, ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,7 +65,7 @@ def test_put_keeps_the_moment_of_an_unchanged_schedule(
 def test_put_takes_the_moment_of_a_changed_spec(
     due_schedule: ScheduledTask, redis_connection: Redis
 ):
-    due_schedule.interval, due_schedule.accounted_until = 60, timezone.now()
+    due_schedule.interval, due_schedule.settled_through = 60, timezone.now()
     projection.put([due_schedule], redis_connection)
     assert score(redis_connection, due_schedule) == to_score(due_schedule.first) + 60
 
@@ -108,13 +108,13 @@ def test_a_text_is_read_as_it_was_written():
     )
     assert due_schedule.spec().exclude == "2030-05-05\n2030-01-01"
     assert due_schedule.spec().offset > 0
-    template = projection.read_text(projection.dispatch_text(due_schedule).encode())
+    template = projection.read_dispatch_record(projection.dispatch_record(due_schedule).encode())
     assert (template.spec(), template.start_deadline) == (due_schedule.spec(), 9)
     assert (template.queue, template.catch_up) == ("default", "latest")
 
 
 def test_a_plain_interval_is_read_with_its_grid(schedule: ScheduledTask):
-    template = projection.read_text(projection.dispatch_text(schedule).encode())
+    template = projection.read_dispatch_record(projection.dispatch_record(schedule).encode())
     first = to_milliseconds(schedule.first)
     assert template.grid is not None
     assert template.grid.next_due(first) == first + 3_600_000
@@ -123,7 +123,7 @@ def test_a_plain_interval_is_read_with_its_grid(schedule: ScheduledTask):
 
 def test_an_interval_with_jitter_is_read_with_its_grid():
     due_schedule = make_row(jitter=3_600)
-    template = projection.read_text(projection.dispatch_text(due_schedule).encode())
+    template = projection.read_dispatch_record(projection.dispatch_record(due_schedule).encode())
     first = due_schedule.first + timedelta(milliseconds=due_schedule.spec().offset)
     assert template.grid is not None
     assert template.grid.first == to_milliseconds(first)
@@ -138,10 +138,10 @@ def test_an_interval_with_jitter_is_read_with_its_grid():
 def test_the_version_changes_with_what_the_row_says(
     schedule: ScheduledTask, values: dict[str, Any]
 ):
-    before = projection.dispatch_text(schedule)[: projection.VERSION_LENGTH]
+    before = projection.dispatch_record(schedule)[: projection.VERSION_LENGTH]
     for field, value in values.items():
         setattr(schedule, field, value)
-    assert projection.dispatch_text(schedule)[: projection.VERSION_LENGTH] != before
+    assert projection.dispatch_record(schedule)[: projection.VERSION_LENGTH] != before
 
 
 def test_a_template_is_the_job_that_rq_would_make(put: MakeSchedule, redis_connection: Redis):

@@ -12,13 +12,13 @@ from tasks import registry
 from tasks.broker.keys import MARKER_KEY
 from tasks.broker.reconcile import reconcile
 from tasks.job import Job
-from tasks.ledger.settling import balance
+from tasks.ledger.settling import settle
 from tasks.models import ScheduledTask
 from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler
-from tests.tasks.conftest import MakeSchedule, ago, make_row
 from tests.tasks.functions import ECHO
 from tests.tasks.ledger.rows_and_redis import in_redis
+from tests.tasks.schedules import MakeSchedule, ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -119,12 +119,12 @@ def test_each_chunk_is_read_by_its_keys(redis_connection: Redis, put: MakeSchedu
     """By the index of the status, every chunk would read the rows of all schedules."""
     put()
     put(status="paused", paused_at=ago(1))
-    put(first=ago(100), accounted_until=ago(101))
+    put(first=ago(100), settled_through=ago(101))
     with CaptureQueriesContext(connection) as round_of_all:
         reconcile(redis_connection)
-        balance(redis_connection, Watch())
+        settle(redis_connection, Watch())
     selects = [query["sql"] for query in round_of_all if query["sql"].startswith("SELECT")]
     with connection.cursor() as cursor:
         plans = [cursor.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in selects]
-    by_status = [plan for plan in plans if "schedule_to_look_at" in str(plan)]
+    by_status = [plan for plan in plans if "schedule_next_check" in str(plan)]
     assert len(by_status) == 1, "only what has to be looked at is asked for by it"

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from tasks.ledger.audit import Tally, tallies
 from tasks.models import ScheduledTask
-from tests.tasks.conftest import ago
+from tests.tasks.schedules import ago
 
 
 def tally(schedule: ScheduledTask, begin: datetime | None = None) -> Tally:
@@ -15,5 +15,5 @@ def tally(schedule: ScheduledTask, begin: datetime | None = None) -> Tally:
 def lived(schedule: ScheduledTask, seconds: float) -> ScheduledTask:
     """Move the beginning of a schedule's present period back."""
     past = ago(seconds)
-    ScheduledTask.objects.filter(pk=schedule.pk).update(since=past, accounted_until=past)
+    ScheduledTask.objects.filter(pk=schedule.pk).update(period_start=past, settled_through=past)
     return ScheduledTask.objects.get(pk=schedule.pk)

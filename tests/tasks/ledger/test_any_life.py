@@ -20,7 +20,7 @@ from tasks.exceptions import NotPossible
 from tasks.ledger.audit import tallies
 from tasks.ledger.periods import SETTLING
 from tasks.ledger.retention import prune
-from tasks.ledger.settling import balance
+from tasks.ledger.settling import settle
 from tasks.models import ScheduledTask
 from tasks.runs.lost import Watch, enqueue_lost_jobs
 from tasks.services import SchedulerService
@@ -39,7 +39,7 @@ class Life:
     def __init__(self, redis: Redis) -> None:
         self.now = BEGINNING
         self.redis = redis
-        self.holes = Watch()
+        self.lost_dues = Watch()
         redis.flushall()
         connect.cache_clear()
         ScheduledTask.objects.all().delete()
@@ -92,7 +92,7 @@ class Life:
 
     def keep_house(self) -> None:
         reconcile(self.redis)
-        balance(self.redis, self.holes)
+        settle(self.redis, self.lost_dues)
         prune()
 
     def lose_redis(self) -> None:
@@ -102,7 +102,7 @@ class Life:
         """Let everything that is still to happen happen."""
         for _ in range(4):
             self.pass_time(60)
-            ScheduledTask.objects.update(look_at=self.now)
+            ScheduledTask.objects.update(next_check_at=self.now)
             self.keep_house()
             enqueue_lost_jobs(self.redis, Watch())
             pass_certainty()
@@ -163,7 +163,7 @@ def test_the_books_close_over_any_life(
         assert schedule is not None
         [tally] = tallies([schedule.pk])
         target(float(tally.due))
-        assert (tally.holes.first, tally.strays.first, tally.problem) == ([], [], "")
+        assert (tally.missing.first, tally.unexpected.first, tally.problem) == ([], [], "")
         assert tally.overdue.first == []
         assert_as_the_oracle_says(schedule, life.now)
 
@@ -175,7 +175,7 @@ def assert_as_the_oracle_says(schedule: ScheduledTask, now: datetime) -> None:
         (period.spec, period.start, period.end) for period in schedule.periods.all() if period.spec
     ]
     if schedule.is_live:
-        spans.append((schedule.spec_json(), schedule.since, now - SETTLING))
+        spans.append((schedule.spec_json(), schedule.period_start, now - SETTLING))
     for values, start, end in spans:
         known = {
             "cron": values["cron"],

@@ -11,8 +11,8 @@ from tasks.ledger.audit import tallies
 from tasks.models import ScheduledTask, SchedulePeriod
 from tasks.services import SchedulerService
 from tests.tasks import functions
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.ledger.lives import lived, tally
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,25 +21,27 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.parametrize(
-    ("due", "in_flight", "overdue", "holes"), [(500, 1, 0, 0), (700, 0, 1, 0), (2_000, 0, 0, 1)]
+    ("due", "in_flight", "overdue", "missing"), [(500, 1, 0, 0), (700, 0, 1, 0), (2_000, 0, 0, 1)]
 )
 def test_without_a_row_it_is_in_flight_then_overdue_and_a_hole_where_the_books_are_closed(
-    due: int, in_flight: int, overdue: int, holes: int
+    due: int, in_flight: int, overdue: int, missing: int
 ):
-    schedule = make_row(first=ago(due), since=ago(3_000), accounted_until=ago(1_000))
+    schedule = make_row(first=ago(due), period_start=ago(3_000), settled_through=ago(1_000))
     found = tally(schedule)
     assert found.due == 1
-    assert (found.in_flight, found.overdue.number, found.holes.number) == (
+    assert (found.in_flight, found.overdue.number, found.missing.number) == (
         in_flight,
         overdue,
-        holes,
+        missing,
     )
     assert found.closes == bool(in_flight)
 
 
 @pytest.mark.parametrize(("overlap", "in_flight"), [("wait", 1), ("skip", 0), ("allow", 0)])
 def test_what_waits_for_a_long_run_is_in_flight_however_long(overlap: str, in_flight: int):
-    schedule = make_row(first=ago(700), since=ago(701), accounted_until=ago(701), overlap=overlap)
+    schedule = make_row(
+        first=ago(700), period_start=ago(701), settled_through=ago(701), overlap=overlap
+    )
     schedule.runs.create(name="x", requested=ago(800), started=ago(800))
     assert (tally(schedule).in_flight, tally(schedule).overdue.number) == (in_flight, 1 - in_flight)
 
@@ -49,14 +51,14 @@ def test_of_a_period_that_is_over_nothing_is_in_flight():
     lived(schedule, 100)
     schedule.first = ago(10)
     SchedulerService.save(schedule)
-    ScheduledTask.objects.update(since=timezone.now())
+    ScheduledTask.objects.update(period_start=timezone.now())
     SchedulePeriod.objects.update(spec=schedule.spec_json(), end=timezone.now())
-    assert tally(schedule).holes.first == [schedule.first]
+    assert tally(schedule).missing.first == [schedule.first]
 
 
 @pytest.mark.parametrize(("retries", "in_flight"), [(1, 1), (0, 0)])
 def test_a_failed_run_that_is_tried_again_is_in_flight(retries: int, in_flight: int):
-    schedule = make_row(first=ago(100), since=ago(101), retries=retries)
+    schedule = make_row(first=ago(100), period_start=ago(101), retries=retries)
     schedule.runs.create(
         name="x", due=schedule.first, status="failed", started=ago(99), ended=ago(98)
     )
@@ -67,7 +69,9 @@ def test_a_failed_run_that_is_tried_again_is_in_flight(retries: int, in_flight: 
 
 
 def test_what_retention_has_deleted_is_not_asked_for():
-    schedule = make_row(first=ago(3600), interval=600, since=ago(3601), pruned_until=ago(601))
+    schedule = make_row(
+        first=ago(3600), interval=600, period_start=ago(3601), pruned_until=ago(601)
+    )
     first = schedule.first
     assert first is not None
     for seconds in (3600, 3000):
@@ -103,6 +107,6 @@ def test_a_schedule_that_changes_while_it_is_counted_is_counted_again(
 
 
 def test_many_schedules_are_counted_with_few_queries(django_assert_max_num_queries: Any):
-    schedules = [make_row(first=ago(10), since=ago(11)) for _ in range(20)]
+    schedules = [make_row(first=ago(10), period_start=ago(11)) for _ in range(20)]
     with django_assert_max_num_queries(5):
         assert [found.due for found in tallies([schedule.pk for schedule in schedules])] == [1] * 20

@@ -8,13 +8,13 @@ import pytest
 from django.db import OperationalError
 from redis import Redis
 
-from tasks.broker.keys import SCHEDULES_KEY, SPOOL_KEY, TEXTS_KEY
+from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY, SPOOL_KEY
 from tasks.ledger import housekeeping
 from tasks.ledger.housekeeping import Housekeeper
 from tasks.models import ScheduledTask
 from tasks.runs import spool
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.ledger.rows_and_redis import in_redis
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,7 +43,7 @@ def test_an_emptied_redis_is_filled_at_the_next_tick(
     assert in_redis(redis_connection) == {schedule.job_id}
 
 
-@pytest.mark.parametrize("part", ["Reconciler.tick", "close_lost_runs", "balancing"])
+@pytest.mark.parametrize("part", ["Reconciler.tick", "close_lost_runs", "settling_steps"])
 def test_one_parts_failure_stops_no_other(
     schedule: ScheduledTask,
     redis_connection: Redis,
@@ -62,7 +62,7 @@ def test_one_parts_failure_stops_no_other(
     assert done == ["prune"]
 
 
-@pytest.mark.parametrize("key", [SPOOL_KEY, TEXTS_KEY, SCHEDULES_KEY])
+@pytest.mark.parametrize("key", [SPOOL_KEY, DISPATCH_RECORDS_KEY, SCHEDULES_KEY])
 def test_a_key_that_holds_something_else_is_named(redis_connection: Redis, key: str, caplog: Any):
     make_row()
     redis_connection.set(key, "x")

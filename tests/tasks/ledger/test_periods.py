@@ -7,14 +7,14 @@ import pytest
 from django.utils import timezone
 from redis import Redis
 
-from tasks.ledger.settling import balance
+from tasks.ledger.settling import settle
 from tasks.models import ScheduledTask, SchedulePeriod
 from tasks.runs.lost import Watch
 from tasks.services import SchedulerService
 from tasks.timing.spec import spec_from_json
 from tests.tasks import functions
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.ledger.lives import lived, tally
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,13 +32,15 @@ def test_a_pause_closes_the_active_period_and_a_resume_the_paused_one():
     SchedulerService.resume(schedule)
     active, paused = schedule.periods.order_by("pk")
     assert (active.kind, paused.kind, paused.note) == ("active", "paused", "holidays")
-    assert (active.end, paused.end) == (paused.start, ScheduledTask.objects.get().since)
+    assert (active.end, paused.end) == (paused.start, ScheduledTask.objects.get().period_start)
     assert spec_from_json(active.spec).cron == "* * * * *"
     assert tally(schedule).closes
 
 
 def test_paused_time_is_one_period_and_no_row():
-    schedule = make_row(cron="* * * * *", status="paused", paused_at=ago(9_000), since=ago(9_000))
+    schedule = make_row(
+        cron="* * * * *", status="paused", paused_at=ago(9_000), period_start=ago(9_000)
+    )
     SchedulerService.resume(schedule)
     assert (kinds_of_periods(schedule), schedule.runs.count()) == (["paused"], 0)
     assert tally(schedule).due == 0
@@ -86,9 +88,9 @@ def test_an_edit_while_paused_leaves_the_pause_one_period():
 
 
 def test_an_exhausted_schedule_closes_its_period(redis_connection: Redis):
-    schedule = make_row(first=ago(60), interval=None, accounted_until=ago(61), since=ago(61))
+    schedule = make_row(first=ago(60), interval=None, settled_through=ago(61), period_start=ago(61))
     schedule.runs.create(name="x", due=schedule.first, status="missed", ended=ago(58))
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     assert (kinds_of_periods(schedule), tally(schedule).due, tally(schedule).closes) == (
         ["active"],
         1,

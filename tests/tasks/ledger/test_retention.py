@@ -6,7 +6,7 @@ import pytest
 
 from tasks.ledger.retention import prune
 from tasks.models import ScheduledTask
-from tests.tasks.conftest import ago, make_row
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,10 +47,10 @@ def test_retention_keeps_what_is_running():
 
 
 def test_retention_keeps_what_the_books_are_still_open_for():
-    schedule = make_row(keep_runs=1, accounted_until=ago(400_000))
+    schedule = make_row(keep_runs=1, settled_through=ago(400_000))
     ended_runs(schedule, 4)
     prune()
-    assert schedule.runs.filter(due__gt=schedule.accounted_until).count() == 4
+    assert schedule.runs.filter(due__gt=schedule.settled_through).count() == 4
 
 
 def test_retention_leaves_other_schedules_alone():

@@ -14,13 +14,13 @@ from tasks.broker.leases import CERTAINTY, renew_lease
 from tasks.broker.reconcile import reconcile
 from tasks.job_ids import RunId
 from tasks.ledger import settling
-from tasks.ledger.settling import _look, balance, balancing
+from tasks.ledger.settling import _look, settle, settling_steps
 from tasks.models import ScheduledTask
 from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler
 from tasks.services import SchedulerService
-from tests.tasks.conftest import MakeSchedule, ago
 from tests.tasks.functions import queued, work_off
+from tests.tasks.schedules import MakeSchedule, ago
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,13 +41,13 @@ def settle_lost(redis: Redis, clock: SimpleNamespace) -> None:
     watch = Watch()
     for _ in range(2):
         look_now()
-        balance(redis, watch)
+        settle(redis, watch)
         clock.now += CERTAINTY
 
 
 def look_now() -> None:
     """Have the books of all schedules looked at."""
-    ScheduledTask.objects.update(look_at=ago(1))
+    ScheduledTask.objects.update(next_check_at=ago(1))
 
 
 # Nothing owed is lost
@@ -68,7 +68,7 @@ def test_after_a_flush_lost_occurrences_run_or_are_missed(
     policy: str,
     expected: list[str],
 ):
-    schedule = put(first=ago(350), interval=100, accounted_until=ago(351), catch_up=policy)
+    schedule = put(first=ago(350), interval=100, settled_through=ago(351), catch_up=policy)
     schedule.runs.create(
         name="x", due=schedule.first, status="finished", started=ago(350), ended=ago(349)
     )
@@ -89,7 +89,7 @@ def test_a_lost_occurrence_is_run_or_recorded_as_missed(
     policy: str,
     expected: list[str],
 ):
-    schedule = put(first=ago(150), interval=100, accounted_until=ago(151), catch_up=policy)
+    schedule = put(first=ago(150), interval=100, settled_through=ago(151), catch_up=policy)
     redis_connection.zadd(SCHEDULES_KEY, {schedule.job_id: ago(-50).timestamp()})
     settle_lost(redis_connection, clock)
     work_off(redis_connection)
@@ -99,12 +99,12 @@ def test_a_lost_occurrence_is_run_or_recorded_as_missed(
 def test_a_lost_occurrence_is_not_filled_before_it_is_certain(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace
 ):
-    put(first=ago(150), accounted_until=ago(151))
+    put(first=ago(150), settled_through=ago(151))
     watch = Watch()
-    balance(redis_connection, watch)
+    settle(redis_connection, watch)
     clock.now += CERTAINTY - 1
     look_now()
-    balance(redis_connection, watch)
+    settle(redis_connection, watch)
     assert queued(redis_connection) == []
 
 
@@ -112,7 +112,7 @@ def test_a_lost_occurrence_is_not_filled_before_it_is_certain(
 def test_what_is_in_flight_is_not_lost(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace, where: str
 ):
-    schedule = put(first=ago(150), accounted_until=ago(151))
+    schedule = put(first=ago(150), settled_through=ago(151))
     run_id = RunId(schedule.job_id, schedule.first)
     if where == "lease":
         renew_lease(redis_connection, run_id.job_id, "worker")
@@ -127,7 +127,7 @@ def test_what_is_in_flight_is_not_lost(
 def test_a_recent_due_is_still_under_way(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace
 ):
-    put(first=ago(20), accounted_until=ago(21))
+    put(first=ago(20), settled_through=ago(21))
     settle_lost(redis_connection, clock)
     assert queued(redis_connection) == []
 
@@ -135,8 +135,8 @@ def test_a_recent_due_is_still_under_way(
 def test_a_lost_occurrence_that_cannot_be_filled_stops_no_other(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace
 ):
-    broken = put(first=ago(150), accounted_until=ago(151))
-    good = put(first=ago(150), accounted_until=ago(151))
+    broken = put(first=ago(150), settled_through=ago(151))
+    good = put(first=ago(150), settled_through=ago(151))
     ScheduledTask.objects.filter(pk=broken.pk).update(function="gone")
     settle_lost(redis_connection, clock)
     assert queued(redis_connection) == [RunId(good.job_id, good.first).job_id]
@@ -145,18 +145,18 @@ def test_a_lost_occurrence_that_cannot_be_filled_stops_no_other(
 def test_the_books_are_closed_up_to_the_first_due_without_a_row(
     redis_connection: Redis, put: MakeSchedule
 ):
-    schedule = put(first=ago(350), interval=100, accounted_until=ago(351))
+    schedule = put(first=ago(350), interval=100, settled_through=ago(351))
     for due in steps(schedule, 0, 1, 3):
         schedule.runs.create(name="x", due=due, status="missed", ended=due)
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     schedule.refresh_from_db()
-    assert [schedule.accounted_until] == steps(schedule, 1)
+    assert [schedule.settled_through] == steps(schedule, 1)
 
 
 def test_a_schedule_read_before_a_change_does_not_close_the_new_books(
     redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):
-    schedule = put(first=ago(350), interval=100, accounted_until=ago(351))
+    schedule = put(first=ago(350), interval=100, settled_through=ago(351))
     schedule.runs.create(name="x", due=schedule.first, status="missed", ended=ago(0))
     original = _look
 
@@ -168,23 +168,23 @@ def test_a_schedule_read_before_a_change_does_not_close_the_new_books(
 
     with monkeypatch.context() as patch:
         patch.setattr(settling, "_look", look)
-        next(balancing(redis_connection, Watch()))
-    before = schedule.accounted_until
+        next(settling_steps(redis_connection, Watch()))
+    before = schedule.settled_through
     schedule.refresh_from_db()
-    assert schedule.accounted_until == before > ago(50)
-    assert schedule.look_at <= timezone.now()
+    assert schedule.settled_through == before > ago(50)
+    assert schedule.next_check_at <= timezone.now()
 
 
 @pytest.mark.parametrize("recorded", [True, False])
 def test_it_is_looked_at_again_when_something_is_due_or_soon_if_it_is_open(
     redis_connection: Redis, put: MakeSchedule, recorded: bool
 ):
-    schedule = put(first=ago(100), interval=600, accounted_until=ago(101))
+    schedule = put(first=ago(100), interval=600, settled_through=ago(101))
     if recorded:
         schedule.runs.create(name="x", due=schedule.first, status="missed", ended=ago(0))
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     schedule.refresh_from_db()
-    wait = schedule.look_at - timezone.now()
+    wait = schedule.next_check_at - timezone.now()
     assert timedelta(0) < wait < timedelta(seconds=510)
     assert (wait > timedelta(seconds=400)) is recorded
 
@@ -193,28 +193,28 @@ def test_what_cannot_be_amiss_costs_one_query(
     redis_connection: Redis, put: MakeSchedule, django_assert_num_queries: Any
 ):
     for _ in range(3):
-        put(look_at=ago(-60))
+        put(next_check_at=ago(-60))
     with django_assert_num_queries(1):
-        balance(redis_connection, Watch())
+        settle(redis_connection, Watch())
 
 
 def test_the_books_of_many_are_closed_with_few_queries(
     redis_connection: Redis, put: MakeSchedule, django_assert_max_num_queries: Any
 ):
     for _ in range(20):
-        schedule = put(first=ago(100), accounted_until=ago(101))
+        schedule = put(first=ago(100), settled_through=ago(101))
         schedule.runs.create(name="x", due=schedule.first, status="missed", ended=ago(0))
     with django_assert_max_num_queries(6):
-        balance(redis_connection, Watch())
-    assert not ScheduledTask.objects.filter(accounted_until__lt=ago(101)).exists()
+        settle(redis_connection, Watch())
+    assert not ScheduledTask.objects.filter(settled_through__lt=ago(101)).exists()
 
 
 def test_each_schedule_is_looked_at_once_a_round(
     redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(settling, "BOOKS_AT_ONCE", 2)
-    monkeypatch.setattr(settling, "_write_books", lambda entries: None)
-    schedules = [put(look_at=ago(1)) for _ in range(5)]
+    monkeypatch.setattr(settling, "CHECKED_AT_ONCE", 2)
+    monkeypatch.setattr(settling, "_write_settled", lambda entries: None)
+    schedules = [put(next_check_at=ago(1)) for _ in range(5)]
     seen: list[int] = []
     original = _look
 
@@ -223,7 +223,7 @@ def test_each_schedule_is_looked_at_once_a_round(
         return original(schedules, now)
 
     monkeypatch.setattr(settling, "_look", look)
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     assert sorted(seen) == [schedule.pk for schedule in schedules]
 
 
@@ -231,12 +231,12 @@ def test_many_due_instants_of_one_schedule_are_looked_at_too(
     redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(settling, "FEW", 1)
-    schedule = put(first=ago(350), interval=100, accounted_until=ago(351))
+    schedule = put(first=ago(350), interval=100, settled_through=ago(351))
     for due in steps(schedule, 0, 1, 3):
         schedule.runs.create(name="x", due=due, status="missed", ended=due)
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     schedule.refresh_from_db()
-    assert [schedule.accounted_until] == steps(schedule, 1)
+    assert [schedule.settled_through] == steps(schedule, 1)
 
 
 # The end of a schedule
@@ -245,7 +245,7 @@ def test_many_due_instants_of_one_schedule_are_looked_at_too(
 @pytest.fixture
 def exhausted(put: MakeSchedule) -> ScheduledTask:
     """Return a schedule whose only occurrence has run."""
-    schedule = put(first=ago(60), interval=None, accounted_until=ago(61))
+    schedule = put(first=ago(60), interval=None, settled_through=ago(61))
     schedule.runs.create(
         name="x", due=schedule.first, status="finished", started=ago(59), ended=ago(58)
     )
@@ -260,7 +260,7 @@ def status(schedule: ScheduledTask) -> str:
 def test_an_exhausted_schedule_is_over_and_leaves_redis(
     exhausted: ScheduledTask, redis_connection: Redis
 ):
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     assert status(exhausted) == "death"
     assert redis_connection.keys("rq:*") == []
 
@@ -278,7 +278,7 @@ def test_a_schedule_with_a_run_to_come_is_not_over(
     exhausted.runs.create(
         name="x", requested=ago(1), status="finished", started=ago(1), ended=ago(1)
     )
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     assert status(exhausted) == "running"
 
 
@@ -286,7 +286,7 @@ def test_a_schedule_whose_last_try_has_failed_is_over(
     exhausted: ScheduledTask, redis_connection: Redis
 ):
     exhausted.runs.update(status="failed")
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     assert status(exhausted) == "death"
 
 
@@ -294,8 +294,8 @@ def test_a_schedule_with_more_dues_to_look_at_is_not_over(
     put: MakeSchedule, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(settling, "DUES_AT_ONCE", 2)
-    schedule = put(first=ago(400), interval=100, repeat=4, accounted_until=ago(401))
+    schedule = put(first=ago(400), interval=100, repeat=4, settled_through=ago(401))
     for due in steps(schedule, 0, 1):
         schedule.runs.create(name="x", due=due, status="missed", ended=due)
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     assert status(schedule) == "running"

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tasks.models import ScheduledTask
-from tests.tasks.conftest import ago, make_row
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,7 +26,7 @@ def run(*args: str) -> str:
 def hourly(**values: Any) -> ScheduledTask:
     """Store a schedule that was due three times: 150, 90 and 30 minutes ago."""
     first = ago(150 * 60)
-    return make_row(first=first, since=first - timedelta(seconds=1), **values)
+    return make_row(first=first, period_start=first - timedelta(seconds=1), **values)
 
 
 def record(schedule: ScheduledTask, *statuses: str) -> None:
@@ -58,19 +58,19 @@ def test_each_outcome_has_its_column():
 
 def test_what_may_wait_for_workers_is_in_flight_then_overdue_and_no_hole():
     first = ago(150 * 60)
-    schedule = hourly(name="aaa", accounted_until=first)
+    schedule = hourly(name="aaa", settled_through=first)
     record(schedule, "finished")
     output = run()
     assert numbers(output, "aaa") == [3, 1, 0, 0, 0, 0, 0, 2, 0, 0]
     missing = schedule.first + timedelta(hours=1)
     assert f"overdue: {missing:%Y-%m-%d %H:%M:%S}" in output
     assert "hole: " not in output
-    make_row(name="bbb", first=ago(60), since=ago(61), accounted_until=ago(61))
+    make_row(name="bbb", first=ago(60), period_start=ago(61), settled_through=ago(61))
     assert numbers(run(), "bbb") == [1, 0, 0, 0, 0, 0, 1, 0, 0, 0]
 
 
 def test_what_is_overdue_fails():
-    hourly(accounted_until=ago(151 * 60))
+    hourly(settled_through=ago(151 * 60))
     with pytest.raises(CommandError, match=r"don't close: 3 overdue\.") as caught:
         call_command("ledger", stdout=StringIO())
     assert caught.value.returncode == 1
@@ -97,7 +97,7 @@ def test_a_row_that_was_not_due_is_a_stray_and_fails():
 
 
 def test_only_the_first_of_many_holes_are_named():
-    make_row(first=ago(3600), interval=60, since=ago(3601), accounted_until=ago(30))
+    make_row(first=ago(3600), interval=60, period_start=ago(3601), settled_through=ago(30))
     output = run()
     assert output.count("hole: ") == 10
     assert "and 50 more" in output

@@ -9,7 +9,7 @@ from redis import Redis
 from tasks.broker.enqueue import enqueue_run
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tests.tasks.conftest import ago
+from tests.tasks.schedules import ago
 
 Behave = Callable[[Callable[..., Any]], None]
 

@@ -7,16 +7,16 @@ import pytest
 from redis import Redis
 
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tests.tasks.conftest import make_row
 from tests.tasks.functions import CALL, perform
 from tests.tasks.runs.attempts import Behave, enqueue, past
+from tests.tasks.schedules import make_row
 
 
 @pytest.fixture
 def schedule() -> ScheduledTask:
     """Return a schedule of `call`, due every second, whose books have been open for an hour."""
     hour_ago = past(3600)
-    return make_row(function=CALL, first=hour_ago, interval=1, accounted_until=hour_ago, timeout=1)
+    return make_row(function=CALL, first=hour_ago, interval=1, settled_through=hour_ago, timeout=1)
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.runs import spool, sql
 from tasks.runs.claim import claim
-from tests.tasks.conftest import ago
 from tests.tasks.functions import in_threads, perform
 from tests.tasks.runs.attempts import Behave, Run, end, enqueue, failed_run, past
+from tests.tasks.schedules import ago
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +48,7 @@ def test_of_two_workers_with_the_same_occurrence_one_gets_the_row(
 def test_an_occurrence_over_which_the_books_are_closed_does_not_run(
     schedule: ScheduledTask, redis_connection: Redis
 ):
-    job_id = enqueue(redis_connection, schedule, RunId(schedule.job_id, schedule.accounted_until))
+    job_id = enqueue(redis_connection, schedule, RunId(schedule.job_id, schedule.settled_through))
     perform(redis_connection, job_id)
     assert schedule.runs.count() == 0
 
@@ -103,7 +103,7 @@ def test_what_was_dispatched_while_its_schedule_was_changed_runs_only_if_it_is_s
     job_id = enqueue(redis_connection, schedule, RunId(schedule.job_id, due))
     changed_at = due - timedelta(milliseconds=1)
     ScheduledTask.objects.update(
-        interval=interval, since=changed_at, accounted_until=changed_at, created=ago(3600)
+        interval=interval, period_start=changed_at, settled_through=changed_at, created=ago(3600)
     )
     perform(redis_connection, job_id)
     assert [run.status for run in schedule.runs.all()] == statuses

@@ -7,8 +7,8 @@ from redis import Redis
 
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.runs import completion
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import queued
+from tests.tasks.schedules import ago, make_row
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_only_a_live_schedule_has_its_runs_tried_again(
 
 
 def test_a_retry_that_cannot_be_enqueued_does_not_undo_the_end(
-    run: ScheduledTaskInstance, redis_connection: Redis, redis_away: Any
+    run: ScheduledTaskInstance, redis_connection: Redis, redis_unavailable: Any
 ):
-    redis_away(True)
+    redis_unavailable(True)
     assert completion.close(run, "failed", redis_connection)

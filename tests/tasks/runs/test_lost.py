@@ -13,8 +13,8 @@ from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
 from tasks.runs import lost
 from tasks.runs.lost import Watch
 from tasks.services import TaskService
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import ECHO, queued, work_off
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

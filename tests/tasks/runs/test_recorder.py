@@ -17,9 +17,9 @@ from tasks.broker.enqueue import enqueue_task
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
 from tasks.runs import recorder, spool, sql
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import CALL, perform
 from tests.tasks.runs.attempts import Behave, Run, end, enqueue, past, raising
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
 
@@ -144,7 +144,7 @@ def test_a_schedule_that_was_ended_meanwhile_stays_so(
 
 def test_a_coroutine_function_runs_to_its_end(redis_connection: Redis):
     schedule = make_row(
-        function="tests.tasks.functions.later", args=["text"], accounted_until=ago(60)
+        function="tests.tasks.functions.later", args=["text"], settled_through=ago(60)
     )
     perform(redis_connection, enqueue(redis_connection, schedule))
     row = schedule.runs.get()

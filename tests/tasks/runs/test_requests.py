@@ -18,8 +18,8 @@ from tasks.models import ScheduledTask
 from tasks.runs import lost, requests
 from tasks.runs.lost import Watch, close_lost_runs
 from tasks.services import SchedulerService
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import CALL, perform, queued, work_off
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,7 +30,7 @@ HOUR = timedelta(hours=1)
 def hourly() -> ScheduledTask:
     """Return a schedule that was due five times, and is accounted for."""
     first = ago(4.5 * 3600)
-    return make_row(name="hourly", first=first, since=first - HOUR)
+    return make_row(name="hourly", first=first, period_start=first - HOUR)
 
 
 def due(schedule: ScheduledTask, number: int) -> datetime:
@@ -107,7 +107,7 @@ def test_the_row_that_said_missed_is_taken_up(hourly: ScheduledTask, redis_conne
 
 
 def test_what_is_under_way_is_left_alone(hourly: ScheduledTask):
-    ScheduledTask.objects.update(accounted_until=due(hourly, 1))
+    ScheduledTask.objects.update(settled_through=due(hourly, 1))
     found = requests.never_ran(ScheduledTask.objects.get(), due(hourly, 0) - HOUR, due(hourly, 3))
     assert found == [due(hourly, 0), due(hourly, 1)]
 
@@ -129,7 +129,7 @@ def test_it_runs_whatever_the_status(hourly: ScheduledTask, redis_connection: Re
 def test_the_books_close_over_it_also_where_nothing_was_owed(
     hourly: ScheduledTask, redis_connection: Redis
 ):
-    ScheduledTask.objects.update(since=timezone.now(), accounted_until=timezone.now())
+    ScheduledTask.objects.update(period_start=timezone.now(), settled_through=timezone.now())
     ask(ScheduledTask.objects.get())
     work_off_all(redis_connection)
     [tally] = tallies([hourly.pk])
@@ -217,7 +217,7 @@ def test_it_waits_for_the_run_that_is_going(
 
 @pytest.mark.parametrize("overlap", ["skip", "wait", "replace"])
 def test_a_regular_run_waits_for_it(hourly: ScheduledTask, redis_connection: Redis, overlap: str):
-    ScheduledTask.objects.update(overlap=overlap, accounted_until=due(hourly, 3))
+    ScheduledTask.objects.update(overlap=overlap, settled_through=due(hourly, 3))
     going = hourly.runs.create(name="x", due=due(hourly, 0), requested=ago(2), started=ago(1))
     run_id = RunId(hourly.job_id, due(hourly, 4))
     enqueue_run(hourly, run_id, redis_connection)
@@ -279,11 +279,11 @@ def test_a_job_that_was_popped_and_lost_is_enqueued_again(
 
 
 def test_asked_for_without_redis_it_runs_when_redis_is_back(
-    hourly: ScheduledTask, redis_connection: Redis, redis_away: Any, clock: SimpleNamespace
+    hourly: ScheduledTask, redis_connection: Redis, redis_unavailable: Any, clock: SimpleNamespace
 ):
-    redis_away(True)
+    redis_unavailable(True)
     ask(hourly)
-    redis_away(False)
+    redis_unavailable(False)
     enqueue_lost_jobs(redis_connection, clock)
     assert queued(redis_connection) == run_ids(hourly, 0)
 

@@ -11,8 +11,8 @@ from redis import Redis
 from tasks.broker.keys import SPOOL_KEY, UNREADABLE_KEY
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
 from tasks.runs import completion, spool
-from tests.tasks.conftest import ago
 from tests.tasks.functions import ECHO
+from tests.tasks.schedules import ago
 
 pytestmark = pytest.mark.django_db
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.runs import completion, sql
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import in_threads
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +34,7 @@ def start(schedule: ScheduledTask, seconds_ago: float = 1) -> ScheduledTaskInsta
 
 @pytest.fixture
 def schedule() -> ScheduledTask:
-    return make_row(accounted_until=ago(3600))
+    return make_row(settled_through=ago(3600))
 
 
 def stored(run: ScheduledTaskInstance) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def test_a_started_run_is_a_running_row(schedule: ScheduledTask):
         parent=schedule, name=schedule.name, due=run.due, started=run.started, worker_name="w1"
     )
     expected.pk = run.pk
-    other = make_row(accounted_until=ago(3600))
+    other = make_row(settled_through=ago(3600))
     by_orm = other.runs.create(
         name=schedule.name, due=run.due, started=run.started, worker_name="w1"
     )
@@ -58,7 +58,7 @@ def test_a_started_run_is_a_running_row(schedule: ScheduledTask):
 
 def test_an_end_is_written_as_outcome_would(schedule: ScheduledTask):
     moment = timezone.now()
-    run, by_orm = start(schedule), start(make_row(accounted_until=ago(3600)))
+    run, by_orm = start(schedule), start(make_row(settled_through=ago(3600)))
     ended, _ = sql.write(sql.End(run, VALUES | {"ended": moment}), None)
     assert ended
     completion.close(by_orm, "finished", redis=None, ended=moment, **VALUES)
@@ -122,7 +122,7 @@ def test_an_occurrence_starts_once(schedule: ScheduledTask):
     [
         {"status": "death"},
         {"status": "paused", "paused_at": timezone.now()},
-        {"accounted_until": timezone.now() + timedelta(days=1)},
+        {"settled_through": timezone.now() + timedelta(days=1)},
         {"start_deadline": 5},
     ],
 )
@@ -155,7 +155,7 @@ def test_the_schedule_of_a_start_may_be_gone():
 
 @pytest.mark.django_db(transaction=True)
 def test_outside_of_a_transaction_both_are_committed_at_once():
-    schedule = make_row(accounted_until=ago(3600))
+    schedule = make_row(settled_through=ago(3600))
     first = start(schedule, 10)
     following = sql.Start(RunId(schedule.job_id, ago(5)), "w1", timezone.now())
     sql.write(sql.End(first, VALUES | {"ended": timezone.now()}), following)
@@ -168,7 +168,7 @@ def test_outside_of_a_transaction_both_are_committed_at_once():
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_that_cannot_both_be_written_neither_is():
-    schedule = make_row(accounted_until=ago(3600))
+    schedule = make_row(settled_through=ago(3600))
     first = start(schedule, 10)
     impossible = VALUES | {"ended": timezone.now(), "progress": 101}
     following = sql.Start(RunId(schedule.job_id, ago(5)), "w1", timezone.now())
@@ -181,7 +181,7 @@ def test_of_two_that_cannot_both_be_written_neither_is():
 
 @pytest.mark.django_db(transaction=True)
 def test_threads_that_start_runs_at_once_all_get_their_turn():
-    schedules = [make_row(accounted_until=ago(3600)) for _ in range(8)]
+    schedules = [make_row(settled_through=ago(3600)) for _ in range(8)]
     started = in_threads(*[partial(start, schedule) for schedule in schedules])
     assert all(isinstance(run, ScheduledTaskInstance) for run in started)
 
@@ -203,7 +203,7 @@ def prepared() -> list[str]:
 @pytest.mark.django_db(transaction=True)
 def test_the_statements_are_prepared():
     connection.close()
-    schedule = make_row(accounted_until=ago(3600))
+    schedule = make_row(settled_through=ago(3600))
     following = sql.Start(RunId(schedule.job_id, ago(5)), "w1", timezone.now())
     first = start(schedule, 10)
     _, second = sql.write(sql.End(first, VALUES | {"ended": timezone.now()}), following)
@@ -222,7 +222,7 @@ def deallocate() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_connection_that_does_not_keep_what_is_prepared_serves_too(lose: Callable[[], None]):
     connection.close()
-    schedule = make_row(accounted_until=ago(3600))
+    schedule = make_row(settled_through=ago(3600))
     first = start(schedule, 10)
     lose()
     following = sql.Start(RunId(schedule.job_id, ago(5)), "w1", timezone.now())

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 from redis import Redis
 
-from tasks.broker.keys import SCHEDULES_KEY, TEXTS_KEY
+from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
 from tasks.models import ScheduledTask
 
 
@@ -24,7 +24,7 @@ def zadd(redis: Redis, member: bytes | str, seconds_ago: float = 5) -> None:
 
 def template_with(redis: Redis, name: str, field: bytes) -> None:
     redis.hset(f"rq:job:{name}", mapping={"origin": "default"})
-    redis.hset(TEXTS_KEY, name, b"v" * 32 + b" " + field)
+    redis.hset(DISPATCH_RECORDS_KEY, name, b"v" * 32 + b" " + field)
     zadd(redis, name)
 
 

@@ -10,20 +10,20 @@ from django.db import DataError, OperationalError
 from django.utils import timezone
 from redis import Redis
 
-from tasks.broker.keys import MARKER_KEY, SCHEDULES_KEY, TEXTS_KEY
+from tasks.broker.keys import DISPATCH_RECORDS_KEY, MARKER_KEY, SCHEDULES_KEY
 from tasks.broker.reconcile import Reconciler, reconcile
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.ledger import misfires
-from tasks.ledger.settling import balance
+from tasks.ledger.settling import settle
 from tasks.models import ScheduledTask
 from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler, dispatcher, planning
 from tasks.timing import catch_up
 from tasks.timing.instants import to_score
-from tests.tasks.conftest import MakeSchedule, ago
 from tests.tasks.functions import perform, queued, work_off
 from tests.tasks.scheduler.due_schedules import POISONS, moment
+from tests.tasks.schedules import MakeSchedule, ago
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,7 +49,7 @@ def dues(job_ids: list[str]) -> list[datetime | None]:
 def test_a_due_occurrence_is_dispatched_once(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    schedule = put(first=ago(5), accounted_until=ago(6))
+    schedule = put(first=ago(5), settled_through=ago(6))
     assert dues(scheduler.enqueue_jobs()) == [schedule.first]
     assert scheduler.enqueue_jobs() == []
     assert len(queued(redis_connection)) == 1
@@ -63,7 +63,7 @@ def test_what_is_not_due_waits(put: MakeSchedule, scheduler: Scheduler):
 def test_a_dispatched_occurrence_runs(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    schedule = put(first=ago(5), accounted_until=ago(6), args=[1], kwargs={"a": 2})
+    schedule = put(first=ago(5), settled_through=ago(6), args=[1], kwargs={"a": 2})
     scheduler.enqueue_jobs()
     work_off(redis_connection)
     run = schedule.runs.get()
@@ -73,7 +73,7 @@ def test_a_dispatched_occurrence_runs(
 def test_killed_after_dispatch_and_repeated_it_runs_once(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    schedule = put(first=ago(5), accounted_until=ago(6))
+    schedule = put(first=ago(5), settled_through=ago(6))
     [job_id] = scheduler.enqueue_jobs()
     for _ in range(2):
         perform(redis_connection, job_id)
@@ -86,7 +86,7 @@ def test_killed_after_dispatch_and_repeated_it_runs_once(
 def test_an_interval_keeps_its_anchor(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    schedule = put(first=ago(95), interval=30, accounted_until=ago(95))
+    schedule = put(first=ago(95), interval=30, settled_through=ago(95))
     scheduler.enqueue_jobs()
     assert moment(redis_connection, schedule) == to_score(schedule.first) + 120
 
@@ -94,7 +94,7 @@ def test_an_interval_keeps_its_anchor(
 def test_cron_goes_on_at_its_next_moment(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    schedule = put(cron="* * * * *", accounted_until=ago(61))
+    schedule = put(cron="* * * * *", settled_through=ago(61))
     scheduler.enqueue_jobs()
     due = schedule.next_due(timezone.now())
     assert due is not None
@@ -106,7 +106,7 @@ def test_an_exhausted_schedule_leaves_the_set(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis, values: dict[str, Any]
 ):
     values = values or {"end": ago(4)}
-    schedule = put(first=ago(5), accounted_until=ago(6), **values)
+    schedule = put(first=ago(5), settled_through=ago(6), **values)
     assert len(scheduler.enqueue_jobs()) == 1
     assert moment(redis_connection, schedule) is None
 
@@ -114,7 +114,7 @@ def test_an_exhausted_schedule_leaves_the_set(
 def test_a_moment_that_is_not_of_the_spec_makes_no_occurrence(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    schedule = put(first=ago(1800), accounted_until=ago(1700))
+    schedule = put(first=ago(1800), settled_through=ago(1700))
     scheduler.change_execution_time(
         Job.fetch(schedule.job_id, connection=redis_connection),
         datetime.now(UTC).replace(tzinfo=None),
@@ -127,13 +127,13 @@ def test_a_first_time_with_microseconds_makes_no_second_identity(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     first = ago(350) + timedelta(microseconds=456)
-    schedule = put(first=first, interval=100, accounted_until=ago(351))
+    schedule = put(first=first, interval=100, settled_through=ago(351))
     scheduler.enqueue_jobs()
     work_off(redis_connection)
-    balance(redis_connection, Watch())
+    settle(redis_connection, Watch())
     schedule.refresh_from_db()
     assert schedule.runs.count() == 4
-    assert schedule.accounted_until == first.replace(microsecond=first.microsecond - 456) + (
+    assert schedule.settled_through == first.replace(microsecond=first.microsecond - 456) + (
         timedelta(seconds=300)
     )
 
@@ -144,7 +144,7 @@ def test_many_schedules_are_dispatched_in_chunks(
     monkeypatch.setattr(dispatcher, "FIRST_CHUNK", 1)
     monkeypatch.setattr(dispatcher, "CHUNK", 2)
     for _ in range(5):
-        put(first=ago(5), accounted_until=ago(6))
+        put(first=ago(5), settled_through=ago(6))
     assert len(scheduler.enqueue_jobs()) == 5
 
 
@@ -157,7 +157,7 @@ def test_many_schedules_are_dispatched_in_chunks(
 def test_misfires_run_or_are_missed_by_the_policy(
     put: MakeSchedule, scheduler: Scheduler, policy: str, ran: list[int]
 ):
-    schedule = put(first=ago(350), interval=100, accounted_until=ago(351), catch_up=policy)
+    schedule = put(first=ago(350), interval=100, settled_through=ago(351), catch_up=policy)
     assert dues(scheduler.enqueue_jobs()) == steps(schedule, *ran)
     assert missed(schedule) == steps(schedule, *sorted({0, 1, 2, 3} - set(ran)))
 
@@ -165,7 +165,7 @@ def test_misfires_run_or_are_missed_by_the_policy(
 def test_past_the_start_deadline_it_is_missed_with_its_reason(
     put: MakeSchedule, scheduler: Scheduler
 ):
-    schedule = put(first=ago(50), accounted_until=ago(51), start_deadline=20)
+    schedule = put(first=ago(50), settled_through=ago(51), start_deadline=20)
     assert scheduler.enqueue_jobs() == []
     assert schedule.runs.get().reason == "It could not start within its start deadline of 20 s."
 
@@ -173,7 +173,7 @@ def test_past_the_start_deadline_it_is_missed_with_its_reason(
 def test_what_has_run_is_not_recorded_as_missed(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    schedule = put(first=ago(350), interval=100, accounted_until=ago(351), catch_up="all")
+    schedule = put(first=ago(350), interval=100, settled_through=ago(351), catch_up="all")
     scheduler.enqueue_jobs()
     ScheduledTask.objects.update(catch_up="none")
     redis_connection.zrem(SCHEDULES_KEY, schedule.job_id)
@@ -189,7 +189,7 @@ def test_a_long_outage_is_caught_up_as_one(
 ):
     monkeypatch.setattr(planning, "PENDING_AT_ONCE", 50)
     monkeypatch.setattr(catch_up, "CATCH_UP_CAP", 10)
-    schedule = put(first=ago(12_050), interval=100, accounted_until=ago(12_051), catch_up=policy)
+    schedule = put(first=ago(12_050), interval=100, settled_through=ago(12_051), catch_up=policy)
     ran = dues(scheduler.enqueue_jobs())
     assert ran == steps(schedule, *range(121 - (1 if policy == "latest" else 10), 121))
     assert len(missed(schedule)) == 121 - len(ran)
@@ -203,7 +203,7 @@ def test_a_bad_schedule_stops_no_other(
     poison: Callable[[Redis], None],
 ):
     poison(redis_connection)
-    schedule = put(first=ago(4), accounted_until=ago(5))
+    schedule = put(first=ago(4), settled_through=ago(5))
     assert dues(scheduler.enqueue_jobs()) == [schedule.first]
     reconcile(redis_connection)
     assert redis_connection.exists(MARKER_KEY)
@@ -213,8 +213,8 @@ def test_a_bad_schedule_stops_no_other(
 def test_the_reason_is_noted_and_it_comes_back_when_mended(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    schedule = put(first=ago(5), accounted_until=ago(6))
-    redis_connection.hset(TEXTS_KEY, schedule.job_id, b"v" * 32 + b" {")
+    schedule = put(first=ago(5), settled_through=ago(6))
+    redis_connection.hset(DISPATCH_RECORDS_KEY, schedule.job_id, b"v" * 32 + b" {")
     assert scheduler.enqueue_jobs() == []
     schedule.refresh_from_db()
     assert schedule.problem.startswith("It could not be dispatched: JSONDecodeError")
@@ -230,8 +230,8 @@ def test_a_schedule_that_needs_the_database_waits_for_it(
     def away(*args: Any) -> None:
         raise OperationalError
 
-    late = put(first=ago(50), accounted_until=ago(51), catch_up="none", name="late")
-    punctual = put(first=ago(4), accounted_until=ago(5))
+    late = put(first=ago(50), settled_through=ago(51), catch_up="none", name="late")
+    punctual = put(first=ago(4), settled_through=ago(5))
     with monkeypatch.context() as patch:
         patch.setattr(misfires, "record_not_run", away)
         assert dues(scheduler.enqueue_jobs()) == [punctual.first]
@@ -242,9 +242,9 @@ def test_a_schedule_that_needs_the_database_waits_for_it(
 def test_what_is_on_time_is_dispatched_without_the_database(
     put: MakeSchedule, scheduler: Scheduler, django_assert_num_queries: Any
 ):
-    punctual = put(first=ago(4), accounted_until=ago(5))
-    put(first=ago(50), accounted_until=ago(51), catch_up="none")
-    put(first=ago(4), accounted_until=ago(5), start_deadline=1)
+    punctual = put(first=ago(4), settled_through=ago(5))
+    put(first=ago(50), settled_through=ago(51), catch_up="none")
+    put(first=ago(4), settled_through=ago(5), start_deadline=1)
     with django_assert_num_queries(0):
         assert dues(scheduler.dispatcher.dispatch_punctual()) == [punctual.first]
 
@@ -259,9 +259,9 @@ def test_what_is_on_time_does_not_wait_for_a_database_that_hangs(
         goes_on.wait(30)
 
     monkeypatch.setattr(misfires, "record_not_run", hang)
-    put(first=ago(50), accounted_until=ago(51), catch_up="none")
-    punctual = put(first=ago(4), accounted_until=ago(5))
-    late = threading.Thread(target=scheduler.dispatcher.make_up)
+    put(first=ago(50), settled_through=ago(51), catch_up="none")
+    punctual = put(first=ago(4), settled_through=ago(5))
+    late = threading.Thread(target=scheduler.dispatcher.catch_up)
     late.start()
     try:
         assert hangs.wait(30)
@@ -274,16 +274,16 @@ def test_what_is_on_time_does_not_wait_for_a_database_that_hangs(
 def test_what_is_late_by_its_start_deadline_does_not_wait_to_be_older(
     put: MakeSchedule, scheduler: Scheduler
 ):
-    schedule = put(first=ago(4), accounted_until=ago(5), start_deadline=1)
+    schedule = put(first=ago(4), settled_through=ago(5), start_deadline=1)
     scheduler.dispatcher.dispatch_punctual()
-    scheduler.dispatcher.make_up()
+    scheduler.dispatcher.catch_up()
     assert missed(schedule) == [schedule.first]
 
 
 def test_one_row_that_cannot_be_written_stops_no_other(
     put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ):
-    bad, good = (put(first=ago(50), accounted_until=ago(51), catch_up="none") for _ in range(2))
+    bad, good = (put(first=ago(50), settled_through=ago(51), catch_up="none") for _ in range(2))
     original = misfires.record_not_run
 
     def refuse_one(plans: Any, redis: Redis) -> None:
@@ -301,13 +301,13 @@ def test_one_row_that_cannot_be_written_stops_no_other(
 def test_what_redis_has_lost_in_part_is_brought_back_at_once(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis, lost: str
 ):
-    schedule, other = (put(first=ago(5), accounted_until=ago(6)) for _ in range(2))
+    schedule, other = (put(first=ago(5), settled_through=ago(6)) for _ in range(2))
     housekeeper = Reconciler(redis_connection)
     housekeeper.tick()
     if lost == "template":
         redis_connection.delete(Job.key_for(schedule.job_id))
     else:
-        redis_connection.hdel(TEXTS_KEY, schedule.job_id)
+        redis_connection.hdel(DISPATCH_RECORDS_KEY, schedule.job_id)
     assert dues(scheduler.enqueue_jobs()) == [other.first]
     housekeeper.tick()
     assert dues(scheduler.enqueue_jobs()) == [schedule.first]
@@ -316,8 +316,8 @@ def test_what_redis_has_lost_in_part_is_brought_back_at_once(
 def test_a_queue_that_cannot_be_used_is_said_on_the_row(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    schedule = put(first=ago(5), accounted_until=ago(6), queue="low")
-    other = put(first=ago(5), accounted_until=ago(6))
+    schedule = put(first=ago(5), settled_through=ago(6), queue="low")
+    other = put(first=ago(5), settled_through=ago(6))
     redis_connection.set("rq:queue:low", "x")
     assert dues(scheduler.enqueue_jobs()) == [other.first]
     schedule.refresh_from_db()

@@ -1,4 +1,4 @@
-"""Foreign jobs: dispatched as rq-scheduler does, in one step; set aside with the reason."""
+"""ExternalJob jobs: dispatched as rq-scheduler does, in one step; set aside with the reason."""
 
 import re
 from calendar import monthrange
@@ -17,8 +17,8 @@ from tasks.exceptions import NotPossible, SpecError
 from tasks.job import Job
 from tasks.scheduler import Scheduler, external_jobs
 from tests.tasks import functions
-from tests.tasks.conftest import MakeSchedule, ago
 from tests.tasks.functions import queued
+from tests.tasks.schedules import MakeSchedule, ago
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -4,7 +4,7 @@ import pytest
 from redis import Redis
 
 from tasks.broker.keys import LEADER_KEY
-from tasks.scheduler.leader import LEASE, Leadership
+from tasks.scheduler.leader import LEASE_MS, Leadership
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_the_owner_renews_its_lease(first: Leadership, redis_connection: Redis):
 
 def test_the_lease_lapses_within_fifteen_seconds(first: Leadership, redis_connection: Redis):
     first.hold()
-    assert 0 < redis_connection.pttl(LEADER_KEY) <= LEASE <= 15_000
+    assert 0 < redis_connection.pttl(LEADER_KEY) <= LEASE_MS <= 15_000
 
 
 def test_another_leads_when_the_lease_has_lapsed(

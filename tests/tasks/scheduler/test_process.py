@@ -13,15 +13,15 @@ from django.utils import timezone
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tasks.broker.keys import SCHEDULES_KEY, TEXTS_KEY
+from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
 from tasks.exceptions import UnknownTaskFunction
 from tasks.models import ScheduledTask
 from tasks.scheduler import Scheduler, process
 from tasks.services import TaskService
 from tests.tasks import functions
-from tests.tasks.conftest import MakeSchedule, ago
 from tests.tasks.functions import ECHO, perform, queued
 from tests.tasks.scheduler.due_schedules import POISONS, moment
+from tests.tasks.schedules import MakeSchedule, ago
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_a_frozen_leader_does_no_harm(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
-    schedule = put(first=ago(5), accounted_until=ago(6))
+    schedule = put(first=ago(5), settled_through=ago(6))
     now = timezone.now()
     plan, _ = scheduler.dispatcher._plan(scheduler.dispatcher._read("-inf", now.timestamp()), now)
     other: Scheduler = django_rq.get_scheduler("default")
@@ -44,7 +44,7 @@ def test_a_frozen_leader_does_no_harm(
 
 @pytest.mark.usefixtures("loop")
 def test_the_second_scheduler_stands_by(scheduler: Scheduler, put: MakeSchedule):
-    put(first=ago(5), accounted_until=ago(6))
+    put(first=ago(5), settled_through=ago(6))
     other: Scheduler = django_rq.get_scheduler("default")
     scheduler._lead_or_stand_by()
     other._lead_or_stand_by()
@@ -160,8 +160,8 @@ def test_looking_never_changes_anything(
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make the loop's naps short, and keep the signal handlers of this process as they are."""
-    monkeypatch.setattr(process, "NAP", 0.01)
-    monkeypatch.setattr(process, "OUTAGE_NAP", 0.01)
+    monkeypatch.setattr(process, "POLL_INTERVAL", 0.01)
+    monkeypatch.setattr(process, "OUTAGE_POLL_INTERVAL", 0.01)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():
@@ -172,7 +172,7 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_burst_dispatches_what_the_rows_say_and_returns(
     schedule: ScheduledTask, redis_connection: Redis, scheduler: Scheduler
 ):
-    ScheduledTask.objects.update(accounted_until=ago(60))
+    ScheduledTask.objects.update(settled_through=ago(60))
     scheduler.run(burst=True)
     assert len(queued(redis_connection)) == 1
 
@@ -198,7 +198,7 @@ def test_the_loop_goes_on_after_an_error(
 
 
 @pytest.mark.usefixtures("loop")
-@pytest.mark.parametrize("key", [SCHEDULES_KEY, TEXTS_KEY])
+@pytest.mark.parametrize("key", [SCHEDULES_KEY, DISPATCH_RECORDS_KEY])
 def test_a_key_that_holds_something_else_is_named_and_dispatch_goes_on_without_it(
     scheduler: Scheduler,
     put: MakeSchedule,
@@ -207,7 +207,7 @@ def test_a_key_that_holds_something_else_is_named_and_dispatch_goes_on_without_i
     caplog: Any,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    put(first=ago(1), interval=60, accounted_until=ago(2))
+    put(first=ago(1), interval=60, settled_through=ago(2))
     redis_connection.rename(key, "kept")
     redis_connection.set(key, "x")
 

@@ -16,8 +16,8 @@ from tasks.models import ScheduledTask
 from tasks.scheduler.scripts import MOVE_SCHEDULED
 from tasks.timing.instants import to_score
 from tests.tasks.broker.images import NOW, dispatch, run_script, score, step
-from tests.tasks.conftest import MakeSchedule, ago
 from tests.tasks.functions import ECHO, queued
+from tests.tasks.schedules import MakeSchedule, ago
 
 pytestmark = pytest.mark.django_db
 
@@ -75,7 +75,7 @@ def test_dispatch_without_an_end_of_the_step_takes_the_schedule_out(
 def test_what_redis_has_lost_the_template_of_is_said_and_stops_no_other(
     due_schedule: ScheduledTask, put: MakeSchedule, redis_connection: Redis
 ):
-    other = put(first=ago(5), accounted_until=ago(6))
+    other = put(first=ago(5), settled_through=ago(6))
     redis_connection.delete(Job.key_for(due_schedule.job_id))
     pushed, lost, stuck = run_script(redis_connection, step(due_schedule), step(other))
     assert (len(pushed), lost, stuck) == (1, [due_schedule.job_id], [])
@@ -94,7 +94,7 @@ def test_a_template_of_the_wrong_type_is_said_and_leaves_no_copy(
 def test_a_queue_that_is_no_list_is_said_and_stops_no_other(
     due_schedule: ScheduledTask, put: MakeSchedule, redis_connection: Redis
 ):
-    other = put(first=ago(5), accounted_until=ago(6))
+    other = put(first=ago(5), settled_through=ago(6))
     redis_connection.set("rq:queue:low", "broken")
     pushed, lost, stuck = run_script(redis_connection, step(due_schedule), step(other))
     assert (len(pushed), lost, stuck) == (1, [], [due_schedule.job_id])

@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.timing.instants import from_score, to_score
-from tests.tasks.conftest import ago
+from tests.tasks.schedules import ago
 
 pytestmark = pytest.mark.django_db
 

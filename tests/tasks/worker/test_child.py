@@ -23,8 +23,8 @@ from tasks.runs.writer import writer
 from tasks.worker import Worker
 from tasks.worker.child import Workhorse, _has_grown
 from tasks.worker.shared_state import Board
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import CALL, ECHO, QUEUES
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
 
@@ -44,7 +44,7 @@ def horse(redis_connection: Redis, board: Board, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def schedule() -> ScheduledTask:
-    return make_row(function=CALL, accounted_until=ago(3600), timeout=5, overlap="allow")
+    return make_row(function=CALL, settled_through=ago(3600), timeout=5, overlap="allow")
 
 
 def dispatch(redis: Redis, schedule: ScheduledTask, number: int = 1) -> list[str]:
@@ -318,7 +318,7 @@ def test_meta_that_cannot_be_read_stops_nothing(
 def test_a_swallowed_timeout_wears_it_out(
     horse: Workhorse, redis_connection: Redis, behave: Behave
 ):
-    schedule = make_row(function=CALL, accounted_until=ago(3600), timeout=1)
+    schedule = make_row(function=CALL, settled_through=ago(3600), timeout=1)
 
     def swallow() -> None:
         try:
@@ -460,13 +460,13 @@ def test_redis_gone_in_the_middle_leaves_the_row_written_and_the_end_to_be_told(
     schedule: ScheduledTask,
     redis_connection: Redis,
     behave: Behave,
-    redis_away: Any,
+    redis_unavailable: Any,
 ):
-    behave(lambda: redis_away(True))
+    behave(lambda: redis_unavailable(True))
     [job_id] = dispatch(redis_connection, schedule)
     assert horse.work_off() == (1, False)
     assert schedule.runs.get().status == "finished"
-    redis_away(False)
+    redis_unavailable(False)
     assert horse.work_off() == (0, True)
     assert Job.fetch(job_id, connection=redis_connection).get_status() == JobStatus.FINISHED
 

@@ -27,8 +27,8 @@ from tasks.runs.claim import claim
 from tasks.worker.child import Workhorse
 from tasks.worker.process import Child, Worker
 from tasks.worker.shared_state import Board, Run
-from tests.tasks.conftest import ago, make_row
 from tests.tasks.functions import perform, queued
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
 
@@ -136,7 +136,7 @@ def test_a_run_that_was_taken_but_not_started_has_no_end(
 @pytest.fixture
 def horse(worker: Worker, schedule: ScheduledTask, redis_connection: Redis) -> Workhorse:
     """Return what a child does, in this process, with two jobs to do."""
-    ScheduledTask.objects.update(accounted_until=ago(60))
+    ScheduledTask.objects.update(settled_through=ago(60))
     for seconds in (2, 1):
         enqueue_run(schedule, RunId(schedule.job_id, ago(seconds)), redis_connection)
     return Workhorse(worker, Board())
@@ -163,7 +163,7 @@ def test_a_job_that_is_on_the_board_but_not_started_is_put_back(
     taken = horse._step(more=True)
     run = Run(taken.job_id, taken.execution_id, taken.queue, 60, time.time())
     horse._board.take(run)
-    worker._vouch_for(run)
+    worker._renew_lease(run)
     worker._put_back(on_paper(horse))
     assert queued(redis_connection) == before
     assert worker.get_current_executions(refresh=True) == []
@@ -237,8 +237,10 @@ def test_a_worker_stopped_at_once_notes_its_run(
     assert ended(run, redis_connection) == ("failed", "Lost: its worker was stopped.")
 
 
-def test_without_redis_a_dead_child_ends_no_worker(worker: Worker, child: Child, redis_away: Any):
-    redis_away(True)
+def test_without_redis_a_dead_child_ends_no_worker(
+    worker: Worker, child: Child, redis_unavailable: Any
+):
+    redis_unavailable(True)
     worker._note_end(child, "killed")
 
 
@@ -259,7 +261,7 @@ def test_a_run_that_goes_on_is_vouched_for_and_shown(
     worker: Worker, child: Child, job: Job, redis_connection: Redis
 ):
     redis_connection.delete(lease_key(job.id))
-    worker._vouch_for(child.board.run)
+    worker._renew_lease(child.board.run)
     assert redis_connection.get(lease_key(job.id)) == worker.name.encode()
     [execution] = worker.get_current_executions(refresh=True)
     assert execution.job_id == job.id
@@ -294,7 +296,7 @@ def test_a_template_is_never_executed(schedule: ScheduledTask, redis_connection:
 def test_a_run_whose_payload_names_something_else_fails_and_says_so(
     redis_connection: Redis, name: str
 ):
-    schedule = make_row(accounted_until=ago(60))
+    schedule = make_row(settled_through=ago(60))
     run_id = RunId(schedule.job_id, ago(1))
     job = Job.create(name, id=run_id.job_id, connection=redis_connection, origin="default")
     job.save()

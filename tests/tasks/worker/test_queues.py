@@ -9,7 +9,7 @@ from rq.queue import Queue
 from rq.registry import FinishedJobRegistry, StartedJobRegistry
 
 from tasks.broker.keys import lease_key
-from tasks.broker.leases import LEASE
+from tasks.broker.leases import LEASE_SECONDS
 from tasks.job import Job
 from tasks.worker.queues import Finished, Queues, Taken
 from tests.tasks.functions import ECHO, QUEUES
@@ -61,7 +61,7 @@ def test_a_taken_job_is_vouched_for(queues: Queues, redis_connection: Redis):
     job_id = put(redis_connection)
     queues.step(None, ["default"])
     assert redis_connection.get(lease_key(job_id)) == b"w1"
-    assert 0 < redis_connection.ttl(lease_key(job_id)) <= LEASE
+    assert 0 < redis_connection.ttl(lease_key(job_id)) <= LEASE_SECONDS
 
 
 def test_the_fields_make_the_job(queues: Queues, redis_connection: Redis):

@@ -1,0 +1,30 @@
+"""Stored schedules for the tests, and the instants around now."""
+
+import itertools
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from tasks.models import ScheduledTask
+from tasks.timing.instants import from_milliseconds, to_milliseconds
+from tests.tasks import functions
+
+MakeSchedule = Callable[..., ScheduledTask]
+NAMES = (f"schedule {number}" for number in itertools.count())
+
+
+def ago(seconds: float) -> datetime:
+    """Return a moment of whole milliseconds, that many seconds ago."""
+    return from_milliseconds(to_milliseconds(timezone.now() - timedelta(seconds=seconds)))
+
+
+def make_row(**values: Any) -> ScheduledTask:
+    """Store a schedule that calls `echo` every hour from now on, unless `values` say otherwise."""
+    if not values.get("cron"):
+        values = {"first": ago(0), "interval": 3600} | values
+    else:
+        values = {"type": "cron"} | values
+    defaults: dict[str, Any] = {"name": next(NAMES), "function": functions.ECHO}
+    return ScheduledTask.objects.create(**defaults | values)
