@@ -21,7 +21,9 @@ from benchmarks import (
     runs,
     tick,
 )
-from benchmarks.figures import Answers, Failed, Question, Round, Values, table
+from benchmarks.answers import Answers, table
+from benchmarks.figures import Failed, Round, Values
+from benchmarks.questions import Question
 from benchmarks.scale import FULL, QUICK
 from benchmarks.site import BASE_DIR, CELERY, OURS, PEERS, Environment, Site, running_site
 

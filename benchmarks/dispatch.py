@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from benchmarks.figures import Case, Figure, Question, Round, at_least, ratio
+from benchmarks.figures import Figure, Round, at_least, ratio
+from benchmarks.questions import Case, Question, called
 from benchmarks.scale import Scale
-from benchmarks.site import CELERY, PEERS, POSTGRESQL, Environment, called
+from benchmarks.site import CELERY, PEERS, POSTGRESQL, Environment
 
 INTERVAL, CRON = "**this project**, intervals", "**this project**, cron"
 STOCK, FLOOR = "rq-scheduler, intervals", "floor: bare Lua COPY"

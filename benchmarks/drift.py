@@ -2,8 +2,9 @@
 
 import time
 
-from benchmarks.figures import Case, Figure, Question, Values, at_most
+from benchmarks.figures import Figure, Values, at_most
 from benchmarks.lateness import IDLE_NUMBER, IDLE_SPREAD, SETTLING, make_schedules, system
+from benchmarks.questions import Case, Question
 from benchmarks.scale import Scale
 from benchmarks.site import OURS, SQLITE, Site
 

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 
 from benchmarks.arrivals import Arrival, collect
-from benchmarks.figures import Case, Failed, Figure, Question, Values, at_most
+from benchmarks.figures import Failed, Figure, Values, at_most
+from benchmarks.questions import Case, Question
 from benchmarks.scale import Scale
 from benchmarks.site import OURS, SQLITE, Site
 

@@ -1,20 +1,13 @@
-"""What is measured, what it shall be, and the table that shows both."""
+"""What is measured, and what it shall be."""
 
 import operator
-import statistics
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from benchmarks.site import Site
+from dataclasses import dataclass
 
 # What a case answers: a value for each figure that it knows.
 Values = dict[str, float]
 # The answers of one repetition, by who gave them.
 Round = dict[str, Values]
-
-COLUMNS = ("figure", "who", "median", "min – max", "goal", "reached")
 
 
 class Failed(Exception):
@@ -60,83 +53,11 @@ class Figure:
     goal: Goal | None = None
 
 
-@dataclass(frozen=True)
-class Case:
-    """Who is measured, and how. `measure` raises Failed if there is no figure."""
-
-    who: str
-    measure: Callable[["Site"], Values]
-    ours: bool = False
-
-
-@dataclass(frozen=True)
-class Question:
-    """A set of cases that are measured side by side, and the figures that they have.
-
-    `derive` returns more figures from the answers of one repetition, such as ratios. What takes
-    very long isn't `asked_by_default`.
-    """
-
-    name: str
-    figures: tuple[Figure, ...]
-    cases: tuple[Case, ...]
-    repetitions: int = 3
-    derive: Callable[[Round], Round] = lambda answers: {}
-    asked_by_default: bool = True
-
-
-@dataclass
-class Answers:
-    """All that was measured for one question."""
-
-    question: Question
-    rounds: list[Round] = field(default_factory=list)
-    failures: dict[str, str] = field(default_factory=dict)
-
-    def rows(self) -> Iterable[tuple[str, ...]]:
-        """Return the rows of the table: each figure, for everybody who has it."""
-        ours = {case.who for case in self.question.cases if case.ours}
-        rounds = [_merged(answers, self.question.derive(answers)) for answers in self.rounds]
-        for figure in self.question.figures:
-            for case in self.question.cases:
-                values = [
-                    answers[case.who][figure.key]
-                    for answers in rounds
-                    if figure.key in answers.get(case.who, {})
-                ]
-                if values:
-                    goal = figure.goal if case.who in ours else None
-                    yield (figure.text, case.who, *_cells(values, goal))
-        for who, reason in self.failures.items():
-            yield (self.question.name, who, f"failed: {reason}", "", "", "")
-
-
-def _merged(one: Round, other: Round) -> Round:
-    return {who: one.get(who, {}) | other.get(who, {}) for who in one | other}
-
-
-def _cells(values: list[float], goal: Goal | None) -> tuple[str, str, str, str]:
-    median = statistics.median(values)
-    spread = f"{number(min(values))} – {number(max(values))}" if len(values) > 1 else ""
-    if goal is None:
-        return number(median), spread, "", ""
-    return number(median), spread, str(goal), "yes" if goal.reached(median) else "**no**"
-
-
 def number(value: float) -> str:
     """Return a number with the digits that mean something."""
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
-
-
-def table(answers: Iterable[Answers]) -> str:
-    """Return the table of everything measured, in Markdown."""
-    lines: list[tuple[str, ...]] = [COLUMNS, ("---", "---", "---:", "---:", "---:", "---")]
-    lines += [row for answer in answers for row in answer.rows()]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in lines
-    )
 
 
 def percentile(values: Iterable[float], percent: float) -> float:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from benchmarks import arrivals, stamps
-from benchmarks.figures import Case, Failed, Figure, Question, Values, at_least, at_most
+from benchmarks.figures import Failed, Figure, Values, at_least, at_most
+from benchmarks.questions import Case, Question
 from benchmarks.scale import Scale
 from benchmarks.site import CELERY, OURS, PEERS, SQLITE, Environment, Site
 

@@ -1,6 +1,7 @@
 """Overhead: what one run costs beside its function, and how long a single one takes."""
 
-from benchmarks.figures import Case, Figure, Question, Values, at_most
+from benchmarks.figures import Figure, Values, at_most
+from benchmarks.questions import Case, Question
 from benchmarks.runs import OUR_FINISHED, OUR_WORKER
 from benchmarks.scale import Scale
 from benchmarks.site import OURS, POSTGRESQL, SQLITE, Site

@@ -2,7 +2,8 @@
 
 import time
 
-from benchmarks.figures import Case, Failed, Figure, Question, Values, at_most
+from benchmarks.figures import Failed, Figure, Values, at_most
+from benchmarks.questions import Case, Question
 from benchmarks.scale import Scale
 from benchmarks.site import OURS, POSTGRESQL, SQLITE, Site
 

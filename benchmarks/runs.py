@@ -1,6 +1,7 @@
 """Runs: how many no-ops a second two workers run and record, with a row at start and end."""
 
-from benchmarks.figures import Case, Figure, Question, Round, Values, at_least, more_than
+from benchmarks.figures import Figure, Round, Values, at_least, more_than
+from benchmarks.questions import Case, Question
 from benchmarks.scale import Scale
 from benchmarks.site import CELERY, OURS, PEERS, POSTGRESQL, SQLITE, Environment, Site
 from benchmarks.workers import Workers

