@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests import matrix
-from tests.matrix import InstallFailed, Pair, default_pair, newest_besides, pairs
+from tests.matrix import Pair, default_pair, newest_besides, pairs
 
 
 def test_the_matrix_has_no_django_6_on_python_3_11():
@@ -42,18 +42,26 @@ def test_the_default_pair_has_the_django_that_is_pinned():
 
 
 @pytest.fixture
-def own_environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of the matrix's environments, empty, with a requirement nobody has."""
-    requirements = tmp_path / "requirements.txt"
-    requirements.write_text("--no-index\nno-such-package\n")
-    monkeypatch.setattr(matrix, "ENVIRONMENTS", tmp_path / "environments")
-    monkeypatch.setattr(matrix, "REQUIREMENTS", [requirements])
+def broken_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the machine have one Python, which can't make environments; return their folder."""
+    monkeypatch.setattr(matrix, "ENVIRONMENTS", tmp_path)
+    monkeypatch.setattr(matrix, "find_pythons", lambda: {(3, 11): "false"})
+    monkeypatch.setattr(sys, "argv", ["matrix"])
     return tmp_path
 
 
-def test_a_pair_of_the_matrix_that_cannot_be_installed_is_named(own_environments: Path):
-    with pytest.raises(InstallFailed, match=r"Python 3\.11, Django 5\.2"):
-        matrix.install(Pair((3, 11), (5, 2)), sys.executable)
+def test_the_matrix_fails_and_names_a_pair_that_cannot_be_installed(
+    broken_python: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert matrix.main() == 1
+    assert "Python 3.11, Django 5.2: its environment can't be made" in capsys.readouterr().out
+
+
+def test_an_environment_of_the_matrix_that_is_up_to_date_is_not_made_again(broken_python: Path):
+    folder = broken_python / "python3.11-django5.2"
+    folder.mkdir()
+    (folder / "installed").write_text("".join(p.read_text() for p in matrix.REQUIREMENTS))
+    assert matrix.install(Pair((3, 11), (5, 2)), "false") == folder / "bin/python"
 
 
 def test_a_command_of_pyenv_for_a_version_that_is_not_activated_is_no_python(
