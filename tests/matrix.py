@@ -138,12 +138,12 @@ def main() -> int:
 
     pythons = find_pythons()
     for version in sorted(set(PYTHONS) - set(pythons)):
-        print(f"Python {_text(version)}: not found on this machine, not tested")
+        print(f"Python {_text(version)}: not found on this machine, not tested", flush=True)
     chosen = pairs(pythons)
     if newest:
         default = default_pair(sys.version_info[:2], os.environ.get("DJANGO", ""))
         pair = newest_besides(default, chosen)
-        print(f"The newest pair besides {default}: {pair or 'none on this machine'}")
+        print(f"The newest pair besides {default}: {pair or 'none on this machine'}", flush=True)
         chosen = [pair] if pair else []
     problems = [problem for pair in chosen if (problem := run(pair, pythons[pair.python]))]
     for pair in chosen:
