@@ -1,46 +1,50 @@
-# make run    the whole system in this terminal: http://127.0.0.1:8000/
-# make test   all tests; make lint   all checks
-# make bench  measures how fast it is, beside others, and prints a table (docs/benchmarks.md)
-# make soak   half an hour of random faults; make prove-harness   do the stock classes fail our proof?
-# make rq-scheduler-suite CHECKOUT=/path/to/rq-scheduler   runs its own tests on our class
-# make clean  removes .venv, .venv-bench and caches, never var/
+# `make` lists the targets. The list is made from the comments after them.
 #
 # make run PORT=8001 WORKERS=4 PYTHON=python3.12 also work; other settings come from the environment.
+# DJANGO=5.2 pins Django, in an environment of its own: make test PYTHON=python3.13 DJANGO=5.2
 
 PYTHON ?= python3
-VENV := .venv
+VENV := .venv$(DJANGO:%=-django%)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 BENCH := .venv-bench
+MATRIX := .venv-matrix
 # Many tests wait: more processes than cores are of use. Those of a file stay together, but for
 # the proof, whose tests share nothing.
 BY_FILE := $(BIN)/pytest -rs -n 4 --dist loadfile
 RECORDING := $(addprefix tests/tasks/,runs/test_claim.py runs/test_recorder.py runs/test_retries.py runs/test_sql.py worker/test_child.py)
 ONE_BY_ONE := $(BIN)/pytest -n 4 --dist load --maxschedchunk 1
 
-.PHONY: run test soak prove-harness rq-scheduler-suite lint bench clean
+.PHONY: help run test test-matrix soak prove-harness rq-scheduler-suite lint bench clean
 
-run: $(VENV)/runtime
+help:  ## prints this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/runtime  ## runs the whole system in this terminal: http://127.0.0.1:8000/
 	@exec $(BIN)/python manage.py up
 
 # What talks to the database in its own words runs twice: on PostgreSQL here, on SQLite before.
-test: $(VENV)/development
+test: $(VENV)/development  ## runs all tests
 	$(BIN)/python -m tests.browser
 	$(BY_FILE) --ignore tests/acceptance/proof
 	$(ONE_BY_ONE) tests/acceptance/proof
 	TEST_DATABASE=postgres $(BY_FILE) tests/integration $(RECORDING)
 
-soak: $(VENV)/development
+# NEWEST=1: only the newest pair besides the default one.
+test-matrix: $(VENV)/created  ## runs the fast tests with each Python found here and each Django
+	@$(BIN)/python -m tests.matrix $(if $(NEWEST),--newest)
+
+soak: $(VENV)/development  ## injects random faults for half an hour, then checks the ledger
 	PROOF_SOAK_SECONDS=1800 $(BIN)/pytest -s tests/acceptance/proof/test_soak.py
 
-prove-harness: $(VENV)/development
+prove-harness: $(VENV)/development  ## shows that stock rq-scheduler and RQ fail the same proof
 	$(BIN)/python -m tests.acceptance.proof.harness
 
-rq-scheduler-suite: $(VENV)/development
+rq-scheduler-suite: $(VENV)/development  ## runs rq-scheduler's tests on our class: CHECKOUT=/path
 	@$(BIN)/python -W ignore -m tests.upstream "$(CHECKOUT)"
 
-lint: $(VENV)/development
+lint: $(VENV)/development  ## runs ruff, mypy, import-linter and the check for migrations
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -48,19 +52,19 @@ lint: $(VENV)/development
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 # make bench ONLY="dispatch runs" REPS=1, and QUICK=1 to try the benchmarks themselves.
-bench: $(VENV)/development $(BENCH)/peers/installed $(BENCH)/celery/installed
+bench: $(VENV)/development $(BENCH)/peers/installed $(BENCH)/celery/installed  ## measures the speed, beside others: docs/benchmarks.md
 	@$(BIN)/python -W ignore -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPS),--reps $(REPS)) $(if $(QUICK),--quick)
 
-clean:
-	rm -rf $(VENV) $(BENCH) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+clean:  ## removes environments, builds and caches, never var/
+	rm -rf .venv .venv-django* $(BENCH) $(MATRIX) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # The stamps: what is newer than its list of requirements is not installed again.
 $(VENV)/runtime: requirements.txt | $(VENV)/created
-	$(PIP) install -r requirements.txt
+	$(PIP) install -r requirements.txt $(DJANGO:%='django==%.*')
 	@touch $@
 
 $(VENV)/development: requirements-dev.txt requirements.txt | $(VENV)/created
-	$(PIP) install -r requirements-dev.txt
+	$(PIP) install -r requirements-dev.txt $(DJANGO:%='django==%.*')
 	@touch $(VENV)/runtime $@
 
 $(BENCH)/peers/installed: benchmarks/peers/requirements.txt
