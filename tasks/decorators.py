@@ -9,9 +9,11 @@ from rq import get_current_job
 from tasks import registry
 from tasks.job import Job
 from tasks.job_ids import is_recorded
-from tasks.registry import DEFAULT_QUEUE, Kind, TaskFunction
+from tasks.registry import DEFAULT_QUEUE, Check, Kind, NotAtAll, NotNow, TaskFunction
 from tasks.runs import recorder
 from tasks.runs.progress import is_recording
+
+__all__ = ["NotAtAll", "NotNow", "background_task", "scheduled_task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +29,11 @@ class Decorator(Protocol):
 def scheduled_task(func: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def scheduled_task(
-    *, name: str | None = None, queue: str = DEFAULT_QUEUE, timeout: int | None = None
+    *,
+    name: str | None = None,
+    queue: str = DEFAULT_QUEUE,
+    timeout: int | None = None,
+    check: Check | None = None,
 ) -> Decorator: ...
 def scheduled_task(
     func: Callable[..., Any] | None = None,
@@ -36,6 +42,7 @@ def scheduled_task(
     name: str | None = None,
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
+    check: Check | None = None,
 ) -> Callable[..., Any] | Decorator:
     """Register a function for schedules and record each of its runs under its schedule.
 
@@ -44,8 +51,13 @@ def scheduled_task(
     jobs. A run's row says `running`, then `finished` with the result (JSON) or `failed` with
     the traceback. Called directly, outside a job, it is just the function. Coroutine functions
     are run to their end.
+
+    `check` is called with the run's arguments before each run. It returns None if the run may
+    start, `NotNow(reason)` if this occurrence is to be skipped, or `NotAtAll(reason)` if the
+    schedule is to end as well; the row then says `skipped` with the reason, and the function
+    isn't called. A retry that it refuses isn't made. What it raises fails the run.
     """
-    return _decorate(func, Kind.SCHEDULED, name, queue, timeout)
+    return _decorate(func, Kind.SCHEDULED, name, queue, timeout, check)
 
 
 @overload
@@ -64,18 +76,26 @@ def background_task(
 ) -> Callable[..., Any] | Decorator:
     """Register a function for background calls and record each call in its `Task`.
 
-    The options are those of `scheduled_task`; a function can have both decorators.
+    The options are those of `scheduled_task`, without `check`; a function can have both
+    decorators.
     """
     return _decorate(func, Kind.BACKGROUND, name, queue, timeout)
 
 
 def _decorate(
-    func: Callable[..., Any] | None, kind: Kind, name: str | None, queue: str, timeout: int | None
+    func: Callable[..., Any] | None,
+    kind: Kind,
+    name: str | None,
+    queue: str,
+    timeout: int | None,
+    check: Check | None = None,
 ) -> Callable[..., Any] | Decorator:
     def decorate(func: Callable[P, R], /) -> Callable[P, R]:
         wrapped = func if hasattr(func, "task_name") else _wrap(func, name)
         task_name: str = wrapped.task_name  # type: ignore[attr-defined]
-        registry.register(TaskFunction(task_name, wrapped, frozenset({kind}), queue, timeout))
+        registry.register(
+            TaskFunction(task_name, wrapped, frozenset({kind}), queue, timeout, check)
+        )
         return wrapped
 
     return decorate if func is None else decorate(func)

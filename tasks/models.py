@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from tasks import registry
 from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
 from tasks.job_ids import RunId, new_schedule_job_id, new_task_job_id
+from tasks.reasons import CODE_LENGTH, in_words
 from tasks.storable import REASON_LENGTH, canonical_json
 from tasks.timing import spec
 from tasks.timing.describe import describe
@@ -589,7 +590,10 @@ class RunRecord(models.Model):
     worker_name = models.CharField(_("worker"), max_length=NAME_LENGTH, blank=True)
     progress = models.PositiveSmallIntegerField(_("progress"), default=0)
     progress_message = models.CharField(_("progress message"), max_length=200, blank=True)
+    # What the task function raised, verbatim, or what a version before reason codes has written.
     reason = models.CharField(_("reason"), max_length=REASON_LENGTH, blank=True)
+    reason_code = models.CharField(max_length=CODE_LENGTH, blank=True, editable=False)
+    reason_values = models.JSONField(null=True, editable=False)
     log = models.TextField(_("log"), blank=True)
     result = models.JSONField(_("result"), null=True)
     exception_class = models.CharField(_("exception"), max_length=NAME_LENGTH, blank=True)
@@ -606,6 +610,12 @@ class RunRecord(models.Model):
     @abstractmethod
     def run_job_id(self) -> str:
         """The id of the job that runs this attempt."""
+
+    def reason_in_words(self) -> str:
+        """Say in the active language why it ended so; empty if there is nothing to say."""
+        if self.reason_code:
+            return in_words(self.reason_code, self.reason_values)
+        return self.reason
 
     @property
     def duration(self) -> timedelta | None:

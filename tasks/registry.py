@@ -22,10 +22,29 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class NotNow:
+    """A check's answer: this occurrence doesn't run; its row says `skipped` with the reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotAtAll:
+    """A check's answer: this occurrence doesn't run, and its schedule ends."""
+
+    reason: str
+
+
+Answer = NotNow | NotAtAll
+Check = Callable[..., Answer | None]
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFunction:
     """A registered function with the defaults of its jobs.
 
     `queue` is the queue its jobs go to; `timeout` is in seconds, None for the queue's own.
+    `check` is asked before each run of a schedule.
     """
 
     name: str
@@ -33,6 +52,7 @@ class TaskFunction:
     kinds: frozenset[Kind]
     queue: str
     timeout: int | None
+    check: Check | None = None
 
     @property
     def signature(self) -> inspect.Signature:
@@ -82,6 +102,7 @@ def register(function: TaskFunction) -> None:
             known.kinds | function.kinds,
             known.queue if function.queue == DEFAULT_QUEUE else function.queue,
             function.timeout or known.timeout,
+            function.check or known.check,
         )
     _functions[function.name] = function
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -57,9 +57,9 @@ def as_json(result: Any) -> tuple[Any, str | None]:
     return json.loads(text), None
 
 
-def instant_text(moment: datetime | None) -> str:
-    """Name an instant in a reason: UTC, to the second."""
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment else "by hand"
+def instant_text(instant: datetime) -> str:
+    """Name an instant in a sentence: UTC, to the second."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def canonical_json(value: Any) -> str:

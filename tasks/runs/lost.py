@@ -20,10 +20,10 @@ from tasks.exceptions import TasksError
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import RunRecord, RunRequest, ScheduledTask, ScheduledTaskInstance, Task
+from tasks.reasons import Code, Reason, reason
 from tasks.runs import completion
 from tasks.runs.requests import next_of_backfill
 from tasks.runs.retries import RETRY_MEMORY, awaits_retry, retry
-from tasks.storable import REASON_LENGTH
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +31,10 @@ logger = logging.getLogger(__name__)
 UNENDED = (b"queued", b"started", b"scheduled", b"failed")
 # How a call ends that waits by its row although Redis says that its job has ended: it was called
 # off by RQ's interface, or the database doesn't know any more, or never knew, what was done.
-UNKNOWN = (
-    "Redis says that its job has finished, but its row was never told: the database was restored, "
-    "or a worker of another database took it. Whether it ran is not known."
-)
 ENDED = {
-    b"canceled": ("canceled", "Its job was cancelled in RQ."),
-    b"stopped": ("canceled", "Its job was stopped in RQ."),
-    b"finished": ("failed", UNKNOWN),
+    b"canceled": (Task.Status.CANCELED, Code.CALL_CANCELLED_IN_RQ),
+    b"stopped": (Task.Status.CANCELED, Code.CALL_STOPPED_IN_RQ),
+    b"finished": (Task.Status.FAILED, Code.CALL_UNACCOUNTED),
 }
 
 
@@ -81,8 +77,8 @@ def _close_as_lost(seen: RunRecord, redis: Redis) -> None:
     record = rows.defer("log", "traceback", "result").first()
     if record is None:
         return
-    reason = f"Lost: the worker “{record.worker_name}” died or lost contact."
-    if completion.close(record, "failed", redis, reason=reason):
+    lost = reason(Code.LOST_CONTACT, worker=record.worker_name)
+    if completion.close(record, "failed", redis, **lost.fields):
         logger.warning("Run %s (“%s”) is lost.", record.run_job_id, record.name)
 
 
@@ -111,7 +107,8 @@ def enqueueing_lost_jobs(redis: Redis, watch: Watch) -> Iterator[None]:
         _enqueue_again(job_id, redis)
         yield
     for job_id, status in watch.confirmed(ended, "ended"):
-        _end_call(job_id, *ENDED[status])
+        end, code = ENDED[status]
+        _end_call(job_id, end, reason(code))
         yield
 
 
@@ -241,13 +238,13 @@ def _enqueue_call_again(job_id: str, redis: Redis) -> None:
     try:
         enqueue_task(task, redis)
     except TasksError as error:
-        _end_call(job_id, Task.Status.FAILED, str(error))
+        _end_call(job_id, Task.Status.FAILED, reason(Code.NOT_ENQUEUED, error=str(error)))
 
 
-def _end_call(job_id: str, status: str, reason: str) -> None:
+def _end_call(job_id: str, status: str, why: Reason) -> None:
     """End a call that will not run, if it still waits."""
     Task.objects.filter(job_id=job_id, status__in=Task.WAITING).update(
-        status=status, ended=timezone.now(), reason=reason[:REASON_LENGTH]
+        status=status, ended=timezone.now(), **why.fields
     )
 
 

@@ -7,17 +7,22 @@ import os
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError, connections
 from django.utils import timezone
 from rq.job import Retry
 
+from tasks import registry
 from tasks.database import patiently
 from tasks.job import Job
+from tasks.job_ids import RunId
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTaskInstance
+from tasks.reasons import NO_REASON, Code, Reason, reason
+from tasks.registry import Answer, NotAtAll, NotNow
 from tasks.runs import completion, spool, sql
-from tasks.runs.claim import WAIT_INTERVAL, WAIT_TIMES, NotNow, claim_patiently
+from tasks.runs.claim import WAIT_INTERVAL, WAIT_TIMES, MustWait, claim_patiently
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.log_capture import BoundedText, capturing
 from tasks.runs.progress import listening
@@ -30,7 +35,6 @@ logger = logging.getLogger(__name__)
 # Seconds between looks at whether log and progress have to be written.
 PROGRESS_EVERY = 0.5
 LOG_EVERY = 2.0
-LEFT_OPEN = "It left a transaction open, which was rolled back."
 
 
 def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -40,12 +44,17 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     One that can't start yet, because it has to wait for another one or for the database,
     returns RQ's Retry, with which it comes again.
     """
+    answer: Answer | None = None
+    try:
+        answer = _answer_of_check(job, args, kwargs)
+    except BaseException as error:
+        func = partial(_raise, error)  # Recorded as if the function had raised it.
     deadline = Deadline.current()
     if deadline is not None:
         deadline.hold()
     try:
-        row = claim_patiently(job)
-    except NotNow:
+        row = claim_patiently(job, answer)
+    except MustWait:
         return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
     except (OperationalError, InterfaceError) as error:
         logger.warning("Run %s waits for the database: %s", job.id, error)
@@ -58,17 +67,42 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     return Recorder(row, job).run(func, args, kwargs, deadline)
 
 
+def _answer_of_check(job: Job, args: Any, kwargs: Any) -> Answer | None:
+    """Ask the function's own check, if it has one, whether this run of a schedule may start.
+
+    Raises what the check raises, and TypeError if it answers with anything else.
+    """
+    function = registry.get(str(job.func_name))
+    if function.check is None or RunId.parse(job.id) is None:
+        return None
+    before = state()
+    try:
+        answer = function.check(*args, **kwargs)
+    finally:
+        roll_back_since(before)
+    if answer is not None and not isinstance(answer, NotNow | NotAtAll):
+        raise TypeError(
+            f"The check of {function.name} returned {answer!r}: return None, NotNow(reason) or "
+            "NotAtAll(reason)."
+        )
+    return answer
+
+
+def _raise(error: BaseException, *args: Any, **kwargs: Any) -> None:
+    raise error
+
+
 def record_uncallable(job: Job, error: BaseException) -> None:
     """Record a run whose function isn't registered, or whose payload can't be read, as failed."""
     try:
         row = claim_patiently(job)
-    except NotNow:
+    except MustWait:
         return  # The ledger brings it back.
     if row is not None:
-        reason = failure_reason(error)
-        if completion.close(row, "failed", job.connection, reason=reason, log=f"{reason}\n"):
+        text = failure_reason(error)
+        if completion.close(row, "failed", job.connection, reason=text, log=f"{text}\n"):
             job.recorded_error = error
-            logger.warning("“%s” failed: it can't be called. %s", row.name, reason)
+            logger.warning("“%s” failed: it can't be called. %s", row.name, text)
 
 
 class Recorder:
@@ -104,29 +138,31 @@ class Recorder:
             except BaseException as raised:
                 error = raised
         left_open = roll_back_since(before)
-        if left_open:
-            self._text.add(LEFT_OPEN)
+        note = reason(Code.LEFT_TRANSACTION_OPEN) if left_open else None
+        if note is not None:
+            self._text.add(str(note))
         if error is not None:
             self._end_failed(error)
             raise error
-        return self._end_finished(result, LEFT_OPEN if left_open else "")
+        return self._end_finished(result, note)
 
-    def _end_finished(self, result: Any, reason: str) -> Any:
+    def _end_finished(self, result: Any, note: Reason | None) -> Any:
         value, not_json = as_json(result)
         if not_json is not None:
-            reason = f"The result is not JSON and was not kept: {not_json[:NAME_LENGTH]}."
-            self._text.add(reason)
-        seconds = self._end("finished", result=value, reason=reason, progress=100)
+            note = reason(Code.RESULT_NOT_JSON, type=not_json[:NAME_LENGTH])
+            self._text.add(str(note))
+        fields = note.fields if note is not None else NO_REASON
+        seconds = self._end("finished", result=value, progress=100, **fields)
         if seconds is not None:
-            logger.info("“%s” finished after %.1f s. %s", self.row.name, seconds, reason)
+            logger.info("“%s” finished after %.1f s. %s", self.row.name, seconds, note or "")
         return value
 
     def _end_failed(self, error: BaseException) -> None:
-        reason = failure_reason(error)
-        self._text.add(reason)
+        text = failure_reason(error)
+        self._text.add(text)
         seconds = self._end(
             "failed",
-            reason=reason,
+            reason=text,
             exception_class=type_name(error)[:NAME_LENGTH],
             traceback=clean_text("".join(traceback.format_exception(error))[-16_384:]),
             progress=self._percent,
@@ -135,7 +171,7 @@ class Recorder:
             self._job.recorded_error = error
             logger.warning(
                 "“%s” failed after %.1f s. %s (The traceback is on its row: %s %s.)",
-                *(self.row.name, seconds, reason),
+                *(self.row.name, seconds, text),
                 *(self.row._meta.verbose_name, self.row.pk),
             )
 

@@ -115,13 +115,10 @@ def _open(schedule: ScheduledTask, dues: Sequence[datetime]) -> Iterator[datetim
 BACKFILL_AT_ONCE = 10
 
 
-def take(parent: ScheduledTask, run_id: RunId) -> RunRequest | None:
-    """Delete and return the request for this run, None if there is none (any more)."""
+def find(schedule: ScheduledTask, run_id: RunId) -> RunRequest | None:
+    """Return the request for this run, None if there is none (any more)."""
     manual = {} if run_id.is_backfill else {"requested": run_id.requested}
-    request = parent.requests.filter(due=run_id.due, **manual).first()
-    if request is not None:
-        request.delete()
-    return request
+    return schedule.requests.filter(due=run_id.due, **manual).first()
 
 
 def next_of_backfill(schedule: ScheduledTask) -> list[RunRequest]:

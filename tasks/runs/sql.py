@@ -25,12 +25,12 @@ from tasks.models import ScheduledTask, ScheduledTaskInstance
 Started = tuple[int, int, str]
 # The start of a run: what differs from these is given to the statement.
 AT_START = {"status": "running", "attempt": 1, "progress": 0}
-EMPTY = ("progress_message", "reason", "log", "exception_class", "traceback")
+EMPTY = ("progress_message", "reason", "reason_code", "log", "exception_class", "traceback")
 # For so long after a change of a schedule, a start is left to who asks its spec: until Redis has
 # heard of the change, occurrences may have been dispatched that the schedule owes no more.
 FRESH = timedelta(minutes=1)
 # The end of a run: what is given to the statement.
-AT_END = ("ended", "log", "progress", "progress_message", "reason", "result")
+AT_END = ("ended", "log", "progress", "progress_message", "reason_code", "reason_values", "result")
 # PostgreSQL's answers behind a pooler that changes its connections: what was prepared isn't
 # there, or has been prepared already.
 NOT_KEPT = ("26000", "42P05")
@@ -274,7 +274,7 @@ def _in_sqlite(sql: str) -> str:
 
 
 def _adapt(name: str, value: Any) -> Any:
-    if name == "result":
+    if name in ("result", "reason_values"):
         return None if value is None else connection.ops.adapt_json_value(value, None)
     if isinstance(value, datetime):
         return connection.ops.adapt_datetimefield_value(value)

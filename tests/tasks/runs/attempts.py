@@ -36,7 +36,7 @@ def raising(error: BaseException) -> Callable[[], None]:
 
 
 def end(run: ScheduledTaskInstance) -> tuple[str, str]:
-    return run.status, run.reason
+    return run.status, run.reason_in_words()
 
 
 # Attempts

@@ -46,7 +46,7 @@ def test_a_run_without_a_lease_is_closed_as_lost(
 ):
     close_lost_runs(redis_connection, clock)
     running.refresh_from_db()
-    assert (running.status, running.reason) == (
+    assert (running.status, running.reason_in_words()) == (
         "failed",
         "Lost: the worker “w1” died or lost contact.",
     )
@@ -173,7 +173,7 @@ def test_a_call_that_waits_although_its_job_has_ended_ends_and_does_not_run(
     enqueue_lost_jobs(redis_connection, clock)
     task.refresh_from_db()
     assert (task.status, queued(redis_connection)) == (status, [])
-    assert "Its job was" in task.reason or "Whether it ran is not known." in task.reason
+    assert "Its job was" in task.reason_in_words() or "Whether it ran is not known." in task.reason_in_words()
 
 
 def test_a_call_that_is_cancelled_by_rqs_interface_is_canceled(
@@ -184,7 +184,7 @@ def test_a_call_that_is_cancelled_by_rqs_interface_is_canceled(
     Job.fetch(task.job_id, connection=redis_connection).cancel()
     enqueue_lost_jobs(redis_connection, clock)
     task.refresh_from_db()
-    assert (task.status, task.reason) == ("canceled", "Its job was cancelled in RQ.")
+    assert (task.status, task.reason_in_words()) == ("canceled", "Its job was cancelled in RQ.")
 
 
 def test_a_call_whose_row_forgot_that_it_ran_does_not_run_again(

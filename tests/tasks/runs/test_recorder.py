@@ -158,7 +158,7 @@ def test_a_coroutine_function_runs_to_its_end(redis_connection: Redis):
 def test_a_generator_is_a_result_that_is_not_json(run: Run):
     row = run(lambda: (number for number in range(3)))
     assert (row.status, row.result) == ("finished", None)
-    assert "builtins.generator" in row.reason
+    assert "builtins.generator" in row.reason_in_words()
 
 
 def test_what_any_logger_says_is_in_the_log(run: Run):

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.django_db
 
 VALUES = {
     "result": {"n": [1, None, "ä"]},
-    "reason": "",
+    "reason_code": "",
+    "reason_values": None,
     "progress": 100,
     "log": "line 1\n100 % done\n",
     "progress_message": "ready",

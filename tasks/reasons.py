@@ -1,0 +1,125 @@
+"""Why a run ended as it did, or never ran: stored as a code with its values, worded when shown.
+
+The reader's language isn't known when a run ends, so a row holds what happened and not the
+sentence. What a task function raised is no reason of ours: `Failed for: …` is stored verbatim.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from django.utils.translation import gettext, gettext_noop
+
+from tasks.storable import clean_text, instant_text
+
+CODE_LENGTH = 40
+# How much of a value that other code has worded is kept.
+VALUE_LENGTH = 500
+
+
+class Code(StrEnum):
+    """What can be the reason; the values are stored, so they never change."""
+
+    CALL_CANCELLED = "call_cancelled"
+    CALL_CANCELLED_IN_RQ = "call_cancelled_in_rq"
+    CALL_STOPPED_IN_RQ = "call_stopped_in_rq"
+    CALL_UNACCOUNTED = "call_unaccounted"
+    CHECK_NOT_AT_ALL = "check_not_at_all"
+    CHECK_NOT_NOW = "check_not_now"
+    LEFT_TRANSACTION_OPEN = "left_transaction_open"
+    LOST_CONTACT = "lost_contact"
+    LOST_EXIT = "lost_exit"
+    LOST_SIGNAL = "lost_signal"
+    LOST_WORKER_STOPPED = "lost_worker_stopped"
+    NOT_ENQUEUED = "not_enqueued"
+    NOT_IN_TIME = "not_in_time"
+    PAST_START_DEADLINE = "past_start_deadline"
+    PREVIOUS_RUN = "previous_run"
+    PREVIOUS_MANUAL_RUN = "previous_manual_run"
+    REPLACED = "replaced"
+    RESULT_NOT_JSON = "result_not_json"
+    SCHEDULE_CHANGED = "schedule_changed"
+    SCHEDULE_ENDED = "schedule_ended"
+    SCHEDULE_STOPPED = "schedule_stopped"
+    STOPPED = "stopped"
+
+
+TEXTS: Mapping[Code, str] = {
+    Code.CALL_CANCELLED: gettext_noop("Cancelled on request."),
+    Code.CALL_CANCELLED_IN_RQ: gettext_noop("Its job was cancelled in RQ."),
+    Code.CALL_STOPPED_IN_RQ: gettext_noop("Its job was stopped in RQ."),
+    Code.CALL_UNACCOUNTED: gettext_noop(
+        "Redis says that its job has finished, but its row was never told: the database was "
+        "restored, or a worker of another database ran it. Whether it ran is not known."
+    ),
+    Code.CHECK_NOT_AT_ALL: gettext_noop("Its check ended the schedule: %(text)s"),
+    Code.CHECK_NOT_NOW: gettext_noop("Its check said not now: %(text)s"),
+    Code.LEFT_TRANSACTION_OPEN: gettext_noop("It left a transaction open, which was rolled back."),
+    Code.LOST_CONTACT: gettext_noop("Lost: the worker “%(worker)s” died or lost contact."),
+    Code.LOST_EXIT: gettext_noop("Lost: its process exited with status %(status)s."),
+    Code.LOST_SIGNAL: gettext_noop("Lost: its process was killed by signal %(signal)s."),
+    Code.LOST_WORKER_STOPPED: gettext_noop("Lost: its worker was stopped."),
+    Code.NOT_ENQUEUED: gettext_noop("It could not be enqueued: %(error)s"),
+    Code.NOT_IN_TIME: gettext_noop("It could not be dispatched in time (catch-up: %(catch_up)s)."),
+    Code.PAST_START_DEADLINE: gettext_noop(
+        "It could not start within its start deadline of %(seconds)s s."
+    ),
+    Code.PREVIOUS_RUN: gettext_noop("The run due %(due)s was still going."),
+    Code.PREVIOUS_MANUAL_RUN: gettext_noop("A manual run was still going."),
+    Code.REPLACED: gettext_noop("Replaced by the next run."),
+    Code.RESULT_NOT_JSON: gettext_noop("The result is not JSON and was not kept: %(type)s."),
+    Code.SCHEDULE_CHANGED: gettext_noop("The schedule was changed before it could run."),
+    Code.SCHEDULE_ENDED: gettext_noop("The schedule had ended before it could run."),
+    Code.SCHEDULE_STOPPED: gettext_noop(
+        "The schedule was paused or cancelled before it could run."
+    ),
+    Code.STOPPED: gettext_noop("Stopped on request."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A code with its values, which are JSON: numbers and texts, and datetimes as ISO texts."""
+
+    code: Code
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What a run's row holds of it."""
+        return {"reason_code": self.code.value, "reason_values": dict(self.values) or None}
+
+    def __str__(self) -> str:
+        return in_words(self.code, self.values)
+
+
+NO_REASON: Mapping[str, Any] = {"reason_code": "", "reason_values": None}
+
+
+def reason(code: Code, **values: Any) -> Reason:
+    """Return a reason; texts among the values are bounded, and freed of what no database stores."""
+    return Reason(code, {name: _storable(value) for name, value in values.items()})
+
+
+def in_words(code: str, values: Mapping[str, Any] | None) -> str:
+    """Word a stored reason in the language that is active.
+
+    A code of a newer version, or one whose values are incomplete, is shown as it is stored.
+    """
+    try:
+        shown = {name: _shown(name, value) for name, value in (values or {}).items()}
+        return gettext(TEXTS[Code(code)]) % shown
+    except (KeyError, ValueError, TypeError):
+        return f"{code} {dict(values or {})}"
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return clean_text(value)[:VALUE_LENGTH] if isinstance(value, str) else value
+
+
+def _shown(name: str, value: Any) -> Any:
+    return instant_text(datetime.fromisoformat(value)) if name == "due" else value
