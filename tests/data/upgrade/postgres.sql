@@ -438,8 +438,8 @@ INSERT INTO public.auth_permission VALUES (54, 'Can change period', 15, 'change_
 INSERT INTO public.auth_permission VALUES (55, 'Can delete period', 15, 'delete_scheduleperiod');
 INSERT INTO public.auth_permission VALUES (56, 'Can view period', 15, 'view_scheduleperiod');
 INSERT INTO public.auth_permission VALUES (57, 'Access admin page', 1, 'admin');
-INSERT INTO public.auth_user VALUES (1, '!', NULL, true, 'admin', '', '', '', true, true, '2026-11-26 23:18:00.211287+00');
-INSERT INTO public.django_admin_log VALUES (1, '2026-11-26 23:18:48.845933+00', '17', 'edited', 1, '[{"added": {}}]', 10, 1);
+INSERT INTO public.auth_user VALUES (1, '!', NULL, true, 'admin', '', '', '', true, true, '2026-11-26 23:31:06.622838+00');
+INSERT INTO public.django_admin_log VALUES (1, '2026-11-26 23:31:52.833595+00', '17', 'edited', 1, '[{"added": {}}]', 10, 1);
 INSERT INTO public.django_content_type VALUES (1, 'django_rq', 'dashboard');
 INSERT INTO public.django_content_type VALUES (2, 'admin', 'logentry');
 INSERT INTO public.django_content_type VALUES (3, 'auth', 'permission');
@@ -455,89 +455,67 @@ INSERT INTO public.django_content_type VALUES (12, 'tasks', 'scheduledtaskinstan
 INSERT INTO public.django_content_type VALUES (13, 'tasks', 'calendar');
 INSERT INTO public.django_content_type VALUES (14, 'tasks', 'runrequest');
 INSERT INTO public.django_content_type VALUES (15, 'tasks', 'scheduleperiod');
-INSERT INTO public.django_migrations VALUES (1, 'contenttypes', '0001_initial', '2026-11-26 23:26:30.162461+00');
-INSERT INTO public.django_migrations VALUES (2, 'auth', '0001_initial', '2026-11-26 23:26:30.242505+00');
-INSERT INTO public.django_migrations VALUES (3, 'admin', '0001_initial', '2026-11-26 23:26:30.281447+00');
-INSERT INTO public.django_migrations VALUES (4, 'admin', '0002_logentry_remove_auto_add', '2026-11-26 23:26:30.295356+00');
-INSERT INTO public.django_migrations VALUES (5, 'admin', '0003_logentry_add_action_flag_choices', '2026-11-26 23:26:30.314272+00');
-INSERT INTO public.django_migrations VALUES (6, 'contenttypes', '0002_remove_content_type_name', '2026-11-26 23:26:30.443223+00');
-INSERT INTO public.django_migrations VALUES (7, 'auth', '0002_alter_permission_name_max_length', '2026-11-26 23:26:30.457802+00');
-INSERT INTO public.django_migrations VALUES (8, 'auth', '0003_alter_user_email_max_length', '2026-11-26 23:26:30.471294+00');
-INSERT INTO public.django_migrations VALUES (9, 'auth', '0004_alter_user_username_opts', '2026-11-26 23:26:30.501375+00');
-INSERT INTO public.django_migrations VALUES (10, 'auth', '0005_alter_user_last_login_null', '2026-11-26 23:26:30.515854+00');
-INSERT INTO public.django_migrations VALUES (11, 'auth', '0006_require_contenttypes_0002', '2026-11-26 23:26:30.525305+00');
-INSERT INTO public.django_migrations VALUES (12, 'auth', '0007_alter_validators_add_error_messages', '2026-11-26 23:26:30.534196+00');
-INSERT INTO public.django_migrations VALUES (13, 'auth', '0008_alter_user_username_max_length', '2026-11-26 23:26:30.559342+00');
-INSERT INTO public.django_migrations VALUES (14, 'auth', '0009_alter_user_last_name_max_length', '2026-11-26 23:26:30.57787+00');
-INSERT INTO public.django_migrations VALUES (15, 'auth', '0010_alter_group_name_max_length', '2026-11-26 23:26:30.58659+00');
-INSERT INTO public.django_migrations VALUES (16, 'auth', '0011_update_proxy_permissions', '2026-11-26 23:26:30.605106+00');
-INSERT INTO public.django_migrations VALUES (17, 'auth', '0012_alter_user_first_name_max_length', '2026-11-26 23:26:30.621247+00');
-INSERT INTO public.django_migrations VALUES (18, 'django_rq', '0001_initial', '2026-11-26 23:26:30.634166+00');
-INSERT INTO public.django_migrations VALUES (19, 'django_rq', '0002_delete_queue_create_dashboard', '2026-11-26 23:26:30.6547+00');
-INSERT INTO public.django_migrations VALUES (20, 'django_rq', '0003_alter_dashboard_permission_names', '2026-11-26 23:26:30.679007+00');
-INSERT INTO public.django_migrations VALUES (21, 'tasks', '0001_initial', '2026-11-26 23:26:30.745307+00');
-INSERT INTO public.django_migrations VALUES (22, 'feeds', '0001_initial', '2026-11-26 23:26:30.85097+00');
-INSERT INTO public.django_migrations VALUES (23, 'sessions', '0001_initial', '2026-11-26 23:26:30.897563+00');
-INSERT INTO public.django_migrations VALUES (24, 'tasks', '0002_calendars_exclusion_jitter', '2026-11-26 23:26:31.021349+00');
-INSERT INTO public.django_migrations VALUES (25, 'tasks', '0003_periods', '2026-11-26 23:26:31.272639+00');
-INSERT INTO public.django_migrations VALUES (26, 'tasks', '0004_fewer_indexes', '2026-11-26 23:26:31.311409+00');
-INSERT INTO public.feeds_entry VALUES (1, 'urn:news:1', 'Entry 1 – “quoted”', 'https://news.example/1', '', '', '<p>Text 1</p>', '2026-01-01 08:00:00+00', NULL, '0000000000000000000000000000000000000000000000000000000000000001', '2026-11-26 23:18:37.258231+00', 1);
-INSERT INTO public.feeds_entry VALUES (2, 'urn:news:2', 'Entry 2 – “quoted”', 'https://news.example/2', '', '', '<p>Text 2</p>', '2026-01-02 08:00:00+00', NULL, '0000000000000000000000000000000000000000000000000000000000000002', '2026-11-26 23:18:37.258231+00', 1);
-INSERT INTO public.feeds_entry VALUES (3, 'urn:news:3', 'Entry 3 – “quoted”', 'https://news.example/3', '', '', '<p>Text 3</p>', '2026-01-03 08:00:00+00', NULL, '0000000000000000000000000000000000000000000000000000000000000003', '2026-11-26 23:18:37.258231+00', 1);
-INSERT INTO public.feeds_feed VALUES (1, 'https://news.example/feed', 'News', 'https://news.example/', '"abc"', 'Sat, 03 Jan 2026 08:00:00 GMT', '2026-11-26 23:18:37.185573+00', '2026-11-26 23:18:37.259367+00', 18);
+INSERT INTO public.django_migrations VALUES (1, 'contenttypes', '0001_initial', '2026-11-26 23:31:55.414811+00');
+INSERT INTO public.django_migrations VALUES (2, 'auth', '0001_initial', '2026-11-26 23:31:55.440322+00');
+INSERT INTO public.django_migrations VALUES (3, 'admin', '0001_initial', '2026-11-26 23:31:55.452532+00');
+INSERT INTO public.django_migrations VALUES (4, 'admin', '0002_logentry_remove_auto_add', '2026-11-26 23:31:55.458552+00');
+INSERT INTO public.django_migrations VALUES (5, 'admin', '0003_logentry_add_action_flag_choices', '2026-11-26 23:31:55.466467+00');
+INSERT INTO public.django_migrations VALUES (6, 'contenttypes', '0002_remove_content_type_name', '2026-11-26 23:31:55.5329+00');
+INSERT INTO public.django_migrations VALUES (7, 'auth', '0002_alter_permission_name_max_length', '2026-11-26 23:31:55.538886+00');
+INSERT INTO public.django_migrations VALUES (8, 'auth', '0003_alter_user_email_max_length', '2026-11-26 23:31:55.544402+00');
+INSERT INTO public.django_migrations VALUES (9, 'auth', '0004_alter_user_username_opts', '2026-11-26 23:31:55.549284+00');
+INSERT INTO public.django_migrations VALUES (10, 'auth', '0005_alter_user_last_login_null', '2026-11-26 23:31:55.555189+00');
+INSERT INTO public.django_migrations VALUES (11, 'auth', '0006_require_contenttypes_0002', '2026-11-26 23:31:55.556267+00');
+INSERT INTO public.django_migrations VALUES (12, 'auth', '0007_alter_validators_add_error_messages', '2026-11-26 23:31:55.56089+00');
+INSERT INTO public.django_migrations VALUES (13, 'auth', '0008_alter_user_username_max_length', '2026-11-26 23:31:55.567317+00');
+INSERT INTO public.django_migrations VALUES (14, 'auth', '0009_alter_user_last_name_max_length', '2026-11-26 23:31:55.574436+00');
+INSERT INTO public.django_migrations VALUES (15, 'auth', '0010_alter_group_name_max_length', '2026-11-26 23:31:55.580175+00');
+INSERT INTO public.django_migrations VALUES (16, 'auth', '0011_update_proxy_permissions', '2026-11-26 23:31:55.584166+00');
+INSERT INTO public.django_migrations VALUES (17, 'auth', '0012_alter_user_first_name_max_length', '2026-11-26 23:31:55.589277+00');
+INSERT INTO public.django_migrations VALUES (18, 'django_rq', '0001_initial', '2026-11-26 23:31:55.590612+00');
+INSERT INTO public.django_migrations VALUES (19, 'django_rq', '0002_delete_queue_create_dashboard', '2026-11-26 23:31:55.596602+00');
+INSERT INTO public.django_migrations VALUES (20, 'django_rq', '0003_alter_dashboard_permission_names', '2026-11-26 23:31:55.608177+00');
+INSERT INTO public.django_migrations VALUES (21, 'tasks', '0001_initial', '2026-11-26 23:31:55.644747+00');
+INSERT INTO public.django_migrations VALUES (22, 'feeds', '0001_initial', '2026-11-26 23:31:55.684045+00');
+INSERT INTO public.django_migrations VALUES (23, 'sessions', '0001_initial', '2026-11-26 23:31:55.691633+00');
+INSERT INTO public.django_migrations VALUES (24, 'tasks', '0002_calendars_exclusion_jitter', '2026-11-26 23:31:55.727012+00');
+INSERT INTO public.django_migrations VALUES (25, 'tasks', '0003_periods', '2026-11-26 23:31:55.881735+00');
+INSERT INTO public.django_migrations VALUES (26, 'tasks', '0004_fewer_indexes', '2026-11-26 23:31:55.90265+00');
+INSERT INTO public.feeds_entry VALUES (1, 'urn:news:1', 'Entry 1 – “quoted”', 'https://news.example/1', '', '', '<p>Text 1</p>', '2026-01-01 08:00:00+00', NULL, '0000000000000000000000000000000000000000000000000000000000000001', '2026-11-26 23:31:44.550079+00', 1);
+INSERT INTO public.feeds_entry VALUES (2, 'urn:news:2', 'Entry 2 – “quoted”', 'https://news.example/2', '', '', '<p>Text 2</p>', '2026-01-02 08:00:00+00', NULL, '0000000000000000000000000000000000000000000000000000000000000002', '2026-11-26 23:31:44.550079+00', 1);
+INSERT INTO public.feeds_entry VALUES (3, 'urn:news:3', 'Entry 3 – “quoted”', 'https://news.example/3', '', '', '<p>Text 3</p>', '2026-01-03 08:00:00+00', NULL, '0000000000000000000000000000000000000000000000000000000000000003', '2026-11-26 23:31:44.550079+00', 1);
+INSERT INTO public.feeds_feed VALUES (1, 'https://news.example/feed', 'News', 'https://news.example/', '"abc"', 'Sat, 03 Jan 2026 08:00:00 GMT', '2026-11-26 23:31:44.529624+00', '2026-11-26 23:31:44.550695+00', 18);
 INSERT INTO public.tasks_calendar VALUES (1, 'Holidays', '2098-01-01
-2098-12-24..2098-12-26', 'Closed', '2026-11-26 23:18:00.308641+00', '2026-11-26 23:18:00.308677+00');
-INSERT INTO public.tasks_runrequest VALUES (5, NULL, '2026-11-26 23:18:48.821+00', 8);
-INSERT INTO public.tasks_runrequest VALUES (6, '2026-11-26 23:18:02.211+00', '2026-11-26 23:18:48.838975+00', 1);
-INSERT INTO public.tasks_runrequest VALUES (7, '2026-11-26 23:18:03.211+00', '2026-11-26 23:18:48.838975+00', 1);
-INSERT INTO public.tasks_scheduledtask VALUES (1, 'misses all', 'schedule-a650fc76524049c3a36088455ea595c6', 'schedule', '', 'tests.jobs.answer', '[]', '{}', 'ef0347a954d0f09cc9abaa9f15414e7da30d0a8b85b3b9198c31f5a03a3011a6', 'default', 'death', '', '2026-11-26 23:18:00.211+00', 1, '', 'UTC', NULL, NULL, '2026-11-26 23:18:04.211671+00', 'skip', 'none', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:25.165185+00', '2026-11-26 23:18:00.232799+00', '2026-11-26 23:18:00.232806+00', '', NULL, NULL, '2026-11-26 23:18:30.033177+00', NULL, '2026-11-26 23:18:25.165185+00');
-INSERT INTO public.tasks_scheduledtask VALUES (2, 'misses all but the newest', 'schedule-5339561b953e4dea9d83563d2db86835', 'schedule', '', 'tests.jobs.answer', '[]', '{}', 'faaa84316ac0454633070cef5f47e14dbddbf7fe202ad6a262cc882a57f578bf', 'default', 'death', '', '2026-11-26 23:18:00.211+00', 1, '', 'UTC', NULL, NULL, '2026-11-26 23:18:04.211671+00', 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:30.303837+00', '2026-11-26 23:18:00.268321+00', '2026-11-26 23:18:00.268331+00', '', NULL, NULL, '2026-11-26 23:18:35.29945+00', NULL, '2026-11-26 23:18:30.303837+00');
-INSERT INTO public.tasks_scheduledtask VALUES (3, 'comes too late', 'schedule-c14a0d490b614ba2b35af0f4bb1d698a', 'schedule', '', 'tests.jobs.answer', '[]', '{}', 'fd025a6d0c4119f86c435398321885aeeee2c1673926eacbb63920d7679e2e87', 'default', 'death', '', '2026-11-26 23:18:00.211+00', 1, '', 'UTC', NULL, NULL, '2026-11-26 23:18:02.211671+00', 'skip', 'latest', 2, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:25.126138+00', '2026-11-26 23:18:00.296076+00', '2026-11-26 23:18:00.296083+00', '', NULL, NULL, '2026-11-26 23:18:30.033177+00', NULL, '2026-11-26 23:18:25.126138+00');
-INSERT INTO public.tasks_scheduledtask VALUES (4, 'monthly in Berlin', 'schedule-398d07379e564270b3e0cb421dbd7e45', 'cron', 'With everything.', 'tests.jobs.answer', '[]', '{}', '0e97250d8295493b67a34321e00f3b98cd7f3c6fd4862ec930dd320b03b739aa', 'low', 'running', '', NULL, NULL, '30 6 1 * *', 'Europe/Berlin', 900, '2026-11-26 23:18:00.309303+00', '2099-01-01 00:00:00+00', 'skip', 'latest', NULL, 60, 0, 0, 500, 36500, '', NULL, false, '2026-11-26 23:18:00.329735+00', '2026-11-26 23:18:00.33019+00', '2026-11-26 23:18:00.330198+00', '2098-05-01', 600, 1, '2026-11-27 00:18:30.033177+00', NULL, '2026-11-26 23:18:00.329735+00');
-INSERT INTO public.tasks_scheduledtask VALUES (5, 'once, to come', 'schedule-148ae8a7dc5c45a8826ece7041076599', 'schedule', '', 'tests.jobs.answer', '[]', '{}', 'f0652edc3bb75008367fc64e7ca63f3d9599a5f4c82323b0d5d8fde164962505', 'default', 'running', '', '2099-01-01 00:00:00+00', NULL, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:00.372906+00', '2026-11-26 23:18:00.373494+00', '2026-11-26 23:18:00.373504+00', '', NULL, NULL, '2026-11-27 00:18:30.033177+00', NULL, '2026-11-26 23:18:00.372906+00');
-INSERT INTO public.tasks_scheduledtask VALUES (6, 'without its function', 'schedule-7afd7743851d47e99ee9e65158a2d94f', 'schedule', '', 'gone.function', '[]', '{}', 'b128698dd03ad72458fec64d60a367718f9b1d5c16d54813dbc562191babf9b4', 'default', 'running', 'No task function is registered as “gone.function”. Registered: examples.count_words, examples.long_task, feeds.fetch_rss, tests.jobs.answer, tests.jobs.count, tests.jobs.end_by, tests.jobs.note, tests.jobs.process_id, tests.jobs.witness.', '2099-01-01 00:00:00+00', NULL, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:00.397688+00', '2026-11-26 23:18:00.398058+00', '2026-11-26 23:18:00.398065+00', '', NULL, NULL, '2026-11-27 00:18:30.033177+00', NULL, '2026-11-26 23:18:00.397688+00');
-INSERT INTO public.tasks_scheduledtask VALUES (7, 'once, over', 'schedule-829e1d5f332047508d4e4e4786304545', 'schedule', '', 'tests.jobs.count', '[2, 0.1]', '{}', '4dce7206271f72689d2c759e666b326568b2cd9bde1f1f8c8b0ca3ad6b3bc9af', 'default', 'death', '', '2026-11-26 23:18:17.407+00', NULL, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:25.176748+00', '2026-11-26 23:18:17.454143+00', '2026-11-26 23:18:17.454156+00', '', NULL, NULL, '2026-11-26 23:18:30.033177+00', NULL, '2026-11-26 23:18:25.176748+00');
-INSERT INTO public.tasks_scheduledtask VALUES (8, 'every 30 days', 'schedule-350146ff08ea4bbd8ec6d33d4a575202', 'schedule', '', 'tests.jobs.answer', '[]', '{}', '0fdd113c53ed364854f57b01b98ebbd0346aee2760a77cf315678841c45bf284', 'default', 'running', '', '2026-11-26 23:18:17.466+00', 2592000, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:17.466+00', '2026-11-26 23:18:17.500652+00', '2026-11-26 23:18:17.500663+00', '', NULL, NULL, '2026-11-27 00:18:30.033177+00', NULL, '2026-11-26 23:18:17.465999+00');
-INSERT INTO public.tasks_scheduledtask VALUES (9, 'fails', 'schedule-513b9d87cc554d97a0d52f87d2cd447b', 'schedule', '', 'tests.jobs.end_by', '["raise"]', '{}', '845a2040a8134e5b030897fea58b5d4986ebe0ba6c256a8e86b41f77e0584b4c', 'default', 'failed', '', '2026-11-26 23:18:17.519+00', 2592000, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 1, 1, 1000, NULL, '', NULL, false, '2026-11-26 23:18:17.519+00', '2026-11-26 23:18:17.551693+00', '2026-11-26 23:18:17.551705+00', '', NULL, NULL, '2026-11-27 00:18:30.033177+00', NULL, '2026-11-26 23:18:17.518999+00');
-INSERT INTO public.tasks_scheduledtask VALUES (10, 'waits for its retry', 'schedule-1ba46c2f186348b1acc89e63085331f5', 'schedule', '', 'tests.jobs.end_by', '["raise"]', '{}', '4a4eb5627402f088ccf0d29e167518bbdcd700ddb2f9bcf030e697b3f3fb8b35', 'default', 'failed', '', '2026-11-26 23:18:17.56+00', 2592000, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 3, 900, 1000, NULL, '', NULL, false, '2026-11-26 23:18:17.56+00', '2026-11-26 23:18:17.58707+00', '2026-11-26 23:18:17.587076+00', '', NULL, NULL, '2026-11-27 00:18:30.033177+00', NULL, '2026-11-26 23:18:17.559999+00');
-INSERT INTO public.tasks_scheduledtask VALUES (11, 'five times', 'schedule-ed76b31408734b64b7cccbbea35e571a', 'schedule', '', 'tests.jobs.answer', '[]', '{}', '3bcb274590c44ee69af8c6d6614e6c5304d53a653b8fa77e17b798cd18417d95', 'default', 'death', '', '2026-11-26 23:18:17.595+00', 1, '', 'UTC', 5, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:25.144181+00', '2026-11-26 23:18:17.626681+00', '2026-11-26 23:18:17.626693+00', '', NULL, NULL, '2026-11-26 23:18:30.033177+00', NULL, '2026-11-26 23:18:25.144181+00');
-INSERT INTO public.tasks_scheduledtask VALUES (12, 'skips what overlaps', 'schedule-f75700f1283b475eb531fd5e4c6aa3d6', 'cron', '', 'tests.jobs.count', '[30, 0.1]', '{}', '88a506b77fea6bea9cf2a1979e161585d91e418e03cec6a51ffd9252faa719e8', 'default', 'death', '', NULL, NULL, '* * * * * *', 'UTC', NULL, NULL, '2026-11-26 23:18:23.631683+00', 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:35.431+00', '2026-11-26 23:18:17.656627+00', '2026-11-26 23:18:17.656637+00', '', NULL, NULL, '2026-11-26 23:18:40.426271+00', NULL, '2026-11-26 23:18:35.431+00');
-INSERT INTO public.tasks_scheduledtask VALUES (13, 'replaces what overlaps', 'schedule-c4fb00660f274a14b63a49c69f2d004a', 'schedule', '', 'tests.jobs.count', '[25, 0.1]', '{}', '639ef5d379d837a126654769fc034d0a22f5a71e21ed271bd3ba9084276ac9de', 'default', 'death', '', '2026-11-26 23:18:17.666+00', 2, '', 'UTC', NULL, NULL, '2026-11-26 23:18:22.666103+00', 'replace', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:30.320939+00', '2026-11-26 23:18:17.695426+00', '2026-11-26 23:18:17.695437+00', '', NULL, NULL, '2026-11-26 23:18:35.29945+00', NULL, '2026-11-26 23:18:30.320939+00');
-INSERT INTO public.tasks_scheduledtask VALUES (14, 'waits for what overlaps', 'schedule-16abad50f4344645953b70bb30a63205', 'schedule', '', 'tests.jobs.count', '[12, 0.1]', '{}', '5d3eabed354b391d7b95c0a21d1a698a4d38d8476b448099f5afb91ef31a0313', 'default', 'death', '', '2026-11-26 23:18:17.7+00', 1, '', 'UTC', NULL, NULL, '2026-11-26 23:18:19.700102+00', 'wait', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:30.331155+00', '2026-11-26 23:18:17.730411+00', '2026-11-26 23:18:17.730423+00', '', NULL, NULL, '2026-11-26 23:18:35.29945+00', NULL, '2026-11-26 23:18:30.331155+00');
-INSERT INTO public.tasks_scheduledtask VALUES (15, 'paused', 'schedule-92d192bc2bf041bb930988bd10ed9445', 'schedule', '', 'tests.jobs.answer', '[]', '{}', '21b9c66f999160ca4a229e02cf1e4888ca4b39b6dcb656d200cbb63fc5c3bda9', 'default', 'paused', '', '2026-11-26 23:18:17.769+00', 2, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, 'Until the move is over.', '2026-11-26 23:18:22.915241+00', false, '2026-11-26 23:18:22.916621+00', '2026-11-26 23:18:17.803386+00', '2026-11-26 23:18:22.923398+00', '', NULL, NULL, '2026-11-26 23:18:22.916621+00', NULL, '2026-11-26 23:18:22.916621+00');
-INSERT INTO public.tasks_scheduledtask VALUES (16, 'cancelled', 'schedule-b8dafc882c434873a500cbc1aa2cdfac', 'schedule', '', 'tests.jobs.answer', '[]', '{}', 'd1a0a4048f0ed4856f91384877a57a1f6cc6e01071b09360e9cb1d5e038e4ed4', 'default', 'death', '', '2026-11-26 23:18:17.808+00', 2, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:22.975557+00', '2026-11-26 23:18:17.837114+00', '2026-11-26 23:18:22.986221+00', '', NULL, NULL, '2026-11-26 23:18:22.975557+00', NULL, '2026-11-26 23:18:22.975557+00');
-INSERT INTO public.tasks_scheduledtask VALUES (17, 'edited', 'schedule-847c58d372e741dabc4dc1c648576ef3', 'schedule', 'Edited.', 'tests.jobs.answer', '[]', '{}', '404d24cfb168785ce520fdf652b0b415a0271df13fa25bb9816d23fdf7fa93c8', 'default', 'running', '', '2026-11-26 23:18:34.189+00', 2592000, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:34.189+00', '2026-11-26 23:18:17.87174+00', '2026-11-26 23:18:34.235313+00', '', NULL, NULL, '2026-11-27 00:18:39.394228+00', NULL, '2026-11-26 23:18:34.188999+00');
-INSERT INTO public.tasks_scheduledtask VALUES (18, 'News', 'schedule-a32dfa14bc79436089481feaeb15f6aa', 'cron', '', 'feeds.fetch_rss', '[1]', '{}', '8e2c56ec1bf7839d423d4764fb4226fc8691ce8d4ae897af86260e239a73e8b3', 'default', 'paused', '', NULL, NULL, '0 6 1 1 *', 'Europe/Berlin', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, 'Their server is being moved.', '2026-11-26 23:18:37.259748+00', false, '2026-11-26 23:18:37.260694+00', '2026-11-26 23:18:37.230497+00', '2026-11-26 23:18:37.273735+00', '', NULL, NULL, '2026-11-26 23:18:37.260694+00', NULL, '2026-11-26 23:18:37.260694+00');
-INSERT INTO public.tasks_scheduledtask VALUES (19, 'waits on its queue', 'schedule-186b304c2121469b92f8ea704ad3faa6', 'schedule', '', 'tests.jobs.answer', '[]', '{}', '41adff48d464942ad3e0f86a7f23662fe7a43b3350898982b8b0a532e18bc9d3', 'default', 'running', '', '2026-11-26 23:18:37.281+00', 1, '', 'UTC', 3, NULL, NULL, 'allow', 'all', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:37.280999+00', '2026-11-26 23:18:37.342986+00', '2026-11-26 23:18:37.342992+00', '', NULL, NULL, '2026-11-26 23:18:44.593258+00', NULL, '2026-11-26 23:18:37.280999+00');
-INSERT INTO public.tasks_scheduledtask VALUES (20, 'lost its worker', 'schedule-384bfa06ff6c43dfbfe8b8f78fb1ee2f', 'schedule', '', 'tests.jobs.count', '[1000, 0.1]', '{}', 'c948f666b0522ff4c250a2a3275cfc94559ed93f982c7d4887d8db836c1e273d', 'high', 'running', '', '2026-11-26 23:18:40.724+00', 2592000, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:40.723999+00', '2026-11-26 23:18:40.738133+00', '2026-11-26 23:18:40.738139+00', '', NULL, NULL, '2026-11-26 23:18:40.72474+00', NULL, '2026-11-26 23:18:40.723999+00');
-INSERT INTO public.tasks_scheduledtask VALUES (21, 'its end is on the spool', 'schedule-d62bcf8d7c254c01a094351b685997ba', 'schedule', '', 'tests.jobs.count', '[1000, 0.1]', '{}', '44db5f67ae188f1ab1faa24c863276c9ac2885c63e1570dd637203b96dd6a943', 'high', 'running', '', '2026-11-26 23:18:40.746+00', 2592000, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:18:40.745999+00', '2026-11-26 23:18:40.821926+00', '2026-11-26 23:18:40.821938+00', '', NULL, NULL, '2026-11-26 23:18:40.747236+00', NULL, '2026-11-26 23:18:40.745999+00');
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (34, 'waits for what overlaps', DEFAULT, 1, '2026-11-26 23:18:25.034927+00', '2026-11-26 23:18:26.322966+00', 'worker-1', 100, 'at 11', '', '2026-11-26 23:18:25,067 INFO tests.jobs.tasks: At 0
-2026-11-26 23:18:25,167 INFO tests.jobs.tasks: At 1
-2026-11-26 23:18:25,267 INFO tests.jobs.tasks: At 2
-2026-11-26 23:18:25,368 INFO tests.jobs.tasks: At 3
-2026-11-26 23:18:25,503 INFO tests.jobs.tasks: At 4
-2026-11-26 23:18:25,605 INFO tests.jobs.tasks: At 5
-2026-11-26 23:18:25,705 INFO tests.jobs.tasks: At 6
-2026-11-26 23:18:25,806 INFO tests.jobs.tasks: At 7
-2026-11-26 23:18:25,917 INFO tests.jobs.tasks: At 8
-2026-11-26 23:18:26,021 INFO tests.jobs.tasks: At 9
-2026-11-26 23:18:26,121 INFO tests.jobs.tasks: At 10
-2026-11-26 23:18:26,221 INFO tests.jobs.tasks: At 11
-', '12', '', '', '2026-11-26 23:18:25.034927+00', 'finished', '2026-11-26 23:18:17.7+00', NULL, 14);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (1, 'paused', DEFAULT, 1, NULL, '2026-11-26 23:18:22.921922+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:18:22.922249+00', 'missed', '2026-11-26 23:18:17.769+00', NULL, 15);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (2, 'paused', DEFAULT, 1, NULL, '2026-11-26 23:18:22.922041+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:18:22.922283+00', 'missed', '2026-11-26 23:18:19.769+00', NULL, 15);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (3, 'paused', DEFAULT, 1, NULL, '2026-11-26 23:18:22.922061+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:18:22.922312+00', 'missed', '2026-11-26 23:18:21.769+00', NULL, 15);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (4, 'cancelled', DEFAULT, 1, NULL, '2026-11-26 23:18:22.976434+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:18:22.97687+00', 'missed', '2026-11-26 23:18:17.808+00', NULL, 16);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (5, 'cancelled', DEFAULT, 1, NULL, '2026-11-26 23:18:22.97652+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:18:22.976931+00', 'missed', '2026-11-26 23:18:19.808+00', NULL, 16);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (6, 'cancelled', DEFAULT, 1, NULL, '2026-11-26 23:18:22.976551+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:18:22.985181+00', 'missed', '2026-11-26 23:18:21.808+00', NULL, 16);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (7, 'edited', DEFAULT, 1, NULL, '2026-11-26 23:18:23.091129+00', '', 0, '', 'The schedule was changed before it could run.', '', NULL, '', '', '2026-11-26 23:18:23.091368+00', 'missed', '2026-11-26 23:18:17.846+00', NULL, 17);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (8, 'edited', DEFAULT, 1, NULL, '2026-11-26 23:18:23.091191+00', '', 0, '', 'The schedule was changed before it could run.', '', NULL, '', '', '2026-11-26 23:18:23.091402+00', 'missed', '2026-11-26 23:18:19.846+00', NULL, 17);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (9, 'edited', DEFAULT, 1, NULL, '2026-11-26 23:18:23.09121+00', '', 0, '', 'The schedule was changed before it could run.', '', NULL, '', '', '2026-11-26 23:18:23.091431+00', 'missed', '2026-11-26 23:18:21.846+00', NULL, 17);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (10, 'once, over', DEFAULT, 1, '2026-11-26 23:18:24.52303+00', '2026-11-26 23:18:24.725623+00', 'worker-1', 100, 'at 1', '', '2026-11-26 23:18:24,524 INFO tests.jobs.tasks: At 0
-2026-11-26 23:18:24,624 INFO tests.jobs.tasks: At 1
-', '2', '', '', '2026-11-26 23:18:24.52303+00', 'finished', '2026-11-26 23:18:17.407+00', NULL, 7);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (11, 'every 30 days', DEFAULT, 1, '2026-11-26 23:18:24.558857+00', '2026-11-26 23:18:24.57522+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:18:24.558857+00', 'finished', '2026-11-26 23:18:17.466+00', NULL, 8);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (12, 'fails', DEFAULT, 2, '2026-11-26 23:18:27.697902+00', '2026-11-26 23:18:27.699571+00', 'worker-1', 0, '', 'Failed for: ValueError: as asked', 'Failed for: ValueError: as asked
+2098-12-24..2098-12-26', 'Closed', '2026-11-26 23:31:06.746501+00', '2026-11-26 23:31:06.746531+00');
+INSERT INTO public.tasks_runrequest VALUES (5, NULL, '2026-11-26 23:31:52.822+00', 8);
+INSERT INTO public.tasks_runrequest VALUES (6, '2026-11-26 23:31:08.623+00', '2026-11-26 23:31:52.82991+00', 1);
+INSERT INTO public.tasks_runrequest VALUES (7, '2026-11-26 23:31:09.623+00', '2026-11-26 23:31:52.82991+00', 1);
+INSERT INTO public.tasks_scheduledtask VALUES (1, 'misses all', 'schedule-b5d899dcb7144b0c9cee4e93684e1c38', 'schedule', '', 'tests.jobs.answer', '[]', '{}', 'ef0347a954d0f09cc9abaa9f15414e7da30d0a8b85b3b9198c31f5a03a3011a6', 'default', 'death', '', '2026-11-26 23:31:06.623+00', 1, '', 'UTC', NULL, NULL, '2026-11-26 23:31:10.623193+00', 'skip', 'none', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:27.631809+00', '2026-11-26 23:31:06.640801+00', '2026-11-26 23:31:06.640809+00', '', NULL, NULL, '2026-11-26 23:31:32.611168+00', NULL, '2026-11-26 23:31:27.631809+00');
+INSERT INTO public.tasks_scheduledtask VALUES (2, 'misses all but the newest', 'schedule-3720acae306d490d81de4acf63f97ebb', 'schedule', '', 'tests.jobs.answer', '[]', '{}', 'faaa84316ac0454633070cef5f47e14dbddbf7fe202ad6a262cc882a57f578bf', 'default', 'death', '', '2026-11-26 23:31:06.623+00', 1, '', 'UTC', NULL, NULL, '2026-11-26 23:31:10.623193+00', 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:32.675864+00', '2026-11-26 23:31:06.682908+00', '2026-11-26 23:31:06.682914+00', '', NULL, NULL, '2026-11-26 23:31:37.671522+00', NULL, '2026-11-26 23:31:32.675864+00');
+INSERT INTO public.tasks_scheduledtask VALUES (3, 'comes too late', 'schedule-3a6d0017bd6644f8ae600b2b0c6497d5', 'schedule', '', 'tests.jobs.answer', '[]', '{}', 'fd025a6d0c4119f86c435398321885aeeee2c1673926eacbb63920d7679e2e87', 'default', 'death', '', '2026-11-26 23:31:06.623+00', 1, '', 'UTC', NULL, NULL, '2026-11-26 23:31:08.623193+00', 'skip', 'latest', 2, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:27.62581+00', '2026-11-26 23:31:06.720743+00', '2026-11-26 23:31:06.720748+00', '', NULL, NULL, '2026-11-26 23:31:32.611168+00', NULL, '2026-11-26 23:31:27.62581+00');
+INSERT INTO public.tasks_scheduledtask VALUES (4, 'monthly in Berlin', 'schedule-cc22c5945b2f45618d518565c9101ffb', 'cron', 'With everything.', 'tests.jobs.answer', '[]', '{}', '0e97250d8295493b67a34321e00f3b98cd7f3c6fd4862ec930dd320b03b739aa', 'low', 'running', '', NULL, NULL, '30 6 1 * *', 'Europe/Berlin', 900, '2026-11-26 23:31:06.746876+00', '2099-01-01 00:00:00+00', 'skip', 'latest', NULL, 60, 0, 0, 500, 36500, '', NULL, false, '2026-11-26 23:31:06.779747+00', '2026-11-26 23:31:06.780209+00', '2026-11-26 23:31:06.780219+00', '2098-05-01', 600, 1, '2026-11-27 00:31:32.611168+00', NULL, '2026-11-26 23:31:06.779747+00');
+INSERT INTO public.tasks_scheduledtask VALUES (5, 'once, to come', 'schedule-ce6590e6067d4cf3a3a0174f0b47fd0b', 'schedule', '', 'tests.jobs.answer', '[]', '{}', 'f0652edc3bb75008367fc64e7ca63f3d9599a5f4c82323b0d5d8fde164962505', 'default', 'running', '', '2099-01-01 00:00:00+00', NULL, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:06.844345+00', '2026-11-26 23:31:06.844923+00', '2026-11-26 23:31:06.844933+00', '', NULL, NULL, '2026-11-27 00:31:32.611168+00', NULL, '2026-11-26 23:31:06.844345+00');
+INSERT INTO public.tasks_scheduledtask VALUES (6, 'without its function', 'schedule-7cd26283ce944479a2f09d6d076abc15', 'schedule', '', 'gone.function', '[]', '{}', 'b128698dd03ad72458fec64d60a367718f9b1d5c16d54813dbc562191babf9b4', 'default', 'running', 'No task function is registered as “gone.function”. Registered: examples.count_words, examples.long_task, feeds.fetch_rss, tests.jobs.answer, tests.jobs.count, tests.jobs.end_by, tests.jobs.note, tests.jobs.process_id, tests.jobs.witness.', '2099-01-01 00:00:00+00', NULL, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:06.899324+00', '2026-11-26 23:31:06.899941+00', '2026-11-26 23:31:06.899953+00', '', NULL, NULL, '2026-11-27 00:31:32.611168+00', NULL, '2026-11-26 23:31:06.899324+00');
+INSERT INTO public.tasks_scheduledtask VALUES (7, 'once, over', 'schedule-e5b3ed9ed5b0470787e0461adb0f4c0b', 'schedule', '', 'tests.jobs.count', '[2, 0.1]', '{}', '4dce7206271f72689d2c759e666b326568b2cd9bde1f1f8c8b0ca3ad6b3bc9af', 'default', 'death', '', '2026-11-26 23:31:23.91+00', NULL, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:27.636816+00', '2026-11-26 23:31:23.933162+00', '2026-11-26 23:31:23.933173+00', '', NULL, NULL, '2026-11-26 23:31:32.611168+00', NULL, '2026-11-26 23:31:27.636816+00');
+INSERT INTO public.tasks_scheduledtask VALUES (8, 'every 30 days', 'schedule-3db518971a3241bfabc2dbc1a017fc9b', 'schedule', '', 'tests.jobs.answer', '[]', '{}', '0fdd113c53ed364854f57b01b98ebbd0346aee2760a77cf315678841c45bf284', 'default', 'running', '', '2026-11-26 23:31:23.943+00', 2592000, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:23.943+00', '2026-11-26 23:31:23.961863+00', '2026-11-26 23:31:23.96187+00', '', NULL, NULL, '2026-11-27 00:31:32.611168+00', NULL, '2026-11-26 23:31:23.942999+00');
+INSERT INTO public.tasks_scheduledtask VALUES (9, 'fails', 'schedule-48cba9778bde48d39119296754887fdb', 'schedule', '', 'tests.jobs.end_by', '["raise"]', '{}', '845a2040a8134e5b030897fea58b5d4986ebe0ba6c256a8e86b41f77e0584b4c', 'default', 'failed', '', '2026-11-26 23:31:23.965+00', 2592000, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 1, 1, 1000, NULL, '', NULL, false, '2026-11-26 23:31:23.965+00', '2026-11-26 23:31:24.018653+00', '2026-11-26 23:31:24.01866+00', '', NULL, NULL, '2026-11-27 00:31:32.611168+00', NULL, '2026-11-26 23:31:23.964999+00');
+INSERT INTO public.tasks_scheduledtask VALUES (10, 'waits for its retry', 'schedule-e87e0a0e27c14d0bb3a93bf4cc8cc86e', 'schedule', '', 'tests.jobs.end_by', '["raise"]', '{}', '4a4eb5627402f088ccf0d29e167518bbdcd700ddb2f9bcf030e697b3f3fb8b35', 'default', 'failed', '', '2026-11-26 23:31:24.03+00', 2592000, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 3, 120, 1000, NULL, '', NULL, false, '2026-11-26 23:31:24.03+00', '2026-11-26 23:31:24.046812+00', '2026-11-26 23:31:24.046818+00', '', NULL, NULL, '2026-11-27 00:31:32.611168+00', NULL, '2026-11-26 23:31:24.029999+00');
+INSERT INTO public.tasks_scheduledtask VALUES (11, 'five times', 'schedule-c320d8b0e38c44bd8c78d1fe0f7aebb9', 'schedule', '', 'tests.jobs.answer', '[]', '{}', '3bcb274590c44ee69af8c6d6614e6c5304d53a653b8fa77e17b798cd18417d95', 'default', 'death', '', '2026-11-26 23:31:24.058+00', 1, '', 'UTC', 5, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:33.698175+00', '2026-11-26 23:31:24.068561+00', '2026-11-26 23:31:24.068567+00', '', NULL, NULL, '2026-11-26 23:31:38.694112+00', NULL, '2026-11-26 23:31:33.698175+00');
+INSERT INTO public.tasks_scheduledtask VALUES (12, 'skips what overlaps', 'schedule-e6ba1257dd8e448eb147358950400b38', 'cron', '', 'tests.jobs.count', '[30, 0.1]', '{}', '88a506b77fea6bea9cf2a1979e161585d91e418e03cec6a51ffd9252faa719e8', 'default', 'death', '', NULL, NULL, '* * * * * *', 'UTC', NULL, NULL, '2026-11-26 23:31:30.082119+00', 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:37.782439+00', '2026-11-26 23:31:24.099717+00', '2026-11-26 23:31:24.099728+00', '', NULL, NULL, '2026-11-26 23:31:42.776733+00', NULL, '2026-11-26 23:31:37.782439+00');
+INSERT INTO public.tasks_scheduledtask VALUES (13, 'replaces what overlaps', 'schedule-6ad86959d996439e90656deb14c9735e', 'schedule', '', 'tests.jobs.count', '[25, 0.1]', '{}', '639ef5d379d837a126654769fc034d0a22f5a71e21ed271bd3ba9084276ac9de', 'default', 'death', '', '2026-11-26 23:31:24.104+00', 2, '', 'UTC', NULL, NULL, '2026-11-26 23:31:29.104669+00', 'replace', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:33.702244+00', '2026-11-26 23:31:24.12292+00', '2026-11-26 23:31:24.122927+00', '', NULL, NULL, '2026-11-26 23:31:38.694112+00', NULL, '2026-11-26 23:31:33.702244+00');
+INSERT INTO public.tasks_scheduledtask VALUES (14, 'waits for what overlaps', 'schedule-66a137aeff22494d927413950f8ac996', 'schedule', '', 'tests.jobs.count', '[12, 0.1]', '{}', '5d3eabed354b391d7b95c0a21d1a698a4d38d8476b448099f5afb91ef31a0313', 'default', 'death', '', '2026-11-26 23:31:24.134+00', 1, '', 'UTC', NULL, NULL, '2026-11-26 23:31:26.134984+00', 'wait', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:32.680383+00', '2026-11-26 23:31:24.155313+00', '2026-11-26 23:31:24.155319+00', '', NULL, NULL, '2026-11-26 23:31:37.671522+00', NULL, '2026-11-26 23:31:32.680383+00');
+INSERT INTO public.tasks_scheduledtask VALUES (15, 'paused', 'schedule-acd1526cdd534d63aa3253caf0e1584f', 'schedule', '', 'tests.jobs.answer', '[]', '{}', '21b9c66f999160ca4a229e02cf1e4888ca4b39b6dcb656d200cbb63fc5c3bda9', 'default', 'paused', '', '2026-11-26 23:31:24.245+00', 2, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, 'Until the move is over.', '2026-11-26 23:31:29.449389+00', false, '2026-11-26 23:31:29.450684+00', '2026-11-26 23:31:24.282653+00', '2026-11-26 23:31:29.452574+00', '', NULL, NULL, '2026-11-26 23:31:29.450684+00', NULL, '2026-11-26 23:31:29.450684+00');
+INSERT INTO public.tasks_scheduledtask VALUES (16, 'cancelled', 'schedule-792c368ab47f43908e4ad36c73851f59', 'schedule', '', 'tests.jobs.answer', '[]', '{}', 'd1a0a4048f0ed4856f91384877a57a1f6cc6e01071b09360e9cb1d5e038e4ed4', 'default', 'death', '', '2026-11-26 23:31:24.31+00', 2, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:29.456158+00', '2026-11-26 23:31:24.351585+00', '2026-11-26 23:31:29.461636+00', '', NULL, NULL, '2026-11-26 23:31:29.456158+00', NULL, '2026-11-26 23:31:29.456158+00');
+INSERT INTO public.tasks_scheduledtask VALUES (17, 'edited', 'schedule-0175632d43a94c1cb4fa236b65a5475e', 'schedule', 'Edited.', 'tests.jobs.answer', '[]', '{}', '404d24cfb168785ce520fdf652b0b415a0271df13fa25bb9816d23fdf7fa93c8', 'default', 'running', '', '2026-11-26 23:31:40.511+00', 2592000, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:40.511+00', '2026-11-26 23:31:24.40446+00', '2026-11-26 23:31:40.526098+00', '', NULL, NULL, '2026-11-27 00:31:45.876945+00', NULL, '2026-11-26 23:31:40.510999+00');
+INSERT INTO public.tasks_scheduledtask VALUES (18, 'News', 'schedule-451175ec01c247a682b5892b1cc01f7d', 'cron', '', 'feeds.fetch_rss', '[1]', '{}', '8e2c56ec1bf7839d423d4764fb4226fc8691ce8d4ae897af86260e239a73e8b3', 'default', 'paused', '', NULL, NULL, '0 6 1 1 *', 'Europe/Berlin', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, 'Their server is being moved.', '2026-11-26 23:31:44.553386+00', false, '2026-11-26 23:31:44.554036+00', '2026-11-26 23:31:44.542184+00', '2026-11-26 23:31:44.554494+00', '', NULL, NULL, '2026-11-26 23:31:44.554036+00', NULL, '2026-11-26 23:31:44.554036+00');
+INSERT INTO public.tasks_scheduledtask VALUES (19, 'waits on its queue', 'schedule-7c0701d33a5b4b54ae6cd14e7a3f1e7e', 'schedule', '', 'tests.jobs.answer', '[]', '{}', '41adff48d464942ad3e0f86a7f23662fe7a43b3350898982b8b0a532e18bc9d3', 'default', 'running', '', '2026-11-26 23:31:44.558+00', 1, '', 'UTC', 3, NULL, NULL, 'allow', 'all', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:44.557999+00', '2026-11-26 23:31:44.571957+00', '2026-11-26 23:31:44.571963+00', '', NULL, NULL, '2026-11-26 23:31:50.859076+00', NULL, '2026-11-26 23:31:44.557999+00');
+INSERT INTO public.tasks_scheduledtask VALUES (20, 'lost its worker', 'schedule-fa4e8088cb97409c8a13837f9a440cb3', 'schedule', '', 'tests.jobs.count', '[40, 0.1]', '{}', '86030c7bfebd0a3201225cae9d3c631cf42709f59126761594d75284d3eae6c6', 'high', 'running', '', '2026-11-26 23:31:47.793+00', 2592000, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:47.792999+00', '2026-11-26 23:31:47.804914+00', '2026-11-26 23:31:47.804919+00', '', NULL, NULL, '2026-11-26 23:31:47.794037+00', NULL, '2026-11-26 23:31:47.792999+00');
+INSERT INTO public.tasks_scheduledtask VALUES (21, 'its end is on the spool', 'schedule-ed899fae094e4186948b99a2081370c1', 'schedule', '', 'tests.jobs.count', '[40, 0.1]', '{}', '187d7ce2e20f834069929dff14a3c2b90e72513d44315dbb39259e33ab484d33', 'high', 'running', '', '2026-11-26 23:31:47.809+00', 2592000, '', 'UTC', NULL, NULL, NULL, 'skip', 'latest', NULL, NULL, 0, 0, 1000, NULL, '', NULL, false, '2026-11-26 23:31:47.808999+00', '2026-11-26 23:31:47.818864+00', '2026-11-26 23:31:47.81887+00', '', NULL, NULL, '2026-11-26 23:31:47.809242+00', NULL, '2026-11-26 23:31:47.808999+00');
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (1, 'once, over', DEFAULT, 1, '2026-11-26 23:31:27.086554+00', '2026-11-26 23:31:27.288945+00', 'worker-1', 100, 'at 1', '', '2026-11-26 23:31:27,087 INFO tests.jobs.tasks: At 0
+2026-11-26 23:31:27,188 INFO tests.jobs.tasks: At 1
+', '2', '', '', '2026-11-26 23:31:27.086554+00', 'finished', '2026-11-26 23:31:23.91+00', NULL, 7);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (2, 'every 30 days', DEFAULT, 1, '2026-11-26 23:31:27.205834+00', '2026-11-26 23:31:27.208326+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:31:27.205834+00', 'finished', '2026-11-26 23:31:23.943+00', NULL, 8);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (3, 'fails', DEFAULT, 2, '2026-11-26 23:31:32.933162+00', '2026-11-26 23:31:32.934442+00', 'worker-1', 0, '', 'Failed for: ValueError: as asked', 'Failed for: ValueError: as asked
 — attempt 2 —
 Failed for: ValueError: as asked
 ', NULL, 'builtins.ValueError', 'Traceback (most recent call last):
@@ -553,20 +531,8 @@ Failed for: ValueError: as asked
   File "tests/jobs/tasks.py", line 76, in _raise
     raise ValueError("as asked")
 ValueError: as asked
-', '2026-11-26 23:18:24.59151+00', 'failed', '2026-11-26 23:18:17.519+00', NULL, 9);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (13, 'comes too late', DEFAULT, 1, NULL, '2026-11-26 23:18:24.625409+00', '', 0, '', 'It could not start within its start deadline of 2 s.', '', NULL, '', '', '2026-11-26 23:18:24.627253+00', 'missed', '2026-11-26 23:18:00.211+00', NULL, 3);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (14, 'comes too late', DEFAULT, 1, NULL, '2026-11-26 23:18:24.625409+00', '', 0, '', 'It could not start within its start deadline of 2 s.', '', NULL, '', '', '2026-11-26 23:18:24.62734+00', 'missed', '2026-11-26 23:18:01.211+00', NULL, 3);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (15, 'comes too late', DEFAULT, 1, NULL, '2026-11-26 23:18:24.625409+00', '', 0, '', 'It could not start within its start deadline of 2 s.', '', NULL, '', '', '2026-11-26 23:18:24.627405+00', 'missed', '2026-11-26 23:18:02.211+00', NULL, 3);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (16, 'misses all', DEFAULT, 1, '2026-11-26 23:18:35.375782+00', '2026-11-26 23:18:35.377519+00', 'worker-1', 100, '', '', '', '42', '', '', '2026-11-26 23:18:24.627466+00', 'finished', '2026-11-26 23:18:00.211+00', '2026-11-26 23:18:35.353387+00', 1);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (17, 'misses all', DEFAULT, 1, '2026-11-26 23:18:35.399158+00', '2026-11-26 23:18:35.400506+00', 'worker-1', 100, '', '', '', '42', '', '', '2026-11-26 23:18:24.627519+00', 'finished', '2026-11-26 23:18:01.211+00', '2026-11-26 23:18:35.353387+00', 1);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (18, 'misses all', DEFAULT, 1, NULL, '2026-11-26 23:18:24.62609+00', '', 0, '', 'It could not be dispatched in time (catch-up: none).', '', NULL, '', '', '2026-11-26 23:18:24.627572+00', 'missed', '2026-11-26 23:18:02.211+00', NULL, 1);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (19, 'misses all', DEFAULT, 1, NULL, '2026-11-26 23:18:24.62609+00', '', 0, '', 'It could not be dispatched in time (catch-up: none).', '', NULL, '', '', '2026-11-26 23:18:24.627627+00', 'missed', '2026-11-26 23:18:03.211+00', NULL, 1);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (20, 'misses all', DEFAULT, 1, NULL, '2026-11-26 23:18:24.62609+00', '', 0, '', 'It could not be dispatched in time (catch-up: none).', '', NULL, '', '', '2026-11-26 23:18:24.627682+00', 'missed', '2026-11-26 23:18:04.211+00', NULL, 1);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (21, 'misses all but the newest', DEFAULT, 1, NULL, '2026-11-26 23:18:24.626511+00', '', 0, '', 'It could not be dispatched in time (catch-up: latest).', '', NULL, '', '', '2026-11-26 23:18:24.627737+00', 'missed', '2026-11-26 23:18:00.211+00', NULL, 2);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (22, 'misses all but the newest', DEFAULT, 1, NULL, '2026-11-26 23:18:24.626511+00', '', 0, '', 'It could not be dispatched in time (catch-up: latest).', '', NULL, '', '', '2026-11-26 23:18:24.62779+00', 'missed', '2026-11-26 23:18:01.211+00', NULL, 2);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (23, 'misses all but the newest', DEFAULT, 1, NULL, '2026-11-26 23:18:24.626511+00', '', 0, '', 'It could not be dispatched in time (catch-up: latest).', '', NULL, '', '', '2026-11-26 23:18:24.627841+00', 'missed', '2026-11-26 23:18:02.211+00', NULL, 2);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (24, 'misses all but the newest', DEFAULT, 1, NULL, '2026-11-26 23:18:24.626511+00', '', 0, '', 'It could not be dispatched in time (catch-up: latest).', '', NULL, '', '', '2026-11-26 23:18:24.627898+00', 'missed', '2026-11-26 23:18:03.211+00', NULL, 2);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (25, 'waits for its retry', DEFAULT, 1, '2026-11-26 23:18:24.660825+00', '2026-11-26 23:18:24.662356+00', 'worker-2', 0, '', 'Failed for: ValueError: as asked', 'Failed for: ValueError: as asked
+', '2026-11-26 23:31:27.209835+00', 'failed', '2026-11-26 23:31:23.965+00', NULL, 9);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (4, 'waits for its retry', DEFAULT, 1, '2026-11-26 23:31:27.242877+00', '2026-11-26 23:31:27.243728+00', 'worker-2', 0, '', 'Failed for: ValueError: as asked', 'Failed for: ValueError: as asked
 ', NULL, 'builtins.ValueError', 'Traceback (most recent call last):
   File "tasks/recording.py", line 415, in run
     result = _call(func, args, kwargs, deadline)
@@ -580,171 +546,260 @@ INSERT INTO public.tasks_scheduledtaskinstance VALUES (25, 'waits for its retry'
   File "tests/jobs/tasks.py", line 76, in _raise
     raise ValueError("as asked")
 ValueError: as asked
-', '2026-11-26 23:18:24.660825+00', 'failed', '2026-11-26 23:18:17.56+00', NULL, 10);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (26, 'five times', DEFAULT, 1, '2026-11-26 23:18:24.689633+00', '2026-11-26 23:18:24.691159+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:18:24.689633+00', 'finished', '2026-11-26 23:18:17.595+00', NULL, 11);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (27, 'five times', DEFAULT, 1, '2026-11-26 23:18:24.701922+00', '2026-11-26 23:18:24.703737+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:18:24.701922+00', 'finished', '2026-11-26 23:18:18.595+00', NULL, 11);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (28, 'five times', DEFAULT, 1, '2026-11-26 23:18:24.706092+00', '2026-11-26 23:18:24.708425+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:18:24.706092+00', 'finished', '2026-11-26 23:18:19.595+00', NULL, 11);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (29, 'five times', DEFAULT, 1, '2026-11-26 23:18:24.709971+00', '2026-11-26 23:18:24.711429+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:18:24.709971+00', 'finished', '2026-11-26 23:18:20.595+00', NULL, 11);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (30, 'five times', DEFAULT, 1, '2026-11-26 23:18:24.718005+00', '2026-11-26 23:18:24.719743+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:18:24.718005+00', 'finished', '2026-11-26 23:18:21.595+00', NULL, 11);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (31, 'replaces what overlaps', DEFAULT, 1, '2026-11-26 23:18:24.733613+00', '2026-11-26 23:18:24.771459+00', 'worker-2', 0, '', 'Replaced by the next run.', '', NULL, '', '', '2026-11-26 23:18:24.733613+00', 'canceled', '2026-11-26 23:18:17.666+00', NULL, 13);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (32, 'replaces what overlaps', DEFAULT, 1, '2026-11-26 23:18:24.772268+00', '2026-11-26 23:18:24.958734+00', 'worker-1', 0, '', 'Replaced by the next run.', '', NULL, '', '', '2026-11-26 23:18:24.777399+00', 'canceled', '2026-11-26 23:18:19.666+00', NULL, 13);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (33, 'replaces what overlaps', DEFAULT, 1, '2026-11-26 23:18:24.960118+00', '2026-11-26 23:18:27.517524+00', 'worker-2', 100, 'at 24', '', '2026-11-26 23:18:24,968 INFO tests.jobs.tasks: At 0
-2026-11-26 23:18:25,085 INFO tests.jobs.tasks: At 1
-2026-11-26 23:18:25,185 INFO tests.jobs.tasks: At 2
-2026-11-26 23:18:25,285 INFO tests.jobs.tasks: At 3
-2026-11-26 23:18:25,386 INFO tests.jobs.tasks: At 4
-2026-11-26 23:18:25,486 INFO tests.jobs.tasks: At 5
-2026-11-26 23:18:25,590 INFO tests.jobs.tasks: At 6
-2026-11-26 23:18:25,691 INFO tests.jobs.tasks: At 7
-2026-11-26 23:18:25,791 INFO tests.jobs.tasks: At 8
-2026-11-26 23:18:25,892 INFO tests.jobs.tasks: At 9
-2026-11-26 23:18:25,992 INFO tests.jobs.tasks: At 10
-2026-11-26 23:18:26,092 INFO tests.jobs.tasks: At 11
-2026-11-26 23:18:26,193 INFO tests.jobs.tasks: At 12
-2026-11-26 23:18:26,293 INFO tests.jobs.tasks: At 13
-2026-11-26 23:18:26,393 INFO tests.jobs.tasks: At 14
-2026-11-26 23:18:26,494 INFO tests.jobs.tasks: At 15
-2026-11-26 23:18:26,601 INFO tests.jobs.tasks: At 16
-2026-11-26 23:18:26,709 INFO tests.jobs.tasks: At 17
-2026-11-26 23:18:26,809 INFO tests.jobs.tasks: At 18
-2026-11-26 23:18:26,913 INFO tests.jobs.tasks: At 19
-2026-11-26 23:18:27,013 INFO tests.jobs.tasks: At 20
-2026-11-26 23:18:27,113 INFO tests.jobs.tasks: At 21
-2026-11-26 23:18:27,214 INFO tests.jobs.tasks: At 22
-2026-11-26 23:18:27,314 INFO tests.jobs.tasks: At 23
-2026-11-26 23:18:27,414 INFO tests.jobs.tasks: At 24
-', '25', '', '', '2026-11-26 23:18:24.960674+00', 'finished', '2026-11-26 23:18:21.666+00', NULL, 13);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (39, 'waits for what overlaps', DEFAULT, 1, '2026-11-26 23:18:26.334065+00', '2026-11-26 23:18:27.585795+00', 'worker-1', 100, 'at 11', '', '2026-11-26 23:18:26,335 INFO tests.jobs.tasks: At 0
-2026-11-26 23:18:26,435 INFO tests.jobs.tasks: At 1
-2026-11-26 23:18:26,536 INFO tests.jobs.tasks: At 2
-2026-11-26 23:18:26,636 INFO tests.jobs.tasks: At 3
-2026-11-26 23:18:26,749 INFO tests.jobs.tasks: At 4
-2026-11-26 23:18:26,869 INFO tests.jobs.tasks: At 5
-2026-11-26 23:18:26,973 INFO tests.jobs.tasks: At 6
-2026-11-26 23:18:27,073 INFO tests.jobs.tasks: At 7
-2026-11-26 23:18:27,175 INFO tests.jobs.tasks: At 8
-2026-11-26 23:18:27,276 INFO tests.jobs.tasks: At 9
-2026-11-26 23:18:27,376 INFO tests.jobs.tasks: At 10
-2026-11-26 23:18:27,485 INFO tests.jobs.tasks: At 11
-', '12', '', '', '2026-11-26 23:18:26.334065+00', 'finished', '2026-11-26 23:18:18.7+00', NULL, 14);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (40, 'edited', DEFAULT, 1, NULL, '2026-11-26 23:18:27.154997+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:18:27.155529+00', 'missed', '2026-11-26 23:18:23.846+00', NULL, 17);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (41, 'edited', DEFAULT, 1, NULL, '2026-11-26 23:18:27.155107+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:18:27.15567+00', 'missed', '2026-11-26 23:18:26.846+00', NULL, 17);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (42, 'skips what overlaps', DEFAULT, 1, '2026-11-26 23:18:27.550087+00', '2026-11-26 23:18:30.581379+00', 'worker-2', 100, 'at 29', '', '2026-11-26 23:18:27,550 INFO tests.jobs.tasks: At 0
-2026-11-26 23:18:27,651 INFO tests.jobs.tasks: At 1
-2026-11-26 23:18:27,751 INFO tests.jobs.tasks: At 2
-2026-11-26 23:18:27,851 INFO tests.jobs.tasks: At 3
-2026-11-26 23:18:27,952 INFO tests.jobs.tasks: At 4
-2026-11-26 23:18:28,053 INFO tests.jobs.tasks: At 5
-2026-11-26 23:18:28,156 INFO tests.jobs.tasks: At 6
-2026-11-26 23:18:28,256 INFO tests.jobs.tasks: At 7
-2026-11-26 23:18:28,357 INFO tests.jobs.tasks: At 8
-2026-11-26 23:18:28,457 INFO tests.jobs.tasks: At 9
-2026-11-26 23:18:28,557 INFO tests.jobs.tasks: At 10
-2026-11-26 23:18:28,658 INFO tests.jobs.tasks: At 11
-2026-11-26 23:18:28,770 INFO tests.jobs.tasks: At 12
-2026-11-26 23:18:28,870 INFO tests.jobs.tasks: At 13
-2026-11-26 23:18:28,970 INFO tests.jobs.tasks: At 14
-2026-11-26 23:18:29,071 INFO tests.jobs.tasks: At 15
-2026-11-26 23:18:29,171 INFO tests.jobs.tasks: At 16
-2026-11-26 23:18:29,271 INFO tests.jobs.tasks: At 17
-2026-11-26 23:18:29,371 INFO tests.jobs.tasks: At 18
-2026-11-26 23:18:29,472 INFO tests.jobs.tasks: At 19
-2026-11-26 23:18:29,572 INFO tests.jobs.tasks: At 20
-2026-11-26 23:18:29,672 INFO tests.jobs.tasks: At 21
-2026-11-26 23:18:29,773 INFO tests.jobs.tasks: At 22
-2026-11-26 23:18:29,873 INFO tests.jobs.tasks: At 23
-2026-11-26 23:18:29,973 INFO tests.jobs.tasks: At 24
-2026-11-26 23:18:30,074 INFO tests.jobs.tasks: At 25
-2026-11-26 23:18:30,174 INFO tests.jobs.tasks: At 26
-2026-11-26 23:18:30,274 INFO tests.jobs.tasks: At 27
-2026-11-26 23:18:30,374 INFO tests.jobs.tasks: At 28
-2026-11-26 23:18:30,477 INFO tests.jobs.tasks: At 29
-', '30', '', '', '2026-11-26 23:18:27.550087+00', 'finished', '2026-11-26 23:18:18+00', NULL, 12);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (43, 'skips what overlaps', DEFAULT, 1, NULL, '2026-11-26 23:18:27.606476+00', '', 0, '', 'The run of 2026-11-26 23:18:18 UTC was still going.', '', NULL, '', '', '2026-11-26 23:18:27.606948+00', 'skipped', '2026-11-26 23:18:19+00', NULL, 12);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (44, 'skips what overlaps', DEFAULT, 1, NULL, '2026-11-26 23:18:27.628213+00', '', 0, '', 'The run of 2026-11-26 23:18:18 UTC was still going.', '', NULL, '', '', '2026-11-26 23:18:27.628453+00', 'skipped', '2026-11-26 23:18:20+00', NULL, 12);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (45, 'skips what overlaps', DEFAULT, 1, NULL, '2026-11-26 23:18:27.650435+00', '', 0, '', 'The run of 2026-11-26 23:18:18 UTC was still going.', '', NULL, '', '', '2026-11-26 23:18:27.650692+00', 'skipped', '2026-11-26 23:18:21+00', NULL, 12);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (46, 'skips what overlaps', DEFAULT, 1, NULL, '2026-11-26 23:18:27.657986+00', '', 0, '', 'The run of 2026-11-26 23:18:18 UTC was still going.', '', NULL, '', '', '2026-11-26 23:18:27.658207+00', 'skipped', '2026-11-26 23:18:22+00', NULL, 12);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (47, 'skips what overlaps', DEFAULT, 1, NULL, '2026-11-26 23:18:27.674473+00', '', 0, '', 'The run of 2026-11-26 23:18:18 UTC was still going.', '', NULL, '', '', '2026-11-26 23:18:27.6747+00', 'skipped', '2026-11-26 23:18:23+00', NULL, 12);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (48, 'misses all but the newest', DEFAULT, 1, '2026-11-26 23:18:27.688222+00', '2026-11-26 23:18:27.68979+00', 'worker-1', 100, '', '', '', '42', '', '', '2026-11-26 23:18:27.688222+00', 'finished', '2026-11-26 23:18:04.211+00', NULL, 2);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (49, 'waits for what overlaps', DEFAULT, 1, '2026-11-26 23:18:28.01725+00', '2026-11-26 23:18:29.259046+00', 'worker-1', 100, 'at 11', '', '2026-11-26 23:18:28,018 INFO tests.jobs.tasks: At 0
-2026-11-26 23:18:28,118 INFO tests.jobs.tasks: At 1
-2026-11-26 23:18:28,219 INFO tests.jobs.tasks: At 2
-2026-11-26 23:18:28,325 INFO tests.jobs.tasks: At 3
-2026-11-26 23:18:28,425 INFO tests.jobs.tasks: At 4
-2026-11-26 23:18:28,553 INFO tests.jobs.tasks: At 5
-2026-11-26 23:18:28,657 INFO tests.jobs.tasks: At 6
-2026-11-26 23:18:28,757 INFO tests.jobs.tasks: At 7
-2026-11-26 23:18:28,857 INFO tests.jobs.tasks: At 8
-2026-11-26 23:18:28,957 INFO tests.jobs.tasks: At 9
-2026-11-26 23:18:29,058 INFO tests.jobs.tasks: At 10
-2026-11-26 23:18:29,158 INFO tests.jobs.tasks: At 11
-', '12', '', '', '2026-11-26 23:18:28.01725+00', 'finished', '2026-11-26 23:18:19.7+00', NULL, 14);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (50, 'edited', DEFAULT, 1, '2026-11-26 23:18:32.87121+00', '2026-11-26 23:18:32.873885+00', 'worker-1', 100, '', '', '', '42', '', '', '2026-11-26 23:18:32.871436+00', 'finished', '2026-11-26 23:18:32.846+00', NULL, 17);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (51, 'edited', DEFAULT, 1, '2026-11-26 23:18:34.286627+00', '2026-11-26 23:18:34.290862+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:18:34.286854+00', 'finished', '2026-11-26 23:18:34.189+00', NULL, 17);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (52, 'paused', DEFAULT, 1, '2026-11-26 23:18:34.318282+00', '2026-11-26 23:18:34.319822+00', 'worker-1', 100, '', '', '', '42', '', '', '2026-11-26 23:18:34.318544+00', 'finished', NULL, '2026-11-26 23:18:34.254+00', 15);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (53, 'every 30 days', DEFAULT, 1, '2026-11-26 23:18:34.363142+00', '2026-11-26 23:18:34.364623+00', 'worker-1', 100, '', '', '', '42', '', '', '2026-11-26 23:18:34.363393+00', 'finished', NULL, '2026-11-26 23:18:34.269+00', 8);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (54, 'lost its worker', DEFAULT, 1, '2026-11-26 23:18:45.872008+00', NULL, 'worker-3', 2, 'at 24', '', '2026-11-26 23:18:45,976 INFO tests.jobs.tasks: At 0
-2026-11-26 23:18:46,077 INFO tests.jobs.tasks: At 1
-2026-11-26 23:18:46,177 INFO tests.jobs.tasks: At 2
-2026-11-26 23:18:46,289 INFO tests.jobs.tasks: At 3
-2026-11-26 23:18:46,389 INFO tests.jobs.tasks: At 4
-2026-11-26 23:18:46,489 INFO tests.jobs.tasks: At 5
-2026-11-26 23:18:46,590 INFO tests.jobs.tasks: At 6
-2026-11-26 23:18:46,690 INFO tests.jobs.tasks: At 7
-2026-11-26 23:18:46,790 INFO tests.jobs.tasks: At 8
-2026-11-26 23:18:46,891 INFO tests.jobs.tasks: At 9
-2026-11-26 23:18:46,991 INFO tests.jobs.tasks: At 10
-2026-11-26 23:18:47,091 INFO tests.jobs.tasks: At 11
-2026-11-26 23:18:47,191 INFO tests.jobs.tasks: At 12
-2026-11-26 23:18:47,292 INFO tests.jobs.tasks: At 13
-2026-11-26 23:18:47,392 INFO tests.jobs.tasks: At 14
-2026-11-26 23:18:47,492 INFO tests.jobs.tasks: At 15
-2026-11-26 23:18:47,593 INFO tests.jobs.tasks: At 16
-2026-11-26 23:18:47,693 INFO tests.jobs.tasks: At 17
-2026-11-26 23:18:47,793 INFO tests.jobs.tasks: At 18
-2026-11-26 23:18:47,894 INFO tests.jobs.tasks: At 19
-', NULL, '', '', '2026-11-26 23:18:45.872008+00', 'running', '2026-11-26 23:18:40.724+00', NULL, 20);
-INSERT INTO public.tasks_scheduledtaskinstance VALUES (55, 'its end is on the spool', DEFAULT, 1, '2026-11-26 23:18:46.040644+00', NULL, 'worker-4', 2, 'at 24', '', '2026-11-26 23:18:46,090 INFO tests.jobs.tasks: At 0
-2026-11-26 23:18:46,205 INFO tests.jobs.tasks: At 1
-2026-11-26 23:18:46,305 INFO tests.jobs.tasks: At 2
-2026-11-26 23:18:46,405 INFO tests.jobs.tasks: At 3
-2026-11-26 23:18:46,509 INFO tests.jobs.tasks: At 4
-2026-11-26 23:18:46,613 INFO tests.jobs.tasks: At 5
-2026-11-26 23:18:46,713 INFO tests.jobs.tasks: At 6
-2026-11-26 23:18:46,813 INFO tests.jobs.tasks: At 7
-2026-11-26 23:18:46,914 INFO tests.jobs.tasks: At 8
-2026-11-26 23:18:47,014 INFO tests.jobs.tasks: At 9
-2026-11-26 23:18:47,114 INFO tests.jobs.tasks: At 10
-2026-11-26 23:18:47,214 INFO tests.jobs.tasks: At 11
-2026-11-26 23:18:47,315 INFO tests.jobs.tasks: At 12
-2026-11-26 23:18:47,415 INFO tests.jobs.tasks: At 13
-2026-11-26 23:18:47,521 INFO tests.jobs.tasks: At 14
-2026-11-26 23:18:47,621 INFO tests.jobs.tasks: At 15
-2026-11-26 23:18:47,721 INFO tests.jobs.tasks: At 16
-2026-11-26 23:18:47,821 INFO tests.jobs.tasks: At 17
-2026-11-26 23:18:47,922 INFO tests.jobs.tasks: At 18
-2026-11-26 23:18:48,022 INFO tests.jobs.tasks: At 19
-', NULL, '', '', '2026-11-26 23:18:46.040644+00', 'running', '2026-11-26 23:18:40.746+00', NULL, 21);
-INSERT INTO public.tasks_scheduleperiod VALUES (1, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:18:17.769000+00:00", "start": null, "repeat": null, "interval": 2, "timezone": "UTC"}', '', '2026-11-26 23:18:17.768999+00', '2026-11-26 23:18:22.916621+00', 15);
-INSERT INTO public.tasks_scheduleperiod VALUES (2, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:18:17.808000+00:00", "start": null, "repeat": null, "interval": 2, "timezone": "UTC"}', '', '2026-11-26 23:18:17.807999+00', '2026-11-26 23:18:22.975557+00', 16);
-INSERT INTO public.tasks_scheduleperiod VALUES (3, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:18:17.846000+00:00", "start": null, "repeat": null, "interval": 2, "timezone": "UTC"}', '', '2026-11-26 23:18:17.845999+00', '2026-11-26 23:18:23.090494+00', 17);
-INSERT INTO public.tasks_scheduleperiod VALUES (4, 'active', '{"end": "2026-11-26T23:18:02.211671+00:00", "cron": null, "first": "2026-11-26T23:18:00.211000+00:00", "start": null, "repeat": null, "interval": 1, "timezone": "UTC"}', '', '2026-11-26 23:18:00.210999+00', '2026-11-26 23:18:25.126138+00', 3);
-INSERT INTO public.tasks_scheduleperiod VALUES (5, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:18:17.595000+00:00", "start": null, "repeat": 5, "interval": 1, "timezone": "UTC"}', '', '2026-11-26 23:18:17.594999+00', '2026-11-26 23:18:25.144181+00', 11);
-INSERT INTO public.tasks_scheduleperiod VALUES (6, 'active', '{"end": "2026-11-26T23:18:04.211671+00:00", "cron": null, "first": "2026-11-26T23:18:00.211000+00:00", "start": null, "repeat": null, "interval": 1, "timezone": "UTC"}', '', '2026-11-26 23:18:00.210999+00', '2026-11-26 23:18:25.165185+00', 1);
-INSERT INTO public.tasks_scheduleperiod VALUES (7, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:18:17.407000+00:00", "start": null, "repeat": null, "interval": null, "timezone": "UTC"}', '', '2026-11-26 23:18:17.406999+00', '2026-11-26 23:18:25.176748+00', 7);
-INSERT INTO public.tasks_scheduleperiod VALUES (8, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:18:17.846000+00:00", "start": null, "repeat": null, "interval": 3, "timezone": "UTC"}', '', '2026-11-26 23:18:23.090496+00', '2026-11-26 23:18:27.143154+00', 17);
-INSERT INTO public.tasks_scheduleperiod VALUES (9, 'paused', NULL, '', '2026-11-26 23:18:27.143154+00', '2026-11-26 23:18:30.183752+00', 17);
-INSERT INTO public.tasks_scheduleperiod VALUES (10, 'active', '{"end": "2026-11-26T23:18:04.211671+00:00", "cron": null, "first": "2026-11-26T23:18:00.211000+00:00", "start": null, "repeat": null, "interval": 1, "timezone": "UTC"}', '', '2026-11-26 23:18:00.210999+00', '2026-11-26 23:18:30.303837+00', 2);
-INSERT INTO public.tasks_scheduleperiod VALUES (11, 'active', '{"end": "2026-11-26T23:18:22.666103+00:00", "cron": null, "first": "2026-11-26T23:18:17.666000+00:00", "start": null, "repeat": null, "interval": 2, "timezone": "UTC"}', '', '2026-11-26 23:18:17.665999+00', '2026-11-26 23:18:30.320939+00', 13);
-INSERT INTO public.tasks_scheduleperiod VALUES (12, 'active', '{"end": "2026-11-26T23:18:19.700102+00:00", "cron": null, "first": "2026-11-26T23:18:17.700000+00:00", "start": null, "repeat": null, "interval": 1, "timezone": "UTC"}', '', '2026-11-26 23:18:17.699999+00', '2026-11-26 23:18:30.331155+00', 14);
-INSERT INTO public.tasks_scheduleperiod VALUES (13, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:18:17.846000+00:00", "start": null, "repeat": null, "interval": 3, "timezone": "UTC"}', '', '2026-11-26 23:18:30.183752+00', '2026-11-26 23:18:34.233296+00', 17);
-INSERT INTO public.tasks_scheduleperiod VALUES (14, 'active', '{"end": "2026-11-26T23:18:23.631683+00:00", "cron": "* * * * * *", "first": null, "start": null, "repeat": null, "interval": null, "timezone": "UTC"}', '', '2026-11-26 23:18:17.656202+00', '2026-11-26 23:18:35.431+00', 12);
-INSERT INTO public.tasks_scheduleperiod VALUES (15, 'active', '{"end": null, "cron": "0 6 1 1 *", "first": null, "start": null, "repeat": null, "interval": null, "timezone": "Europe/Berlin"}', '', '2026-11-26 23:18:37.230045+00', '2026-11-26 23:18:37.260694+00', 18);
-INSERT INTO public.tasks_task VALUES (1, 'tests.jobs.count', DEFAULT, 1, '2026-11-26 23:18:24.000753+00', '2026-11-26 23:18:24.463613+00', 'worker-1', 100, 'at 2', '', '2026-11-26 23:18:24,161 INFO tests.jobs.tasks: At 0
-2026-11-26 23:18:24,262 INFO tests.jobs.tasks: At 1
-2026-11-26 23:18:24,362 INFO tests.jobs.tasks: At 2
-', '3', '', '', '2026-11-26 23:18:17.736015+00', 'task-77854f50ea0a4581bb35faaf536540fd', 'tests.jobs.count', '[3, 0.1]', '{}', 'default', NULL, 'finished', NULL);
-INSERT INTO public.tasks_task VALUES (2, 'tests.jobs.end_by', DEFAULT, 1, '2026-11-26 23:18:24.482644+00', '2026-11-26 23:18:24.486249+00', 'worker-1', 0, '', 'Failed for: ValueError: as asked', 'Failed for: ValueError: as asked
+', '2026-11-26 23:31:27.242877+00', 'failed', '2026-11-26 23:31:24.03+00', NULL, 10);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (5, 'five times', DEFAULT, 1, '2026-11-26 23:31:27.266631+00', '2026-11-26 23:31:27.267585+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:31:27.266631+00', 'finished', '2026-11-26 23:31:24.058+00', NULL, 11);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (6, 'five times', DEFAULT, 1, '2026-11-26 23:31:27.268543+00', '2026-11-26 23:31:27.270405+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:31:27.268543+00', 'finished', '2026-11-26 23:31:25.058+00', NULL, 11);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (7, 'five times', DEFAULT, 1, '2026-11-26 23:31:27.271455+00', '2026-11-26 23:31:27.272019+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:31:27.271455+00', 'finished', '2026-11-26 23:31:26.058+00', NULL, 11);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (8, 'five times', DEFAULT, 1, '2026-11-26 23:31:27.277459+00', '2026-11-26 23:31:27.278424+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:31:27.277459+00', 'finished', '2026-11-26 23:31:27.058+00', NULL, 11);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (9, 'replaces what overlaps', DEFAULT, 1, '2026-11-26 23:31:27.27938+00', '2026-11-26 23:31:27.304001+00', 'worker-2', 0, '', 'Replaced by the next run.', '', NULL, '', '', '2026-11-26 23:31:27.27938+00', 'canceled', '2026-11-26 23:31:24.104+00', NULL, 13);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (10, 'replaces what overlaps', DEFAULT, 1, '2026-11-26 23:31:27.304512+00', '2026-11-26 23:31:29.820091+00', 'worker-1', 100, 'at 24', '', '2026-11-26 23:31:27,309 INFO tests.jobs.tasks: At 0
+2026-11-26 23:31:27,409 INFO tests.jobs.tasks: At 1
+2026-11-26 23:31:27,510 INFO tests.jobs.tasks: At 2
+2026-11-26 23:31:27,613 INFO tests.jobs.tasks: At 3
+2026-11-26 23:31:27,713 INFO tests.jobs.tasks: At 4
+2026-11-26 23:31:27,813 INFO tests.jobs.tasks: At 5
+2026-11-26 23:31:27,914 INFO tests.jobs.tasks: At 6
+2026-11-26 23:31:28,014 INFO tests.jobs.tasks: At 7
+2026-11-26 23:31:28,114 INFO tests.jobs.tasks: At 8
+2026-11-26 23:31:28,215 INFO tests.jobs.tasks: At 9
+2026-11-26 23:31:28,315 INFO tests.jobs.tasks: At 10
+2026-11-26 23:31:28,415 INFO tests.jobs.tasks: At 11
+2026-11-26 23:31:28,516 INFO tests.jobs.tasks: At 12
+2026-11-26 23:31:28,616 INFO tests.jobs.tasks: At 13
+2026-11-26 23:31:28,716 INFO tests.jobs.tasks: At 14
+2026-11-26 23:31:28,816 INFO tests.jobs.tasks: At 15
+2026-11-26 23:31:28,917 INFO tests.jobs.tasks: At 16
+2026-11-26 23:31:29,017 INFO tests.jobs.tasks: At 17
+2026-11-26 23:31:29,117 INFO tests.jobs.tasks: At 18
+2026-11-26 23:31:29,218 INFO tests.jobs.tasks: At 19
+2026-11-26 23:31:29,318 INFO tests.jobs.tasks: At 20
+2026-11-26 23:31:29,418 INFO tests.jobs.tasks: At 21
+2026-11-26 23:31:29,518 INFO tests.jobs.tasks: At 22
+2026-11-26 23:31:29,619 INFO tests.jobs.tasks: At 23
+2026-11-26 23:31:29,719 INFO tests.jobs.tasks: At 24
+', '25', '', '', '2026-11-26 23:31:27.304869+00', 'finished', '2026-11-26 23:31:26.104+00', NULL, 13);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (11, 'comes too late', DEFAULT, 1, NULL, '2026-11-26 23:31:27.325813+00', '', 0, '', 'It could not start within its start deadline of 2 s.', '', NULL, '', '', '2026-11-26 23:31:27.327737+00', 'missed', '2026-11-26 23:31:06.623+00', NULL, 3);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (12, 'comes too late', DEFAULT, 1, NULL, '2026-11-26 23:31:27.325813+00', '', 0, '', 'It could not start within its start deadline of 2 s.', '', NULL, '', '', '2026-11-26 23:31:27.327789+00', 'missed', '2026-11-26 23:31:07.623+00', NULL, 3);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (13, 'comes too late', DEFAULT, 1, NULL, '2026-11-26 23:31:27.325813+00', '', 0, '', 'It could not start within its start deadline of 2 s.', '', NULL, '', '', '2026-11-26 23:31:27.327826+00', 'missed', '2026-11-26 23:31:08.623+00', NULL, 3);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (14, 'misses all', DEFAULT, 1, '2026-11-26 23:31:41.607812+00', '2026-11-26 23:31:41.609445+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:31:27.327857+00', 'finished', '2026-11-26 23:31:06.623+00', '2026-11-26 23:31:41.592642+00', 1);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (15, 'misses all', DEFAULT, 1, '2026-11-26 23:31:41.624097+00', '2026-11-26 23:31:41.625418+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:31:27.327899+00', 'finished', '2026-11-26 23:31:07.623+00', '2026-11-26 23:31:41.592642+00', 1);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (16, 'misses all', DEFAULT, 1, NULL, '2026-11-26 23:31:27.326889+00', '', 0, '', 'It could not be dispatched in time (catch-up: none).', '', NULL, '', '', '2026-11-26 23:31:27.327944+00', 'missed', '2026-11-26 23:31:08.623+00', NULL, 1);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (17, 'misses all', DEFAULT, 1, NULL, '2026-11-26 23:31:27.326889+00', '', 0, '', 'It could not be dispatched in time (catch-up: none).', '', NULL, '', '', '2026-11-26 23:31:27.327988+00', 'missed', '2026-11-26 23:31:09.623+00', NULL, 1);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (18, 'misses all', DEFAULT, 1, NULL, '2026-11-26 23:31:27.326889+00', '', 0, '', 'It could not be dispatched in time (catch-up: none).', '', NULL, '', '', '2026-11-26 23:31:27.328029+00', 'missed', '2026-11-26 23:31:10.623+00', NULL, 1);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (19, 'misses all but the newest', DEFAULT, 1, NULL, '2026-11-26 23:31:27.327178+00', '', 0, '', 'It could not be dispatched in time (catch-up: latest).', '', NULL, '', '', '2026-11-26 23:31:27.328071+00', 'missed', '2026-11-26 23:31:06.623+00', NULL, 2);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (20, 'misses all but the newest', DEFAULT, 1, NULL, '2026-11-26 23:31:27.327178+00', '', 0, '', 'It could not be dispatched in time (catch-up: latest).', '', NULL, '', '', '2026-11-26 23:31:27.328113+00', 'missed', '2026-11-26 23:31:07.623+00', NULL, 2);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (21, 'misses all but the newest', DEFAULT, 1, NULL, '2026-11-26 23:31:27.327178+00', '', 0, '', 'It could not be dispatched in time (catch-up: latest).', '', NULL, '', '', '2026-11-26 23:31:27.328155+00', 'missed', '2026-11-26 23:31:08.623+00', NULL, 2);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (22, 'misses all but the newest', DEFAULT, 1, NULL, '2026-11-26 23:31:27.327178+00', '', 0, '', 'It could not be dispatched in time (catch-up: latest).', '', NULL, '', '', '2026-11-26 23:31:27.328196+00', 'missed', '2026-11-26 23:31:09.623+00', NULL, 2);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (23, 'waits for what overlaps', DEFAULT, 1, '2026-11-26 23:31:27.348358+00', '2026-11-26 23:31:28.567359+00', 'worker-2', 100, 'at 11', '', '2026-11-26 23:31:27,353 INFO tests.jobs.tasks: At 0
+2026-11-26 23:31:27,454 INFO tests.jobs.tasks: At 1
+2026-11-26 23:31:27,557 INFO tests.jobs.tasks: At 2
+2026-11-26 23:31:27,661 INFO tests.jobs.tasks: At 3
+2026-11-26 23:31:27,761 INFO tests.jobs.tasks: At 4
+2026-11-26 23:31:27,861 INFO tests.jobs.tasks: At 5
+2026-11-26 23:31:27,962 INFO tests.jobs.tasks: At 6
+2026-11-26 23:31:28,065 INFO tests.jobs.tasks: At 7
+2026-11-26 23:31:28,165 INFO tests.jobs.tasks: At 8
+2026-11-26 23:31:28,266 INFO tests.jobs.tasks: At 9
+2026-11-26 23:31:28,366 INFO tests.jobs.tasks: At 10
+2026-11-26 23:31:28,466 INFO tests.jobs.tasks: At 11
+', '12', '', '', '2026-11-26 23:31:27.348358+00', 'finished', '2026-11-26 23:31:24.134+00', NULL, 14);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (36, 'waits for what overlaps', DEFAULT, 1, '2026-11-26 23:31:28.573328+00', '2026-11-26 23:31:29.785127+00', 'worker-2', 100, 'at 11', '', '2026-11-26 23:31:28,573 INFO tests.jobs.tasks: At 0
+2026-11-26 23:31:28,681 INFO tests.jobs.tasks: At 1
+2026-11-26 23:31:28,781 INFO tests.jobs.tasks: At 2
+2026-11-26 23:31:28,881 INFO tests.jobs.tasks: At 3
+2026-11-26 23:31:28,982 INFO tests.jobs.tasks: At 4
+2026-11-26 23:31:29,082 INFO tests.jobs.tasks: At 5
+2026-11-26 23:31:29,182 INFO tests.jobs.tasks: At 6
+2026-11-26 23:31:29,282 INFO tests.jobs.tasks: At 7
+2026-11-26 23:31:29,383 INFO tests.jobs.tasks: At 8
+2026-11-26 23:31:29,483 INFO tests.jobs.tasks: At 9
+2026-11-26 23:31:29,584 INFO tests.jobs.tasks: At 10
+2026-11-26 23:31:29,684 INFO tests.jobs.tasks: At 11
+', '12', '', '', '2026-11-26 23:31:28.573328+00', 'finished', '2026-11-26 23:31:25.134+00', NULL, 14);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (37, 'paused', DEFAULT, 1, NULL, '2026-11-26 23:31:29.451505+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:31:29.451796+00', 'missed', '2026-11-26 23:31:24.245+00', NULL, 15);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (38, 'paused', DEFAULT, 1, NULL, '2026-11-26 23:31:29.451597+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:31:29.451831+00', 'missed', '2026-11-26 23:31:26.245+00', NULL, 15);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (39, 'paused', DEFAULT, 1, NULL, '2026-11-26 23:31:29.451617+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:31:29.451858+00', 'missed', '2026-11-26 23:31:28.245+00', NULL, 15);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (40, 'cancelled', DEFAULT, 1, NULL, '2026-11-26 23:31:29.456634+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:31:29.456826+00', 'missed', '2026-11-26 23:31:24.31+00', NULL, 16);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (41, 'cancelled', DEFAULT, 1, NULL, '2026-11-26 23:31:29.456673+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:31:29.456858+00', 'missed', '2026-11-26 23:31:26.31+00', NULL, 16);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (42, 'cancelled', DEFAULT, 1, NULL, '2026-11-26 23:31:29.456692+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:31:29.456885+00', 'missed', '2026-11-26 23:31:28.31+00', NULL, 16);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (43, 'edited', DEFAULT, 1, NULL, '2026-11-26 23:31:29.476566+00', '', 0, '', 'The schedule was changed before it could run.', '', NULL, '', '', '2026-11-26 23:31:29.476799+00', 'missed', '2026-11-26 23:31:24.375+00', NULL, 17);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (44, 'edited', DEFAULT, 1, NULL, '2026-11-26 23:31:29.476623+00', '', 0, '', 'The schedule was changed before it could run.', '', NULL, '', '', '2026-11-26 23:31:29.476832+00', 'missed', '2026-11-26 23:31:26.375+00', NULL, 17);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (45, 'edited', DEFAULT, 1, NULL, '2026-11-26 23:31:29.476642+00', '', 0, '', 'The schedule was changed before it could run.', '', NULL, '', '', '2026-11-26 23:31:29.47686+00', 'missed', '2026-11-26 23:31:28.375+00', NULL, 17);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (46, 'waits for what overlaps', DEFAULT, 1, '2026-11-26 23:31:29.790107+00', '2026-11-26 23:31:30.998826+00', 'worker-2', 100, 'at 11', '', '2026-11-26 23:31:29,790 INFO tests.jobs.tasks: At 0
+2026-11-26 23:31:29,890 INFO tests.jobs.tasks: At 1
+2026-11-26 23:31:29,991 INFO tests.jobs.tasks: At 2
+2026-11-26 23:31:30,091 INFO tests.jobs.tasks: At 3
+2026-11-26 23:31:30,191 INFO tests.jobs.tasks: At 4
+2026-11-26 23:31:30,291 INFO tests.jobs.tasks: At 5
+2026-11-26 23:31:30,392 INFO tests.jobs.tasks: At 6
+2026-11-26 23:31:30,493 INFO tests.jobs.tasks: At 7
+2026-11-26 23:31:30,597 INFO tests.jobs.tasks: At 8
+2026-11-26 23:31:30,697 INFO tests.jobs.tasks: At 9
+2026-11-26 23:31:30,797 INFO tests.jobs.tasks: At 10
+2026-11-26 23:31:30,898 INFO tests.jobs.tasks: At 11
+', '12', '', '', '2026-11-26 23:31:29.790107+00', 'finished', '2026-11-26 23:31:26.134+00', NULL, 14);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (47, 'skips what overlaps', DEFAULT, 1, '2026-11-26 23:31:29.874318+00', '2026-11-26 23:31:32.927219+00', 'worker-1', 100, 'at 29', '', '2026-11-26 23:31:29,874 INFO tests.jobs.tasks: At 0
+2026-11-26 23:31:29,975 INFO tests.jobs.tasks: At 1
+2026-11-26 23:31:30,075 INFO tests.jobs.tasks: At 2
+2026-11-26 23:31:30,175 INFO tests.jobs.tasks: At 3
+2026-11-26 23:31:30,276 INFO tests.jobs.tasks: At 4
+2026-11-26 23:31:30,376 INFO tests.jobs.tasks: At 5
+2026-11-26 23:31:30,476 INFO tests.jobs.tasks: At 6
+2026-11-26 23:31:30,577 INFO tests.jobs.tasks: At 7
+2026-11-26 23:31:30,677 INFO tests.jobs.tasks: At 8
+2026-11-26 23:31:30,777 INFO tests.jobs.tasks: At 9
+2026-11-26 23:31:30,877 INFO tests.jobs.tasks: At 10
+2026-11-26 23:31:30,978 INFO tests.jobs.tasks: At 11
+2026-11-26 23:31:31,097 INFO tests.jobs.tasks: At 12
+2026-11-26 23:31:31,199 INFO tests.jobs.tasks: At 13
+2026-11-26 23:31:31,299 INFO tests.jobs.tasks: At 14
+2026-11-26 23:31:31,400 INFO tests.jobs.tasks: At 15
+2026-11-26 23:31:31,500 INFO tests.jobs.tasks: At 16
+2026-11-26 23:31:31,600 INFO tests.jobs.tasks: At 17
+2026-11-26 23:31:31,702 INFO tests.jobs.tasks: At 18
+2026-11-26 23:31:31,803 INFO tests.jobs.tasks: At 19
+2026-11-26 23:31:31,903 INFO tests.jobs.tasks: At 20
+2026-11-26 23:31:32,003 INFO tests.jobs.tasks: At 21
+2026-11-26 23:31:32,104 INFO tests.jobs.tasks: At 22
+2026-11-26 23:31:32,206 INFO tests.jobs.tasks: At 23
+2026-11-26 23:31:32,319 INFO tests.jobs.tasks: At 24
+2026-11-26 23:31:32,425 INFO tests.jobs.tasks: At 25
+2026-11-26 23:31:32,525 INFO tests.jobs.tasks: At 26
+2026-11-26 23:31:32,626 INFO tests.jobs.tasks: At 27
+2026-11-26 23:31:32,726 INFO tests.jobs.tasks: At 28
+2026-11-26 23:31:32,826 INFO tests.jobs.tasks: At 29
+', '30', '', '', '2026-11-26 23:31:29.874318+00', 'finished', '2026-11-26 23:31:25+00', NULL, 12);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (48, 'skips what overlaps', DEFAULT, 1, NULL, '2026-11-26 23:31:31.021339+00', '', 0, '', 'The run of 2026-11-26 23:31:25 UTC was still going.', '', NULL, '', '', '2026-11-26 23:31:31.021901+00', 'skipped', '2026-11-26 23:31:26+00', NULL, 12);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (49, 'skips what overlaps', DEFAULT, 1, NULL, '2026-11-26 23:31:31.030977+00', '', 0, '', 'The run of 2026-11-26 23:31:25 UTC was still going.', '', NULL, '', '', '2026-11-26 23:31:31.031195+00', 'skipped', '2026-11-26 23:31:27+00', NULL, 12);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (50, 'misses all but the newest', DEFAULT, 1, '2026-11-26 23:31:31.037392+00', '2026-11-26 23:31:31.038858+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:31:31.037392+00', 'finished', '2026-11-26 23:31:10.623+00', NULL, 2);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (51, 'skips what overlaps', DEFAULT, 1, NULL, '2026-11-26 23:31:31.069599+00', '', 0, '', 'The run of 2026-11-26 23:31:25 UTC was still going.', '', NULL, '', '', '2026-11-26 23:31:31.070065+00', 'skipped', '2026-11-26 23:31:28+00', NULL, 12);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (52, 'five times', DEFAULT, 1, '2026-11-26 23:31:31.097785+00', '2026-11-26 23:31:31.098976+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:31:31.097785+00', 'finished', '2026-11-26 23:31:28.058+00', NULL, 11);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (53, 'replaces what overlaps', DEFAULT, 1, '2026-11-26 23:31:31.101863+00', '2026-11-26 23:31:33.629516+00', 'worker-2', 100, 'at 24', '', '2026-11-26 23:31:31,102 INFO tests.jobs.tasks: At 0
+2026-11-26 23:31:31,202 INFO tests.jobs.tasks: At 1
+2026-11-26 23:31:31,303 INFO tests.jobs.tasks: At 2
+2026-11-26 23:31:31,403 INFO tests.jobs.tasks: At 3
+2026-11-26 23:31:31,503 INFO tests.jobs.tasks: At 4
+2026-11-26 23:31:31,604 INFO tests.jobs.tasks: At 5
+2026-11-26 23:31:31,704 INFO tests.jobs.tasks: At 6
+2026-11-26 23:31:31,804 INFO tests.jobs.tasks: At 7
+2026-11-26 23:31:31,905 INFO tests.jobs.tasks: At 8
+2026-11-26 23:31:32,005 INFO tests.jobs.tasks: At 9
+2026-11-26 23:31:32,105 INFO tests.jobs.tasks: At 10
+2026-11-26 23:31:32,206 INFO tests.jobs.tasks: At 11
+2026-11-26 23:31:32,319 INFO tests.jobs.tasks: At 12
+2026-11-26 23:31:32,425 INFO tests.jobs.tasks: At 13
+2026-11-26 23:31:32,525 INFO tests.jobs.tasks: At 14
+2026-11-26 23:31:32,625 INFO tests.jobs.tasks: At 15
+2026-11-26 23:31:32,726 INFO tests.jobs.tasks: At 16
+2026-11-26 23:31:32,826 INFO tests.jobs.tasks: At 17
+2026-11-26 23:31:32,926 INFO tests.jobs.tasks: At 18
+2026-11-26 23:31:33,027 INFO tests.jobs.tasks: At 19
+2026-11-26 23:31:33,127 INFO tests.jobs.tasks: At 20
+2026-11-26 23:31:33,227 INFO tests.jobs.tasks: At 21
+2026-11-26 23:31:33,328 INFO tests.jobs.tasks: At 22
+2026-11-26 23:31:33,428 INFO tests.jobs.tasks: At 23
+2026-11-26 23:31:33,528 INFO tests.jobs.tasks: At 24
+', '25', '', '', '2026-11-26 23:31:31.101863+00', 'finished', '2026-11-26 23:31:28.104+00', NULL, 13);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (54, 'skips what overlaps', DEFAULT, 1, '2026-11-26 23:31:32.965278+00', '2026-11-26 23:31:35.978856+00', 'worker-1', 100, 'at 29', '', '2026-11-26 23:31:32,965 INFO tests.jobs.tasks: At 0
+2026-11-26 23:31:33,065 INFO tests.jobs.tasks: At 1
+2026-11-26 23:31:33,166 INFO tests.jobs.tasks: At 2
+2026-11-26 23:31:33,266 INFO tests.jobs.tasks: At 3
+2026-11-26 23:31:33,366 INFO tests.jobs.tasks: At 4
+2026-11-26 23:31:33,467 INFO tests.jobs.tasks: At 5
+2026-11-26 23:31:33,567 INFO tests.jobs.tasks: At 6
+2026-11-26 23:31:33,667 INFO tests.jobs.tasks: At 7
+2026-11-26 23:31:33,767 INFO tests.jobs.tasks: At 8
+2026-11-26 23:31:33,868 INFO tests.jobs.tasks: At 9
+2026-11-26 23:31:33,969 INFO tests.jobs.tasks: At 10
+2026-11-26 23:31:34,070 INFO tests.jobs.tasks: At 11
+2026-11-26 23:31:34,171 INFO tests.jobs.tasks: At 12
+2026-11-26 23:31:34,271 INFO tests.jobs.tasks: At 13
+2026-11-26 23:31:34,371 INFO tests.jobs.tasks: At 14
+2026-11-26 23:31:34,472 INFO tests.jobs.tasks: At 15
+2026-11-26 23:31:34,573 INFO tests.jobs.tasks: At 16
+2026-11-26 23:31:34,673 INFO tests.jobs.tasks: At 17
+2026-11-26 23:31:34,773 INFO tests.jobs.tasks: At 18
+2026-11-26 23:31:34,874 INFO tests.jobs.tasks: At 19
+2026-11-26 23:31:34,974 INFO tests.jobs.tasks: At 20
+2026-11-26 23:31:35,074 INFO tests.jobs.tasks: At 21
+2026-11-26 23:31:35,175 INFO tests.jobs.tasks: At 22
+2026-11-26 23:31:35,275 INFO tests.jobs.tasks: At 23
+2026-11-26 23:31:35,376 INFO tests.jobs.tasks: At 24
+2026-11-26 23:31:35,476 INFO tests.jobs.tasks: At 25
+2026-11-26 23:31:35,576 INFO tests.jobs.tasks: At 26
+2026-11-26 23:31:35,677 INFO tests.jobs.tasks: At 27
+2026-11-26 23:31:35,777 INFO tests.jobs.tasks: At 28
+2026-11-26 23:31:35,878 INFO tests.jobs.tasks: At 29
+', '30', '', '', '2026-11-26 23:31:32.965278+00', 'finished', '2026-11-26 23:31:29+00', NULL, 12);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (55, 'edited', DEFAULT, 1, NULL, '2026-11-26 23:31:33.487223+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:31:33.487521+00', 'missed', '2026-11-26 23:31:30.375+00', NULL, 17);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (56, 'edited', DEFAULT, 1, NULL, '2026-11-26 23:31:33.487293+00', '', 0, '', 'The schedule was paused or cancelled before it could run.', '', NULL, '', '', '2026-11-26 23:31:33.487557+00', 'missed', '2026-11-26 23:31:33.375+00', NULL, 17);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (57, 'skips what overlaps', DEFAULT, 1, NULL, '2026-11-26 23:31:33.641939+00', '', 0, '', 'The run of 2026-11-26 23:31:29 UTC was still going.', '', NULL, '', '', '2026-11-26 23:31:33.642261+00', 'skipped', '2026-11-26 23:31:30+00', NULL, 12);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (58, 'edited', DEFAULT, 1, '2026-11-26 23:31:39.397761+00', '2026-11-26 23:31:39.399364+00', 'worker-1', 100, '', '', '', '42', '', '', '2026-11-26 23:31:39.397962+00', 'finished', '2026-11-26 23:31:39.375+00', NULL, 17);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (59, 'edited', DEFAULT, 1, '2026-11-26 23:31:40.579915+00', '2026-11-26 23:31:40.583869+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:31:40.580047+00', 'finished', '2026-11-26 23:31:40.511+00', NULL, 17);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (60, 'paused', DEFAULT, 1, '2026-11-26 23:31:40.590631+00', '2026-11-26 23:31:40.59168+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:31:40.590759+00', 'finished', NULL, '2026-11-26 23:31:40.558+00', 15);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (61, 'every 30 days', DEFAULT, 1, '2026-11-26 23:31:40.601232+00', '2026-11-26 23:31:40.602221+00', 'worker-2', 100, '', '', '', '42', '', '', '2026-11-26 23:31:40.601378+00', 'finished', NULL, '2026-11-26 23:31:40.577+00', 8);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (62, 'lost its worker', DEFAULT, 1, '2026-11-26 23:31:50.018568+00', NULL, 'worker-3', 60, 'at 24', '', '2026-11-26 23:31:50,029 INFO tests.jobs.tasks: At 0
+2026-11-26 23:31:50,130 INFO tests.jobs.tasks: At 1
+2026-11-26 23:31:50,233 INFO tests.jobs.tasks: At 2
+2026-11-26 23:31:50,333 INFO tests.jobs.tasks: At 3
+2026-11-26 23:31:50,434 INFO tests.jobs.tasks: At 4
+2026-11-26 23:31:50,537 INFO tests.jobs.tasks: At 5
+2026-11-26 23:31:50,637 INFO tests.jobs.tasks: At 6
+2026-11-26 23:31:50,737 INFO tests.jobs.tasks: At 7
+2026-11-26 23:31:50,838 INFO tests.jobs.tasks: At 8
+2026-11-26 23:31:50,938 INFO tests.jobs.tasks: At 9
+2026-11-26 23:31:51,039 INFO tests.jobs.tasks: At 10
+2026-11-26 23:31:51,139 INFO tests.jobs.tasks: At 11
+2026-11-26 23:31:51,239 INFO tests.jobs.tasks: At 12
+2026-11-26 23:31:51,339 INFO tests.jobs.tasks: At 13
+2026-11-26 23:31:51,440 INFO tests.jobs.tasks: At 14
+2026-11-26 23:31:51,540 INFO tests.jobs.tasks: At 15
+2026-11-26 23:31:51,640 INFO tests.jobs.tasks: At 16
+2026-11-26 23:31:51,741 INFO tests.jobs.tasks: At 17
+2026-11-26 23:31:51,841 INFO tests.jobs.tasks: At 18
+2026-11-26 23:31:51,942 INFO tests.jobs.tasks: At 19
+', NULL, '', '', '2026-11-26 23:31:50.018568+00', 'running', '2026-11-26 23:31:47.793+00', NULL, 20);
+INSERT INTO public.tasks_scheduledtaskinstance VALUES (63, 'its end is on the spool', DEFAULT, 1, '2026-11-26 23:31:50.224384+00', NULL, 'worker-4', 60, 'at 24', '', '2026-11-26 23:31:50,238 INFO tests.jobs.tasks: At 0
+2026-11-26 23:31:50,338 INFO tests.jobs.tasks: At 1
+2026-11-26 23:31:50,439 INFO tests.jobs.tasks: At 2
+2026-11-26 23:31:50,539 INFO tests.jobs.tasks: At 3
+2026-11-26 23:31:50,639 INFO tests.jobs.tasks: At 4
+2026-11-26 23:31:50,745 INFO tests.jobs.tasks: At 5
+2026-11-26 23:31:50,845 INFO tests.jobs.tasks: At 6
+2026-11-26 23:31:50,945 INFO tests.jobs.tasks: At 7
+2026-11-26 23:31:51,046 INFO tests.jobs.tasks: At 8
+2026-11-26 23:31:51,146 INFO tests.jobs.tasks: At 9
+2026-11-26 23:31:51,247 INFO tests.jobs.tasks: At 10
+2026-11-26 23:31:51,348 INFO tests.jobs.tasks: At 11
+2026-11-26 23:31:51,448 INFO tests.jobs.tasks: At 12
+2026-11-26 23:31:51,548 INFO tests.jobs.tasks: At 13
+2026-11-26 23:31:51,649 INFO tests.jobs.tasks: At 14
+2026-11-26 23:31:51,749 INFO tests.jobs.tasks: At 15
+2026-11-26 23:31:51,850 INFO tests.jobs.tasks: At 16
+2026-11-26 23:31:51,950 INFO tests.jobs.tasks: At 17
+2026-11-26 23:31:52,050 INFO tests.jobs.tasks: At 18
+2026-11-26 23:31:52,150 INFO tests.jobs.tasks: At 19
+', NULL, '', '', '2026-11-26 23:31:50.224384+00', 'running', '2026-11-26 23:31:47.809+00', NULL, 21);
+INSERT INTO public.tasks_scheduleperiod VALUES (1, 'active', '{"end": "2026-11-26T23:31:08.623193+00:00", "cron": null, "first": "2026-11-26T23:31:06.623000+00:00", "start": null, "repeat": null, "interval": 1, "timezone": "UTC"}', '', '2026-11-26 23:31:06.622999+00', '2026-11-26 23:31:27.62581+00', 3);
+INSERT INTO public.tasks_scheduleperiod VALUES (2, 'active', '{"end": "2026-11-26T23:31:10.623193+00:00", "cron": null, "first": "2026-11-26T23:31:06.623000+00:00", "start": null, "repeat": null, "interval": 1, "timezone": "UTC"}', '', '2026-11-26 23:31:06.622999+00', '2026-11-26 23:31:27.631809+00', 1);
+INSERT INTO public.tasks_scheduleperiod VALUES (3, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:31:23.910000+00:00", "start": null, "repeat": null, "interval": null, "timezone": "UTC"}', '', '2026-11-26 23:31:23.909999+00', '2026-11-26 23:31:27.636816+00', 7);
+INSERT INTO public.tasks_scheduleperiod VALUES (4, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:31:24.245000+00:00", "start": null, "repeat": null, "interval": 2, "timezone": "UTC"}', '', '2026-11-26 23:31:24.244999+00', '2026-11-26 23:31:29.450684+00', 15);
+INSERT INTO public.tasks_scheduleperiod VALUES (5, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:31:24.310000+00:00", "start": null, "repeat": null, "interval": 2, "timezone": "UTC"}', '', '2026-11-26 23:31:24.309999+00', '2026-11-26 23:31:29.456158+00', 16);
+INSERT INTO public.tasks_scheduleperiod VALUES (6, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:31:24.375000+00:00", "start": null, "repeat": null, "interval": 2, "timezone": "UTC"}', '', '2026-11-26 23:31:24.374999+00', '2026-11-26 23:31:29.475918+00', 17);
+INSERT INTO public.tasks_scheduleperiod VALUES (7, 'active', '{"end": "2026-11-26T23:31:10.623193+00:00", "cron": null, "first": "2026-11-26T23:31:06.623000+00:00", "start": null, "repeat": null, "interval": 1, "timezone": "UTC"}', '', '2026-11-26 23:31:06.622999+00', '2026-11-26 23:31:32.675864+00', 2);
+INSERT INTO public.tasks_scheduleperiod VALUES (8, 'active', '{"end": "2026-11-26T23:31:26.134984+00:00", "cron": null, "first": "2026-11-26T23:31:24.134000+00:00", "start": null, "repeat": null, "interval": 1, "timezone": "UTC"}', '', '2026-11-26 23:31:24.133999+00', '2026-11-26 23:31:32.680383+00', 14);
+INSERT INTO public.tasks_scheduleperiod VALUES (9, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:31:24.375000+00:00", "start": null, "repeat": null, "interval": 3, "timezone": "UTC"}', '', '2026-11-26 23:31:29.47592+00', '2026-11-26 23:31:33.486195+00', 17);
+INSERT INTO public.tasks_scheduleperiod VALUES (10, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:31:24.058000+00:00", "start": null, "repeat": 5, "interval": 1, "timezone": "UTC"}', '', '2026-11-26 23:31:24.057999+00', '2026-11-26 23:31:33.698175+00', 11);
+INSERT INTO public.tasks_scheduleperiod VALUES (11, 'active', '{"end": "2026-11-26T23:31:29.104669+00:00", "cron": null, "first": "2026-11-26T23:31:24.104000+00:00", "start": null, "repeat": null, "interval": 2, "timezone": "UTC"}', '', '2026-11-26 23:31:24.103999+00', '2026-11-26 23:31:33.702244+00', 13);
+INSERT INTO public.tasks_scheduleperiod VALUES (12, 'paused', NULL, '', '2026-11-26 23:31:33.486195+00', '2026-11-26 23:31:36.492938+00', 17);
+INSERT INTO public.tasks_scheduleperiod VALUES (13, 'active', '{"end": "2026-11-26T23:31:30.082119+00:00", "cron": "* * * * * *", "first": null, "start": null, "repeat": null, "interval": null, "timezone": "UTC"}', '', '2026-11-26 23:31:24.099328+00', '2026-11-26 23:31:37.782439+00', 12);
+INSERT INTO public.tasks_scheduleperiod VALUES (14, 'active', '{"end": null, "cron": null, "first": "2026-11-26T23:31:24.375000+00:00", "start": null, "repeat": null, "interval": 3, "timezone": "UTC"}', '', '2026-11-26 23:31:36.492938+00', '2026-11-26 23:31:40.523595+00', 17);
+INSERT INTO public.tasks_scheduleperiod VALUES (15, 'active', '{"end": null, "cron": "0 6 1 1 *", "first": null, "start": null, "repeat": null, "interval": null, "timezone": "Europe/Berlin"}', '', '2026-11-26 23:31:44.541944+00', '2026-11-26 23:31:44.554036+00', 18);
+INSERT INTO public.tasks_task VALUES (1, 'tests.jobs.count', DEFAULT, 1, '2026-11-26 23:31:26.775685+00', '2026-11-26 23:31:27.193787+00', 'worker-2', 100, 'at 2', '', '2026-11-26 23:31:26,873 INFO tests.jobs.tasks: At 0
+2026-11-26 23:31:26,989 INFO tests.jobs.tasks: At 1
+2026-11-26 23:31:27,093 INFO tests.jobs.tasks: At 2
+', '3', '', '', '2026-11-26 23:31:24.171097+00', 'task-675d97222250419e8282b0e66963562e', 'tests.jobs.count', '[3, 0.1]', '{}', 'default', NULL, 'finished', NULL);
+INSERT INTO public.tasks_task VALUES (2, 'tests.jobs.end_by', DEFAULT, 1, '2026-11-26 23:31:26.988149+00', '2026-11-26 23:31:27.006741+00', 'worker-1', 0, '', 'Failed for: ValueError: as asked', 'Failed for: ValueError: as asked
 ', NULL, 'builtins.ValueError', 'Traceback (most recent call last):
   File "tasks/recording.py", line 415, in run
     result = _call(func, args, kwargs, deadline)
@@ -758,31 +813,31 @@ INSERT INTO public.tasks_task VALUES (2, 'tests.jobs.end_by', DEFAULT, 1, '2026-
   File "tests/jobs/tasks.py", line 76, in _raise
     raise ValueError("as asked")
 ValueError: as asked
-', '2026-11-26 23:18:17.746644+00', 'task-91d6c07c858e404db3fd7623f3250c51', 'tests.jobs.end_by', '["raise"]', '{}', 'default', 1, 'failed', NULL);
-INSERT INTO public.tasks_task VALUES (3, 'tests.jobs.answer', DEFAULT, 1, NULL, NULL, '', 0, '', '', '', NULL, '', '', '2026-11-26 23:18:17.750595+00', 'task-150aac5412564a97a657a83a45bbc316', 'tests.jobs.answer', '[]', '{}', 'default', NULL, 'reserved', '2099-01-01 00:00:00+00');
-INSERT INTO public.tasks_task VALUES (4, 'tests.jobs.answer', DEFAULT, 1, NULL, '2026-11-26 23:18:17.762297+00', '', 0, '', 'Cancelled on request.', '', NULL, '', '', '2026-11-26 23:18:17.755554+00', 'task-5be0076bd3194580b96fa0615585f137', 'tests.jobs.answer', '[]', '{}', 'default', NULL, 'canceled', '2099-01-01 00:00:00+00');
-INSERT INTO public.tasks_task VALUES (5, 'tests.jobs.count', DEFAULT, 1, '2026-11-26 23:18:46.1725+00', NULL, 'worker-5', 2, 'at 24', '', '2026-11-26 23:18:46,234 INFO tests.jobs.tasks: At 0
-2026-11-26 23:18:46,335 INFO tests.jobs.tasks: At 1
-2026-11-26 23:18:46,435 INFO tests.jobs.tasks: At 2
-2026-11-26 23:18:46,535 INFO tests.jobs.tasks: At 3
-2026-11-26 23:18:46,641 INFO tests.jobs.tasks: At 4
-2026-11-26 23:18:46,744 INFO tests.jobs.tasks: At 5
-2026-11-26 23:18:46,844 INFO tests.jobs.tasks: At 6
-2026-11-26 23:18:46,949 INFO tests.jobs.tasks: At 7
-2026-11-26 23:18:47,049 INFO tests.jobs.tasks: At 8
-2026-11-26 23:18:47,149 INFO tests.jobs.tasks: At 9
-2026-11-26 23:18:47,249 INFO tests.jobs.tasks: At 10
-2026-11-26 23:18:47,350 INFO tests.jobs.tasks: At 11
-2026-11-26 23:18:47,450 INFO tests.jobs.tasks: At 12
-2026-11-26 23:18:47,550 INFO tests.jobs.tasks: At 13
-2026-11-26 23:18:47,650 INFO tests.jobs.tasks: At 14
-2026-11-26 23:18:47,751 INFO tests.jobs.tasks: At 15
-2026-11-26 23:18:47,851 INFO tests.jobs.tasks: At 16
-2026-11-26 23:18:47,951 INFO tests.jobs.tasks: At 17
-2026-11-26 23:18:48,052 INFO tests.jobs.tasks: At 18
-2026-11-26 23:18:48,152 INFO tests.jobs.tasks: At 19
-', NULL, '', '', '2026-11-26 23:18:40.834799+00', 'task-d1e6b213a2534040b0f71bfbd77a0494', 'tests.jobs.count', '[1000, 0.1]', '{}', 'default', NULL, 'running', NULL);
-INSERT INTO public.tasks_task VALUES (6, 'tests.jobs.count', DEFAULT, 1, NULL, NULL, '', 0, '', '', '', NULL, '', '', '2026-11-26 23:18:48.813578+00', 'task-34e74a3c9cfb4b9fba45ef96412466db', 'tests.jobs.count', '[2, 0.1]', '{}', 'default', NULL, 'queued', NULL);
+', '2026-11-26 23:31:24.189484+00', 'task-cf31f5e9177b40ad9f74d8ee267b5bea', 'tests.jobs.end_by', '["raise"]', '{}', 'default', 1, 'failed', NULL);
+INSERT INTO public.tasks_task VALUES (3, 'tests.jobs.answer', DEFAULT, 1, NULL, NULL, '', 0, '', '', '', NULL, '', '', '2026-11-26 23:31:24.197721+00', 'task-cae6fe3a390a4955a4c4108461a7b848', 'tests.jobs.answer', '[]', '{}', 'default', NULL, 'reserved', '2099-01-01 00:00:00+00');
+INSERT INTO public.tasks_task VALUES (4, 'tests.jobs.answer', DEFAULT, 1, NULL, '2026-11-26 23:31:24.241261+00', '', 0, '', 'Cancelled on request.', '', NULL, '', '', '2026-11-26 23:31:24.219238+00', 'task-e9abd68fbc804adbb61e923b6ebd9925', 'tests.jobs.answer', '[]', '{}', 'default', NULL, 'canceled', '2099-01-01 00:00:00+00');
+INSERT INTO public.tasks_task VALUES (5, 'tests.jobs.count', DEFAULT, 1, '2026-11-26 23:31:50.260338+00', NULL, 'worker-5', 60, 'at 24', '', '2026-11-26 23:31:50,270 INFO tests.jobs.tasks: At 0
+2026-11-26 23:31:50,371 INFO tests.jobs.tasks: At 1
+2026-11-26 23:31:50,471 INFO tests.jobs.tasks: At 2
+2026-11-26 23:31:50,572 INFO tests.jobs.tasks: At 3
+2026-11-26 23:31:50,672 INFO tests.jobs.tasks: At 4
+2026-11-26 23:31:50,772 INFO tests.jobs.tasks: At 5
+2026-11-26 23:31:50,873 INFO tests.jobs.tasks: At 6
+2026-11-26 23:31:50,973 INFO tests.jobs.tasks: At 7
+2026-11-26 23:31:51,073 INFO tests.jobs.tasks: At 8
+2026-11-26 23:31:51,174 INFO tests.jobs.tasks: At 9
+2026-11-26 23:31:51,274 INFO tests.jobs.tasks: At 10
+2026-11-26 23:31:51,375 INFO tests.jobs.tasks: At 11
+2026-11-26 23:31:51,475 INFO tests.jobs.tasks: At 12
+2026-11-26 23:31:51,575 INFO tests.jobs.tasks: At 13
+2026-11-26 23:31:51,676 INFO tests.jobs.tasks: At 14
+2026-11-26 23:31:51,776 INFO tests.jobs.tasks: At 15
+2026-11-26 23:31:51,876 INFO tests.jobs.tasks: At 16
+2026-11-26 23:31:51,977 INFO tests.jobs.tasks: At 17
+2026-11-26 23:31:52,077 INFO tests.jobs.tasks: At 18
+2026-11-26 23:31:52,177 INFO tests.jobs.tasks: At 19
+', NULL, '', '', '2026-11-26 23:31:47.822721+00', 'task-a9d1bdeaba73427bb9f0486b9f5165e8', 'tests.jobs.count', '[40, 0.1]', '{}', 'default', NULL, 'running', NULL);
+INSERT INTO public.tasks_task VALUES (6, 'tests.jobs.count', DEFAULT, 1, NULL, NULL, '', 0, '', '', '', NULL, '', '', '2026-11-26 23:31:52.817999+00', 'task-ceeda60c4d9c46d9a3c812fa8b70f99d', 'tests.jobs.count', '[2, 0.1]', '{}', 'default', NULL, 'queued', NULL);
 SELECT pg_catalog.setval('public.auth_group_id_seq', 1, false);
 SELECT pg_catalog.setval('public.auth_group_permissions_id_seq', 1, false);
 SELECT pg_catalog.setval('public.auth_permission_id_seq', 57, true);
@@ -797,7 +852,7 @@ SELECT pg_catalog.setval('public.feeds_feed_id_seq', 1, true);
 SELECT pg_catalog.setval('public.tasks_calendar_id_seq', 1, true);
 SELECT pg_catalog.setval('public.tasks_runrequest_id_seq', 7, true);
 SELECT pg_catalog.setval('public.tasks_scheduledtask_id_seq', 21, true);
-SELECT pg_catalog.setval('public.tasks_scheduledtaskinstance_id_seq', 55, true);
+SELECT pg_catalog.setval('public.tasks_scheduledtaskinstance_id_seq', 63, true);
 SELECT pg_catalog.setval('public.tasks_scheduleperiod_id_seq', 15, true);
 SELECT pg_catalog.setval('public.tasks_task_id_seq', 6, true);
 ALTER TABLE ONLY public.auth_group
