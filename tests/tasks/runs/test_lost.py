@@ -173,7 +173,10 @@ def test_a_call_that_waits_although_its_job_has_ended_ends_and_does_not_run(
     enqueue_lost_jobs(redis_connection, clock)
     task.refresh_from_db()
     assert (task.status, queued(redis_connection)) == (status, [])
-    assert "Its job was" in task.reason_in_words() or "Whether it ran is not known." in task.reason_in_words()
+    assert (
+        "Its job was" in task.reason_in_words()
+        or "Whether it ran is not known." in task.reason_in_words()
+    )
 
 
 def test_a_call_that_is_cancelled_by_rqs_interface_is_canceled(
