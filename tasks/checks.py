@@ -1,4 +1,4 @@
-"""System checks: the settings that the scheduling app can't work without."""
+"""System checks of the settings that the scheduling app relies on."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
         if queue.get("SERIALIZER") not in (JSON_SERIALIZER, "json"):
             found.append(
                 checks.Error(
-                    f"The payloads of queue “{name}” aren't JSON.",
+                    f"The payloads of queue “{name}” are not JSON.",
                     hint=f'Set RQ_QUEUES["{name}"]["SERIALIZER"] = "{JSON_SERIALIZER}".',
                     id="tasks.E002",
                 )
@@ -68,7 +68,7 @@ def check_classes(**kwargs: Any) -> list[checks.CheckMessage]:
 
 @checks.register("tasks")
 def check_lost_after(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Leases can be renewed several times before a run counts as lost."""
+    """Let a lease be renewed several times before its run counts as lost."""
     value = getattr(settings, "TASKS_LOST_AFTER", DEFAULT_LOST_AFTER)
     if is_lost_after(value):
         return []
@@ -84,14 +84,14 @@ def check_lost_after(**kwargs: Any) -> list[checks.CheckMessage]:
 
 @checks.register("tasks")
 def check_child(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Let a worker's child run at least one job, in some memory."""
+    """Require positive whole numbers as the limits of a worker's child."""
     limits = {
         "TASKS_CHILD_MAX_RUNS": MAX_RUNS,
         "TASKS_CHILD_MAX_MEMORY": MAX_MEMORY,
     }
     return [
         checks.Error(
-            f"{name} is {value!r}, not a whole number from 1 on.",
+            f"{name} is {value!r}, not a positive whole number.",
             hint=f"Leave it out for {default}.",
             id="tasks.E006",
         )
