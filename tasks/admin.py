@@ -349,7 +349,7 @@ def success_rate(counts: Counter[str]) -> str:
     """Show the share of finished runs among those that finished or failed."""
     finished = counts[ScheduledTaskInstance.Status.FINISHED]
     ended = finished + counts[ScheduledTaskInstance.Status.FAILED]
-    return f"{100 * finished / ended:.0f} %" if ended else NONE
+    return f"{100 * finished / ended:.0f}%" if ended else NONE
 
 
 def count_links(schedule: ScheduledTask, counts: Counter[str]) -> SafeString | str:

@@ -19,7 +19,7 @@ CLASSES = {
 
 @checks.register("tasks")
 def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
-    """All queues are on one Redis and carry JSON."""
+    """Require a default queue, one Redis for all queues, and JSON payloads."""
     queues: dict[str, dict[str, Any]] = getattr(settings, "RQ_QUEUES", {})
     found: list[checks.CheckMessage] = []
     if "default" not in queues:
@@ -39,8 +39,8 @@ def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
                     id="tasks.E002",
                 )
             )
-    places = ("URL", "HOST", "PORT", "DB", "UNIX_SOCKET_PATH", "SENTINELS", "MASTER_NAME")
-    if len({str([queue.get(place) for place in places]) for queue in queues.values()}) > 1:
+    connection_keys = ("URL", "HOST", "PORT", "DB", "UNIX_SOCKET_PATH", "SENTINELS", "MASTER_NAME")
+    if len({str([queue.get(key) for key in connection_keys]) for queue in queues.values()}) > 1:
         found.append(
             checks.Error(
                 "The queues are on different Redis servers or databases.",
@@ -53,7 +53,7 @@ def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
 
 @checks.register("tasks")
 def check_classes(**kwargs: Any) -> list[checks.CheckMessage]:
-    """django-rq uses this app's job, scheduler and worker."""
+    """Require that django-rq uses this app's job, scheduler and worker."""
     rq: dict[str, Any] = getattr(settings, "RQ", {})
     return [
         checks.Error(

@@ -1,4 +1,4 @@
-"""The admin of a running system, used by a person with a browser."""
+"""The admin of a running system, used through a browser."""
 
 import re
 from collections.abc import Iterator

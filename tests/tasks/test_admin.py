@@ -87,7 +87,7 @@ def test_the_list_of_schedules_shows_spec_status_next_due_and_counts_of_runs(adm
     make_run(schedule)
     text = text_of(admin_client.get(SCHEDULES))
     due = timezone.localtime(schedule.next_due(timezone.now())).strftime("%Y-%m-%d %H:%M:%S")
-    for part in ("polling", "every 15 minutes", due, "active", "1 finished", "1 failed", "50 %"):
+    for part in ("polling", "every 15 minutes", due, "active", "1 finished", "1 failed", "50%"):
         assert part in text
 
 

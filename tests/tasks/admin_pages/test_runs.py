@@ -54,7 +54,7 @@ def test_the_page_of_a_run_refreshes_itself_until_the_run_has_ended(admin_client
     running, ended = make_run(schedule, status="running", progress=40), make_run(schedule)
     assert 'data-refresh-ms="1000"' in admin_client.get(page_of(running)).content.decode()
     assert 'data-refresh-ms="0"' in admin_client.get(page_of(ended)).content.decode()
-    assert "40 %" in text_of(admin_client.get(page_of(running)))
+    assert "40%" in text_of(admin_client.get(page_of(running)))
 
 
 def test_markup_and_control_characters_in_a_run_are_shown_as_text(admin_client: Client):
