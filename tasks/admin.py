@@ -1,4 +1,4 @@
-"""The admin: what is scheduled, and the actions on it. The services do the work."""
+"""The admin of schedules, with its actions. The services do the work."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,21 +15,20 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-# Their pages register themselves.
+# These modules register their own pages.
 import tasks.admin_pages.calendars
 import tasks.admin_pages.rq_dashboard
 import tasks.admin_pages.runs  # noqa: F401
 from tasks.admin_pages.backfill import backfill_page
-from tasks.admin_pages.base import RunDisplay, job_link, moment_of
+from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
-from tasks.admin_pages.formatting import NONE, badge, moment
+from tasks.admin_pages.formatting import NONE, badge, end_reason, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.services import SchedulerService
 
 LATEST_RUNS = LATEST_PERIODS = 20
-# How often the page of a schedule looks for news, in milliseconds.
-LIVE_SCHEDULE = 3_000
+REFRESH_SCHEDULE_MS = 3_000
 
 
 class LatestRuns(RunDisplay, admin.TabularInline):
@@ -44,7 +43,7 @@ class LatestRuns(RunDisplay, admin.TabularInline):
     can_delete = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledTaskInstance]:
-        """Keep to the newest: a schedule can have any number of runs."""
+        """Return only the newest: a schedule can have any number of runs."""
         match = request.resolver_match
         pk = match.kwargs.get("object_id") if match else None
         runs = super().get_queryset(request)
@@ -66,7 +65,7 @@ class LatestRuns(RunDisplay, admin.TabularInline):
 
 
 class ScheduleChangeList(ChangeList):
-    """Counts the runs of all schedules on the page in one query."""
+    """Counts the runs of all schedules on the page in a single query."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -103,7 +102,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         "when",
         "next_due",
         "all_counts",
-        "asked_for",
+        "requested_runs",
         "job",
         "created_at",
         "updated_at",
@@ -117,7 +116,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             gettext_lazy("When"),
             {
                 "description": gettext_lazy(
-                    "By an interval, or by a cron expression, or once at the first time."
+                    "Give an interval, or a cron expression, or only a first time to run once."
                 ),
                 "fields": ("interval", "first", "cron", "timezone"),
             },
@@ -147,8 +146,8 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         ),
     )
 
-    created_at = moment_of("created", gettext_lazy("created"))
-    updated_at = moment_of("updated", gettext_lazy("updated"))
+    created_at = time_column("created", gettext_lazy("created"))
+    updated_at = time_column("updated", gettext_lazy("updated"))
 
     def queues_in_use(self, record: ScheduledTask | None) -> Iterable[str]:
         if record is None:
@@ -156,8 +155,8 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             return live.values_list("queue", flat=True).distinct()
         return [record.queue] if record.is_live else []
 
-    def live(self, record: ScheduledTask) -> int:
-        return LIVE_SCHEDULE
+    def refresh_ms(self, record: ScheduledTask) -> int:
+        return REFRESH_SCHEDULE_MS
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ScheduleChangeList
@@ -168,7 +167,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         return [page, *super().get_urls()]
 
     def backfill_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Show, or post, the form that runs a past range."""
+        """Show the form that requests runs of a past range, or handle it."""
         return backfill_page(self, request, pk)
 
     def render_change_form(
@@ -183,7 +182,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         return schedules.order_by("name", "pk")
 
     def get_fieldsets(self, request: HttpRequest, obj: ScheduledTask | None = None) -> Any:
-        """Add what a saved schedule has to say: how it is going, and where it came from."""
+        """Add the state of a saved schedule before its form, and its origin after it."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None:
             return fieldsets
@@ -193,7 +192,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         if obj.paused_at is not None:
             state.insert(1, "paused")
         if obj.requests.exists():
-            state.append("asked_for")
+            state.append("requested_runs")
         more = {"fields": ("note", "job", "created_at", "updated_at")}
         return [(None, {"fields": state}), *fieldsets, (_("More"), more)]
 
@@ -204,7 +203,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         SchedulerService.save(obj)
 
     def get_deleted_objects(self, objs: Iterable[ScheduledTask], request: HttpRequest) -> Any:
-        """Name the schedules, and only count their runs: there may be very many."""
+        """Name the schedules, but only count their runs: there may be very many."""
         schedules = list(objs)
         runs = ScheduledTaskInstance.objects.filter(
             parent__in=[schedule.pk for schedule in schedules]
@@ -225,8 +224,8 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             request,
             queryset,
             SchedulerService.run_now,
-            _("Run by hand."),
-            lambda n: ngettext("%d run is on its queue.", "%d runs are on their queues.", n) % n,
+            _("Manual run requested."),
+            lambda n: ngettext("%d run was enqueued.", "%d runs were enqueued.", n) % n,
         )
 
     @admin.action(description=gettext_lazy("Pause"), permissions=["change"])
@@ -237,7 +236,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             queryset,
             lambda schedule: SchedulerService.pause(schedule, note),
             _("Paused. %(note)s") % {"note": note},
-            lambda n: ngettext("%d schedule is paused.", "%d schedules are paused.", n) % n,
+            lambda n: ngettext("%d schedule was paused.", "%d schedules were paused.", n) % n,
         )
 
     @admin.action(description=gettext_lazy("Resume"), permissions=["change"])
@@ -247,7 +246,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             queryset,
             SchedulerService.resume,
             _("Resumed."),
-            lambda n: ngettext("%d schedule is resumed.", "%d schedules are resumed.", n) % n,
+            lambda n: ngettext("%d schedule was resumed.", "%d schedules were resumed.", n) % n,
         )
 
     @admin.action(
@@ -260,7 +259,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             queryset,
             SchedulerService.cancel,
             _("Cancelled."),
-            lambda n: ngettext("%d schedule is cancelled.", "%d schedules are cancelled.", n) % n,
+            lambda n: ngettext("%d schedule was cancelled.", "%d schedules were cancelled.", n) % n,
         )
 
     # Columns and rows
@@ -271,24 +270,22 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
 
     @admin.display(description=gettext_lazy("next due"))
     def next_due(self, schedule: ScheduledTask) -> SafeString | str:
-        return moment(schedule.next_due(timezone.now()))
+        return timestamp(schedule.next_due(timezone.now()))
 
     @admin.display(description=gettext_lazy("status"), ordering="status")
     def status_badge(self, schedule: ScheduledTask) -> SafeString:
-        label = badge(schedule.status, schedule.get_status_display())
-        if not schedule.problem:
-            return label
-        return format_html(
-            '{} <span class="status status-problem" title="{}">{}</span>',
-            label,
-            schedule.problem,
-            _("problem"),
-        )
+        parts = [badge(schedule.status, schedule.get_status_display())]
+        if reason := end_reason(schedule):
+            parts.append(format_html('<span class="quiet">{}</span>', reason))
+        if schedule.problem:
+            problem = '<span class="status status-problem" title="{}">{}</span>'
+            parts.append(format_html(problem, schedule.problem, _("problem")))
+        return format_html_join(" ", "{}", [[part] for part in parts])
 
     @admin.display(description=gettext_lazy("paused"))
     def paused(self, schedule: ScheduledTask) -> SafeString:
         return format_html(
-            "{} <span class='quiet'>{}</span>", moment(schedule.paused_at), schedule.note
+            '{} <span class="quiet">{}</span>', timestamp(schedule.paused_at), schedule.note
         )
 
     @admin.display(description=gettext_lazy("last run"), ordering="last_run_started")
@@ -300,7 +297,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             '<a href="{}">{}</a> {}',
             reverse("admin:tasks_scheduledtaskinstance_change", args=[schedule.last_run_id]),
             badge(status, str(status.label)),
-            moment(schedule.last_run_started),
+            timestamp(schedule.last_run_started),
         )
 
     @admin.display(description=gettext_lazy("runs"))
@@ -319,15 +316,15 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             "{} · {}: {}", count_links(schedule, counts), _("success"), success_rate(counts)
         )
 
-    @admin.display(description=gettext_lazy("asked for"))
-    def asked_for(self, schedule: ScheduledTask) -> SafeString:
-        """Say how many runs, by hand or by backfill, have not started yet, and what is next."""
+    @admin.display(description=gettext_lazy("requested"))
+    def requested_runs(self, schedule: ScheduledTask) -> SafeString:
+        """Show how many requested runs have not started yet, and which backfill runs next."""
         number = schedule.requests.count()
         following = schedule.requests.filter(due__isnull=False).order_by("due").first()
         return format_html(
             "{}{}",
-            ngettext("%d run waits", "%d runs wait", number) % number,
-            format_html(", {} {}", _("next"), moment(following.due)) if following else "",
+            ngettext("%d run waiting", "%d runs waiting", number) % number,
+            format_html(", {} {}", _("next"), timestamp(following.due)) if following else "",
         )
 
     @admin.display(description=gettext_lazy("job"))
@@ -336,12 +333,12 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
 
 
 def history(schedule: ScheduledTask) -> list[tuple[SafeString | str, ...]]:
-    """Return what a schedule was before, the newest first: what, from, until, when or why."""
+    """Return the earlier periods of a schedule, newest first: kind, start, end, spec or note."""
     return [
         (
             badge(period.kind, period.get_kind_display()),
-            moment(period.start),
-            moment(period.end),
+            timestamp(period.start),
+            timestamp(period.end),
             period.in_words(),
         )
         for period in schedule.periods.all()[:LATEST_PERIODS]
@@ -349,13 +346,14 @@ def history(schedule: ScheduledTask) -> list[tuple[SafeString | str, ...]]:
 
 
 def success_rate(counts: Counter[str]) -> str:
-    """Show which share of the runs that ended by themselves finished."""
-    ended = counts["finished"] + counts["failed"]
-    return f"{100 * counts['finished'] / ended:.0f} %" if ended else NONE
+    """Show the share of finished runs among those that finished or failed."""
+    finished = counts[ScheduledTaskInstance.Status.FINISHED]
+    ended = finished + counts[ScheduledTaskInstance.Status.FAILED]
+    return f"{100 * finished / ended:.0f}%" if ended else NONE
 
 
 def count_links(schedule: ScheduledTask, counts: Counter[str]) -> SafeString | str:
-    """Show how many runs have which status, each a link to those runs."""
+    """Show the number of runs of each status, as links to those runs."""
     url = reverse("admin:tasks_scheduledtaskinstance_changelist")
     links = [
         (url, schedule.pk, status.value, status.value, counts[status.value], status.label)

@@ -6,13 +6,13 @@ from django.utils.translation import gettext_lazy as _
 
 
 class TasksConfig(AppConfig):
-    """Registers the task functions of all apps (their modules named `tasks`) at start."""
+    """Imports the `tasks` module of each app at start, which registers its task functions."""
 
     name = "tasks"
     verbose_name = _("Scheduled tasks")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from tasks import checks, receivers  # noqa: F401  (registering is what they do)
+        from tasks import checks, receivers  # noqa: F401  (importing registers them)
 
         autodiscover_modules("tasks")

@@ -1,4 +1,4 @@
-"""System checks: the settings that the scheduling app can't work without."""
+"""System checks of the settings that the scheduling app relies on."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ CLASSES = {
 
 @checks.register("tasks")
 def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
-    """All queues are on one Redis and carry JSON."""
+    """Require a default queue, one Redis for all queues, and JSON payloads."""
     queues: dict[str, dict[str, Any]] = getattr(settings, "RQ_QUEUES", {})
     found: list[checks.CheckMessage] = []
     if "default" not in queues:
@@ -34,13 +34,13 @@ def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
         if queue.get("SERIALIZER") not in (JSON_SERIALIZER, "json"):
             found.append(
                 checks.Error(
-                    f"The payloads of queue “{name}” aren't JSON.",
+                    f"The payloads of queue “{name}” are not JSON.",
                     hint=f'Set RQ_QUEUES["{name}"]["SERIALIZER"] = "{JSON_SERIALIZER}".',
                     id="tasks.E002",
                 )
             )
-    places = ("URL", "HOST", "PORT", "DB", "UNIX_SOCKET_PATH", "SENTINELS", "MASTER_NAME")
-    if len({str([queue.get(place) for place in places]) for queue in queues.values()}) > 1:
+    connection_keys = ("URL", "HOST", "PORT", "DB", "UNIX_SOCKET_PATH", "SENTINELS", "MASTER_NAME")
+    if len({str([queue.get(key) for key in connection_keys]) for queue in queues.values()}) > 1:
         found.append(
             checks.Error(
                 "The queues are on different Redis servers or databases.",
@@ -53,7 +53,7 @@ def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
 
 @checks.register("tasks")
 def check_classes(**kwargs: Any) -> list[checks.CheckMessage]:
-    """django-rq uses this app's job, scheduler and worker."""
+    """Require that django-rq uses this app's job, scheduler and worker."""
     rq: dict[str, Any] = getattr(settings, "RQ", {})
     return [
         checks.Error(
@@ -68,7 +68,7 @@ def check_classes(**kwargs: Any) -> list[checks.CheckMessage]:
 
 @checks.register("tasks")
 def check_lost_after(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Leases can be renewed several times before a run counts as lost."""
+    """Let a lease be renewed several times before its run counts as lost."""
     value = getattr(settings, "TASKS_LOST_AFTER", DEFAULT_LOST_AFTER)
     if is_lost_after(value):
         return []
@@ -84,14 +84,14 @@ def check_lost_after(**kwargs: Any) -> list[checks.CheckMessage]:
 
 @checks.register("tasks")
 def check_child(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Let a worker's child run at least one job, in some memory."""
+    """Require positive whole numbers as the limits of a worker's child."""
     limits = {
         "TASKS_CHILD_MAX_RUNS": MAX_RUNS,
         "TASKS_CHILD_MAX_MEMORY": MAX_MEMORY,
     }
     return [
         checks.Error(
-            f"{name} is {value!r}, not a whole number from 1 on.",
+            f"{name} is {value!r}, not a positive whole number.",
             hint=f"Leave it out for {default}.",
             id="tasks.E006",
         )

@@ -1,4 +1,4 @@
-"""A deleted schedule leaves Redis too, however it was deleted: row, queryset or cascade."""
+"""Removes a deleted schedule from Redis, whether the row, a queryset or a cascade deleted it."""
 
 from functools import partial
 from typing import Any
@@ -11,8 +11,8 @@ from tasks.models import ScheduledTask
 
 
 @receiver(post_delete, sender=ScheduledTask)
-def take_out_of_redis(sender: Any, instance: ScheduledTask, **kwargs: Any) -> None:
-    """Unschedule after the commit; the scheduler does it later if Redis is away."""
+def remove_from_redis(sender: Any, instance: ScheduledTask, **kwargs: Any) -> None:
+    """Unschedule after the commit; if Redis is unavailable, the scheduler does it later."""
     from tasks.services import unschedule
 
     transaction.on_commit(partial(unschedule, instance.job_id))

@@ -1,6 +1,6 @@
-"""The browser of the acceptance tests. `python -m tests.browser` makes sure that there is one.
+"""The browser of the acceptance tests. `python -m tests.browser` installs one if necessary.
 
-It is a Chromium that is found, else Playwright's own download, else Debian's package.
+It is an installed Chromium or Chrome, else Playwright's own download, else Debian's package.
 """
 
 import os
@@ -40,7 +40,7 @@ def find() -> str | None:
 
 
 def ensure() -> str:
-    """Return the path of a browser, after installing one if need be; raises NoBrowser."""
+    """Return the path of a browser, after installing one if necessary; raises NoBrowser."""
     for install in (_nothing, _download, _debian_package):
         install()
         if path := find():
@@ -62,7 +62,7 @@ def launched() -> Iterator[Browser]:
 
 
 def _starts(path: str) -> bool:
-    """Return whether a browser is there and complete; some packages are only a hint to another."""
+    """Return whether a browser exists and starts; some packages only point to another one."""
     if not Path(path).exists():
         return False
     return subprocess.run([path, "--version"], capture_output=True).returncode == 0

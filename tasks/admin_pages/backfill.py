@@ -1,4 +1,4 @@
-"""The page on which a past range of a schedule is run: first it says how many, then it asks."""
+"""The backfill page of a schedule: it previews the runs of a past range, then requests them."""
 
 from typing import Any
 
@@ -21,18 +21,18 @@ from tasks.services import SchedulerService
 from tasks.timing.instants import DAY, MICROSECOND
 
 
-class MomentInput(forms.DateTimeInput):
-    """The browser's own field for a day and a time."""
+class LocalDateTimeInput(forms.DateTimeInput):
+    """The browser's own field for a date and a time."""
 
     def __init__(self) -> None:
         super().__init__({"type": "datetime-local", "step": 1}, format="%Y-%m-%dT%H:%M:%S")
 
 
 class BackfillForm(forms.Form):
-    """A range, both ends of which belong to it, and how many runs it may mean."""
+    """A range, both ends included, and the most runs that it may mean."""
 
-    begin = forms.DateTimeField(label=gettext_lazy("From"), widget=MomentInput)
-    end = forms.DateTimeField(label=gettext_lazy("To"), widget=MomentInput)
+    begin = forms.DateTimeField(label=gettext_lazy("From"), widget=LocalDateTimeInput)
+    end = forms.DateTimeField(label=gettext_lazy("To"), widget=LocalDateTimeInput)
     limit = forms.IntegerField(
         label=gettext_lazy("At most"),
         min_value=1,
@@ -42,13 +42,13 @@ class BackfillForm(forms.Form):
 
     @property
     def range(self) -> dict[str, Any]:
-        """The range as the service takes it: after its start, up to its end."""
+        """The range as the service takes it: start excluded, end included."""
         data = self.cleaned_data
         return {"start": data["begin"] - MICROSECOND, "end": data["end"], "limit": data["limit"]}
 
 
 def backfill_page(page: TasksAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    """Show the form; posted, what would run; posted with `confirmed`, ask for it."""
+    """Show the form; a POST previews the runs, and with `confirmed` requests them."""
     schedule = get_object_or_404(ScheduledTask, pk=pk)
     if not page.has_change_permission(request, schedule):
         raise PermissionDenied
@@ -57,7 +57,7 @@ def backfill_page(page: TasksAdmin, request: HttpRequest, pk: int) -> HttpRespon
         form = BackfillForm(request.POST)
         try:
             if form.is_valid() and "confirmed" in request.POST:
-                return _ask_for(page, request, schedule, form)
+                return _request(page, request, schedule, form)
             if form.is_valid():
                 dues = never_ran(schedule, **form.range)
         except TasksError as error:
@@ -72,18 +72,18 @@ def backfill_page(page: TasksAdmin, request: HttpRequest, pk: int) -> HttpRespon
         "original": schedule,
         "form": form,
         "dues": dues,
-        "one_after_another": schedule.overlap != ScheduledTask.Overlap.ALLOW,
+        "is_sequential": schedule.overlap != ScheduledTask.Overlap.ALLOW,
         "notices": obstacles([schedule.queue]),
         "zone": timezone.get_current_timezone_name(),
     }
     return TemplateResponse(request, "admin/tasks/scheduledtask/backfill.html", context)
 
 
-def _ask_for(
+def _request(
     page: TasksAdmin, request: HttpRequest, schedule: ScheduledTask, form: BackfillForm
 ) -> HttpResponse:
     number = len(SchedulerService.backfill(schedule, **form.range))
-    text = ngettext("%d run is asked for.", "%d runs are asked for.", number) % number
+    text = ngettext("%d run was requested.", "%d runs were requested.", number) % number
     messages.success(request, text)
     page.log_change(request, schedule, _("Backfill: %(text)s") % {"text": text})
     return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_change", args=[schedule.pk]))

@@ -17,7 +17,14 @@ from django.views.decorators.http import require_POST
 from django_rq.settings import get_queues_map
 from redis.exceptions import RedisError
 
-from tasks.admin_pages.formatting import NONE, badge, moment, one_line, progress_bar, short_time
+from tasks.admin_pages.formatting import (
+    NONE,
+    badge,
+    one_line,
+    progress_bar,
+    short_duration,
+    timestamp,
+)
 from tasks.broker.connection import queues_without_worker, reachable_redis
 from tasks.broker.keys import LEADER_KEY
 from tasks.exceptions import TasksError
@@ -25,11 +32,13 @@ from tasks.models import RunRecord, ScheduledTaskInstance
 
 
 def obstacles(queues: Iterable[str]) -> list[str]:
-    """Say what keeps work for these queues from being done now, and what to do about it."""
+    """Return what keeps work on these queues from running now, and what to do about it."""
     try:
         redis = reachable_redis()
         if redis is None:
-            return [_("Redis is away: what you change is kept and takes effect when it is back.")]
+            return [
+                _("Redis is unavailable: your changes are saved and take effect when it is back.")
+            ]
         wanted = set(queues)
         found = []
         if wanted and not redis.exists(LEADER_KEY):
@@ -41,30 +50,30 @@ def obstacles(queues: Iterable[str]) -> list[str]:
 
 
 def no_worker(queue: str) -> str:
-    """Say that nobody serves a queue, and what to do."""
+    """Return the warning that no worker serves a queue, with what to do about it."""
     return _(
         "No worker serves the queue “%(queue)s”: its runs wait until one is started "
         "(manage.py rqworker %(queue)s)."
     ) % {"queue": queue}
 
 
-def moment_of(field: str, label: Any) -> Callable[[Any, Any], Any]:
-    """Return a column or row that shows a moment of a record."""
+def time_column(field: str, label: Any) -> Callable[[Any, Any], Any]:
+    """Return a column or row that shows a time of a record."""
 
     @admin.display(description=label)
     def shown(self: Any, record: Any) -> SafeString | str:
-        return moment(getattr(record, field))
+        return timestamp(getattr(record, field))
 
     return shown
 
 
 class TasksAdmin(admin.ModelAdmin):
-    """What all pages of this app share: notices, and actions with what came of them."""
+    """What all pages of this app share: notices, and actions that report their outcome."""
 
     list_per_page = 50
     show_full_result_count = False
     empty_value_display = NONE
-    # The actions that also are buttons of the detail page.
+    # The actions that are also buttons on the page of a record.
     buttons: ClassVar[tuple[str, ...]] = ()
 
     class Media:
@@ -72,11 +81,11 @@ class TasksAdmin(admin.ModelAdmin):
         js: ClassVar = ["tasks/live.js"]
 
     def queues_in_use(self, record: Any) -> Iterable[str]:
-        """Return the queues that a record's work to come needs; of all records for None."""
+        """Return the queues that the coming runs of a record need; of all records for None."""
         return ()
 
-    def live(self, record: Any) -> int:
-        """Return how often the page of a record is brought up to date, in ms; 0 for never."""
+    def refresh_ms(self, record: Any) -> int:
+        """Return how often the page of a record refreshes itself, in milliseconds; 0 for never."""
         return 0
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
@@ -93,7 +102,7 @@ class TasksAdmin(admin.ModelAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         queues = () if obj is None else self.queues_in_use(obj)
-        context |= {"notices": obstacles(queues), "live": obj and self.live(obj)}
+        context |= {"notices": obstacles(queues), "refresh_ms": obj and self.refresh_ms(obj)}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def changeform_view(
@@ -103,14 +112,14 @@ class TasksAdmin(admin.ModelAdmin):
         form_url: str = "",
         extra_context: Any = None,
     ) -> HttpResponse:
-        """Say so if what the form allowed turned out to be impossible, as after a race."""
+        """Show an error if saving fails although the form was valid, as after a race."""
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except (TasksError, ObjectDoesNotExist) as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(request.get_full_path())
 
-    # Actions, from the list and from the detail page
+    # Actions, from the list and from the page of a record
 
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_act"
@@ -118,7 +127,7 @@ class TasksAdmin(admin.ModelAdmin):
         return [path("<int:pk>/act/<slug:action>/", view, name=name), *super().get_urls()]
 
     def act_view(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
-        """Do one of the actions on one record, and go back to its page."""
+        """Run an action on one record, and return to its page."""
         record = get_object_or_404(self.model, pk=pk)
         if action not in self.buttons:
             raise Http404
@@ -136,7 +145,7 @@ class TasksAdmin(admin.ModelAdmin):
         history: str,
         done: Callable[[int], str],
     ) -> None:
-        """Do something with each record that the user may change, and say what came of it."""
+        """Call `work` on each record that the user may change, and report the outcome."""
         changed = 0
         for record in records:
             if not self.has_change_permission(request, record):
@@ -156,8 +165,8 @@ class TasksAdmin(admin.ModelAdmin):
 class RunDisplay:
     """How runs and background calls are shown, in lists and on their page."""
 
-    started_at = moment_of("started", gettext_lazy("started"))
-    ended_at = moment_of("ended", gettext_lazy("ended"))
+    started_at = time_column("started", gettext_lazy("started"))
+    ended_at = time_column("ended", gettext_lazy("ended"))
 
     @admin.display(description=gettext_lazy("status"))
     def status_badge(self, record: Any) -> SafeString:
@@ -165,20 +174,20 @@ class RunDisplay:
 
     @admin.display(description=gettext_lazy("due"))
     def due_at(self, run: ScheduledTaskInstance) -> SafeString | str:
-        return moment(run.due) if run.due is not None else _("by hand")
+        return timestamp(run.due) if run.due is not None else _("manual")
 
     @admin.display(description=gettext_lazy("lateness"))
     def late(self, run: ScheduledTaskInstance) -> str:
-        return short_time(run.lateness)
+        return short_duration(run.lateness)
 
     @admin.display(description=gettext_lazy("duration"))
     def took(self, record: RunRecord) -> str:
-        return short_time(record.duration)
+        return short_duration(record.duration)
 
     @admin.display(description=gettext_lazy("outcome"))
-    def outcome(self, record: RunRecord) -> str:
-        """Say in a line how far it is or what came of it: the reason, or else the result."""
-        if record.status == "running":
+    def outcome(self, record: Any) -> str:
+        """Show in one line the progress of a running record; else its reason, or its result."""
+        if record.status == record.Status.RUNNING:
             return progress_bar(record.progress, record.progress_message)
         if record.reason or record.result is None:
             return one_line(record.reason)

@@ -1,4 +1,4 @@
-"""Calendars in the admin: the dates that schedules leave out, and which schedules do."""
+"""Calendars in the admin: the dates that schedules exclude, and which schedules use them."""
 
 from contextlib import suppress
 from typing import Any
@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, ngettext
 
-from tasks.admin_pages.base import TasksAdmin, moment_of
+from tasks.admin_pages.base import TasksAdmin, time_column
 from tasks.admin_pages.formatting import NONE, one_line
 from tasks.admin_pages.forms import CalendarForm
 from tasks.exceptions import SpecError
@@ -30,8 +30,8 @@ class CalendarAdmin(TasksAdmin):
     search_fields = ("name", "description", "dates")
     readonly_fields = ("used_by", "created_at", "updated_at")
 
-    created_at = moment_of("created", gettext_lazy("created"))
-    updated_at = moment_of("updated", gettext_lazy("updated"))
+    created_at = time_column("created", gettext_lazy("created"))
+    updated_at = time_column("updated", gettext_lazy("updated"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Calendar]:
         return Calendar.objects.annotate(users=Count("schedules"))
@@ -47,15 +47,15 @@ class CalendarAdmin(TasksAdmin):
     def days(self, calendar: Calendar) -> str:
         try:
             return str(number_of_days(calendar.dates))
-        except SpecError as error:  # written past the service
+        except SpecError as error:  # saved without the service
             return str(error)
 
     @admin.display(description=gettext_lazy("next"))
     def next_dates(self, calendar: Calendar) -> str:
         today = timezone.localdate()
         with suppress(SpecError):
-            to_come = [dates for dates in parse_dates(calendar.dates) if dates[1] >= today]
-            return format_dates(to_come[:1]) or NONE
+            upcoming = [dates for dates in parse_dates(calendar.dates) if dates[1] >= today]
+            return format_dates(upcoming[:1]) or NONE
         return NONE
 
     @admin.display(description=gettext_lazy("description"))

@@ -1,4 +1,4 @@
-"""The page of foreign jobs beside the schedules: what Redis alone knows, and what was set aside."""
+"""The page of external jobs: those that are scheduled, and those in quarantine."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -13,28 +13,27 @@ from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from tasks.admin_pages.base import TasksAdmin
-from tasks.admin_pages.formatting import moment
+from tasks.admin_pages.formatting import timestamp
 from tasks.broker.connection import connect
 from tasks.exceptions import TasksError
 from tasks.scheduler import external_jobs
 
 ACTIONS = {"put_back": external_jobs.put_back, "discard": external_jobs.discard}
-# How many jobs the page shows at most.
-SHOWN = 500
+MAX_SHOWN = 500
 
 
 class ExternalJobsAdmin(TasksAdmin):
-    """Adds the page to the admin of schedules; whoever may see or change those may it here."""
+    """Adds the page to the admin of schedules, with the same permissions."""
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.external_jobs_view)
         return [
-            path("foreign/", view, name="tasks_scheduledtask_external_jobs"),
+            path("external-jobs/", view, name="tasks_scheduledtask_external_jobs"),
             *super().get_urls(),
         ]
 
     def external_jobs_view(self, request: HttpRequest) -> HttpResponse:
-        """Show the foreign jobs; a POST puts one that was set aside back, or discards it."""
+        """Show the external jobs; a POST puts a quarantined one back, or discards it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         context = {**self.admin_site.each_context(request), "opts": self.opts}
@@ -43,13 +42,13 @@ class ExternalJobsAdmin(TasksAdmin):
                 return self._act_on_external_job(request)
             redis = connect()
             context |= {
-                "title": _("ExternalJob jobs"),
+                "title": _("External jobs"),
                 "quarantined": _shown(external_jobs.quarantined(redis)),
                 "scheduled": _shown(external_jobs.scheduled(redis)),
                 "may_change": self.has_change_permission(request),
             }
         except RedisError as error:
-            context |= {"title": _("Redis is away"), "error": error}
+            context |= {"title": _("Redis is unavailable"), "error": error}
             template = "admin/tasks/redis_unavailable.html"
             return TemplateResponse(request, template, context, status=503)
         return TemplateResponse(request, "admin/tasks/scheduledtask/external_jobs.html", context)
@@ -76,8 +75,8 @@ def _shown(jobs: Iterable[external_jobs.ExternalJob]) -> list[dict[str, Any]]:
             "key": job.member.hex(),
             "name": job.name,
             "function": job.function,
-            "shown_due": moment(job.due),
+            "shown_due": timestamp(job.due),
             "reason": job.reason,
         }
-        for job in islice(jobs, SHOWN)
+        for job in islice(jobs, MAX_SHOWN)
     ]

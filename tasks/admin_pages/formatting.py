@@ -7,8 +7,12 @@ from typing import Any
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
+from tasks.exceptions import SpecError
+from tasks.models import ScheduledTask
 from tasks.storable import escape
+from tasks.timing import spec
 
 NONE = "–"
 OUTCOME_LENGTH = 120
@@ -19,8 +23,30 @@ def badge(status: str, text: str) -> SafeString:
     return format_html('<span class="status status-{}">{}</span>', status, text)
 
 
-def moment(value: datetime | None) -> SafeString | str:
-    """Show an instant in the site's time zone, to the second."""
+def end_reason(schedule: ScheduledTask) -> str:
+    """Return why a schedule has ended; empty if it has not, or if its spec is invalid.
+
+    The reason isn't stored: it follows from what the spec yields after the schedule ended, which
+    is when its present period starts.
+    """
+    if schedule.status != ScheduledTask.Status.DEATH:
+        return ""
+    try:
+        is_exhausted = spec.next_due(schedule.spec(), schedule.period_start) is None
+    except SpecError:
+        return ""
+    return _("nothing left to be due") if is_exhausted else _("cancelled")
+
+
+def status_text(schedule: ScheduledTask) -> str:
+    """Show the status of a schedule in words, with the reason if it has ended."""
+    label = schedule.get_status_display()
+    reason = end_reason(schedule)
+    return _("%(status)s: %(reason)s") % {"status": label, "reason": reason} if reason else label
+
+
+def timestamp(value: datetime | None) -> SafeString | str:
+    """Show a time in the site's time zone, to the second."""
     if value is None:
         return NONE
     local = timezone.localtime(value)
@@ -33,13 +59,13 @@ def moment(value: datetime | None) -> SafeString | str:
     )
 
 
-def short_time(span: timedelta | None) -> str:
-    """Show a time span in the unit that fits: 12 ms, 3.4 s, 5 min 6 s, 2 h 3 min, 4 d 5 h."""
+def short_duration(span: timedelta | None) -> str:
+    """Show a length of time in the unit that fits: 12 ms, 3.4 s, 5 min 6 s, 2 h 3 min, 4 d 5 h."""
     if span is None:
         return NONE
     seconds = span.total_seconds()
     if seconds < 0:
-        return f"-{short_time(-span)}"
+        return f"-{short_duration(-span)}"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
@@ -54,12 +80,12 @@ def short_time(span: timedelta | None) -> str:
 
 
 def box(text: str) -> SafeString | str:
-    """Show longer text as it is, in a box that scrolls."""
+    """Show a longer text verbatim, in a box that scrolls."""
     return format_html('<pre class="text">{}</pre>', escape(text)) if text else NONE
 
 
 def pretty_json(value: Any) -> SafeString | str:
-    """Show a JSON value: a short one in a line, another one indented in a box."""
+    """Show a JSON value: a short one in a line, a longer one indented in a box."""
     if value is None:
         return NONE
     text = json.dumps(value, ensure_ascii=False)
@@ -76,9 +102,9 @@ def call(function: str, args: list[Any], kwargs: dict[str, Any]) -> SafeString:
 
 
 def progress_bar(percent: int, message: str) -> SafeString:
-    """Show how far something is."""
+    """Show how far a run or a background call is."""
     return format_html(
-        '<span class="progress"><progress max="100" value="{}"></progress> {} % '
+        '<span class="progress"><progress max="100" value="{}"></progress> {}% '
         '<span class="quiet">{}</span></span>',
         percent,
         percent,

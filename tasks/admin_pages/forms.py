@@ -1,4 +1,4 @@
-"""The admin's forms: names are chosen, not typed, and errors stand at their field."""
+"""The admin's forms: names are chosen, not typed, and each error is shown at its field."""
 
 import inspect
 import json
@@ -32,11 +32,11 @@ DATES = {"spellcheck": "false", **WIDE}
 
 def _function_choices(kind: Kind) -> list[tuple[str, str]]:
     functions = [registry.get(name) for name in registry.names(kind)]
-    return [("", "---------"), *((function.name, _in_words(function)) for function in functions)]
+    return [("", "---------"), *((function.name, _choice_text(function)) for function in functions)]
 
 
-def _in_words(function: TaskFunction) -> str:
-    """Say how a task function is called, and what it does."""
+def _choice_text(function: TaskFunction) -> str:
+    """Return the signature of a task function, and its summary."""
     signature = function.signature.replace(return_annotation=inspect.Signature.empty)
     text = f"{function.name}{signature}"
     text = f"{text} — {function.summary}" if function.summary else text
@@ -53,7 +53,7 @@ def _zone_choices() -> list[tuple[str, str]]:
 
 
 class IntervalField(forms.CharField):
-    """A time span such as 15m, 1h30m or 900 (seconds); its value is in seconds."""
+    """A length of time such as 15m, 1h30m or 900 (seconds); its value is in seconds."""
 
     def prepare_value(self, value: Any) -> Any:
         return format_interval(value) if isinstance(value, int) else value
@@ -69,7 +69,7 @@ class IntervalField(forms.CharField):
 
 
 class ArgumentsField(forms.JSONField):
-    """A JSON list or a JSON object; left empty, an empty one."""
+    """A JSON list or a JSON object; an empty field means an empty one."""
 
     def __init__(self, kind: type[list] | type[dict], **options: Any) -> None:
         self._kind = kind
@@ -82,13 +82,15 @@ class ArgumentsField(forms.JSONField):
         try:
             value = _read_json(value) if isinstance(value, str) else value
         except ValueError as error:
-            raise ValidationError(_("This is not JSON: %(error)s.") % {"error": error}) from error
+            raise ValidationError(
+                _("This is not valid JSON: %(error)s.") % {"error": error}
+            ) from error
         if type(value) is not self._kind:
             raise ValidationError(self.help_text)
         return value
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        """Return what was typed, parsed if it can be, to be shown again."""
+        """Return what was typed, parsed if it is valid, to show it again."""
         if data is None:
             return None
         try:
@@ -98,14 +100,14 @@ class ArgumentsField(forms.JSONField):
 
 
 def _read_json(text: str) -> Any:
-    """Return the value of a JSON text; raises ValueError also for what can't be stored."""
+    """Return the value of a JSON text; raises ValueError also if it can't be stored."""
     try:
         value = json.loads(text)
         json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError(_("it is nested too deeply")) from None
     except UnicodeEncodeError:
-        raise ValueError(_("it contains half of a surrogate pair")) from None
+        raise ValueError(_("it contains a lone surrogate")) from None
     if is_deeper(value):
         raise ValueError(_("it is nested too deeply"))
     return value
@@ -132,7 +134,7 @@ class CallForm(forms.ModelForm):
         self._offer("function", _function_choices(self.kind))
 
     def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
-        """Let a field be chosen from a list; what it has now stays possible."""
+        """Let a field be chosen from a list; its present value stays possible."""
         if name not in self.fields:
             return
         known = self.fields[name]
@@ -144,14 +146,14 @@ class CallForm(forms.ModelForm):
         )
 
     def _update_errors(self, errors: ValidationError) -> None:
-        """Leave out the model's errors of fields that have one: they only follow from it."""
+        """Drop the model's errors for fields that already have one: they only follow from it."""
         for field in self.errors.keys() & errors.error_dict.keys():
             del errors.error_dict[field]
         super()._update_errors(errors)  # type: ignore[misc]
 
 
 class ScheduledTaskForm(CallForm):
-    """Add or edit a schedule. The model checks; this one offers the choices."""
+    """Add or edit a schedule. The model validates; the form offers the choices."""
 
     kind = Kind.SCHEDULED
 
@@ -159,7 +161,7 @@ class ScheduledTaskForm(CallForm):
         required=False,
         label=gettext_lazy("Interval"),
         help_text=gettext_lazy(
-            "15m, 90s, 2h, 1d or 1h30m. The first time is now, unless you say another one."
+            "Such as 15m, 90s, 2h, 1d or 1h30m. Starts now, unless a first time is given."
         ),
     )
 
@@ -167,8 +169,8 @@ class ScheduledTaskForm(CallForm):
         required=False,
         label=gettext_lazy("Jitter"),
         help_text=gettext_lazy(
-            "Such as 10m: each schedule is late by a constant part of it, another one for each, "
-            "so that not all start at once."
+            "Such as 10m: each schedule is delayed by its own constant part of it, "
+            "so that they don't all start at once."
         ),
     )
 
@@ -182,8 +184,8 @@ class ScheduledTaskForm(CallForm):
         }
         help_texts = {
             "name": gettext_lazy("Empty: the name of the task function."),
-            "queue": gettext_lazy("Empty: the queue that the task function names."),
-            "first": gettext_lazy("Without an interval, it runs then, once."),
+            "queue": gettext_lazy("Empty: the task function's own queue."),
+            "first": gettext_lazy("Without an interval, the schedule runs once, at this time."),
             "cron": gettext_lazy(
                 "Minute, hour, day of month, month, day of week, such as “30 6 * * MON-FRI”; "
                 "or @hourly, @daily, @weekly, @monthly."
@@ -202,20 +204,20 @@ class ScheduledTaskForm(CallForm):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         self._fill_in(data)
-        self._keep_unchanged_moments(data)
+        self._keep_unchanged_times(data)
         wants_interval = data.get("interval") or "interval" in self.errors
         if wants_interval and not data.get("first") and not data.get("cron"):
             data["first"] = timezone.now()
         return data
 
     def _fill_in(self, data: dict[str, Any]) -> None:
-        """Take from the task function what was left empty."""
+        """Fill in an empty name and queue from the task function."""
         function = data.get("function", "")
         data["name"] = data.get("name") or function
         if not data.get("queue") and function in registry.names(self.kind):
             data["queue"] = registry.get(function).queue
 
-    def _keep_unchanged_moments(self, data: dict[str, Any]) -> None:
+    def _keep_unchanged_times(self, data: dict[str, Any]) -> None:
         """Keep the parts of a second, which the form doesn't show."""
         for field in {"first", "start", "end"} & data.keys() - set(self.changed_data):
             data[field] = getattr(self.instance, field)
@@ -226,7 +228,7 @@ class ScheduledTaskForm(CallForm):
         if not self.errors and same.exclude(pk=self.instance.pk).exists():
             self.add_error(
                 "name",
-                _("There is a schedule with this name, function and arguments already."),
+                _("There is already a schedule with this name, function and arguments."),
             )
 
 

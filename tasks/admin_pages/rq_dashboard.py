@@ -22,10 +22,10 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class DashboardAdmin(QueueAdmin):
-    """Queues, workers and jobs for those who may see schedules; changes for those who may change.
+    """Queues, workers and jobs: seen and changed by those who may see and change schedules.
 
-    django-rq lets everyone who may enter the admin do everything, and shows a server error while
-    Redis is away.
+    django-rq alone lets every staff user do everything, and answers with a server error while
+    Redis is unavailable.
     """
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -50,7 +50,7 @@ class DashboardAdmin(QueueAdmin):
     def _guarded(self, view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            # Others are sent to the log-in page, or let in by their token, by the view itself.
+            # The view itself redirects others to the login page, or accepts their token.
             if self.admin_site.has_permission(request):
                 self._check(request)
             if request.method not in SAFE_METHODS and _is_about_template(request, kwargs):
@@ -58,7 +58,7 @@ class DashboardAdmin(QueueAdmin):
             try:
                 return view(request, *args, **kwargs)
             except RedisError as error:
-                return self._away(request, error)
+                return self._redis_unavailable(request, error)
 
         return guarded
 
@@ -67,10 +67,10 @@ class DashboardAdmin(QueueAdmin):
         if not (self.has_view_permission if safe else self.has_change_permission)(request):
             raise PermissionDenied
 
-    def _away(self, request: HttpRequest, error: RedisError) -> HttpResponse:
+    def _redis_unavailable(self, request: HttpRequest, error: RedisError) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": _("Redis is away"),
+            "title": _("Redis is unavailable"),
             "error": error,
         }
         template = "admin/tasks/redis_unavailable.html"
@@ -78,13 +78,13 @@ class DashboardAdmin(QueueAdmin):
 
 
 def _is_about_template(request: HttpRequest, kwargs: dict[str, Any]) -> bool:
-    """Return whether a schedule's own job would be changed, which only its row may say (R2)."""
+    """Return whether a request is about a schedule's own job, which only its row decides (R2)."""
     job_ids = [kwargs.get("job_id", ""), *request.POST.getlist("job_ids")]
     return any(is_template(job_id) for job_id in job_ids)
 
 
 def _refuse(request: HttpRequest) -> HttpResponse:
-    messages.error(request, _("The job of a schedule is changed on the schedule's page, here."))
+    messages.error(request, _("This job belongs to a schedule: change the schedule instead."))
     return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_changelist"))
 
 

@@ -1,4 +1,4 @@
-"""Runs and background calls in the admin: what happened, up to date while it happens."""
+"""Runs and background calls in the admin; the page of a running one refreshes itself."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,7 +16,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, moment_of
+from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, time_column
 from tasks.admin_pages.formatting import box, call, pretty_json, progress_bar
 from tasks.admin_pages.forms import TaskForm
 from tasks.exceptions import NotPossible
@@ -26,12 +26,11 @@ from tasks.services import TaskService
 from tasks.storable import escape
 
 SCHEDULES_OFFERED = 20
-# How often the page of a running record looks for news, in milliseconds.
-LIVE_RECORD = 1_000
+REFRESH_RECORD_MS = 1_000
 
 
 class RecordAdmin(RunDisplay, TasksAdmin):
-    """The page of a run or a background call: read-only, and up to date while it runs."""
+    """The page of a run or a background call: read-only, and refreshed while it runs."""
 
     sections: ClassVar[tuple[tuple[Any, tuple[str, ...]], ...]]
     sortable_by = ()
@@ -55,22 +54,22 @@ class RecordAdmin(RunDisplay, TasksAdmin):
         "traceback_text": "traceback",
     }
 
-    created_at = moment_of("created", gettext_lazy("created"))
+    created_at = time_column("created", gettext_lazy("created"))
 
-    def live(self, record: RunRecord) -> int:
-        return LIVE_RECORD if record.ended is None else 0
+    def refresh_ms(self, record: RunRecord) -> int:
+        return REFRESH_RECORD_MS if record.ended is None else 0
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Show what the record has something to say about."""
+        """Leave out the fields that are empty, and the sections without fields."""
         shown = [
             (title, {"fields": [field for field in fields if self._has(obj, field)]})
             for title, fields in self.sections
         ]
         return [(title, options) for title, options in shown if options["fields"]]
 
-    def _has(self, record: RunRecord, field: str) -> bool:
+    def _has(self, record: Any, field: str) -> bool:
         if field == "progress_text":
-            return record.status == "running" or 0 < record.progress < 100
+            return record.status == record.Status.RUNNING or 0 < record.progress < 100
         if field == "attempt":
             return record.started is not None
         return getattr(record, self.sources.get(field, field)) not in (None, "")
@@ -121,7 +120,7 @@ class RecordAdmin(RunDisplay, TasksAdmin):
 
 
 class ScheduleFilter(admin.SimpleListFilter):
-    """Offers the first schedules by name, and the one that is asked for."""
+    """Offers the first schedules by name, and the selected one."""
 
     title = gettext_lazy("schedule")
     parameter_name = "schedule"
@@ -129,28 +128,28 @@ class ScheduleFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         names = ScheduledTask.objects.order_by("name", "pk").values_list("pk", "name")
         offered = {str(pk): name for pk, name in names[:SCHEDULES_OFFERED]}
-        wanted = self.value() or ""
-        if wanted.isdecimal() and wanted not in offered:
-            offered |= {str(pk): name for pk, name in names.filter(pk=int(wanted))}
+        selected = self.value() or ""
+        if selected.isdecimal() and selected not in offered:
+            offered |= {str(pk): name for pk, name in names.filter(pk=int(selected))}
         return list(offered.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        wanted = self.value()
-        if wanted is None:
+        selected = self.value()
+        if selected is None:
             return queryset
-        known = wanted in dict(self.lookup_choices)
-        return queryset.filter(parent=int(wanted)) if known else queryset.none()
+        known = selected in dict(self.lookup_choices)
+        return queryset.filter(parent=int(selected)) if known else queryset.none()
 
 
 @admin.register(ScheduledTaskInstance)
 class ScheduledTaskInstanceAdmin(RecordAdmin):
-    """Runs: what happened. They go with their schedule, or by its retention, not one by one."""
+    """Runs, read-only: they are deleted with their schedule or by its retention, not singly."""
 
     list_display = ("name", "status_badge", "due_at", "started_at", "late", "took", "outcome")
     list_filter = ("status", ("created", admin.DateFieldListFilter), ScheduleFilter)
     list_select_related = ("parent",)
     search_fields = ("name", "reason")
-    show_facets = admin.ShowFacets.NEVER  # counting a million runs by each filter takes seconds
+    show_facets = admin.ShowFacets.NEVER  # counting a million runs for each filter takes seconds
     actions = None
     sections = (
         (None, ("schedule", "status_badge", "progress_text", "reason_text")),
@@ -165,7 +164,7 @@ class ScheduledTaskInstanceAdmin(RecordAdmin):
         (gettext_lazy("Where"), ("call", "worker_name", "attempt", "job")),
     )
 
-    requested_at = moment_of("requested", gettext_lazy("requested at"))
+    requested_at = time_column("requested", gettext_lazy("requested at"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -213,7 +212,7 @@ class TaskAdmin(RecordAdmin):
     )
     add_fieldsets = ((None, {"fields": ("function", "args", "kwargs", "reserved_for")}),)
 
-    reserved_at = moment_of("reserved_for", gettext_lazy("reserved for"))
+    reserved_at = time_column("reserved_for", gettext_lazy("reserved for"))
 
     def queues_in_use(self, record: Task | None) -> Iterable[str]:
         if record is None:
@@ -225,17 +224,19 @@ class TaskAdmin(RecordAdmin):
         return super().get_fieldsets(request, obj) if obj is not None else self.add_fieldsets
 
     def save_model(self, request: HttpRequest, obj: Task, form: Any, change: bool) -> None:
-        """Enqueue a new call; one that exists isn't changed."""
+        """Enqueue or reserve a new call; an existing one isn't changed."""
         if change:
             return
         if obj.reserved_for is None:
-            made = TaskService.enqueue_task(obj.function, *obj.args, **obj.kwargs)
+            created = TaskService.enqueue_task(obj.function, *obj.args, **obj.kwargs)
         else:
-            made = TaskService.reserve_task(obj.reserved_for, obj.function, *obj.args, **obj.kwargs)
-        obj.__dict__.update(made.__dict__)
+            created = TaskService.reserve_task(
+                obj.reserved_for, obj.function, *obj.args, **obj.kwargs
+            )
+        obj.__dict__.update(created.__dict__)
 
     def delete_model(self, request: HttpRequest, obj: Task) -> None:
-        """Delete a call; one that waits or runs is cancelled first."""
+        """Delete a call; one that is waiting or running is cancelled first."""
         with suppress(NotPossible):
             TaskService.cancel_task(obj)
         obj.delete()
@@ -253,7 +254,7 @@ class TaskAdmin(RecordAdmin):
             queryset,
             TaskService.cancel_task,
             _("Cancelled."),
-            lambda n: ngettext("%d call is cancelled.", "%d calls are cancelled.", n) % n,
+            lambda n: ngettext("%d call was cancelled.", "%d calls were cancelled.", n) % n,
         )
 
     @admin.display(description=gettext_lazy("call"))

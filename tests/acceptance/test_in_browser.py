@@ -1,4 +1,4 @@
-"""The admin of a running system, used by a person with a browser."""
+"""The admin of a running system, used through a browser."""
 
 import re
 from collections.abc import Iterator
@@ -93,7 +93,7 @@ def wait_for_text(page: Page, text: str) -> None:
     raise AssertionError(f"{page.url} never showed {text!r}")
 
 
-def test_the_local_feed_has_run_and_its_entry_is_there(page: Page, up: Up):
+def test_the_feed_has_been_polled_and_its_entry_is_shown(page: Page, up: Up):
     page.goto(f"{up.address}/admin/feeds/entry/?q=first")
     wait_for_text(page, "The first entry")
     page.goto(f"{up.address}/admin/tasks/scheduledtaskinstance/?q=news&status__exact=finished")
@@ -107,13 +107,13 @@ def test_a_schedule_is_added_and_its_run_appears_with_its_result(page: Page, up:
     wait_for_text(page, "finished")
 
 
-def test_bad_values_are_named_at_their_field(page: Page, up: Up):
+def test_invalid_values_are_reported_at_their_field_in_the_browser(page: Page, up: Up):
     add_schedule(page, up, "Bad", "examples.long_task", '["a", "b", "c"]', cron="61 * * * *")
     expect(page.locator(".field-cron .errorlist")).to_contain_text("61 * * * *")
     expect(page.locator(".field-args .errorlist")).to_be_visible()
 
 
-def test_a_calendar_is_made_and_chosen_and_its_dates_are_left_out(page: Page, up: Up):
+def test_a_new_calendar_is_chosen_for_a_schedule_and_its_dates_are_excluded(page: Page, up: Up):
     page.goto(f"{up.address}/admin/tasks/calendar/add/")
     page.fill("#id_name", "Holidays")
     page.fill("#id_dates", "2026-01-01..2999-12-31\n25.12.2026")
@@ -129,7 +129,7 @@ def test_a_calendar_is_made_and_chosen_and_its_dates_are_left_out(page: Page, up
     expect(page.locator(".field-next_due")).to_contain_text("3000-01-01")
 
 
-def test_pause_and_resume(page: Page, up: Up):
+def test_a_schedule_is_paused_with_a_reason_and_resumed(page: Page, up: Up):
     open_schedule(page, up, "Activity")
     page.fill("input[name=note]", "because of a test")
     page.get_by_role("button", name="Pause").click()
@@ -139,22 +139,22 @@ def test_pause_and_resume(page: Page, up: Up):
     expect(page.locator(".field-status_badge .status-running")).to_be_visible()
 
 
-def test_a_past_range_is_run_from_the_schedules_page(page: Page, up: Up):
+def test_a_past_range_is_backfilled_from_the_page_of_its_schedule(page: Page, up: Up):
     add_schedule(page, up, "Past", "examples.long_task", "[0]", cron="0 * * * *")
     open_schedule(page, up, "Past")
     page.get_by_role("link", name="Backfill").click()
     page.fill("#id_limit", "3")
-    page.get_by_role("button", name="See how many").click()
+    page.get_by_role("button", name="Preview").click()
     expect(page.locator(".errornote")).to_be_visible()
     page.fill("#id_limit", "30")
-    page.get_by_role("button", name="See how many").click()
-    expect(page.locator(".preview")).to_contain_text("24 runs would be asked for")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator(".preview")).to_contain_text("24 runs would be requested")
     page.get_by_role("button", name="Run them").click()
-    expect(page.locator(".messagelist .success")).to_have_text("24 runs are asked for.")
+    expect(page.locator(".messagelist .success")).to_have_text("24 runs were requested.")
     expect(page.locator(".latest-runs .status-finished").first).to_be_visible()
 
 
-def test_a_pause_is_in_the_history(page: Page, up: Up):
+def test_a_pause_is_among_the_earlier_periods_of_its_schedule(page: Page, up: Up):
     open_schedule(page, up, "Past")
     page.fill("input[name=note]", "a break")
     page.get_by_role("button", name="Pause").click()
@@ -164,18 +164,18 @@ def test_a_pause_is_in_the_history(page: Page, up: Up):
     expect(page.locator(".history")).to_contain_text("a break")
 
 
-def test_run_now_shows_its_progress_while_it_runs(page: Page, up: Up):
+def test_a_manual_run_shows_its_progress_until_it_has_finished(page: Page, up: Up):
     page.goto(f"{up.address}/admin/tasks/scheduledtask/add/")
     add_schedule(page, up, "Slow", "examples.long_task", "[8]", cron="0 0 1 1 *")
     open_schedule(page, up, "Slow")
     page.get_by_role("button", name="Run now").click()
-    wait_for_text(page, "running")
+    wait_for_text(page, "running now")
     page.locator(".latest-runs tbody a").first.click()
     expect(page.locator(".progress progress").first).not_to_have_attribute("value", "0")
     expect(page.locator(".status-finished")).to_be_visible()
 
 
-def test_a_call_is_enqueued_and_has_its_result(page: Page, up: Up):
+def test_a_background_call_is_enqueued_and_finishes(page: Page, up: Up):
     page.goto(f"{up.address}/admin/tasks/task/add/")
     page.select_option("#id_function", "examples.count_words")
     page.fill("#id_args", f'["{up.address}/feeds/activity/"]')
@@ -184,7 +184,7 @@ def test_a_call_is_enqueued_and_has_its_result(page: Page, up: Up):
     wait_for_text(page, "finished")
 
 
-def test_the_dashboard_of_django_rq_shows_queues_workers_and_scheduled_jobs(page: Page, up: Up):
+def test_django_rqs_dashboard_shows_queues_and_scheduled_jobs(page: Page, up: Up):
     page.goto(f"{up.address}/admin/tasks/scheduledtask/")
     page.get_by_role("link", name="Queues and workers").click()
     expect(page.get_by_text("default", exact=True).first).to_be_visible()
@@ -192,7 +192,7 @@ def test_the_dashboard_of_django_rq_shows_queues_workers_and_scheduled_jobs(page
     expect(page.get_by_text("interval: 5").first).to_be_visible()
 
 
-def test_a_deleted_schedule_is_gone_with_its_runs(page: Page, up: Up):
+def test_a_schedule_is_deleted_with_its_runs(page: Page, up: Up):
     open_schedule(page, up, "Counted")
     page.get_by_role("link", name="Delete").click()
     page.click("#content input[type=submit]")

@@ -6,6 +6,8 @@ from typing import Any
 
 import django_rq
 import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
 from redis import Redis
 
 from tasks.broker import projection, reconcile
@@ -14,6 +16,7 @@ from tasks.models import ScheduledTask
 from tasks.runs import lost
 from tasks.scheduler import Scheduler
 from tests.tasks import functions
+from tests.tasks.pages import staff
 from tests.tasks.schedules import MakeSchedule, make_row
 
 
@@ -69,3 +72,13 @@ def redis_unavailable(redis_connection: Redis) -> Iterator[Callable[[bool], None
 
     yield set_away
     server.connected = True
+
+
+@pytest.fixture
+def viewer(client: Client) -> Client:
+    """Return a browser of somebody who may see everything of this app and change nothing."""
+    permissions = Permission.objects.filter(
+        content_type__app_label="tasks", codename__startswith="view_"
+    )
+    client.force_login(staff(*permissions.values_list("codename", flat=True)))
+    return client

@@ -1,4 +1,4 @@
-"""Stored schedules for the tests, and the instants around now."""
+"""Stored schedules and runs for the tests, and times around now."""
 
 import itertools
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from tasks.models import ScheduledTask
+from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.timing.instants import from_milliseconds, to_milliseconds
 from tests.tasks import functions
 
@@ -16,7 +16,7 @@ NAMES = (f"schedule {number}" for number in itertools.count())
 
 
 def ago(seconds: float) -> datetime:
-    """Return a moment of whole milliseconds, that many seconds ago."""
+    """Return the time that many seconds ago, in whole milliseconds."""
     return from_milliseconds(to_milliseconds(timezone.now() - timedelta(seconds=seconds)))
 
 
@@ -28,3 +28,16 @@ def make_row(**values: Any) -> ScheduledTask:
         values = {"type": "cron"} | values
     defaults: dict[str, Any] = {"name": next(NAMES), "function": functions.ECHO}
     return ScheduledTask.objects.create(**defaults | values)
+
+
+def make_run(schedule: ScheduledTask, **values: Any) -> ScheduledTaskInstance:
+    """Store a run of a schedule, finished unless `values` say otherwise."""
+    now = timezone.now()
+    status = values.setdefault("status", "finished")
+    if status not in ("missed", "skipped"):
+        values.setdefault("started", now)
+    if status != "running":
+        values.setdefault("ended", now)
+    if "requested" not in values:
+        values.setdefault("due", ago(schedule.runs.count()))
+    return schedule.runs.create(name=schedule.name, **values)

@@ -1,4 +1,4 @@
-"""Settings that can't work are refused at start, with a hint."""
+"""Settings that can't work are refused by the system checks, with a hint."""
 
 from typing import Any
 
@@ -16,27 +16,29 @@ def ids(queues: Any, settings: LazySettings) -> list[str | None]:
     return [message.id for message in check_queues()]
 
 
-def test_the_projects_own_settings_are_right():
+def test_the_projects_own_settings_pass_the_system_checks():
     assert check_queues() == check_classes() == check_lost_after() == []
 
 
 @pytest.mark.parametrize("serializer", [None, "rq.serializers.PickleSerializer"])
-def test_pickle_is_refused(settings: LazySettings, serializer: str | None):
+def test_a_queue_with_pickle_is_refused(settings: LazySettings, serializer: str | None):
     assert ids({"default": QUEUE | {"SERIALIZER": serializer}}, settings) == ["tasks.E002"]
 
 
-def test_a_default_queue_is_needed(settings: LazySettings):
+def test_a_missing_default_queue_is_refused(settings: LazySettings):
     assert ids({"low": QUEUE}, settings) == ["tasks.E001"]
 
 
 @pytest.mark.parametrize("other", [{"URL": "redis://two"}, {"DB": 1}], ids=str)
-def test_all_queues_are_on_one_redis(settings: LazySettings, other: dict[str, Any]):
+def test_queues_on_different_redis_databases_are_refused(
+    settings: LazySettings, other: dict[str, Any]
+):
     queues = {"default": QUEUE, "low": QUEUE | other}
     assert ids(queues, settings) == ["tasks.E003"]
 
 
 @pytest.mark.parametrize("key", ["JOB_CLASS", "SCHEDULER_CLASS", "WORKER_CLASS"])
-def test_django_rq_has_to_use_the_apps_classes(settings: LazySettings, key: str):
+def test_a_missing_class_of_django_rq_is_refused_by_its_setting(settings: LazySettings, key: str):
     settings.RQ = {name: value for name, value in settings.RQ.items() if name != key}
     [message] = check_classes()
     assert message.id == "tasks.E004"
@@ -44,37 +46,39 @@ def test_django_rq_has_to_use_the_apps_classes(settings: LazySettings, key: str)
     assert key in message.hint
 
 
-def test_without_any_settings_each_is_named(settings: LazySettings):
+def test_each_setting_of_django_rq_that_is_missing_is_reported(settings: LazySettings):
     del settings.RQ
     assert ids({}, settings) == ["tasks.E001"]
     assert len(check_classes()) == 3
 
 
-def test_a_subclass_will_do(settings: LazySettings):
+def test_a_subclass_of_the_worker_passes_the_system_checks(settings: LazySettings):
     settings.RQ = settings.RQ | {"WORKER_CLASS": type("MyWorker", (Worker,), {})}
     assert check_classes() == []
 
 
-def test_a_class_that_does_not_exist_is_named(settings: LazySettings):
+def test_a_worker_class_that_cannot_be_imported_is_refused(settings: LazySettings):
     settings.RQ = settings.RQ | {"WORKER_CLASS": "not.there.Worker"}
     assert [message.id for message in check_classes()] == ["tasks.E004"]
 
 
 @pytest.mark.parametrize("value", [14, 0, -1, 86_401, 60.5, "60", None, True])
-def test_a_time_until_lost_that_cannot_work_is_refused(settings: LazySettings, value: Any):
+def test_an_invalid_time_until_a_run_is_lost_is_refused(settings: LazySettings, value: Any):
     settings.TASKS_LOST_AFTER = value
     assert [message.id for message in check_lost_after()] == ["tasks.E005"]
 
 
 @pytest.mark.parametrize("value", [15, 86_400])
-def test_its_bounds_can_work(settings: LazySettings, value: int):
+def test_the_bounds_of_the_time_until_a_run_is_lost_are_accepted(
+    settings: LazySettings, value: int
+):
     settings.TASKS_LOST_AFTER = value
     assert check_lost_after() == []
 
 
 @pytest.mark.parametrize("name", ["TASKS_CHILD_MAX_RUNS", "TASKS_CHILD_MAX_MEMORY"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, "9", True, None])
-def test_a_limit_of_the_child_that_cannot_work_is_refused(
+def test_an_invalid_limit_of_the_workers_child_is_refused(
     settings: LazySettings, name: str, value: Any
 ):
     setattr(settings, name, value)
@@ -83,7 +87,7 @@ def test_a_limit_of_the_child_that_cannot_work_is_refused(
     assert name in message.msg
 
 
-def test_the_limits_of_the_child_may_be_left_out(settings: LazySettings):
+def test_the_limits_of_the_workers_child_are_optional(settings: LazySettings):
     del settings.TASKS_CHILD_MAX_RUNS
     del settings.TASKS_CHILD_MAX_MEMORY
     assert check_child() == []

@@ -1,4 +1,4 @@
-"""However a schedule is deleted, it leaves Redis."""
+"""However a schedule is deleted, it is removed from Redis."""
 
 from collections.abc import Callable
 
@@ -15,9 +15,9 @@ from tests.tasks.schedules import MakeSchedule
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def is_in_redis(task_job_id: str, redis: Redis) -> bool:
-    known = redis.zscore(SCHEDULES_KEY, task_job_id) is not None
-    return known or bool(redis.exists(Job.key_for(task_job_id)))
+def is_in_redis(job_id: str, redis: Redis) -> bool:
+    known = redis.zscore(SCHEDULES_KEY, job_id) is not None
+    return known or bool(redis.exists(Job.key_for(job_id)))
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def is_in_redis(task_job_id: str, redis: Redis) -> bool:
     ],
     ids=["instance", "queryset", "all"],
 )
-def test_a_deleted_schedule_leaves_redis(
+def test_a_deleted_schedule_is_removed_from_redis(
     put: MakeSchedule, redis_connection: Redis, delete: Callable[[ScheduledTask], None]
 ):
     schedule = put()
@@ -37,7 +37,9 @@ def test_a_deleted_schedule_leaves_redis(
     assert not is_in_redis(schedule.job_id, redis_connection)
 
 
-def test_a_delete_that_is_rolled_back_changes_nothing(put: MakeSchedule, redis_connection: Redis):
+def test_a_schedule_whose_delete_is_rolled_back_stays_in_redis(
+    put: MakeSchedule, redis_connection: Redis
+):
     schedule = put()
     with transaction.atomic():
         ScheduledTask.objects.filter(pk=schedule.pk).delete()
@@ -45,7 +47,7 @@ def test_a_delete_that_is_rolled_back_changes_nothing(put: MakeSchedule, redis_c
     assert is_in_redis(schedule.job_id, redis_connection)
 
 
-def test_deleted_without_redis_it_leaves_later(
+def test_a_schedule_deleted_while_redis_is_unavailable_is_removed_later(
     put: MakeSchedule, redis_connection: Redis, redis_unavailable: Callable[[bool], None]
 ):
     schedule = put()

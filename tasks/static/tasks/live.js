@@ -1,5 +1,5 @@
-// Keeps a page up to date: fetches it again every now and then and swaps the part named "live".
-// Without news to come (data-every="0") it stops; a page that says so is then loaded anew.
+// Refreshes a page: fetches it again at an interval and replaces the part with the id "live".
+// It stops at data-refresh-ms="0"; a part with data-reload then reloads the whole page.
 document.addEventListener("DOMContentLoaded", () => {
   const isInUse = (part) => {
     const selection = window.getSelection();
@@ -9,37 +9,38 @@ document.addEventListener("DOMContentLoaded", () => {
     );
   };
 
-  const swap = (part, news) => {
+  const replace = (part, fresh) => {
     const scrolls = [...part.querySelectorAll("pre")].map((box) => [
       box.scrollTop,
       box.scrollTop > 0 && box.scrollTop + box.clientHeight >= box.scrollHeight - 4,
     ]);
-    part.replaceWith(news);
-    news.querySelectorAll("pre").forEach((box, index) => {
+    part.replaceWith(fresh);
+    fresh.querySelectorAll("pre").forEach((box, index) => {
       const [top, atEnd] = scrolls[index] ?? [0, false];
       box.scrollTop = atEnd ? box.scrollHeight : top;
     });
   };
 
-  const look = async () => {
+  const refresh = async () => {
     const part = document.getElementById("live");
     if (document.hidden || isInUse(part)) return true;
     const response = await fetch(window.location.href, { headers: { "X-Live": "1" } });
     if (!response.ok) return response.status >= 500;
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    const news = page.getElementById("live");
-    if (!news) return false;
-    if (news.dataset.every === "0" && "reload" in part.dataset) window.location.reload();
-    else if (news.innerHTML !== part.innerHTML) swap(part, news);
-    return news.dataset.every !== "0";
+    const fresh = page.getElementById("live");
+    if (!fresh) return false;
+    const isLast = fresh.dataset.refreshMs === "0";
+    if (isLast && "reload" in part.dataset) window.location.reload();
+    else if (fresh.innerHTML !== part.innerHTML) replace(part, fresh);
+    return !isLast;
   };
 
-  const lookAgain = async () => {
-    const wait = Number(document.getElementById("live")?.dataset.every ?? 0);
+  const keepRefreshing = async () => {
+    const wait = Number(document.getElementById("live")?.dataset.refreshMs ?? 0);
     if (!wait) return;
     await new Promise((resolve) => window.setTimeout(resolve, wait));
-    const goOn = await look().catch(() => true);
-    if (goOn) lookAgain();
+    const more = await refresh().catch(() => true);
+    if (more) keepRefreshing();
   };
-  lookAgain();
+  keepRefreshing();
 });

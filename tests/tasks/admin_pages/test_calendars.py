@@ -1,10 +1,8 @@
 """Calendars in the admin: what is shown, who may change what, and what an edit does."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -17,14 +15,13 @@ from tasks.models import Calendar, ScheduledTask
 from tasks.services import CalendarService, SchedulerService
 from tasks.timing.instants import to_score
 from tests.tasks.functions import ECHO
+from tests.tasks.pages import SCHEDULES, SCRIPT, errors_of, page_of, rows_of, staff, text_of
 from tests.tasks.schedules import make_row
-from tests.tasks.test_admin import page_of, rows_of, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CALENDARS = reverse("admin:tasks_calendar_changelist")
 ADD = reverse("admin:tasks_calendar_add")
-SCHEDULES = reverse("admin:tasks_scheduledtask_changelist")
 DAY = timedelta(days=1)
 TODAY = timezone.now().date()
 MIDNIGHT = datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC)
@@ -35,21 +32,7 @@ def calendar() -> Calendar:
     return CalendarService.define("Holidays", f"2020-01-01\n{TODAY + DAY}")
 
 
-@pytest.fixture
-def viewer(client: Client) -> Client:
-    """Return a browser of somebody who may see calendars and do nothing else."""
-    user = User.objects.create_user("viewer", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename="view_calendar"))
-    client.force_login(user)
-    return client
-
-
-def errors_of(response: Any) -> dict[str, list[str]]:
-    errors: dict[str, list[str]] = response.context_data["adminform"].form.errors
-    return errors
-
-
-def test_the_list_says_how_many_dates_the_next_one_and_who_uses_it(
+def test_the_list_of_calendars_shows_number_of_days_next_date_and_users(
     admin_client: Client, calendar: Calendar
 ):
     make_row(calendar=calendar)
@@ -58,7 +41,7 @@ def test_the_list_says_how_many_dates_the_next_one_and_who_uses_it(
         assert part in text
 
 
-def test_the_schedules_of_a_calendar_are_one_click_away(admin_client: Client, calendar: Calendar):
+def test_a_calendar_links_to_the_schedules_that_use_it(admin_client: Client, calendar: Calendar):
     schedule = make_row(calendar=calendar)
     make_row()
     url = f"{SCHEDULES}?calendar__id__exact={calendar.pk}"
@@ -66,7 +49,7 @@ def test_the_schedules_of_a_calendar_are_one_click_away(admin_client: Client, ca
     assert rows_of(admin_client.get(url)) == [schedule]
 
 
-def test_a_calendar_is_added_with_its_dates_in_order(admin_client: Client):
+def test_the_dates_of_a_new_calendar_are_sorted(admin_client: Client):
     data = {"name": "Holidays", "dates": "2026-12-26\r\n2026-12-24..2026-12-25"}
     assert admin_client.post(ADD, data).status_code == 302
     assert Calendar.objects.get().dates == "2026-12-24..2026-12-25\n2026-12-26"
@@ -85,7 +68,7 @@ def test_a_calendar_is_added_with_its_dates_in_order(admin_client: Client):
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_value_that_cannot_be_is_said_at_its_field(
+def test_an_invalid_value_of_a_calendar_is_reported_at_its_field(
     admin_client: Client, calendar: Calendar, field: str, values: dict[str, str]
 ):
     response = admin_client.post(ADD, {"name": "Other", "dates": ""} | values)
@@ -94,7 +77,7 @@ def test_a_value_that_cannot_be_is_said_at_its_field(
     assert Calendar.objects.get() == calendar
 
 
-def test_an_edit_reaches_the_schedules_that_use_it(
+def test_editing_a_calendar_moves_the_schedules_that_use_it(
     admin_client: Client, calendar: Calendar, redis_connection: Redis
 ):
     schedule = SchedulerService.schedule(MIDNIGHT + DAY, ECHO, interval=86_400, calendar=calendar)
@@ -104,7 +87,7 @@ def test_an_edit_reaches_the_schedules_that_use_it(
 
 
 @pytest.mark.parametrize("way", ["list", "detail"])
-def test_a_calendar_in_use_is_not_deleted_and_its_schedules_are_named(
+def test_a_calendar_in_use_is_not_deleted_and_its_schedules_are_listed(
     admin_client: Client, calendar: Calendar, way: str
 ):
     make_row(calendar=calendar, name="polling")
@@ -117,41 +100,40 @@ def test_a_calendar_in_use_is_not_deleted_and_its_schedules_are_named(
     assert Calendar.objects.exists()
 
 
-def test_a_calendar_that_nothing_uses_is_deleted(admin_client: Client, calendar: Calendar):
+def test_an_unused_calendar_can_be_deleted(admin_client: Client, calendar: Calendar):
     assert admin_client.post(page_of(calendar, "delete"), {"post": "yes"}).status_code == 302
     assert not Calendar.objects.exists()
 
 
-def test_a_viewer_sees_calendars_and_changes_nothing(viewer: Client, calendar: Calendar):
+def test_a_viewer_of_calendars_can_see_them_and_change_nothing(client: Client, calendar: Calendar):
+    client.force_login(staff("view_calendar"))
     make_row(calendar=calendar)
     for url in (CALENDARS, page_of(calendar), page_of(calendar, "history")):
-        assert viewer.get(url).status_code == 200
+        assert client.get(url).status_code == 200
     data = {"name": "Changed", "dates": "", "post": "yes"}
     urls = [ADD, page_of(calendar), page_of(calendar, "delete")]
-    assert [viewer.post(url, data).status_code for url in urls] == [403] * 3
+    assert [client.post(url, data).status_code for url in urls] == [403] * 3
     calendar.refresh_from_db()
     assert calendar.name == "Holidays"
 
 
-def test_who_may_only_change_schedules_does_not_see_calendars(client: Client, calendar: Calendar):
-    user = User.objects.create_user("editor", is_staff=True)
-    codenames = ["view_scheduledtask", "change_scheduledtask"]
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    client.force_login(user)
+def test_the_permission_to_change_schedules_does_not_show_calendars(
+    client: Client, calendar: Calendar
+):
+    client.force_login(staff("view_scheduledtask", "change_scheduledtask"))
     assert client.get(CALENDARS).status_code == 403
     schedule = make_row(calendar=calendar)
     assert "Holidays" in text_of(client.get(page_of(schedule)))
 
 
 def test_markup_in_a_calendar_is_shown_as_text(admin_client: Client):
-    script = "<script>alert(1)</script>"
-    calendar = Calendar.objects.create(name=script, dates=script, description=script)
+    calendar = Calendar.objects.create(name=SCRIPT, dates=SCRIPT, description=SCRIPT)
     make_row(calendar=calendar)
     for url in (CALENDARS, page_of(calendar), page_of(calendar, "delete"), SCHEDULES):
-        assert script not in admin_client.get(url).content.decode()
+        assert SCRIPT not in admin_client.get(url).content.decode()
 
 
-def test_lists_cost_the_same_for_any_number_of_calendars(admin_client: Client):
+def test_lists_make_the_same_queries_for_any_number_of_calendars(admin_client: Client):
     def cost() -> list[int]:
         costs = []
         for url in (CALENDARS, SCHEDULES):
@@ -170,12 +152,12 @@ def test_lists_cost_the_same_for_any_number_of_calendars(admin_client: Client):
     assert cost() == cost_of_3
 
 
-def test_the_changes_of_a_calendar_are_in_its_history(admin_client: Client, calendar: Calendar):
+def test_changing_a_calendar_is_logged_in_its_history(admin_client: Client, calendar: Calendar):
     admin_client.post(page_of(calendar), {"name": "Holidays", "dates": "2030-01-01"})
     assert "Changed Dates" in text_of(admin_client.get(page_of(calendar, "history")))
 
 
-def test_a_schedule_says_in_words_what_it_leaves_out(admin_client: Client, calendar: Calendar):
+def test_a_schedule_shows_the_number_of_days_it_excludes(admin_client: Client, calendar: Calendar):
     make_row(calendar=calendar, exclude="2030-01-01", timezone="Europe/Rome")
     assert "except on 3 days (Europe/Rome)" in text_of(admin_client.get(SCHEDULES))
     assert ScheduledTask.objects.get().when_in_words().startswith("every hour")

@@ -1,6 +1,7 @@
 """How values are shown: short, exact where it matters, and never as markup."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -11,14 +12,17 @@ from tasks.admin_pages.formatting import (
     badge,
     box,
     call,
-    moment,
     one_line,
     pretty_json,
     progress_bar,
-    short_time,
+    short_duration,
+    status_text,
+    timestamp,
 )
+from tasks.models import ScheduledTask
 
-MOMENT = datetime(2026, 3, 1, 23, 30, 5, 123_456, tzinfo=UTC)
+TIME = datetime(2026, 3, 1, 23, 30, 5, 123_456, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
@@ -36,34 +40,57 @@ MOMENT = datetime(2026, 3, 1, 23, 30, 5, 123_456, tzinfo=UTC)
         (-0.5, "-500 ms"),
     ],
 )
-def test_a_time_span_is_shown_in_the_unit_that_fits(seconds, text):
-    assert short_time(timedelta(seconds=seconds)) == text
+def test_a_duration_is_shown_in_the_unit_that_fits(seconds, text):
+    assert short_duration(timedelta(seconds=seconds)) == text
 
 
-def test_a_moment_is_shown_in_the_sites_zone_and_exactly_on_demand(settings: LazySettings):
+def test_a_time_is_shown_in_the_sites_time_zone_with_the_exact_one_as_its_title(
+    settings: LazySettings,
+):
     settings.TIME_ZONE = "Asia/Seoul"
-    shown = moment(MOMENT)
+    shown = timestamp(TIME)
     assert "<span>2026-03-02</span> <span>08:30:05</span>" in shown
     assert 'title="2026-03-02 08:30:05.123456 KST"' in shown
     assert 'datetime="2026-03-02T08:30:05.123456+09:00"' in shown
 
 
-def test_what_is_not_there_is_a_dash():
-    shown = [moment(None), short_time(None), box("")]
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"period_start": TIME - SECOND}, "ended: cancelled"),
+        ({"period_start": TIME + SECOND}, "ended: nothing left to be due"),
+        ({"period_start": TIME + SECOND, "interval": 3600}, "ended: cancelled"),
+        (
+            {"period_start": TIME + SECOND, "interval": 3600, "end": TIME},
+            "ended: nothing left to be due",
+        ),
+        ({"period_start": TIME - SECOND, "timezone": "Mars", "exclude": "2026-01-01"}, "ended"),
+        ({"status": "running"}, "active"),
+    ],
+)
+def test_the_status_of_an_ended_schedule_is_shown_with_the_reason(
+    values: dict[str, Any], text: str
+):
+    schedule = ScheduledTask(**{"status": "death", "first": TIME} | values)
+    assert status_text(schedule) == text
+
+
+def test_a_missing_value_is_shown_as_a_dash():
+    shown = [timestamp(None), short_duration(None), box("")]
     assert {*shown, pretty_json(None)} == {NONE}
 
 
-def test_a_call_is_shown_as_it_would_be_written():
+def test_a_call_is_shown_as_python_writes_it():
     shown = call("feeds.fetch", [3, "é"], {"deep": True})
     assert shown == "<code>feeds.fetch(3, &quot;é&quot;, deep=true)</code>"
 
 
-def test_a_short_result_is_a_line_and_a_longer_one_a_box():
+def test_a_short_result_is_shown_in_a_line_and_a_longer_one_in_a_box():
     assert pretty_json({"new": 1}) == "<code>{&quot;new&quot;: 1}</code>"
     assert pretty_json(list(range(100))).startswith('<pre class="text">[\n  0,')
 
 
-def test_a_long_text_is_cut_to_one_line_of_a_list():
+def test_a_long_text_is_shortened_to_one_line_of_a_list():
     line = one_line("first\nsecond " + "x" * 500)
     assert line.startswith("first second xxx")
     assert len(line) == OUTCOME_LENGTH
@@ -79,5 +106,5 @@ def test_a_long_text_is_cut_to_one_line_of_a_list():
         lambda text: badge("failed", text),
     ],
 )
-def test_markup_is_shown_as_text(show):
+def test_markup_in_a_value_is_shown_as_text(show):
     assert "<script>" not in show("<script>alert(1)</script>")

@@ -1,4 +1,4 @@
-"""The admin's forms: what can't be is said at its field, nothing is stored, nothing breaks."""
+"""The admin's forms: an invalid value is reported at its field, and nothing is stored."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from tasks.models import Calendar, ScheduledTask, Task
 from tests.tasks.functions import ECHO
+from tests.tasks.pages import errors_of
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
@@ -17,15 +18,6 @@ Submit = Callable[..., dict[str, list[str]]]
 ONLY_SCHEDULED = {"function": "tests.only_scheduled"}
 DEEP = "[" * 5_000 + "]" * 5_000
 AT_NOON = {"first_0": "2030-01-01", "first_1": "12:00"}
-
-
-def errors_of(response: Any) -> dict[str, list[str]]:
-    """Return the errors that a form is shown with again, none if it was accepted."""
-    if response.status_code == 302:
-        return {}
-    assert response.status_code == 200
-    errors: dict[str, list[str]] = response.context_data["adminform"].form.errors
-    return errors
 
 
 def filled_in(**values: Any) -> dict[str, Any]:
@@ -147,66 +139,66 @@ def edit(admin_client: Client) -> Submit:
         ("keep_days", {"keep_days": "many"}),
     ],
 )
-def test_a_value_that_cannot_be_is_said_at_its_field(submit: Submit, field, values):
+def test_an_invalid_value_of_a_schedule_is_reported_at_its_field(submit: Submit, field, values):
     assert list(submit(**values)) == [field]
     assert not ScheduledTask.objects.exists()
 
 
-def test_a_wrong_argument_name_is_said_at_the_arguments(submit: Submit):
+def test_an_unknown_argument_name_is_reported_at_the_named_arguments(submit: Submit):
     errors = submit(**ONLY_SCHEDULED, args="[1]", kwargs='{"txt": ""}')
     [(field, texts)] = errors.items()
     assert field == "kwargs"
     assert "unexpected keyword argument 'txt'" in texts[0]
 
 
-def test_what_only_follows_from_an_error_is_not_said_too(submit: Submit):
+def test_an_error_that_follows_from_another_is_not_reported(submit: Submit):
     [texts] = submit(**ONLY_SCHEDULED, args="[1").values()
     assert len(texts) == 1
 
 
-def test_the_same_schedule_twice_is_said_at_the_name(submit: Submit):
+def test_a_second_identical_schedule_is_reported_at_the_name(submit: Submit):
     assert not submit(name="twice")
     assert list(submit(name="twice", interval="1h")) == ["name"]
     assert ScheduledTask.objects.get().interval == 900
 
 
-def test_a_function_and_an_interval_are_enough(submit: Submit):
+def test_a_schedule_needs_only_a_function_and_an_interval(submit: Submit):
     assert not submit(interval="15m")
     schedule = ScheduledTask.objects.get()
     assert (schedule.name, schedule.queue, schedule.interval) == (ECHO, "default", 900)
     assert schedule.next_due(schedule.created) is not None
 
 
-def test_the_queue_left_empty_is_the_functions_own(submit: Submit):
+def test_an_empty_queue_is_the_functions_own(submit: Submit):
     assert not submit(**ONLY_SCHEDULED, args="[1]")
     assert ScheduledTask.objects.get().queue == "low"
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("900", 900), ("1h 30m", 5_400), ("1D", 86_400)])
-def test_an_interval_is_written_in_any_unit(submit: Submit, text, seconds):
+def test_an_interval_may_be_given_in_any_unit(submit: Submit, text, seconds):
     assert not submit(interval=text)
     assert ScheduledTask.objects.get().interval == seconds
 
 
-def test_cron_needs_no_first_time(submit: Submit):
+def test_a_cron_schedule_needs_no_first_time(submit: Submit):
     assert not submit(interval="", cron=" 30  6 * * MON-FRI ", timezone="Europe/Berlin")
     schedule = ScheduledTask.objects.get()
     assert (schedule.type, schedule.cron, schedule.first) == ("cron", "30 6 * * MON-FRI", None)
 
 
-def test_the_first_time_alone_is_once(submit: Submit):
+def test_a_schedule_with_only_a_first_time_runs_once(submit: Submit):
     assert not submit(interval="", **AT_NOON)
     schedule = ScheduledTask.objects.get()
     assert (schedule.interval, schedule.first.isoformat()) == (None, "2030-01-01T12:00:00+00:00")
 
 
-def test_arguments_left_empty_are_none(submit: Submit):
+def test_empty_arguments_are_no_arguments(submit: Submit):
     assert not submit(args="", kwargs="")
     schedule = ScheduledTask.objects.get()
     assert (schedule.args, schedule.kwargs) == ([], {})
 
 
-def test_excluded_dates_calendar_and_jitter_are_kept(submit: Submit):
+def test_excluded_dates_calendar_and_jitter_are_saved(submit: Submit):
     calendar = Calendar.objects.create(name="Holidays", dates="2030-01-01")
     dates = "2030-12-26\r\n2030-12-24 .. 2030-12-25\r\n"
     assert not submit(exclude=dates, calendar=calendar.pk, jitter="10m", timezone="Europe/Rome")
@@ -221,7 +213,7 @@ def test_an_interval_is_shown_in_its_largest_units(admin_client: Client):
     assert 'name="interval" value="1h30m"' in page.content.decode()
 
 
-def test_editing_something_else_leaves_the_first_time_as_it_is(edit: Submit):
+def test_editing_another_field_keeps_the_first_time_to_the_millisecond(edit: Submit):
     schedule = make_row(first=ago(1_234.567), interval=3_600)
     assert not edit(schedule, note="changed")
     changed = ScheduledTask.objects.get()
@@ -229,7 +221,7 @@ def test_editing_something_else_leaves_the_first_time_as_it_is(edit: Submit):
     assert not changed.runs.exists()
 
 
-def test_a_function_that_is_gone_stays_shown_and_is_refused(edit: Submit):
+def test_a_function_that_is_no_longer_registered_is_refused_at_its_field(edit: Submit):
     schedule = make_row(function="gone.function")
     assert list(edit(schedule)) == ["function"]
 
@@ -245,6 +237,6 @@ def test_a_function_that_is_gone_stays_shown_and_is_refused(edit: Submit):
         ("reserved_for", {"reserved_for_0": "0001-01-01", "reserved_for_1": "00:00"}),
     ],
 )
-def test_a_background_call_that_cannot_be_is_refused(enqueue: Submit, field, values):
+def test_an_invalid_background_call_is_refused_at_its_field(enqueue: Submit, field, values):
     assert list(enqueue(**values)) == [field]
     assert not Task.objects.exists()

@@ -1,9 +1,8 @@
-"""django-rq's pages in the admin: they show our jobs, to those who may, and break nothing."""
+"""django-rq's pages in the admin: they show our jobs, check permissions, and break no schedule."""
 
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from redis import Redis
@@ -12,6 +11,7 @@ from rq.worker import Worker
 from tasks.broker.keys import SCHEDULES_KEY
 from tasks.services import TaskService
 from tests.tasks.functions import ECHO, queued
+from tests.tasks.pages import staff
 from tests.tasks.schedules import MakeSchedule, ago
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,13 +25,9 @@ def job_page(job_id: str, page: str = "job_detail") -> str:
     return reverse(f"admin:django_rq_{page}", args=[DEFAULT_QUEUE, job_id])
 
 
-def staff(*permissions: str) -> User:
-    user = User.objects.create_user("somebody", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
-
-
-def test_the_queues_and_workers_are_a_click_away(admin_client: Client, redis_connection: Redis):
+def test_the_list_of_schedules_links_to_the_queues_and_workers(
+    admin_client: Client, redis_connection: Redis
+):
     Worker(["default"], connection=redis_connection, name="busy-bee").register_birth()
     assert (
         f'href="{HOME}"'
@@ -51,7 +47,7 @@ def test_the_queues_and_workers_are_a_click_away(admin_client: Client, redis_con
         {"interval": None, "first": ago(-3_600)},
     ],
 )
-def test_a_schedule_is_shown_with_its_job(admin_client: Client, put: MakeSchedule, values):
+def test_django_rq_shows_the_job_of_a_schedule(admin_client: Client, put: MakeSchedule, values):
     schedule = put(**values, args=[1, "<b>"], kwargs={"a": [None]})
     assert schedule.job_id in admin_client.get(SCHEDULED).content.decode()
     page = admin_client.get(job_page(schedule.job_id)).content.decode()
@@ -59,14 +55,14 @@ def test_a_schedule_is_shown_with_its_job(admin_client: Client, put: MakeSchedul
     assert "<b>" not in page
 
 
-def test_a_queued_job_is_shown(admin_client: Client):
+def test_django_rq_shows_a_queued_job(admin_client: Client):
     call = TaskService.enqueue_task(ECHO, {"a": 1})
     jobs = reverse("admin:django_rq_jobs", args=[DEFAULT_QUEUE])
     assert call.job_id in admin_client.get(jobs).content.decode()
     assert admin_client.get(job_page(call.job_id)).status_code == 200
 
 
-def test_looking_unschedules_nothing(
+def test_django_rqs_pages_unschedule_nothing(
     admin_client: Client, put: MakeSchedule, redis_connection: Redis
 ):
     whole, jobless = put(), put()
@@ -77,18 +73,18 @@ def test_looking_unschedules_nothing(
 
 
 @pytest.mark.parametrize("page", ["enqueue_job", "requeue_job", "delete_job"])
-def test_the_job_of_a_schedule_is_not_changed_here(
+def test_django_rq_may_not_change_the_job_of_a_schedule(
     admin_client: Client, put: MakeSchedule, redis_connection: Redis, page
 ):
     schedule = put()
     before = redis_connection.hgetall(f"rq:job:{schedule.job_id}")
     response = admin_client.post(job_page(schedule.job_id, page), follow=True)
-    assert "is changed on the schedule" in response.content.decode()
+    assert "change the schedule instead" in response.content.decode()
     assert redis_connection.hgetall(f"rq:job:{schedule.job_id}") == before
     assert not queued(redis_connection)
 
 
-def test_the_jobs_of_schedules_are_not_changed_together(
+def test_django_rq_may_not_change_the_jobs_of_schedules_in_bulk(
     admin_client: Client, put: MakeSchedule, redis_connection: Redis
 ):
     schedule = put()
@@ -105,7 +101,7 @@ def test_the_jobs_of_schedules_are_not_changed_together(
         (["view_scheduledtask", "change_scheduledtask"], 200, 302),
     ],
 )
-def test_it_is_for_those_who_may_see_or_change_schedules(
+def test_django_rqs_pages_need_the_permissions_for_schedules(
     client: Client, permissions, seen, emptied
 ):
     client.force_login(staff(*permissions))
@@ -115,15 +111,17 @@ def test_it_is_for_those_who_may_see_or_change_schedules(
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_others_are_sent_to_the_login(client: Client, method):
+def test_django_rqs_pages_redirect_anonymous_users_to_the_login(client: Client, method):
     response = getattr(client, method)(reverse("admin:django_rq_clear", args=[DEFAULT_QUEUE]))
     assert response.status_code == 302
     assert "/login/" in response.url
 
 
-def test_while_redis_is_unavailable_a_page_says_so(admin_client: Client, redis_unavailable: Any):
+def test_django_rqs_pages_answer_503_while_redis_is_unavailable(
+    admin_client: Client, redis_unavailable: Any
+):
     redis_unavailable(True)
     for url in (HOME, SCHEDULED, job_page("task-1")):
         response = admin_client.get(url)
         assert response.status_code == 503
-        assert "nothing of them is lost" in response.content.decode()
+        assert "they are not lost" in response.content.decode()
