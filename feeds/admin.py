@@ -19,7 +19,7 @@ from feeds import services
 from feeds.exceptions import BadUrl
 from feeds.models import Entry, Feed
 from feeds.parsing import without_images
-from tasks.admin_pages.formatting import NONE, badge, status_text
+from tasks.admin_pages.formatting import NONE, badge
 from tasks.models import ScheduledTaskInstance
 
 
@@ -138,7 +138,7 @@ class FeedAdmin(admin.ModelAdmin):
         url = reverse("admin:tasks_scheduledtask_change", args=[feed.schedule_id])
         text = feed.schedule.when_in_words()
         if not feed.schedule.is_live:
-            text = f"{text} ({status_text(feed.schedule)})"
+            text = f"{text} ({feed.schedule.status_in_words()})"
         return format_html('<a href="{}">{}</a>', url, text)
 
     @admin.display(description=gettext_lazy("next due"), empty_value=NONE)

@@ -22,7 +22,7 @@ import tasks.admin_pages.runs  # noqa: F401
 from tasks.admin_pages.backfill import backfill_page
 from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
-from tasks.admin_pages.formatting import NONE, badge, end_reason, timestamp
+from tasks.admin_pages.formatting import NONE, badge, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.services import SchedulerService
@@ -275,7 +275,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
     @admin.display(description=gettext_lazy("status"), ordering="status")
     def status_badge(self, schedule: ScheduledTask) -> SafeString:
         parts = [badge(schedule.status, schedule.get_status_display())]
-        if reason := end_reason(schedule):
+        if reason := schedule.end_reason():
             parts.append(format_html('<span class="quiet">{}</span>', reason))
         if schedule.problem:
             problem = '<span class="status status-problem" title="{}">{}</span>'

@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Length
 from django.db.models.lookups import LessThanOrEqual
 from django.utils.timezone import now as current_time
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from tasks import registry
@@ -434,6 +435,25 @@ class ScheduledTask(models.Model):
         except SpecError as error:
             return str(error)
 
+    def end_reason(self) -> str:
+        """Return why the schedule has ended; empty if it has not, or if its spec is invalid.
+
+        The reason isn't stored: it follows from what the spec yields after the schedule ended,
+        which is when its present period starts.
+        """
+        if self.status != self.Status.DEATH:
+            return ""
+        try:
+            is_exhausted = spec.next_due(self.spec(), self.period_start) is None
+        except SpecError:
+            return ""
+        return gettext("nothing left to be due") if is_exhausted else gettext("cancelled")
+
+    def status_in_words(self) -> str:
+        """Return the status for people, with the reason if the schedule has ended."""
+        words = {"status": self.get_status_display(), "reason": self.end_reason()}
+        return gettext("%(status)s: %(reason)s") % words if words["reason"] else words["status"]
+
     def set_fingerprint(self) -> None:
         """Compute the identity: a hash over name, function and arguments.
 
@@ -520,7 +540,7 @@ class SchedulePeriod(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.start:%Y-%m-%d %H:%M} – {self.end:%Y-%m-%d %H:%M}"
+        return f"{self.get_kind_display()} {self.start:%Y-%m-%d %H:%M} – {self.end:%Y-%m-%d %H:%M}"
 
     def in_words(self) -> str:
         """Describe what was owed, or say why nothing was."""
@@ -575,6 +595,8 @@ class RunRecord(models.Model):
     `attempt` fences the writes: whoever writes names the attempt that it speaks for.
     """
 
+    Status: ClassVar[type[models.TextChoices]]
+
     name = models.CharField(_("name"), max_length=NAME_LENGTH)
     status = models.CharField(_("status"), max_length=16, db_index=False)
     failed = models.GeneratedField(
@@ -604,7 +626,8 @@ class RunRecord(models.Model):
         abstract = True
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.status})"
+        label = self.Status(self.status).label
+        return f"{self.name} ({label})"
 
     @property
     @abstractmethod

@@ -189,8 +189,9 @@ class RunDisplay:
         """Show in one line the progress of a running record; else its reason, or its result."""
         if record.status == record.Status.RUNNING:
             return progress_bar(record.progress, record.progress_message)
-        if record.reason or record.result is None:
-            return one_line(record.reason)
+        reason = record.reason_in_words()
+        if reason or record.result is None:
+            return one_line(reason)
         return one_line(json.dumps(record.result, ensure_ascii=False))
 
 

@@ -7,12 +7,8 @@ from typing import Any
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 
-from tasks.exceptions import SpecError
-from tasks.models import ScheduledTask
 from tasks.storable import escape
-from tasks.timing import spec
 
 NONE = "–"
 OUTCOME_LENGTH = 120
@@ -21,28 +17,6 @@ OUTCOME_LENGTH = 120
 def badge(status: str, text: str) -> SafeString:
     """Show a status as a coloured label."""
     return format_html('<span class="status status-{}">{}</span>', status, text)
-
-
-def end_reason(schedule: ScheduledTask) -> str:
-    """Return why a schedule has ended; empty if it has not, or if its spec is invalid.
-
-    The reason isn't stored: it follows from what the spec yields after the schedule ended, which
-    is when its present period starts.
-    """
-    if schedule.status != ScheduledTask.Status.DEATH:
-        return ""
-    try:
-        is_exhausted = spec.next_due(schedule.spec(), schedule.period_start) is None
-    except SpecError:
-        return ""
-    return _("nothing left to be due") if is_exhausted else _("cancelled")
-
-
-def status_text(schedule: ScheduledTask) -> str:
-    """Show the status of a schedule in words, with the reason if it has ended."""
-    label = schedule.get_status_display()
-    reason = end_reason(schedule)
-    return _("%(status)s: %(reason)s") % {"status": label, "reason": reason} if reason else label
 
 
 def timestamp(value: datetime | None) -> SafeString | str:

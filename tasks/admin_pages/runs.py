@@ -92,7 +92,7 @@ class RecordAdmin(RunDisplay, TasksAdmin):
 
     @admin.display(description=gettext_lazy("reason"))
     def reason_text(self, record: RunRecord) -> str:
-        return escape(record.reason)
+        return escape(record.reason_in_words())
 
     @admin.display(description=gettext_lazy("log"))
     def log_text(self, record: RunRecord) -> SafeString | str:

@@ -56,8 +56,20 @@ def only_background() -> None:
     """Take nothing."""
 
 
+# What `checked` is asked before it runs: each test puts its own answer here.
+check: Callable[..., Any] = print
+
+
+@background_task
+@scheduled_task(check=lambda *args, **kwargs: check(*args, **kwargs))
+def checked(*args: Any) -> Any:
+    """Do what the test asks for, if the check lets it."""
+    return behaviour(*args)
+
+
 ECHO: str = echo.task_name  # type: ignore[attr-defined]
 CALL: str = call.task_name  # type: ignore[attr-defined]
+CHECKED: str = checked.task_name  # type: ignore[attr-defined]
 
 
 def perform(redis: Redis, job_id: str) -> Job:

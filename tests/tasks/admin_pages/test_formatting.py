@@ -16,7 +16,6 @@ from tasks.admin_pages.formatting import (
     pretty_json,
     progress_bar,
     short_duration,
-    status_text,
     timestamp,
 )
 from tasks.models import ScheduledTask
@@ -72,7 +71,7 @@ def test_the_status_of_an_ended_schedule_is_shown_with_the_reason(
     values: dict[str, Any], text: str
 ):
     schedule = ScheduledTask(**{"status": "death", "first": TIME} | values)
-    assert status_text(schedule) == text
+    assert schedule.status_in_words() == text
 
 
 def test_a_missing_value_is_shown_as_a_dash():
