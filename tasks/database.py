@@ -36,7 +36,7 @@ def chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 def patiently(write: Callable[[], T], patience: float = PATIENCE) -> T:
-    """Call `write`, again and again for `patience` seconds while the database is away.
+    """Call `write`, again and again for `patience` seconds while the database is unavailable.
 
     Raises the last error of the database, or at once one that trying again can't mend. Inside a
     transaction there is no second try.

@@ -9,7 +9,7 @@ class TasksError(Exception):
 
 
 class SpecError(TasksError, ValueError):
-    """A "when" that can't be: `field` names the part of the spec that is wrong."""
+    """An invalid "when": `field` names the part of the spec that is wrong."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class InvalidArguments(TasksError):
 
 
 class InvalidSchedule(TasksError):
-    """A schedule with values that can't be: `errors` maps field names to messages."""
+    """A schedule with invalid values: `errors` maps field names to messages."""
 
     def __init__(self, message: str, errors: dict[str, list[str]]) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class InvalidSchedule(TasksError):
 
 
 class InvalidCalendar(TasksError):
-    """A calendar with values that can't be: `errors` maps field names to messages."""
+    """A calendar with invalid values: `errors` maps field names to messages."""
 
     def __init__(self, message: str, errors: dict[str, list[str]]) -> None:
         super().__init__(message)
@@ -48,4 +48,4 @@ class InvalidCalendar(TasksError):
 
 
 class NotPossible(TasksError):
-    """An action that the present state of its subject doesn't allow."""
+    """An action that its subject doesn't allow in its present state."""

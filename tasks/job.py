@@ -51,7 +51,7 @@ class Job(rq.job.Job):
     def from_fields(cls, job_id: str, fields: dict[bytes, bytes], connection: Redis) -> Self:
         """Return the job of a hash as Redis has it.
 
-        This raises nothing: of a hash that can't be read (R7), the job can't be called, and
+        This raises nothing: the job of a hash that can't be read (R7) can't be called, and
         `check_callable` says why.
         """
         job: Self = copy(_blank(cls, connection))  # type: ignore[arg-type]
@@ -67,7 +67,7 @@ class Job(rq.job.Job):
         return job
 
     def _restore_plain(self, fields: dict[bytes, bytes]) -> None:
-        """Do what `restore` does for a job that nothing special was asked for, ten times faster."""
+        """Do what `restore` does for a job without rare fields, ten times faster."""
         data = fields[b"data"]
         self.data = zlib.decompress(data) if data[:1] == ZLIB else data
         self._status = JobStatus(fields[b"status"].decode())

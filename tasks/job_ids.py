@@ -6,7 +6,7 @@ A run's job id is derived from what it runs, so that enqueueing it twice is harm
     schedule-<32 hex>-<due, ms>              the occurrence due then, first attempt
     schedule-<32 hex>-<due, ms>-<attempt>    a later attempt
     schedule-<32 hex>-b<due, ms>             that occurrence by backfill (attempts as above)
-    schedule-<32 hex>-h<asked for, ms>       a run by hand (attempts as above)
+    schedule-<32 hex>-h<requested, ms>       a manual run (attempts as above)
     task-<32 hex>                            one background call
 """
 
@@ -25,9 +25,9 @@ RUN_ID = re.compile(r"(schedule-[0-9a-f]{32})-([bh]?)(-?[0-9]{1,15})(?:-([0-9]{1
 
 @dataclass(frozen=True, slots=True)
 class RunId:
-    """Which run of which schedule: `due` for an occurrence, `requested` for a run by hand.
+    """Which run of which schedule: `due` for an occurrence, `requested` for a manual run.
 
-    `is_backfill` tells the occurrence's job that backfill asked for from its regular one.
+    `is_backfill` tells the occurrence's job that backfill requested from its regular one.
     """
 
     schedule_job_id: str
@@ -45,16 +45,16 @@ class RunId:
     @property
     def job_id(self) -> str:
         if self.due is not None:
-            moment = f"{'b' if self.is_backfill else ''}{to_milliseconds(self.due)}"
+            instant = f"{'b' if self.is_backfill else ''}{to_milliseconds(self.due)}"
         else:
             assert self.requested is not None
-            moment = f"h{to_milliseconds(self.requested)}"
+            instant = f"h{to_milliseconds(self.requested)}"
         suffix = f"-{self.attempt}" if self.attempt > 1 else ""
-        return f"{self.schedule_job_id}-{moment}{suffix}"
+        return f"{self.schedule_job_id}-{instant}{suffix}"
 
     @property
     def is_requested(self) -> bool:
-        """Whether somebody asked for it, by hand or by backfill, whatever the schedule's status."""
+        """Whether somebody requested it, as a manual run or by backfill."""
         return self.due is None or self.is_backfill
 
     def next_attempt(self) -> "RunId":
@@ -66,9 +66,9 @@ def _parse(run_id_class: Any, job_id: str) -> Any:
     match = RUN_ID.fullmatch(job_id)
     if match is None:
         return None
-    schedule_job_id, kind, moment, attempt = match.groups()
+    schedule_job_id, kind, milliseconds, attempt = match.groups()
     try:
-        instant = from_milliseconds(int(moment))
+        instant = from_milliseconds(int(milliseconds))
     except OverflowError:
         return None
     return run_id_class(

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from tasks import registry
 from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
 from tasks.job_ids import RunId, new_schedule_job_id, new_task_job_id
-from tasks.reasons import CODE_LENGTH, in_words
+from tasks.reasons import CODE_LENGTH, Code, in_words
 from tasks.storable import REASON_LENGTH, canonical_json
 from tasks.timing import spec
 from tasks.timing.describe import describe
@@ -279,7 +279,9 @@ class ScheduledTask(models.Model):
     note = models.TextField(_("note"), blank=True, help_text=_("For people, such as why paused."))
     paused_at = models.DateTimeField(_("paused at"), null=True, editable=False)
     synced = models.BooleanField(
-        default=False, editable=False, help_text="Made by `sync`, which cancels it when it is gone."
+        default=False,
+        editable=False,
+        help_text="Made by `sync`, which cancels it when it has left the list.",
     )
     settled_through = models.DateTimeField(
         default=current_time,
@@ -397,11 +399,11 @@ class ScheduledTask(models.Model):
         return self.status in self.LIVE
 
     def spec(self) -> spec.Spec:
-        """Return when it is due; raises SpecError if the row's values can't be."""
+        """Return when it is due; raises SpecError if the row's values are invalid."""
         return spec.Spec(**self.spec_values())
 
     def spec_values(self) -> dict[str, Any]:
-        """Return the values of the spec, as dispatch and books have to agree on them."""
+        """Return the values of the spec, as dispatch and ledger have to agree on them."""
         values = {field: getattr(self, field) for field in self.SPEC_FIELDS}
         values["cron"] = self.cron or None
         values["first"] = self.first and whole_milliseconds(self.first)
@@ -501,14 +503,14 @@ class ScheduledTask(models.Model):
 
 
 class SchedulePeriod(models.Model):
-    """A time that is over in which one spec of a schedule was owed, or nothing.
+    """A past period of a schedule, in which one spec applied, or none.
 
-    What was due after `start` and up to `end` is owed by the spec of an active period; paused
+    What the spec of an active period yields after `start` and up to `end` is expected; paused
     time is one period, not a row per due instant. The present period is in the schedule's own
-    row: from `since` on, by its own spec and status.
+    row: from `period_start` on, by its own spec and status.
 
     Periods follow each other, with one exception: a first time that had just passed when it was
-    asked for is owed all the same, so its period begins before the one before it has ended.
+    requested is expected all the same, so its period begins before the previous one has ended.
     """
 
     class Kind(models.TextChoices):
@@ -543,7 +545,7 @@ class SchedulePeriod(models.Model):
         return f"{self.get_kind_display()} {self.start:%Y-%m-%d %H:%M} – {self.end:%Y-%m-%d %H:%M}"
 
     def in_words(self) -> str:
-        """Describe what was owed, or say why nothing was."""
+        """Describe what was expected, or say why nothing was."""
         if self.spec is None:
             return self.note
         try:
@@ -553,11 +555,11 @@ class SchedulePeriod(models.Model):
 
 
 class RunRequest(models.Model):
-    """A run that somebody has asked for and that has not started: by hand, or by backfill.
+    """A run that somebody has requested and that has not started: a manual run, or backfill.
 
     It is stored before its job is enqueued, so that Redis can lose the job (R1), and goes in
     the transaction in which the run's own row is born. `due` names the occurrence that backfill
-    is to run; a run by hand has none.
+    is to run; a manual run has none.
     """
 
     parent = models.ForeignKey(
@@ -659,7 +661,7 @@ class RunRecord(models.Model):
 
 
 class ScheduledTaskInstanceQuerySet(models.QuerySet["ScheduledTaskInstance"]):
-    """Runs, going on and ended."""
+    """Runs, still going and ended."""
 
     def running(self) -> "ScheduledTaskInstanceQuerySet":
         return self.filter(status=ScheduledTaskInstance.Status.RUNNING)
@@ -675,9 +677,9 @@ class ScheduledTaskInstanceQuerySet(models.QuerySet["ScheduledTaskInstance"]):
 
 
 class ScheduledTaskInstance(RunRecord):
-    """A run: the record of one occurrence of a schedule, or of one run by hand.
+    """A run: the record of one occurrence of a schedule, or of one manual run.
 
-    `due` names the occurrence; a run by hand has `requested` instead, and an occurrence that
+    `due` names the occurrence; a manual run has `requested` instead, and an occurrence that
     backfill has run has both. A row is born when the run starts, or when it is settled that it
     never will (`missed`, `skipped`).
     """
@@ -714,6 +716,12 @@ class ScheduledTaskInstance(RunRecord):
             models.Index(fields=["parent", "status"], name="run_counts_of_schedule"),
             models.Index(fields=["status", "-id"], name="run_newest_by_status"),
             models.Index(fields=["-created"], name="run_newest_by_day"),
+            # What the ledger asks for every second: the schedules that a check has ended.
+            models.Index(
+                fields=["parent"],
+                condition=Q(reason_code=Code.CHECK_NOT_AT_ALL.value),
+                name="run_ends_schedule",
+            ),
             models.Index(
                 fields=["-ended", "-id"],
                 condition=Q(ended__isnull=False),
@@ -767,7 +775,7 @@ class ScheduledTaskInstance(RunRecord):
 
     @property
     def is_backfill(self) -> bool:
-        """Whether it is an occurrence that was run because backfill asked for it."""
+        """Whether it is an occurrence that was run because backfill requested it."""
         return self.due is not None and self.requested is not None
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
-from tasks.storable import NUL_ESCAPE, canonical_json, is_deeper
+from tasks.storable import MAX_DEPTH, NUL_ESCAPE, canonical_json, is_deeper
 
 DEFAULT_QUEUE = "default"
 
@@ -71,7 +71,7 @@ class TaskFunction:
             signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidArguments(
-                _("%(name)s%(signature)s can't be called so: %(error)s.")
+                _("%(name)s%(signature)s can't be called with these arguments: %(error)s.")
                 % {"name": self.name, "signature": signature, "error": error},
                 _field_at_fault(signature, args, kwargs),
             ) from error
@@ -159,7 +159,8 @@ def _check_json(args: Any, kwargs: Any) -> None:
     if not isinstance(kwargs, dict) or not all(isinstance(key, str) for key in kwargs):
         raise InvalidArguments(_("Named arguments must be a JSON object with text keys."), "kwargs")
     if is_deeper(args) or is_deeper(kwargs):
-        raise InvalidArguments(_("Arguments can't be nested so deeply."))
+        text = _("Arguments can be nested at most %(depth)d levels deep.") % {"depth": MAX_DEPTH}
+        raise InvalidArguments(text)
     text = canonical_json([args, kwargs])
     if NUL_ESCAPE.search(text):
         raise InvalidArguments(_("Arguments can't contain the NUL character."))

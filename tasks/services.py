@@ -202,7 +202,7 @@ class SchedulerService:
         Raises NotPossible if there are more than `limit`, or if the range is empty, ends in the
         future or begins before what retention keeps; UnknownTaskFunction.
         """
-        return requests.request(schedule, start, end, limit)
+        return requests.request_backfill(schedule, start, end, limit)
 
     @staticmethod
     def sync(schedules: Iterable[Mapping[str, Any]]) -> list[ScheduledTask]:

@@ -81,6 +81,15 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AlterField(
+            model_name="scheduledtask",
+            name="synced",
+            field=models.BooleanField(
+                default=False,
+                editable=False,
+                help_text="Made by `sync`, which cancels it when it has left the list.",
+            ),
+        ),
+        migrations.AlterField(
             model_name="scheduledtaskinstance",
             name="requested",
             field=models.DateTimeField(null=True, verbose_name="requested at"),

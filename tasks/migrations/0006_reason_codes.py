@@ -18,4 +18,13 @@ class Migration(migrations.Migration):
             migrations.AddField(model, "reason_code", CODE, preserve_default=False),
             migrations.AddField(model, "reason_values", VALUES),
         )
+    ] + [
+        migrations.AddIndex(
+            "scheduledtaskinstance",
+            models.Index(
+                condition=models.Q(reason_code="check_not_at_all"),
+                fields=["parent"],
+                name="run_ends_schedule",
+            ),
+        ),
     ]

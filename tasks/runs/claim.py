@@ -49,10 +49,10 @@ class MustWait(Exception):
 
 
 def claim_patiently(job: Job, answer: Answer | None = None) -> RunRecord | None:
-    """Claim a job's row, on a new connection if this one can't be used as it is.
+    """Claim a job's row, on a new connection if the present one turns out to be unusable.
 
-    A function before may have changed its settings, or a migration the tables under what is
-    prepared.
+    An earlier function may have changed its settings, or a migration the tables that prepared
+    statements refer to.
     """
     try:
         return patiently(lambda: claim(job, answer))

@@ -39,7 +39,7 @@ ENDED = {
 
 
 class Watch:
-    """Remembers since when things look lost, by this process's own clock."""
+    """Remembers since when things have looked lost, by this process's own clock."""
 
     def __init__(self) -> None:
         self._since: dict[Hashable, dict[Any, float]] = {}
@@ -58,7 +58,7 @@ class Watch:
 
 
 def close_lost_runs(redis: Redis, watch: Watch) -> None:
-    """Close the running runs and calls for which no worker vouches any more, as lost."""
+    """Close the running runs and calls whose lease nobody renews any more, as lost."""
     of_run = ("attempt", "due", "requested", "parent__job_id")
     runs = ScheduledTaskInstance.objects.running().select_related("parent").only(*of_run)
     tasks = Task.objects.filter(status=Task.Status.RUNNING).only("attempt", "job_id")
@@ -91,14 +91,14 @@ def enqueue_lost_jobs(redis: Redis, watch: Watch) -> None:
 def enqueueing_lost_jobs(redis: Redis, watch: Watch) -> Iterator[None]:
     """Do what `enqueue_lost_jobs` says, and yield wherever that can be interrupted.
 
-    It finds background calls, retries, and runs asked for by hand or by backfill.
+    It finds background calls, retries, and requested runs: manual ones and backfill.
     """
     popped: list[str] = []
     ended: list[tuple[str, bytes]] = []
     for chunk in chain(_waiting_calls(), _waiting_retries(), _waiting_requests()):
         statuses = _statuses(chunk, redis)
-        gone, maybe_popped = _lost_jobs(chunk, statuses, redis)
-        for job_id in gone:
+        missing, maybe_popped = _lost_jobs(chunk, statuses, redis)
+        for job_id in missing:
             _enqueue_again(job_id, redis)
         popped += maybe_popped
         ended += _ended_calls(chunk, statuses)
@@ -151,7 +151,7 @@ def _waiting_retries() -> Iterator[list[Waiting]]:
 
 
 def _waiting_requests() -> Iterator[list[Waiting]]:
-    """Yield, in chunks, the jobs of the runs by hand, and of what backfill is to run next."""
+    """Yield, in chunks, the jobs of manual runs, and of what backfill is to run next."""
     cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
     requests = RunRequest.objects.filter(requested__lt=cutoff).order_by("pk")
     manual = requests.filter(due=None).select_related("parent")
@@ -196,17 +196,19 @@ def _lost_jobs(
 ) -> tuple[list[str], list[str]]:
     """Return which of these jobs aren't in Redis, and which seem to be popped and lost.
 
-    A retry whose job has ended was refused by its row, and isn't lost. But as long as a run is
-    asked for, its job has not done what it is for.
+    A retry whose job has ended was refused by its row, and isn't lost. But as long as the request
+    for a run is there, its job has not done what it is for.
     """
-    gone = [job_id for (job_id, _), status in zip(waiting, statuses, strict=True) if status is None]
+    known = list(zip(waiting, statuses, strict=True))
+    missing = [job_id for (job_id, _), status in known if status is None]
     open_jobs = [
         (job_id, queue)
-        for (job_id, queue), status in zip(waiting, statuses, strict=True)
+        for (job_id, queue), status in known
         if status in UNENDED or (status is not None and _is_first_request(job_id))
     ]
     states = in_flight(open_jobs, redis)
-    return gone, [job_id for (job_id, _), there in zip(open_jobs, states, strict=True) if not there]
+    popped = [job_id for (job_id, _), there in zip(open_jobs, states, strict=True) if not there]
+    return missing, popped
 
 
 def _is_first_request(job_id: str) -> bool:
@@ -255,4 +257,4 @@ def _enqueue_request_again(run_id: RunId, redis: Redis) -> None:
     try:
         enqueue_run(schedule, run_id, redis)
     except TasksError as error:
-        logger.warning("A run of “%s” that was asked for can't start yet: %s", schedule.name, error)
+        logger.warning("A requested run of “%s” can't start yet: %s", schedule.name, error)

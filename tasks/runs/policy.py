@@ -81,7 +81,7 @@ class Situation:
 
 
 def decide(situation: Situation | None) -> Decision:
-    """Return what becomes of the run; `situation` is None if its schedule is gone."""
+    """Return what becomes of the run; `situation` is None if its schedule has been deleted."""
     if situation is None:
         return Decision(Outcome.NO_SCHEDULE)
     if not _is_open(situation):

@@ -1,4 +1,4 @@
-"""The run that is going on in this process, and how its function reports progress."""
+"""The run that this process is recording, and how its function reports progress."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

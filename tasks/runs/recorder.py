@@ -218,7 +218,7 @@ class Recorder:
 
 
 class LiveWriter:
-    """Brings progress and log of the run that is going on to its row, from a thread.
+    """Writes progress and log of the present run to its row, from a thread.
 
     The thread and its database connection are there for as long as the process: a run of less
     than half a second costs it nothing.

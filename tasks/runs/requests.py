@@ -25,13 +25,17 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
-# How many due instants a range may have, run or not: each is looked at.
+# How many dues a range may have, run or not: each is checked.
 MAX_DUES = 100_000
 CHUNK = 5_000
+# How many requested occurrences of a schedule that allows overlap wait on its queue at a time.
+BACKFILL_AT_ONCE = 10
 
 
-def request(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) -> list[RunId]:
-    """Ask for what never ran of a range; see `SchedulerService.backfill`."""
+def request_backfill(
+    schedule: ScheduledTask, start: datetime, end: datetime, limit: int
+) -> list[RunId]:
+    """Request what never ran of a range; see `SchedulerService.backfill`."""
     registry.resolve(schedule.function, Kind.SCHEDULED)
     with transaction.atomic():
         schedule = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
@@ -50,17 +54,17 @@ def request(schedule: ScheduledTask, start: datetime, end: datetime, limit: int)
 def never_ran(
     schedule: ScheduledTask, start: datetime, end: datetime, limit: int = DEFAULT_LIMIT
 ) -> list[datetime]:
-    """Return the due instants after `start` and up to `end` that backfill would run, in order.
+    """Return the dues after `start` and up to `end` that backfill would run, in order.
 
     These are the ones of the present spec without a row, or recorded as missed or skipped; not
-    those asked for already, or still under way. Raises NotPossible if there are more than
-    `limit`, or if the range can't be.
+    those requested already, or still in flight. Raises NotPossible if there are more than
+    `limit`, or if the range is invalid.
     """
     _check(schedule, start, end, limit)
     dues = list(islice(spec.dues(schedule.spec(), start, end), MAX_DUES + 1))
     if len(dues) > MAX_DUES:
         raise NotPossible(
-            _("More than %(number)s moments are due in that range: choose a shorter one.")
+            _("More than %(number)s occurrences are due in that range: choose a shorter one.")
             % {"number": f"{MAX_DUES:,}"}
         )
     found = list(islice(_open(schedule, dues), limit + 1))
@@ -77,42 +81,38 @@ def never_ran(
 
 def _check(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) -> None:
     if timezone.is_naive(start) or timezone.is_naive(end):
-        raise NotPossible(_("A moment of the range has no time zone: give aware datetimes."))
+        raise NotPossible(_("The bounds of the range need a time zone: give aware datetimes."))
     if not 1 <= limit <= MAX_LIMIT:
         raise NotPossible(_("Give a limit between 1 and %(most)d.") % {"most": MAX_LIMIT})
     if start >= end:
         raise NotPossible(_("The range is empty: it has to begin before it ends."))
     if end > timezone.now():
-        raise NotPossible(_("The range ends in the future: only what is past can be made up for."))
+        raise NotPossible(_("The range ends in the future: backfill runs only what is past."))
     if schedule.pruned_until is not None and start < schedule.pruned_until:
         raise NotPossible(
             _(
-                "What was due up to %(moment)s may have run: its runs are not kept any more. "
+                "Runs due up to %(due)s have been deleted by retention, so they may have run. "
                 "Begin after it."
             )
-            % {"moment": instant_text(schedule.pruned_until)}
+            % {"due": instant_text(schedule.pruned_until)}
         )
 
 
 def _open(schedule: ScheduledTask, dues: Sequence[datetime]) -> Iterator[datetime]:
-    """Yield those of the due instants that have not run, and aren't about to."""
+    """Yield those of the dues that have not run, and aren't about to."""
     status = ScheduledTaskInstance.Status
     for begin in range(0, len(dues), CHUNK):
         chunk = dues[begin : begin + CHUNK]
         bounds = {"due__gte": chunk[0], "due__lte": chunk[-1]}
         statuses = dict(schedule.runs.filter(**bounds).values_list("due", "status"))
-        asked_for = set(schedule.requests.filter(**bounds).values_list("due", flat=True))
+        requested = set(schedule.requests.filter(**bounds).values_list("due", flat=True))
         for due in chunk:
             never_ran = statuses.get(due, status.MISSED) in (status.MISSED, status.SKIPPED)
-            is_under_way = (
+            is_in_flight = (
                 schedule.is_live and due > schedule.settled_through and due not in statuses
             )
-            if never_ran and not is_under_way and due not in asked_for:
+            if never_ran and not is_in_flight and due not in requested:
                 yield due
-
-
-# How many requested occurrences of a schedule that allows overlap wait on its queue at a time.
-BACKFILL_AT_ONCE = 10
 
 
 def find(schedule: ScheduledTask, run_id: RunId) -> RunRequest | None:
@@ -139,8 +139,8 @@ def feed(schedule: ScheduledTask, redis: Redis) -> None:
 
 
 def feed_if_possible(schedule: ScheduledTask, redis: Redis) -> None:
-    """Enqueue the next as `feed` does; the ledger makes up for what can't be enqueued now."""
+    """Enqueue the next as `feed` does; what fails is enqueued by the ledger later."""
     try:
         feed(schedule, redis)
     except Exception:
-        logger.exception("The backfill of “%s” can't go on yet.", schedule.name)
+        logger.exception("The backfill of “%s” can't continue yet.", schedule.name)

@@ -18,7 +18,7 @@ RETRY_MEMORY = timedelta(hours=1)
 def retry(run: ScheduledTaskInstance, redis: Redis) -> None:
     """Enqueue the next attempt of a failed run, after the schedule's delay, if tries are left.
 
-    The ledger makes up for one that can't be enqueued now.
+    If that fails now, the ledger does it later.
     """
     if not tries_left(run):
         return
@@ -31,8 +31,8 @@ def retry(run: ScheduledTaskInstance, redis: Redis) -> None:
 
 def tries_left(run: ScheduledTaskInstance) -> bool:
     """Return whether a failed run is tried again."""
-    was_asked_for = run.requested is not None
-    return run.attempt <= run.parent.retries and (run.parent.is_live or was_asked_for)
+    is_requested = run.requested is not None
+    return run.attempt <= run.parent.retries and (run.parent.is_live or is_requested)
 
 
 def awaits_retry(run: ScheduledTaskInstance) -> bool:

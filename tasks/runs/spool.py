@@ -1,7 +1,7 @@
 """Ends of runs that could not be written: kept in Redis until the database takes them.
 
-A work-horse puts its final record here when the database is away; a worker, which never
-touches the database, puts here how its work-horse died. The scheduler writes them.
+A worker's child pushes its final record when the database is unavailable; a worker, which never
+touches the database, pushes how its child died. The scheduler writes them to their rows.
 """
 
 import json

@@ -1,9 +1,9 @@
 """The two writes that every run makes, its start and its end, as plain SQL in one transaction.
 
 Between two runs a worker writes the end of the one and the start of the other together: one
-commit per run, and on PostgreSQL one round trip. What the schedule's row and the runs going on
-have to say about a start is part of the statement. A start that they don't allow changes
-nothing here; `claim` then finds out why, and what to do.
+commit per run, and on PostgreSQL one round trip. Whether a run may start, by its schedule's row
+and by the schedule's other runs, is part of the statement, which says the same as `policy`. A
+start that isn't allowed changes nothing here; `claim` then asks the policy why, and what to do.
 """
 
 import fcntl
@@ -26,8 +26,8 @@ Started = tuple[int, int, str]
 # The start of a run: what differs from these is given to the statement.
 AT_START = {"status": "running", "attempt": 1, "progress": 0}
 EMPTY = ("progress_message", "reason", "reason_code", "log", "exception_class", "traceback")
-# For so long after a change of a schedule, a start is left to who asks its spec: until Redis has
-# heard of the change, occurrences may have been dispatched that the schedule owes no more.
+# For so long after a change of a schedule, a start is left to `claim`, which asks the spec: until
+# Redis gets the change, occurrences may be dispatched that aren't expected any more.
 FRESH = timedelta(minutes=1)
 # The end of a run: what is given to the statement.
 AT_END = ("ended", "log", "progress", "progress_message", "reason_code", "reason_values", "result")
@@ -46,7 +46,7 @@ class Start:
 
     run_id: RunId
     worker_name: str
-    moment: datetime
+    started: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ def write(end: End | None, start: Start | None) -> tuple[bool, ScheduledTaskInst
         name=name,
         due=start.run_id.due,
         status="running",
-        started=start.moment,
+        started=start.started,
         worker_name=start.worker_name,
-        created=start.moment,
+        created=start.started,
     )
     run._state.adding = False
     return ended, run
@@ -229,11 +229,11 @@ def _end_params(end: End) -> list[Any]:
 
 def _start_params(start: Start) -> list[Any]:
     assert start.run_id.due is not None
-    due, moment = _adapt("due", start.run_id.due), _adapt("started", start.moment)
-    lateness = (start.moment - start.run_id.due).total_seconds()
+    due, started = _adapt("due", start.run_id.due), _adapt("started", start.started)
+    lateness = (start.started - start.run_id.due).total_seconds()
     job_id = start.run_id.schedule_job_id
     settled = _adapt("period_start", start.run_id.due - FRESH)
-    return [due, moment, moment, start.worker_name, job_id, due, settled, lateness]
+    return [due, started, started, start.worker_name, job_id, due, settled, lateness]
 
 
 @cache

@@ -50,7 +50,7 @@ class Writer:
         return ended
 
     def catch_up(self, redis: Redis, patience: float = PATIENCE) -> None:
-        """Write the end that was kept, if there is one; on the spool if the database is away.
+        """Write the end that was kept, if any; on the spool if the database is unavailable.
 
         `patience` is for how many seconds it is tried.
         """
