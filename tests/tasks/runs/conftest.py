@@ -14,7 +14,7 @@ from tests.tasks.schedules import make_row
 
 @pytest.fixture
 def schedule() -> ScheduledTask:
-    """Return a schedule of `call`, due every second, whose books have been open for an hour."""
+    """Return a schedule of `call`, due every second, settled through an hour ago."""
     hour_ago = past(3600)
     return make_row(function=CALL, first=hour_ago, interval=1, settled_through=hour_ago, timeout=1)
 

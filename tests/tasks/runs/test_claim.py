@@ -45,7 +45,7 @@ def test_of_two_workers_with_the_same_occurrence_one_gets_the_row(
     assert len([claim for claim in claims if claim is not None]) == 1
 
 
-def test_an_occurrence_over_which_the_books_are_closed_does_not_run(
+def test_an_occurrence_that_is_settled_does_not_run(
     schedule: ScheduledTask, redis_connection: Redis
 ):
     job_id = enqueue(redis_connection, schedule, RunId(schedule.job_id, schedule.settled_through))
@@ -53,7 +53,7 @@ def test_an_occurrence_over_which_the_books_are_closed_does_not_run(
     assert schedule.runs.count() == 0
 
 
-def test_a_run_by_hand_has_no_due(schedule: ScheduledTask, redis_connection: Redis, behave: Behave):
+def test_a_manual_run_has_no_due(schedule: ScheduledTask, redis_connection: Redis, behave: Behave):
     behave(lambda: None)
     requested = ago(0)
     perform(
@@ -91,7 +91,7 @@ def test_a_retry_of_an_ended_schedule_does_not_run(
 
 
 @pytest.mark.parametrize(("interval", "statuses"), [(7200, []), (1, ["finished"])])
-def test_what_was_dispatched_while_its_schedule_was_changed_runs_only_if_it_is_still_owed(
+def test_an_occurrence_dispatched_during_a_change_of_its_schedule_runs_only_if_still_expected(
     schedule: ScheduledTask,
     redis_connection: Redis,
     behave: Behave,
@@ -109,7 +109,7 @@ def test_what_was_dispatched_while_its_schedule_was_changed_runs_only_if_it_is_s
     assert [run.status for run in schedule.runs.all()] == statuses
 
 
-def test_a_run_by_hand_runs_though_the_schedule_is_dead(
+def test_a_manual_run_runs_though_its_schedule_has_ended(
     schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     behave(lambda: None)
@@ -128,7 +128,9 @@ def test_an_occurrence_of_a_deleted_schedule_does_not_run(
     assert not ScheduledTaskInstance.objects.exists()
 
 
-def test_past_its_start_deadline_it_is_missed(schedule: ScheduledTask, redis_connection: Redis):
+def test_an_occurrence_past_its_start_deadline_is_missed(
+    schedule: ScheduledTask, redis_connection: Redis
+):
     ScheduledTask.objects.update(start_deadline=5)
     run_id = RunId(schedule.job_id, past(10))
     perform(redis_connection, enqueue(redis_connection, schedule, run_id))
@@ -138,7 +140,7 @@ def test_past_its_start_deadline_it_is_missed(schedule: ScheduledTask, redis_con
     )
 
 
-def test_a_function_that_is_gone_fails_its_run(
+def test_a_run_of_an_unregistered_function_fails(
     schedule: ScheduledTask, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
 ):
     job_id = enqueue(redis_connection, schedule)
@@ -292,7 +294,7 @@ def test_a_run_waits_for_the_database_and_its_function_is_not_called(
     behave(lambda: calls.append(1))
 
     def away(*args: Any) -> Any:
-        raise OperationalError("the database is away")
+        raise OperationalError("the database is unavailable")
 
     job_id = enqueue(redis_connection, schedule)
     with monkeypatch.context() as patch:

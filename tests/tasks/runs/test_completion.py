@@ -41,7 +41,7 @@ def test_a_closed_attempt_is_not_closed_by_an_earlier_one(
         ("death", "finished", "death"),
     ],
 )
-def test_the_schedule_follows(
+def test_a_schedule_is_failing_after_a_failed_run_and_active_after_a_success(
     run: ScheduledTaskInstance, redis_connection: Redis, before: str, end: str, after: str
 ):
     ScheduledTask.objects.update(status=before)

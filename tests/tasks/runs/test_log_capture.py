@@ -26,11 +26,11 @@ def captured(name: str, level: int = logging.INFO, message: str = "hello") -> st
     return str(text)
 
 
-def test_info_is_captured_though_the_root_shows_warnings_only():
+def test_a_log_line_at_info_is_captured_though_the_root_shows_warnings_only():
     assert "INFO tests.some: hello" in captured("tests.some")
 
 
-def test_debug_is_not_captured():
+def test_a_log_line_at_debug_is_not_captured():
     assert captured("tests.some", logging.DEBUG) == ""
 
 
@@ -40,7 +40,7 @@ def test_a_logger_that_does_not_propagate_is_captured(monkeypatch: pytest.Monkey
     assert captured("tests.deaf.child").count("hello") == 1
 
 
-def test_other_handlers_show_no_more_than_before():
+def test_other_log_handlers_show_no_more_during_capture():
     shown: list[str] = []
     other = logging.Handler()
     other.emit = lambda record: shown.append(record.getMessage())  # type: ignore[method-assign]
@@ -50,7 +50,7 @@ def test_other_handlers_show_no_more_than_before():
     assert shown == []
 
 
-def test_afterwards_all_is_as_before():
+def test_capturing_leaves_no_change_of_logging_behind():
     root = logging.getLogger()
     before = (root.level, [(handler, handler.level) for handler in root.handlers])
     with pytest.raises(KeyError), capturing(BoundedText()):
@@ -58,11 +58,11 @@ def test_afterwards_all_is_as_before():
     assert (root.level, [(handler, handler.level) for handler in root.handlers]) == before
 
 
-def test_control_characters_and_lone_surrogates_are_escaped():
+def test_control_characters_and_lone_surrogates_in_a_log_are_escaped():
     assert escape("a\0b\x1b[31m\r\ud800\x9b") == r"a\x00b\x1b[31m\r\ud800\x9b"
 
 
-def test_newlines_tabs_and_letters_are_kept():
+def test_newlines_tabs_and_letters_in_a_log_are_kept():
     assert escape("ä\t한\n😀") == "ä\t한\n😀"
 
 
@@ -77,7 +77,7 @@ def test_of_a_long_log_the_head_and_the_tail_are_kept():
 
 
 @pytest.mark.parametrize("character", ["x", "한", "\0", "😀", "\ud800"])
-def test_a_line_longer_than_the_limit_loses_its_middle(character: str):
+def test_a_log_line_longer_than_the_limit_loses_its_middle(character: str):
     text = BoundedText()
     text.add("begin" + character * 10 * LIMIT + "end")
     assert str(text).startswith("begin")
@@ -85,7 +85,7 @@ def test_a_line_longer_than_the_limit_loses_its_middle(character: str):
     assert len(str(text).encode()) <= LIMIT
 
 
-def test_it_can_be_read_while_another_thread_adds():
+def test_a_captured_log_can_be_read_while_another_thread_adds():
     text, stop = BoundedText(), threading.Event()
 
     def add() -> None:

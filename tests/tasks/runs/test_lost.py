@@ -52,7 +52,7 @@ def test_a_run_without_a_lease_is_closed_as_lost(
     )
 
 
-def test_a_run_with_a_lease_goes_on(
+def test_a_run_with_a_lease_is_not_closed_as_lost(
     running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
 ):
     renew_lease(redis_connection, running.run_job_id, "w1")
@@ -84,7 +84,7 @@ def test_looking_for_lost_runs_does_not_read_their_logs(
     assert not any('"log"' in query["sql"] for query in captured.captured_queries)
 
 
-def test_the_parts_of_a_watch_have_their_own_looks(clock: SimpleNamespace):
+def test_the_parts_of_a_watch_remember_their_own_suspects(clock: SimpleNamespace):
     watch = Watch()
     watch.confirmed(["a"], 1)
     clock.now += CERTAINTY
@@ -139,7 +139,7 @@ def test_a_waiting_call_that_redis_lost_is_enqueued_again(
     assert redis_connection.exists(Job.key_for(task.job_id))
 
 
-def test_a_waiting_call_whose_function_is_gone_fails(
+def test_a_waiting_call_of_an_unregistered_function_fails(
     redis_connection: Redis, clock: SimpleNamespace
 ):
     Task.objects.create(name="x", function="gone")

@@ -39,7 +39,7 @@ def test_a_run_that_returns_is_finished_with_its_result(run: Run, schedule: Sche
     assert row.name == schedule.name
 
 
-def test_while_it_runs_the_row_says_so(run: Run, schedule: ScheduledTask):
+def test_the_row_of_a_run_says_running_while_it_runs(run: Run, schedule: ScheduledTask):
     assert run(lambda: schedule.runs.get().status).result == "running"
 
 
@@ -52,11 +52,11 @@ def test_a_run_that_raises_is_failed_with_reason_and_traceback(run: Run):
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
-def test_whatever_is_raised_is_recorded(run: Run, error: BaseException):
+def test_whatever_a_task_function_raises_is_recorded(run: Run, error: BaseException):
     assert run(raising(error)).reason.startswith(f"Failed for: {type(error).__name__}")
 
 
-def test_what_is_raised_reaches_rq(
+def test_what_a_task_function_raises_reaches_rq(
     schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     behave(lambda: sys.exit(3))
@@ -65,7 +65,7 @@ def test_what_is_raised_reaches_rq(
     assert "SystemExit" in job.latest_result().exc_string
 
 
-def test_an_error_whose_message_cannot_be_read_is_recorded(run: Run):
+def test_a_failed_run_whose_error_has_an_unreadable_message_is_recorded(run: Run):
     class BadError(Exception):
         def __str__(self) -> str:
             raise RuntimeError
@@ -73,17 +73,17 @@ def test_an_error_whose_message_cannot_be_read_is_recorded(run: Run):
     assert run(raising(BadError())).status == "failed"
 
 
-def test_a_message_no_database_stores_is_recorded(run: Run):
+def test_a_failed_run_whose_message_no_database_stores_is_recorded(run: Run):
     row = run(raising(ValueError("nul \0, " + "long " * 1000)))
     assert row.reason.startswith("Failed for: ValueError: nul \ufffd, long")
 
 
-def test_a_timeout_is_failed(run: Run):
+def test_a_run_that_times_out_has_failed(run: Run):
     row = run(lambda: time.sleep(5))
     assert row.reason.startswith("Failed for: JobTimeoutException: Task exceeded")
 
 
-def test_a_swallowed_timeout_is_failed(run: Run):
+def test_a_run_that_swallows_its_timeout_has_failed(run: Run):
     def swallow() -> str:
         with contextlib.suppress(JobTimeoutException):
             time.sleep(5)
@@ -103,7 +103,9 @@ def test_a_swallowed_timeout_is_failed(run: Run):
     ],
     ids=["object", "set", "nan", "datetime", "huge"],
 )
-def test_a_result_that_is_not_json_is_noted_and_fails_nothing(run: Run, result: Any, name: str):
+def test_a_result_that_is_not_json_is_noted_and_the_run_is_finished(
+    run: Run, result: Any, name: str
+):
     row = run(lambda: result)
     assert end(row) == ("finished", f"The result is not JSON and was not kept: {name}.")
     assert row.result is None
@@ -114,7 +116,7 @@ def test_characters_no_database_stores_are_replaced_in_the_result(run: Run):
     assert row.result == {"a\ufffd": "?", "b": "\\u0000"}
 
 
-def test_the_schedule_follows_its_runs(
+def test_the_status_of_a_schedule_follows_its_runs(
     schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     statuses = []
@@ -128,7 +130,7 @@ def test_the_schedule_follows_its_runs(
 
 
 @pytest.mark.parametrize("status", ["death", "paused"])
-def test_a_schedule_that_was_ended_meanwhile_stays_so(
+def test_a_schedule_that_ended_during_a_run_stays_ended(
     run: Run, schedule: ScheduledTask, status: str
 ):
     paused_at = timezone.now() if status == "paused" else None
@@ -161,12 +163,12 @@ def test_a_generator_is_a_result_that_is_not_json(run: Run):
     assert "builtins.generator" in row.reason_in_words()
 
 
-def test_what_any_logger_says_is_in_the_log(run: Run):
+def test_what_any_logger_says_is_in_the_log_of_the_run(run: Run):
     row = run(lambda: logging.getLogger("tests.any").info("new\x1b[0m line"))
     assert r"INFO tests.any: new\x1b[0m line" in row.log
 
 
-def test_a_log_is_bounded(run: Run):
+def test_the_log_of_a_run_is_bounded(run: Run):
     row = run(lambda: logging.getLogger("tests.any").info("x" * 10**6))
     assert len(row.log.encode()) <= 64 * 1024
 
@@ -227,7 +229,7 @@ def test_an_end_that_cannot_be_written_is_kept_and_written_later(
     run: Run, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
 ):
     def away(*args: Any, **values: Any) -> bool:
-        raise OperationalError("the database is away")
+        raise OperationalError("the database is unavailable")
 
     def work() -> str:
         patch.setattr(sql, "write", away)

@@ -74,7 +74,9 @@ def enqueue_lost_jobs(redis: Redis, clock: SimpleNamespace) -> None:
 # What is run
 
 
-def test_what_never_ran_runs_and_what_ran_does_not(hourly: ScheduledTask, redis_connection: Redis):
+def test_backfill_runs_what_never_ran_and_nothing_else(
+    hourly: ScheduledTask, redis_connection: Redis
+):
     record(hourly, "missed", "failed", "skipped")
     ended = hourly.runs.get(status="failed").ended
     assert len(ask(hourly)) == 2
@@ -87,7 +89,9 @@ def test_what_never_ran_runs_and_what_ran_does_not(hourly: ScheduledTask, redis_
     assert hourly.runs.get(status="failed").ended == ended
 
 
-def test_what_has_no_row_gets_one(hourly: ScheduledTask, redis_connection: Redis):
+def test_backfill_gives_an_occurrence_without_a_row_its_row(
+    hourly: ScheduledTask, redis_connection: Redis
+):
     ask(hourly)
     work_off_all(redis_connection)
     runs = hourly.runs.order_by("due")
@@ -96,7 +100,7 @@ def test_what_has_no_row_gets_one(hourly: ScheduledTask, redis_connection: Redis
     assert not hourly.requests.exists()
 
 
-def test_the_row_that_said_missed_is_taken_up(hourly: ScheduledTask, redis_connection: Redis):
+def test_backfill_reuses_the_row_that_said_missed(hourly: ScheduledTask, redis_connection: Redis):
     record(hourly, "missed")
     before = hourly.runs.get()
     ask(hourly)
@@ -106,27 +110,29 @@ def test_the_row_that_said_missed_is_taken_up(hourly: ScheduledTask, redis_conne
     assert after.requested is not None
 
 
-def test_what_is_under_way_is_left_alone(hourly: ScheduledTask):
+def test_backfill_leaves_occurrences_in_flight_alone(hourly: ScheduledTask):
     ScheduledTask.objects.update(settled_through=due(hourly, 1))
     found = requests.never_ran(ScheduledTask.objects.get(), due(hourly, 0) - HOUR, due(hourly, 3))
     assert found == [due(hourly, 0), due(hourly, 1)]
 
 
-def test_asked_for_twice_it_runs_once(hourly: ScheduledTask, redis_connection: Redis):
+def test_backfill_requested_twice_runs_once(hourly: ScheduledTask, redis_connection: Redis):
     assert (len(ask(hourly)), len(ask(hourly))) == (3, 0)
     work_off_all(redis_connection)
     assert ask(hourly) == []
     assert hourly.runs.count() == 3
 
 
-def test_it_runs_whatever_the_status(hourly: ScheduledTask, redis_connection: Redis):
+def test_backfill_runs_whatever_the_status_of_the_schedule(
+    hourly: ScheduledTask, redis_connection: Redis
+):
     SchedulerService.cancel(hourly)
     ask(hourly)
     work_off_all(redis_connection)
     assert hourly.runs.filter(status="finished").count() == 3
 
 
-def test_the_books_close_over_it_also_where_nothing_was_owed(
+def test_the_ledger_closes_after_backfill_of_what_was_never_expected(
     hourly: ScheduledTask, redis_connection: Redis
 ):
     ScheduledTask.objects.update(period_start=timezone.now(), settled_through=timezone.now())
@@ -147,7 +153,7 @@ def test_the_books_close_over_it_also_where_nothing_was_owed(
         ((0, 5), 9, "ends in the future"),
     ],
 )
-def test_a_range_that_cannot_be_is_refused(
+def test_an_invalid_range_for_backfill_is_refused(
     hourly: ScheduledTask, hours: tuple[int, int], limit: int, message: str
 ):
     begin, end = (due(hourly, number) for number in hours)
@@ -156,24 +162,24 @@ def test_a_range_that_cannot_be_is_refused(
     assert not hourly.requests.exists()
 
 
-def test_a_naive_moment_is_refused(hourly: ScheduledTask):
-    with pytest.raises(NotPossible, match="no time zone"):
+def test_a_naive_datetime_is_refused_by_backfill(hourly: ScheduledTask):
+    with pytest.raises(NotPossible, match="need a time zone"):
         SchedulerService.backfill(hourly, datetime(2020, 1, 1), due(hourly, 2))
 
 
-def test_a_range_with_very_many_moments_is_refused():
+def test_a_range_with_too_many_dues_is_refused_by_backfill():
     schedule = make_row(first=ago(200_000), interval=1)
-    with pytest.raises(NotPossible, match="More than 100,000 moments"):
+    with pytest.raises(NotPossible, match="More than 100,000 occurrences"):
         SchedulerService.backfill(schedule, ago(200_000), ago(0), 10_000)
 
 
-def test_what_retention_has_deleted_cannot_be_run_again(hourly: ScheduledTask):
+def test_backfill_refuses_a_range_whose_runs_retention_has_deleted(hourly: ScheduledTask):
     ScheduledTask.objects.update(pruned_until=due(hourly, 1))
-    with pytest.raises(NotPossible, match="its runs are not kept any more"):
+    with pytest.raises(NotPossible, match="have been deleted by retention"):
         ask(ScheduledTask.objects.get())
 
 
-def test_a_function_that_is_gone_is_named(hourly: ScheduledTask):
+def test_backfill_names_an_unregistered_function(hourly: ScheduledTask):
     hourly.function = "gone"
     with pytest.raises(UnknownTaskFunction, match="gone"):
         ask(hourly)
@@ -182,7 +188,9 @@ def test_a_function_that_is_gone_is_named(hourly: ScheduledTask):
 # One after another
 
 
-def test_they_run_one_after_another(hourly: ScheduledTask, redis_connection: Redis):
+def test_backfilled_occurrences_run_one_after_another(
+    hourly: ScheduledTask, redis_connection: Redis
+):
     ask(hourly)
     for number in range(3):
         assert queued(redis_connection) == run_ids(hourly, number)
@@ -190,7 +198,7 @@ def test_they_run_one_after_another(hourly: ScheduledTask, redis_connection: Red
     assert queued(redis_connection) == []
 
 
-def test_some_run_at_a_time_where_overlap_is_allowed(
+def test_some_backfilled_occurrences_run_at_a_time_where_overlap_is_allowed(
     hourly: ScheduledTask, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("tasks.runs.requests.BACKFILL_AT_ONCE", 2)
@@ -202,7 +210,7 @@ def test_some_run_at_a_time_where_overlap_is_allowed(
 
 
 @pytest.mark.parametrize("overlap", ["skip", "wait", "replace"])
-def test_it_waits_for_the_run_that_is_going(
+def test_backfill_waits_for_the_running_run(
     hourly: ScheduledTask, redis_connection: Redis, overlap: str
 ):
     ScheduledTask.objects.update(overlap=overlap)
@@ -216,7 +224,9 @@ def test_it_waits_for_the_run_that_is_going(
 
 
 @pytest.mark.parametrize("overlap", ["skip", "wait", "replace"])
-def test_a_regular_run_waits_for_it(hourly: ScheduledTask, redis_connection: Redis, overlap: str):
+def test_a_regular_run_waits_for_backfill(
+    hourly: ScheduledTask, redis_connection: Redis, overlap: str
+):
     ScheduledTask.objects.update(overlap=overlap, settled_through=due(hourly, 3))
     going = hourly.runs.create(name="x", due=due(hourly, 0), requested=ago(2), started=ago(1))
     run_id = RunId(hourly.job_id, due(hourly, 4))
@@ -231,13 +241,15 @@ def test_a_regular_run_waits_for_it(hourly: ScheduledTask, redis_connection: Red
 
 
 @pytest.mark.parametrize("end", [SchedulerService.pause, SchedulerService.cancel])
-def test_pause_and_cancel_call_it_off(hourly: ScheduledTask, redis_connection: Redis, end: Any):
+def test_pause_and_cancel_withdraw_backfill(
+    hourly: ScheduledTask, redis_connection: Redis, end: Any
+):
     ask(hourly)
     end(hourly)
     assert (queued(redis_connection), hourly.requests.count()) == ([], 0)
 
 
-def test_a_job_that_nobody_asks_for_any_more_does_not_run(
+def test_the_job_of_a_withdrawn_request_does_not_run(
     hourly: ScheduledTask, redis_connection: Redis
 ):
     record(hourly, "missed")
@@ -247,7 +259,7 @@ def test_a_job_that_nobody_asks_for_any_more_does_not_run(
     assert [run.status for run in hourly.runs.all()] == ["missed"]
 
 
-def test_what_was_called_off_can_be_asked_for_again(hourly: ScheduledTask, redis_connection: Redis):
+def test_withdrawn_backfill_can_be_requested_again(hourly: ScheduledTask, redis_connection: Redis):
     ask(hourly)
     SchedulerService.pause(hourly)
     ask(hourly)
@@ -258,7 +270,7 @@ def test_what_was_called_off_can_be_asked_for_again(hourly: ScheduledTask, redis
 # What goes wrong
 
 
-def test_a_job_that_redis_lost_is_enqueued_again(
+def test_a_backfill_job_that_redis_lost_is_enqueued_again(
     hourly: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
 ):
     ask(hourly)
@@ -268,7 +280,7 @@ def test_a_job_that_redis_lost_is_enqueued_again(
 
 
 @pytest.mark.parametrize("status", ["queued", "finished"])
-def test_a_job_that_was_popped_and_lost_is_enqueued_again(
+def test_a_backfill_job_that_was_popped_and_lost_is_enqueued_again(
     hourly: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace, status: str
 ):
     ask(hourly)
@@ -278,7 +290,7 @@ def test_a_job_that_was_popped_and_lost_is_enqueued_again(
     assert queued(redis_connection) == run_ids(hourly, 0)
 
 
-def test_asked_for_without_redis_it_runs_when_redis_is_back(
+def test_backfill_requested_without_redis_runs_when_redis_is_back(
     hourly: ScheduledTask, redis_connection: Redis, redis_unavailable: Any, clock: SimpleNamespace
 ):
     redis_unavailable(True)
@@ -288,7 +300,9 @@ def test_asked_for_without_redis_it_runs_when_redis_is_back(
     assert queued(redis_connection) == run_ids(hourly, 0)
 
 
-def test_a_failed_one_is_tried_again(hourly: ScheduledTask, redis_connection: Redis, behave: Any):
+def test_a_failed_backfilled_run_is_tried_again(
+    hourly: ScheduledTask, redis_connection: Redis, behave: Any
+):
     ScheduledTask.objects.update(retries=1, function=CALL)
     hourly.refresh_from_db()
     behave(lambda: 1 / 0)
@@ -302,7 +316,7 @@ def test_a_failed_one_is_tried_again(hourly: ScheduledTask, redis_connection: Re
     assert (run.status, run.attempt, run.is_backfill) == ("finished", 2, True)
 
 
-def test_a_lost_one_is_closed_and_the_next_follows(
+def test_a_lost_backfilled_run_is_closed_and_the_next_one_follows(
     hourly: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
 ):
     ask(hourly)
@@ -320,7 +334,7 @@ def test_a_lost_one_is_closed_and_the_next_follows(
     assert queued(redis_connection) == run_ids(hourly, 1)
 
 
-def test_the_regular_job_of_the_same_occurrence_does_not_run_too(
+def test_the_regular_job_of_a_backfilled_occurrence_does_not_run_too(
     hourly: ScheduledTask, redis_connection: Redis
 ):
     run_id = RunId(hourly.job_id, due(hourly, 0))
@@ -330,7 +344,7 @@ def test_the_regular_job_of_the_same_occurrence_does_not_run_too(
     assert hourly.runs.get(due=due(hourly, 0)).is_backfill
 
 
-def test_a_run_by_hand_that_redis_lost_is_enqueued_again(
+def test_a_manual_run_that_redis_lost_is_enqueued_again(
     hourly: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
 ):
     SchedulerService.run_now(hourly)
@@ -342,7 +356,7 @@ def test_a_run_by_hand_that_redis_lost_is_enqueued_again(
     assert not hourly.requests.exists()
 
 
-def test_a_run_by_hand_that_is_skipped_is_not_asked_for_any_more(
+def test_a_skipped_manual_run_is_not_requested_any_more(
     hourly: ScheduledTask, redis_connection: Redis
 ):
     hourly.runs.create(name="x", due=due(hourly, 4), started=ago(1))

@@ -26,7 +26,7 @@ def test_a_retry_waits_for_its_delay(run: Run, redis_connection: Redis):
     assert redis_connection.zcard("rq:scheduled:default") == 1
 
 
-def test_the_next_attempt_takes_up_the_row(
+def test_the_next_attempt_of_a_run_reuses_its_row(
     schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     behave(lambda: "second")

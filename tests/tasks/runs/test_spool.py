@@ -26,7 +26,7 @@ def spooled(redis: Redis) -> tuple[int, int]:
     return redis.llen(SPOOL_KEY), redis.llen(UNREADABLE_KEY)
 
 
-def test_an_end_is_written_to_its_row(run: ScheduledTaskInstance, redis_connection: Redis):
+def test_a_spooled_end_is_written_to_its_row(run: ScheduledTaskInstance, redis_connection: Redis):
     ended = timezone.now().replace(microsecond=0)
     values = {"result": {"a": [1]}, "log": "bye \x1b\n", "reason": "", "ended": ended}
     spool.push(redis_connection, run.run_job_id, "finished", **values)
@@ -40,7 +40,7 @@ def test_an_end_is_written_to_its_row(run: ScheduledTaskInstance, redis_connecti
     )
 
 
-def test_written_twice_the_second_changes_nothing(
+def test_a_spooled_end_that_is_written_twice_changes_the_row_once(
     run: ScheduledTaskInstance, redis_connection: Redis
 ):
     spool.push(redis_connection, run.run_job_id, "failed", reason="first")
@@ -51,7 +51,7 @@ def test_written_twice_the_second_changes_nothing(
     assert spooled(redis_connection) == (0, 0)
 
 
-def test_a_background_call_is_closed_too(redis_connection: Redis):
+def test_the_spooled_end_of_a_background_call_is_written_too(redis_connection: Redis):
     task = Task.objects.create(name="x", function=ECHO, status="running", started=ago(1))
     spool.push(redis_connection, task.job_id, "canceled", reason="Stopped on request.")
     spool.drain(redis_connection)
@@ -59,7 +59,7 @@ def test_a_background_call_is_closed_too(redis_connection: Redis):
     assert task.status == "canceled"
 
 
-def test_the_end_of_an_earlier_attempt_is_dropped(
+def test_the_spooled_end_of_an_earlier_attempt_is_dropped(
     run: ScheduledTaskInstance, redis_connection: Redis
 ):
     spool.push(redis_connection, run.run_job_id, "failed")
@@ -70,7 +70,7 @@ def test_the_end_of_an_earlier_attempt_is_dropped(
 
 
 @pytest.mark.parametrize("job_id", ["gone", "task-1", f"schedule-{'0' * 32}-{10**12}"])
-def test_the_end_of_a_row_that_is_gone_is_dropped(redis_connection: Redis, job_id: str):
+def test_the_spooled_end_of_a_deleted_row_is_dropped(redis_connection: Redis, job_id: str):
     spool.push(redis_connection, job_id, "failed")
     assert spool.drain(redis_connection) == 1
     assert spooled(redis_connection) == (0, 0)
@@ -89,7 +89,7 @@ def test_the_end_of_a_row_that_is_gone_is_dropped(redis_connection: Redis, job_i
         b'{"job_id": ["x"], "status": "failed", "values": {}}',
     ],
 )
-def test_an_unreadable_entry_is_kept_aside_and_stops_no_other(
+def test_an_unreadable_entry_of_the_spool_is_kept_aside_and_stops_no_other(
     run: ScheduledTaskInstance, redis_connection: Redis, entry: bytes
 ):
     redis_connection.rpush(SPOOL_KEY, entry)
@@ -103,7 +103,7 @@ def test_an_unreadable_entry_is_kept_aside_and_stops_no_other(
 @pytest.mark.parametrize(
     "values", [{"unknown": 1}, {"progress": 101}, {"status": "nonsense"}], ids=str
 )
-def test_an_entry_that_the_row_refuses_is_kept_aside(
+def test_an_entry_of_the_spool_that_the_row_refuses_is_kept_aside(
     run: ScheduledTaskInstance, redis_connection: Redis, values: dict[str, Any]
 ):
     entry = {"job_id": run.run_job_id, "status": "failed", "values": values}
@@ -113,7 +113,7 @@ def test_an_entry_that_the_row_refuses_is_kept_aside(
     assert (run.status, spooled(redis_connection)) == ("running", (0, 1))
 
 
-def test_an_entry_stays_while_the_database_is_away(
+def test_an_entry_stays_on_the_spool_while_the_database_is_unavailable(
     run: ScheduledTaskInstance, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
 ):
     def away(*args: Any, **values: Any) -> None:

@@ -57,7 +57,7 @@ def test_a_started_run_is_a_running_row(schedule: ScheduledTask):
     assert stored(run) == stored(by_orm) | differing
 
 
-def test_an_end_is_written_as_outcome_would(schedule: ScheduledTask):
+def test_an_end_written_in_sql_is_that_of_completion(schedule: ScheduledTask):
     moment = timezone.now()
     run, by_orm = start(schedule), start(make_row(settled_through=ago(3600)))
     ended, _ = sql.write(sql.End(run, VALUES | {"ended": moment}), None)
@@ -69,7 +69,7 @@ def test_an_end_is_written_as_outcome_would(schedule: ScheduledTask):
     }
 
 
-def test_an_end_and_a_start_are_written_together(
+def test_an_end_and_a_start_of_runs_are_written_together(
     schedule: ScheduledTask, django_assert_max_num_queries: Any
 ):
     first = start(schedule, 10)
@@ -110,7 +110,7 @@ def test_a_success_leaves_an_ended_schedule_alone(schedule: ScheduledTask, statu
     assert schedule.status == status
 
 
-def test_an_occurrence_starts_once(schedule: ScheduledTask):
+def test_an_occurrence_starts_once_by_the_statement(schedule: ScheduledTask):
     due = RunId(schedule.job_id, ago(1))
     assert sql.write(None, sql.Start(due, "w1", timezone.now()))[1] is not None
     schedule.runs.update(status="finished", ended=timezone.now())
@@ -127,7 +127,7 @@ def test_an_occurrence_starts_once(schedule: ScheduledTask):
         {"start_deadline": 5},
     ],
 )
-def test_what_the_schedule_does_not_allow_is_not_started(
+def test_the_statement_starts_no_run_that_its_schedule_does_not_allow(
     schedule: ScheduledTask, changes: dict[str, Any]
 ):
     ScheduledTask.objects.update(**changes)
@@ -135,13 +135,13 @@ def test_what_the_schedule_does_not_allow_is_not_started(
     assert not schedule.runs.exists()
 
 
-def test_within_its_start_deadline_it_starts(schedule: ScheduledTask):
+def test_a_run_within_its_start_deadline_starts(schedule: ScheduledTask):
     ScheduledTask.objects.update(start_deadline=60)
     assert start(schedule, seconds_ago=6) is not None
 
 
 @pytest.mark.parametrize(("overlap", "starts"), [("skip", False), ("allow", True)])
-def test_the_overlap_policy_decides_while_another_run_is_going_on(
+def test_the_overlap_policy_decides_while_another_run_is_going(
     schedule: ScheduledTask, overlap: str, starts: bool
 ):
     ScheduledTask.objects.update(overlap=overlap)
@@ -149,13 +149,13 @@ def test_the_overlap_policy_decides_while_another_run_is_going_on(
     assert (start(schedule, 5) is not None) is starts
 
 
-def test_the_schedule_of_a_start_may_be_gone():
+def test_the_statement_starts_no_run_of_a_deleted_schedule():
     run_id = RunId("schedule-" + "0" * 32, ago(1))
     assert sql.write(None, sql.Start(run_id, "w1", timezone.now())) == (False, None)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_outside_of_a_transaction_both_are_committed_at_once():
+def test_an_end_and_a_start_are_committed_at_once_outside_of_a_transaction():
     schedule = make_row(settled_through=ago(3600))
     first = start(schedule, 10)
     following = sql.Start(RunId(schedule.job_id, ago(5)), "w1", timezone.now())
@@ -168,7 +168,7 @@ def test_outside_of_a_transaction_both_are_committed_at_once():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_that_cannot_both_be_written_neither_is():
+def test_an_end_and_a_start_that_cannot_both_be_written_are_both_rolled_back():
     schedule = make_row(settled_through=ago(3600))
     first = start(schedule, 10)
     impossible = VALUES | {"ended": timezone.now(), "progress": 101}
@@ -202,7 +202,7 @@ def prepared() -> list[str]:
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_the_statements_are_prepared():
+def test_the_statements_of_runs_are_prepared():
     connection.close()
     schedule = make_row(settled_through=ago(3600))
     following = sql.Start(RunId(schedule.job_id, ago(5)), "w1", timezone.now())
@@ -221,7 +221,7 @@ def deallocate() -> None:
 @on_postgresql
 @pytest.mark.parametrize("lose", [deallocate, sql._keeps_prepared.clear])
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_does_not_keep_what_is_prepared_serves_too(lose: Callable[[], None]):
+def test_a_connection_that_forgets_prepared_statements_serves_too(lose: Callable[[], None]):
     connection.close()
     schedule = make_row(settled_through=ago(3600))
     first = start(schedule, 10)
