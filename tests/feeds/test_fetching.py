@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from feeds import exceptions
-from feeds.fetching import USER_AGENT, Response, fetch, is_public
+from feeds.fetching import USER_AGENT, Response, fetch
 from tests.feeds.site import Site, answer, drip, flood, raw
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -183,27 +183,6 @@ def test_no_way_to_write_a_private_address_gets_through(site, host):
     with pytest.raises((exceptions.RefusedAddress, exceptions.BadUrl)):
         fetch_url(f"http://{host}:{site.server_port}/feed.xml")
     assert site.requests == []
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["8.8.8.8", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"],
-)
-def test_public_addresses_are_public(address):
-    assert is_public(address)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1", "169.254.169.254", "127.0.0.1"),
-        *("0.0.0.0", "224.0.0.1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1"),
-        *("::", "::1", "::7f00:1", "fe80::1%eth0", "fc00::1", "fec0::1", "ff02::1", "2001:db8::1"),
-        *("::ffff:10.0.0.1", "64:ff9b::a00:1", "64:ff9b:1::1", "2002:a00:1::1", "2001::1"),
-    ],
-)
-def test_other_addresses_are_private(address):
-    assert not is_public(address)
 
 
 # Limits
