@@ -6,8 +6,8 @@ is away, the row stands, and the scheduler brings it to Redis when that is back 
 
 import copy
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import zip_longest
@@ -43,6 +43,23 @@ TaskFunc = Callable[..., Any] | str
 CALENDARS_NAMED = 20
 # A first time this short ago means “from now on”.
 JUST_NOW = timedelta(minutes=1)
+
+# What people may change of a schedule. Its `type` follows from the other fields.
+EDITABLE_FIELDS = tuple(
+    field.name
+    for field in ScheduledTask._meta.concrete_fields
+    if field.editable and not field.primary_key and field.name != "type"
+)
+# What only the services and the ledger change.
+STATE_FIELDS = (
+    "status",
+    "paused_at",
+    "settled_through",
+    "period_start",
+    "pruned_until",
+    "problem",
+    "synced",
+)
 
 
 class SchedulerService:
@@ -84,7 +101,7 @@ class SchedulerService:
         options |= {"first": scheduled_time, "interval": interval, "cron": ""}
         options |= {"timezone": timezone or settings.TIME_ZONE}
         options |= {"description": description or "", "repeat": repeat, "timeout": timeout}
-        return _take_up(_new_row(task_func, args, kwargs, name, options))
+        return _insert_or_revise(_new_row(task_func, args, kwargs, name, options))
 
     @staticmethod
     def cron(
@@ -107,32 +124,50 @@ class SchedulerService:
         options |= {"cron": cron_string, "timezone": timezone or settings.TIME_ZONE}
         options |= {"first": None, "interval": None}
         options |= {"description": description or "", "repeat": repeat, "timeout": timeout}
-        return _take_up(_new_row(task_func, args, kwargs, name, options))
+        return _insert_or_revise(_new_row(task_func, args, kwargs, name, options))
 
     @staticmethod
     def save(schedule: ScheduledTask) -> ScheduledTask:
         """Write an edited (or new) row and bring Redis up to date.
 
-        What the old spec still owed is settled first; the new one counts from now on. Raises
-        InvalidSchedule if the values can't be, or if another schedule has the same identity.
+        What was due by the old spec and has no row yet is settled first; the new one counts from
+        now on. Raises InvalidSchedule if a value is invalid, or if another schedule has the same
+        name, function and arguments.
         """
         _validate(schedule)
-        try:
-            with transaction.atomic():
-                if schedule._state.adding:
-                    schedule.settled_through = schedule.period_start = _expected_from(schedule)
-                else:
-                    known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
-                    _keep_state(schedule, known)
-                    _settle_change(known, schedule)
-                schedule.save()
-                _project_on_commit(schedule)
-        except IntegrityError as error:
-            raise InvalidSchedule(
-                _("There is a schedule “%(name)s” with this function and arguments already.")
-                % {"name": schedule.name},
-                {},
-            ) from error
+        with _refusing_duplicates(schedule), transaction.atomic():
+            if schedule._state.adding:
+                _insert(schedule)
+            else:
+                known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
+                _keep_state(schedule, known)
+                _write_change(known, schedule)
+        return schedule
+
+    @staticmethod
+    def update(schedule: ScheduledTask, **changes: Any) -> ScheduledTask:
+        """Change some fields of an existing schedule and bring Redis up to date; return it.
+
+            SchedulerService.update(schedule, interval=900, overlap="wait")
+
+        `changes` are the fields that people can edit: name, description, function, args, kwargs,
+        queue, first, interval, cron, timezone, repeat, start, end, exclude, calendar, jitter,
+        overlap, catch_up, start_deadline, timeout, retries, retry_delay, keep_runs, keep_days and
+        note; `exclude` and `calendar` are given as in `schedule`. All other fields stay as they
+        are stored, also where this copy of the row is older. An interval becomes a cron schedule
+        by cron="…", interval=None, first=None.
+
+        The status stays as it is; else all is as in `save`. Raises InvalidSchedule, also for a
+        field that doesn't exist or can't be changed.
+        """
+        _refuse_unknown(changes)
+        with _refusing_duplicates(schedule), transaction.atomic():
+            schedule.refresh_from_db(from_queryset=ScheduledTask.objects.select_for_update())
+            known = copy.copy(schedule)
+            for field, value in _as_stored(changes).items():
+                setattr(schedule, field, value)
+            _validate(schedule)
+            _write_change(known, schedule)
         return schedule
 
     @staticmethod
@@ -248,18 +283,42 @@ def _new_row(
     positional, named = list(args or []), dict(kwargs or {})
     function.check_arguments(positional, named)
     options["queue"] = options.get("queue") or function.queue
-    options["calendar"] = _calendar(options.get("calendar"))
-    options["exclude"] = _dates_as_text(options.get("exclude"))
     try:
         return ScheduledTask(
             name=name or function.name,
             function=function.name,
             args=positional,
             kwargs=named,
-            **options,
+            **_as_stored(options),
         )
     except TypeError as error:
         raise InvalidSchedule(str(error), {}) from error
+
+
+def _as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of fields as the row has them: callers may give some in other forms."""
+    forms: dict[str, Callable[[Any], Any]] = {"calendar": _calendar, "exclude": _dates_as_text}
+    return {
+        field: forms[field](value) if field in forms else value for field, value in values.items()
+    }
+
+
+def _refuse_unknown(changes: Iterable[str]) -> None:
+    """Raise InvalidSchedule for names that are no editable field's."""
+    errors = {
+        name: [
+            _("“%(name)s” is not a field of a schedule that can be changed. These are: %(known)s.")
+            % {"name": name, "known": ", ".join(EDITABLE_FIELDS)}
+        ]
+        for name in changes
+        if name not in EDITABLE_FIELDS
+    }
+    if errors:
+        raise InvalidSchedule(_joined(errors), errors)
+
+
+def _joined(errors: Mapping[str, Iterable[str]]) -> str:
+    return " ".join(text for texts in errors.values() for text in texts)
 
 
 def _calendar(wanted: Calendar | str | None) -> Calendar | None:
@@ -299,7 +358,7 @@ def _date_as_text(day: date | str) -> str:
 def _validate(schedule: ScheduledTask) -> None:
     errors = _wrong_types(schedule)
     if errors:
-        raise InvalidSchedule(" ".join(texts[0] for texts in errors.values()), errors)
+        raise InvalidSchedule(_joined(errors), errors)
     if schedule.queue not in settings.RQ_QUEUES:
         errors["queue"] = [
             _("There is no queue “%(queue)s”. The queues are: %(known)s.")
@@ -311,7 +370,7 @@ def _validate(schedule: ScheduledTask) -> None:
     except ValidationError as error:
         errors |= error.message_dict
     if errors:
-        raise InvalidSchedule(" ".join(text for texts in errors.values() for text in texts), errors)
+        raise InvalidSchedule(_joined(errors), errors)
 
 
 def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
@@ -333,109 +392,132 @@ def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
     return errors
 
 
-def _take_up(schedule: ScheduledTask) -> ScheduledTask:
-    """Insert a schedule, or bring the one with the same identity up to date.
+@contextmanager
+def _refusing_duplicates(schedule: ScheduledTask) -> Iterator[None]:
+    """Raise InvalidSchedule if another schedule has this one's name, function and arguments."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise InvalidSchedule(
+            _("There is a schedule “%(name)s” with this function and arguments already.")
+            % {"name": schedule.name},
+            {},
+        ) from error
+
+
+def _insert_or_revise(wanted: ScheduledTask) -> ScheduledTask:
+    """Insert a schedule, or change the one with the same identity; return the stored one.
 
     The unique constraint decides which, so two processes at once make one row.
     """
-    start_given = schedule.start is not None
-    _validate(schedule)
+    start_given = wanted.start is not None  # before the validation sets it
+    _validate(wanted)
     with transaction.atomic():
         try:
             with transaction.atomic():
-                schedule.settled_through = schedule.period_start = _expected_from(schedule)
-                schedule.save(force_insert=True)
+                _insert(wanted)
         except IntegrityError:
-            known = ScheduledTask.objects.select_for_update().get(fingerprint=schedule.fingerprint)
-            schedule.pk, schedule.job_id, schedule.created = known.pk, known.job_id, known.created
-            schedule._state.adding = False
-            _keep_state(schedule, known)
-            _keep_unsaid(schedule, known, start_given)
-            _keep_rhythm(schedule, known)
-            if known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
-                schedule.status = ScheduledTask.Status.RUNNING
-            _settle_change(known, schedule)
-            schedule.save()
-        _project_on_commit(schedule)
+            return _revise(wanted, start_given)
+    return wanted
+
+
+def _insert(schedule: ScheduledTask) -> None:
+    """Write a new, valid schedule."""
+    now = timezone.now()
+    schedule.settled_through = schedule.period_start = _start_of_period(
+        _first_just_due(schedule, now), now
+    )
+    schedule.save(force_insert=True)
+    _project_on_commit(schedule)
+
+
+def _revise(wanted: ScheduledTask, start_given: bool) -> ScheduledTask:
+    """Give the stored schedule of the same identity the wanted values, and bring it to life.
+
+    What the caller left open stays: the note, from when repeats count, and the rhythm.
+    """
+    known = ScheduledTask.objects.select_for_update().get(fingerprint=wanted.fingerprint)
+    schedule = copy.copy(known)
+    for field in (*EDITABLE_FIELDS, "type"):
+        setattr(schedule, field, getattr(wanted, field))
+    schedule.note = wanted.note or known.note
+    if _counts_the_same_repeats(wanted, known) and not start_given:
+        schedule.start = known.start
+    if _keeps_rhythm(wanted, known):
+        schedule.first = known.first
+    if known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
+        schedule.status = ScheduledTask.Status.RUNNING
+    _write_change(known, schedule)
     return schedule
+
+
+def _counts_the_same_repeats(wanted: ScheduledTask, known: ScheduledTask) -> bool:
+    """Return whether both are the same cron schedule with the same number of repeats."""
+    same = all(
+        getattr(wanted, field) == getattr(known, field) for field in ("cron", "timezone", "repeat")
+    )
+    return same and bool(wanted.cron and wanted.repeat)
+
+
+def _keeps_rhythm(wanted: ScheduledTask, known: ScheduledTask) -> bool:
+    """Return whether “every hour from now on” is requested of what runs every hour already.
+
+    Code may do so each time it starts: that must not shift the schedule each time.
+    """
+    same = known.is_live and wanted.interval is not None and wanted.interval == known.interval
+    since_first = timezone.now() - wanted.first if same and wanted.first else None
+    return since_first is not None and timedelta(0) <= since_first < JUST_NOW
 
 
 def _keep_state(schedule: ScheduledTask, known: ScheduledTask) -> None:
     """Take over from the stored row what isn't the caller's to change."""
-    kept = (
-        "status",
-        "paused_at",
-        "settled_through",
-        "period_start",
-        "pruned_until",
-        "problem",
-        "synced",
-    )
-    for field in kept:
+    for field in STATE_FIELDS:
         setattr(schedule, field, getattr(known, field))
-    schedule.next_check_at = timezone.now()
 
 
-def _keep_unsaid(schedule: ScheduledTask, known: ScheduledTask, start_given: bool) -> None:
-    """Take over what the caller left open: why it is paused, and from when repeats count."""
-    schedule.note = schedule.note or known.note
-    same = (known.cron, known.timezone, known.repeat) == (
-        schedule.cron,
-        schedule.timezone,
-        schedule.repeat,
-    )
-    if same and schedule.cron and schedule.repeat and not start_given:
-        schedule.start = known.start
-
-
-def _keep_rhythm(schedule: ScheduledTask, known: ScheduledTask) -> None:
-    """Let code that schedules “every hour from now” at each start not start anew each time."""
-    goes_on = (
-        known.is_live and schedule.interval is not None and schedule.interval == known.interval
-    )
-    if goes_on and schedule.first and timedelta(0) <= timezone.now() - schedule.first < JUST_NOW:
-        schedule.first = known.first
-
-
-def _settle_change(known: ScheduledTask, schedule: ScheduledTask) -> None:
-    """Close the books of the old spec, if it changes or if the schedule comes back to life."""
-    if closing := _change(known, schedule):
+def _write_change(known: ScheduledTask, schedule: ScheduledTask) -> None:
+    """Write a valid schedule over its stored version, whose row the caller has locked."""
+    if closing := _change_period(known, schedule):
         close_periods([closing])
+    schedule.next_check_at = timezone.now()
+    schedule.save()
+    _project_on_commit(schedule)
 
 
-def _change(known: ScheduledTask, schedule: ScheduledTask) -> Closing | None:
-    """Set from when on the new spec is owed; return how the present period ends, if it does."""
+def _change_period(known: ScheduledTask, schedule: ScheduledTask) -> Closing | None:
+    """Set from when on the new spec counts; return how the present period ends, if it does.
+
+    It ends if the spec changes, or if the schedule comes back to life.
+    """
     changed = known.spec_values() != schedule.spec_values()
     if not changed and known.status != ScheduledTask.Status.DEATH:
         return None
     now = timezone.now()
-    owed_from = _expected_from(schedule) if changed else now
-    if schedule.first == known.first and owed_from < known.settled_through:
-        owed_from = now  # That first time is accounted for already.
-    schedule.settled_through = owed_from
+    first = _first_just_due(schedule, now) if changed else None
+    if first is not None and schedule.first == known.first and first <= known.settled_through:
+        first = None  # It has its row already.
+    schedule.settled_through = _start_of_period(first, now)
     if not schedule.is_live:
         return None
-    schedule.period_start = owed_from
-    still_expected = _first_due(schedule) if owed_from < now else None
-    return Closing(known, now, "The schedule was changed before it could run.", still_expected)
+    schedule.period_start = schedule.settled_through
+    return Closing(known, now, "The schedule was changed before it could run.", first)
 
 
-def _expected_from(schedule: ScheduledTask) -> datetime:
-    """Return the moment after which a new spec's occurrences are owed: now.
+def _first_just_due(schedule: ScheduledTask, now: datetime) -> datetime | None:
+    """Return when a new spec's first time was due, if nothing has been due since.
 
-    A first time that has just passed, or a single one, is owed still: it was asked for.
+    A first time that has just passed, or a single one, is expected all the same: it was requested.
     """
-    now = timezone.now()
-    first = _first_due(schedule)
-    if first is not None and spec.latest_due(schedule.spec(), now) == first:
-        return first - MICROSECOND
-    return now
+    new_spec = schedule.spec()
+    if new_spec.first is None:
+        return None
+    first = new_spec.first + timedelta(milliseconds=new_spec.offset)
+    return first if spec.latest_due(new_spec, now) == first else None
 
 
-def _first_due(schedule: ScheduledTask) -> datetime | None:
-    """Return when a schedule's first time is due, if it has one and nothing forbids it."""
-    task_spec = schedule.spec()
-    return task_spec.first and task_spec.first + timedelta(milliseconds=task_spec.offset)
+def _start_of_period(first: datetime | None, now: datetime) -> datetime:
+    """Return the time after which a new spec counts: now, or right before `first`."""
+    return now if first is None else first - MICROSECOND
 
 
 def _change_status(
@@ -563,8 +645,7 @@ def _validate_calendar(calendar: Calendar, **options: Any) -> None:
     try:
         calendar.full_clean(**options)
     except ValidationError as error:
-        texts = " ".join(text for texts in error.message_dict.values() for text in texts)
-        raise InvalidCalendar(texts, error.message_dict) from error
+        raise InvalidCalendar(_joined(error.message_dict), error.message_dict) from error
 
 
 def _change_calendar(calendar: Calendar) -> None:
@@ -587,7 +668,7 @@ def _change_calendar(calendar: Calendar) -> None:
                 closings.append(Closing(known, known.settled_through, ""))
                 going_on.append(known.pk)
                 continue
-            closings.append(_change(known, schedule))
+            closings.append(_change_period(known, schedule))
         schedule.next_check_at = schedule.updated = now
         changed.append(schedule)
     close_periods([closing for closing in closings if closing is not None])
