@@ -1,7 +1,7 @@
 """What people and code do with schedules and background calls: row and Redis together.
 
 Every change is written to the database first and brought to Redis after the commit. If Redis
-is away, the row stands, and the scheduler brings it to Redis when that is back (R1).
+is unavailable, the row stands, and the scheduler brings it to Redis once that is back (R1).
 """
 
 import copy
@@ -82,18 +82,18 @@ class SchedulerService:
     ) -> ScheduledTask:
         """Schedule a task function once, or every `interval` seconds from `scheduled_time`.
 
-        `task_func` is a decorated function or its registered name. `options` are further fields
-        of `ScheduledTask`: queue, start, end, exclude, calendar, jitter, overlap, catch_up,
+        `task_func` is a decorated function or its registered name. `options` are other fields of
+        `ScheduledTask`: queue, start, end, exclude, calendar, jitter, overlap, catch_up,
         start_deadline, retries, retry_delay, keep_runs, keep_days, note.
 
-        Nothing is due on the dates of `exclude` (dates, or texts such as 2026-12-24 and
-        2026-12-24..2026-12-26) and of `calendar` (a `Calendar` or its name), in the zone
-        `timezone`, which is the project's TIME_ZONE if it isn't given. With `jitter`, in seconds,
-        all occurrences are late by a constant part of it, another one for each schedule.
+        Nothing is due on the dates of `exclude` (dates, or strings such as 2026-12-24 and
+        2026-12-24..2026-12-26) and of `calendar` (a `Calendar` or its name), in the time zone
+        `timezone`, by default the project's TIME_ZONE. `jitter`, in seconds, delays all
+        occurrences by a constant part of it, which differs between schedules.
 
-        The same name, function and arguments again take up the same row: it gets these values,
-        and `failed` or `death` becomes `running`. Asked for again with the same interval “from
-        now on”, a live schedule keeps its first time, and so its rhythm.
+        Scheduling the same name, function and arguments again changes the existing row: it gets
+        these values, and `failed` or `death` becomes `running`. A live schedule that is requested
+        again with the same interval “from now on” keeps its first time, and so its rhythm.
 
         Returns the row; its `projected` says whether Redis has it already. Raises
         UnknownTaskFunction, InvalidArguments or InvalidSchedule.
@@ -119,7 +119,7 @@ class SchedulerService:
     ) -> ScheduledTask:
         """Schedule a task function by a cron expression in an IANA time zone.
 
-        `timezone` is the project's TIME_ZONE if it isn't given; all else is as in `schedule`.
+        `timezone` is the project's TIME_ZONE by default; all else is as in `schedule`.
         """
         options |= {"cron": cron_string, "timezone": timezone or settings.TIME_ZONE}
         options |= {"first": None, "interval": None}
@@ -130,9 +130,9 @@ class SchedulerService:
     def save(schedule: ScheduledTask) -> ScheduledTask:
         """Write an edited (or new) row and bring Redis up to date.
 
-        What was due by the old spec and has no row yet is settled first; the new one counts from
-        now on. Raises InvalidSchedule if a value is invalid, or if another schedule has the same
-        name, function and arguments.
+        What the old spec expected is settled first; the new one counts from now on. Raises
+        InvalidSchedule if a value is invalid, or if another schedule has the same name, function
+        and arguments.
         """
         _validate(schedule)
         with _refusing_duplicates(schedule), transaction.atomic():
@@ -172,12 +172,12 @@ class SchedulerService:
 
     @staticmethod
     def cancel(schedule: ScheduledTask) -> None:
-        """End a schedule: it keeps its row and runs, and nothing is dispatched any more."""
+        """End a schedule: nothing is dispatched any more, but it keeps its row and its runs."""
         _change_status(schedule, ScheduledTask.Status.DEATH, paused_at=None)
 
     @staticmethod
     def pause(schedule: ScheduledTask, note: str = "") -> None:
-        """Stop dispatch until `resume`; `note` says why, for people.
+        """Stop dispatch until `resume`; `note` tells people why.
 
         Raises NotPossible for a schedule that isn't live.
         """
@@ -188,7 +188,7 @@ class SchedulerService:
 
     @staticmethod
     def resume(schedule: ScheduledTask) -> None:
-        """Dispatch a paused or cancelled schedule again; what was due meanwhile is not owed.
+        """Dispatch a paused or cancelled schedule again; nothing due meanwhile is expected.
 
         Raises NotPossible for a schedule that is live.
         """
@@ -201,17 +201,18 @@ class SchedulerService:
 
     @staticmethod
     def run_now(schedule: ScheduledTask) -> RunId:
-        """Run a schedule's function by hand, now, whatever its status; return which run it is.
+        """Request a run of a schedule now, whatever its status; return the run's identity.
 
-        The schedule's overlap policy holds. After commit, if in a transaction. Raises
-        NotPossible if Redis is away, UnknownTaskFunction if its function is gone.
+        The schedule's overlap policy applies. Inside a transaction, the run is enqueued after
+        the commit. Raises NotPossible if Redis is unavailable, UnknownTaskFunction if the
+        schedule's function no longer exists.
         """
         registry.resolve(schedule.function, Kind.SCHEDULED)
         requested = from_milliseconds(to_milliseconds(timezone.now()))
         redis = reachable_redis()
         if redis is None:
             raise NotPossible(
-                _("“%(name)s” can't be run now: Redis is away.") % {"name": schedule.name}
+                _("“%(name)s” can't be run now: Redis is unavailable.") % {"name": schedule.name}
             )
         with transaction.atomic():
             known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=schedule.pk)
@@ -227,32 +228,34 @@ class SchedulerService:
         end: datetime,
         limit: int = requests.DEFAULT_LIMIT,
     ) -> list[RunId]:
-        """Run what was due after `start` and up to `end` and never ran; return which runs.
+        """Request runs of what was due after `start` and up to `end` and never ran; return which.
 
-        These are the due instants of the present spec that have no row, or one that says missed
-        or skipped: it is taken up. They run one after another, the oldest first (where overlap
-        is allowed, some at a time), whatever the schedule's status; pause and cancel call off
-        those that have not started. After commit, if in a transaction.
+        These are the dues of the present spec that have no row, or a row that says missed or
+        skipped, which is then used for the run. They run one after another, the oldest first (if
+        overlap is allowed, several at a time), whatever the schedule's status; pausing or
+        cancelling the schedule cancels those that have not started. Inside a transaction, they
+        are enqueued after the commit.
 
         Raises NotPossible if there are more than `limit`, or if the range is empty, ends in the
-        future or begins before what retention keeps; UnknownTaskFunction.
+        future or begins before what retention keeps; UnknownTaskFunction if the schedule's
+        function no longer exists.
         """
         return requests.request(schedule, start, end, limit)
 
     @staticmethod
     def sync(schedules: Iterable[Mapping[str, Any]]) -> list[ScheduledTask]:
-        """Make the schedules in code be: all of the list, and none that has left it.
+        """Make the stored schedules match a list in code, all or none of it.
 
         Each item holds the arguments of `schedule` (with `scheduled_time`) or of `cron` (with
-        `cron_string`). Schedules made by an earlier `sync` that aren't in the list any more are
-        cancelled; those made otherwise are left alone. All or nothing.
+        `cron_string`). Schedules made by an earlier `sync` that are no longer in the list are
+        cancelled; those made in other ways are left alone.
         """
         with transaction.atomic():
             wanted = [_sync_one(item) for item in schedules]
-            gone = ScheduledTask.objects.filter(synced=True).exclude(
+            removed = ScheduledTask.objects.filter(synced=True).exclude(
                 pk__in=[schedule.pk for schedule in wanted]
             )
-            for schedule in gone.exclude(status=ScheduledTask.Status.DEATH):
+            for schedule in removed.exclude(status=ScheduledTask.Status.DEATH):
                 SchedulerService.cancel(schedule)
             ScheduledTask.objects.filter(pk__in=[schedule.pk for schedule in wanted]).update(
                 synced=True
@@ -296,7 +299,7 @@ def _new_row(
 
 
 def _as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values of fields as the row has them: callers may give some in other forms."""
+    """Return values of fields as the row has them, not in the other forms that callers may use."""
     forms: dict[str, Callable[[Any], Any]] = {"calendar": _calendar, "exclude": _dates_as_text}
     return {
         field: forms[field](value) if field in forms else value for field, value in values.items()
@@ -304,7 +307,7 @@ def _as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_unknown(changes: Iterable[str]) -> None:
-    """Raise InvalidSchedule for names that are no editable field's."""
+    """Raise InvalidSchedule for names of fields that don't exist or can't be edited."""
     errors = {
         name: [
             _("“%(name)s” is not a field of a schedule that can be changed. These are: %(known)s.")
@@ -322,7 +325,7 @@ def _joined(errors: Mapping[str, Iterable[str]]) -> str:
 
 
 def _calendar(wanted: Calendar | str | None) -> Calendar | None:
-    """Return the calendar that a caller means; raises InvalidSchedule if there is none."""
+    """Return a calendar given as it is or by its name; raises InvalidSchedule if unknown."""
     if wanted is None or wanted == "":
         return None
     if isinstance(wanted, Calendar) and wanted.pk is not None:
@@ -339,19 +342,19 @@ def _calendar(wanted: Calendar | str | None) -> Calendar | None:
 
 
 def _dates_as_text(dates: str | Iterable[date | str] | None) -> str:
-    """Return excluded dates as the row has them; raises InvalidSchedule for what is no date."""
+    """Return excluded dates as the row has them; raises InvalidSchedule for other values."""
     if dates is None or isinstance(dates, str):
         return dates or ""
     try:
         return "\n".join(_date_as_text(day) for day in dates)
     except TypeError as error:
-        text = _("exclude: %(value).100r are not dates.") % {"value": dates}
+        text = _("exclude: %(value).100r is not a list of valid dates.") % {"value": dates}
         raise InvalidSchedule(text, {"exclude": [text]}) from error
 
 
 def _date_as_text(day: date | str) -> str:
     if isinstance(day, datetime) or not isinstance(day, date | str):
-        raise TypeError(f"{day!r} is no date")
+        raise TypeError(f"{day!r} is not a valid date")
     return str(day)
 
 
@@ -374,7 +377,7 @@ def _validate(schedule: ScheduledTask) -> None:
 
 
 def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
-    """Return messages for numbers and moments that aren't: Django would convert some silently."""
+    """Return an error for each number and time of another type, which Django might convert."""
     errors: dict[str, list[str]] = {}
     for field in ScheduledTask._meta.concrete_fields:
         value = getattr(schedule, field.attname)
@@ -526,7 +529,7 @@ def _change_status(
     allowed: Sequence[str] | None = None,
     **changes: Any,
 ) -> None:
-    """Move a schedule to another status, with what this does to what it owes."""
+    """Give a schedule another status, and settle what was expected until now."""
     with transaction.atomic():
         known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
         if allowed is not None and known.status not in allowed:
@@ -544,12 +547,12 @@ def _change_status(
             setattr(schedule, field, value)
         schedule.save(update_fields=list(changes))
         if not schedule.is_live:
-            _call_off_backfill(known)
+            _cancel_backfill(known)
         _project_on_commit(schedule)
 
 
-def _call_off_backfill(schedule: ScheduledTask) -> None:
-    """Withdraw the backfill runs of a schedule that have not started."""
+def _cancel_backfill(schedule: ScheduledTask) -> None:
+    """Cancel the backfill runs of a schedule that have not started."""
     run_ids = [request.run_id for request in requests.next_of_backfill(schedule)]
     if run_ids:
         schedule.requests.filter(due__isnull=False).delete()
@@ -557,19 +560,23 @@ def _call_off_backfill(schedule: ScheduledTask) -> None:
 
 
 def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
-    """Take the jobs of called off runs out of Redis; without it they would find no request."""
+    """Take the jobs of cancelled runs out of Redis; any that stay find no request and don't run."""
     try:
         for run_id in run_ids:
             withdraw(run_id.job_id, queue, connect())
     except RedisError as error:
-        logger.warning("Backfill is called off; its job stays until Redis is back (%s).", error)
+        logger.warning(
+            "The backfill is cancelled; its jobs stay queued until Redis is back (%s).", error
+        )
 
 
 def _enqueue_requested(schedule: ScheduledTask, run_id: RunId, redis: Redis) -> None:
     try:
         enqueue_run(schedule, run_id, redis)
     except RedisError as error:
-        logger.warning("“%s” runs by hand when Redis is back (%s).", schedule.name, error)
+        logger.warning(
+            "The requested run of “%s” starts once Redis is back (%s).", schedule.name, error
+        )
 
 
 def _project_on_commit(schedule: ScheduledTask) -> None:
@@ -578,7 +585,7 @@ def _project_on_commit(schedule: ScheduledTask) -> None:
 
 
 def _project(schedule: ScheduledTask) -> None:
-    """Bring a committed row to Redis; tell the caller by `schedule.projected`."""
+    """Bring a committed row to Redis; `schedule.projected` tells the caller whether it worked."""
     try:
         row = ScheduledTask.objects.filter(pk=schedule.pk).first()
         if row is not None:
@@ -587,26 +594,28 @@ def _project(schedule: ScheduledTask) -> None:
     except (RedisError, Error) as error:
         schedule.projected = False
         logger.warning(
-            "“%s” is saved and takes effect when Redis is back (%s).", schedule.name, error
+            "“%s” is saved and takes effect once Redis is back (%s).", schedule.name, error
         )
 
 
 def unschedule(job_id: str) -> None:
-    """Take a deleted schedule out of Redis; the ledger does it later if Redis is away."""
+    """Take a deleted schedule out of Redis; if that is unavailable, the scheduler does it later."""
     try:
         projection.remove([job_id], connect())
     except RedisError as error:
-        logger.warning("Schedule %s leaves Redis when that is back (%s).", job_id, error)
+        logger.warning(
+            "The deleted schedule %s stays in Redis until that is back (%s).", job_id, error
+        )
 
 
 class CalendarService:
-    """Makes and changes calendars, with what this does to the schedules that use them."""
+    """Makes and changes calendars, and brings the schedules that use them up to date."""
 
     @staticmethod
     def define(name: str, dates: str | Iterable[date | str], description: str = "") -> Calendar:
-        """Make a calendar, or bring the one with this name up to date; return it.
+        """Make a calendar, or change the one with this name; return it.
 
-        `dates` are as `exclude` in `SchedulerService.schedule`. Raises InvalidCalendar.
+        `dates` are given as `exclude` in `SchedulerService.schedule`. Raises InvalidCalendar.
         """
         try:
             text = _dates_as_text(dates)
@@ -626,8 +635,8 @@ class CalendarService:
     def save(calendar: Calendar) -> Calendar:
         """Write an edited (or new) calendar, and bring its schedules up to date in Redis.
 
-        Of what was due before now and hasn't run yet, the books are closed if the new dates say
-        otherwise. Raises InvalidCalendar if the values can't be.
+        Where the new dates change what was expected before now, that is settled first. Raises
+        InvalidCalendar if a value is invalid.
         """
         _validate_calendar(calendar)
         try:
@@ -649,31 +658,31 @@ def _validate_calendar(calendar: Calendar, **options: Any) -> None:
 
 
 def _change_calendar(calendar: Calendar) -> None:
-    """Settle what a calendar's schedules owe, before its dates change."""
+    """Settle what a calendar's schedules expect, before its dates change."""
     users = ScheduledTask.objects.live().filter(calendar=calendar)
-    known_tasks = list(users.select_for_update(of=("self",)).order_by("pk"))
+    locked = list(users.select_for_update(of=("self",)).order_by("pk"))
     before = Calendar.objects.get(pk=calendar.pk)
     if before.dates == calendar.dates:
         return
     now = timezone.now()
-    going_on: list[int] = []
+    unaffected: list[int] = []
     changed: list[ScheduledTask] = []
     closings: list[Closing | None] = []
-    for known in known_tasks:
+    for known in locked:
         schedule = copy.copy(known)
         known.calendar, schedule.calendar = before, calendar
-        with suppress(SpecError):  # then nothing was owed
+        with suppress(SpecError):  # then nothing was expected
             if _expect_the_same(known, schedule, now):
-                # What waits stays as it is: the new dates count from where the books stand.
+                # What is in flight stays as it is: the new dates count from where it is settled.
                 closings.append(Closing(known, known.settled_through, ""))
-                going_on.append(known.pk)
+                unaffected.append(known.pk)
                 continue
             closings.append(_change_period(known, schedule))
         schedule.next_check_at = schedule.updated = now
         changed.append(schedule)
     close_periods([closing for closing in closings if closing is not None])
-    for begin in range(0, len(going_on), CHUNK):
-        rows = ScheduledTask.objects.filter(pk__in=going_on[begin : begin + CHUNK])
+    for begin in range(0, len(unaffected), CHUNK):
+        rows = ScheduledTask.objects.filter(pk__in=unaffected[begin : begin + CHUNK])
         rows.update(period_start=F("settled_through"), next_check_at=now, updated=now)
     fields = ["settled_through", "period_start", "next_check_at", "updated"]
     ScheduledTask.objects.bulk_update(changed, fields, batch_size=CHUNK)
@@ -681,9 +690,9 @@ def _change_calendar(calendar: Calendar) -> None:
 
 
 def _expect_the_same(one: ScheduledTask, other: ScheduledTask, until: datetime) -> bool:
-    """Return whether two versions of a schedule have the same occurrences to account for."""
-    owed = (spec.dues(schedule.spec(), one.settled_through, until) for schedule in (one, other))
-    return all(due == other_due for due, other_due in zip_longest(*owed))
+    """Return whether two versions of a schedule expect the same occurrences up to a time."""
+    dues = (spec.dues(schedule.spec(), one.settled_through, until) for schedule in (one, other))
+    return all(due == other_due for due, other_due in zip_longest(*dues))
 
 
 def _project_calendar(calendar: Calendar) -> None:
@@ -696,7 +705,7 @@ def _project_calendar(calendar: Calendar) -> None:
             projection.project_all(users.filter(pk__in=pks[begin : begin + CHUNK]), redis)
     except (RedisError, Error) as error:
         logger.warning(
-            "Calendar “%s” is saved and takes effect when Redis is back (%s).", calendar, error
+            "Calendar “%s” is saved and takes effect once Redis is back (%s).", calendar, error
         )
 
 
@@ -716,39 +725,40 @@ class TaskService:
     def reserve_task(
         when: datetime | timedelta, func: TaskFunc, /, *args: Any, **kwargs: Any
     ) -> Task:
-        """Call a task function in the background at a moment, or after a time from now.
+        """Call a task function in the background at a time, or after a delay.
 
         Raises InvalidSchedule for a naive datetime; otherwise as `enqueue_task`.
         """
-        moment = timezone.now() + when if isinstance(when, timedelta) else when
-        if timezone.is_naive(moment):
+        reserved_for = timezone.now() + when if isinstance(when, timedelta) else when
+        if timezone.is_naive(reserved_for):
             raise InvalidSchedule(
-                _("%(moment)s has no time zone: give an aware datetime.") % {"moment": moment}, {}
+                _("%(time)s has no time zone: give an aware datetime.") % {"time": reserved_for},
+                {},
             )
-        return _create_task(func, args, kwargs, moment)
+        return _create_task(func, args, kwargs, reserved_for)
 
     @staticmethod
     def cancel_task(task: Task) -> None:
-        """Cancel a call that waits, or stop one that runs on its worker.
+        """Cancel a call that waits, or stop one that is running on its worker.
 
-        Raises NotPossible if it has ended already.
+        Raises NotPossible if it has already ended.
         """
         now = timezone.now()
-        open_states = [*Task.WAITING, Task.Status.RUNNING]
-        was_open = Task.objects.filter(pk=task.pk, status__in=open_states).update(
+        unfinished = [*Task.WAITING, Task.Status.RUNNING]
+        cancelled = Task.objects.filter(pk=task.pk, status__in=unfinished).update(
             status=Task.Status.CANCELED, ended=now, reason="Cancelled on request."
         )
         task.refresh_from_db()
-        if not was_open:
+        if not cancelled:
             raise NotPossible(
-                _("“%(name)s” has ended already: it is %(status)s.")
+                _("“%(name)s” has already ended: it is %(status)s.")
                 % {"name": task.name, "status": task.get_status_display()}
             )
         transaction.on_commit(partial(_withdraw, task))
 
 
 def _create_task(
-    func: TaskFunc, args: Sequence[Any], kwargs: Mapping[str, Any], moment: datetime | None
+    func: TaskFunc, args: Sequence[Any], kwargs: Mapping[str, Any], reserved_for: datetime | None
 ) -> Task:
     function = registry.resolve(func, Kind.BACKGROUND)
     positional, named = list(args), dict(kwargs)
@@ -760,8 +770,8 @@ def _create_task(
         kwargs=named,
         queue=function.queue,
         timeout=function.timeout,
-        status=Task.Status.QUEUED if moment is None else Task.Status.RESERVED,
-        reserved_for=moment,
+        status=Task.Status.QUEUED if reserved_for is None else Task.Status.RESERVED,
+        reserved_for=reserved_for,
     )
     transaction.on_commit(partial(_enqueue, task))
     return task
@@ -780,7 +790,7 @@ def _enqueue(task: Task) -> None:
 
 
 def _withdraw(task: Task) -> None:
-    """Take a cancelled call out of Redis, and stop it if it runs."""
+    """Take a cancelled call out of Redis, and stop it if it is running."""
     redis = connect()
     try:
         if task.started is not None:
@@ -788,4 +798,4 @@ def _withdraw(task: Task) -> None:
         else:
             withdraw(task.job_id, task.queue, redis)
     except RedisError as error:
-        logger.warning("“%s” is cancelled, but Redis is away: %s", task.name, error)
+        logger.warning("“%s” is cancelled, but Redis is unavailable: %s", task.name, error)
