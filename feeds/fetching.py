@@ -54,7 +54,7 @@ _ADVICE: dict[int, str] = {
 class Response:
     """What came back. `body` is decoded, and empty for status 304.
 
-    `etag` and `last_modified` are exactly as received, to be sent back so. `moved_to` is the
+    `etag` and `last_modified` are exactly as received, to be sent back unchanged. `moved_to` is the
     final URL if all redirects on the way were permanent, else None.
     """
 
@@ -81,8 +81,8 @@ async def fetch(
 
     With `etag` or `last_modified` of the previous response, an unchanged document comes back
     as status 304. `allowed_hosts` holds the "host:port"s that may have private addresses.
-    `max_bytes` bounds the decoded body, `total_timeout` (seconds) everything together; only
-    the resolver of the system may take longer than that to give up on a name.
+    `max_bytes` limits the decoded body, `total_timeout` (seconds) everything together; only
+    the system's resolver may take longer than that to give up on a name.
     """
     conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
     headers = {name: value for name, value in conditions.items() if value}
@@ -109,7 +109,7 @@ class _Fetcher:
         self._headers = {"User-Agent": USER_AGENT, "Accept": ACCEPT, **headers}
         self._allowed_hosts = {host.lower() for host in allowed_hosts}
         self._max_bytes = max_bytes
-        # The total is bounded by the caller, over all redirects.
+        # The caller limits the total, over all redirects.
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_timeout, sock_connect=connect_timeout
         )
@@ -198,7 +198,7 @@ def _check_status(url: URL, status: int) -> None:
 
 
 def _feed_error(url: URL, guard: AddressGuard, error: Exception) -> FeedError:
-    """Say for people what an error of the HTTP client means."""
+    """Return the FeedError that tells people what an error of the HTTP client means."""
     shown = str(url)
     if guard.refused is not None:
         return RefusedAddress(
@@ -207,7 +207,7 @@ def _feed_error(url: URL, guard: AddressGuard, error: Exception) -> FeedError:
             f"If it may be fetched, add {url.host_subcomponent}:{url.port} to FEEDS_ALLOWED_HOSTS.",
         )
     match error:
-        # Some hosts (an empty label, a broken IPv6 address) are only found out when resolved.
+        # Some invalid hosts (an empty label, a broken IPv6 address) are only noticed on resolving.
         case ValueError():
             return BadUrl(shown, "this is not a proper web address.")
         case aiohttp.ClientConnectorDNSError():
@@ -247,7 +247,7 @@ def _response(url: URL, response: aiohttp.ClientResponse, body: bytes) -> Respon
 
 
 def _validator(value: str) -> str:
-    """Return a header's value if it can be stored and sent back unchanged, else nothing.
+    """Return a header's value if it can be stored and sent back unchanged, else "".
 
     Bytes that aren't UTF-8 arrive as lone surrogates.
     """

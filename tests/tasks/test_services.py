@@ -299,7 +299,7 @@ def test_an_update_changes_the_given_fields_of_a_schedule_only(redis_connection:
     updated = SchedulerService.update(schedule, kwargs={"a": 1}, timeout=9)
     assert updated is schedule
     after = ScheduledTask.objects.values().get()
-    changed = {field for field in after if after[field] != before[field]}
+    changed = {field for field, value in after.items() if value != before.get(field)}
     assert changed - {"updated", "next_check_at"} == {"kwargs", "timeout", "fingerprint"}
     job = Job.fetch(schedule.job_id, connection=redis_connection)
     assert (job.kwargs, job.timeout, schedule.projected) == ({"a": 1}, 9, True)
