@@ -38,7 +38,12 @@ def parse(
 
     `memory` is in bytes.
     """
-    request = {"content_type": content_type, "url": url, "limits": [cpu_seconds, memory]}
+    request = {
+        "content_type": content_type,
+        "url": url,
+        "cpu_seconds": cpu_seconds,
+        "memory": memory,
+    }
     too_costly = TooCostly(
         url,
         f"reading this document takes more than {cpu_seconds} s or {memory / 2**20:.0f} MiB, "
@@ -68,9 +73,8 @@ def parse(
 def main() -> None:
     """Run as the child: read a line of JSON and the document, print a line of JSON."""
     request = json.loads(sys.stdin.buffer.readline())
-    cpu_seconds, memory = request["limits"]
-    _limit(resource.RLIMIT_CPU, cpu_seconds)
-    _limit(resource.RLIMIT_AS, memory)
+    _limit(resource.RLIMIT_CPU, request["cpu_seconds"])
+    _limit(resource.RLIMIT_AS, request["memory"])
     try:
         body = sys.stdin.buffer.read()
         answer = asdict(parsing.parse(body, request["content_type"], request["url"]))

@@ -14,7 +14,10 @@ from tasks.exceptions import TasksError
 
 @pytest.fixture(autouse=True)
 def translated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Translate each text that is marked for it into other, wider letters."""
+    """Translate each text that is marked for it into other, wider letters.
+
+    Django's own function is replaced: modules have imported the one that calls it already.
+    """
 
     def translate(message: str) -> str:
         return f"한국어 {message}"

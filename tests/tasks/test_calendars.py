@@ -13,7 +13,7 @@ from redis import Redis
 
 from tasks.broker import projection
 from tasks.broker.connection import connect
-from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
+from tasks.broker.keys import DISPATCH_RECORDS_KEY
 from tasks.broker.reconcile import reconcile
 from tasks.exceptions import InvalidCalendar, InvalidSchedule
 from tasks.ledger.audit import tallies
@@ -23,8 +23,9 @@ from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler
 from tasks.services import CalendarService, SchedulerService
 from tasks.timing import spec
-from tasks.timing.instants import from_score, to_milliseconds
+from tasks.timing.instants import to_milliseconds
 from tests.tasks.functions import ECHO, in_threads, perform
+from tests.tasks.in_redis import due_in_redis
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,11 +39,6 @@ TOMORROW, AFTER = TODAY + DAY, TODAY + 2 * DAY
 def daily(**values: Any) -> ScheduledTask:
     """Schedule something for each midnight from tomorrow on."""
     return SchedulerService.schedule(MIDNIGHT + DAY, ECHO, interval=86_400, **values)
-
-
-def due_in_redis(redis: Redis, schedule: ScheduledTask) -> datetime | None:
-    score = redis.zscore(SCHEDULES_KEY, schedule.job_id)
-    return None if score is None else from_score(score)
 
 
 # Excluded dates

@@ -20,9 +20,9 @@ from tasks.models import ScheduledTask, Task
 from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler
 from tasks.services import CalendarService, SchedulerService, TaskService
-from tasks.timing.instants import to_score
 from tests.tasks import functions
 from tests.tasks.functions import ECHO, in_threads, perform, queued
+from tests.tasks.in_redis import due_in_redis
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,10 +40,6 @@ def stored(schedule: ScheduledTask) -> ScheduledTask:
     return ScheduledTask.objects.get(pk=schedule.pk)
 
 
-def due_in_redis(redis: Redis, schedule: ScheduledTask) -> float | None:
-    return redis.zscore(SCHEDULES_KEY, schedule.job_id)
-
-
 def missed(schedule: ScheduledTask) -> list[datetime]:
     return sorted(schedule.runs.filter(status="missed").values_list("due", flat=True))
 
@@ -57,7 +53,7 @@ def test_a_schedule_is_a_row_and_is_in_redis(redis_connection: Redis):
     assert (row.name, row.function, row.args, row.kwargs) == (ECHO, ECHO, [1], {"a": 2})
     assert (row.type, row.status, row.repeat, row.timeout) == ("schedule", "running", 3, 9)
     assert schedule.projected is True
-    assert due_in_redis(redis_connection, schedule) == to_score(FIRST)
+    assert due_in_redis(redis_connection, schedule) == FIRST
 
 
 def test_a_cron_schedule_is_in_the_projects_time_zone_unless_another_is_given():
@@ -164,7 +160,7 @@ def test_scheduling_again_makes_a_failing_or_ended_schedule_active(
     reconcile(redis_connection)
     every()
     assert stored(schedule).status == "running"
-    assert due_in_redis(redis_connection, schedule) == to_score(FIRST)
+    assert due_in_redis(redis_connection, schedule) == FIRST
 
 
 def test_scheduling_again_by_cron_changes_the_type_of_a_schedule(redis_connection: Redis):
@@ -172,7 +168,7 @@ def test_scheduling_again_by_cron_changes_the_type_of_a_schedule(redis_connectio
     schedule = SchedulerService.cron("0 0 1 1 *", ECHO)
     row = ScheduledTask.objects.get()
     assert (row.type, row.first, row.interval) == ("cron", None, None)
-    assert due_in_redis(redis_connection, schedule) == to_score(row.next_due(timezone.now()))
+    assert due_in_redis(redis_connection, schedule) == row.next_due(timezone.now())
 
 
 def test_scheduling_again_leaves_a_paused_schedule_paused(redis_connection: Redis):
@@ -320,9 +316,7 @@ def test_an_update_settles_what_the_old_spec_of_a_schedule_expected(redis_connec
     ScheduledTask.objects.update(settled_through=ago(101))
     SchedulerService.update(schedule, interval=90)
     assert len(missed(schedule)) == 2
-    assert due_in_redis(redis_connection, schedule) == to_score(
-        schedule.first + timedelta(seconds=180)
-    )
+    assert due_in_redis(redis_connection, schedule) == schedule.first + timedelta(seconds=180)
 
 
 def test_an_update_of_a_schedule_takes_dates_and_a_calendar_as_schedule_does():
@@ -406,7 +400,7 @@ def test_what_was_due_during_a_pause_is_not_expected(redis_connection: Redis):
     SchedulerService.resume(schedule)
     row = stored(schedule)
     assert (row.status, row.paused_at) == ("running", None)
-    assert due_in_redis(redis_connection, schedule) == to_score(row.next_due(timezone.now()))
+    assert due_in_redis(redis_connection, schedule) == row.next_due(timezone.now())
     assert not schedule.runs.exists()
 
 
@@ -451,7 +445,7 @@ def test_resuming_an_old_copy_of_a_schedule_brings_the_present_spec_to_redis(
     SchedulerService.pause(old)
     every(90, FIRST + HOUR)
     SchedulerService.resume(old)
-    assert due_in_redis(redis_connection, old) == to_score(FIRST + HOUR)
+    assert due_in_redis(redis_connection, old) == FIRST + HOUR
 
 
 def test_after_a_concurrent_pause_and_edit_redis_agrees_with_the_row(redis_connection: Redis):
@@ -539,7 +533,7 @@ def test_a_schedule_made_without_redis_takes_effect_later(
     assert schedule.projected is False
     redis_unavailable(False)
     reconcile(redis_connection)
-    assert due_in_redis(redis_connection, schedule) == to_score(FIRST)
+    assert due_in_redis(redis_connection, schedule) == FIRST
 
 
 @pytest.mark.parametrize("stop", [SchedulerService.pause, SchedulerService.cancel])
