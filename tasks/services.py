@@ -150,15 +150,13 @@ class SchedulerService:
 
             SchedulerService.update(schedule, interval=900, overlap="wait")
 
-        `changes` are the fields that people can edit: name, description, function, args, kwargs,
-        queue, first, interval, cron, timezone, repeat, start, end, exclude, calendar, jitter,
-        overlap, catch_up, start_deadline, timeout, retries, retry_delay, keep_runs, keep_days and
-        note; `exclude` and `calendar` are given as in `schedule`. All other fields stay as they
-        are stored, also where this copy of the row is older. An interval becomes a cron schedule
-        by cron="…", interval=None, first=None.
+        `changes` may name any of `EDITABLE_FIELDS`, such as name, args, queue, interval, retries
+        or note; `exclude` and `calendar` are given as in `schedule`. All other fields keep their
+        stored values, even where this copy of the row is older. An interval becomes a cron
+        schedule by cron="…", interval=None, first=None.
 
-        The status stays as it is; else all is as in `save`. Raises InvalidSchedule, also for a
-        field that doesn't exist or can't be changed.
+        The status doesn't change. Otherwise as `save`. Raises InvalidSchedule, also for a field
+        that doesn't exist or can't be changed.
         """
         _refuse_unknown(changes)
         with _refusing_duplicates(schedule), transaction.atomic():
@@ -299,7 +297,7 @@ def _new_row(
 
 
 def _as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values of fields as the row has them, not in the other forms that callers may use."""
+    """Convert values of fields from the forms that callers may use to those of the row."""
     forms: dict[str, Callable[[Any], Any]] = {"calendar": _calendar, "exclude": _dates_as_text}
     return {
         field: forms[field](value) if field in forms else value for field, value in values.items()
