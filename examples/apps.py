@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ExamplesConfig(AppConfig):
-    """Brings the example task functions into the registry, by being an installed app."""
+    """Registers the example task functions, as an installed app."""
 
     name = "examples"
     verbose_name = _("Examples")

@@ -1,4 +1,4 @@
-"""Two task functions to try things with: one that needs a page, one that needs only time."""
+"""Two task functions to try things out: one fetches a page, one only takes time."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ def count_words(url: str) -> dict[str, Any]:
 @background_task(timeout=MAX_SECONDS + 60)
 @scheduled_task(timeout=MAX_SECONDS + 60)
 def long_task(seconds: float) -> dict[str, Any]:
-    """Do nothing for so many seconds (one hour at most) and report progress meanwhile."""
+    """Do nothing for a number of seconds (one hour at most), and report progress."""
     if not 0 <= seconds <= MAX_SECONDS:
         raise InvalidArguments(
             _("long_task takes 0 to %(max)d seconds, not %(seconds)s.")

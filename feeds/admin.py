@@ -39,7 +39,7 @@ class FeedForm(forms.ModelForm):
 
 
 def web_link(url: str, text: str) -> SafeString | str:
-    """Link to a page of somebody else's, without telling it where the reader comes from."""
+    """Link to an external page, without telling it where the reader comes from."""
     if not url:
         return text or NONE
     return format_html('<a href="{}" rel="noopener noreferrer">{}</a>', url, text or url)
@@ -91,7 +91,7 @@ class FeedAdmin(admin.ModelAdmin):
         return self.fields if obj is not None else ()
 
     def save_model(self, request: HttpRequest, obj: Feed, form: Any, change: bool) -> None:
-        """Schedule a new feed; of one that exists nothing can be changed here."""
+        """Schedule a new feed; an existing one can't be changed here."""
         if change:
             return
         feed = services.schedule_feed(obj.url)
@@ -99,14 +99,14 @@ class FeedAdmin(admin.ModelAdmin):
 
     def response_add(self, request: HttpRequest, obj: Feed, post_url_continue: Any = None) -> Any:
         if obj.schedule is not None and obj.schedule.projected is False:
-            text = _("Redis is away: this is saved and takes effect when Redis is back.")
+            text = _("Redis is unavailable: this is saved and takes effect once Redis is back.")
             messages.warning(request, text)
         return super().response_add(request, obj, post_url_continue)
 
     def get_deleted_objects(
         self, objs: QuerySet[Feed] | Sequence[Feed], request: HttpRequest
     ) -> tuple[list[Any], dict[Any, int], set[Any], list[Any]]:
-        """Count what goes along with the feeds instead of listing thousands of entries."""
+        """Count what is deleted with the feeds instead of listing thousands of entries."""
         feeds = list(objs)
         runs = ScheduledTaskInstance.objects.filter(parent__in=[f.schedule_id for f in feeds])
         counts = {
@@ -156,7 +156,7 @@ class FeedAdmin(admin.ModelAdmin):
 
 @admin.register(Entry)
 class EntryAdmin(admin.ModelAdmin):
-    """Entries, read-only: what the feeds said."""
+    """Entries, read-only, as they were in their feeds."""
 
     list_display = ("__str__", "feed", "published", "page")
     list_filter = ("feed",)

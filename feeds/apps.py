@@ -12,4 +12,4 @@ class FeedsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from feeds import signals  # noqa: F401  (registering is what it does)
+        from feeds import receivers  # noqa: F401  (importing it connects them)

@@ -1,4 +1,4 @@
-"""What can go wrong with a feed. Every message names the URL and says what to do."""
+"""What can go wrong with a feed. Each message names the address and says what to do."""
 
 import re
 
@@ -9,7 +9,7 @@ _SHOWN_LENGTH = 200
 
 
 def shown_url(url: str) -> str:
-    """Return a URL as it may be shown and logged: without credentials, on one line, not long."""
+    """Return a URL that is safe to show and log: without credentials, on one short line."""
     url = "".join(char if char.isprintable() else "?" for char in url)
     url = _CREDENTIALS.sub("", url, count=1)
     return url if len(url) <= _SHOWN_LENGTH else url[: _SHOWN_LENGTH - 1] + "…"
@@ -29,7 +29,7 @@ class BadUrl(FeedError):
 
 
 class UnknownFeed(FeedError):
-    """A feed that isn't stored (any more)."""
+    """A feed that is not stored, or no longer."""
 
 
 class HostNotFound(FeedError):
@@ -41,7 +41,7 @@ class RefusedAddress(FeedError):
 
 
 class ConnectionFailed(FeedError):
-    """No connection, or one that broke or that can't be trusted."""
+    """No connection, or one that broke or can't be trusted."""
 
 
 class FetchTimeout(FeedError):
@@ -49,7 +49,7 @@ class FetchTimeout(FeedError):
 
 
 class HttpStatus(FeedError):
-    """The server answered with a status that brings no feed; `status` is its number."""
+    """The server answered with an error; `status` is its status code."""
 
     def __init__(self, url: str, status: int, problem: str) -> None:
         super().__init__(url, problem)
@@ -57,7 +57,7 @@ class HttpStatus(FeedError):
 
 
 class BadResponse(FeedError):
-    """An answer that isn't proper HTTP, or is broken."""
+    """An answer that isn't valid HTTP, or is broken."""
 
 
 class BadRedirect(FeedError):
@@ -73,4 +73,4 @@ class NotAFeed(FeedError):
 
 
 class TooCostly(FeedError):
-    """A document that takes more time or memory to read than any honest feed."""
+    """A document that takes more time or memory to read than any legitimate feed."""

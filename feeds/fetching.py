@@ -1,17 +1,13 @@
-"""Fetch a URL that nobody vouches for: bounded in time and size, and never from inside.
+"""Fetch an untrusted URL: bounded in time and size, and never from a private address.
 
-Each redirect is a request of its own, with its own connector. So the guard that refuses
-private addresses knows for which host and port it is asked, and an exemption for one of them
-can't be carried elsewhere by a redirect.
+Each redirect is a request with a connector and an `AddressGuard` of its own, so that a redirect
+can't carry the exemption of one host and port to another.
 """
 
 import asyncio
-import ipaddress
-import socket
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -29,6 +25,7 @@ from feeds.exceptions import (
     TooLarge,
     shown_url,
 )
+from tasks.address_guard import AddressGuard
 
 MAX_BYTES = 5 * 2**20
 MAX_REDIRECTS = 5
@@ -52,15 +49,12 @@ _ADVICE: dict[int, str] = {
     HTTPStatus.TOO_MANY_REQUESTS: "It is asked too often: choose a longer interval.",
 }
 
-GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-
 
 @dataclass(frozen=True, slots=True)
 class Response:
     """What came back. `body` is decoded, and empty for status 304.
 
-    `etag` and `last_modified` are exactly as received, to be sent back so. `moved_to` is the
+    `etag` and `last_modified` are exactly as received, to be sent back unchanged. `moved_to` is the
     final URL if all redirects on the way were permanent, else None.
     """
 
@@ -87,8 +81,8 @@ async def fetch(
 
     With `etag` or `last_modified` of the previous response, an unchanged document comes back
     as status 304. `allowed_hosts` holds the "host:port"s that may have private addresses.
-    `max_bytes` bounds the decoded body, `total_timeout` (seconds) everything together; only
-    the resolver of the system may take longer than that to give up on a name.
+    `max_bytes` limits the decoded body, `total_timeout` (seconds) everything together; only
+    the system's resolver may take longer than that to give up on a name.
     """
     conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
     headers = {name: value for name, value in conditions.items() if value}
@@ -104,40 +98,6 @@ async def fetch(
         ) from error
 
 
-def is_public(address: str) -> bool:
-    """Return whether an IP address is one of the public internet.
-
-    IPv6 addresses that carry an IPv4 address (mapped, NAT64, 6to4) are judged by that one.
-    """
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        embedded = ip.ipv4_mapped or ip.sixtofour
-        if ip in NAT64:
-            embedded = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
-        if embedded is None:
-            return ip.is_global and ip in GLOBAL_UNICAST
-        ip = embedded
-    return ip.is_global and not ip.is_multicast
-
-
-class _Guard:
-    """Makes the sockets of one request, unless the address is private.
-
-    A socket factory is asked after the name was resolved, with the address that is about to be
-    connected: no later answer of the name server can change it.
-    """
-
-    def __init__(self) -> None:
-        self.refused: str | None = None
-
-    def __call__(self, addr_info: tuple[Any, ...]) -> socket.socket:
-        family, kind, protocol, _, address = addr_info
-        if not is_public(address[0]):
-            self.refused = address[0]
-            raise PermissionError(f"{address[0]} is private")
-        return socket.socket(family, kind, protocol)
-
-
 class _Fetcher:
     def __init__(
         self,
@@ -149,7 +109,7 @@ class _Fetcher:
         self._headers = {"User-Agent": USER_AGENT, "Accept": ACCEPT, **headers}
         self._allowed_hosts = {host.lower() for host in allowed_hosts}
         self._max_bytes = max_bytes
-        # The total is bounded by the caller, over all redirects.
+        # The caller limits the total, over all redirects.
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_timeout, sock_connect=connect_timeout
         )
@@ -170,7 +130,7 @@ class _Fetcher:
 
     async def _request(self, url: URL) -> tuple[Response, URL | None]:
         """Make one request; return its response and where it redirects to, if it does."""
-        guard = _Guard()
+        guard = AddressGuard()
         exempt = f"{url.host_subcomponent}:{url.port}".lower() in self._allowed_hosts
         connector = aiohttp.TCPConnector(socket_factory=None if exempt else guard, force_close=True)
         session = aiohttp.ClientSession(
@@ -237,8 +197,8 @@ def _check_status(url: URL, status: int) -> None:
     raise HttpStatus(str(url), status, f"the server answered {words}. {advice}")
 
 
-def _feed_error(url: URL, guard: _Guard, error: Exception) -> FeedError:
-    """Say for people what an error of the HTTP client means."""
+def _feed_error(url: URL, guard: AddressGuard, error: Exception) -> FeedError:
+    """Return the FeedError that tells people what an error of the HTTP client means."""
     shown = str(url)
     if guard.refused is not None:
         return RefusedAddress(
@@ -247,7 +207,7 @@ def _feed_error(url: URL, guard: _Guard, error: Exception) -> FeedError:
             f"If it may be fetched, add {url.host_subcomponent}:{url.port} to FEEDS_ALLOWED_HOSTS.",
         )
     match error:
-        # Some hosts (an empty label, a broken IPv6 address) are only found out when resolved.
+        # Some invalid hosts (an empty label, a broken IPv6 address) are only noticed on resolving.
         case ValueError():
             return BadUrl(shown, "this is not a proper web address.")
         case aiohttp.ClientConnectorDNSError():
@@ -287,7 +247,7 @@ def _response(url: URL, response: aiohttp.ClientResponse, body: bytes) -> Respon
 
 
 def _validator(value: str) -> str:
-    """Return a header's value if it can be stored and sent back unchanged, else nothing.
+    """Return a header's value if it can be stored and sent back unchanged, else "".
 
     Bytes that aren't UTF-8 arrive as lone surrogates.
     """

@@ -16,7 +16,7 @@ MAX_URL = 2_000
 
 
 class FeedQuerySet(models.QuerySet["Feed"]):
-    """Feeds, with what lists show of them."""
+    """Feeds, with what lists show about them."""
 
     def with_entry_count(self) -> "FeedQuerySet":
         """Annotate each feed with the number of its entries."""
@@ -30,7 +30,7 @@ class FeedQuerySet(models.QuerySet["Feed"]):
         return self.annotate(entry_count=Coalesce(models.Subquery(counts.values("count")), none))
 
     def with_last_run(self) -> "FeedQuerySet":
-        """Annotate each feed with the newest run that started of its schedule: id and status."""
+        """Annotate each feed with the newest started run of its schedule: id and status."""
         newest = ScheduledTaskInstance.objects.filter(
             parent=models.OuterRef("schedule"), started__isnull=False
         ).order_by("-id")
@@ -41,9 +41,9 @@ class FeedQuerySet(models.QuerySet["Feed"]):
 
 
 class Feed(models.Model):
-    """An RSS or Atom feed, and what its server said last, to ask only for news.
+    """An RSS or Atom feed, with the validators (ETag, Last-Modified) for its next request.
 
-    Make and remove feeds through `feeds.services`, which also see to their schedules.
+    Make and remove feeds through `feeds.services`, which also takes care of their schedules.
     """
 
     url = models.CharField(
@@ -85,12 +85,12 @@ class Feed(models.Model):
 
     @property
     def shown_url(self) -> str:
-        """The address without credentials, for people and logs."""
+        """The address without credentials, to be shown and logged."""
         return shown_url(self.url)
 
 
 class Entry(models.Model):
-    """An entry of a feed; `summary` and `content` are HTML that was sanitised before."""
+    """An entry of a feed; `summary` and `content` are sanitised HTML."""
 
     feed = models.ForeignKey(
         Feed, on_delete=models.CASCADE, related_name="entries", verbose_name=_("feed")

@@ -1,9 +1,9 @@
-"""PURE: from the bytes of an RSS or Atom document to clean texts, safe HTML and web links.
+"""PURE: turn the bytes of an RSS or Atom document into clean text, safe HTML and web links.
 
-feedparser has many quadratic corners besides `<author>` (feedparser#562): 100 KB of newlines
-before the root element, 5 MiB of attributes or of unclosed elements each take it over 20 s. No
-cap on the input covers them all, so `feeds.sandbox` runs `parse` under a hard limit; use that
-for documents from elsewhere. The caps here bound what comes out.
+feedparser takes quadratic time in many cases besides `<author>` (feedparser#562): 100 KB of
+newlines before the root element, 5 MiB of attributes or of unclosed elements each take over 20 s.
+No cap on the input covers them all, so `feeds.sandbox` runs `parse` under a hard limit; use that
+for untrusted documents. The caps here limit the output.
 """
 
 import calendar
@@ -52,7 +52,7 @@ _FLAT = frozenset(
 class ParsedEntry:
     """An entry. `summary` and `content` are safe HTML, `summary` empty if it is the content.
 
-    `guid` identifies it within its feed; `digest` changes with what it says.
+    `guid` identifies it within its feed; `digest` changes with its content.
     """
 
     guid: str
@@ -78,7 +78,7 @@ class ParsedFeed:
 def parse(body: bytes, content_type: str, url: str) -> ParsedFeed:
     """Read an RSS or Atom document that came from `url`; raises NotAFeed.
 
-    Broken documents are read as far as they can be.
+    Broken documents are read as far as possible.
     """
     parsed = _feedparser_result(body, content_type, url)
     entries = [entry for entry in parsed["entries"] if isinstance(entry, dict)]
@@ -90,10 +90,10 @@ def parse(body: bytes, content_type: str, url: str) -> ParsedFeed:
 
 
 def safe_html(markup: str, base: str) -> str:
-    """Return HTML without anything that runs, styles or tracks by itself, except images.
+    """Return HTML without anything that runs, styles or loads by itself, except images.
 
-    Relative links become absolute ones by `base`. What is nested too deeply comes back as text:
-    the sanitiser's time grows with the square of the depth.
+    Relative links become absolute ones by `base`. Markup that is nested too deeply comes back
+    as text: the sanitiser's time grows with the square of the depth.
     """
     markup = _CONTROL.sub("", markup[:MAX_HTML])
     if _depth(markup) > MAX_DEPTH:
@@ -106,7 +106,7 @@ def safe_html(markup: str, base: str) -> str:
     if len(cleaned) > 2 * MAX_HTML:
         return html.escape(plain_text(markup, MAX_HTML))
     # Character references can bring control characters back. They are replaced, not removed:
-    # to remove something from sanitised HTML could join what the sanitiser saw apart.
+    # removing anything from sanitised HTML could join what the sanitiser saw as separate.
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", cleaned)
 
 
@@ -117,7 +117,7 @@ def without_images(safe: str) -> str:
 
 def plain_text(markup: str, length: int = MAX_TEXT) -> str:
     """Return the text of a piece of HTML on one line."""
-    # Many tags for little text: cut first for the time it takes, then for the length.
+    # Markup can be mostly tags: the first cut limits the time this takes, the second the length.
     return clean_text(html.unescape(_TAG.sub("", markup[: 20 * length])), length)
 
 
@@ -128,8 +128,8 @@ def clean_text(text: str, length: int = MAX_TEXT) -> str:
 
 
 def web_link(link: str, base: str) -> str:
-    """Return an absolute http or https URL, or nothing if it isn't one."""
-    # As browsers do: white space and control characters inside don't hide a scheme.
+    """Return an absolute http or https URL, or "" if it isn't one."""
+    # As in browsers, white space and control characters inside don't hide a scheme.
     link = _CONTROL.sub("", link[: 2 * MAX_LINK]).strip()
     link = "".join(link.replace(" ", "%20").split())
     try:
@@ -142,8 +142,8 @@ def web_link(link: str, base: str) -> str:
 
 
 def _feedparser_result(body: bytes, content_type: str, url: str) -> Any:
-    # feedparser isn't told the URL: it would make guids absolute by it, and a redirect that goes
-    # elsewhere next time would make all entries new ones.
+    # feedparser isn't given the URL: it would make guids absolute by it, and with another
+    # redirect next time all entries would be new ones.
     headers = {"content-type": _media_type(content_type)}
     try:
         parsed = feedparser.parse(
@@ -163,7 +163,7 @@ def _feedparser_result(body: bytes, content_type: str, url: str) -> Any:
 
 
 def _media_type(content_type: str) -> str:
-    # By the letter of RFC 3023 a bare text/* document is ASCII, whatever it says of itself.
+    # By RFC 3023 a bare text/* document is ASCII, whatever its XML declaration says.
     media_type, _, parameters = content_type.partition(";")
     if media_type.strip().lower().startswith("text/") and "charset" not in parameters.lower():
         return "application/xml"
@@ -205,8 +205,8 @@ def _entry(entry: Any, url: str, with_html: bool) -> ParsedEntry:
         author=_author(entry),
         summary=summary,
         content=content,
-        published=_instant(entry, "published_parsed") or _instant(entry, "created_parsed"),
-        updated=_instant(entry, "updated_parsed"),
+        published=_time(entry, "published_parsed") or _time(entry, "created_parsed"),
+        updated=_time(entry, "updated_parsed"),
         digest="",
     )
     digest = _digest(json.dumps(asdict(parsed), default=datetime.isoformat))
@@ -252,9 +252,9 @@ def _is_html(detail: Any) -> bool:
     return _string(detail, "type") in HTML_TYPES
 
 
-def _text(said: Any, key: str) -> str:
-    text = _string(said, key)
-    is_text = _string(dict.get(said, f"{key}_detail"), "type") in TEXT_TYPES
+def _text(data: Any, key: str) -> str:
+    text = _string(data, key)
+    is_text = _string(dict.get(data, f"{key}_detail"), "type") in TEXT_TYPES
     return clean_text(text) if is_text else plain_text(text)
 
 
@@ -263,29 +263,29 @@ def _author(entry: Any) -> str:
     return plain_text(", ".join(filter(None, names)) or _string(entry, "author"))
 
 
-def _instant(entry: Any, key: str) -> datetime | None:
+def _time(entry: Any, key: str) -> datetime | None:
     value = dict.get(entry, key)
     if not isinstance(value, struct_time) or value.tm_year not in YEARS:
         return None
     return datetime.fromtimestamp(calendar.timegm(value), UTC)
 
 
-# Any element can set any key of feedparser's dicts, to text or to attributes. And their own
-# `get` falls back from one key to another.
+# Any element can set any key of feedparser's dicts, to text or to attributes, and their own `get`
+# falls back from one key to another.
 
 
-def _string(said: Any, key: str) -> str:
-    value = dict.get(said, key) if isinstance(said, dict) else None
+def _string(data: Any, key: str) -> str:
+    value = dict.get(data, key) if isinstance(data, dict) else None
     return value if isinstance(value, str) else ""
 
 
-def _dicts(said: Any, key: str) -> list[Any]:
-    value = dict.get(said, key)
+def _dicts(data: Any, key: str) -> list[Any]:
+    value = dict.get(data, key)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _depth(markup: str) -> int:
-    """Return about how deeply the elements are nested; too deep rather than too flat."""
+    """Return about how deeply the elements are nested: rather too deep than not deep enough."""
     depth = deepest = 0
     unclosed: Counter[str] = Counter()
     for closing, name in _TAG_START.findall(markup):

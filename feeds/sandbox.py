@@ -21,7 +21,7 @@ from feeds.exceptions import NotAFeed, TooCostly
 from feeds.parsing import ParsedEntry, ParsedFeed
 
 CPU_SECONDS = 10
-MEMORY = 2**30  # bytes
+MEMORY_BYTES = 2**30
 WALL_SECONDS = 60
 OVER_MEMORY = 3  # the child's exit code
 
@@ -32,10 +32,18 @@ def parse(
     url: str,
     *,
     cpu_seconds: int = CPU_SECONDS,
-    memory: int = MEMORY,
+    memory: int = MEMORY_BYTES,
 ) -> ParsedFeed:
-    """Do what `feeds.parsing.parse` does; raises NotAFeed, and TooCostly beyond the limits."""
-    request = {"content_type": content_type, "url": url, "limits": [cpu_seconds, memory]}
+    """Do what `feeds.parsing.parse` does; raises NotAFeed, or TooCostly beyond the limits.
+
+    `memory` is in bytes.
+    """
+    request = {
+        "content_type": content_type,
+        "url": url,
+        "cpu_seconds": cpu_seconds,
+        "memory": memory,
+    }
     too_costly = TooCostly(
         url,
         f"reading this document takes more than {cpu_seconds} s or {memory / 2**20:.0f} MiB, "
@@ -63,11 +71,10 @@ def parse(
 
 
 def main() -> None:
-    """Be the child: a line of JSON and the document come in, a line of JSON goes out."""
+    """Run as the child: read a line of JSON and the document, print a line of JSON."""
     request = json.loads(sys.stdin.buffer.readline())
-    cpu_seconds, memory = request["limits"]
-    _limit(resource.RLIMIT_CPU, cpu_seconds)
-    _limit(resource.RLIMIT_AS, memory)
+    _limit(resource.RLIMIT_CPU, request["cpu_seconds"])
+    _limit(resource.RLIMIT_AS, request["memory"])
     try:
         body = sys.stdin.buffer.read()
         answer = asdict(parsing.parse(body, request["content_type"], request["url"]))
@@ -78,13 +85,13 @@ def main() -> None:
         sys.exit(OVER_MEMORY)
 
 
-def _limit(what: int, most: int) -> None:
-    # Not every system takes every limit; the time on the wall is bounded in any case.
+def _limit(kind: int, maximum: int) -> None:
+    # Not every system has every limit; the wall-clock time is limited in any case.
     with suppress(ValueError, OSError):
-        resource.setrlimit(what, (most, most))
+        resource.setrlimit(kind, (maximum, maximum))
 
 
-def _entry(said: dict[str, Any]) -> ParsedEntry:
+def _entry(values: dict[str, Any]) -> ParsedEntry:
     for key in ("published", "updated"):
-        said[key] = said[key] and datetime.fromisoformat(said[key])
-    return ParsedEntry(**said)
+        values[key] = values[key] and datetime.fromisoformat(values[key])
+    return ParsedEntry(**values)

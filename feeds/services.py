@@ -1,4 +1,4 @@
-"""What people and code do with feeds: store what was fetched; schedule and remove feeds."""
+"""What people and code do with feeds: schedule and remove them, and store their entries."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from feeds.exceptions import BadUrl, UnknownFeed, shown_url
+from feeds.exceptions import BadUrl, UnknownFeed
 from feeds.models import MAX_URL, Entry, Feed
 from feeds.parsing import ParsedEntry, ParsedFeed
 from tasks.models import ScheduledTask
@@ -19,36 +19,17 @@ from tasks.services import SchedulerService
 
 TASK_FUNCTION = "feeds.fetch_rss"
 DEFAULT_INTERVAL = 15 * 60
-# Entries that a feed doesn't list any more are kept, but only so many of the newest.
+# How many of the entries that a feed no longer lists are kept, the newest first.
 KEEP_ENTRIES = 1_000
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HOST = re.compile(r"[\w.:-]+")
-SAID = ["title", "link", "author", "summary", "content", "published", "updated", "digest"]
-# What people may have set in the admin and what scheduling again leaves as it is.
-POLICIES = [
-    "description",
-    "timeout",
-    "repeat",
-    "start",
-    "end",
-    "exclude",
-    "calendar",
-    "jitter",
-    "overlap",
-    "catch_up",
-    "start_deadline",
-    "retries",
-    "retry_delay",
-    "keep_runs",
-    "keep_days",
-    "note",
-]
+CONTENT_FIELDS = ["title", "link", "author", "summary", "content", "published", "updated", "digest"]
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many of a document's entries were new, have changed, and were the same."""
+    """How many of a document's entries are new, have changed, and are the same as before."""
 
     new: int = 0
     updated: int = 0
@@ -64,10 +45,10 @@ def get_feed(feed_id: int) -> Feed:
 
 
 def store(feed_id: int, parsed: ParsedFeed, etag: str = "", last_modified: str = "") -> Counts:
-    """Store a document's new and changed entries, and with them what to ask next time.
+    """Store a document's new and changed entries, and its validators for the next request.
 
-    All in one transaction. Of entries with the same guid the first counts. Two polls of a feed
-    at once store one after the other. Raises UnknownFeed if it was removed meanwhile.
+    All in one transaction. Of entries with the same guid the first counts. Two concurrent polls
+    of a feed store one after the other. Raises UnknownFeed if the feed was removed meanwhile.
     """
     listed = _first_of_each(parsed.entries)
     with transaction.atomic():
@@ -85,7 +66,7 @@ def store(feed_id: int, parsed: ParsedFeed, etag: str = "", last_modified: str =
 
 
 def validate_url(url: str) -> str:
-    """Return a feed's address in its one form; raises BadUrl if it can't be one.
+    """Return a feed's address in its canonical form; raises BadUrl if it is not a valid one.
 
     Scheme and host become lower-case; the default port and the fragment are dropped; path and
     query stay exactly as they are.
@@ -125,24 +106,23 @@ def schedule_feed(
 ) -> Feed:
     """Poll a feed from now on; return it with its `schedule`.
 
-    `interval` is in seconds; `cron` goes by `timezone`, as do the dates of `exclude` and
-    `calendar`. What isn't given stays as it is; a new schedule is every 15 minutes and named
-    after the address. A cancelled one lives again, a paused one stays paused. Raises BadUrl,
-    SpecError or InvalidSchedule; then nothing is stored.
+    `interval` is in seconds; `cron` and the dates of `exclude` and `calendar` are in the time
+    zone `timezone`. Whatever isn't given stays as it is; a new schedule is named after the address
+    and polls every 15 minutes. A cancelled schedule is resumed, a paused one stays paused. Raises
+    BadUrl, SpecError or InvalidSchedule; then nothing is stored.
     """
     url = validate_url(url)
+    given: dict[str, Any] = {"timezone": timezone, "queue": queue, "name": name}
+    given |= {"exclude": exclude, "calendar": calendar, "jitter": jitter}
+    options = {field: value for field, value in given.items() if value not in (None, "")}
     with transaction.atomic():
         feed = Feed.objects.get_or_create(url=url)[0]
         feed = Feed.objects.select_for_update(no_key=True).get(pk=feed.pk)
-        known = feed.schedule
-        options: dict[str, Any] = {"args": [feed.pk], "queue": queue, "name": name}
-        options |= {"exclude": exclude, "calendar": calendar, "jitter": jitter}
-        if known is not None:
-            options = _kept(known) | {key: value for key, value in options.items() if value}
-            _rename(known, options["name"])
-        options["name"] = options["name"] or shown_url(url)
-        feed.schedule = _schedule(known, url, interval, cron, timezone, options)
-        feed.save(update_fields=["schedule", "updated"])
+        if feed.schedule is None:
+            feed.schedule = _new_schedule(feed, interval, cron, options)
+            feed.save(update_fields=["schedule", "updated"])
+        else:
+            _update_schedule(feed.schedule, url, interval, cron, options)
     return feed
 
 
@@ -157,13 +137,15 @@ def remove_feed(url: str) -> Feed:
 
 
 def anchor(url: str, interval: int, now: datetime) -> datetime:
-    """Return a feed's first time: within one interval from now, and at the feed's own place in it.
+    """Return a feed's first time: within one interval from now, at the feed's own offset in it.
 
-    The place follows from the address, so that many feeds spread evenly over the interval.
+    The offset follows from the address, so that many feeds spread evenly over the interval.
+    (An invalid interval is refused when the schedule is stored.)
     """
-    place = int.from_bytes(hashlib.sha256(url.encode()).digest()) % interval
+    interval = max(interval, 1)
+    offset = int.from_bytes(hashlib.sha256(url.encode()).digest()) % interval
     seconds = int(now.timestamp())
-    return datetime.fromtimestamp(seconds + interval - (seconds - place) % interval, UTC)
+    return datetime.fromtimestamp(seconds + interval - (seconds - offset) % interval, UTC)
 
 
 def _unknown(feed_id: int) -> UnknownFeed:
@@ -188,12 +170,12 @@ def _store_entries(feed: Feed, listed: dict[str, ParsedEntry], stored: dict[str,
         for guid, entry in listed.items()
         if guid not in stored or stored[guid].digest != entry.digest
     ]
-    # Documents list the newest first: turned round, the newest gets the highest id.
+    # Documents list the newest first: in reverse order, the newest gets the highest id.
     Entry.objects.bulk_create(
         reversed(changed),
         update_conflicts=True,
         unique_fields=["feed", "guid"],
-        update_fields=SAID,
+        update_fields=CONTENT_FIELDS,
     )
     new = sum(entry.guid not in stored for entry in changed)
     return Counts(new, len(changed) - new, len(listed) - len(changed))
@@ -217,44 +199,41 @@ def _row(feed: Feed, entry: ParsedEntry, known: Entry | None, now: datetime) -> 
 
 
 def _prune(unlisted: list[Entry]) -> None:
-    """Delete all but the newest of the entries, which come newest first."""
+    """Delete all but the newest of these entries, which are given newest first."""
     too_old = [entry.pk for entry in unlisted[KEEP_ENTRIES:]]
     if too_old:
         Entry.objects.filter(pk__in=too_old).delete()
 
 
-def _kept(known: ScheduledTask) -> dict[str, Any]:
-    return {field: getattr(known, field) for field in [*POLICIES, "queue", "name"]}
+def _new_schedule(
+    feed: Feed, interval: int | None, cron: str | None, options: dict[str, Any]
+) -> ScheduledTask:
+    options = {"args": [feed.pk], "name": feed.shown_url} | options
+    if cron is not None:
+        return SchedulerService.cron(cron, TASK_FUNCTION, **options)
+    interval = DEFAULT_INTERVAL if interval is None else interval
+    first = anchor(feed.url, interval, timezone.now())
+    return SchedulerService.schedule(first, TASK_FUNCTION, interval=interval, **options)
 
 
-def _rename(known: ScheduledTask, name: str) -> None:
-    """Give a schedule another name: by the name it would be another one."""
-    if name != known.name:
-        known.name = name
-        SchedulerService.save(known)
-
-
-def _schedule(
-    known: ScheduledTask | None,
+def _update_schedule(
+    schedule: ScheduledTask,
     url: str,
     interval: int | None,
     cron: str | None,
-    zone: str | None,
     options: dict[str, Any],
-) -> ScheduledTask:
-    if cron is None and interval is None:
-        if known is not None and known.cron:
-            cron, zone = known.cron, zone or known.timezone
-        else:
-            interval = (known and known.interval) or DEFAULT_INTERVAL
+) -> None:
+    """Change what is given of a feed's schedule, and resume it if it is cancelled."""
+    if interval is None and not schedule.cron and not schedule.interval:
+        interval = DEFAULT_INTERVAL
     if cron is not None:
-        return SchedulerService.cron(cron, TASK_FUNCTION, timezone=zone, **options)
-    assert interval is not None
-    if known is not None and known.first is not None and known.interval == interval:
-        first = known.first
-    else:
-        first = anchor(url, interval, timezone.now())
-    zone = zone or (known.timezone if known is not None else None)
-    return SchedulerService.schedule(
-        first, TASK_FUNCTION, interval=interval, timezone=zone, **options
-    )
+        options |= {"cron": cron, "first": None, "interval": None}
+    elif interval not in (None, schedule.interval):  # the same one keeps its anchor
+        options |= {
+            "cron": "",
+            "first": anchor(url, interval, timezone.now()),
+            "interval": interval,
+        }
+    SchedulerService.update(schedule, **options)
+    if schedule.status == ScheduledTask.Status.DEATH:
+        SchedulerService.resume(schedule)

@@ -20,13 +20,13 @@ LATEST = 50
 class ActivityFeed(Feed):
     """The runs that ended last.
 
-    It is public. So it tells names, states and times only: no logs, arguments, results or
-    tracebacks, nor why a run failed, which is said in words of the task function.
+    It is public, so it shows names, statuses and times only: no logs, arguments, results or
+    tracebacks, nor why a run failed, since that text comes from the task function.
     """
 
     feed_type = Atom1Feed
     title = gettext_lazy("Latest runs")
-    subtitle = gettext_lazy("What the schedules did last.")
+    subtitle = gettext_lazy("The latest runs of all schedules.")
     link = reverse_lazy("admin:index")
     feed_url = reverse_lazy("feeds:activity")
 
@@ -49,7 +49,7 @@ class ActivityFeed(Feed):
         return reverse("admin:tasks_scheduledtaskinstance_change", args=[item.pk])
 
     def item_guid(self, item: ScheduledTaskInstance) -> str:
-        """Return an id that stays when a run is tried again, and that no other site has."""
+        """Return an id that a run keeps when it is tried again, and that no other site has."""
         return uuid.uuid5(uuid.NAMESPACE_OID, f"{item.parent.job_id}/{item.pk}").urn
 
     def item_updateddate(self, item: ScheduledTaskInstance) -> datetime | None:

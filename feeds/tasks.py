@@ -19,13 +19,13 @@ NOT_MODIFIED = 304
 def fetch_rss(feed_id: int) -> dict[str, int]:
     """Poll a feed: fetch it if it has changed, and store its new and changed entries.
 
-    Returns how many entries are `new`, `updated` and `unchanged`, and the HTTP `status`; with
-    status 304 nothing has changed, and nothing was sent to count. Raises a FeedError.
+    Returns how many entries are `new`, `updated` and `unchanged`, and the HTTP `status`. With
+    status 304 nothing has changed, and there are no entries to count. Raises a FeedError.
     """
     feed = services.get_feed(feed_id)
     response = _fetch(feed)
     if response.status == NOT_MODIFIED:
-        logger.info("%s has not changed since the last time.", feed.shown_url)
+        logger.info("%s has not changed since the last poll.", feed.shown_url)
         counts = services.Counts()
     else:
         parsed = sandbox.parse(response.body, response.content_type, response.url)
@@ -57,7 +57,7 @@ def _fetch(feed: Feed) -> Response:
     )
     if response.moved_to:
         logger.warning(
-            "%s has moved to %s for good. Schedule that address instead.",
+            "%s has moved permanently to %s. Schedule that address instead.",
             feed.shown_url,
             response.moved_to,
         )

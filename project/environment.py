@@ -1,4 +1,4 @@
-"""How settings are read from the environment: what makes no sense is refused by its name."""
+"""How settings are read from the environment: an invalid one is refused by its name."""
 
 import os
 import re
@@ -16,9 +16,9 @@ from django.core.exceptions import ImproperlyConfigured
 from redis import Redis
 
 SWITCHES = {"on": ("on", "true", "yes", "1"), "off": ("off", "false", "no", "0", "")}
-# Where Django looks as well, and refuses a zone that isn't there.
+# Django looks here too, and refuses a time zone that it doesn't find.
 SYSTEM_ZONES = Path("/usr/share/zoneinfo")
-# The engines there are, and what Django itself takes of the options at the end of an address.
+# The supported engines, and which options of a database's address Django itself takes.
 ENGINES = {
     "django.db.backends.postgresql": {
         "assume_role",
@@ -28,19 +28,19 @@ ENGINES = {
     },
     "django.db.backends.sqlite3": {"init_command", "transaction_mode"},
 }
-# How much of a value a message shows.
+# How many characters of a value a message shows.
 SHOWN = 100
 
 
 def refusal(name: str, wanted: str, value: str, reason: str = "") -> ImproperlyConfigured:
-    """Return the error that says what a setting must be, and is not."""
+    """Return the error that says what a setting must be and what it is instead."""
     shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}…"
     why = f" ({reason})" if reason else ""
     return ImproperlyConfigured(f"{name} must be {wanted}, not {shown!r}{why}.")
 
 
 def text(name: str, default: str) -> str:
-    """Return a setting as it is: a "$" in it means nothing."""
+    """Return a setting as it is: a "$" in it is not expanded."""
     value = os.environ.get(name, default)
     try:
         value.encode()
@@ -55,7 +55,7 @@ def words(name: str, default: list[str]) -> list[str]:
 
 
 def hosts(name: str, default: list[str]) -> list[str]:
-    """Return a list of hosts, which are not addresses of pages."""
+    """Return a list of hosts; URLs are refused."""
     for host in words(name, default):
         if "/" in host:
             raise refusal(name, "hosts such as jobs.example.org, with spaces between them", host)
@@ -96,7 +96,7 @@ def switch(name: str) -> bool:
 
 
 def folder(name: str, default: Path) -> Path:
-    """Return a folder in which this process can write; it is made if it isn't there."""
+    """Return a folder in which this process can write; it is created if it doesn't exist."""
     value = text(name, str(default))
     with usable(name, value):
         if not value:
@@ -110,7 +110,7 @@ def folder(name: str, default: Path) -> Path:
 
 @contextmanager
 def usable(name: str, value: str) -> Iterator[None]:
-    """Say of what fails inside the block that the folder of this setting can't be used."""
+    """Report an error inside the block as a folder of this setting that can't be used."""
     try:
         yield
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
@@ -132,7 +132,7 @@ def time_zone(name: str, default: str) -> str:
 
 
 def language(name: str, default: str) -> str:
-    """Return the code of a language that Django speaks, or of a variety of one."""
+    """Return the code of a language that Django supports, or of a variant of one."""
     value = text(name, default)
     known, code = {code for code, _ in LANGUAGES}, value.lower()
     while code and code not in known:
@@ -143,7 +143,7 @@ def language(name: str, default: str) -> str:
 
 
 def database(name: str, default: str) -> dict[str, Any]:
-    """Return the database of an address. It isn't shown: it may hold a password."""
+    """Return the database of an address, which is never shown: it may hold a password."""
     value = text(name, default)
     wanted = ImproperlyConfigured(
         f"{name} must be the address of a PostgreSQL or SQLite database, such as "
@@ -161,7 +161,7 @@ def database(name: str, default: str) -> dict[str, Any]:
         _check_options(config)
     except ImportError:
         raise
-    except Exception:  # whatever the driver says; it may quote a part of a password
+    except Exception:  # the driver raises any error, and may quote a part of a password in it
         raise ImproperlyConfigured(
             f"{name} must be the address of a database, with no options after “?” but those that "
             "its driver takes, such as connect_timeout=10 of PostgreSQL."
@@ -170,30 +170,30 @@ def database(name: str, default: str) -> dict[str, Any]:
 
 
 def _check_options(config: dict[str, Any]) -> None:
-    """Let the driver take a database's options without connecting; it raises what it likes."""
+    """Let the driver check a database's options without connecting; it raises any error."""
     engine = config["ENGINE"]
     options = {
         name: value
         for name, value in config.get("OPTIONS", {}).items()
         if name not in ENGINES[engine]
     }
-    float(config.get("CONN_MAX_AGE") or 0)  # of which Django only finds out later
+    float(config.get("CONN_MAX_AGE") or 0)  # Django checks it only later
     if engine == "django.db.backends.sqlite3":
         sqlite3.connect(":memory:", **options).close()
     else:
-        from psycopg import conninfo  # takes a while, which SQLite doesn't need
+        from psycopg import conninfo  # slow to import, and not needed for SQLite
 
         address = conninfo.make_conninfo(**options)
         conninfo.timeout_from_conninfo(conninfo.conninfo_to_dict(address))
 
 
 def redis_url(name: str) -> str:
-    """Return the address of a Redis server, "" if none is named."""
+    """Return the address of a Redis server, "" if none is given."""
     value = text(name, "")
     try:
         if value:
             _check_redis(value)
-    except Exception as error:  # the client raises what it likes
+    except Exception as error:  # the client raises any error
         # No password is shown: it is in front of an “@”, or among the options.
         reason = "" if "@" in value else str(error).partition(" (")[0].rpartition("() ")[2]
         shown = re.sub("^([a-z]+://)?.*@.*", r"\1***", value, flags=re.DOTALL).partition("?")[0]
@@ -204,7 +204,7 @@ def redis_url(name: str) -> str:
 
 
 def _check_redis(url: str) -> None:
-    """Make a client and a connection of an address without connecting, which it may refuse."""
+    """Raise any error if no client or connection can be made from an address."""
     Redis.from_url(url).connection_pool.make_connection()
     parts = urlsplit(url)
     if parts.scheme != "unix" and not re.fullmatch("(/[0-9]*)?", parts.path):

@@ -1,7 +1,7 @@
 """What a new system begins with: someone who may log in, and feeds to poll.
 
-A system is new as long as it has no superuser. What people then pause, cancel or delete
-stays so: a later start schedules only what FEEDS newly names.
+A system is new as long as it has no superuser. Whatever people pause, cancel or delete later
+stays so: a later start schedules only feeds that are new in FEEDS.
 """
 
 import secrets
@@ -15,7 +15,7 @@ from feeds.services import schedule_feed, validate_url
 from tasks.services import SchedulerService
 
 ADMIN = "admin"
-ACTIVITY_INTERVAL = 5  # seconds
+ACTIVITY_INTERVAL_SECONDS = 5
 
 
 def is_new() -> bool:
@@ -24,14 +24,14 @@ def is_new() -> bool:
 
 
 def make_admin() -> str:
-    """Make the first superuser and return the password, which is stored nowhere else."""
+    """Make the first superuser and return its password, which is stored only as a hash."""
     password = secrets.token_urlsafe(12)
     get_user_model().objects.create_superuser(ADMIN, password=password)
     return password
 
 
 def schedule_named_feeds() -> None:
-    """Poll the feeds that FEEDS names from now on, unless they are known already."""
+    """Poll the feeds in FEEDS from now on, unless they are already known."""
     for url in settings.FEEDS:
         if not Feed.objects.filter(url=validate_url(url)).exists():
             feed = schedule_feed(url)
@@ -40,11 +40,11 @@ def schedule_named_feeds() -> None:
 
 
 def schedule_activity_feed(address: str) -> None:
-    """Poll the system's own activity feed; later, only follow its address."""
+    """Poll the system's own activity feed; on later starts only update its address."""
     path = reverse("feeds:activity")
     url = f"{address}{path}"
     known = Feed.objects.filter(url__startswith="http://127.0.0.1:", url__endswith=path)
     if known:
         known.exclude(url=url).update(url=url)
     elif is_new():
-        schedule_feed(url, interval=ACTIVITY_INTERVAL, name="Activity feed")
+        schedule_feed(url, interval=ACTIVITY_INTERVAL_SECONDS, name="Activity feed")

@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 
 from tasks.exceptions import TasksError
 
-HANDOVER = 15.0  # seconds; longer than the programs of an `up` that was killed live on
+# Longer than the programs of a killed `up` outlive it.
+HANDOVER_SECONDS = 15.0
 
 
 class AlreadyRunning(TasksError):
@@ -26,12 +27,12 @@ class PortTaken(TasksError):
 
 
 def claim(path: Path, address: str, say: Callable[[str], None]) -> IO[str]:
-    """Lock a file for this process and its watchers, and write into it who has it.
+    """Lock a file for this process and its watchers, and write its owner into it.
 
     The lock ends with the last process that holds the returned file. Raises AlreadyRunning.
     """
     file = path.open("a+")
-    deadline = time.monotonic() + HANDOVER
+    deadline = time.monotonic() + HANDOVER_SECONDS
     waiting = False
     while not _lock(file):
         owner = _owner(path)
@@ -54,7 +55,7 @@ def claim(path: Path, address: str, say: Callable[[str], None]) -> IO[str]:
 
 
 def check_port(port: int) -> None:
-    """Raise PortTaken if nothing more can listen on the port."""
+    """Raise PortTaken if this process can't listen on the port."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -79,7 +80,7 @@ def _lock(file: IO[str]) -> bool:
 
 
 def _is_alive(pid: int) -> bool:
-    """Return whether a process runs; one that only waits to be reaped doesn't."""
+    """Return whether a process runs; a zombie doesn't."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, ValueError):
@@ -87,7 +88,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _owner(path: Path) -> dict[str, Any]:
-    """Return what the owner wrote; it may not have come to that yet."""
+    """Return what the owner wrote; it may not have done so yet."""
     try:
         owner: dict[str, Any] = json.loads(path.read_text())
     except ValueError:

@@ -33,7 +33,7 @@ if not SECRET_KEY:
     with environment.usable("DATA_DIR", str(DATA_DIR)):
         SECRET_KEY = stored_secret_key(DATA_DIR / "secret_key")
 
-# Behind a proxy that speaks HTTPS with the world and sets X-Forwarded-Proto.
+# For a site behind a proxy that terminates HTTPS and sets X-Forwarded-Proto.
 SECURE_SSL = environment.switch("SECURE_SSL")
 if SECURE_SSL:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -114,7 +114,7 @@ USE_TZ = True
 # The database
 
 SQLITE_OPTIONS = {
-    # Several processes write: without these, most of them would fail with "database is locked".
+    # Several processes write: without these, most would fail with "database is locked".
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
@@ -122,7 +122,7 @@ SQLITE_OPTIONS = {
 
 
 def database() -> dict[str, Any]:
-    """Return the database that DATABASE_URL names."""
+    """Return the database at DATABASE_URL."""
     own = f"sqlite:///{quote(str(DATA_DIR / 'db.sqlite3'))}"
     config = environment.database("DATABASE_URL", default=own)
     if config["ENGINE"] == "django.db.backends.sqlite3":
@@ -160,12 +160,10 @@ RQ = {
     "SCHEDULER_CLASS": "tasks.scheduler.Scheduler",
     "COMMIT_MODE": "on_db_commit",
 }
-# Within how many seconds after its worker died a run is closed as lost.
+# How many seconds after its worker died a run is closed as lost, at the latest.
 TASKS_LOST_AFTER = environment.number("TASKS_LOST_AFTER", default=60)
-
-
-# The process in which a worker runs its jobs is replaced after so many runs, or when it has grown
-# to so many MB.
+# The process in which a worker runs its jobs is replaced after this many runs, or when it uses
+# this many MB.
 TASKS_CHILD_MAX_RUNS = environment.number("TASKS_CHILD_MAX_RUNS", default=10_000)
 TASKS_CHILD_MAX_MEMORY = environment.number("TASKS_CHILD_MAX_MEMORY", default=512)
 

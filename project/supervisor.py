@@ -1,8 +1,8 @@
 """Several programs in one terminal: started, watched, restarted and stopped together.
 
 honcho runs each program below a small process of its own that reads its output. Here that
-process also restarts its program and stops it, so that both still happen, in the right order,
-when the supervisor itself was killed.
+process also restarts and stops its program, so that both still happen, in the right order, if the
+supervisor itself is killed.
 """
 
 import multiprocessing
@@ -24,9 +24,10 @@ from honcho.printer import Printer
 from honcho.process import Popen, Process
 
 FORK = multiprocessing.get_context("fork")
-POLL = 0.2  # seconds, as all below
-RESTART_DELAY = 1.0
 MAX_DEATHS = 5
+# In seconds.
+POLL_INTERVAL = 0.2
+RESTART_DELAY = 1.0
 DEATHS_WITHIN = 30.0
 STOP_WITHIN = 9.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -45,7 +46,7 @@ class Child(Process):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._supervisor = os.getpid()
-        self._stop_asked = False
+        self._stop_requested = False
         self._deaths: deque[float] = deque(maxlen=MAX_DEATHS)
 
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:
@@ -61,7 +62,7 @@ class Child(Process):
             self._pause()
         self._send_message({"pid": None}, "stop")
         if self._is_orphan():
-            os._exit(1)  # nobody reads the queue any more: don't wait for it to be emptied
+            os._exit(1)  # nobody reads the queue any more: don't wait until it is empty
 
     def _run_once(self) -> None:
         try:
@@ -73,7 +74,7 @@ class Child(Process):
         reader = threading.Thread(target=self._relay)
         reader.start()
         while self._child.poll() is None and not self._should_stop():
-            time.sleep(POLL)
+            time.sleep(POLL_INTERVAL)
         self._end()
         reader.join()
         if not self._should_stop():
@@ -105,24 +106,24 @@ class Child(Process):
     def _pause(self) -> None:
         until = time.monotonic() + RESTART_DELAY
         while time.monotonic() < until and not self._should_stop():
-            time.sleep(POLL)
+            time.sleep(POLL_INTERVAL)
 
     def _should_stop(self) -> bool:
-        return self._stop_asked or self._is_orphan()
+        return self._stop_requested or self._is_orphan()
 
     def _is_orphan(self) -> bool:
         return os.getppid() != self._supervisor
 
     def _on_sigterm(self, signum: int, frame: Any) -> None:
-        self._stop_asked = True
+        self._stop_requested = True
 
 
 class Supervisor(Manager):
     """Runs programs side by side until a signal, or until one of them dies too often.
 
     Add them with `add_process` and `add_last`, then `start` them by name, in any number of
-    steps; `relay_until` shows their output meanwhile, and `stop` ends them all. `failed` tells
-    whether one of them was given up.
+    steps; `relay_until` shows their output meanwhile, and `stop` ends them all. `failed` says
+    whether one of them died too often.
     """
 
     def __init__(self, printer: Printer | None = None) -> None:
@@ -133,7 +134,7 @@ class Supervisor(Manager):
         self.stopping = False
         self.failed = False
         for signum in SIGNALS:
-            # nohup has SIGHUP ignored, and means it.
+            # Under nohup SIGHUP is ignored, and must stay so.
             if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
                 signal.signal(signum, self._on_signal)
 
@@ -148,7 +149,7 @@ class Supervisor(Manager):
         """Start programs that were added before."""
         for name in names:
             program = self._processes[name]
-            # A daemon is also told to stop when this process ends by an exception.
+            # A daemon is also told to stop if this process ends by an exception.
             program["process"] = FORK.Process(
                 name=name, target=program["obj"].run, args=(self.events,), daemon=True
             )
@@ -176,7 +177,7 @@ class Supervisor(Manager):
         self._stop(started & self._last, deadline)
         while self._relay():
             pass
-        for signum in SIGNALS:  # one more Ctrl-C must not spoil the exit code
+        for signum in SIGNALS:  # another Ctrl-C must not change the exit code
             signal.signal(signum, signal.SIG_IGN)
 
     def say(self, text: str) -> None:
@@ -186,22 +187,22 @@ class Supervisor(Manager):
     def _stop(self, names: set[str], deadline: float) -> None:
         while alive := [name for name in names if self._watcher(name).is_alive()]:
             for name in alive:
-                # Again and again: one that has just been forked may miss the first.
+                # Repeatedly: one that has just been forked may miss the first.
                 if time.monotonic() < deadline:
                     self._watcher(name).terminate()
                 else:
                     self._watcher(name).kill()
             self._relay()
         for name in names:
-            self._kill_what_is_left(name)
+            self._kill_leftovers(name)
 
     def _replace_killed_watchers(self) -> None:
         for name, program in self._processes.items():
             if "process" in program and program["process"].exitcode not in (None, 0):
-                self._kill_what_is_left(name)
+                self._kill_leftovers(name)
                 self.start(name)
 
-    def _kill_what_is_left(self, name: str) -> None:
+    def _kill_leftovers(self, name: str) -> None:
         pid = self._processes[name].get("pid")
         if pid and self._watcher(name).exitcode != 0:
             kill_session(pid)
@@ -235,12 +236,12 @@ class Supervisor(Manager):
         self.stopping = self.failed = True
 
     def _on_signal(self, signum: int, frame: Any) -> None:
-        # Nothing else: to print or lock here could clash with the code that was interrupted.
+        # Nothing else: printing or locking here could deadlock with the interrupted code.
         self.stopping = True
 
 
 def kill_session(session: int) -> None:
-    """Kill all processes of a session, such as the work-horse of a worker that was killed."""
+    """Kill all processes of a session, such as the child of a worker that was killed."""
     for pid in psutil.pids():
         with suppress(ProcessLookupError, PermissionError):
             if os.getsid(pid) == session:

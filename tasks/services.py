@@ -1,13 +1,13 @@
 """What people and code do with schedules and background calls: row and Redis together.
 
 Every change is written to the database first and brought to Redis after the commit. If Redis
-is away, the row stands, and the scheduler brings it to Redis when that is back (R1).
+is unavailable, the row stands, and the scheduler brings it to Redis once that is back (R1).
 """
 
 import copy
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import zip_longest
@@ -44,6 +44,23 @@ CALENDARS_NAMED = 20
 # A first time this short ago means “from now on”.
 JUST_NOW = timedelta(minutes=1)
 
+# What people may change of a schedule. Its `type` follows from the other fields.
+EDITABLE_FIELDS = tuple(
+    field.name
+    for field in ScheduledTask._meta.concrete_fields
+    if field.editable and not field.primary_key and field.name != "type"
+)
+# What only the services and the ledger change.
+STATE_FIELDS = (
+    "status",
+    "paused_at",
+    "settled_through",
+    "period_start",
+    "pruned_until",
+    "problem",
+    "synced",
+)
+
 
 class SchedulerService:
     """Makes, changes and ends schedules."""
@@ -65,18 +82,18 @@ class SchedulerService:
     ) -> ScheduledTask:
         """Schedule a task function once, or every `interval` seconds from `scheduled_time`.
 
-        `task_func` is a decorated function or its registered name. `options` are further fields
-        of `ScheduledTask`: queue, start, end, exclude, calendar, jitter, overlap, catch_up,
+        `task_func` is a decorated function or its registered name. `options` are other fields of
+        `ScheduledTask`: queue, start, end, exclude, calendar, jitter, overlap, catch_up,
         start_deadline, retries, retry_delay, keep_runs, keep_days, note.
 
-        Nothing is due on the dates of `exclude` (dates, or texts such as 2026-12-24 and
-        2026-12-24..2026-12-26) and of `calendar` (a `Calendar` or its name), in the zone
-        `timezone`, which is the project's TIME_ZONE if it isn't given. With `jitter`, in seconds,
-        all occurrences are late by a constant part of it, another one for each schedule.
+        Nothing is due on the dates of `exclude` (dates, or strings such as 2026-12-24 and
+        2026-12-24..2026-12-26) and of `calendar` (a `Calendar` or its name), in the time zone
+        `timezone`, by default the project's TIME_ZONE. `jitter`, in seconds, delays all
+        occurrences by a constant part of it, which differs between schedules.
 
-        The same name, function and arguments again take up the same row: it gets these values,
-        and `failed` or `death` becomes `running`. Asked for again with the same interval “from
-        now on”, a live schedule keeps its first time, and so its rhythm.
+        Scheduling the same name, function and arguments again changes the existing row: it gets
+        these values, and `failed` or `death` becomes `running`. A live schedule that is requested
+        again with the same interval “from now on” keeps its first time, and so its rhythm.
 
         Returns the row; its `projected` says whether Redis has it already. Raises
         UnknownTaskFunction, InvalidArguments or InvalidSchedule.
@@ -84,7 +101,7 @@ class SchedulerService:
         options |= {"first": scheduled_time, "interval": interval, "cron": ""}
         options |= {"timezone": timezone or settings.TIME_ZONE}
         options |= {"description": description or "", "repeat": repeat, "timeout": timeout}
-        return _take_up(_new_row(task_func, args, kwargs, name, options))
+        return _insert_or_revise(_new_row(task_func, args, kwargs, name, options))
 
     @staticmethod
     def cron(
@@ -102,47 +119,63 @@ class SchedulerService:
     ) -> ScheduledTask:
         """Schedule a task function by a cron expression in an IANA time zone.
 
-        `timezone` is the project's TIME_ZONE if it isn't given; all else is as in `schedule`.
+        `timezone` is the project's TIME_ZONE by default; all else is as in `schedule`.
         """
         options |= {"cron": cron_string, "timezone": timezone or settings.TIME_ZONE}
         options |= {"first": None, "interval": None}
         options |= {"description": description or "", "repeat": repeat, "timeout": timeout}
-        return _take_up(_new_row(task_func, args, kwargs, name, options))
+        return _insert_or_revise(_new_row(task_func, args, kwargs, name, options))
 
     @staticmethod
     def save(schedule: ScheduledTask) -> ScheduledTask:
         """Write an edited (or new) row and bring Redis up to date.
 
-        What the old spec still owed is settled first; the new one counts from now on. Raises
-        InvalidSchedule if the values can't be, or if another schedule has the same identity.
+        What the old spec expected is settled first; the new one counts from now on. Raises
+        InvalidSchedule if a value is invalid, or if another schedule has the same name, function
+        and arguments.
         """
         _validate(schedule)
-        try:
-            with transaction.atomic():
-                if schedule._state.adding:
-                    schedule.settled_through = schedule.period_start = _expected_from(schedule)
-                else:
-                    known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
-                    _keep_state(schedule, known)
-                    _settle_change(known, schedule)
-                schedule.save()
-                _project_on_commit(schedule)
-        except IntegrityError as error:
-            raise InvalidSchedule(
-                _("There is a schedule “%(name)s” with this function and arguments already.")
-                % {"name": schedule.name},
-                {},
-            ) from error
+        with _refusing_duplicates(schedule), transaction.atomic():
+            if schedule._state.adding:
+                _insert(schedule)
+            else:
+                known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
+                _keep_state(schedule, known)
+                _write_change(known, schedule)
+        return schedule
+
+    @staticmethod
+    def update(schedule: ScheduledTask, **changes: Any) -> ScheduledTask:
+        """Change some fields of an existing schedule and bring Redis up to date; return it.
+
+            SchedulerService.update(schedule, interval=900, overlap="wait")
+
+        `changes` may name any of `EDITABLE_FIELDS`, such as name, args, queue, interval, retries
+        or note; `exclude` and `calendar` are given as in `schedule`. All other fields keep their
+        stored values, even where this copy of the row is older. An interval becomes a cron
+        schedule by cron="…", interval=None, first=None.
+
+        The status doesn't change. Otherwise as `save`. Raises InvalidSchedule, also for a field
+        that doesn't exist or can't be changed.
+        """
+        _refuse_unknown(changes)
+        with _refusing_duplicates(schedule), transaction.atomic():
+            schedule.refresh_from_db(from_queryset=ScheduledTask.objects.select_for_update())
+            known = copy.copy(schedule)
+            for field, value in _as_stored(changes).items():
+                setattr(schedule, field, value)
+            _validate(schedule)
+            _write_change(known, schedule)
         return schedule
 
     @staticmethod
     def cancel(schedule: ScheduledTask) -> None:
-        """End a schedule: it keeps its row and runs, and nothing is dispatched any more."""
+        """End a schedule: nothing is dispatched any more, but it keeps its row and its runs."""
         _change_status(schedule, ScheduledTask.Status.DEATH, paused_at=None)
 
     @staticmethod
     def pause(schedule: ScheduledTask, note: str = "") -> None:
-        """Stop dispatch until `resume`; `note` says why, for people.
+        """Stop dispatch until `resume`; `note` tells people why.
 
         Raises NotPossible for a schedule that isn't live.
         """
@@ -153,7 +186,7 @@ class SchedulerService:
 
     @staticmethod
     def resume(schedule: ScheduledTask) -> None:
-        """Dispatch a paused or cancelled schedule again; what was due meanwhile is not owed.
+        """Dispatch a paused or cancelled schedule again; nothing due meanwhile is expected.
 
         Raises NotPossible for a schedule that is live.
         """
@@ -166,17 +199,18 @@ class SchedulerService:
 
     @staticmethod
     def run_now(schedule: ScheduledTask) -> RunId:
-        """Run a schedule's function by hand, now, whatever its status; return which run it is.
+        """Request a run of a schedule now, whatever its status; return the run's identity.
 
-        The schedule's overlap policy holds. After commit, if in a transaction. Raises
-        NotPossible if Redis is away, UnknownTaskFunction if its function is gone.
+        The schedule's overlap policy applies. Inside a transaction, the run is enqueued after
+        the commit. Raises NotPossible if Redis is unavailable, UnknownTaskFunction if the
+        schedule's function no longer exists.
         """
         registry.resolve(schedule.function, Kind.SCHEDULED)
         requested = from_milliseconds(to_milliseconds(timezone.now()))
         redis = reachable_redis()
         if redis is None:
             raise NotPossible(
-                _("“%(name)s” can't be run now: Redis is away.") % {"name": schedule.name}
+                _("“%(name)s” can't be run now: Redis is unavailable.") % {"name": schedule.name}
             )
         with transaction.atomic():
             known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=schedule.pk)
@@ -192,32 +226,34 @@ class SchedulerService:
         end: datetime,
         limit: int = requests.DEFAULT_LIMIT,
     ) -> list[RunId]:
-        """Run what was due after `start` and up to `end` and never ran; return which runs.
+        """Request runs of what was due after `start` and up to `end` and never ran; return which.
 
-        These are the due instants of the present spec that have no row, or one that says missed
-        or skipped: it is taken up. They run one after another, the oldest first (where overlap
-        is allowed, some at a time), whatever the schedule's status; pause and cancel call off
-        those that have not started. After commit, if in a transaction.
+        These are the dues of the present spec that have no row, or a row that says missed or
+        skipped, which is then used for the run. They run one after another, the oldest first (if
+        overlap is allowed, several at a time), whatever the schedule's status; pausing or
+        cancelling the schedule cancels those that have not started. Inside a transaction, they
+        are enqueued after the commit.
 
         Raises NotPossible if there are more than `limit`, or if the range is empty, ends in the
-        future or begins before what retention keeps; UnknownTaskFunction.
+        future or begins before what retention keeps; UnknownTaskFunction if the schedule's
+        function no longer exists.
         """
         return requests.request_backfill(schedule, start, end, limit)
 
     @staticmethod
     def sync(schedules: Iterable[Mapping[str, Any]]) -> list[ScheduledTask]:
-        """Make the schedules in code be: all of the list, and none that has left it.
+        """Make the stored schedules match a list in code, all or none of it.
 
         Each item holds the arguments of `schedule` (with `scheduled_time`) or of `cron` (with
-        `cron_string`). Schedules made by an earlier `sync` that aren't in the list any more are
-        cancelled; those made otherwise are left alone. All or nothing.
+        `cron_string`). Schedules made by an earlier `sync` that are no longer in the list are
+        cancelled; those made in other ways are left alone.
         """
         with transaction.atomic():
             wanted = [_sync_one(item) for item in schedules]
-            gone = ScheduledTask.objects.filter(synced=True).exclude(
+            removed = ScheduledTask.objects.filter(synced=True).exclude(
                 pk__in=[schedule.pk for schedule in wanted]
             )
-            for schedule in gone.exclude(status=ScheduledTask.Status.DEATH):
+            for schedule in removed.exclude(status=ScheduledTask.Status.DEATH):
                 SchedulerService.cancel(schedule)
             ScheduledTask.objects.filter(pk__in=[schedule.pk for schedule in wanted]).update(
                 synced=True
@@ -248,22 +284,46 @@ def _new_row(
     positional, named = list(args or []), dict(kwargs or {})
     function.check_arguments(positional, named)
     options["queue"] = options.get("queue") or function.queue
-    options["calendar"] = _calendar(options.get("calendar"))
-    options["exclude"] = _dates_as_text(options.get("exclude"))
     try:
         return ScheduledTask(
             name=name or function.name,
             function=function.name,
             args=positional,
             kwargs=named,
-            **options,
+            **_as_stored(options),
         )
     except TypeError as error:
         raise InvalidSchedule(str(error), {}) from error
 
 
+def _as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert values of fields from the forms that callers may use to those of the row."""
+    forms: dict[str, Callable[[Any], Any]] = {"calendar": _calendar, "exclude": _dates_as_text}
+    return {
+        field: forms[field](value) if field in forms else value for field, value in values.items()
+    }
+
+
+def _refuse_unknown(changes: Iterable[str]) -> None:
+    """Raise InvalidSchedule for names of fields that don't exist or can't be edited."""
+    errors = {
+        name: [
+            _("“%(name)s” is not a field of a schedule that can be changed. These are: %(known)s.")
+            % {"name": name, "known": ", ".join(EDITABLE_FIELDS)}
+        ]
+        for name in changes
+        if name not in EDITABLE_FIELDS
+    }
+    if errors:
+        raise InvalidSchedule(_joined(errors), errors)
+
+
+def _joined(errors: Mapping[str, Iterable[str]]) -> str:
+    return " ".join(text for texts in errors.values() for text in texts)
+
+
 def _calendar(wanted: Calendar | str | None) -> Calendar | None:
-    """Return the calendar that a caller means; raises InvalidSchedule if there is none."""
+    """Return a calendar given as it is or by its name; raises InvalidSchedule if unknown."""
     if wanted is None or wanted == "":
         return None
     if isinstance(wanted, Calendar) and wanted.pk is not None:
@@ -280,26 +340,26 @@ def _calendar(wanted: Calendar | str | None) -> Calendar | None:
 
 
 def _dates_as_text(dates: str | Iterable[date | str] | None) -> str:
-    """Return excluded dates as the row has them; raises InvalidSchedule for what is no date."""
+    """Return excluded dates as the row has them; raises InvalidSchedule for other values."""
     if dates is None or isinstance(dates, str):
         return dates or ""
     try:
         return "\n".join(_date_as_text(day) for day in dates)
     except TypeError as error:
-        text = _("exclude: %(value).100r are not dates.") % {"value": dates}
+        text = _("exclude: %(value).100r is not a list of valid dates.") % {"value": dates}
         raise InvalidSchedule(text, {"exclude": [text]}) from error
 
 
 def _date_as_text(day: date | str) -> str:
     if isinstance(day, datetime) or not isinstance(day, date | str):
-        raise TypeError(f"{day!r} is no date")
+        raise TypeError(f"{day!r} is not a valid date")
     return str(day)
 
 
 def _validate(schedule: ScheduledTask) -> None:
     errors = _wrong_types(schedule)
     if errors:
-        raise InvalidSchedule(" ".join(texts[0] for texts in errors.values()), errors)
+        raise InvalidSchedule(_joined(errors), errors)
     if schedule.queue not in settings.RQ_QUEUES:
         errors["queue"] = [
             _("There is no queue “%(queue)s”. The queues are: %(known)s.")
@@ -311,11 +371,11 @@ def _validate(schedule: ScheduledTask) -> None:
     except ValidationError as error:
         errors |= error.message_dict
     if errors:
-        raise InvalidSchedule(" ".join(text for texts in errors.values() for text in texts), errors)
+        raise InvalidSchedule(_joined(errors), errors)
 
 
 def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
-    """Return messages for numbers and moments that aren't: Django would convert some silently."""
+    """Return an error for each number and time of another type, which Django might convert."""
     errors: dict[str, list[str]] = {}
     for field in ScheduledTask._meta.concrete_fields:
         value = getattr(schedule, field.attname)
@@ -333,109 +393,132 @@ def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
     return errors
 
 
-def _take_up(schedule: ScheduledTask) -> ScheduledTask:
-    """Insert a schedule, or bring the one with the same identity up to date.
+@contextmanager
+def _refusing_duplicates(schedule: ScheduledTask) -> Iterator[None]:
+    """Raise InvalidSchedule if another schedule has this one's name, function and arguments."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise InvalidSchedule(
+            _("There is a schedule “%(name)s” with this function and arguments already.")
+            % {"name": schedule.name},
+            {},
+        ) from error
+
+
+def _insert_or_revise(wanted: ScheduledTask) -> ScheduledTask:
+    """Insert a schedule, or change the one with the same identity; return the stored one.
 
     The unique constraint decides which, so two processes at once make one row.
     """
-    start_given = schedule.start is not None
-    _validate(schedule)
+    start_given = wanted.start is not None  # before the validation sets it
+    _validate(wanted)
     with transaction.atomic():
         try:
             with transaction.atomic():
-                schedule.settled_through = schedule.period_start = _expected_from(schedule)
-                schedule.save(force_insert=True)
+                _insert(wanted)
         except IntegrityError:
-            known = ScheduledTask.objects.select_for_update().get(fingerprint=schedule.fingerprint)
-            schedule.pk, schedule.job_id, schedule.created = known.pk, known.job_id, known.created
-            schedule._state.adding = False
-            _keep_state(schedule, known)
-            _keep_unsaid(schedule, known, start_given)
-            _keep_rhythm(schedule, known)
-            if known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
-                schedule.status = ScheduledTask.Status.RUNNING
-            _settle_change(known, schedule)
-            schedule.save()
-        _project_on_commit(schedule)
+            return _revise(wanted, start_given)
+    return wanted
+
+
+def _insert(schedule: ScheduledTask) -> None:
+    """Write a new, valid schedule."""
+    now = timezone.now()
+    schedule.settled_through = schedule.period_start = _start_of_period(
+        _first_just_due(schedule, now), now
+    )
+    schedule.save(force_insert=True)
+    _project_on_commit(schedule)
+
+
+def _revise(wanted: ScheduledTask, start_given: bool) -> ScheduledTask:
+    """Give the stored schedule of the same identity the wanted values, and bring it to life.
+
+    What the caller left open stays: the note, from when repeats count, and the rhythm.
+    """
+    known = ScheduledTask.objects.select_for_update().get(fingerprint=wanted.fingerprint)
+    schedule = copy.copy(known)
+    for field in (*EDITABLE_FIELDS, "type"):
+        setattr(schedule, field, getattr(wanted, field))
+    schedule.note = wanted.note or known.note
+    if _counts_the_same_repeats(wanted, known) and not start_given:
+        schedule.start = known.start
+    if _keeps_rhythm(wanted, known):
+        schedule.first = known.first
+    if known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
+        schedule.status = ScheduledTask.Status.RUNNING
+    _write_change(known, schedule)
     return schedule
+
+
+def _counts_the_same_repeats(wanted: ScheduledTask, known: ScheduledTask) -> bool:
+    """Return whether both are the same cron schedule with the same number of repeats."""
+    same = all(
+        getattr(wanted, field) == getattr(known, field) for field in ("cron", "timezone", "repeat")
+    )
+    return same and bool(wanted.cron and wanted.repeat)
+
+
+def _keeps_rhythm(wanted: ScheduledTask, known: ScheduledTask) -> bool:
+    """Return whether “every hour from now on” is requested of what runs every hour already.
+
+    Code may do so each time it starts: that must not shift the schedule each time.
+    """
+    same = known.is_live and wanted.interval is not None and wanted.interval == known.interval
+    since_first = timezone.now() - wanted.first if same and wanted.first else None
+    return since_first is not None and timedelta(0) <= since_first < JUST_NOW
 
 
 def _keep_state(schedule: ScheduledTask, known: ScheduledTask) -> None:
     """Take over from the stored row what isn't the caller's to change."""
-    kept = (
-        "status",
-        "paused_at",
-        "settled_through",
-        "period_start",
-        "pruned_until",
-        "problem",
-        "synced",
-    )
-    for field in kept:
+    for field in STATE_FIELDS:
         setattr(schedule, field, getattr(known, field))
-    schedule.next_check_at = timezone.now()
 
 
-def _keep_unsaid(schedule: ScheduledTask, known: ScheduledTask, start_given: bool) -> None:
-    """Take over what the caller left open: why it is paused, and from when repeats count."""
-    schedule.note = schedule.note or known.note
-    same = (known.cron, known.timezone, known.repeat) == (
-        schedule.cron,
-        schedule.timezone,
-        schedule.repeat,
-    )
-    if same and schedule.cron and schedule.repeat and not start_given:
-        schedule.start = known.start
-
-
-def _keep_rhythm(schedule: ScheduledTask, known: ScheduledTask) -> None:
-    """Let code that schedules “every hour from now” at each start not start anew each time."""
-    goes_on = (
-        known.is_live and schedule.interval is not None and schedule.interval == known.interval
-    )
-    if goes_on and schedule.first and timedelta(0) <= timezone.now() - schedule.first < JUST_NOW:
-        schedule.first = known.first
-
-
-def _settle_change(known: ScheduledTask, schedule: ScheduledTask) -> None:
-    """Close the books of the old spec, if it changes or if the schedule comes back to life."""
-    if closing := _change(known, schedule):
+def _write_change(known: ScheduledTask, schedule: ScheduledTask) -> None:
+    """Write a valid schedule over its stored version, whose row the caller has locked."""
+    if closing := _change_period(known, schedule):
         close_periods([closing])
+    schedule.next_check_at = timezone.now()
+    schedule.save()
+    _project_on_commit(schedule)
 
 
-def _change(known: ScheduledTask, schedule: ScheduledTask) -> Closing | None:
-    """Set from when on the new spec is owed; return how the present period ends, if it does."""
+def _change_period(known: ScheduledTask, schedule: ScheduledTask) -> Closing | None:
+    """Set from when on the new spec counts; return how the present period ends, if it does.
+
+    It ends if the spec changes, or if the schedule comes back to life.
+    """
     changed = known.spec_values() != schedule.spec_values()
     if not changed and known.status != ScheduledTask.Status.DEATH:
         return None
     now = timezone.now()
-    owed_from = _expected_from(schedule) if changed else now
-    if schedule.first == known.first and owed_from < known.settled_through:
-        owed_from = now  # That first time is accounted for already.
-    schedule.settled_through = owed_from
+    first = _first_just_due(schedule, now) if changed else None
+    if first is not None and schedule.first == known.first and first <= known.settled_through:
+        first = None  # It has its row already.
+    schedule.settled_through = _start_of_period(first, now)
     if not schedule.is_live:
         return None
-    schedule.period_start = owed_from
-    still_expected = _first_due(schedule) if owed_from < now else None
-    return Closing(known, now, "The schedule was changed before it could run.", still_expected)
+    schedule.period_start = schedule.settled_through
+    return Closing(known, now, "The schedule was changed before it could run.", first)
 
 
-def _expected_from(schedule: ScheduledTask) -> datetime:
-    """Return the moment after which a new spec's occurrences are owed: now.
+def _first_just_due(schedule: ScheduledTask, now: datetime) -> datetime | None:
+    """Return when a new spec's first time was due, if nothing has been due since.
 
-    A first time that has just passed, or a single one, is owed still: it was asked for.
+    A first time that has just passed, or a single one, is expected all the same: it was requested.
     """
-    now = timezone.now()
-    first = _first_due(schedule)
-    if first is not None and spec.latest_due(schedule.spec(), now) == first:
-        return first - MICROSECOND
-    return now
+    new_spec = schedule.spec()
+    if new_spec.first is None:
+        return None
+    first = new_spec.first + timedelta(milliseconds=new_spec.offset)
+    return first if spec.latest_due(new_spec, now) == first else None
 
 
-def _first_due(schedule: ScheduledTask) -> datetime | None:
-    """Return when a schedule's first time is due, if it has one and nothing forbids it."""
-    task_spec = schedule.spec()
-    return task_spec.first and task_spec.first + timedelta(milliseconds=task_spec.offset)
+def _start_of_period(first: datetime | None, now: datetime) -> datetime:
+    """Return the time after which a new spec counts: now, or right before `first`."""
+    return now if first is None else first - MICROSECOND
 
 
 def _change_status(
@@ -444,7 +527,7 @@ def _change_status(
     allowed: Sequence[str] | None = None,
     **changes: Any,
 ) -> None:
-    """Move a schedule to another status, with what this does to what it owes."""
+    """Give a schedule another status, and settle what was expected until now."""
     with transaction.atomic():
         known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
         if allowed is not None and known.status not in allowed:
@@ -462,12 +545,12 @@ def _change_status(
             setattr(schedule, field, value)
         schedule.save(update_fields=list(changes))
         if not schedule.is_live:
-            _call_off_backfill(known)
+            _cancel_backfill(known)
         _project_on_commit(schedule)
 
 
-def _call_off_backfill(schedule: ScheduledTask) -> None:
-    """Withdraw the backfill runs of a schedule that have not started."""
+def _cancel_backfill(schedule: ScheduledTask) -> None:
+    """Cancel the backfill runs of a schedule that have not started."""
     run_ids = [request.run_id for request in requests.next_of_backfill(schedule)]
     if run_ids:
         schedule.requests.filter(due__isnull=False).delete()
@@ -475,19 +558,23 @@ def _call_off_backfill(schedule: ScheduledTask) -> None:
 
 
 def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
-    """Take the jobs of called off runs out of Redis; without it they would find no request."""
+    """Take the jobs of cancelled runs out of Redis; any that stay find no request and don't run."""
     try:
         for run_id in run_ids:
             withdraw(run_id.job_id, queue, connect())
     except RedisError as error:
-        logger.warning("Backfill is called off; its job stays until Redis is back (%s).", error)
+        logger.warning(
+            "The backfill is cancelled; its jobs stay queued until Redis is back (%s).", error
+        )
 
 
 def _enqueue_requested(schedule: ScheduledTask, run_id: RunId, redis: Redis) -> None:
     try:
         enqueue_run(schedule, run_id, redis)
     except RedisError as error:
-        logger.warning("“%s” runs by hand when Redis is back (%s).", schedule.name, error)
+        logger.warning(
+            "The requested run of “%s” starts once Redis is back (%s).", schedule.name, error
+        )
 
 
 def _project_on_commit(schedule: ScheduledTask) -> None:
@@ -496,7 +583,7 @@ def _project_on_commit(schedule: ScheduledTask) -> None:
 
 
 def _project(schedule: ScheduledTask) -> None:
-    """Bring a committed row to Redis; tell the caller by `schedule.projected`."""
+    """Bring a committed row to Redis; `schedule.projected` tells the caller whether it worked."""
     try:
         row = ScheduledTask.objects.filter(pk=schedule.pk).first()
         if row is not None:
@@ -505,26 +592,28 @@ def _project(schedule: ScheduledTask) -> None:
     except (RedisError, Error) as error:
         schedule.projected = False
         logger.warning(
-            "“%s” is saved and takes effect when Redis is back (%s).", schedule.name, error
+            "“%s” is saved and takes effect once Redis is back (%s).", schedule.name, error
         )
 
 
 def unschedule(job_id: str) -> None:
-    """Take a deleted schedule out of Redis; the ledger does it later if Redis is away."""
+    """Take a deleted schedule out of Redis; if that is unavailable, the scheduler does it later."""
     try:
         projection.remove([job_id], connect())
     except RedisError as error:
-        logger.warning("Schedule %s leaves Redis when that is back (%s).", job_id, error)
+        logger.warning(
+            "The deleted schedule %s stays in Redis until that is back (%s).", job_id, error
+        )
 
 
 class CalendarService:
-    """Makes and changes calendars, with what this does to the schedules that use them."""
+    """Makes and changes calendars, and brings the schedules that use them up to date."""
 
     @staticmethod
     def define(name: str, dates: str | Iterable[date | str], description: str = "") -> Calendar:
-        """Make a calendar, or bring the one with this name up to date; return it.
+        """Make a calendar, or change the one with this name; return it.
 
-        `dates` are as `exclude` in `SchedulerService.schedule`. Raises InvalidCalendar.
+        `dates` are given as `exclude` in `SchedulerService.schedule`. Raises InvalidCalendar.
         """
         try:
             text = _dates_as_text(dates)
@@ -544,8 +633,8 @@ class CalendarService:
     def save(calendar: Calendar) -> Calendar:
         """Write an edited (or new) calendar, and bring its schedules up to date in Redis.
 
-        Of what was due before now and hasn't run yet, the books are closed if the new dates say
-        otherwise. Raises InvalidCalendar if the values can't be.
+        Where the new dates change what was expected before now, that is settled first. Raises
+        InvalidCalendar if a value is invalid.
         """
         _validate_calendar(calendar)
         try:
@@ -563,36 +652,35 @@ def _validate_calendar(calendar: Calendar, **options: Any) -> None:
     try:
         calendar.full_clean(**options)
     except ValidationError as error:
-        texts = " ".join(text for texts in error.message_dict.values() for text in texts)
-        raise InvalidCalendar(texts, error.message_dict) from error
+        raise InvalidCalendar(_joined(error.message_dict), error.message_dict) from error
 
 
 def _change_calendar(calendar: Calendar) -> None:
-    """Settle what a calendar's schedules owe, before its dates change."""
+    """Settle what a calendar's schedules expect, before its dates change."""
     users = ScheduledTask.objects.live().filter(calendar=calendar)
-    known_tasks = list(users.select_for_update(of=("self",)).order_by("pk"))
+    locked = list(users.select_for_update(of=("self",)).order_by("pk"))
     before = Calendar.objects.get(pk=calendar.pk)
     if before.dates == calendar.dates:
         return
     now = timezone.now()
-    going_on: list[int] = []
+    unaffected: list[int] = []
     changed: list[ScheduledTask] = []
     closings: list[Closing | None] = []
-    for known in known_tasks:
+    for known in locked:
         schedule = copy.copy(known)
         known.calendar, schedule.calendar = before, calendar
-        with suppress(SpecError):  # then nothing was owed
+        with suppress(SpecError):  # then nothing was expected
             if _expect_the_same(known, schedule, now):
-                # What waits stays as it is: the new dates count from where the books stand.
+                # What is in flight stays as it is: the new dates count from where it is settled.
                 closings.append(Closing(known, known.settled_through, ""))
-                going_on.append(known.pk)
+                unaffected.append(known.pk)
                 continue
-            closings.append(_change(known, schedule))
+            closings.append(_change_period(known, schedule))
         schedule.next_check_at = schedule.updated = now
         changed.append(schedule)
     close_periods([closing for closing in closings if closing is not None])
-    for begin in range(0, len(going_on), CHUNK):
-        rows = ScheduledTask.objects.filter(pk__in=going_on[begin : begin + CHUNK])
+    for begin in range(0, len(unaffected), CHUNK):
+        rows = ScheduledTask.objects.filter(pk__in=unaffected[begin : begin + CHUNK])
         rows.update(period_start=F("settled_through"), next_check_at=now, updated=now)
     fields = ["settled_through", "period_start", "next_check_at", "updated"]
     ScheduledTask.objects.bulk_update(changed, fields, batch_size=CHUNK)
@@ -600,9 +688,9 @@ def _change_calendar(calendar: Calendar) -> None:
 
 
 def _expect_the_same(one: ScheduledTask, other: ScheduledTask, until: datetime) -> bool:
-    """Return whether two versions of a schedule have the same occurrences to account for."""
-    owed = (spec.dues(schedule.spec(), one.settled_through, until) for schedule in (one, other))
-    return all(due == other_due for due, other_due in zip_longest(*owed))
+    """Return whether two versions of a schedule expect the same occurrences up to a time."""
+    dues = (spec.dues(schedule.spec(), one.settled_through, until) for schedule in (one, other))
+    return all(due == other_due for due, other_due in zip_longest(*dues))
 
 
 def _project_calendar(calendar: Calendar) -> None:
@@ -615,7 +703,7 @@ def _project_calendar(calendar: Calendar) -> None:
             projection.project_all(users.filter(pk__in=pks[begin : begin + CHUNK]), redis)
     except (RedisError, Error) as error:
         logger.warning(
-            "Calendar “%s” is saved and takes effect when Redis is back (%s).", calendar, error
+            "Calendar “%s” is saved and takes effect once Redis is back (%s).", calendar, error
         )
 
 
@@ -635,39 +723,40 @@ class TaskService:
     def reserve_task(
         when: datetime | timedelta, func: TaskFunc, /, *args: Any, **kwargs: Any
     ) -> Task:
-        """Call a task function in the background at a moment, or after a time from now.
+        """Call a task function in the background at a time, or after a delay.
 
         Raises InvalidSchedule for a naive datetime; otherwise as `enqueue_task`.
         """
-        moment = timezone.now() + when if isinstance(when, timedelta) else when
-        if timezone.is_naive(moment):
+        reserved_for = timezone.now() + when if isinstance(when, timedelta) else when
+        if timezone.is_naive(reserved_for):
             raise InvalidSchedule(
-                _("%(moment)s has no time zone: give an aware datetime.") % {"moment": moment}, {}
+                _("%(time)s has no time zone: give an aware datetime.") % {"time": reserved_for},
+                {},
             )
-        return _create_task(func, args, kwargs, moment)
+        return _create_task(func, args, kwargs, reserved_for)
 
     @staticmethod
     def cancel_task(task: Task) -> None:
-        """Cancel a call that waits, or stop one that runs on its worker.
+        """Cancel a call that waits, or stop one that is running on its worker.
 
-        Raises NotPossible if it has ended already.
+        Raises NotPossible if it has already ended.
         """
         now = timezone.now()
-        open_states = [*Task.WAITING, Task.Status.RUNNING]
-        was_open = Task.objects.filter(pk=task.pk, status__in=open_states).update(
+        unfinished = [*Task.WAITING, Task.Status.RUNNING]
+        cancelled = Task.objects.filter(pk=task.pk, status__in=unfinished).update(
             status=Task.Status.CANCELED, ended=now, reason="Cancelled on request."
         )
         task.refresh_from_db()
-        if not was_open:
+        if not cancelled:
             raise NotPossible(
-                _("“%(name)s” has ended already: it is %(status)s.")
+                _("“%(name)s” has already ended: it is %(status)s.")
                 % {"name": task.name, "status": task.get_status_display()}
             )
         transaction.on_commit(partial(_withdraw, task))
 
 
 def _create_task(
-    func: TaskFunc, args: Sequence[Any], kwargs: Mapping[str, Any], moment: datetime | None
+    func: TaskFunc, args: Sequence[Any], kwargs: Mapping[str, Any], reserved_for: datetime | None
 ) -> Task:
     function = registry.resolve(func, Kind.BACKGROUND)
     positional, named = list(args), dict(kwargs)
@@ -679,8 +768,8 @@ def _create_task(
         kwargs=named,
         queue=function.queue,
         timeout=function.timeout,
-        status=Task.Status.QUEUED if moment is None else Task.Status.RESERVED,
-        reserved_for=moment,
+        status=Task.Status.QUEUED if reserved_for is None else Task.Status.RESERVED,
+        reserved_for=reserved_for,
     )
     transaction.on_commit(partial(_enqueue, task))
     return task
@@ -699,7 +788,7 @@ def _enqueue(task: Task) -> None:
 
 
 def _withdraw(task: Task) -> None:
-    """Take a cancelled call out of Redis, and stop it if it runs."""
+    """Take a cancelled call out of Redis, and stop it if it is running."""
     redis = connect()
     try:
         if task.started is not None:
@@ -707,4 +796,4 @@ def _withdraw(task: Task) -> None:
         else:
             withdraw(task.job_id, task.queue, redis)
     except RedisError as error:
-        logger.warning("“%s” is cancelled, but Redis is away: %s", task.name, error)
+        logger.warning("“%s” is cancelled, but Redis is unavailable: %s", task.name, error)

@@ -21,5 +21,5 @@ def rss(items: str = "", head: str = "<title>News</title>") -> bytes:
 
 def item(number: int | str, **elements: str) -> str:
     """Return an item with a guid, a title and other elements."""
-    said = {"guid": f"item-{number}", "title": f"Item {number}", **elements}
-    return f"<item>{''.join(f'<{name}>{text}</{name}>' for name, text in said.items())}</item>"
+    elements = {"guid": f"item-{number}", "title": f"Item {number}", **elements}
+    return f"<item>{''.join(f'<{name}>{text}</{name}>' for name, text in elements.items())}</item>"

@@ -46,7 +46,7 @@ def change_page(thing: Feed | Entry) -> str:
 # Feeds
 
 
-def test_the_list_shows_entries_schedule_and_last_run(admin_client, feed):
+def test_the_list_of_feeds_in_the_admin_shows_entries_schedule_and_last_run(admin_client, feed):
     make_entry(feed)
     text = page(admin_client, FEEDS)
     assert URL in text
@@ -57,7 +57,9 @@ def test_the_list_shows_entries_schedule_and_last_run(admin_client, feed):
 
 
 @pytest.mark.parametrize("url", [FEEDS, ENTRIES])
-def test_a_list_makes_the_same_queries_for_one_row_and_for_many(admin_client, feed, url):
+def test_the_admin_lists_feeds_and_entries_with_the_same_queries_for_any_number(
+    admin_client, feed, url
+):
     counts = []
     for many in (1, 12):
         for number in range(many):
@@ -68,7 +70,7 @@ def test_a_list_makes_the_same_queries_for_one_row_and_for_many(admin_client, fe
     assert counts[0] == counts[1]
 
 
-def test_adding_a_feed_schedules_it(admin_client, django_capture_on_commit_callbacks):
+def test_adding_a_feed_in_the_admin_schedules_it(admin_client, django_capture_on_commit_callbacks):
     assert "every 15 minutes" in page(admin_client, reverse("admin:feeds_feed_add"))
     with django_capture_on_commit_callbacks(execute=True):
         answer = admin_client.post(reverse("admin:feeds_feed_add"), {"url": "HTTPS://A.example/x"})
@@ -86,13 +88,15 @@ def test_adding_a_feed_schedules_it(admin_client, django_capture_on_commit_callb
         ("", "required"),
     ],
 )
-def test_a_bad_or_known_address_is_told_at_the_field(admin_client, feed, url, message):
+def test_an_invalid_or_known_address_of_a_feed_is_reported_at_the_field(
+    admin_client, feed, url, message
+):
     answer = admin_client.post(reverse("admin:feeds_feed_add"), {"url": url})
     assert message in str(answer.context["adminform"].form.errors["url"])
     assert Feed.objects.count() == 1
 
 
-def test_a_feed_has_a_page_that_shows_no_credentials(admin_client):
+def test_the_page_of_a_feed_shows_no_credentials(admin_client):
     feed = schedule_feed("https://me:secret@a.example/")
     text = page(admin_client, change_page(feed))
     assert "https://a.example/" in text
@@ -105,13 +109,13 @@ def test_saving_the_page_of_a_feed_changes_nothing(admin_client, feed):
     assert feed.url == URL
 
 
-def test_a_feed_whose_schedule_is_gone_is_shown(admin_client, feed):
+def test_a_feed_without_schedule_is_shown_in_the_admin(admin_client, feed):
     feed.schedule.delete()
     assert "not scheduled" in page(admin_client, FEEDS)
     assert "not scheduled" in page(admin_client, change_page(feed))
 
 
-def test_deleting_a_feed_asks_with_counts_and_deletes_all_of_it(admin_client, feed):
+def test_deleting_a_feed_in_the_admin_shows_counts_and_deletes_all_of_it(admin_client, feed):
     make_entry(feed, title="A title")
     url = reverse("admin:feeds_feed_delete", args=[feed.pk])
     asked = page(admin_client, url)
@@ -121,13 +125,13 @@ def test_deleting_a_feed_asks_with_counts_and_deletes_all_of_it(admin_client, fe
     assert [model.objects.count() for model in (Feed, Entry, ScheduledTask)] == [0, 0, 0]
 
 
-def test_deleting_feeds_from_the_list_deletes_their_schedules(admin_client, feed):
+def test_deleting_feeds_from_the_admin_list_deletes_their_schedules(admin_client, feed):
     data = {"action": "delete_selected", "_selected_action": feed.pk, "post": "yes"}
     admin_client.post(FEEDS, data)
     assert [model.objects.count() for model in (Feed, ScheduledTask)] == [0, 0]
 
 
-def test_without_the_permission_nothing_is_deleted(client, django_user_model, feed):
+def test_a_feed_is_not_deleted_without_the_permission(client, django_user_model, feed):
     user = django_user_model.objects.create_user("reader", is_staff=True)
     client.force_login(user)
     answer = client.post(reverse("admin:feeds_feed_delete", args=[feed.pk]), {"post": "yes"})
@@ -138,7 +142,7 @@ def test_without_the_permission_nothing_is_deleted(client, django_user_model, fe
 # Entries
 
 
-def test_entries_can_be_searched_and_filtered(admin_client, feed):
+def test_entries_can_be_searched_and_filtered_in_the_admin(admin_client, feed):
     make_entry(feed, title="Lighthouse")
     make_entry(schedule_feed(f"{URL}?2"), title="Ferry")
     assert "Ferry" not in page(admin_client, ENTRIES, q="light")
@@ -158,7 +162,7 @@ def test_text_fields_of_an_entry_are_escaped(admin_client, feed):
     assert not [markup for markup in ("<b>1", "<i>2", '"><b>') if markup in text]
 
 
-def test_entries_are_read_only(admin_client, feed):
+def test_entries_are_read_only_in_the_admin(admin_client, feed):
     entry = make_entry(feed)
     assert admin_client.get(reverse("admin:feeds_entry_add")).status_code == 403
     assert admin_client.post(change_page(entry), {"title": "x"}).status_code == 403

@@ -62,19 +62,19 @@ def test_an_atom_feed_is_read():
     assert feed.entries[1].title == "한국어 제목"
 
 
-def test_an_empty_feed_is_a_feed():
+def test_a_feed_without_entries_is_a_feed():
     assert parse(rss(), RSS, URL).entries == ()
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"hello", b"<html><title>x</title><p>y</html>", b'{"version": "1"}', b"\0\1\2"]
 )
-def test_something_else_is_not_a_feed(body):
+def test_a_document_that_is_neither_rss_nor_atom_is_not_a_feed(body):
     with pytest.raises(NotAFeed, match="neither RSS nor Atom"):
         parse(body, "text/html", URL)
 
 
-def test_a_broken_feed_with_entries_is_read_as_far_as_it_can_be():
+def test_a_broken_feed_with_entries_is_read_as_far_as_possible():
     body = rss(item(1) + item(2))[:-25] + b"<broken"
     assert [entry.guid for entry in parse(body, RSS, URL).entries] == ["item-1", "item-2"]
 
@@ -84,30 +84,30 @@ def test_a_broken_feed_without_entries_is_refused_with_the_reason():
         parse(b'<?xml version="1.0"?><rss version="2.0"><channel><title>x', RSS, URL)
 
 
-def test_what_breaks_feedparser_is_refused():
+def test_a_feed_that_breaks_feedparser_is_refused():
     items = "<item><textinput><name>x</name></textinput></item>"
     with pytest.raises(NotAFeed, match="can't be read"):
         parse(rss(items), RSS, URL)
 
 
-def test_elements_named_like_keys_of_feedparser_do_no_harm():
+def test_feed_elements_named_like_keys_of_feedparser_do_no_harm():
     names = ["published_parsed", "content", "title_detail", "summary_detail", "id", "authors"]
     entry = only_entry("<item>" + "".join(f"<{n}>x</{n}><{n} a='b'/>" for n in names) + "</item>")
     assert entry.published is None
 
 
 @pytest.mark.parametrize("content_type", ["text/xml", "text/html", "text/plain", "", "x"])
-def test_a_bare_content_type_does_not_make_it_ascii(content_type):
+def test_a_content_type_without_charset_does_not_make_a_feed_ascii(content_type):
     body = rss(item(1, title="한국어"))
     assert parse(body, content_type, URL).entries[0].title == "한국어"
 
 
-def test_the_charset_of_the_content_type_counts():
+def test_a_feed_is_decoded_by_the_charset_of_its_content_type():
     body = b'<rss version="2.0"><channel><item><title>\xe9</title></item></channel></rss>'
     assert parse(body, "text/xml; charset=iso-8859-1", URL).entries[0].title == "é"
 
 
-def test_external_entities_are_not_read():
+def test_external_entities_of_a_feed_are_not_read():
     body = (
         b'<!DOCTYPE rss [<!ENTITY x SYSTEM "file:///etc/passwd">]><rss version="2.0"><channel>'
         b"<item><title>a&x;b</title></item></channel></rss>"
@@ -118,12 +118,12 @@ def test_external_entities_are_not_read():
 # Texts
 
 
-def test_markup_is_stripped_from_titles():
+def test_markup_is_stripped_from_the_titles_of_entries():
     title = "&lt;b onclick='x'&gt;A &amp;amp; B&lt;/b&gt;"
     assert only_entry(item(1, title=title)).title == "A & B"
 
 
-def test_control_characters_and_lone_surrogates_are_stripped():
+def test_control_characters_and_lone_surrogates_are_stripped_from_entries():
     body = rss(item("a\x00b", title="c\x00d\x1b\x9f &amp;#0;\ud800e\tf"))
     (entry,) = parse(body, RSS, URL).entries
     texts = entry.guid + entry.title
@@ -132,12 +132,12 @@ def test_control_characters_and_lone_surrogates_are_stripped():
 
 
 @pytest.mark.parametrize("reference", ["&amp;#1;", "&amp;#x9f;", "&amp;#xD800;", "&amp;#0;"])
-def test_references_to_control_characters_are_stripped_too(reference):
+def test_references_to_control_characters_are_stripped_from_entries(reference):
     entry = only_entry(item(1, title=f"a{reference}b", description=f"&lt;p&gt;a{reference}b"))
     assert not {"\x00", "\x01", "\x9f", "\ud800"} & set(entry.title + entry.summary)
 
 
-def test_long_texts_are_cut():
+def test_long_texts_of_entries_are_cut():
     entry = only_entry(item(1, title="x" * 10_000, author="y" * 10_000))
     assert len(entry.title) == len(entry.author) == parsing.MAX_TEXT
     assert entry.title.endswith("…")
@@ -167,20 +167,20 @@ def test_plain_text_leaves_comparisons_alone():
         "<meta http-equiv=refresh content='0;url=//evil.example'>",
     ],
 )
-def test_nothing_active_is_left_in_html(hostile):
+def test_nothing_active_is_left_in_the_html_of_entries(hostile):
     cleaned = content(f"before {hostile} after").lower()
     assert "before" in cleaned
     assert not [trace for trace in ACTIVE if trace in cleaned]
 
 
-def test_relative_links_in_html_become_absolute():
+def test_relative_links_in_the_html_of_entries_become_absolute():
     entry = only_entry(
         item(1, link="https://a.example/b/c", description="&lt;a href='d'&gt;x&lt;/a&gt;")
     )
     assert 'href="https://a.example/b/d"' in entry.summary
 
 
-def test_too_deep_html_becomes_text():
+def test_too_deeply_nested_html_becomes_text():
     deep = "<div>" * 300 + "5 &lt; 6" + "</div>" * 300
     assert safe_html(deep, URL) == "5 &lt; 6"
 
@@ -189,7 +189,7 @@ def test_html_that_grows_with_its_nesting_becomes_text():
     assert safe_html("".join(f"<p><b a={i}>x" for i in range(1000)), URL) == "x" * 1000
 
 
-def test_many_paragraphs_are_not_deep():
+def test_html_of_many_paragraphs_is_not_deeply_nested():
     assert safe_html("<p>x" * 1000, URL).count("<p>") == 1000
 
 
@@ -197,13 +197,13 @@ def test_long_html_is_cut():
     assert len(safe_html("x" * 2 * parsing.MAX_HTML, URL)) == parsing.MAX_HTML
 
 
-def test_the_html_of_a_whole_document_is_bounded(monkeypatch):
+def test_the_html_of_a_whole_feed_is_bounded(monkeypatch):
     monkeypatch.setattr(parsing, "MAX_ALL_HTML", 100)
     entries = parse(rss("".join(item(i, description="x" * 60) for i in range(4))), RSS, URL).entries
     assert [len(entry.summary) for entry in entries] == [60, 60, 0, 0]
 
 
-def test_images_can_be_left_out():
+def test_images_can_be_left_out_of_html():
     assert without_images('a<img src="https://a.example/x.png">b') == "ab"
 
 
@@ -229,7 +229,7 @@ def test_images_can_be_left_out():
         ("https://a.example/" + "x" * 3000, ""),
     ],
 )
-def test_only_web_links_are_kept(link, expected):
+def test_only_web_links_of_feeds_are_kept(link, expected):
     assert web_link(link, URL) == expected
 
 
@@ -241,27 +241,27 @@ def test_an_enclosure_is_the_link_of_an_entry_without_one():
 # Identity and change
 
 
-def test_a_guid_does_not_depend_on_where_the_document_was():
+def test_the_guid_of_an_entry_does_not_depend_on_the_address_of_the_feed():
     here, there = (parse(rss(item(1)), RSS, url).entries[0] for url in (URL, "https://b.example/"))
     assert here.guid == there.guid == "item-1"
 
 
-def test_without_a_guid_the_link_identifies_an_entry():
+def test_the_link_identifies_an_entry_without_a_guid():
     assert only_entry("<item><link>/a</link></item>").guid == "https://feeds.example/a"
 
 
-def test_without_guid_and_link_the_content_identifies_an_entry():
+def test_the_content_identifies_an_entry_without_guid_and_link():
     entry = only_entry("<item><title>a</title></item>")
     assert entry.guid == entry.digest
 
 
-def test_a_long_guid_is_replaced_by_its_hash():
+def test_a_long_guid_of_an_entry_is_replaced_by_its_hash():
     one, other = (only_entry(item("x" * 600 + end)).guid for end in "ab")
     assert one != other
     assert len(one) < 100
 
 
-def test_the_digest_stays_when_nothing_changes():
+def test_the_digest_of_an_entry_stays_when_nothing_changes():
     assert only_entry(item(1)).digest == only_entry(item(1)).digest
 
 
@@ -279,7 +279,7 @@ def test_the_digest_changes_with_the_entry(change):
     assert only_entry(item(1, **change)).digest != only_entry(item(1)).digest
 
 
-def test_only_so_many_entries_are_read(monkeypatch):
+def test_only_a_limited_number_of_entries_of_a_feed_is_read(monkeypatch):
     monkeypatch.setattr(parsing, "MAX_ENTRIES", 2)
     assert len(parse(rss(item(1) + item(2) + item(3)), RSS, URL).entries) == 2
 
@@ -287,5 +287,5 @@ def test_only_so_many_entries_are_read(monkeypatch):
 @pytest.mark.parametrize(
     "date", ["Sun, 02 Mar 0001 08:00:00 GMT", "9999-12-31T23:59:59Z", "tomorrow", "x" * 1000, ""]
 )
-def test_impossible_dates_are_left_out(date):
+def test_impossible_dates_of_entries_are_left_out(date):
     assert only_entry(item(1, pubDate=date)).published is None

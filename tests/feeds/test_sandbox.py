@@ -8,12 +8,12 @@ RSS = "application/rss+xml"
 
 
 @pytest.mark.parametrize("name", ["rss20.xml", "rss10.rdf", "atom.xml"])
-def test_the_child_reads_what_parse_reads(name):
+def test_the_sandbox_reads_a_feed_as_the_parser_does(name):
     body = document(name)
     assert sandbox.parse(body, "text/xml", URL) == parsing.parse(body, "text/xml", URL)
 
 
-def test_what_is_not_a_feed_is_told():
+def test_the_sandbox_reports_a_document_that_is_not_a_feed():
     with pytest.raises(NotAFeed, match=f"{URL}: this is neither RSS nor Atom"):
         sandbox.parse(b"hello", "text/plain", URL)
 
@@ -27,11 +27,11 @@ def test_what_is_not_a_feed_is_told():
     ],
     ids=["newlines", "depth", "author"],
 )
-def test_a_document_that_takes_too_long_is_given_up(body):
+def test_the_sandbox_gives_up_on_a_document_that_takes_too_long(body):
     with pytest.raises(TooCostly, match="takes more than 1 s"):
         sandbox.parse(body, RSS, URL, cpu_seconds=1)
 
 
-def test_a_document_that_takes_too_much_memory_is_given_up():
+def test_the_sandbox_gives_up_on_a_document_that_takes_too_much_memory():
     with pytest.raises(TooCostly, match="more than 10 s or 64 MiB"):
         sandbox.parse(rss("<item/>" * 500_000), RSS, URL, memory=64 * 2**20)

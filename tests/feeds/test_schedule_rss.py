@@ -26,11 +26,11 @@ def schedule_rss(*args: str) -> tuple[str, str]:
 
 def finished_run(url: str, **values: Any) -> ScheduledTaskInstance:
     now = timezone.now()
-    said = {"status": "finished", "started": now, "ended": now, "requested": now} | values
-    return ScheduledTaskInstance.objects.create(parent=polled(url)[1], name="x", **said)
+    defaults = {"status": "finished", "started": now, "ended": now, "requested": now} | values
+    return ScheduledTaskInstance.objects.create(parent=polled(url)[1], name="x", **defaults)
 
 
-def test_each_feed_gets_a_schedule_and_a_line(redis_connection):
+def test_schedule_rss_gives_each_feed_a_schedule_and_prints_a_line(redis_connection):
     out, err = schedule_rss(A, B)
     assert [line.partition(", next at ")[0] for line in out.splitlines()] == [
         f"{A}: every 15 minutes",
@@ -53,14 +53,14 @@ def test_each_feed_gets_a_schedule_and_a_line(redis_connection):
         (["--name", "News"], {"name": "News"}),
     ],
 )
-def test_options_reach_the_schedule(options, expected):
+def test_options_of_schedule_rss_reach_the_schedule(options, expected):
     CalendarService.define("Holidays", "2030-01-01")
     schedule_rss(A, *options)
     (stored,) = ScheduledTask.objects.values(*expected)
     assert stored == expected
 
 
-def test_twice_the_same_address_is_one_schedule():
+def test_schedule_rss_twice_with_the_same_address_makes_one_schedule():
     schedule_rss(A)
     schedule_rss("HTTPS://A.example:443/feed.xml", "--every", "1h")
     assert ScheduledTask.objects.get().interval == 3600
@@ -90,7 +90,7 @@ def test_twice_the_same_address_is_one_schedule():
         (["--remove", A], "no such feed"),
     ],
 )
-def test_a_mistake_is_told_in_one_line_and_stores_nothing(arguments, message):
+def test_schedule_rss_reports_a_mistake_in_one_line_and_stores_nothing(arguments, message):
     with pytest.raises(CommandError) as caught:
         schedule_rss(*arguments)
     assert message in str(caught.value)
@@ -100,41 +100,41 @@ def test_a_mistake_is_told_in_one_line_and_stores_nothing(arguments, message):
     assert not ScheduledTask.objects.exists()
 
 
-def test_a_mistake_in_one_address_leaves_the_others_as_they_were():
+def test_schedule_rss_with_one_invalid_address_leaves_the_other_feeds_as_they_were():
     schedule_rss(A)
     with pytest.raises(CommandError):
         schedule_rss(A, "nonsense", "--every", "1h")
     assert ScheduledTask.objects.get().interval == 900
 
 
-def test_now_also_enqueues_a_run_of_each(redis_connection):
+def test_schedule_rss_now_also_enqueues_a_run_of_each_feed(redis_connection):
     out, _ = schedule_rss(A, B, "--now")
     assert f"{A} runs now." in out
     assert redis_connection.llen("rq:queue:default") == 2
 
 
-def test_without_redis_it_says_that_it_takes_effect_later(monkeypatch):
-    def away() -> None:
-        raise RedisUnavailable("away")
+def test_schedule_rss_without_redis_says_that_it_takes_effect_later(monkeypatch):
+    def unavailable() -> None:
+        raise RedisUnavailable("unavailable")
 
-    monkeypatch.setattr("tasks.services.connect", away)
+    monkeypatch.setattr("tasks.services.connect", unavailable)
     _, err = schedule_rss(A)
-    assert "takes effect when Redis is back" in err
+    assert "takes effect once Redis is back" in err
     assert ScheduledTask.objects.count() == 1
 
 
-def test_a_paused_schedule_says_so():
+def test_schedule_rss_says_that_a_schedule_is_paused():
     SchedulerService.pause(polled(A)[1])
     assert "nothing is due: its schedule is paused." in schedule_rss(A)[0]
 
 
-def test_credentials_are_not_shown():
+def test_schedule_rss_shows_no_credentials():
     out, _ = schedule_rss("https://me:secret@a.example/", "--now")
     assert "secret" not in out + schedule_rss("--list")[0]
     assert "https://a.example/" in out
 
 
-def test_the_list_shows_each_feed_with_its_next_time_and_last_result():
+def test_the_list_of_feeds_shows_when_each_is_due_next_and_its_last_result():
     finished_run(A, result={"new": 3, "updated": 1, "unchanged": 0, "status": 200})
     failure = "feeds.exceptions.HostNotFound"
     finished_run(B, status="failed", exception_class=failure)
@@ -146,7 +146,7 @@ def test_the_list_shows_each_feed_with_its_next_time_and_last_result():
     assert second.endswith("failed: HostNotFound")
 
 
-def test_the_list_fits_100_columns_and_cuts_no_address():
+def test_the_list_of_feeds_fits_100_columns_and_cuts_no_address():
     long_address = f"https://a.example/{'x' * 150}"
     schedule_feed(long_address, cron="*/7 1-5 * * MON-FRI")
     schedule_feed(B, name="한국어 " * 3)
@@ -155,23 +155,23 @@ def test_the_list_fits_100_columns_and_cuts_no_address():
     assert max(len(line) for line in lines if line != long_address) <= 100
 
 
-def test_the_list_shows_feeds_without_schedule():
+def test_the_list_of_feeds_shows_feeds_without_schedule():
     polled(A)[1].delete()
     assert "not scheduled" in schedule_rss("--list")[0]
 
 
-def test_an_empty_list_says_what_to_do():
+def test_an_empty_list_of_feeds_says_what_to_do():
     assert "schedule_rss URL" in schedule_rss("--list")[0]
 
 
-def test_the_list_makes_the_same_queries_for_one_feed_and_for_many(django_assert_num_queries):
+def test_the_list_of_feeds_takes_two_queries_for_any_number_of_feeds(django_assert_num_queries):
     for number in range(10):
         finished_run(f"{A}?{number}")
     with django_assert_num_queries(2):
         schedule_rss("--list")
 
 
-def test_a_feed_can_be_removed():
+def test_schedule_rss_removes_a_feed():
     schedule_rss(A, B)
     out, _ = schedule_rss("--remove", A)
     assert out == f"{A} is removed.\n"

@@ -28,9 +28,9 @@ def feed() -> Feed:
 
 
 def entry(guid: str, title: str = "", **values: Any) -> ParsedEntry:
-    said = {"link": "", "author": "", "summary": "", "content": ""}
+    texts = {"link": "", "author": "", "summary": "", "content": ""}
     times = {"published": None, "updated": None}
-    return ParsedEntry(guid=guid, title=title, digest=title or guid, **said | times | values)
+    return ParsedEntry(guid=guid, title=title, digest=title or guid, **texts | times | values)
 
 
 def parsed(*entries: ParsedEntry, title: str = "News", link: str = "https://a.example/"):
@@ -44,12 +44,12 @@ def store(feed: Feed, *entries: ParsedEntry) -> Counts:
 # Storing
 
 
-def test_new_entries_are_stored(feed):
+def test_new_entries_of_a_feed_are_stored(feed):
     assert store(feed, entry("a"), entry("b")) == Counts(new=2)
     assert feed.entries.count() == 2
 
 
-def test_the_same_document_again_changes_nothing(feed):
+def test_storing_the_same_feed_document_again_changes_nothing(feed):
     store(feed, entry("a"), entry("b"))
     before = list(feed.entries.values())
     assert store(feed, entry("a"), entry("b")) == Counts(unchanged=2)
@@ -69,62 +69,62 @@ def test_of_two_entries_with_the_same_guid_the_first_counts(feed):
     assert feed.entries.get().title == "first"
 
 
-def test_two_feeds_can_have_the_same_guid(feed):
+def test_entries_of_two_feeds_can_have_the_same_guid(feed):
     other = Feed.objects.create(url="https://other.example/")
     store(feed, entry("a"))
     assert store(other, entry("a")) == Counts(new=1)
 
 
-def test_what_the_server_said_is_stored_with_the_entries(feed):
+def test_validators_title_and_link_of_a_feed_are_stored_with_the_entries(feed):
     services.store(feed.pk, parsed(), 'W/"1"', "yesterday")
     feed.refresh_from_db()
     assert (feed.title, feed.link) == ("News", "https://a.example/")
     assert (feed.etag, feed.last_modified) == ('W/"1"', "yesterday")
 
 
-def test_a_title_once_known_is_not_lost(feed):
+def test_a_feed_keeps_its_title_and_link_when_a_document_has_none(feed):
     services.store(feed.pk, parsed())
     services.store(feed.pk, parsed(title="", link=""))
     feed.refresh_from_db()
     assert (feed.title, feed.link) == ("News", "https://a.example/")
 
 
-def test_if_storing_fails_nothing_is_stored(feed):
+def test_if_storing_an_entry_fails_nothing_of_the_feed_is_stored(feed):
     with pytest.raises(Exception, match="guid"):
         services.store(feed.pk, parsed(entry("a"), entry("")), "etag")
     feed.refresh_from_db()
     assert (feed.etag, feed.entries.count()) == ("", 0)
 
 
-def test_a_feed_that_was_removed_meanwhile_is_told():
+def test_storing_a_feed_that_was_removed_meanwhile_fails_with_advice():
     with pytest.raises(UnknownFeed, match="Delete its schedule"):
         services.store(0, parsed())
 
 
-def test_without_a_date_an_entry_was_published_when_it_was_first_seen(feed):
+def test_an_entry_without_a_date_was_published_when_it_was_first_seen(feed):
     store(feed, entry("a"))
     seen = feed.entries.get().first_seen
     store(feed, entry("a", "changed"))
     assert feed.entries.get().published == seen
 
 
-def test_the_date_of_the_feed_counts(feed):
+def test_an_entry_has_the_dates_that_the_feed_gives_it(feed):
     store(feed, entry("a", published=NOW, updated=NOW + timedelta(days=1)))
     stored = feed.entries.get()
     assert (stored.published, stored.updated) == (NOW, NOW + timedelta(days=1))
 
 
-def test_nothing_is_published_in_the_future(feed):
+def test_no_entry_is_published_in_the_future(feed):
     store(feed, entry("a", published=datetime(2099, 1, 1, tzinfo=UTC)))
     assert feed.entries.get().published <= timezone.now()
 
 
-def test_the_first_of_the_document_comes_first(feed):
+def test_the_first_entry_of_a_document_comes_first(feed):
     store(feed, entry("new"), entry("old"))
     assert [stored.guid for stored in feed.entries.all()] == ["new", "old"]
 
 
-def test_of_entries_that_are_not_listed_any_more_the_newest_are_kept(feed, monkeypatch):
+def test_of_entries_that_a_feed_no_longer_lists_the_newest_are_kept(feed, monkeypatch):
     monkeypatch.setattr(services, "KEEP_ENTRIES", 2)
     dated = [entry(f"{day}", published=NOW + timedelta(days=day)) for day in range(5)]
     store(feed, *dated)
@@ -158,7 +158,7 @@ def test_the_queries_of_a_poll_do_not_grow_with_its_entries():
         ("http://BÜCHER.example/", "http://bücher.example/"),
     ],
 )
-def test_an_address_has_one_form(url, expected):
+def test_the_address_of_a_feed_has_one_canonical_form(url, expected):
     assert validate_url(url) == validate_url(expected) == expected
 
 
@@ -173,7 +173,7 @@ def test_an_address_has_one_form(url, expected):
         "http://a.example/" + "한" * 700,
     ],
 )
-def test_a_bad_address_is_refused(url):
+def test_an_invalid_address_of_a_feed_is_refused(url):
     with pytest.raises(BadUrl):
         validate_url(url)
 
@@ -181,7 +181,7 @@ def test_a_bad_address_is_refused(url):
 # Scheduling
 
 
-def test_scheduling_makes_feed_and_schedule():
+def test_scheduling_a_new_address_makes_feed_and_schedule():
     feed = schedule_feed(URL)
     schedule = ScheduledTask.objects.get()
     assert (schedule.function, schedule.args, schedule.interval) == (
@@ -192,7 +192,7 @@ def test_scheduling_makes_feed_and_schedule():
     assert (feed.schedule, schedule.name, schedule.queue) == (schedule, URL, "default")
 
 
-def test_scheduling_again_brings_the_one_schedule_up_to_date():
+def test_scheduling_a_feed_again_changes_its_one_schedule():
     first = schedule_feed(URL)
     again = schedule_feed("HTTPS://feeds.example:443/news.xml", interval=60, queue="high")
     schedule = ScheduledTask.objects.get()
@@ -200,7 +200,7 @@ def test_scheduling_again_brings_the_one_schedule_up_to_date():
     assert (again.schedule, schedule.interval, schedule.queue) == (first.schedule, 60, "high")
 
 
-def test_what_is_not_given_stays_as_it_is():
+def test_scheduling_a_feed_again_keeps_everything_that_is_not_given():
     _, schedule = polled(URL, cron="0 6 * * *", timezone="Asia/Seoul", name="News")
     schedule.overlap, schedule.note = "wait", "slow server"
     SchedulerService.save(schedule)
@@ -210,7 +210,7 @@ def test_what_is_not_given_stays_as_it_is():
     assert (schedule.queue, schedule.overlap, schedule.note) == ("low", "wait", "slow server")
 
 
-def test_dates_calendar_and_jitter_stay_as_they_are():
+def test_scheduling_a_feed_again_keeps_excluded_dates_calendar_and_jitter():
     CalendarService.define("Holidays", "2030-01-01")
     limits: dict[str, Any] = {"exclude": "2030-05-05", "calendar": "Holidays", "jitter": 60}
     polled(URL, interval=900, timezone="Asia/Seoul", **limits)
@@ -223,63 +223,96 @@ def test_dates_calendar_and_jitter_stay_as_they_are():
     assert (schedule.interval, schedule.timezone) == (1800, "Asia/Seoul")
 
 
-def test_another_name_renames_the_schedule():
+def test_scheduling_a_feed_with_another_name_renames_its_schedule():
     _, schedule = polled(URL)
     schedule_feed(URL, name="News")
     assert list(ScheduledTask.objects.values_list("pk", "name")) == [(schedule.pk, "News")]
 
 
-def test_a_cron_schedule_can_become_an_interval():
+def test_scheduling_a_feed_again_changes_every_field_that_is_given():
+    _, schedule = polled(URL)
+    CalendarService.define("Holidays", "2030-01-01")
+    given: dict[str, Any] = {"timezone": "Asia/Seoul", "queue": "low", "name": "News"}
+    schedule_feed(
+        URL, cron="0 6 * * *", exclude="2030-05-05", calendar="Holidays", jitter=9, **given
+    )
+    fields = [*given, "cron", "interval", "first", "exclude", "calendar__name", "jitter"]
+    (values,) = ScheduledTask.objects.filter(pk=schedule.pk).values(*fields)
+    assert values == given | {
+        "cron": "0 6 * * *",
+        "interval": None,
+        "first": None,
+        "exclude": "2030-05-05",
+        "calendar__name": "Holidays",
+        "jitter": 9,
+    }
+
+
+def test_scheduling_a_feed_again_leaves_a_paused_schedule_paused():
+    _, schedule = polled(URL)
+    SchedulerService.pause(schedule)
+    assert polled(URL, interval=60)[1].status == "paused"
+
+
+@pytest.mark.parametrize("interval", [0, -60])
+def test_an_invalid_interval_of_a_feed_is_refused(interval):
+    with pytest.raises(InvalidSchedule) as caught:
+        schedule_feed(URL, interval=interval)
+    assert list(caught.value.errors) == ["interval"]
+    assert not Feed.objects.exists()
+
+
+def test_the_cron_schedule_of_a_feed_can_become_an_interval():
     schedule_feed(URL, cron="0 6 * * *")
     schedule_feed(URL, interval=60)
     schedule = ScheduledTask.objects.get()
     assert (schedule.cron, schedule.interval) == ("", 60)
 
 
-def test_a_cancelled_schedule_lives_again():
+def test_scheduling_a_feed_again_resumes_its_cancelled_schedule():
     _, schedule = polled(URL)
     SchedulerService.cancel(schedule)
     assert polled(URL)[1].status == "running"
 
 
-def test_a_deleted_schedule_is_made_again():
+def test_scheduling_a_feed_again_replaces_its_deleted_schedule():
     polled(URL)[1].delete()
     assert schedule_feed(URL).schedule == ScheduledTask.objects.get()
 
 
-def test_the_anchor_stays_when_a_feed_is_scheduled_again(monkeypatch):
+def test_the_first_time_stays_when_a_feed_is_scheduled_again(monkeypatch):
     first = polled(URL)[1].first
     later = timezone.now() + timedelta(days=1, seconds=77)
     monkeypatch.setattr(timezone, "now", lambda: later)
     assert polled(URL)[1].first == first
 
 
-def test_credentials_are_not_shown_in_the_name():
+def test_the_names_of_a_feed_and_its_schedule_show_no_credentials():
     feed, schedule = polled("https://me:secret@feeds.example/x")
     assert schedule.name == str(feed) == "https://feeds.example/x"
 
 
-def test_what_the_schedule_refuses_leaves_no_feed_behind():
+def test_an_invalid_schedule_of_a_new_feed_leaves_no_feed_behind():
     with pytest.raises(InvalidSchedule, match="no queue"):
         schedule_feed(URL, queue="nowhere")
     assert not Feed.objects.exists()
 
 
 @pytest.mark.parametrize("interval", [1, 60, 900, 86_400, 31_536_000])
-def test_the_first_time_is_within_one_interval(interval):
+def test_the_first_time_of_a_feed_is_within_one_interval(interval):
     for url in (URL, URL + "?2"):
         first = services.anchor(url, interval, NOW)
         assert NOW < first <= NOW + timedelta(seconds=interval)
 
 
-def test_the_place_in_the_interval_does_not_depend_on_the_moment():
+def test_the_offset_of_a_feed_in_its_interval_does_not_depend_on_the_time():
     one, other = (services.anchor(URL, 900, NOW + timedelta(seconds=s)) for s in (0, 12_345))
     assert (other - one).total_seconds() % 900 == 0
 
 
 def test_a_thousand_feeds_are_spread_over_the_interval():
-    places = [services.anchor(f"{URL}?{i}", 900, NOW) for i in range(1000)]
-    assert max(places.count(place) for place in places) < 10
+    firsts = [services.anchor(f"{URL}?{i}", 900, NOW) for i in range(1000)]
+    assert max(firsts.count(first) for first in firsts) < 10
 
 
 # Removing
@@ -298,6 +331,6 @@ def test_deleting_feeds_by_a_queryset_removes_their_schedules_too():
     assert not ScheduledTask.objects.exists()
 
 
-def test_removing_an_unknown_feed_is_told():
+def test_removing_an_unknown_feed_is_refused():
     with pytest.raises(UnknownFeed, match="there is no such feed"):
         services.remove_feed(URL)

@@ -21,8 +21,8 @@ def schedule() -> ScheduledTask:
 def run(schedule: ScheduledTask, status: str = "finished", ago: int = 0, **values: Any):
     ended = ENDED - timedelta(minutes=ago)
     started = None if status in ("missed", "skipped") else ended - timedelta(seconds=1.5)
-    said = {"status": status, "due": ended, "started": started, "ended": ended} | values
-    return ScheduledTaskInstance.objects.create(parent=schedule, name=schedule.name, **said)
+    defaults = {"status": status, "due": ended, "started": started, "ended": ended} | values
+    return ScheduledTaskInstance.objects.create(parent=schedule, name=schedule.name, **defaults)
 
 
 def read(client) -> parsing.ParsedFeed:
@@ -31,7 +31,7 @@ def read(client) -> parsing.ParsedFeed:
     return parsing.parse(response.content, response["Content-Type"], "http://testserver/")
 
 
-def test_each_ended_run_is_an_entry(schedule, client):
+def test_each_ended_run_is_an_entry_of_the_activity_feed(schedule, client):
     ended = run(schedule)
     (entry,) = read(client).entries
     assert entry.title == "Finished: News & <notes>"
@@ -49,22 +49,22 @@ def test_each_ended_run_is_an_entry(schedule, client):
         ("skipped", "Skipped"),
     ],
 )
-def test_runs_that_did_not_finish_are_told_too(schedule, client, status, label):
+def test_the_activity_feed_shows_runs_that_did_not_finish(schedule, client, status, label):
     run(schedule, status)
     assert read(client).entries[0].title.startswith(f"{label}: ")
 
 
-def test_a_run_that_goes_on_is_not_told(schedule, client):
+def test_the_activity_feed_does_not_show_a_run_that_is_still_running(schedule, client):
     run(schedule, "running", ended=None)
     assert read(client).entries == ()
 
 
-def test_what_never_ran_says_why(schedule, client):
+def test_the_activity_feed_says_why_an_occurrence_never_ran(schedule, client):
     run(schedule, "skipped", reason="The previous run was still going.")
     assert read(client).entries[0].summary == "The previous run was still going."
 
 
-def test_nothing_of_what_a_task_function_said_is_told(schedule, client):
+def test_the_activity_feed_shows_nothing_that_comes_from_a_task_function(schedule, client):
     secret: dict[str, Any] = {
         "log": "secret",
         "traceback": "secret",
@@ -74,7 +74,7 @@ def test_nothing_of_what_a_task_function_said_is_told(schedule, client):
     assert "secret" not in client.get("/feeds/activity/").content.decode()
 
 
-def test_a_run_that_is_tried_again_keeps_its_id_and_moves_up(schedule, client):
+def test_a_run_that_is_tried_again_keeps_its_id_in_the_activity_feed_and_moves_up(schedule, client):
     tried, _ = run(schedule, "failed", ago=2), run(schedule, ago=1)
     before = read(client).entries[1]
     later = ENDED + timedelta(minutes=1)
@@ -84,7 +84,7 @@ def test_a_run_that_is_tried_again_keeps_its_id_and_moves_up(schedule, client):
     assert before.guid.startswith("urn:uuid:")
 
 
-def test_only_the_latest_are_told(schedule, client, monkeypatch):
+def test_the_activity_feed_shows_only_the_latest_runs(schedule, client, monkeypatch):
     monkeypatch.setattr(syndication, "LATEST", 2)
     for ago in (3, 1, 2):
         run(schedule, ago=ago)
@@ -92,18 +92,18 @@ def test_only_the_latest_are_told(schedule, client, monkeypatch):
     assert times == [ENDED - timedelta(minutes=1), ENDED - timedelta(minutes=2)]
 
 
-def test_control_characters_in_a_name_do_no_harm(schedule, client):
+def test_control_characters_in_the_name_of_a_run_do_not_break_the_activity_feed(schedule, client):
     run(schedule)
     ScheduledTaskInstance.objects.update(name="a\x1bb")
     assert read(client).entries[0].title == "Finished: ab"
 
 
-def test_one_query_is_enough(schedule, client, django_assert_num_queries):
+def test_the_activity_feed_takes_one_query(schedule, client, django_assert_num_queries):
     for ago in range(10):
         run(schedule, ago=ago)
     with django_assert_num_queries(1):
         read(client)
 
 
-def test_without_runs_the_feed_is_empty(client):
+def test_the_activity_feed_is_empty_without_runs(client):
     assert read(client).entries == ()

@@ -18,11 +18,11 @@ def feed(site: Site, settings) -> Feed:
     return Feed.objects.create(url=site.url())
 
 
-def test_it_is_a_registered_task_function():
+def test_fetch_rss_is_a_registered_task_function():
     assert registry.get("feeds.fetch_rss").func is fetch_rss
 
 
-def test_a_poll_stores_the_entries_and_counts_them(site, feed):
+def test_a_poll_stores_the_entries_of_a_feed_and_counts_them(site, feed):
     site.pages["/feed.xml"] = answer(body=document("rss20.xml"))
     assert fetch_rss(feed.pk) == {"new": 3, "updated": 0, "unchanged": 0, "status": 200}
     feed.refresh_from_db()
@@ -30,14 +30,14 @@ def test_a_poll_stores_the_entries_and_counts_them(site, feed):
     assert feed.entries.first().title == "New lighthouse opens"
 
 
-def test_a_second_poll_finds_what_has_changed(site, feed):
+def test_a_second_poll_of_a_feed_counts_new_updated_and_unchanged_entries(site, feed):
     site.pages["/feed.xml"] = answer(body=rss(item(1) + item(2)))
     fetch_rss(feed.pk)
     site.pages["/feed.xml"] = answer(body=rss(item(3) + item(2, author="x") + item(1)))
     assert fetch_rss(feed.pk) == {"new": 1, "updated": 1, "unchanged": 1, "status": 200}
 
 
-def test_an_unchanged_feed_is_asked_for_with_its_validators_and_counts_nothing(site, feed):
+def test_an_unchanged_feed_is_requested_with_its_validators_and_counts_nothing(site, feed):
     site.pages["/feed.xml"] = answer(body=rss(item(1)), ETag='"1"', Last_Modified="yesterday")
     fetch_rss(feed.pk)
     site.pages["/feed.xml"] = answer(304)
@@ -46,7 +46,7 @@ def test_an_unchanged_feed_is_asked_for_with_its_validators_and_counts_nothing(s
     assert site.requests[1]["If-Modified-Since"] == "yesterday"
 
 
-def test_validators_are_kept_only_if_the_document_could_be_stored(site, feed):
+def test_validators_of_a_feed_are_kept_only_if_the_document_could_be_stored(site, feed):
     site.pages["/feed.xml"] = answer(body=b"<html>no feed</html>", ETag='"1"')
     with pytest.raises(exceptions.NotAFeed):
         fetch_rss(feed.pk)
@@ -54,23 +54,23 @@ def test_validators_are_kept_only_if_the_document_could_be_stored(site, feed):
     assert feed.etag == ""
 
 
-def test_relative_links_go_by_where_the_document_was(site, feed):
+def test_relative_links_of_entries_are_resolved_against_the_final_address_of_the_feed(site, feed):
     site.pages["/feed.xml"] = answer(302, Location="/blog/feed.xml")
     site.pages["/blog/feed.xml"] = answer(body=rss(item(1, link="post")))
     fetch_rss(feed.pk)
     assert feed.entries.get().link == site.url("/blog/post")
 
 
-def test_a_permanent_redirect_is_logged_and_the_address_kept(site, feed, caplog):
+def test_a_permanent_redirect_of_a_feed_is_logged_and_its_address_kept(site, feed, caplog):
     site.pages["/feed.xml"] = answer(301, Location="/new.xml")
     site.pages["/new.xml"] = answer(body=rss())
     fetch_rss(feed.pk)
     feed.refresh_from_db()
     assert feed.url == site.url()
-    assert f"has moved to {site.url('/new.xml')} for good" in caplog.text
+    assert f"has moved permanently to {site.url('/new.xml')}" in caplog.text
 
 
-def test_credentials_are_neither_logged_nor_told_nor_stored_in_links(site, feed, caplog):
+def test_credentials_of_a_feed_are_neither_logged_nor_in_errors_nor_in_links(site, feed, caplog):
     caplog.set_level(logging.DEBUG)
     feed.url = site.url().replace("//", "//me:secret@")
     feed.save()
@@ -82,12 +82,12 @@ def test_credentials_are_neither_logged_nor_told_nor_stored_in_links(site, feed,
     assert "secret" not in caplog.text + str(caught.value) + feed.entries.get().link
 
 
-def test_a_private_address_is_refused(site, feed, settings):
+def test_a_poll_of_a_feed_on_a_private_address_is_refused(site, feed, settings):
     settings.FEEDS_ALLOWED_HOSTS = []
     with pytest.raises(exceptions.RefusedAddress, match="FEEDS_ALLOWED_HOSTS"):
         fetch_rss(feed.pk)
 
 
-def test_an_unknown_feed_is_told():
+def test_a_poll_of_an_unknown_feed_fails_with_its_id():
     with pytest.raises(exceptions.UnknownFeed, match="Feed 0: it isn't stored"):
         fetch_rss(0)

@@ -1,4 +1,4 @@
-"""Task functions that end in every way there is."""
+"""Task functions that end in every possible way."""
 
 import contextlib
 import ctypes
@@ -63,7 +63,7 @@ def process_id() -> int:
 @background_task(timeout=1)
 @scheduled_task
 def end_by(how: str) -> Any:
-    """End in the way that is asked for."""
+    """End in the requested way."""
     return WAYS[how]()
 
 

@@ -8,7 +8,7 @@ from tests.acceptance.proof import evidence, points
 
 
 def witness(path: str, schedule: str, seconds: float, way: str) -> None:
-    """Note the start and the end in a file, and spend so many seconds in between."""
+    """Note the start and the end in a file, and spend a number of seconds in between."""
     evidence.write(path, "start", schedule)
     points.reach("function", "start")
     WAYS[way](seconds)

@@ -37,7 +37,7 @@ def test_the_activity_feed_is_polled_every_5_seconds():
     assert (feed.schedule.interval, feed.schedule.name) == (5, "Activity feed")
 
 
-def test_on_another_port_the_same_feed_follows():
+def test_on_another_port_the_activity_feed_gets_the_new_address():
     start()
     start("http://127.0.0.1:9000")
     assert Feed.objects.get().url == "http://127.0.0.1:9000/feeds/activity/"
@@ -45,7 +45,7 @@ def test_on_another_port_the_same_feed_follows():
 
 
 @pytest.mark.parametrize("act", [SchedulerService.pause, SchedulerService.cancel])
-def test_what_was_paused_or_cancelled_stays_so(act, settings):
+def test_a_later_start_leaves_paused_and_cancelled_schedules_so(act, settings):
     settings.FEEDS = [NAMED]
     start()
     for schedule in ScheduledTask.objects.all():
@@ -55,7 +55,7 @@ def test_what_was_paused_or_cancelled_stays_so(act, settings):
     assert list(ScheduledTask.objects.values_list("status", flat=True)) == before
 
 
-def test_what_was_deleted_is_not_made_again(settings):
+def test_a_later_start_does_not_make_deleted_schedules_again(settings):
     settings.FEEDS = [NAMED]
     start()
     for schedule in ScheduledTask.objects.all():
@@ -65,7 +65,7 @@ def test_what_was_deleted_is_not_made_again(settings):
     assert not ScheduledTask.objects.exists()
 
 
-def test_feeds_that_are_newly_named_are_added(settings):
+def test_a_later_start_adds_feeds_that_are_new_in_the_settings(settings):
     start()
     settings.FEEDS = [NAMED]
     start()
@@ -73,7 +73,9 @@ def test_feeds_that_are_newly_named_are_added(settings):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_named_feed_is_polled_at_once_the_first_time_only(settings, redis_connection):
+def test_a_feed_in_the_settings_is_polled_at_once_on_the_first_start_only(
+    settings, redis_connection
+):
     settings.FEEDS = [NAMED]
     start()
     start()

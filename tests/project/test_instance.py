@@ -13,7 +13,7 @@ from project.instance import AlreadyRunning, PortTaken
 ADDRESS = "http://127.0.0.1:8000"
 
 
-def test_whoever_comes_second_is_told_who_runs_already(tmp_path):
+def test_a_second_system_on_a_data_dir_is_refused_with_the_address_of_the_first(tmp_path):
     lock = tmp_path / "up.lock"
     with instance.claim(lock, ADDRESS, print):
         with pytest.raises(AlreadyRunning, match=rf"{ADDRESS} \(pid {os.getpid()}\)"):
@@ -21,27 +21,27 @@ def test_whoever_comes_second_is_told_who_runs_already(tmp_path):
         assert ADDRESS in lock.read_text()
 
 
-def test_the_lock_is_free_again_after_its_owner(tmp_path):
+def test_the_lock_of_a_data_dir_is_free_again_after_its_owner(tmp_path):
     lock = tmp_path / "up.lock"
     instance.claim(lock, ADDRESS, print).close()
     instance.claim(lock, ADDRESS, print).close()
 
 
-def test_what_a_killed_owner_left_running_is_waited_for(tmp_path):
+def test_a_new_system_waits_for_the_programs_of_a_killed_one(tmp_path):
     lock = tmp_path / "up.lock"
-    # The owner dies at once; a child of its, with the same lock, lives a little longer.
+    # The owner dies at once; its child, with the same lock, lives a little longer.
     code = (
         "import os, sys, time; from pathlib import Path; from project import instance\n"
         "lock = instance.claim(Path(sys.argv[1]), 'http://127.0.0.1:1', print)\n"
         "os.fork() or time.sleep(0.7)"
     )
     subprocess.run([sys.executable, "-c", code, str(lock)], check=True)
-    said: list[str] = []
-    instance.claim(lock, ADDRESS, said.append).close()
-    assert said == ["Waiting until the programs of an earlier start have ended…"]
+    messages: list[str] = []
+    instance.claim(lock, ADDRESS, messages.append).close()
+    assert messages == ["Waiting until the programs of an earlier start have ended…"]
 
 
-def test_a_taken_port_is_named_together_with_the_way_to_another():
+def test_a_taken_port_is_refused_with_the_way_to_another():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -50,12 +50,12 @@ def test_a_taken_port_is_named_together_with_the_way_to_another():
             instance.check_port(port)
 
 
-def test_a_number_that_is_no_port_is_refused_in_the_same_way():
+def test_an_invalid_port_is_refused_with_the_way_to_another():
     with pytest.raises(PortTaken, match=r"Port 99999 .*PORT=8001 make run"):
         instance.check_port(99_999)
 
 
-def test_a_port_that_was_used_a_moment_ago_can_be_used_again():
+def test_a_port_that_was_just_in_use_can_be_used_again():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):

@@ -1,4 +1,4 @@
-"""What the settings make of the environment; each case is a process of its own."""
+"""How the settings follow the environment; each case is a process of its own."""
 
 import json
 import os
@@ -54,12 +54,12 @@ def test_without_any_environment_the_site_is_local_and_not_in_debug_mode(data_di
     assert setting("ALLOWED_HOSTS", data_dir) == ["localhost", "127.0.0.1", "[::1]"]
 
 
-def test_lists_take_spaces_and_commas(data_dir):
+def test_list_settings_are_separated_by_spaces_or_commas(data_dir):
     hosts = setting("ALLOWED_HOSTS", data_dir, ALLOWED_HOSTS="a.example, localhost", SECRET_KEY="x")
     assert hosts == ["a.example", "localhost"]
 
 
-def test_a_number_that_is_none_is_refused_by_name(data_dir):
+def test_an_invalid_number_setting_is_refused_by_name(data_dir):
     message = refusal(data_dir, PORT="http")
     assert message == "Error: PORT must be a whole number, not 'http'.\n"
 
@@ -77,7 +77,7 @@ def test_processes_that_start_together_agree_on_the_secret_key(data_dir):
     assert len(keys) == 1
 
 
-def test_a_secret_key_is_taken_as_it_is(data_dir):
+def test_a_secret_key_from_the_environment_is_used_as_it_is(data_dir):
     assert setting("SECRET_KEY", data_dir, SECRET_KEY="$PATH") == "$PATH"
 
 
@@ -87,14 +87,14 @@ def test_a_site_that_others_reach_needs_a_secret_key_of_its_own(data_dir):
     assert not (data_dir / "secret_key").exists()
 
 
-def test_sqlite_is_the_default_and_takes_several_writers(data_dir):
+def test_the_default_database_is_sqlite_for_several_writers(data_dir):
     database = setting("DATABASES", data_dir)["default"]
     assert database["NAME"] == str(data_dir / "db.sqlite3")
     assert database["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
     assert "journal_mode=WAL" in database["OPTIONS"]["init_command"]
 
 
-def test_a_named_sqlite_file_gets_the_same_options(data_dir):
+def test_an_sqlite_file_from_the_environment_gets_the_default_options(data_dir):
     database = setting("DATABASES", data_dir, DATABASE_URL="sqlite:////srv/own.sqlite3")["default"]
     assert database["NAME"] == "/srv/own.sqlite3"
     assert database["OPTIONS"]["timeout"] == 20
@@ -108,7 +108,7 @@ def test_postgresql_is_chosen_by_url_and_its_connections_are_kept(data_dir):
     assert database["CONN_MAX_AGE"] == 60
 
 
-def test_redis_is_the_embedded_valkey_unless_a_server_is_named(data_dir):
+def test_redis_is_the_embedded_valkey_unless_a_server_is_given(data_dir):
     assert setting("REDIS_URL", data_dir) == f"unix://{data_dir}/valkey.sock"
     assert setting("EMBEDDED_VALKEY", data_dir) is True
     queues = setting("RQ_QUEUES", data_dir, REDIS_URL="redis://redis.example:6379/1")
@@ -169,7 +169,7 @@ def test_the_production_settings_pass_djangos_deployment_check(data_dir):
     ],
     ids=lambda value: ascii(value[:30]),
 )
-def test_a_value_that_cannot_be_is_refused_with_its_name(data_dir, name: str, value: str):
+def test_an_invalid_setting_is_refused_by_name(data_dir, name: str, value: str):
     message = refusal(data_dir, **{name: value})
     assert message.startswith(f"Error: {name} must be ")
     assert message.count("\n") == 1
@@ -178,7 +178,7 @@ def test_a_value_that_cannot_be_is_refused_with_its_name(data_dir, name: str, va
     assert len(message) < 400
 
 
-def test_a_folder_in_which_nothing_can_be_kept_is_refused(data_dir):
+def test_a_data_dir_that_cannot_be_written_is_refused(data_dir):
     data_dir.mkdir()
     (data_dir / "static").write_text("a file")
     message = refusal(data_dir)
@@ -198,14 +198,14 @@ def test_a_folder_in_which_nothing_can_be_kept_is_refused(data_dir):
         ("REDIS_URL", "redis://host/0?password=secret&foo=bar"),
     ],
 )
-def test_a_refusal_shows_no_password(data_dir, name: str, value: str):
+def test_the_refusal_of_a_setting_shows_no_password(data_dir, name: str, value: str):
     message = refusal(data_dir, **{name: value})
     assert message.startswith(f"Error: {name} must be ")
     assert message.count("\n") == 1
     assert "secret" not in message
 
 
-def test_an_option_that_the_redis_client_does_not_take_is_named(data_dir):
+def test_an_unknown_option_of_the_redis_url_is_named(data_dir):
     message = refusal(data_dir, REDIS_URL="redis://localhost/0?foo=bar")
     assert message.startswith("Error: REDIS_URL must be an address such as redis://host:6379/0, ")
     assert "'foo'" in message
@@ -224,11 +224,11 @@ def test_an_option_that_the_redis_client_does_not_take_is_named(data_dir):
         ("CSRF_TRUSTED_ORIGINS", "https://*.example.org http://jobs.example.org:8080"),
     ],
 )
-def test_addresses_and_their_options_are_taken(data_dir, name: str, value: str):
+def test_valid_addresses_with_their_options_are_accepted(data_dir, name: str, value: str):
     assert setting("DEBUG", data_dir, **{name: value}) is False
 
 
 @pytest.mark.parametrize("code", ["ko", "ko-KR", "en-au", "de-at", "zh-hans", "EN"])
-def test_languages_and_their_varieties_are_taken(data_dir, code: str):
+def test_languages_and_their_variants_are_accepted(data_dir, code: str):
     result = run(data_dir, "manage.py", "check", LANGUAGE_CODE=code)
     assert result.returncode == 0, result.stderr

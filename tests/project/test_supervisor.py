@@ -34,8 +34,8 @@ supervisor.stop()
 sys.exit(supervisor.failed)
 """
 ENDLESS = "import os, time; os.write(1, b'up\\n'); time.sleep(600)"
-# In a process group of its own, as RQ's work-horses are.
-WITH_HORSE = f"import os; os.fork() or os.setpgrp(); {ENDLESS}"
+# With a child in a process group of its own, as RQ's workers have.
+WITH_CHILD = f"import os; os.fork() or os.setpgrp(); {ENDLESS}"
 STUBBORN = f"import signal; signal.signal(15, signal.SIG_IGN); {ENDLESS}"
 
 
@@ -74,7 +74,7 @@ class Supervised:
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Return the processes that still run; one that only waits to be reaped doesn't."""
+    """Return the processes that still run; a zombie doesn't."""
     return [
         process
         for process in processes
@@ -96,14 +96,14 @@ def supervise(tmp_path: Path) -> Iterator[Callable[..., Supervised]]:
         supervised.process.wait(15)
 
 
-def test_every_line_says_which_program_printed_it(supervise):
+def test_every_line_of_the_supervisor_says_which_program_printed_it(supervise):
     supervised = supervise(one=ENDLESS, two="print('a\\nb')")
     supervised.wait_for("one    | up")
     supervised.wait_for("two    | b")
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_everything_with_exit_code_0(supervise, signum):
+def test_a_signal_stops_the_supervisor_and_its_programs_with_exit_code_0(supervise, signum):
     supervised = supervise(one=ENDLESS, two=ENDLESS)
     processes = supervised.wait_for("| up", times=2)
     supervised.process.send_signal(signum)
@@ -111,7 +111,7 @@ def test_a_signal_ends_everything_with_exit_code_0(supervise, signum):
     assert not alive(processes)
 
 
-def test_ctrl_c_again_and_again_changes_nothing(supervise):
+def test_repeated_ctrl_c_still_stops_the_supervisor_with_exit_code_0(supervise):
     supervised = supervise(one=ENDLESS, two=ENDLESS)
     processes = supervised.wait_for("| up", times=2)
     while supervised.process.poll() is None:
@@ -120,8 +120,8 @@ def test_ctrl_c_again_and_again_changes_nothing(supervise):
     assert not alive(processes)
 
 
-def test_a_process_in_a_group_of_its_own_ends_too(supervise):
-    supervised = supervise(one=WITH_HORSE)
+def test_a_child_of_a_program_in_a_process_group_of_its_own_is_stopped_too(supervise):
+    supervised = supervise(one=WITH_CHILD)
     processes = supervised.wait_for("| up", times=2)
     supervised.process.terminate()
     supervised.process.wait(10)
@@ -136,18 +136,18 @@ def test_a_program_that_ignores_signals_is_killed_and_the_last_one_outlives_it(s
     assert supervised.output.index("stubborn stopped") < supervised.output.index("last stopped")
 
 
-def test_a_program_that_dies_is_restarted_without_what_it_left(supervise):
-    supervised = supervise(one=WITH_HORSE, two=ENDLESS)
+def test_a_program_that_dies_is_restarted_and_its_children_are_killed(supervise):
+    supervised = supervise(one=WITH_CHILD, two=ENDLESS)
     before = supervised.wait_for("one    | up", times=2)
     old = supervised.pid("one")
-    horse = next(process for process in before if process.ppid() == old)
+    child = next(process for process in before if process.ppid() == old)
     os.kill(old, signal.SIGKILL)
     supervised.wait_for("one    | up", times=4)
     assert supervised.pid("one") != old
-    assert not alive([horse])
+    assert not alive([child])
 
 
-def test_a_program_that_dies_again_and_again_ends_everything_with_exit_code_1(supervise):
+def test_a_program_that_keeps_dying_stops_the_supervisor_with_exit_code_1(supervise):
     supervised = supervise(one=ENDLESS, two="raise SystemExit(3)")
     assert supervised.process.wait(30) == 1
     assert supervised.count("died with exit code 3") == 5
@@ -163,8 +163,8 @@ def test_a_watcher_that_is_killed_is_replaced_together_with_its_program(supervis
     assert not alive([program])
 
 
-def test_nothing_lives_on_when_the_supervisor_is_killed(supervise):
-    supervised = supervise(one=WITH_HORSE, two=ENDLESS)
+def test_no_program_survives_a_killed_supervisor(supervise):
+    supervised = supervise(one=WITH_CHILD, two=ENDLESS)
     processes = supervised.wait_for("| up", times=3)
     supervised.process.kill()
     wait_for(lambda: not alive(processes), "the end of all processes")

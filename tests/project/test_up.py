@@ -1,4 +1,4 @@
-"""What `manage.py up` says; `tests/acceptance/test_up.py` runs it."""
+"""What `manage.py up` prints; `tests/acceptance/test_up.py` runs it."""
 
 from io import StringIO
 from pathlib import Path
@@ -14,7 +14,10 @@ from tasks.exceptions import TasksError
 
 @pytest.fixture(autouse=True)
 def translated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have each text that is marked for translation come in other, wider letters."""
+    """Translate each text that is marked for it into other, wider letters.
+
+    Django's own function is replaced: modules have imported the one that calls it already.
+    """
 
     def translate(message: str) -> str:
         return f"한국어 {message}"
@@ -22,6 +25,7 @@ def translated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("django.utils.translation._trans.gettext", translate)
 
 
+# Its private methods are called here: the command as a whole would run a system in this process.
 def command() -> Any:
     up: Any = Command(stdout=StringIO())
     up.address = "http://127.0.0.1:8000"
@@ -29,7 +33,7 @@ def command() -> Any:
 
 
 @pytest.mark.django_db
-def test_where_to_go_is_said_in_the_language_of_the_site_and_in_a_frame():
+def test_up_announces_its_address_in_a_frame_in_the_language_of_the_site():
     up = command()
     up._announce()
     top, *lines, bottom = up.stdout.getvalue().splitlines()
@@ -46,12 +50,12 @@ def test_where_to_go_is_said_in_the_language_of_the_site_and_in_a_frame():
     ],
     ids=["workers", "port", "socket"],
 )
-def test_what_is_wrong_is_said_in_the_language_of_the_site(tmp_path: Path, check: Any):
+def test_up_reports_mistakes_in_the_language_of_the_site(tmp_path: Path, check: Any):
     with pytest.raises((CommandError, TasksError), match=r"^한국어 "):
         check(tmp_path)
 
 
-def test_a_feed_that_is_none_is_refused_with_the_name_of_the_setting(settings: Any):
+def test_up_refuses_an_invalid_feed_by_the_name_of_the_setting(settings: Any):
     settings.FEEDS = ["nonsense"]
     with pytest.raises(CommandError, match=r"FEEDS: .*nonsense"):
         command()._check(workers=1)

@@ -13,7 +13,7 @@ from redis import Redis
 
 from tasks.broker import projection
 from tasks.broker.connection import connect
-from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
+from tasks.broker.keys import DISPATCH_RECORDS_KEY
 from tasks.broker.reconcile import reconcile
 from tasks.exceptions import InvalidCalendar, InvalidSchedule
 from tasks.ledger.audit import tallies
@@ -23,8 +23,9 @@ from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler
 from tasks.services import CalendarService, SchedulerService
 from tasks.timing import spec
-from tasks.timing.instants import from_score, to_milliseconds
+from tasks.timing.instants import to_milliseconds
 from tests.tasks.functions import ECHO, in_threads, perform
+from tests.tasks.in_redis import due_in_redis
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,11 +41,6 @@ def daily(**values: Any) -> ScheduledTask:
     return SchedulerService.schedule(MIDNIGHT + DAY, ECHO, interval=86_400, **values)
 
 
-def moment(redis: Redis, schedule: ScheduledTask) -> datetime | None:
-    score = redis.zscore(SCHEDULES_KEY, schedule.job_id)
-    return None if score is None else from_score(score)
-
-
 # Excluded dates
 
 
@@ -56,10 +52,10 @@ def moment(redis: Redis, schedule: ScheduledTask) -> datetime | None:
 def test_nothing_is_due_on_an_excluded_date(redis_connection: Redis, exclude: Any):
     schedule = daily(exclude=exclude)
     assert schedule.next_due(timezone.now()) == MIDNIGHT + 3 * DAY
-    assert moment(redis_connection, schedule) == MIDNIGHT + 3 * DAY
+    assert due_in_redis(redis_connection, schedule) == MIDNIGHT + 3 * DAY
 
 
-def test_an_excluded_occurrence_has_no_row_and_is_not_dispatched(
+def test_an_occurrence_on_an_excluded_date_has_no_row_and_is_not_dispatched(
     redis_connection: Redis, scheduler: Scheduler
 ):
     schedule = make_row(first=ago(5), settled_through=ago(6), exclude=f"{ago(5):%Y-%m-%d}")
@@ -69,7 +65,7 @@ def test_an_excluded_occurrence_has_no_row_and_is_not_dispatched(
     assert not schedule.runs.exists()
 
 
-def test_excluded_dates_are_those_of_the_projects_zone_unless_said_otherwise(
+def test_excluded_dates_are_in_the_projects_time_zone_unless_another_is_given(
     settings: LazySettings,
 ):
     settings.TIME_ZONE = "Asia/Seoul"
@@ -91,7 +87,7 @@ def test_excluded_dates_are_those_of_the_projects_zone_unless_said_otherwise(
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_is_no_date_is_refused(exclude: Any):
+def test_invalid_excluded_dates_are_refused(exclude: Any):
     with pytest.raises(InvalidSchedule) as caught:
         daily(exclude=exclude)
     assert list(caught.value.errors) == ["exclude"]
@@ -105,7 +101,7 @@ def test_a_schedule_of_excluded_dates_only_is_refused():
     assert list(caught.value.errors) == ["exclude"]
 
 
-def test_the_zone_of_an_interval_counts_only_with_excluded_dates():
+def test_the_time_zone_of_an_interval_matters_only_with_excluded_dates():
     plain = daily(timezone="Asia/Seoul")
     assert plain.spec() == spec.Spec(first=plain.first, interval=86_400)
     assert daily(timezone="Asia/Seoul", exclude=[AFTER]).spec().timezone == "Asia/Seoul"
@@ -121,17 +117,17 @@ def test_a_schedule_keeps_the_offset_that_its_jitter_gives_it(redis_connection: 
     offset = schedule.next_due(timezone.now()) - (MIDNIGHT + DAY)
     assert timedelta(0) <= offset < timedelta(hours=1)
     assert offset == timedelta(milliseconds=spec.jitter_offset(schedule.job_id, 3600))
-    assert moment(redis_connection, schedule) == MIDNIGHT + DAY + offset
+    assert due_in_redis(redis_connection, schedule) == MIDNIGHT + DAY + offset
     assert daily(jitter=3600).next_due(timezone.now()) == MIDNIGHT + DAY + offset
 
 
-def test_schedules_of_the_same_time_are_due_apart():
+def test_jitter_spreads_schedules_of_the_same_time():
     schedules = [daily(name=str(number), jitter=86_400) for number in range(5)]
     assert len({schedule.next_due(timezone.now()) for schedule in schedules}) == 5
 
 
 @pytest.mark.parametrize("jitter", [0, -1, 86_401, 1e30, float("nan"), "60", True])
-def test_a_jitter_that_cannot_be_is_refused(jitter: Any):
+def test_an_invalid_jitter_is_refused(jitter: Any):
     with pytest.raises(InvalidSchedule) as caught:
         SchedulerService.cron("@daily", ECHO, jitter=jitter)
     assert list(caught.value.errors) == ["jitter"]
@@ -142,7 +138,7 @@ def test_a_jitter_longer_than_the_interval_is_refused():
         SchedulerService.schedule(MIDNIGHT, ECHO, interval=60, jitter=61)
 
 
-def test_a_first_time_that_has_passed_is_owed_at_its_offset(scheduler: Scheduler):
+def test_a_first_time_that_has_passed_is_expected_at_its_jitter_offset(scheduler: Scheduler):
     schedule = SchedulerService.schedule(ago(2 * 86_400), ECHO, jitter=86_400)
     [job_id] = scheduler.enqueue_jobs()
     due = schedule.first + timedelta(milliseconds=spec.jitter_offset(schedule.job_id, 86_400))
@@ -156,12 +152,12 @@ def test_a_schedule_leaves_out_the_dates_of_its_calendar(redis_connection: Redis
     calendar = CalendarService.define("Holidays", [TOMORROW])
     schedule = daily(calendar="Holidays", exclude=[AFTER])
     assert schedule.calendar == calendar
-    assert moment(redis_connection, schedule) == MIDNIGHT + 3 * DAY
+    assert due_in_redis(redis_connection, schedule) == MIDNIGHT + 3 * DAY
     assert daily(calendar=calendar).next_due(timezone.now()) == MIDNIGHT + 2 * DAY
 
 
 @pytest.mark.parametrize("calendar", ["Nowhere", 5, Calendar(name="unsaved"), "x" * 10_000])
-def test_an_unknown_calendar_is_refused_and_the_known_ones_are_named(calendar: Any):
+def test_a_schedule_with_an_unknown_calendar_is_refused_with_the_known_ones(calendar: Any):
     CalendarService.define("Holidays", [])
     with pytest.raises(InvalidSchedule, match="The calendars are: Holidays") as caught:
         daily(calendar=calendar)
@@ -181,10 +177,10 @@ def test_defining_a_calendar_again_changes_it(redis_connection: Redis):
     CalendarService.define("Holidays", [date(2030, 1, 1), TOMORROW])
     calendar = Calendar.objects.get()
     assert (calendar.dates, calendar.description) == (f"{TOMORROW}\n2030-01-01", "")
-    assert moment(redis_connection, schedule) == MIDNIGHT + 2 * DAY
+    assert due_in_redis(redis_connection, schedule) == MIDNIGHT + 2 * DAY
 
 
-def test_two_who_define_a_calendar_at_once_make_one():
+def test_concurrent_definitions_of_a_calendar_make_one():
     results = in_threads(*[lambda: CalendarService.define("Holidays", [TOMORROW])] * 4)
     assert {calendar.pk for calendar in results} == {Calendar.objects.get().pk}
 
@@ -201,7 +197,7 @@ def test_two_who_define_a_calendar_at_once_make_one():
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_calendar_that_cannot_be_is_refused(field: str, values: dict[str, Any]):
+def test_an_invalid_calendar_is_refused(field: str, values: dict[str, Any]):
     with pytest.raises(InvalidCalendar) as caught:
         CalendarService.define(**{"name": "Holidays", "dates": []} | values)
     assert list(caught.value.errors) == [field]
@@ -214,12 +210,12 @@ def test_an_edited_calendar_takes_effect_after_the_commit(redis_connection: Redi
     with transaction.atomic():
         calendar.dates = f"{TOMORROW}"
         CalendarService.save(calendar)
-        assert moment(redis_connection, schedule) == MIDNIGHT + DAY
-    assert moment(redis_connection, schedule) == MIDNIGHT + 2 * DAY
-    assert moment(redis_connection, other) == MIDNIGHT + DAY
+        assert due_in_redis(redis_connection, schedule) == MIDNIGHT + DAY
+    assert due_in_redis(redis_connection, schedule) == MIDNIGHT + 2 * DAY
+    assert due_in_redis(redis_connection, other) == MIDNIGHT + DAY
 
 
-def test_an_edit_of_later_dates_leaves_what_waits_on_its_queue(
+def test_a_calendar_edit_of_later_dates_leaves_what_waits_on_its_queue(
     redis_connection: Redis, scheduler: Scheduler
 ):
     calendar = CalendarService.define("Holidays", [])
@@ -243,7 +239,7 @@ def test_what_an_edited_calendar_excludes_from_the_past_is_missed():
 
 
 @pytest.mark.parametrize("dates", [[], [TODAY], [TODAY - DAY, TODAY], [TODAY + 9 * DAY]], ids=len)
-def test_the_books_close_over_an_edit_of_what_has_run_and_what_has_not(
+def test_the_ledger_closes_over_a_calendar_edit_of_what_has_run_and_what_has_not(
     redis_connection: Redis, scheduler: Scheduler, dates: list[date]
 ):
     calendar = CalendarService.define("Holidays", "2020-01-01")
@@ -267,7 +263,7 @@ def test_the_books_close_over_an_edit_of_what_has_run_and_what_has_not(
     assert schedule.next_check_at < ago(-9_000)
 
 
-def test_an_edit_costs_the_same_for_any_number_of_schedules():
+def test_a_calendar_edit_takes_the_same_queries_for_any_number_of_schedules():
     costs: list[int] = []
     for number in (2, 20):
         calendar = CalendarService.define(f"For {number}", [])
@@ -280,9 +276,9 @@ def test_an_edit_costs_the_same_for_any_number_of_schedules():
     assert costs[0] == costs[1]
 
 
-def test_an_edit_settles_each_schedule_by_what_it_owes_and_keeps_its_rows():
+def test_a_calendar_edit_settles_what_each_schedule_expected_and_keeps_its_rows():
     calendar = CalendarService.define("Holidays", [])
-    owing = make_row(first=ago(100), interval=60, settled_through=ago(101), calendar=calendar)
+    unsettled = make_row(first=ago(100), interval=60, settled_through=ago(101), calendar=calendar)
     half = make_row(first=ago(100), interval=60, settled_through=ago(101), calendar=calendar)
     other = make_row(first=half.first, interval=40, settled_through=ago(50), calendar=calendar)
     bad = make_row(cron="nonsense", calendar=calendar)
@@ -293,7 +289,7 @@ def test_an_edit_settles_each_schedule_by_what_it_owes_and_keeps_its_rows():
     before = timezone.now()
     CalendarService.define("Holidays", [TODAY - DAY, TODAY])
     for schedule, statuses, kinds in (
-        (owing, ["missed", "missed"], ["active"]),
+        (unsettled, ["missed", "missed"], ["active"]),
         (half, ["finished", "missed"], ["active"]),
         (other, ["missed"], ["active"]),
         (bad, [], []),
@@ -310,7 +306,7 @@ def test_an_edit_settles_each_schedule_by_what_it_owes_and_keeps_its_rows():
         assert schedule.settled_through >= settled_through
 
 
-def test_tallies_cost_the_same_for_any_number_of_schedules_with_a_calendar(
+def test_tallies_take_the_same_queries_for_any_number_of_schedules_with_a_calendar(
     django_assert_max_num_queries: Any,
 ):
     calendar = CalendarService.define("Holidays", [TOMORROW])
@@ -319,17 +315,19 @@ def test_tallies_cost_the_same_for_any_number_of_schedules_with_a_calendar(
         assert all(tally.closes for tally in tallies(pks))
 
 
-def test_an_edited_calendar_brings_back_what_was_never_due_again(redis_connection: Redis):
+def test_an_edited_calendar_brings_back_a_schedule_that_was_never_due_again(
+    redis_connection: Redis,
+):
     calendar = CalendarService.define("Holidays", f"{TOMORROW}..{AFTER}")
     end = MIDNIGHT + 2 * DAY
     schedule = make_row(first=MIDNIGHT + DAY, interval=86_400, end=end, calendar=calendar)
     reconcile(redis_connection)
-    assert moment(redis_connection, schedule) is None
+    assert due_in_redis(redis_connection, schedule) is None
     CalendarService.define("Holidays", [TOMORROW])
-    assert moment(redis_connection, schedule) == end
+    assert due_in_redis(redis_connection, schedule) == end
 
 
-def test_of_edits_at_once_redis_agrees_with_the_rows(redis_connection: Redis):
+def test_after_concurrent_calendar_edits_redis_agrees_with_the_rows(redis_connection: Redis):
     CalendarService.define("Holidays", [])
     schedules = [daily(name=name, calendar="Holidays") for name in "abc"]
     results = in_threads(
@@ -342,12 +340,12 @@ def test_of_edits_at_once_redis_agrees_with_the_rows(redis_connection: Redis):
     )
     assert not [result for result in results if isinstance(result, Exception)]
     for schedule in ScheduledTask.objects.live():
-        text = redis_connection.hget(DISPATCH_RECORDS_KEY, schedule.job_id)
-        assert text == projection.dispatch_record(schedule).encode()
-        assert moment(redis_connection, schedule) == schedule.next_due(timezone.now())
+        record = redis_connection.hget(DISPATCH_RECORDS_KEY, schedule.job_id)
+        assert record == projection.dispatch_record(schedule).encode()
+        assert due_in_redis(redis_connection, schedule) == schedule.next_due(timezone.now())
 
 
-def test_a_schedule_that_cannot_be_does_not_keep_its_calendar_from_changing(
+def test_an_invalid_schedule_does_not_keep_its_calendar_from_changing(
     redis_connection: Redis,
 ):
     calendar = CalendarService.define("Holidays", [])
@@ -356,10 +354,10 @@ def test_a_schedule_that_cannot_be_does_not_keep_its_calendar_from_changing(
     CalendarService.define("Holidays", [TOMORROW])
     bad.refresh_from_db()
     assert "nonsense" in bad.problem
-    assert moment(redis_connection, good) == MIDNIGHT + 2 * DAY
+    assert due_in_redis(redis_connection, good) == MIDNIGHT + 2 * DAY
 
 
-def test_without_redis_a_calendar_changes_and_takes_effect_later(
+def test_a_calendar_changed_without_redis_takes_effect_later(
     redis_connection: Redis, redis_unavailable: Any
 ):
     calendar = CalendarService.define("Holidays", [])
@@ -367,9 +365,9 @@ def test_without_redis_a_calendar_changes_and_takes_effect_later(
     redis_unavailable(True)
     CalendarService.define("Holidays", [TOMORROW])
     redis_unavailable(False)
-    assert moment(redis_connection, schedule) == MIDNIGHT + DAY
+    assert due_in_redis(redis_connection, schedule) == MIDNIGHT + DAY
     reconcile(redis_connection)
-    assert moment(redis_connection, schedule) == MIDNIGHT + 2 * DAY
+    assert due_in_redis(redis_connection, schedule) == MIDNIGHT + 2 * DAY
 
 
 def test_a_calendar_in_use_is_not_deleted():
@@ -379,7 +377,7 @@ def test_a_calendar_in_use_is_not_deleted():
         calendar.delete()
 
 
-def test_reconciling_costs_the_same_for_any_number_of_schedules_with_a_calendar(
+def test_reconciling_takes_the_same_queries_for_any_number_of_schedules_with_a_calendar(
     redis_connection: Redis, django_assert_max_num_queries: Any
 ):
     calendar = CalendarService.define("Holidays", [TOMORROW])

@@ -1,4 +1,4 @@
-"""The public door: what a decorated function is, inside a job and outside."""
+"""What a decorated function does, inside a job and outside."""
 
 import asyncio
 import inspect
@@ -18,11 +18,11 @@ from tests.tasks.functions import CALL, perform
 from tests.tasks.schedules import ago, make_row
 
 
-def test_called_directly_it_is_just_the_function():
+def test_a_task_function_called_directly_is_just_the_function():
     assert functions.echo(1, a=2) == [[1], {"a": 2}]
 
 
-def test_a_coroutine_function_called_directly_is_one_still():
+def test_a_coroutine_task_function_called_directly_returns_a_coroutine():
     assert asyncio.run(functions.later("text")) == "text"
 
 
@@ -30,12 +30,12 @@ def test_progress_outside_a_run_does_nothing():
     tasks.progress(1, 2, "half")
 
 
-def test_name_signature_and_docstring_are_kept():
+def test_a_decorated_function_keeps_its_name_and_signature():
     assert functions.only_scheduled.__name__ == "only_scheduled"
     assert str(inspect.signature(functions.only_scheduled)).startswith("(number: int, *, text")
 
 
-def test_bare_or_with_options():
+def test_a_function_can_be_decorated_with_or_without_options():
     assert registry.get(functions.ECHO).queue == "default"
     function = registry.get("tests.only_scheduled")
     assert (function.queue, function.timeout) == ("low", 77)
@@ -54,7 +54,7 @@ def test_a_call_of_another_task_function_inside_a_run_is_a_plain_call(
 
 
 @pytest.mark.django_db
-def test_a_function_that_calls_itself_has_one_row(
+def test_a_task_function_that_calls_itself_has_one_row(
     redis_connection: Redis, behave: Callable[..., None]
 ):
     behave(lambda depth: functions.call(depth - 1) if depth else "deep")
@@ -65,10 +65,10 @@ def test_a_function_that_calls_itself_has_one_row(
 
 
 @pytest.mark.django_db
-def test_a_job_that_is_not_ours_is_run_without_a_record(redis_connection: Redis):
-    job = Job.create(functions.ECHO, args=[1], id="foreign", connection=redis_connection)
+def test_an_external_job_of_a_task_function_runs_without_a_record(redis_connection: Redis):
+    job = Job.create(functions.ECHO, args=[1], id="external", connection=redis_connection)
     job.origin = "default"
     job.save()
-    assert perform(redis_connection, "foreign").return_value() == [[1], {}]
+    assert perform(redis_connection, "external").return_value() == [[1], {}]
     assert not Task.objects.exists()
     assert not ScheduledTaskInstance.objects.exists()

@@ -1,6 +1,7 @@
 """Schedule RSS and Atom feeds from the command line."""
 
 import sys
+from datetime import datetime
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -19,7 +20,7 @@ from tasks.services import SchedulerService
 from tasks.timing.text import parse_interval
 
 NONE = "–"
-# The options that are about local time.
+# The options that --timezone applies to.
 ZONED = ("cron", "exclude", "calendar")
 # Together with two spaces between them: 100 columns.
 COLUMNS = (38, 18, 16, 22)
@@ -41,22 +42,22 @@ class Command(BaseCommand):
         parser.add_argument(
             "--exclude",
             metavar="DATES",
-            help="when not, such as 2026-12-24..2026-12-26,2027-01-01",
+            help="dates without a poll, such as 2026-12-24..2026-12-26,2027-01-01",
         )
-        parser.add_argument("--calendar", metavar="NAME", help="when not: the dates of a calendar")
+        parser.add_argument("--calendar", metavar="NAME", help="a calendar of such dates")
         parser.add_argument(
-            "--jitter", metavar="TIME", help="be late by a constant part of this, such as 10m"
+            "--jitter", metavar="TIME", help="delay by a constant part of this, such as 10m"
         )
-        parser.add_argument("--queue", help="the queue of its runs (default: default)")
+        parser.add_argument("--queue", help="the queue of the runs (default: default)")
         parser.add_argument("--name", help="what to call the schedule (default: the address)")
-        parser.add_argument("--now", action="store_true", help="also run each once, at once")
-        parser.add_argument("--list", action="store_true", help="show all feeds and do nothing")
+        parser.add_argument("--now", action="store_true", help="also run each once right away")
+        parser.add_argument("--list", action="store_true", help="list all feeds, do nothing else")
         parser.add_argument(
             "--remove", metavar="URL", help="remove a feed, its entries and its schedule"
         )
 
     def _refuse(self, message: str) -> NoReturn:
-        """Refuse options like any other mistake: in one line, with exit code 1."""
+        """Report wrong options like any other error: in one line, with exit code 1."""
         error = CommandError(_("%(message)s. See --help.") % {"message": message})
         if not getattr(self, "_called_from_command_line", False):
             raise error
@@ -97,7 +98,8 @@ class Command(BaseCommand):
         for feed in feeds:
             self.stdout.write(f"{feed.shown_url}: {_when(feed)}")
         if any(feed.schedule and feed.schedule.projected is False for feed in feeds):
-            self._warn(_("Redis is away: this is saved and takes effect when Redis is back."))
+            text = _("Redis is unavailable: this is saved and takes effect once Redis is back.")
+            self.stderr.write(self.style.WARNING(text))
         if options["now"]:
             self._run_now(feeds)
 
@@ -106,9 +108,6 @@ class Command(BaseCommand):
             assert feed.schedule is not None
             SchedulerService.run_now(feed.schedule)
             self.stdout.write(_("%(url)s runs now.") % {"url": feed.shown_url})
-
-    def _warn(self, text: str) -> None:
-        self.stderr.write(self.style.WARNING(text))
 
     def _list(self) -> None:
         rows = Feed.objects.with_last_run().select_related("schedule").order_by("url")
@@ -130,7 +129,7 @@ class Command(BaseCommand):
             )
 
     def _row(self, label: str, *cells: str) -> None:
-        # A longer label has a line for itself: cut, an address is of no use.
+        # A longer label gets a line of its own: a truncated address is useless.
         if width(label) > COLUMNS[0]:
             self.stdout.write(label)
             label = ""
@@ -154,7 +153,7 @@ def _check(options: dict[str, Any]) -> None:
 def _when(feed: Feed) -> str:
     assert feed.schedule is not None
     due = feed.schedule.next_due(timezone.now())
-    words = {"when": feed.schedule.when_in_words(), "due": _moment(due) if due else ""}
+    words = {"when": feed.schedule.when_in_words(), "due": _local_time(due) if due else ""}
     if due is not None:
         return _("%(when)s, next at %(due)s.") % words
     words["status"] = feed.schedule.get_status_display()
@@ -165,11 +164,11 @@ def _next_due(feed: Feed) -> str:
     if feed.schedule is None:
         return NONE
     due = feed.schedule.next_due(timezone.now())
-    return _moment(due) if due else feed.schedule.get_status_display()
+    return _local_time(due) if due else feed.schedule.get_status_display()
 
 
-def _moment(moment: Any) -> str:
-    return date_format(timezone.localtime(moment), "Y-m-d H:i")
+def _local_time(time: datetime) -> str:
+    return date_format(timezone.localtime(time), "Y-m-d H:i")
 
 
 def _label(feed: Feed) -> str:

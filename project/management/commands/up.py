@@ -20,7 +20,7 @@ from tasks.exceptions import TasksError
 from tasks.management.columns import fit, width
 
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-# On top of what the others need to stop, still within ten seconds.
+# In seconds, in addition to what the others need to stop: still within ten.
 VALKEY_PATIENCE = (1.0, 0.5)
 
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, workers: int, **options: Any) -> None:
-        # Feeds bring every character, and not every terminal can show it.
+        # Feeds contain any character, and not every terminal can show it.
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         self.address = f"http://127.0.0.1:{settings.PORT}"
         try:
@@ -47,7 +47,7 @@ class Command(BaseCommand):
             self._run(workers)
 
     def _check(self, workers: int) -> Any:
-        """Find out what is wrong before anything is started, and lock DATA_DIR."""
+        """Report any mistake before anything is started, and lock DATA_DIR."""
         if workers < 1:
             raise CommandError(_("At least one worker is needed: --workers 1"))
         try:
@@ -81,7 +81,7 @@ class Command(BaseCommand):
             return
         first_start.schedule_activity_feed(self.address)
         first_start.schedule_named_feeds()
-        connections.close_all()  # not to be shared with the programs' watchers
+        connections.close_all()  # the programs' watchers must not share them
         supervisor.start(*names)
         if supervisor.relay_until(self._web_server_answers):
             self._announce()
@@ -98,7 +98,7 @@ class Command(BaseCommand):
             "scheduler": [*MANAGE, "rqscheduler"],
         }
         for number in range(1, workers + 1):
-            # RQ's own lines, five for each run, are left out; a run's line of ours stays.
+            # RQ's own lines, five for each run, are left out; our own line for each run stays.
             rqworker = ["rqworker", "high", "default", "low", "--verbosity", "0"]
             programs[f"worker-{number}"] = [*MANAGE, *rqworker]
         for name, command in programs.items():
@@ -106,7 +106,7 @@ class Command(BaseCommand):
         return list(programs)
 
     def _environment(self) -> dict[str, str]:
-        """Return the programs' environment: they may reach the web server, as the feed does."""
+        """Return the programs' environment, in which the activity feed may be polled."""
         own = f"127.0.0.1:{settings.PORT}"
         return os.environ | {
             "ALLOWED_HOSTS": " ".join([*settings.ALLOWED_HOSTS, "127.0.0.1"]),

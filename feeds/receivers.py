@@ -1,4 +1,4 @@
-"""A deleted feed takes its schedule with it, however it was deleted."""
+"""A deleted feed's schedule is deleted too, however the feed was deleted."""
 
 from typing import Any
 
