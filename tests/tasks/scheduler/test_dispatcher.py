@@ -142,7 +142,7 @@ def test_many_schedules_are_dispatched_in_chunks(
     put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(dispatcher, "FIRST_CHUNK", 1)
-    monkeypatch.setattr(dispatcher, "CHUNK", 2)
+    monkeypatch.setattr(dispatcher, "LARGEST_CHUNK", 2)
     for _ in range(5):
         put(first=ago(5), settled_through=ago(6))
     assert len(scheduler.enqueue_jobs()) == 5

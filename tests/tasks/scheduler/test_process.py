@@ -34,11 +34,12 @@ def test_a_frozen_leader_does_no_harm(
 ):
     schedule = put(first=ago(5), settled_through=ago(6))
     now = timezone.now()
-    plan, _ = scheduler.dispatcher._plan(scheduler.dispatcher._read("-inf", now.timestamp()), now)
+    due = scheduler.dispatcher.read_due("-inf", now.timestamp())
+    steps, _ = scheduler.dispatcher.decide_steps(due, now)
     other: Scheduler = django_rq.get_scheduler("default")
     other.enqueue_jobs()
     after = moment(redis_connection, schedule)
-    assert scheduler.dispatcher._execute(plan, now) == []
+    assert scheduler.dispatcher.take_steps(steps, now) == []
     assert (len(queued(redis_connection)), moment(redis_connection, schedule)) == (1, after)
 
 
