@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from django.db import Error, close_old_connections
 from django.utils import timezone
@@ -38,14 +38,8 @@ logger = logging.getLogger(__name__)
 # The first chunk of a round is this small, and each next one twice as big, so that the first jobs
 # are on their queue soon.
 FIRST_CHUNK, LARGEST_CHUNK = 50, 500
-
-
-class Due(NamedTuple):
-    """A due member of the sorted set; only a schedule of ours has a dispatch record."""
-
-    member: bytes
-    score: float
-    record: bytes | None
+# What is due: a member of the sorted set, its score, and its dispatch record if it is one of ours.
+Due = tuple[bytes, float, bytes | None]
 
 
 @dataclass(slots=True)
@@ -158,7 +152,7 @@ class Dispatcher:
         keys = [SCHEDULES_KEY, DISPATCH_RECORDS_KEY]
         answer = self._read_due(keys=keys, args=[since, repr(until), offset, limit])
         entries, records = cast(list[list[Any]], answer)
-        return list(map(Due, entries[::2], map(float, entries[1::2]), records))
+        return list(zip(entries[::2], map(float, entries[1::2]), records, strict=True))
 
     def decide_steps(self, due: Iterable[Due], now: datetime) -> tuple[list[Step], list[LateStep]]:
         """Decide each due schedule's step: those to take at once, those to be recorded first."""
@@ -175,7 +169,7 @@ class Dispatcher:
                 raise
             except Exception as error:
                 logger.exception("Schedule %r can't be dispatched and is set aside.", member)
-                self._quarantine(Due(member, score, record), error)
+                self._quarantine((member, score, record), error)
             else:
                 if isinstance(step, LateStep):
                     late.append(step)
@@ -189,7 +183,7 @@ class Dispatcher:
             return []
         answer = self._dispatch(
             keys=[SCHEDULES_KEY, DISPATCH_RECORDS_KEY],
-            args=[utcformat(now), json.dumps([step.as_list() for step in steps])],
+            args=[utcformat(now), json.dumps([step.flat() for step in steps])],
         )
         pushed, lost, stuck = (text.decode().split() for text in cast(list[bytes], answer))
         if lost:
@@ -226,12 +220,12 @@ class Dispatcher:
         A schedule's row says why; every reconciliation tries again, so it comes back when it is
         mended. An external job is kept in quarantine with the reason.
         """
-        member = due.member
+        member, score, record = due
         reason = clean_text(f"{type(error).__name__}: {error}")[:PROBLEM_LENGTH]
-        is_ours = due.record is not None or is_template(member.decode(errors="replace"))
-        note = "" if is_ours else external_jobs.note(due.score, reason)
+        is_ours = record is not None or is_template(member.decode(errors="replace"))
+        note = "" if is_ours else external_jobs.note(score, reason)
         keys = [SCHEDULES_KEY, DISPATCH_RECORDS_KEY, QUARANTINE_KEY]
-        args: list[Any] = [member, repr(due.score), due.record or b"", note]
+        args: list[Any] = [member, repr(score), record or b"", note]
         if self._set_aside(keys=keys, args=args) and is_ours:
             self._problems.append((member.decode(errors="replace"), reason))
 

@@ -29,9 +29,9 @@ class Step(NamedTuple):
     next_due: int
     run_job_ids: tuple[str, ...] = ()
 
-    def as_list(self) -> list[Any]:
-        """Return it as the script reads it: flat, with the job ids of the runs at the end."""
-        return [*self[:5], *self.run_job_ids]
+    def flat(self) -> tuple[Any, ...]:
+        """Return it as the script reads it, with the job ids of the runs at the end."""
+        return self[:5] + self.run_job_ids
 
 
 @dataclass(frozen=True, slots=True)
