@@ -60,8 +60,8 @@ class Scheduler(DjangoScheduler):
         self._leadership = Leadership(self.connection, self.name)
         self._stopping = threading.Event()
         self._stop_requested = False
-        self._alarm = Alarm()
-        self._leads = False
+        self.alarm = Alarm()
+        self.leads = False
         self._next_heartbeat = 0.0
         self.dispatcher = Dispatcher(
             self.connection,
@@ -94,22 +94,23 @@ class Scheduler(DjangoScheduler):
         logger.info("Scheduler %s started.", self.name)
         while not self._is_stopping:
             try:
-                self._lead_or_stand_by()
+                self.lead_or_stand_by()
             except RedisError as error:
                 logger.warning("Dispatch waits for Redis: %s", self._explain(error))
-                self._alarm.sleep(OUTAGE_POLL_INTERVAL)
+                self.alarm.sleep(OUTAGE_POLL_INTERVAL)
             except Exception:
                 logger.exception("A round of dispatch failed; the next one follows.")
-                self._alarm.sleep(OUTAGE_POLL_INTERVAL)
-        self._stop()
+                self.alarm.sleep(OUTAGE_POLL_INTERVAL)
+        self._shut_down()
 
-    def _lead_or_stand_by(self) -> None:
+    def lead_or_stand_by(self) -> None:
+        """Make one round of the loop: dispatch if this process leads, then sleep."""
         self._send_heartbeat()
-        led, self._leads = self._leads, self._leadership.hold()
-        if self._leads != led:
-            logger.info("Scheduler %s %s.", self.name, "leads" if self._leads else "stands by")
-        if not self._leads:
-            self._alarm.sleep(STANDBY_POLL_INTERVAL)
+        led, self.leads = self.leads, self._leadership.hold()
+        if self.leads != led:
+            logger.info("Scheduler %s %s.", self.name, "leads" if self.leads else "stands by")
+        if not self.leads:
+            self.alarm.sleep(STANDBY_POLL_INTERVAL)
             return
         self.dispatcher.dispatch_punctual()
         self.dispatcher.move_reserved()
@@ -133,7 +134,7 @@ class Scheduler(DjangoScheduler):
                 pipe.zrange(scheduled_key(name), 0, 0, withscores=True)
             next_scores = [entries[0][1] for entries in pipe.execute() if entries]
         pause = min([POLL_INTERVAL, *(score - time.time() for score in next_scores)])
-        self._alarm.sleep(pause)
+        self.alarm.sleep(pause)
 
     def _listen(self) -> None:
         """Wake the loop when something has changed.
@@ -142,26 +143,30 @@ class Scheduler(DjangoScheduler):
         100 ms late.
         """
         if self.connection.blpop([WAKE_KEY], timeout=1):
-            self._alarm.ring()
+            self.alarm.ring()
 
     def _renew_leadership(self) -> None:
-        self._leads = self._leadership.hold() if self._leads else False
+        self.leads = self._leadership.hold() if self.leads else False
 
     def _install_signal_handlers(self) -> None:
         def stop(signum: int, frame: FrameType | None) -> None:
-            # No lock here, such as an event's: the signal may have interrupted its holder.
-            self._stop_requested = True
-            self._alarm.ring()
+            self.stop()
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
+
+    def stop(self) -> None:
+        """End the loop after the chunk that it is dispatching."""
+        # No lock here, such as an event's: a signal may have interrupted its holder.
+        self._stop_requested = True
+        self.alarm.ring()
 
     @property
     def _is_stopping(self) -> bool:
         return self._stop_requested or self._stopping.is_set()
 
-    def _stop(self) -> None:
-        self._leads = False
+    def _shut_down(self) -> None:
+        self.leads = False
         self._stopping.set()
         try:
             self._leadership.release()
@@ -173,7 +178,7 @@ class Scheduler(DjangoScheduler):
     def _while_leading(self, work: Callable[[], Any], pause: float) -> None:
         """Do a thread's regular work while this process leads."""
         while not self._stopping.wait(pause):
-            if not self._leads:
+            if not self.leads:
                 self._stopping.wait(POLL_INTERVAL)
                 continue
             try:

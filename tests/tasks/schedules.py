@@ -1,4 +1,4 @@
-"""Stored schedules for the tests, and the instants around now."""
+"""Stored schedules for the tests, and times around now."""
 
 import itertools
 from collections.abc import Callable
@@ -16,12 +16,12 @@ NAMES = (f"schedule {number}" for number in itertools.count())
 
 
 def ago(seconds: float) -> datetime:
-    """Return a moment of whole milliseconds, that many seconds ago."""
+    """Return the time that many seconds ago, in whole milliseconds."""
     return from_milliseconds(to_milliseconds(timezone.now() - timedelta(seconds=seconds)))
 
 
 def make_row(**values: Any) -> ScheduledTask:
-    """Store a schedule that calls `echo` every hour from now on, unless `values` say otherwise."""
+    """Store a schedule that calls `echo` every hour from now on, with changes by `values`."""
     if not values.get("cron"):
         values = {"first": ago(0), "interval": 3600} | values
     else:

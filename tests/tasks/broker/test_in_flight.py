@@ -1,4 +1,4 @@
-"""What waits, runs or is kept for later is in flight."""
+"""What waits, runs or is scheduled for later is in flight."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ from tests.tasks.functions import ECHO
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_of_a_long_queue_only_what_is_older_than_its_head_is_searched(
+def test_a_queue_is_searched_only_for_jobs_that_are_older_than_its_head(
     redis_connection: Redis, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ):
     calls = [TaskService.enqueue_task(ECHO) for _ in range(5)]
