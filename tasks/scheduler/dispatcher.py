@@ -75,10 +75,10 @@ class Dispatcher:
         self._dispatch_external = dispatch_external
         self._should_stop = should_stop
         self._after_chunk = after_chunk
-        self._read_due = redis.register_script(scripts.READ)
-        self._dispatch = redis.register_script(scripts.DISPATCH)
-        self._set_aside = redis.register_script(external_jobs.SET_ASIDE)
-        self._move_scheduled = redis.register_script(scripts.MOVE_SCHEDULED)
+        self._read_script = redis.register_script(scripts.READ)
+        self._dispatch_script = redis.register_script(scripts.DISPATCH)
+        self._set_aside_script = redis.register_script(external_jobs.SET_ASIDE)
+        self._move_script = redis.register_script(scripts.MOVE_SCHEDULED)
         self.looked_until_ms = 0
         # Set when the loop has left something to the thread that catches up.
         self._late_is_waiting = threading.Event()
@@ -150,7 +150,7 @@ class Dispatcher:
     ) -> list[Due]:
         """Return a chunk of what is due, earliest first."""
         keys = [SCHEDULES_KEY, DISPATCH_RECORDS_KEY]
-        answer = self._read_due(keys=keys, args=[since, repr(until), offset, limit])
+        answer = self._read_script(keys=keys, args=[since, repr(until), offset, limit])
         entries, records = cast(list[list[Any]], answer)
         return list(zip(entries[::2], map(float, entries[1::2]), records, strict=True))
 
@@ -181,7 +181,7 @@ class Dispatcher:
         """Take the steps, all in one on the server; return the jobs put on their queues."""
         if not steps:
             return []
-        answer = self._dispatch(
+        answer = self._dispatch_script(
             keys=[SCHEDULES_KEY, DISPATCH_RECORDS_KEY],
             args=[utcformat(now), json.dumps([step.flat() for step in steps])],
         )
@@ -226,7 +226,7 @@ class Dispatcher:
         note = "" if is_ours else external_jobs.note(score, reason)
         keys = [SCHEDULES_KEY, DISPATCH_RECORDS_KEY, QUARANTINE_KEY]
         args: list[Any] = [member, repr(score), record or b"", note]
-        if self._set_aside(keys=keys, args=args) and is_ours:
+        if self._set_aside_script(keys=keys, args=args) and is_ours:
             self._problems.append((member.decode(errors="replace"), reason))
 
     def _note_problems(self) -> None:
@@ -267,6 +267,6 @@ class Dispatcher:
                 self._redis.zrangebyscore(key, "-inf", now.timestamp(), start=0, num=LARGEST_CHUNK),
             )
             if due:
-                self._move_scheduled(keys=[key], args=[utcformat(now), name, *due])
+                self._move_script(keys=[key], args=[utcformat(now), name, *due])
                 moved += [job_id.decode() for job_id in due]
         return moved

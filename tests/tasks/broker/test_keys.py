@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from rq.executions import Execution
+from rq_scheduler.scheduler import Scheduler as RqScheduler
 
 from tasks.broker import keys
 
@@ -55,3 +57,9 @@ third = """redis.call('DEL', 'rq:job:' .. ARGV[1])"""
 def test_a_script_knows_each_redis_key_by_its_name(redis_connection: Redis, name: str):
     script = keys.with_key_names(f"return {name}")
     assert redis_connection.eval(script, 0).decode() == keys.LUA_NAMES[name]
+
+
+def test_redis_keys_that_are_written_out_are_those_of_rq_and_rq_scheduler(redis_connection: Redis):
+    assert RqScheduler.scheduled_jobs_key == keys.SCHEDULES_KEY
+    assert RqScheduler.scheduler_lock_key == keys.LEADER_KEY
+    assert Execution("e", "j", redis_connection).key == f"{keys.EXECUTION_PREFIX}j:e"
