@@ -24,7 +24,7 @@ from tasks.storable import REASON_LENGTH, canonical_json
 from tasks.timing import spec
 from tasks.timing.describe import describe
 from tasks.timing.instants import BEGINNING, whole_milliseconds
-from tasks.timing.spec import MOMENTS, spec_from_json
+from tasks.timing.spec import DATETIME_FIELDS, spec_from_json
 from tasks.timing.text import MAX_EXCLUDED_LENGTH, MAX_INTERVAL, format_dates, parse_dates
 
 MAX_TIMEOUT = 7 * 86_400
@@ -419,7 +419,9 @@ class ScheduledTask(models.Model):
     def spec_json(self) -> dict[str, Any]:
         """Return the values of the spec as JSON can say them: the same row, the same JSON."""
         values = self.spec_values()
-        return values | {name: values[name] and values[name].isoformat() for name in MOMENTS}
+        return values | {
+            name: values[name] and values[name].isoformat() for name in DATETIME_FIELDS
+        }
 
     def next_due(self, now: datetime) -> datetime | None:
         """Return the next due instant after `now`, None if there is none or it isn't live."""

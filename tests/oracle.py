@@ -1,7 +1,7 @@
 """When a spec is due, by brute force: an independent check that shares no code with `tasks.timing`.
 
 Cron is replayed as Debian's daemon does it. It wakes up every real minute, reads the wall clock,
-and compares it with its own idea of the time, the last local minute that it has dealt with:
+and compares it with its own idea of the time, the last local minute that it has handled:
 
 - one minute on: all jobs of that minute;
 - further on (the clock was put forward): the wildcard jobs of the minute that the clock shows,
@@ -9,8 +9,8 @@ and compares it with its own idea of the time, the last local minute that it has
 - not further on (the clock was put back): only the wildcard jobs, until it has caught up.
 
 A wildcard job has a minute or an hour field that begins with a star. One thing differs from
-Debian: its daemon takes a jump of more than three hours for a correction, and what would have
-been due in it is lost. Here a skipped day (Samoa, 2011) is a gap like any other.
+Debian: its daemon treats a jump of more than three hours as a correction, and drops what would
+have been due in it. Here a skipped day (Samoa, 2011) is a gap like any other.
 """
 
 import calendar
@@ -22,8 +22,8 @@ from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 MINUTE = timedelta(minutes=1)
-# Long enough before a window to know what the daemon has dealt with.
-WARMING_UP = timedelta(hours=4)
+# Long enough before a window to know which minutes the daemon has already handled.
+WARM_UP = timedelta(hours=4)
 DAYS = "SUN MON TUE WED THU FRI SAT".split()
 MONTHS = "? JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 NAMED = {
@@ -39,7 +39,7 @@ NAMED = {
 
 @dataclass(frozen=True)
 class Wakeup:
-    """One minute of the daemon: what the clock shows, and what is caught up with."""
+    """One minute of the daemon: what the clock shows, and the local minutes it catches up with."""
 
     instant: datetime
     shown: datetime
@@ -60,12 +60,12 @@ def due_times(
     exclude: str = "",
     offset: int = 0,
 ) -> list[datetime]:
-    """Return every due instant with `after` < due <= `until`, one by one from the beginning.
+    """Return every due with `after` < due <= `until`, counted one by one from the beginning.
 
-    The offset moves all that the rest yields.
+    The offset shifts all of them.
     """
-    moved = timedelta(milliseconds=offset)
-    after, until = after.astimezone(UTC) - moved, until.astimezone(UTC) - moved
+    shift = timedelta(milliseconds=offset)
+    after, until = after.astimezone(UTC) - shift, until.astimezone(UTC) - shift
     begin = start.astimezone(UTC) if start is not None else None
     if cron is not None:
         counted_from = begin if repeat is not None and begin is not None else after
@@ -73,20 +73,20 @@ def due_times(
     else:
         assert first is not None
         every = _due_by_interval(first.astimezone(UTC), interval, until)
-    clock, closed = ZoneInfo(timezone), closed_days(exclude)
+    clock, excluded = ZoneInfo(timezone), excluded_days(exclude)
     counted = (
         due
         for due in every
-        if (begin is None or due >= begin) and due.astimezone(clock).date() not in closed
+        if (begin is None or due >= begin) and due.astimezone(clock).date() not in excluded
     )
     return [
-        due + moved
+        due + shift
         for due in islice(counted, repeat)
         if after < due <= until and (end is None or due <= end.astimezone(UTC))
     ]
 
 
-def closed_days(exclude: str) -> set[date]:
+def excluded_days(exclude: str) -> set[date]:
     """Return every single day that a list of dates and ranges names."""
     days: set[date] = set()
     for line in exclude.splitlines():
@@ -98,7 +98,7 @@ def closed_days(exclude: str) -> set[date]:
     return days
 
 
-def changes_of_the_clock(zone: str, begin: date, end: date) -> list[date]:
+def clock_changes(zone: str, begin: date, end: date) -> list[date]:
     """Return the days between two dates on which the zone's clock is put forward or back."""
     days = [begin + timedelta(days=number) for number in range((end - begin).days)]
     noons = [datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(zone)) for day in days]
@@ -132,15 +132,15 @@ def _due_by_cron(cron: str, zone: str, begin: datetime, until: datetime) -> Iter
 def wakeups(zone: str, begin: datetime, until: datetime) -> list[Wakeup]:
     """Replay the daemon's minutes from `begin` to `until`."""
     clock = ZoneInfo(zone)
-    instant = (begin - WARMING_UP).replace(second=0, microsecond=0)
-    dealt_with = instant.astimezone(clock).replace(tzinfo=None) - MINUTE
+    instant = (begin - WARM_UP).replace(second=0, microsecond=0)
+    handled = instant.astimezone(clock).replace(tzinfo=None) - MINUTE
     seen = []
     while instant <= until:
         shown = instant.astimezone(clock).replace(tzinfo=None, fold=0)
         caught_up = []
-        while dealt_with < shown:
-            dealt_with += MINUTE
-            caught_up.append(dealt_with)
+        while handled < shown:
+            handled += MINUTE
+            caught_up.append(handled)
         seen.append(Wakeup(instant, shown, tuple(caught_up)))
         instant += MINUTE
     return [wakeup for wakeup in seen if wakeup.instant > begin - MINUTE]
@@ -171,7 +171,7 @@ class Expression:
             return False
         by_date = any(_is_date(term, day) for term in self.day.split(","))
         by_weekday = any(_is_weekday(term, day) for term in self.weekday.split(","))
-        # Debian: one of the two may be open by a star; if neither is, one of them is enough.
+        # Debian: if one of the two begins with a star, both have to match; otherwise one is enough.
         if self.day[0] == "*" or self.weekday[0] == "*":
             return by_date and by_weekday
         return by_date or by_weekday

@@ -1,4 +1,4 @@
-"""The connection to Redis, and what it tells of itself."""
+"""The connection to Redis, and whether it and the workers are there."""
 
 from functools import cache
 
@@ -19,7 +19,7 @@ def connect() -> Redis:
 
 
 def reachable_redis() -> Redis | None:
-    """Return a connection to Redis, None if it is away."""
+    """Return a connection to Redis, None if it is unavailable."""
     redis = connect()
     try:
         redis.ping()
@@ -29,7 +29,7 @@ def reachable_redis() -> Redis | None:
 
 
 def queues_without_worker() -> set[str]:
-    """Return the queues that no worker serves now; all of them if Redis is away."""
+    """Return the queues that no worker serves now; all of them if Redis is unavailable."""
     names = set(settings.RQ_QUEUES)
     try:
         workers = RqWorker.all(connection=connect())

@@ -1,4 +1,4 @@
-"""Jobs on their queues: built from rows, enqueued, withdrawn, stopped."""
+"""Jobs: built from rows, enqueued, withdrawn, stopped."""
 
 import logging
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from rq.job import JobStatus
 from rq.queue import Queue
 
 from tasks import registry
-from tasks.broker.keys import WAKE_KEY, scheduled_key
+from tasks.broker.keys import WAKE_KEY, queue_key, scheduled_key
 from tasks.job import FAILURE_TTL, RESULT_TTL, Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, Task
@@ -47,7 +47,7 @@ def build_job(record: ScheduledTask | Task, job_id: str, connection: Redis) -> J
 def timeout_of(record: ScheduledTask | Task) -> int:
     """Return after how many seconds a row's function is stopped.
 
-    Raises UnknownTaskFunction if there is no such function.
+    Raises UnknownTaskFunction if no such function is registered.
     """
     function = registry.get(record.function)
     return record.timeout or function.timeout or _queue_timeout(record.queue)
@@ -61,19 +61,19 @@ def _queue_timeout(queue: str) -> int:
 def enqueue_run(
     schedule: ScheduledTask, run_id: RunId, connection: Redis, *, at: datetime | None = None
 ) -> None:
-    """Put a run's job on its queue, now or at a later moment; known ids are left alone."""
+    """Put a run's job on its queue, now or later; a job that is there already is left alone."""
     _enqueue(build_job(schedule, run_id.job_id, connection), connection, at)
 
 
 def enqueue_task(task: Task, connection: Redis) -> None:
-    """Put a background call's job on its queue, or reserve it for later."""
+    """Put a background call's job on its queue, now or at the time for which it is reserved."""
     _enqueue(build_job(task, task.job_id, connection), connection, task.reserved_for)
 
 
 def withdraw(job_id: str, queue: str, connection: Redis) -> None:
     """Take a waiting job off its queue."""
     with connection.pipeline() as pipe:
-        pipe.lrem(f"rq:queue:{queue}", 1, job_id)
+        pipe.lrem(queue_key(queue), 1, job_id)
         pipe.zrem(scheduled_key(queue), job_id)
         pipe.delete(Job.key_for(job_id))
         pipe.execute()
@@ -85,16 +85,16 @@ def _enqueue(job: Job, connection: Redis, at: datetime | None) -> None:
         if at is None or at <= timezone.now():
             queue.enqueue_job(job, unique=True)
         else:
-            # RQ keeps whole seconds: first the one after, then the very moment.
+            # RQ keeps whole seconds: first the next one, then the exact time.
             queue.schedule_job(job, at + timedelta(seconds=1), unique=True)
             connection.zadd(scheduled_key(queue.name), {job.id: to_score(at)}, xx=True)
             wake(connection)
     except DuplicateJobError:
-        logger.debug("Job %s is there already.", job.id)
+        logger.debug("Job %s is already enqueued.", job.id)
 
 
 def wake(connection: Redis) -> None:
-    """Have the scheduler look at once instead of at its next due moment."""
+    """Have the scheduler look at once, not only when something is due next."""
     with connection.pipeline() as pipe:
         pipe.lpush(WAKE_KEY, 1)
         pipe.ltrim(WAKE_KEY, 0, 0)
@@ -102,7 +102,7 @@ def wake(connection: Redis) -> None:
 
 
 def stop_job(job_id: str, redis: Redis) -> None:
-    """Have the worker that runs this job, if any, kill its work-horse."""
+    """Have the worker that runs this job, if any, kill the process that runs it."""
     try:
         send_stop_job_command(redis, job_id)
     except (NoSuchJobError, InvalidJobOperation) as error:

@@ -1,16 +1,46 @@
-"""What is in flight: which jobs wait on a queue, run, or are to be run later."""
+"""What is in flight: which jobs wait on a queue, run, or are scheduled for later."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from redis import Redis
 
-from tasks.broker.keys import lease_key, scheduled_key
+from tasks.broker.keys import lease_key, queue_key, scheduled_key
+from tasks.database import chunks
 from tasks.job import Job
 from tasks.job_ids import RunId
 
 # A job's id and its queue.
 Waiting = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What Redis shows of a job without a search of its queue."""
+
+    enqueued_at: bytes | None
+    is_scheduled: bool
+    is_leased: bool
+    # When the first job of its queue was enqueued, b"" if that isn't known; None: no job is there.
+    head_enqueued_at: bytes | None
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether this proves that the job is in flight.
+
+        A queue is worked off from its head: what was enqueued later than its head still waits.
+        """
+        if self.is_scheduled or self.is_leased:
+            return True
+        if not self.enqueued_at or not self.head_enqueued_at:
+            return False
+        return self.enqueued_at >= self.head_enqueued_at
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether the job may be on its queue all the same, which only a search can tell."""
+        return not self.is_in_flight and self.head_enqueued_at is not None
 
 
 def are_known(schedule_job_id: str, dues: list[datetime], redis: Redis) -> set[datetime]:
@@ -28,51 +58,53 @@ def exist(job_ids: list[str], redis: Redis) -> list[bool]:
 
 
 def in_flight(jobs: Sequence[Waiting], redis: Redis) -> list[bool]:
-    """Tell for each job, given with its queue, whether it is there, kept for later, or leased.
+    """Return for each job, given with its queue, whether it waits, is scheduled, or is leased.
 
-    A queue is worked off from its head: what was enqueued later than its head waits still. Only
-    what is older is searched for, because that takes as long as the queue is.
+    A queue is searched only for jobs of which nothing else tells, because a search takes as long
+    as the queue is.
     """
+    seen = _look(jobs, redis)
+    found = _search([job for job in jobs if seen[job].may_wait], redis)
+    return [seen[job].is_in_flight or job in found for job in jobs]
+
+
+def _look(jobs: Sequence[Waiting], redis: Redis) -> dict[Waiting, _Seen]:
     heads = _heads({queue for _, queue in jobs}, redis)
     with redis.pipeline(transaction=False) as pipe:
         for job_id, queue in jobs:
             pipe.hget(Job.key_for(job_id), "enqueued_at")
             pipe.zscore(scheduled_key(queue), job_id)
             pipe.get(lease_key(job_id))
-        answers = iter(pipe.execute())
-    found: list[bool | None] = []
-    for (_, queue), (enqueued, later, lease) in zip(
-        jobs, zip(*[answers] * 3, strict=True), strict=True
-    ):
-        head = heads[queue]
-        if later is not None or lease is not None:
-            found.append(True)
-        elif head is None:
-            found.append(False)
-        else:
-            found.append(True if enqueued and head and enqueued >= head else None)
-    unsure = [job for job, there in zip(jobs, found, strict=True) if there is None]
-    with redis.pipeline(transaction=False) as pipe:
-        for job_id, queue in unsure:
-            pipe.lpos(f"rq:queue:{queue}", job_id)
-        searched = iter(pipe.execute())
-    return [next(searched) is not None if there is None else there for there in found]
+        answers = chunks(pipe.execute(), 3)
+    return {
+        job: _Seen(enqueued_at, score is not None, lease is not None, heads[job[1]])
+        for job, (enqueued_at, score, lease) in zip(jobs, answers, strict=True)
+    }
 
 
 def _heads(queues: Iterable[str], redis: Redis) -> dict[str, bytes | None]:
-    """Return since when the first job of each queue is on it: None if the queue is empty.
+    """Return when the first job of each queue was enqueued: None if the queue is empty.
 
-    If that can't be told it is an empty text.
+    It is b"" if that isn't known.
     """
     names = list(queues)
     with redis.pipeline(transaction=False) as pipe:
         for queue in names:
-            pipe.lindex(f"rq:queue:{queue}", 0)
+            pipe.lindex(queue_key(queue), 0)
         first = pipe.execute()
         for job_id in first:
             pipe.hget(Job.key_for((job_id or b"").decode(errors="replace")), "enqueued_at")
-        since = pipe.execute()
+        enqueued = pipe.execute()
     return {
-        queue: None if job_id is None else (moment or b"")
-        for queue, job_id, moment in zip(names, first, since, strict=True)
+        queue: None if job_id is None else (enqueued_at or b"")
+        for queue, job_id, enqueued_at in zip(names, first, enqueued, strict=True)
     }
+
+
+def _search(jobs: Sequence[Waiting], redis: Redis) -> set[Waiting]:
+    """Return those jobs that are on their queues."""
+    with redis.pipeline(transaction=False) as pipe:
+        for job_id, queue in jobs:
+            pipe.lpos(queue_key(queue), job_id)
+        positions = pipe.execute()
+    return {job for job, position in zip(jobs, positions, strict=True) if position is not None}

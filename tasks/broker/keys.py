@@ -1,29 +1,61 @@
 """The names of all keys in Redis, and what is in each.
 
-Redis says WRONGTYPE when a key holds something else than it should, and not of which key. They
-are looked for only when it has said so.
+No other module writes one out; `with_key_names` gives them to Lua scripts.
+
+Redis says WRONGTYPE when a key holds another type than it should, but not which key it is. Such
+keys are searched for only when Redis has said so.
 """
 
 from collections.abc import Iterable, Mapping
 
 from redis import Redis
 from redis.exceptions import RedisError
+from rq.defaults import RQ_KEY_PREFIX
+from rq.executions import ExecutionRegistry
+from rq.job import Job
+from rq.queue import Queue
+from rq.registry import (
+    CanceledJobRegistry,
+    DeferredJobRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    ScheduledJobRegistry,
+    StartedJobRegistry,
+)
+from rq.results import Result
+from rq.worker_registration import REDIS_WORKER_KEYS
 
+# rq-scheduler's sorted set: our schedules, and the external jobs.
+SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
+# rq-scheduler's lock: while one of our schedulers leads, a stock one does nothing.
+LEADER_KEY = "rq:scheduler_lock"
+# What dispatch needs to know of each schedule: a hash of records by job id, read for many at once.
+# A record is its version, which changes with anything that the row says, a space, and JSON.
+DISPATCH_RECORDS_KEY = "tasks:dispatch"
+# Set anew after each whole round of reconciliation: it differs when Redis has lost something.
+MARKER_KEY = "tasks:projected"
+# A list of at most one entry, on which the scheduler blocks.
+WAKE_KEY = "tasks:wake"
 # What could not be dispatched: a hash of notes by member of the sorted set.
 QUARANTINE_KEY = "tasks:quarantine"
-# rq-scheduler's own lock: while one of ours leads, a stock scheduler keeps its hands off.
-LEADER_KEY = "rq:scheduler_lock"
-SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
-# What dispatch needs to know of each schedule: a hash of texts by job id, read for many at once.
-# A text is its version, which changes with anything that the row says, a space, and JSON.
-DISPATCH_RECORDS_KEY = "tasks:dispatch"
-MARKER_KEY = "tasks:projected"
-WAKE_KEY = "tasks:wake"
 SPOOL_KEY = "tasks:spool"
 UNREADABLE_KEY = "tasks:spool:unreadable"
 
-# What each key is, if it is there.
-OURS = {
+# What the keys of one job, queue or worker begin with; RQ's as RQ itself names them.
+QUEUES_KEY = Queue.redis_queues_keys
+JOB_PREFIX = Job.redis_job_namespace_prefix
+QUEUE_PREFIX = Queue.redis_queue_namespace_prefix
+STARTED_PREFIX = StartedJobRegistry.key_template.format("")
+FINISHED_PREFIX = FinishedJobRegistry.key_template.format("")
+SCHEDULED_PREFIX = ScheduledJobRegistry.key_template.format("")
+EXECUTION_PREFIX = f"{RQ_KEY_PREFIX}:execution:"
+EXECUTIONS_PREFIX = ExecutionRegistry.key_template.format("")
+RESULTS_PREFIX = Result.get_key("")
+LEASE_PREFIX = "tasks:lease:"
+TAKEN_PREFIX = "tasks:taken:"
+
+# What each of the single keys is, if it exists.
+TYPES = {
     SCHEDULES_KEY: "zset",
     DISPATCH_RECORDS_KEY: "hash",
     MARKER_KEY: "string",
@@ -32,26 +64,84 @@ OURS = {
     UNREADABLE_KEY: "list",
     QUARANTINE_KEY: "hash",
     LEADER_KEY: "string",
-    "rq:queues": "set",
-    "rq:workers": "set",
+    QUEUES_KEY: "set",
+    REDIS_WORKER_KEYS: "set",
 }
-REGISTRIES = ("wip", "finished", "failed", "deferred", "scheduled", "canceled")
+REGISTRIES = (
+    StartedJobRegistry,
+    FinishedJobRegistry,
+    FailedJobRegistry,
+    DeferredJobRegistry,
+    ScheduledJobRegistry,
+    CanceledJobRegistry,
+)
 
 
-def of_queue(name: str) -> dict[str, str]:
-    """Return the keys of a queue, and what each is."""
-    return {f"rq:queue:{name}": "list"} | {f"rq:{kind}:{name}": "zset" for kind in REGISTRIES}
+# By which names scripts know the keys that aren't among their KEYS.
+LUA_NAMES = {
+    "QUEUES": QUEUES_KEY,
+    "JOB": JOB_PREFIX,
+    "QUEUE": QUEUE_PREFIX,
+    "STARTED": STARTED_PREFIX,
+    "FINISHED": FINISHED_PREFIX,
+    "EXECUTION": EXECUTION_PREFIX,
+    "EXECUTIONS": EXECUTIONS_PREFIX,
+    "RESULTS": RESULTS_PREFIX,
+    "LEASE": LEASE_PREFIX,
+}
+
+
+def with_key_names(script: str) -> str:
+    """Return a Lua script that begins by declaring `LUA_NAMES`."""
+    values = ", ".join(f"'{name}'" for name in LUA_NAMES.values())
+    return f"local {', '.join(LUA_NAMES)} = {values}\n{script}"
+
+
+def queue_key(queue: str) -> str:
+    """Return the key of the list of a queue's jobs."""
+    return QUEUE_PREFIX + queue
+
+
+def scheduled_key(queue: str) -> str:
+    """Return the key of RQ's own scheduled jobs of a queue."""
+    return SCHEDULED_PREFIX + queue
+
+
+def started_key(queue: str) -> str:
+    """Return the key of a queue's jobs that have started, with their executions."""
+    return STARTED_PREFIX + queue
+
+
+def executions_key(job_id: str) -> str:
+    """Return the key of RQ's executions of a job."""
+    return EXECUTIONS_PREFIX + job_id
+
+
+def lease_key(job_id: str) -> str:
+    """Return the key that exists as long as a worker renews the lease on this job's run."""
+    return LEASE_PREFIX + job_id
+
+
+def taken_key(worker_name: str) -> str:
+    """Return the key of what a worker took from its queues last."""
+    return TAKEN_PREFIX + worker_name
+
+
+def queue_types(name: str) -> dict[str, str]:
+    """Return the keys of a queue, and what each is if it exists."""
+    registries = {registry.key_template.format(name): "zset" for registry in REGISTRIES}
+    return {queue_key(name): "list"} | registries
 
 
 def is_wrong_type(error: BaseException) -> bool:
-    """Return whether Redis refused a command because a key holds something else."""
+    """Return whether Redis refused a command because a key holds another type."""
     return "WRONGTYPE" in str(error)
 
 
-def wrong(redis: Redis, expected: Mapping[str, str]) -> list[str]:
-    """Say of each key that isn't what it should be what it is, and what to do.
+def wrong_types(redis: Redis, expected: Mapping[str, str]) -> list[str]:
+    """Return for each key of another type than expected what it is, and what to do.
 
-    Raises RedisError if Redis is away.
+    Raises RedisError if Redis is unavailable.
     """
     with redis.pipeline(transaction=False) as pipe:
         for key in expected:
@@ -65,23 +155,13 @@ def wrong(redis: Redis, expected: Mapping[str, str]) -> list[str]:
 
 
 def explain(error: RedisError, redis: Redis, queue_names: Iterable[str]) -> str:
-    """Say what is wrong with Redis, with the keys of the wrong type if there are any."""
+    """Return what is wrong with Redis, naming the keys of the wrong type if there are any."""
     if not is_wrong_type(error):
         return str(error)
-    expected = dict(OURS)
+    expected = dict(TYPES)
     for name in queue_names:
-        expected |= of_queue(name)
+        expected |= queue_types(name)
     try:
-        return " ".join(wrong(redis, expected)) or str(error)
+        return " ".join(wrong_types(redis, expected)) or str(error)
     except RedisError as now:
         return str(now)
-
-
-def scheduled_key(queue: str) -> str:
-    """Return the key of RQ's own scheduled jobs of a queue."""
-    return f"rq:scheduled:{queue}"
-
-
-def lease_key(job_id: str) -> str:
-    """Return the key that exists as long as a worker vouches for this job's run."""
-    return f"tasks:lease:{job_id}"

@@ -20,14 +20,14 @@ def is_lost_after(value: object) -> bool:
 
 _configured = getattr(settings, "TASKS_LOST_AFTER", DEFAULT_LOST_AFTER)
 LOST_AFTER: int = _configured if is_lost_after(_configured) else DEFAULT_LOST_AFTER
-# Seconds that a run's lease holds without its worker renewing it, and between renewals.
+# How many seconds a run's lease holds unless its worker renews it, and how often it does.
 LEASE_SECONDS = LOST_AFTER // 4
 LEASE_RENEWAL_SECONDS = min(LEASE_SECONDS // 3, 5)
-# How long something has to look lost before it is taken for lost, in seconds: longer than a
-# living worker needs to renew a lease. Lost jobs and occurrences go by it too, so it is never long.
+# How long something has to look lost before it counts as lost, in seconds: longer than a living
+# worker needs to renew a lease. It applies to lost jobs and occurrences, too, so it is never long.
 CERTAINTY = min(LOST_AFTER / 4, 15.0)
 
 
 def renew_lease(redis: Redis, job_id: str, worker_name: str) -> None:
-    """Vouch for a run for another `LEASE_SECONDS` seconds."""
+    """Renew the lease of a run for another `LEASE_SECONDS` seconds."""
     redis.set(lease_key(job_id), worker_name, ex=LEASE_SECONDS)

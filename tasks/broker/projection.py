@@ -3,8 +3,8 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
 from tasks.broker.enqueue import timeout_of, wake
-from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
+from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY, with_key_names
 from tasks.exceptions import TasksError
 from tasks.job import FAILURE_TTL, RESULT_TTL, Job
 from tasks.models import ScheduledTask
@@ -30,64 +30,76 @@ from tasks.timing.spec import spec_from_json
 logger = logging.getLogger(__name__)
 
 VERSION_LENGTH = 32
-# What a text says besides the spec.
+# A problem is cut off after so many characters.
+PROBLEM_LENGTH = 1000
+# The fields of a dispatch record that aren't the spec's.
 POLICIES = {"queue", "catch_up", "start_deadline"}
-SPEC_DEFAULTS = {field.name: field.default for field in fields(spec.Spec)}
-# KEYS: the sorted set, the texts. ARGV: as JSON a list of images, each a list: job id, text,
-# next due in ms (-1: none), and the template's fields and values. What Redis knows already keeps
-# its moment, unless what the moment follows from has changed: dispatch is ahead of the rows.
-PUT = """
+SPEC_DEFAULTS = {one.name: one.default for one in fields(spec.Spec)}
+# KEYS: the sorted set, the dispatch records. ARGV: as JSON a list of images, each a list: job id,
+# dispatch record, next due in ms (-1: none), and the template's fields and values. A schedule that
+# Redis has keeps its score unless what it follows from has changed: dispatch is ahead of the rows.
+PUT = with_key_names("""
 for _, image in ipairs(cjson.decode(ARGV[1])) do
-  local id, text, due, template = image[1], image[2], image[3], image[4]
+  local id, record, due, template = image[1], image[2], image[3], image[4]
   local known = redis.call('HGET', KEYS[2], id)
-  local key = 'rq:job:' .. id
+  local key = JOB .. id
   redis.call('DEL', key)
   redis.call('HSET', key, unpack(template))
-  redis.call('HSET', KEYS[2], id, text)
+  redis.call('HSET', KEYS[2], id, record)
   if due < 0 then
     redis.call('ZREM', KEYS[1], id)
-  elseif not known or string.sub(known, AFTER_VERSION) ~= string.sub(text, AFTER_VERSION)
+  elseif not known or string.sub(known, AFTER_VERSION) ~= string.sub(record, AFTER_VERSION)
          or not redis.call('ZSCORE', KEYS[1], id) then
     redis.call('ZADD', KEYS[1], string.format('%.3f', due / 1000), id)
   end
 end
-""".replace("AFTER_VERSION", str(VERSION_LENGTH + 2))
-# A schedule in Redis: job id, text, next due in ms or -1, the template's fields and values.
-Image = tuple[str, str, int, list[str]]
+""").replace("AFTER_VERSION", str(VERSION_LENGTH + 2))
 
 
-class Template(NamedTuple):
+class Image(NamedTuple):
+    """A live schedule as Redis has to hold it, in the order in which the script reads it."""
+
+    job_id: str
+    dispatch_record: str
+    # In milliseconds, -1 if it is never due again.
+    next_due: int
+    # The fields and values of its own job, alternately.
+    template: list[str]
+
+
+class DispatchRecord(NamedTuple):
     """A schedule as dispatch sees it: read from Redis, without the database."""
 
     version: str
     queue: str
     catch_up: CatchUp
     start_deadline: int | None
-    # In milliseconds, if it is a plain interval, as most are.
+    # If it is a plain interval, as most are.
     grid: spec.Grid | None
+    # All of it as JSON, from which any other spec is read.
     text: str
 
     def spec(self) -> spec.Spec:
-        """Return when it is due; raises SpecError or TypeError if the text is bad."""
+        """Return its spec; raises SpecError or TypeError if it is invalid."""
         if self.grid is not None:
             return self.grid.spec()
         return _read_spec(self.text)
 
 
 def dispatch_record(schedule: ScheduledTask) -> str:
-    """Return what dispatch needs to know of a row: the same row gives the same text.
+    """Return what dispatch needs to know of a row, as text: the same row gives the same text.
 
-    Its version tells more apart than its JSON: all that the schedule's jobs are made from.
+    Its version covers more than its JSON: everything that the schedule's jobs are made from.
     """
-    said = {
-        field: value
-        for field, value in schedule.spec_values().items()
-        if value != SPEC_DEFAULTS[field]
+    given = {
+        name: value
+        for name, value in schedule.spec_values().items()
+        if value != SPEC_DEFAULTS[name]
     }
-    grid = spec.grid(said)
+    grid = spec.grid(given)
     values: dict[str, Any] = {"grid": list(grid)} if grid is not None else {}
     if grid is None:
-        values = {field: value for field, value in schedule.spec_json().items() if field in said}
+        values = {name: value for name, value in schedule.spec_json().items() if name in given}
     values |= {"catch_up": schedule.catch_up, "queue": schedule.queue}
     if schedule.start_deadline is not None:
         values["start_deadline"] = schedule.start_deadline
@@ -104,22 +116,22 @@ def dispatch_record(schedule: ScheduledTask) -> str:
     return f"{version[:VERSION_LENGTH]} {text}"
 
 
-def read_dispatch_record(text: bytes) -> Template:
-    """Decode a schedule's text; raises ValueError, KeyError, TypeError or SpecError if bad."""
-    decoded = text.decode()
-    values = json.loads(decoded[VERSION_LENGTH:])
+def read_dispatch_record(record: bytes) -> DispatchRecord:
+    """Decode a record; raises ValueError, KeyError, TypeError or SpecError if it is invalid."""
+    decoded = record.decode()
+    version, text = decoded[:VERSION_LENGTH], decoded[VERSION_LENGTH:]
+    values = json.loads(text)
     queue, catch_up = values["queue"], values["catch_up"]
     start_deadline, grid = values.get("start_deadline"), None
     if "grid" in values:
         grid = spec.Grid(*values["grid"])
         grid.check()
-    version, rest = decoded[:VERSION_LENGTH], decoded[VERSION_LENGTH:]
-    return Template(version, queue, catch_up, start_deadline, grid, rest)
+    return DispatchRecord(version, queue, catch_up, start_deadline, grid, text)
 
 
 @lru_cache(maxsize=2_000)
 def _read_spec(text: str) -> spec.Spec:
-    """Decode what a text without its version says of the spec: many schedules say the same."""
+    """Decode the spec in a record without its version: many schedules share one."""
     return spec_from_json({k: v for k, v in json.loads(text).items() if k not in POLICIES})
 
 
@@ -130,14 +142,14 @@ def image(schedule: ScheduledTask) -> Image:
     """
     next_due = spec.next_due(schedule.spec(), schedule.settled_through)
     due = -1 if next_due is None else to_milliseconds(next_due)
-    return schedule.job_id, dispatch_record(schedule), due, _template(schedule)
+    return Image(schedule.job_id, dispatch_record(schedule), due, _template(schedule))
 
 
 def _template(schedule: ScheduledTask) -> list[str]:
     """Return the fields and values of a schedule's own job, as RQ writes them.
 
-    With what rq-scheduler's and django-rq's pages show of it, and without what is empty: the
-    less it holds, the faster it is copied.
+    It has what the pages of rq-scheduler and django-rq show, and nothing that is empty: the less
+    it holds, the faster it is copied.
     """
     meta = {"cron_string": schedule.cron, "interval": schedule.interval, "repeat": schedule.repeat}
     call = (schedule.function, None, schedule.args, schedule.kwargs)
@@ -156,24 +168,24 @@ def _template(schedule: ScheduledTask) -> list[str]:
 
 
 def put(schedules: Iterable[ScheduledTask], connection: Redis) -> None:
-    """Make Redis say what live schedules' rows say: template, and when it is next due.
+    """Write live schedules to Redis as their rows say: template, dispatch record and next due.
 
-    What Redis knows already keeps its moment: dispatch is ahead of the rows. Otherwise the next
-    due is the first one not yet accounted for. Raises SpecError or UnknownTaskFunction if a row
+    A schedule that Redis has keeps its next due, because dispatch is ahead of the rows. Otherwise
+    it is the first due that isn't settled yet. Raises SpecError or UnknownTaskFunction if a row
     can't be scheduled.
     """
     put_images([image(schedule) for schedule in schedules], connection)
 
 
 def put_images(images: Sequence[Image], connection: Redis) -> None:
-    """Write many schedules' images, each as a whole."""
+    """Write the images of many schedules in one atomic step."""
     if images:
         connection.eval(PUT, 2, SCHEDULES_KEY, DISPATCH_RECORDS_KEY, json.dumps(images))
         wake(connection)
 
 
 def remove(job_ids: Iterable[str], connection: Redis) -> None:
-    """Take schedules out of Redis: nothing of them is dispatched after this returns."""
+    """Remove schedules from Redis: none of them is dispatched after this returns."""
     ids = list(job_ids)
     if ids:
         with connection.pipeline() as pipe:
@@ -184,19 +196,19 @@ def remove(job_ids: Iterable[str], connection: Redis) -> None:
 
 
 def project(schedule: ScheduledTask, redis: Redis) -> str:
-    """Put a schedule in Redis as its row says; return (and note on the row) why that can't be.
+    """Write a schedule to Redis as its row says; return, and note on the row, why it can't be.
 
-    `schedule` is the row as just read. Raises RedisError if Redis is away.
+    `schedule` is the row as just read. Raises RedisError if Redis is unavailable.
     """
     return project_all([schedule], redis)[schedule.pk]
 
 
 def project_all(schedules: Iterable[ScheduledTask], redis: Redis) -> dict[int, str]:
-    """Put schedules in Redis as their rows say; return their problems by primary key.
+    """Write schedules to Redis as their rows say; return their problems by primary key.
 
-    Whoever changes a row projects it after the commit, and every projection looks at the rows
-    again afterwards: so the last one to write Redis has written what the row says, whichever came
-    first. Raises RedisError if Redis is away.
+    Whoever changes a row projects it after the commit, and every projection reads the rows again
+    afterwards: so the last one to write to Redis has written what the row says, in whichever order
+    they began. Raises RedisError if Redis is unavailable.
     """
     problems: dict[int, str] = {}
     pending = {schedule.pk: schedule for schedule in schedules}
@@ -215,30 +227,54 @@ def project_all(schedules: Iterable[ScheduledTask], redis: Redis) -> dict[int, s
 
 
 def _project_as_read(schedules: Sequence[ScheduledTask], redis: Redis) -> dict[int, str]:
-    problems = {schedule.pk: "" for schedule in schedules}
-    images: list[Image] = []
-    gone = [schedule.job_id for schedule in schedules if not schedule.is_live]
+    wanted = _wanted(schedules)
+    put_images(wanted.images, redis)
+    remove(wanted.removed, redis)
+    problems = {schedule.pk: wanted.problems.get(schedule.pk, "") for schedule in schedules}
+    _note_problems(schedules, problems)
+    return problems
+
+
+@dataclass
+class _Wanted:
+    """What Redis should hold of some schedules."""
+
+    images: list[Image] = field(default_factory=list)
+    # Job ids.
+    removed: list[str] = field(default_factory=list)
+    # Of live schedules that can't be scheduled, by primary key.
+    problems: dict[int, str] = field(default_factory=dict)
+
+
+def _wanted(schedules: Iterable[ScheduledTask]) -> _Wanted:
+    wanted = _Wanted()
     for schedule in schedules:
         if not schedule.is_live:
+            wanted.removed.append(schedule.job_id)
             continue
         try:
-            images.append(image(schedule))
+            wanted.images.append(image(schedule))
         except (RedisError, Error):
             raise
         except Exception as error:
-            known_kind = isinstance(error, TasksError)
-            problem = str(error) if known_kind else f"{type(error).__name__}: {error}"
-            problems[schedule.pk] = clean_text(problem)[:1000]
-            gone.append(schedule.job_id)
-            if problems[schedule.pk] != schedule.problem:
-                trace = None if known_kind else error
-                logger.error(
-                    "Schedule “%s” can't be scheduled: %s", schedule, problem, exc_info=trace
-                )
-    put_images(images, redis)
-    remove(gone, redis)
+            wanted.removed.append(schedule.job_id)
+            wanted.problems[schedule.pk] = _problem(schedule, error)
+    return wanted
+
+
+def _problem(schedule: ScheduledTask, error: Exception) -> str:
+    """Return as text why a schedule can't be scheduled; log it unless its row says so already."""
+    is_ours = isinstance(error, TasksError)
+    text = str(error) if is_ours else f"{type(error).__name__}: {error}"
+    problem = clean_text(text)[:PROBLEM_LENGTH]
+    if problem != schedule.problem:
+        trace = None if is_ours else error
+        logger.error("Schedule “%s” can't be scheduled: %s", schedule, text, exc_info=trace)
+    return problem
+
+
+def _note_problems(schedules: Iterable[ScheduledTask], problems: Mapping[int, str]) -> None:
     for schedule in schedules:
         if schedule.problem != problems[schedule.pk]:
             schedule.problem = problems[schedule.pk]
             ScheduledTask.objects.filter(pk=schedule.pk).update(problem=schedule.problem)
-    return problems

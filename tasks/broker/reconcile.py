@@ -24,13 +24,13 @@ from tasks.timing import spec
 
 logger = logging.getLogger(__name__)
 
-# For how long one part of the regular work on many rows may take in one tick, in seconds.
+# How long one part of the regular work on many rows may take in a tick, in seconds.
 TIME_SLICE = 0.2
-# How often a round of reconciliation begins at most, and for how long it goes on without a pause
-# when it hurries, in seconds.
+# How often a round of reconciliation begins at most, and how long an urgent one may take in a tick,
+# in seconds.
 ROUND_EVERY = 10.0
 ROUND_AT_ONCE = 5.0
-# Columns that Redis isn't told of, and that take long to read for very many rows.
+# Columns that aren't projected, and that take long to read for very many rows.
 NOT_PROJECTED = (
     "created",
     "description",
@@ -44,36 +44,36 @@ NOT_PROJECTED = (
 
 
 class Reconciler:
-    """Makes Redis hold what the rows say, in rounds over all rows and all members, bit by bit.
+    """Makes Redis hold what the rows say, in rounds over all rows and members, chunk by chunk.
 
-    A round is made at once at the start, when Redis may have lost something, and after an outage;
-    otherwise slowly, so that its cost is bounded however many schedules there are.
+    A round is urgent at the start, when Redis may have lost something, and after an outage.
+    Otherwise it is slow, so that its cost is bounded however many schedules there are.
     """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._round: Iterator[None] | None = None
-        self._began = 0.0
+        self._round_began_at = 0.0
         self._is_urgent = True
-        # What the marker said at the end of the last whole round, and which server it was.
+        # The marker at the end of the last whole round, and the server's run id.
         self._seen: tuple[bytes | None, Any] | None = None
 
     def tick(self) -> None:
-        """Go on with the round for a moment; begin one when it is time."""
+        """Continue the round for a short time; begin one when it is time."""
         try:
-            self._go_on()
+            self._continue()
         except (RedisError, Error):
             self._is_urgent, self._round = True, None
             raise
 
-    def _go_on(self) -> None:
-        if self._seen is not None and self._look() != self._seen:
-            logger.warning("Redis is not as it was left: all schedules are looked at.")
+    def _continue(self) -> None:
+        if self._seen is not None and self._identity() != self._seen:
+            logger.warning("Redis has been emptied, restored or replaced: checking all schedules.")
             self._is_urgent, self._round, self._seen = True, None, None
         if self._round is None:
-            if not self._is_urgent and time.monotonic() < self._began + ROUND_EVERY:
+            if not self._is_urgent and time.monotonic() < self._round_began_at + ROUND_EVERY:
                 return
-            self._round, self._began = self._make_round(), time.monotonic()
+            self._round, self._round_began_at = self._make_round(), time.monotonic()
         until = time.monotonic() + (ROUND_AT_ONCE if self._is_urgent else TIME_SLICE)
         for _ in self._round:
             if time.monotonic() >= until:
@@ -86,7 +86,7 @@ class Reconciler:
             pass
 
     def _make_round(self) -> Iterator[None]:
-        """Reconcile chunk by chunk. What was lost meanwhile shows in the marker at the end."""
+        """Reconcile chunk by chunk. If Redis loses something meanwhile, the marker has changed."""
         mark = secrets.token_hex(8).encode()
         if self._redis.get(MARKER_KEY) is None:
             self._redis.set(MARKER_KEY, mark)
@@ -97,31 +97,31 @@ class Reconciler:
             yield
         if self._redis.get(MARKER_KEY) == mark:
             self._redis.set(MARKER_KEY, secrets.token_hex(8))
-            self._seen, self._is_urgent = self._look(), False
+            self._seen, self._is_urgent = self._identity(), False
 
-    def _look(self) -> tuple[bytes | None, Any]:
-        """Return what is not the same when Redis has been emptied, restored or replaced."""
+    def _identity(self) -> tuple[bytes | None, Any]:
+        """Return what changes when Redis is emptied, restored or replaced."""
         marker = cast(bytes | None, self._redis.get(MARKER_KEY))
         try:
             return marker, self._redis.info("server").get("run_id")
-        except ResponseError:  # Not everybody may ask for it.
+        except ResponseError:  # An ACL may forbid INFO.
             return marker, None
 
 
 def reconcile(redis: Redis) -> None:
     """Make Redis hold exactly the live schedules of the database.
 
-    What Redis has right already isn't touched. A row that can't be scheduled is taken out and
-    says why in `problem`; it comes back by itself when the cause is gone.
+    What is right already isn't touched. A schedule that can't be scheduled is removed, and its row
+    says why in `problem`; it comes back by itself once it can be.
     """
     Reconciler(redis).whole_round()
 
 
 def _project_live(redis: Redis) -> Iterator[None]:
-    """Project the live rows of which Redis doesn't have what they say, chunk by chunk.
+    """Project the live rows that Redis doesn't hold as they are, chunk by chunk.
 
-    Which are live isn't asked of the database here, nor wherever rows are read by their keys: it
-    may take the index of the status then, and read all live rows for each chunk.
+    The query doesn't filter by status, here or wherever rows are read by their keys: the database
+    might use the index on the status then, and read all live rows for each chunk.
     """
     last, full = 0, True
     rows = ScheduledTask.objects.select_related("calendar").order_by("pk").defer(*NOT_PROJECTED)
@@ -135,7 +135,7 @@ def _project_live(redis: Redis) -> Iterator[None]:
 
 
 def _remove_unexpected(redis: Redis) -> Iterator[None]:
-    """Take out of Redis the schedules that have no live row, chunk by chunk."""
+    """Remove the schedules without a live row from Redis, chunk by chunk."""
     cursor = -1
     while cursor != 0:
         cursor, entries = cast(
@@ -148,39 +148,39 @@ def _remove_unexpected(redis: Redis) -> Iterator[None]:
 
 
 def _remove_without_live_row(members: set[str], redis: Redis) -> None:
-    # Read after the members: a schedule that is made now has its row before it is in Redis.
+    # Read after the members: a new schedule has its row before it is in Redis.
     states = ScheduledTask.objects.filter(job_id__in=members).values_list("job_id", "status")
-    stray = members - {job_id for job_id, status in states if status in ScheduledTask.LIVE}
-    if stray:
-        projection.remove(stray, redis)
-        # One may have been resumed between the look and the removal.
-        again = ScheduledTask.objects.select_related("calendar").filter(job_id__in=stray)
+    unexpected = members - {job_id for job_id, status in states if status in ScheduledTask.LIVE}
+    if unexpected:
+        projection.remove(unexpected, redis)
+        # One may have been resumed between the query and the removal.
+        again = ScheduledTask.objects.select_related("calendar").filter(job_id__in=unexpected)
         project_all([schedule for schedule in again if schedule.is_live], redis)
 
 
 def _out_of_date(schedules: Sequence[ScheduledTask], redis: Redis) -> list[ScheduledTask]:
-    """Return those of which Redis doesn't have the text, the moment and the template."""
+    """Return those whose dispatch record, score or template in Redis isn't as it should be."""
     ids = [schedule.job_id for schedule in schedules]
     with redis.pipeline(transaction=False) as pipe:
         pipe.hmget(DISPATCH_RECORDS_KEY, ids)
         pipe.zmscore(SCHEDULES_KEY, ids)
         pipe.exists(*(Job.key_for(job_id) for job_id in ids))
-        texts, moments, templates = pipe.execute()
-    there = [True] * len(ids) if templates == len(ids) else exist(ids, redis)
+        records, scores, number_of_templates = pipe.execute()
+    has_template = [True] * len(ids) if number_of_templates == len(ids) else exist(ids, redis)
     return [
         schedule
-        for schedule, text, moment, template in zip(schedules, texts, moments, there, strict=True)
-        if schedule.problem or not template or not _is_projected(schedule, text, moment)
+        for schedule, record, score, is_there in zip(
+            schedules, records, scores, has_template, strict=True
+        )
+        if schedule.problem or not is_there or not _is_projected(schedule, record, score)
     ]
 
 
-def _is_projected(schedule: ScheduledTask, text: bytes | None, moment: float | None) -> bool:
+def _is_projected(schedule: ScheduledTask, record: bytes | None, score: float | None) -> bool:
     try:
         registry.get(schedule.function)
-        if text is None or text != projection.dispatch_record(schedule).encode():
+        if record is None or record != projection.dispatch_record(schedule).encode():
             return False
-        return (
-            moment is not None or spec.next_due(schedule.spec(), schedule.settled_through) is None
-        )
-    except Exception:  # `project` says on the row what it is
+        return score is not None or spec.next_due(schedule.spec(), schedule.settled_through) is None
+    except Exception:  # `project_all` notes on the row what it is.
         return False

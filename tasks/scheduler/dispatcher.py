@@ -4,7 +4,8 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -22,30 +23,43 @@ from tasks.broker.keys import (
     SCHEDULES_KEY,
     scheduled_key,
 )
+from tasks.broker.projection import PROBLEM_LENGTH
 from tasks.database import database_answers
 from tasks.job_ids import is_template
 from tasks.ledger import misfires
 from tasks.models import ScheduledTask
-from tasks.scheduler import external_jobs, scripts
-from tasks.scheduler.planning import ON_TIME, LateStep, Step, plan
+from tasks.scheduler import external_jobs, planning, scripts
+from tasks.scheduler.planning import ON_TIME_MS, LateStep, Step
 from tasks.storable import clean_text
 from tasks.timing.instants import to_milliseconds
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 500
 # The first chunk of a round is this small, and each next one twice as big, so that the first jobs
 # are on their queue soon.
-FIRST_CHUNK = 50
-# What is due: the member of the sorted set, its score, and the text, if it is a schedule of ours.
+FIRST_CHUNK, LARGEST_CHUNK = 50, 500
+# What is due: a member of the sorted set, its score, and its dispatch record if it is one of ours.
 Due = tuple[bytes, float, bytes | None]
 
 
+@dataclass(slots=True)
+class Round:
+    """One round over all that is due: how far it goes, and what has come of it."""
+
+    since: float | str
+    at_least_late_ms: int
+    # The ids of the jobs put on their queues.
+    pushed: list[str] = field(default_factory=list)
+    # How many schedules must be recorded first. They stay at the front of what is due, so the next
+    # chunk is read from behind them.
+    waiting: int = 0
+
+
 class Dispatcher:
-    """One scheduler's dispatch, in chunks; `looked_until` is up to when, in ms, it has looked.
+    """One scheduler's dispatch, in chunks; `looked_until_ms` is up to which due it has looked.
 
     `should_stop` ends a round between two chunks, `after_chunk` is called after each.
-    `dispatch_external` puts on its queue, by its id and score, what isn't a schedule of ours.
+    `dispatch_external` puts an external job on its queue, by its id and score.
     """
 
     def __init__(
@@ -61,102 +75,101 @@ class Dispatcher:
         self._dispatch_external = dispatch_external
         self._should_stop = should_stop
         self._after_chunk = after_chunk
-        self._read_due = redis.register_script(scripts.READ)
-        self._dispatch = redis.register_script(scripts.DISPATCH)
-        self._set_aside = redis.register_script(external_jobs.SET_ASIDE)
-        self._move_scheduled = redis.register_script(scripts.MOVE_SCHEDULED)
-        self.looked_until = 0
-        # Set when the loop has left something to the thread that makes up for what is late.
-        self._left_late = threading.Event()
+        self._read_script = redis.register_script(scripts.READ)
+        self._dispatch_script = redis.register_script(scripts.DISPATCH)
+        self._set_aside_script = redis.register_script(external_jobs.SET_ASIDE)
+        self._move_script = redis.register_script(scripts.MOVE_SCHEDULED)
+        self.looked_until_ms = 0
+        # Set when the loop has left something to the thread that catches up.
+        self._late_is_waiting = threading.Event()
         # Schedules that could not be dispatched, and why: for their rows.
         self._problems: deque[tuple[str, str]] = deque()
 
     def dispatch_all(self) -> list[str]:
         """Put everything that is due on its queue; return the job ids."""
         pushed = self.dispatch_punctual()
-        self._left_late.set()
+        self._late_is_waiting.set()
         return pushed + self.catch_up() + self.move_reserved()
 
     def dispatch_punctual(self) -> list[str]:
         """Dispatch what has been due for a few seconds at most, without the database."""
-        since = to_milliseconds(timezone.now()) - ON_TIME
-        pushed, left = self._dispatch_due(since / 1000, 0)
-        if left:
-            self._left_late.set()
-        return pushed
+        since = to_milliseconds(timezone.now()) - ON_TIME_MS
+        punctual = self._dispatch_due(Round(since / 1000, at_least_late_ms=0))
+        if punctual.waiting:
+            self._late_is_waiting.set()
+        return punctual.pushed
 
     def catch_up(self) -> list[str]:
         """Dispatch what is late, and note the problems of schedules on their rows.
 
-        First what runs all the same; then what the database has to hear of first. While the
-        database is away, that waits.
+        What needs no record comes first; then what must be recorded first, which waits while the
+        database is unavailable.
         """
         self._note_problems()
-        at_least_late = 0 if self._left_late.is_set() else ON_TIME
-        self._left_late.clear()
-        pushed, left = self._dispatch_due("-inf", at_least_late)
-        if left:
+        at_least_late_ms = 0 if self._late_is_waiting.is_set() else ON_TIME_MS
+        self._late_is_waiting.clear()
+        late = self._dispatch_due(Round("-inf", at_least_late_ms))
+        pushed = late.pushed
+        if late.waiting:
             close_old_connections()
-            more, left = self._dispatch_due("-inf", at_least_late, with_database=True)
-            pushed += more
-        if left and not at_least_late:
-            self._left_late.set()
+            late = self._dispatch_due(Round("-inf", at_least_late_ms), with_database=True)
+            pushed += late.pushed
+        if late.waiting and not at_least_late_ms:
+            self._late_is_waiting.set()
         return pushed
 
-    def _dispatch_due(
-        self, since: float | str, at_least_late: int, with_database: bool = False
-    ) -> tuple[list[str], int]:
-        """Dispatch what is due since a moment; return the jobs, and how many schedules were left.
+    def _dispatch_due(self, this_round: Round, with_database: bool = False) -> Round:
+        """Dispatch what is due; with the database, what must be recorded first, too."""
+        for due, now in self._chunks(this_round):
+            steps, late = self.decide_steps(due, now)
+            recorded = self._record_missed(late) if late and with_database else []
+            this_round.waiting += len(late) - len(recorded)
+            this_round.pushed += self.take_steps(steps + recorded, now)
+            self._after_chunk()
+        return this_round
+
+    def _chunks(self, this_round: Round) -> Iterator[tuple[list[Due], datetime]]:
+        """Yield what is due in chunks, each with when it was read, until all is done.
 
         In chunks, so that a schedule waits for no more than a chunk of others.
         """
-        pushed: list[str] = []
-        left, size = 0, FIRST_CHUNK
+        size = FIRST_CHUNK
         while not self._should_stop():
             now = timezone.now()
-            until = to_milliseconds(now) - at_least_late
-            due = self._read(since, until / 1000, left, size)
-            size = min(2 * size, CHUNK)
+            until = to_milliseconds(now) - this_round.at_least_late_ms
+            due = self.read_due(this_round.since, until / 1000, this_round.waiting, size)
             if not due:
-                if not at_least_late:
-                    self.looked_until = until
-                break
-            steps, late = self._plan(due, now)
-            if late and with_database:
-                taken = self._record_missed(late)
-                steps += taken
-                left += len(late) - len(taken)
-            else:
-                left += len(late)
-            pushed += self._execute(steps, now)
-            self._after_chunk()
-        return pushed, left
+                if not this_round.at_least_late_ms:
+                    self.looked_until_ms = until
+                return
+            yield due, now
+            size = min(2 * size, LARGEST_CHUNK)
 
-    def _read(
-        self, since: float | str, until: float, left_out: int = 0, number: int = CHUNK
+    def read_due(
+        self, since: float | str, until: float, offset: int = 0, limit: int = LARGEST_CHUNK
     ) -> list[Due]:
         """Return a chunk of what is due, earliest first."""
         keys = [SCHEDULES_KEY, DISPATCH_RECORDS_KEY]
-        answer = self._read_due(keys=keys, args=[since, repr(until), left_out, number])
-        entries, texts = cast(list[list[Any]], answer)
-        return list(zip(entries[::2], map(float, entries[1::2]), texts, strict=True))
+        answer = self._read_script(keys=keys, args=[since, repr(until), offset, limit])
+        entries, records = cast(list[list[Any]], answer)
+        return list(zip(entries[::2], map(float, entries[1::2]), records, strict=True))
 
-    def _plan(self, due: Iterable[Due], now: datetime) -> tuple[list[Step], list[LateStep]]:
-        """Decide each due schedule's step: those to take at once, those for the database first."""
-        moment = to_milliseconds(now)
+    def decide_steps(self, due: Iterable[Due], now: datetime) -> tuple[list[Step], list[LateStep]]:
+        """Decide each due schedule's step: those to take at once, those to be recorded first."""
+        now_ms = to_milliseconds(now)
         steps: list[Step] = []
         late: list[LateStep] = []
-        for member, score, text in due:
+        for member, score, record in due:
             try:
-                if text is None:
-                    self._dispatch_without_text(member, score)
+                if record is None:
+                    self._dispatch_without_record(member, score)
                     continue
-                step = plan(member.decode("ascii"), score, text, moment)
+                step = planning.decide_step(member.decode("ascii"), score, record, now_ms)
             except RedisError:
                 raise
             except Exception as error:
                 logger.exception("Schedule %r can't be dispatched and is set aside.", member)
-                self._quarantine(member, score, text, error)
+                self._quarantine((member, score, record), error)
             else:
                 if isinstance(step, LateStep):
                     late.append(step)
@@ -164,18 +177,18 @@ class Dispatcher:
                     steps.append(step)
         return steps, late
 
-    def _execute(self, steps: Sequence[Step], now: datetime) -> list[str]:
+    def take_steps(self, steps: Sequence[Step], now: datetime) -> list[str]:
         """Take the steps, all in one on the server; return the jobs put on their queues."""
         if not steps:
             return []
-        answer = self._dispatch(
+        answer = self._dispatch_script(
             keys=[SCHEDULES_KEY, DISPATCH_RECORDS_KEY],
-            args=[utcformat(now), json.dumps(steps)],
+            args=[utcformat(now), json.dumps([step.flat() for step in steps])],
         )
-        pushed, gone, stuck = (text.decode().split() for text in cast(list[bytes], answer))
-        if gone:
-            logger.error("Redis has lost the jobs of %d schedules.", len(gone))
-            self._restore(gone)
+        pushed, lost, stuck = (text.decode().split() for text in cast(list[bytes], answer))
+        if lost:
+            logger.error("Redis has lost the jobs of %d schedules.", len(lost))
+            self._restore(lost)
         for job_id in stuck:
             logger.error("Schedule %s can't be put on its queue and is set aside.", job_id)
             self._redis.zrem(SCHEDULES_KEY, job_id)
@@ -188,10 +201,10 @@ class Dispatcher:
         Returns the steps that may be taken now; the others wait for the database.
         """
         try:
-            misfires.record_not_run({late.step[0]: late.plan for late in late}, self._redis)
+            misfires.record_not_run({one.step.job_id: one.plan for one in late}, self._redis)
         except Error as error:
             if len(late) == 1:
-                logger.warning("Schedule %s waits for the database: %s", late[0].step[0], error)
+                logger.warning("Schedule %s waits for the database: %s", late[0].step.job_id, error)
                 return []
             if not database_answers():
                 logger.warning("%d late schedules wait for the database: %s", len(late), error)
@@ -201,27 +214,26 @@ class Dispatcher:
 
     # What can't be dispatched
 
-    def _quarantine(
-        self, member: bytes, score: float, text: bytes | None, error: Exception
-    ) -> None:
-        """Take what can't be dispatched out of the way, unless it has changed meanwhile.
+    def _quarantine(self, due: Due, error: Exception) -> None:
+        """Set aside what can't be dispatched, unless it has changed meanwhile.
 
-        A schedule's row says why; the ledger tries again with every reconciliation, so it comes
-        back when it is mended. A foreign job is kept aside with the reason.
+        A schedule's row says why; every reconciliation tries again, so it comes back when it is
+        mended. An external job is kept in quarantine with the reason.
         """
-        reason = clean_text(f"{type(error).__name__}: {error}")[:1000]
-        ours = text is not None or is_template(member.decode(errors="replace"))
-        note = "" if ours else external_jobs.note(score, reason)
+        member, score, record = due
+        reason = clean_text(f"{type(error).__name__}: {error}")[:PROBLEM_LENGTH]
+        is_ours = record is not None or is_template(member.decode(errors="replace"))
+        note = "" if is_ours else external_jobs.note(score, reason)
         keys = [SCHEDULES_KEY, DISPATCH_RECORDS_KEY, QUARANTINE_KEY]
-        args: list[Any] = [member, repr(score), text or b"", note]
-        if self._set_aside(keys=keys, args=args) and ours:
+        args: list[Any] = [member, repr(score), record or b"", note]
+        if self._set_aside_script(keys=keys, args=args) and is_ours:
             self._problems.append((member.decode(errors="replace"), reason))
 
     def _note_problems(self) -> None:
-        """Say on the rows of schedules that could not be dispatched why that is so."""
+        """Note on the rows of schedules why they could not be dispatched."""
         while self._problems:
             job_id, reason = self._problems[0]
-            problem = f"It could not be dispatched: {reason}"[:1000]
+            problem = f"It could not be dispatched: {reason}"[:PROBLEM_LENGTH]
             try:
                 close_old_connections()
                 ScheduledTask.objects.filter(job_id=job_id).update(problem=problem)
@@ -231,11 +243,11 @@ class Dispatcher:
             self._problems.popleft()
 
     def _restore(self, job_ids: Iterable[str]) -> None:
-        """Have the ledger bring schedules back of which Redis has lost a part."""
+        """Have reconciliation bring back schedules of which Redis has lost a part."""
         projection.remove(job_ids, self._redis)
         self._redis.delete(MARKER_KEY)
 
-    def _dispatch_without_text(self, member: bytes, score: float) -> None:
+    def _dispatch_without_record(self, member: bytes, score: float) -> None:
         job_id = member.decode("ascii")
         if is_template(job_id):
             self._restore([job_id])
@@ -252,9 +264,9 @@ class Dispatcher:
             key = scheduled_key(name)
             due = cast(
                 list[bytes],
-                self._redis.zrangebyscore(key, "-inf", now.timestamp(), start=0, num=CHUNK),
+                self._redis.zrangebyscore(key, "-inf", now.timestamp(), start=0, num=LARGEST_CHUNK),
             )
             if due:
-                self._move_scheduled(keys=[key], args=[utcformat(now), name, *due])
+                self._move_script(keys=[key], args=[utcformat(now), name, *due])
                 moved += [job_id.decode() for job_id in due]
         return moved

@@ -1,7 +1,7 @@
-"""ExternalJob jobs: what other code schedules with rq-scheduler's interface, without a row of ours.
+"""External jobs: scheduled with rq-scheduler's own interface, without a row of ours.
 
-Redis alone knows them. They are dispatched as rq-scheduler does it, under their own id, but in one
-step with moving forward. What can't be dispatched is kept aside, with the reason.
+They exist only in Redis. They are dispatched as rq-scheduler does it, under their own id, but in
+one step with moving forward. What can't be dispatched is kept in quarantine, with the reason.
 """
 
 import json
@@ -19,24 +19,24 @@ from redis.exceptions import ResponseError, WatchError
 from rq.queue import Queue
 
 from tasks.broker.enqueue import wake
-from tasks.broker.keys import QUARANTINE_KEY, SCHEDULES_KEY
+from tasks.broker.keys import QUARANTINE_KEY, SCHEDULES_KEY, is_wrong_type
 from tasks.exceptions import NotPossible, SpecError
 from tasks.job import Job
 from tasks.job_ids import is_template
 from tasks.timing import spec
 from tasks.timing.instants import from_score, to_score
 
-# A field of ours in a foreign job: how often it still runs, which its meta forgets whenever its
-# own run saves it. With the job's creation, because an id can be used again.
+# A field of ours in an external job: how often it still runs, which its meta loses whenever its own
+# run saves an older one. With the job's creation time, because an id can be used again.
 REPEATS_FIELD = "repeats"
-# How often one is tried to dispatch while others change the sorted set.
+# How often dispatch of one job is tried while others change the sorted set.
 TRIES = 20
-# A cron expression as rq-scheduler takes it, with a year.
+# A cron expression with a year, as rq-scheduler reads it.
 CRON_OF_SIX = "30 6 * * MON-FRI *"
-# How far into the sorted set is looked for foreign jobs, to show them.
-LOOK_AT = 10_000
-# KEYS: the sorted set, the texts, the quarantine. ARGV: the member, its score and text as seen,
-# the note to keep ("" for none). Returns whether it was as seen, and is out of the sorted set now.
+# How many members of the sorted set are searched for external jobs to show.
+SEARCHED = 10_000
+# KEYS: the sorted set, the dispatch records, the quarantine. ARGV: the member, its score and record
+# as seen, the note to keep ("" for none). Returns whether it was as seen, and has been removed.
 SET_ASIDE = """
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score or (score ~= ARGV[2] and tonumber(score) ~= tonumber(ARGV[2])) then return 0 end
@@ -46,7 +46,7 @@ if ARGV[4] ~= '' then redis.call('HSET', KEYS[3], ARGV[1], ARGV[4]) end
 return 1
 """
 # KEYS: the sorted set, the quarantine. ARGV: the member, its score from now on.
-PUT_BACK = """
+RESCHEDULE = """
 if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
 redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[1])
 return 1
@@ -63,7 +63,7 @@ class Scheduler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExternalJob:
-    """A foreign job for people: `due` is None for one in quarantine that was never due."""
+    """An external job for people: `due` is None if its score is not a valid time."""
 
     member: bytes
     function: str
@@ -76,10 +76,10 @@ class ExternalJob:
 
 
 def dispatch(job_id: str, score: float, scheduler: Scheduler) -> bool:
-    """Put a job on its queue and move it forward, if it still is due when `score` says.
+    """Put a job on its queue and move it forward, if `score` is still its score.
 
-    Returns whether it did; if not, others have changed too much meanwhile. Raises an exception if
-    its job can't be read, or what it says can't be.
+    Returns whether it did; otherwise others have changed it, or kept changing the set. Raises an
+    exception if the job can't be read or has invalid values.
     """
     for _ in range(TRIES):
         with suppress(WatchError), scheduler.connection.pipeline() as pipe:
@@ -92,7 +92,7 @@ def dispatch(job_id: str, score: float, scheduler: Scheduler) -> bool:
 
 
 def enqueue(job: Job, scheduler: Scheduler) -> None:
-    """Put a job on its queue as the caller holds it, and move it forward in one step with that."""
+    """Put a job on its queue as the caller has it and move it forward, in one step."""
     while True:
         with suppress(WatchError), scheduler.connection.pipeline() as pipe:
             pipe.watch(SCHEDULES_KEY, job.key)
@@ -110,7 +110,7 @@ def _dispatch(job: Job, score: float | None, pipe: Pipeline, scheduler: Schedule
     if left is not None:
         job.meta["repeat"] = left
     queue = scheduler.get_queue_for_job(job)
-    if not job._dependency_ids:  # else it begins the transaction itself
+    if not job._dependency_ids:  # Otherwise RQ begins the transaction.
         pipe.multi()
     queue.enqueue_job(job, pipeline=pipe, at_front=bool(job.enqueue_at_front))
     if left is not None:
@@ -123,11 +123,11 @@ def _dispatch(job: Job, score: float | None, pipe: Pipeline, scheduler: Schedule
 
 
 def _read(job_id: str, connection: Redis) -> Job:
-    """Return a job, all of it decoded; raises an exception if that can't be."""
+    """Return a job with all of it decoded; raises an exception if it can't be."""
     try:
         job = cast(Job, Job.fetch(job_id, connection=connection))
     except ResponseError as error:
-        if "WRONGTYPE" in str(error):
+        if is_wrong_type(error):
             raise ValueError("its job is of another type") from error
         raise
     job.func_name  # noqa: B018  (decodes the payload)
@@ -137,7 +137,7 @@ def _read(job_id: str, connection: Redis) -> Job:
 
 
 def _repeats_left(meta: dict[str, Any], created: str, known: bytes | None) -> int | None:
-    """Return how often a job runs after this time; None if there is no limit."""
+    """Return how often a job still runs after this run; None if there is no limit."""
     repeat = meta.get("repeat")
     if repeat is None:
         return None
@@ -161,10 +161,10 @@ def _next_score(meta: dict[str, Any], left: int | None, score: float | None) -> 
 
 
 def next_cron_due(meta: dict[str, Any], now: datetime) -> float:
-    """Return when a job with a cron expression is due next; raises SpecError if it never is."""
+    """Return the next due of a job with a cron expression; raises SpecError if it is never due."""
     zone = timezone.get_default_timezone_name() if meta.get("use_local_timezone") else "UTC"
     written = meta["cron_string"]
-    cron = _as_ours(written)
+    cron = _converted(written)
     try:
         one = spec.Spec(cron=cron, timezone=zone, both_days=True)
     except SpecError as error:
@@ -176,11 +176,11 @@ def next_cron_due(meta: dict[str, Any], now: datetime) -> float:
     return to_score(due)
 
 
-def _as_ours(cron: Any) -> Any:
-    """Return the cron expression of ours that is due when rq-scheduler's is, if both days match.
+def _converted(cron: Any) -> Any:
+    """Return rq-scheduler's cron expression as one of ours, to be used with `both_days`.
 
-    There, a sixth field is a year, and seconds in front make it seven; and a day may be “?”.
-    Raises SpecError for any year but “*”.
+    In rq-scheduler's, a sixth field is a year, seconds in front make it seven fields, and a day may
+    be “?”. Raises SpecError for any year but “*”.
     """
     fields = cron.split() if isinstance(cron, str) else []
     if len(fields) in (6, 7) and fields.pop() != "*":
@@ -196,33 +196,33 @@ def _as_ours(cron: Any) -> Any:
 
 
 def note(score: float, reason: str) -> str:
-    """Return what the quarantine keeps of a job: when it was due, and why it can't be."""
+    """Return what the quarantine keeps of a job: when it was due, and why it is there."""
     return json.dumps({"score": repr(score), "reason": reason})
 
 
 def scheduled(redis: Redis) -> Iterator[ExternalJob]:
-    """Yield the foreign jobs among those due next; changes nothing."""
+    """Yield the external jobs among those due next; changes nothing."""
     entries = cast(
         list[tuple[bytes, float]],
-        redis.zrange(SCHEDULES_KEY, 0, LOOK_AT - 1, withscores=True),
+        redis.zrange(SCHEDULES_KEY, 0, SEARCHED - 1, withscores=True),
     )
     for member, score in entries:
         if not is_template(member.decode(errors="replace")):
-            yield ExternalJob(member, _function_of(member, redis), _moment(score))
+            yield ExternalJob(member, _function_of(member, redis), _datetime(score))
 
 
 def quarantined(redis: Redis) -> Iterator[ExternalJob]:
     """Yield what could not be dispatched, with the reason; changes nothing."""
-    for member, text in cast(dict[bytes, bytes], redis.hgetall(QUARANTINE_KEY)).items():
-        kept = json.loads(text)
+    for member, kept_note in cast(dict[bytes, bytes], redis.hgetall(QUARANTINE_KEY)).items():
+        kept = json.loads(kept_note)
         function = _function_of(member, redis)
-        yield ExternalJob(member, function, _moment(float(kept["score"])), kept["reason"])
+        yield ExternalJob(member, function, _datetime(float(kept["score"])), kept["reason"])
 
 
 def put_back(member: bytes, redis: Redis) -> None:
-    """Try again what is in quarantine, now; raises NotPossible if it isn't there."""
+    """Schedule what is in quarantine for now; raises NotPossible if it isn't there."""
     now = repr(to_score(timezone.now()))
-    if not redis.eval(PUT_BACK, 2, SCHEDULES_KEY, QUARANTINE_KEY, member, now):
+    if not redis.eval(RESCHEDULE, 2, SCHEDULES_KEY, QUARANTINE_KEY, member, now):
         raise NotPossible(gettext("“%(job)s” is not set aside any more.") % {"job": _name(member)})
     wake(redis)
 
@@ -239,11 +239,11 @@ def _name(member: bytes) -> str:
 def _function_of(member: bytes, redis: Redis) -> str:
     try:
         return str(Job.fetch(member.decode(), connection=redis).func_name)
-    except Exception:  # anything can be in there, and it is only shown
+    except Exception:  # It can hold anything, and is only shown.
         return ""
 
 
-def _moment(score: float) -> datetime | None:
+def _datetime(score: float) -> datetime | None:
     try:
         return from_score(score)
     except (OverflowError, ValueError):

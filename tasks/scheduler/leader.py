@@ -8,9 +8,9 @@ from redis import Redis
 
 from tasks.broker.keys import LEADER_KEY
 
-# How long a leader that stopped renewing keeps the others out, in milliseconds.
+# How long the lease of a leader that no longer renews it keeps the others out, in milliseconds.
 LEASE_MS = 10_000
-# KEYS: the lease. ARGV: token, milliseconds. Takes a free lease, or renews one's own.
+# KEYS: the lease. ARGV: token, milliseconds. Takes a free lease, or renews the token's own.
 HOLD = """
 local owner = redis.call('GET', KEYS[1])
 if not owner then
@@ -37,10 +37,10 @@ class Leadership:
         self._hold = redis.register_script(HOLD)
         self._release = redis.register_script(RELEASE)
 
-    def hold(self, lease: int = LEASE_MS) -> bool:
-        """Take or renew the lease, in milliseconds; return whether this process leads now."""
-        return bool(self._hold(keys=[LEADER_KEY], args=[self._token, lease]))
+    def hold(self, lease_ms: int = LEASE_MS) -> bool:
+        """Take or renew the lease; return whether this process leads now."""
+        return bool(self._hold(keys=[LEADER_KEY], args=[self._token, lease_ms]))
 
     def release(self) -> None:
-        """Let another one lead at once, if this process does."""
+        """Let another process lead at once, if this one leads."""
         self._release(keys=[LEADER_KEY], args=[self._token])

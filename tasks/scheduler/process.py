@@ -1,8 +1,8 @@
 """The scheduler: puts each due occurrence on its queue, once, on time.
 
 In the process that leads, the loop dispatches what is on time and never touches the database. Other
-threads make up for what is late, which the database has to hear of first; keep the books; and
-listen for changes, which wake the loop.
+threads catch up on what is late, which must be recorded first; keep the ledger; and listen for
+changes, which wake the loop.
 """
 
 import logging
@@ -20,12 +20,7 @@ from django_rq.queues import DjangoScheduler
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tasks.broker.keys import (
-    SCHEDULES_KEY,
-    WAKE_KEY,
-    explain,
-    scheduled_key,
-)
+from tasks.broker.keys import SCHEDULES_KEY, WAKE_KEY, explain, scheduled_key
 from tasks.broker.reconcile import reconcile
 from tasks.exceptions import NotPossible
 from tasks.job import Job
@@ -39,23 +34,23 @@ from tasks.timing.instants import from_score
 
 logger = logging.getLogger(__name__)
 
-# The longest that the loop sleeps, in seconds: its lease and signals are looked at this often.
+# The longest sleep of the loop, in seconds: it renews its lease and checks for signals this often.
 POLL_INTERVAL = 0.25
-# How often one that stands by looks whether it can lead, in seconds.
+# How often a process on standby checks whether it can lead, in seconds.
 STANDBY_POLL_INTERVAL = 0.1
-# How long the ledger rests between its ticks, in seconds.
+# How long housekeeping pauses between its ticks, in seconds.
 HOUSEKEEPING_INTERVAL = 0.5
-# How long it waits after Redis was away, in seconds.
+# How long the loop waits while Redis is unavailable, in seconds.
 OUTAGE_POLL_INTERVAL = 1.0
-# How often it tells rq-scheduler's interface that it is alive, in seconds.
-HEARTBEAT = 10.0
+# How often the heartbeat that rq-scheduler's tools read is sent, in seconds.
+HEARTBEAT_INTERVAL = 10.0
 
 
 class Scheduler(DjangoScheduler):
-    """rq-scheduler's interface, with dispatch that loses and doubles nothing.
+    """rq-scheduler's interface, with a dispatch that loses nothing and repeats nothing.
 
-    Several may run: one leads, the others stand by. `interval` is accepted and not needed: the
-    loop sleeps until the next due moment, or until a change wakes it.
+    Several may run: one leads, the others stand by. `interval` is accepted but not needed: the
+    loop sleeps until something is due, or until a change wakes it.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -64,10 +59,10 @@ class Scheduler(DjangoScheduler):
         self.connection: Redis
         self._leadership = Leadership(self.connection, self.name)
         self._stopping = threading.Event()
-        self._asked_to_stop = False
-        self._alarm = Alarm()
-        self._leads = False
-        self._heartbeat_due = 0.0
+        self._stop_requested = False
+        self.alarm = Alarm()
+        self.leads = False
+        self._next_heartbeat = 0.0
         self.dispatcher = Dispatcher(
             self.connection,
             self._queue_names,
@@ -79,9 +74,9 @@ class Scheduler(DjangoScheduler):
     # The loop
 
     def run(self, burst: bool = False) -> None:
-        """Dispatch until SIGTERM or SIGINT; with `burst`, what is due now, and return.
+        """Dispatch until SIGTERM or SIGINT; with `burst`, dispatch what is due now and return.
 
-        An outage of Redis or the database ends nothing: the loop goes on when it is over.
+        The loop survives outages of Redis and the database, and resumes afterwards.
         """
         self._install_signal_handlers()
         if burst:
@@ -89,84 +84,89 @@ class Scheduler(DjangoScheduler):
             self.enqueue_jobs()
             return
         housekeeper = Housekeeper(self.connection)
-        works = (
+        background_work = (
             (housekeeper.tick, HOUSEKEEPING_INTERVAL),
             (self.dispatcher.catch_up, POLL_INTERVAL),
             (self._listen, 0.0),
         )
-        for work, nap in works:
-            threading.Thread(target=self._while_leading, args=(work, nap), daemon=True).start()
+        for work, pause in background_work:
+            threading.Thread(target=self._while_leading, args=(work, pause), daemon=True).start()
         logger.info("Scheduler %s started.", self.name)
         while not self._is_stopping:
             try:
-                self._lead_or_stand_by()
+                self.lead_or_stand_by()
             except RedisError as error:
                 logger.warning("Dispatch waits for Redis: %s", self._explain(error))
-                self._alarm.sleep(OUTAGE_POLL_INTERVAL)
+                self.alarm.sleep(OUTAGE_POLL_INTERVAL)
             except Exception:
                 logger.exception("A round of dispatch failed; the next one follows.")
-                self._alarm.sleep(OUTAGE_POLL_INTERVAL)
-        self._stop()
+                self.alarm.sleep(OUTAGE_POLL_INTERVAL)
+        self._shut_down()
 
-    def _lead_or_stand_by(self) -> None:
+    def lead_or_stand_by(self) -> None:
+        """Make one round of the loop: dispatch if this process leads, then sleep."""
         self._send_heartbeat()
-        led, self._leads = self._leads, self._leadership.hold()
-        if self._leads != led:
-            logger.info("Scheduler %s %s.", self.name, "leads" if self._leads else "stands by")
-        if not self._leads:
-            self._alarm.sleep(STANDBY_POLL_INTERVAL)
+        led, self.leads = self.leads, self._leadership.hold()
+        if self.leads != led:
+            logger.info("Scheduler %s %s.", self.name, "leads" if self.leads else "stands by")
+        if not self.leads:
+            self.alarm.sleep(STANDBY_POLL_INTERVAL)
             return
         self.dispatcher.dispatch_punctual()
         self.dispatcher.move_reserved()
         self._sleep_until_due()
 
     def _send_heartbeat(self) -> None:
-        """Keep the key by which rq-scheduler's tools see the schedulers there are."""
-        if time.monotonic() < self._heartbeat_due:
+        """Renew the key by which rq-scheduler's tools see this scheduler."""
+        if time.monotonic() < self._next_heartbeat:
             return
         if not self.connection.exists(self.key):
             self.register_birth()
         self.heartbeat()
-        self._heartbeat_due = time.monotonic() + HEARTBEAT
+        self._next_heartbeat = time.monotonic() + HEARTBEAT_INTERVAL
 
     def _sleep_until_due(self) -> None:
-        """Sleep until the next due moment, a change, or for a nap at most."""
+        """Sleep until something is due or has changed, but no longer than the poll interval."""
         with self.connection.pipeline(transaction=False) as pipe:
-            after = f"({self.dispatcher.looked_until / 1000!r}"
+            after = f"({self.dispatcher.looked_until_ms / 1000!r}"
             pipe.zrangebyscore(SCHEDULES_KEY, after, "+inf", 0, 1, withscores=True)
             for name in self._queue_names():
                 pipe.zrange(scheduled_key(name), 0, 0, withscores=True)
-            moments = [entries[0][1] for entries in pipe.execute() if entries]
-        pause = min([POLL_INTERVAL, *(moment - time.time() for moment in moments)])
-        self._alarm.sleep(pause)
+            next_scores = [entries[0][1] for entries in pipe.execute() if entries]
+        pause = min([POLL_INTERVAL, *(score - time.time() for score in next_scores)])
+        self.alarm.sleep(pause)
 
     def _listen(self) -> None:
         """Wake the loop when something has changed.
 
-        The loop can't wait for that itself: Redis looks at what has waited long enough only ten
-        times a second.
+        The loop can't block on the key itself: Redis ends a wait that has timed out only up to
+        100 ms late.
         """
         if self.connection.blpop([WAKE_KEY], timeout=1):
-            self._alarm.ring()
+            self.alarm.ring()
 
     def _renew_leadership(self) -> None:
-        self._leads = self._leadership.hold() if self._leads else False
+        self.leads = self._leadership.hold() if self.leads else False
 
     def _install_signal_handlers(self) -> None:
         def stop(signum: int, frame: FrameType | None) -> None:
-            # No lock here, such as an event's: the signal may have interrupted who holds it.
-            self._asked_to_stop = True
-            self._alarm.ring()
+            self.stop()
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
 
+    def stop(self) -> None:
+        """End the loop after the chunk that it is dispatching."""
+        # No lock here, such as an event's: a signal may have interrupted its holder.
+        self._stop_requested = True
+        self.alarm.ring()
+
     @property
     def _is_stopping(self) -> bool:
-        return self._asked_to_stop or self._stopping.is_set()
+        return self._stop_requested or self._stopping.is_set()
 
-    def _stop(self) -> None:
-        self._leads = False
+    def _shut_down(self) -> None:
+        self.leads = False
         self._stopping.set()
         try:
             self._leadership.release()
@@ -175,10 +175,10 @@ class Scheduler(DjangoScheduler):
             logger.warning("The lease could not be released and will lapse: %s", error)
         logger.info("Scheduler %s stopped.", self.name)
 
-    def _while_leading(self, work: Callable[[], Any], nap: float) -> None:
+    def _while_leading(self, work: Callable[[], Any], pause: float) -> None:
         """Do a thread's regular work while this process leads."""
-        while not self._stopping.wait(nap):
-            if not self._leads:
+        while not self._stopping.wait(pause):
+            if not self.leads:
                 self._stopping.wait(POLL_INTERVAL)
                 continue
             try:
@@ -198,7 +198,7 @@ class Scheduler(DjangoScheduler):
     def enqueue_jobs(self) -> list[str]:
         """Put everything that is due on its queue; return the job ids.
 
-        One bad schedule is quarantined and hurts only itself (R7).
+        A bad schedule is set aside and stops no other (R7).
         """
         return self.dispatcher.dispatch_all()
 
@@ -207,14 +207,14 @@ class Scheduler(DjangoScheduler):
 
         return [queue["name"] for queue in get_queues_list()]
 
-    # rq-scheduler's interface, for schedules without a row of ours
+    # rq-scheduler's interface, for external jobs
 
     def acquire_lock(self) -> bool:
-        """Take or renew the lead for somewhat longer than the interval."""
+        """Take or renew the leadership for somewhat longer than the interval."""
         return self._leadership.hold((int(self._interval) + 10) * 1000)
 
     def remove_lock(self) -> None:
-        """Let another one lead, if this one does."""
+        """Let another scheduler lead, if this one leads."""
         self._leadership.release()
 
     def cancel(self, job: rq.job.Job | str) -> None:
@@ -225,12 +225,14 @@ class Scheduler(DjangoScheduler):
         return bool(super().__contains__(_job_id(item)))
 
     def enqueue_job(self, job: Job) -> None:
-        """Put a foreign job on its queue now, and move it forward in one step with that.
+        """Put an external job on its queue now and move it forward, in one step.
 
         Raises NotPossible for the job of a schedule, which is never executed itself (R2).
         """
         if is_template(job.id):
-            raise NotPossible(f"Job {job.id} is a schedule's: run the schedule by hand instead.")
+            raise NotPossible(
+                f"Job {job.id} belongs to a schedule: use “run now” of the schedule instead."
+            )
         external_jobs.enqueue(job, self)
 
     def cron(
@@ -253,9 +255,9 @@ class Scheduler(DjangoScheduler):
         on_failure: Any = None,
         at_front: bool = False,
     ) -> Job:
-        """Schedule a foreign job by a cron expression, in UTC or in Django's own time zone.
+        """Schedule an external job by a cron expression, in UTC or in Django's time zone.
 
-        Raises SpecError for an expression that is none, or is never due.
+        Raises SpecError for an expression that is invalid or never due.
         """
         job = self._create_job(
             func,
@@ -299,7 +301,7 @@ class Scheduler(DjangoScheduler):
         offset: int | None = None,
         length: int | None = None,
     ) -> Iterator[Any]:
-        """Yield scheduled jobs as rq-scheduler does, but never change anything by looking."""
+        """Yield scheduled jobs as rq-scheduler does, but without ever changing anything."""
         limit = rq_scheduler.scheduler.rationalize_until(until)
         entries = cast(
             list[tuple[bytes, float]],
@@ -310,7 +312,7 @@ class Scheduler(DjangoScheduler):
         for member, score in entries:
             try:
                 job = Job.fetch(member.decode(), connection=self.connection)
-                job.func_name, job.meta  # noqa: B018  (undecodable payloads show here)
+                job.func_name, job.meta  # noqa: B018  (raises if they can't be decoded)
             except Exception:
                 logger.warning("Scheduled job %r can't be read.", member, exc_info=True)
                 continue

@@ -1,4 +1,4 @@
-"""Wakes a thread that sleeps until a moment, to the millisecond."""
+"""Wakes a sleeping thread, to the millisecond."""
 
 import select
 import socket
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 class Alarm:
-    """Rung by other threads and by signal handlers: no lock is taken that one could interrupt."""
+    """Rung by other threads and signal handlers: takes no lock that a handler could interrupt."""
 
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
@@ -14,12 +14,12 @@ class Alarm:
         self._writer.setblocking(False)
 
     def ring(self) -> None:
-        """Wake who sleeps, or who will sleep next."""
-        with suppress(BlockingIOError):  # Then it is ringing already.
+        """Wake the thread that sleeps, or that sleeps next."""
+        with suppress(BlockingIOError):  # It is ringing already.
             self._writer.send(b"x")
 
     def sleep(self, seconds: float) -> None:
-        """Sleep so long, or until it rings."""
+        """Sleep this long, or until it rings."""
         ready, _, _ = select.select([self._reader], [], [], max(seconds, 0))
         if ready:
             with suppress(BlockingIOError):

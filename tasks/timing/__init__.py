@@ -1,1 +1,1 @@
-"""When it is due, in words, and what to catch up: pure, but for `describe`."""
+"""When a spec is due, in words, and what to catch up. Pure, except for `describe`."""

@@ -14,9 +14,9 @@ CATCH_UP_CAP = 100
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What becomes of pending occurrences: each due instant is in exactly one of the three.
+    """What becomes of pending occurrences: each due is in exactly one of the three.
 
-    `late` are those past their start deadline, `missed` those that the policy gives up.
+    `late` are past their start deadline; `missed` are dropped by the policy.
     """
 
     run: tuple[datetime, ...]
@@ -30,14 +30,14 @@ def plan(
     """Decide for pending occurrences, given in ascending order.
 
     Those on time run. Of the misfires the policy runs none, the newest (unless a newer
-    occurrence is on time) or the newest 100. `start_deadline` (seconds) goes before all that.
+    occurrence is on time) or the newest 100. `start_deadline` (seconds) comes before all that.
     """
     horizon = now - timedelta(seconds=start_deadline) if start_deadline is not None else None
     late = tuple(due for due in dues if horizon is not None and due < horizon)
     pending = dues[len(late) :]
     on_time = tuple(due for due in pending if due >= now - ON_TIME)
     misfires = tuple(pending[: len(pending) - len(on_time)])
-    keep = _how_many(policy, bool(on_time))
+    keep = _misfires_to_run(policy, bool(on_time))
     caught_up = misfires[len(misfires) - min(keep, len(misfires)) :]
     return Plan(
         run=caught_up + on_time,
@@ -46,7 +46,7 @@ def plan(
     )
 
 
-def _how_many(policy: CatchUp, newer_is_on_time: bool) -> int:
+def _misfires_to_run(policy: CatchUp, newer_is_on_time: bool) -> int:
     if policy == "all":
         return CATCH_UP_CAP
     if policy == "latest" and not newer_is_on_time:

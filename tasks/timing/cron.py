@@ -1,11 +1,11 @@
-"""Cron: when an expression in a zone is due.
+"""When a cron expression is due in a zone.
 
-It follows Debian's cron(8) when the clock is put forward or back: a time in the gap runs once,
-right after it, and a repeated hour runs a job of fixed time once; wildcards follow elapsed time.
+This follows Debian's cron(8) when the clock is put forward or back: a time in the gap runs once,
+right after it, and a repeated hour runs a fixed-time job once; wildcards follow elapsed time.
 
-cronsim parses the expressions and says which days match; the times of a day are laid on the clock
-here. (cronsim 2.8 itself leaves out 2:00 to 2:29 for `*/10 2 * * *` when Lord Howe's clock goes
-back by half an hour, and runs a wildcard job at a midnight that is in a gap.)
+cronsim parses the expressions and says which days match; the times of a day are mapped to the
+clock here. (cronsim 2.8 itself leaves out 2:00 to 2:29 for `*/10 2 * * *` when Lord Howe's clock
+goes back by half an hour, and runs a wildcard job at a midnight that is in a gap.)
 """
 
 import re
@@ -22,10 +22,10 @@ from cronsim import CronSim, CronSimError
 
 from tasks.exceptions import SpecError
 from tasks.timing.instants import DAY, MICROSECOND, SECOND
-from tasks.timing.zones import LARGEST_SHIFT, change_of_offset, steady_offset
+from tasks.timing.zones import LARGEST_SHIFT, find_offset_change, offset_period
 
-# Days of the month and of the week meet again within 40 years: what isn't due for longer, the
-# clocks skip each time.
+# A day of the month meets a day of the week again within 40 years: an expression that isn't due for
+# longer than that is skipped by the clock each time.
 LONGEST_WAIT = timedelta(days=50 * 366)
 CRON_NAMES = {
     "@yearly": "0 0 1 1 *",
@@ -36,10 +36,10 @@ CRON_NAMES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-# cronsim takes 5-5/2 for 5/2.
+# cronsim reads 5-5/2 as 5/2.
 RANGE_OF_ONE = re.compile(r"\b0*(\w+)-0*\1/[0-9]+")
 CRON_CHARACTERS = re.compile(r"[0-9A-Za-z*/,#\- \t]+")
-# By the names that cronsim gives the fields in its errors.
+# Keys: the names that cronsim's errors give the fields.
 CRON_FIELDS = {
     "second": "* or 0-59",
     "minute": "* or 0-59",
@@ -51,79 +51,81 @@ CRON_FIELDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Cron:
-    """A parsed expression: when in a minute, when in a day, and on which days."""
+class ParsedCron:
+    """The seconds of a minute, the minutes of a day and the days at which an expression matches."""
 
     seconds: tuple[timedelta, ...]
-    minutes: "array[int]"  # Of the day, in order.
+    minutes: "array[int]"  # Of the day, ascending.
     follows_elapsed_time: bool
     calendar: CronSim
-    # Of a month, by the weekday of its first day and its length: there are only 28 kinds.
+    # Of a month, by its first weekday and its length: there are only 28 kinds of months.
     days: dict[tuple[int, int], list[int]]
 
 
 def dues_of_cron(
     expression: str, both_days: bool, zone: ZoneInfo, after: datetime, last: datetime
 ) -> Iterator[datetime]:
-    """Yield when an expression is due in a zone, from after `after` until `last` has passed."""
+    """Yield an expression's dues in a zone, later than `after`; it ends some time after `last`."""
     cron = parse_cron(expression, both_days)
-    # The last minute may have seconds to come.
+    # The minute of `after` may still have seconds to come.
     begin = after + MICROSECOND - cron.seconds[-1]
-    on_the_clock = _of_elapsed_time if cron.follows_elapsed_time else _of_local_time
-    for minute in on_the_clock(cron, zone, begin, last):
+    minutes = _minutes_elapsed if cron.follows_elapsed_time else _minutes_shown
+    for minute in minutes(cron, zone, begin, last):
         for second in cron.seconds:
             due = minute + second
             if due > after:
                 yield due
 
 
-def _of_local_time(
-    cron: _Cron, zone: ZoneInfo, begin: datetime, last: datetime
+def _minutes_shown(
+    cron: ParsedCron, zone: ZoneInfo, begin: datetime, last: datetime
 ) -> Iterator[datetime]:
-    """Yield the minutes from `begin` on for a job of fixed time: each local time once.
+    """Yield the minutes from `begin` on for a fixed-time job: each local time once.
 
-    Of a repeated hour the first pass counts; what falls into a gap is due at its end.
+    The first pass of a repeated hour counts; what falls into a gap is due at its end.
     """
-    for local in _matches(cron, (begin - MICROSECOND).astimezone(zone), last):
+    for local in _matching_times(cron, (begin - MICROSECOND).astimezone(zone), last):
         minute = local.replace(tzinfo=zone).astimezone(UTC)
         if minute.astimezone(zone).replace(tzinfo=None) != local:
             before_gap = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
-            minute = change_of_offset(zone, before_gap, minute)
+            minute = find_offset_change(zone, before_gap, minute)
         if minute >= begin:
             yield minute
             begin = minute + MICROSECOND
 
 
-def _of_elapsed_time(
-    cron: _Cron, zone: ZoneInfo, begin: datetime, last: datetime
+def _minutes_elapsed(
+    cron: ParsedCron, zone: ZoneInfo, begin: datetime, last: datetime
 ) -> Iterator[datetime]:
-    """Yield the minutes from `begin` on at which the clock shows a matching time."""
+    """Yield the minutes from `begin` on at which the clock shows a match, however often it does."""
     newest = begin
     while begin <= last and begin - newest <= LONGEST_WAIT:
-        offset, steady_until, changes = steady_offset(zone, begin)
-        for local in _matches(cron, begin - MICROSECOND + offset, last):
-            minute = local.replace(tzinfo=UTC) - offset
-            if minute >= steady_until:
+        period = offset_period(zone, begin)
+        for local in _matching_times(cron, begin - MICROSECOND + period.offset, last):
+            minute = local.replace(tzinfo=UTC) - period.offset
+            if minute >= period.until:
                 break
             yield minute
             newest = minute
         else:
             minute = last + LARGEST_SHIFT
-        # No change on the way to a distant match can bring the clock to it much earlier.
-        begin = steady_until if changes else max(steady_until, minute - LARGEST_SHIFT)
+        # No change of the clock before a distant match can bring the match much nearer.
+        begin = period.until
+        if not period.ends_in_change:
+            begin = max(begin, minute - LARGEST_SHIFT)
 
 
-def _matches(cron: _Cron, after: datetime, last: datetime) -> Iterator[datetime]:
+def _matching_times(cron: ParsedCron, after: datetime, last: datetime) -> Iterator[datetime]:
     """Yield the matching local times later than `after`, naive, until well after `last`."""
     first_day = after.date()
-    passed = bisect_right(cron.minutes, after.hour * 60 + after.minute)
+    already_passed = bisect_right(cron.minutes, after.hour * 60 + after.minute)
     for day in _matching_days(cron, first_day, (last + LARGEST_SHIFT).date()):
         midnight = datetime.combine(day, time())
-        for minute in cron.minutes[passed if day == first_day else 0 :]:
+        for minute in cron.minutes[already_passed if day == first_day else 0 :]:
             yield midnight + timedelta(minutes=minute)
 
 
-def _matching_days(cron: _Cron, begin: date, last: date) -> Iterator[date]:
+def _matching_days(cron: ParsedCron, begin: date, last: date) -> Iterator[date]:
     month = begin.replace(day=1)
     while month <= last:
         if month.month in cron.calendar.months:
@@ -134,7 +136,7 @@ def _matching_days(cron: _Cron, begin: date, last: date) -> Iterator[date]:
         month = (month + 31 * DAY).replace(day=1)
 
 
-def _days_of_month(cron: _Cron, month: date) -> list[int]:
+def _days_of_month(cron: ParsedCron, month: date) -> list[int]:
     kind = monthrange(month.year, month.month)
     if kind not in cron.days:
         days = [month.replace(day=number) for number in range(1, kind[1] + 1)]
@@ -143,12 +145,12 @@ def _days_of_month(cron: _Cron, month: date) -> list[int]:
 
 
 @lru_cache(maxsize=2_000)
-def parse_cron(cron: str, both_days: bool) -> _Cron:
-    """Parse a cron expression; raises SpecError if it is none, or is never due."""
+def parse_cron(cron: str, both_days: bool) -> ParsedCron:
+    """Parse a cron expression; raises SpecError if it is invalid or never due."""
     text = CRON_NAMES.get(cron.lower(), cron)
     if cron.startswith("@") and text == cron:
         names = ", ".join(CRON_NAMES)
-        raise SpecError("cron", f"“{cron}” is not a time. The names of times are {names}.")
+        raise SpecError("cron", f"“{cron}” is not a known name. The known names are {names}.")
     fields = text.split()
     if not CRON_CHARACTERS.fullmatch(text) or len(fields) not in (5, 6):
         raise SpecError(
@@ -167,14 +169,14 @@ def parse_cron(cron: str, both_days: bool) -> _Cron:
         ) from error
     calendar.day_and |= both_days
     minute, hour = fields[-5:-3]
-    parsed = _Cron(
+    parsed = ParsedCron(
         seconds=tuple(second * SECOND for second in sorted(calendar.seconds)),
         minutes=array("H", sorted(h * 60 + m for h in calendar.hours for m in calendar.minutes)),
         follows_elapsed_time=minute.startswith("*") or hour.startswith("*"),
         calendar=calendar,
         days={},
     )
-    # 28 years have every kind of year.
+    # 28 years in a row contain every kind of year.
     if not any(_matching_days(parsed, date(2000, 1, 1), date(2027, 12, 31))):
         why = "no month has such a day"
         if both_days:

@@ -27,14 +27,14 @@ UNITS = (
 
 
 def describe(spec: Spec) -> str:
-    """Say when a spec is due: “every 15 minutes”, “once at …”, a cron expression explained."""
+    """Return in words when a spec is due: “every 15 minutes”, “once at …”, or a cron explained."""
     parts = [_when(spec)]
     if spec.repeat is not None:
         parts.append(ngettext("%(n)d time", "%(n)d times", spec.repeat) % {"n": spec.repeat})
     if spec.start is not None:
-        parts.append(_("from %(moment)s") % {"moment": _moment(spec.start)})
+        parts.append(_("from %(time)s") % {"time": _time(spec.start)})
     if spec.end is not None:
-        parts.append(_("until %(moment)s") % {"moment": _moment(spec.end)})
+        parts.append(_("until %(time)s") % {"time": _time(spec.end)})
     if spec.exclude:
         parts.append(_excluded(spec))
     if spec.offset:
@@ -47,7 +47,7 @@ def _when(spec: Spec) -> str:
         return _("%(when)s (%(zone)s)") % {"when": _cron(spec.cron), "zone": spec.timezone}
     if spec.interval is None:
         assert spec.first is not None
-        return _("once at %(moment)s") % {"moment": _moment(spec.first)}
+        return _("once at %(time)s") % {"time": _time(spec.first)}
     size, phrase = next(unit for unit in UNITS if spec.interval % unit[0] == 0)
     return phrase(spec.interval // size)
 
@@ -58,8 +58,8 @@ def _cron(expression: str) -> str:
     return CronSim(expression, datetime.now(UTC)).explain()
 
 
-def _moment(moment: datetime) -> str:
-    return formats.date_format(timezone.localtime(moment), "Y-m-d H:i")
+def _time(instant: datetime) -> str:
+    return formats.date_format(timezone.localtime(instant), "Y-m-d H:i")
 
 
 def _excluded(spec: Spec) -> str:

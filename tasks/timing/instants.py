@@ -1,4 +1,4 @@
-"""Instants: aware UTC datetimes, whole milliseconds, and scores of sorted sets."""
+"""Instants as aware UTC datetimes, as whole milliseconds, and as scores of sorted sets."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,40 +7,40 @@ SECOND = timedelta(seconds=1)
 MICROSECOND = timedelta(microseconds=1)
 MILLISECOND = timedelta(milliseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Everything is due between these two; so late nothing can overflow yet.
+# Everything is due between these two: up to END, no arithmetic here can overflow.
 BEGINNING = EPOCH - MICROSECOND
 END = datetime(9980, 1, 1, tzinfo=UTC)
 
 
-def to_milliseconds(moment: datetime) -> int:
-    """Return the whole milliseconds from 1970 to an aware moment."""
-    return (moment - EPOCH) // MILLISECOND
+def to_milliseconds(instant: datetime) -> int:
+    """Return an aware datetime as whole milliseconds since the Unix epoch."""
+    return (instant - EPOCH) // MILLISECOND
 
 
 def from_milliseconds(milliseconds: int) -> datetime:
-    """Return the aware UTC moment that many milliseconds after 1970."""
+    """Return the aware UTC datetime that many milliseconds after the Unix epoch."""
     return EPOCH + milliseconds * MILLISECOND
 
 
-def whole_milliseconds(moment: datetime) -> datetime:
-    """Return a moment as job ids and scores can say it."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+def whole_milliseconds(instant: datetime) -> datetime:
+    """Return a datetime cut off to milliseconds, as exact as job ids and scores are."""
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
-def to_score(moment: datetime) -> float:
-    """Return a moment as a score: seconds from 1970, in whole milliseconds."""
-    return to_milliseconds(moment) / 1000
+def to_score(instant: datetime) -> float:
+    """Return an aware datetime as a score: seconds since the Unix epoch, to the millisecond."""
+    return to_milliseconds(instant) / 1000
 
 
 def from_score(score: float) -> datetime:
-    """Return the moment of a score, to the millisecond."""
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=round(score * 1000))
+    """Return the aware UTC datetime of a score, to the millisecond."""
+    return EPOCH + timedelta(milliseconds=round(score * 1000))
 
 
-def utc(moment: datetime) -> datetime:
-    """Return a moment in UTC, brought into the time in which something can be due."""
-    if moment.utcoffset() is None:
-        raise ValueError(f"{moment} has no time zone: give an aware datetime.")
-    if not BEGINNING.year < moment.year < END.year:
-        return BEGINNING if moment.year < END.year else END
-    return min(max(moment.astimezone(UTC), BEGINNING), END)
+def clamped_utc(instant: datetime) -> datetime:
+    """Return an aware datetime in UTC, clamped to the range in which something can be due."""
+    if instant.utcoffset() is None:
+        raise ValueError(f"{instant} has no time zone: give an aware datetime.")
+    if not BEGINNING.year < instant.year < END.year:
+        return BEGINNING if instant.year < END.year else END
+    return min(max(instant.astimezone(UTC), BEGINNING), END)

@@ -1,7 +1,7 @@
-"""When is it due. Pure: no clock, no database; `now` is always an argument (R9).
+"""When a schedule is due. Pure: no clock, no database; `now` is always an argument (R9).
 
-A spec is once at T, every N seconds from an anchor, or a cron expression in a time zone; less what
-falls on an excluded date, and all of it shifted by a constant offset, if it has these.
+A spec is once at T, every N seconds from an anchor, or a cron expression in a time zone. If it has
+excluded dates, nothing is due on them; if it has an offset, every due is shifted by it.
 """
 
 import hashlib
@@ -14,20 +14,28 @@ from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 from tasks.exceptions import SpecError
-from tasks.timing import instants
 from tasks.timing.cron import dues_of_cron, parse_cron
-from tasks.timing.instants import BEGINNING, DAY, END, EPOCH, MICROSECOND, MILLISECOND, SECOND
+from tasks.timing.instants import (
+    BEGINNING,
+    DAY,
+    END,
+    MICROSECOND,
+    SECOND,
+    clamped_utc,
+    from_milliseconds,
+    to_milliseconds,
+)
 from tasks.timing.text import MAX_INTERVAL, check_seconds, excluded_dates
-from tasks.timing.zones import LARGEST_SHIFT, begin_of_day, find_zone, steady_offset
+from tasks.timing.zones import LARGEST_SHIFT, find_zone, offset_period, start_of_day
 
 MAX_REPEAT = 100_000
 MAX_CRON_LENGTH = 200
 MAX_ZONE_LENGTH = 64
 MAX_JITTER = 86_400
-END_OF_GRID = (END - EPOCH) // MILLISECOND
+END_OF_GRID = to_milliseconds(END)
 LABELS = {"first": "first time", "start": "start", "end": "end"}
-# The parts of a spec that are written as text in JSON.
-MOMENTS = ("first", "start", "end")
+# The fields of a spec that JSON holds as text.
+DATETIME_FIELDS = ("first", "start", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +46,14 @@ class Spec:
     whole seconds. Cron: `cron` with 5 fields, 6 with seconds in front, or a name such as
     `@daily`, in the IANA zone `timezone`; with `both_days` its day of month and its day of week
     both have to match, where otherwise one is enough. `repeat` limits how many occurrences there
-    are in all: of an interval counted from `first`, or from the first one at or after `start`; of
-    a cron expression from `start`, which it then needs. Nothing is due before `start` or after
-    `end`.
-    All datetimes are aware, in the years 1970 to 9979; they are kept in UTC.
+    are in all: those of an interval count from `first`, or from the first one at or after `start`;
+    those of a cron expression from `start`, which it then needs. Nothing is due before `start` or
+    after `end`. All datetimes are aware, in the years 1970 to 9979; they are kept in UTC.
 
     On the dates of `exclude` (a text as `parse_dates` reads it), as the calendar in the zone
-    `timezone` shows them, nothing is due, and nothing counts towards `repeat`. At last, what is
-    left is shifted by `offset` milliseconds: `start`, `end` and `exclude` are about the unshifted
-    instants, the functions below take and return shifted ones.
+    `timezone` shows them, nothing is due, and nothing counts towards `repeat`. Finally, what is
+    left is shifted by `offset` milliseconds: `start`, `end` and `exclude` apply to the unshifted
+    dues; the functions below take and return shifted ones.
 
     The first use of a spec with `repeat` that is a cron expression, or has excluded dates, counts
     its occurrences, which takes up to a second for 100,000; a process remembers the result.
@@ -65,9 +72,9 @@ class Spec:
 
     def __post_init__(self) -> None:
         for field in LABELS:
-            moment = getattr(self, field)
-            if moment is not None:
-                object.__setattr__(self, field, _checked_moment(field, moment))
+            value = getattr(self, field)
+            if value is not None:
+                object.__setattr__(self, field, _checked_datetime(field, value))
         _check_bounds(self)
         _check_zone(self.timezone)
         if self.cron is None:
@@ -82,60 +89,60 @@ class Spec:
 
 
 class Grid(NamedTuple):
-    """A plain interval in whole milliseconds from 1970: what dispatch mostly has to compute."""
+    """A plain interval, in milliseconds since the Unix epoch: most of what dispatch computes."""
 
     first: int
     step: int
 
     def next_due(self, after: int) -> int | None:
-        """Return the first due instant strictly later than `after`, None if there is none."""
+        """Return the first due strictly later than `after`, None if there is none."""
         due = self.first
         if due <= after:
             due += self.step * ((after - due) // self.step + 1)
         return due if due <= END_OF_GRID else None
 
     def spec(self) -> Spec:
-        """Return the spec that this is the grid of."""
-        return Spec(first=EPOCH + self.first * MILLISECOND, interval=self.step // 1000)
+        """Return the spec of which this is the grid."""
+        return Spec(first=from_milliseconds(self.first), interval=self.step // 1000)
 
     def check(self) -> None:
-        """Raise SpecError or TypeError if this can't be the grid of a spec."""
+        """Raise SpecError or TypeError if this is not a valid grid."""
         if not (0 <= self.first <= END_OF_GRID and 1000 <= self.step <= MAX_INTERVAL * 1000):
             raise SpecError("interval", f"{self} is out of bounds.")
 
 
 def grid(values: Mapping[str, Any]) -> Grid | None:
-    """Return the grid of a valid spec's values, given without defaults; None if it has none."""
+    """Return the grid of a valid spec, by its values without defaults; None if it has none."""
     if values.keys() - {"offset", "timezone"} != {"first", "interval"}:
         return None
-    first = (instants.utc(values["first"]) - EPOCH) // MILLISECOND + values.get("offset", 0)
+    first = to_milliseconds(clamped_utc(values["first"])) + values.get("offset", 0)
     return Grid(first, values["interval"] * 1000)
 
 
 def next_due(spec: Spec, after: datetime) -> datetime | None:
-    """Return the first due instant strictly later than `after`, None if there is none."""
-    return next(_shifted(spec, instants.utc(after), END), None)
+    """Return the first due strictly later than `after`, None if there is none."""
+    return next(_shifted(spec, clamped_utc(after), END), None)
 
 
 def dues(spec: Spec, after: datetime, until: datetime) -> Iterator[datetime]:
-    """Yield the due instants with `after` < due <= `until`, in ascending order."""
-    return _shifted(spec, instants.utc(after), instants.utc(until))
+    """Yield the dues with `after` < due <= `until`, ascending."""
+    return _shifted(spec, clamped_utc(after), clamped_utc(until))
 
 
 def latest_due(spec: Spec, until: datetime) -> datetime | None:
-    """Return the newest due instant that is not later than `until`, None if there is none.
+    """Return the newest due that is not later than `until`, None if there is none.
 
-    The cost doesn't depend on how many there are.
+    The cost doesn't depend on how many dues there are.
     """
     shift = timedelta(milliseconds=spec.offset)
-    newest = _newest(spec, min(instants.utc(until) - shift, _last(spec)))
+    newest = _latest_unshifted(spec, min(clamped_utc(until) - shift, _last(spec)))
     return newest and newest + shift
 
 
 def jitter_offset(identity: str, jitter: int | None) -> int:
-    """Return the offset in milliseconds, below `jitter` seconds, that an identity always has.
+    """Return an identity's constant offset, in milliseconds, less than `jitter` seconds.
 
-    The offsets of many identities are spread evenly.
+    The offsets of many identities are evenly distributed.
     """
     if not jitter:
         return 0
@@ -156,7 +163,7 @@ def check_jitter(jitter: int | None, interval: int | None) -> None:
 
 
 def _shifted(spec: Spec, after: datetime, until: datetime) -> Iterator[datetime]:
-    """Yield the due instants with `after` < due <= `until`."""
+    """Yield the dues with `after` < due <= `until`."""
     if spec.offset == 0:
         return _between(spec, after, min(until, _last(spec)))
     shift = timedelta(milliseconds=spec.offset)
@@ -165,7 +172,7 @@ def _shifted(spec: Spec, after: datetime, until: datetime) -> Iterator[datetime]
 
 
 def _between(spec: Spec, after: datetime, last: datetime) -> Iterator[datetime]:
-    """Yield the unshifted dues with `after` < due <= `last`, whatever `repeat` and `end` say."""
+    """Yield the unshifted dues with `after` < due <= `last`, regardless of `repeat` and `end`."""
     if spec.start is not None:
         after = max(after, spec.start - MICROSECOND)
     every = _not_excluded if spec.exclude else _any_day
@@ -181,7 +188,7 @@ def _any_day(spec: Spec, after: datetime, last: datetime) -> Iterator[datetime]:
 
 
 def _not_excluded(spec: Spec, after: datetime, last: datetime) -> Iterator[datetime]:
-    """Yield the due instants later than `after` that don't fall on an excluded date."""
+    """Yield the dues later than `after` that don't fall on an excluded date."""
     first_days, last_days = excluded_dates(spec.exclude)
     zone = find_zone(spec.timezone)
     assert zone is not None
@@ -192,11 +199,11 @@ def _not_excluded(spec: Spec, after: datetime, last: datetime) -> Iterator[datet
         if number < 0 or last_days[number] < day:
             yield due
         else:
-            # Few steps for many occurrences: the next one is on another day. A clock that is put
-            # back may show the day before the range once more (Casey, 2010).
-            resumed = begin_of_day(last_days[number] + DAY, zone)
+            # Skips the whole range at once. A clock that is put back may show the day before the
+            # range once more (Casey, 2010).
+            resumed = start_of_day(last_days[number] + DAY, zone)
             if day < first_days[number] + LARGEST_SHIFT:
-                resumed = min(resumed, steady_offset(zone, due)[1])
+                resumed = min(resumed, offset_period(zone, due).until)
             dues = _any_day(spec, max(due, resumed - MICROSECOND), last)
 
 
@@ -214,14 +221,14 @@ def _of_interval(spec: Spec, after: datetime) -> Iterator[datetime]:
 
 
 def _last(spec: Spec) -> datetime:
-    """Return the instant after which nothing is due."""
+    """Return the instant after which nothing is due any more."""
     end = spec.end or END
     return end if spec.repeat is None else min(_last_of_repeat(spec), end)
 
 
 @lru_cache(maxsize=10_000)
 def _last_of_repeat(spec: Spec) -> datetime:
-    """Return the last instant that `repeat` allows, or END if it allows them all."""
+    """Return the last due that `repeat` allows, or END if it allows them all."""
     assert spec.repeat is not None
     unlimited = _between(spec, BEGINNING, spec.end or END)
     if spec.interval is None or spec.exclude:
@@ -231,9 +238,9 @@ def _last_of_repeat(spec: Spec) -> datetime:
     return initial + step * min(spec.repeat - 1, (END - initial) // step)
 
 
-def _newest(spec: Spec, until: datetime) -> datetime | None:
-    """Return the newest unshifted due instant that is not later than `until`."""
-    newest, empty_from = _due_before_long(spec, until), until
+def _latest_unshifted(spec: Spec, until: datetime) -> datetime | None:
+    """Return the newest unshifted due that is not later than `until`, by bisection."""
+    newest, empty_from = _recent_due(spec, until), until
     while newest is not None and empty_from - newest >= SECOND:
         middle = newest + (empty_from - newest) / 2
         later = next(_between(spec, middle, empty_from), None)
@@ -244,8 +251,8 @@ def _newest(spec: Spec, until: datetime) -> datetime | None:
     return newest
 
 
-def _due_before_long(spec: Spec, until: datetime) -> datetime | None:
-    """Return the newest due instant up to `until`, or one not much older; None if none is."""
+def _recent_due(spec: Spec, until: datetime) -> datetime | None:
+    """Return a due no later than `until`, the newest or one close to it; None if there is none."""
     reach = SECOND
     begin = until
     while begin > BEGINNING:
@@ -257,11 +264,11 @@ def _due_before_long(spec: Spec, until: datetime) -> datetime | None:
     return None
 
 
-def _checked_moment(field: str, moment: object) -> datetime:
+def _checked_datetime(field: str, value: object) -> datetime:
     label = LABELS[field]
-    if not isinstance(moment, datetime) or moment.utcoffset() is None:
-        raise SpecError(field, f"The {label} is no moment: give a datetime with a time zone.")
-    utc = instants.utc(moment)
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise SpecError(field, f"The {label} is not valid: give a datetime with a time zone.")
+    utc = clamped_utc(value)
     if field != "end" and not BEGINNING < utc < END:
         years = f"{BEGINNING.year + 1} to {END.year - 1}"
         raise SpecError(field, f"The {label} is out of range: give one in the years {years}.")
@@ -275,10 +282,12 @@ def _check_bounds(spec: Spec) -> None:
 
 def _check_zone(name: object) -> None:
     if not isinstance(name, str):
-        raise SpecError("timezone", "The time zone is no text: write one such as Europe/Rome.")
+        raise SpecError("timezone", "The time zone is not text: write one such as Europe/Rome.")
     if len(name) > MAX_ZONE_LENGTH or find_zone(name) is None:
         shown = name[:MAX_ZONE_LENGTH]
-        raise SpecError("timezone", f"“{shown}” is no time zone: write one such as Europe/Rome.")
+        raise SpecError(
+            "timezone", f"“{shown}” is not a valid time zone: write one such as Europe/Rome."
+        )
 
 
 def _check_interval(spec: Spec) -> None:
@@ -314,7 +323,7 @@ def _check_repeat(spec: Spec) -> None:
 
 def _check_exclude(text: object) -> None:
     if not isinstance(text, str):
-        raise SpecError("exclude", "The excluded dates are no text: write them one on a line.")
+        raise SpecError("exclude", "The excluded dates are not text: write one a line.")
     excluded_dates(text)
 
 
@@ -327,7 +336,9 @@ def _check_offset(offset: object) -> None:
 def spec_from_json(values: dict[str, Any]) -> Spec:
     """Return the spec that `ScheduledTask.spec_json` wrote.
 
-    Raises SpecError, ValueError or TypeError if it can't be one.
+    Raises SpecError, ValueError or TypeError if the values are invalid.
     """
-    moments = {name: datetime.fromisoformat(values[name]) for name in MOMENTS if values.get(name)}
-    return Spec(**values | moments)
+    datetimes = {
+        name: datetime.fromisoformat(values[name]) for name in DATETIME_FIELDS if values.get(name)
+    }
+    return Spec(**values | datetimes)

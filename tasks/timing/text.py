@@ -10,7 +10,7 @@ from tasks.timing.instants import BEGINNING, DAY, END
 
 MAX_INTERVAL = 10 * 366 * 86_400
 MAX_INTERVAL_LENGTH = 50
-# Of one list: a schedule can have one of its own, and a calendar's.
+# In one list: a schedule can have a list of its own and a calendar's.
 MAX_EXCLUDED = 1_000
 MAX_EXCLUDED_LENGTH = 24 * MAX_EXCLUDED
 MAX_TERM_LENGTH = 50
@@ -18,7 +18,7 @@ DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 RANGE_MARK = ".."
 UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 INTERVAL_TEXT = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in UNITS))
-# The first and the last of consecutive dates.
+# The first and the last of consecutive days.
 DateRange = tuple[date, date]
 
 
@@ -27,7 +27,7 @@ def parse_interval(text: str) -> int:
     seconds = _seconds(text.strip().lower()) if isinstance(text, str) else None
     if seconds is None:
         shown = str(text)[:MAX_INTERVAL_LENGTH]
-        raise SpecError("interval", f"“{shown}” is not an interval: write 15m, 90s, 2h or 1d.")
+        raise SpecError("interval", f"“{shown}” is not a valid interval: write 15m, 90s, 2h or 1d.")
     check_seconds(seconds)
     return seconds
 
@@ -43,7 +43,7 @@ def format_interval(seconds: int) -> str:
 
 
 def parse_dates(text: str, limit: int = MAX_EXCLUDED) -> list[DateRange]:
-    """Return the dates of a text, in order: one date or range on a line, or between commas.
+    """Return the dates in a text, ascending: one date or range a line, or separated by commas.
 
     A date is written 2026-12-24, a range 2026-12-24..2026-12-26. Raises SpecError.
     """
@@ -56,20 +56,20 @@ def parse_dates(text: str, limit: int = MAX_EXCLUDED) -> list[DateRange]:
 
 
 def format_dates(dates: Iterable[DateRange]) -> str:
-    """Return dates as `parse_dates` reads them, one date or range on a line."""
+    """Return dates as `parse_dates` reads them, one date or range a line."""
     return "\n".join(
         f"{first}" if first == last else f"{first}{RANGE_MARK}{last}" for first, last in dates
     )
 
 
 def number_of_days(text: str) -> int:
-    """Return how many days the dates of a text are, each counted once; raises SpecError."""
+    """Return how many days the dates in a text cover, each counted once; raises SpecError."""
     return sum((last - first).days + 1 for first, last in zip(*excluded_dates(text), strict=True))
 
 
 @lru_cache(maxsize=1_000)
 def excluded_dates(text: str) -> tuple[list[date], list[date]]:
-    """Return the first and the last days of the excluded ranges, in order and without overlap."""
+    """Return the first and the last days of the excluded ranges, ascending, without overlap."""
     first_days: list[date] = []
     last_days: list[date] = []
     for first, last in parse_dates(text, limit=2 * MAX_EXCLUDED):
@@ -99,13 +99,14 @@ def _date(text: str, term: str) -> date:
     if day is None or not BEGINNING.year < day.year < END.year:
         raise SpecError(
             "exclude",
-            f"“{term[:MAX_TERM_LENGTH]}” is no date: write 2026-12-24, or 2026-12-24..2026-12-26.",
+            f"“{term[:MAX_TERM_LENGTH]}” is not a valid date: write 2026-12-24, or "
+            "2026-12-24..2026-12-26.",
         )
     return day
 
 
 def _seconds(text: str) -> int | None:
-    """Return the seconds of a text, None if it is no interval."""
+    """Return the seconds of a text, None if it is not a valid interval."""
     if len(text) > MAX_INTERVAL_LENGTH:
         return None
     if text.isascii() and text.isdigit():
@@ -118,7 +119,7 @@ def _seconds(text: str) -> int | None:
 
 
 def check_seconds(seconds: object) -> None:
-    """Raise SpecError unless this is an interval in whole seconds, within bounds."""
+    """Raise SpecError unless `seconds` is a valid interval: a whole number within bounds."""
     if not isinstance(seconds, int) or isinstance(seconds, bool):
         raise SpecError("interval", "The interval is not a whole number of seconds: give one.")
     if not 1 <= seconds <= MAX_INTERVAL:

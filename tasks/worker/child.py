@@ -29,7 +29,7 @@ from rq.timeouts import JobTimeoutException
 from rq.utils import now
 from rq.worker import BaseWorker
 
-from tasks.broker.keys import explain, is_wrong_type, lease_key, of_queue, wrong
+from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
 from tasks.job import Job
 from tasks.job_ids import is_recorded
 from tasks.runs import recorder
@@ -150,7 +150,10 @@ class Workhorse:
     def _look_at_queues(self) -> bool:
         """Leave out the queues whose keys hold something else; return whether more are."""
         before = self._unusable
-        texts = {name: " ".join(wrong(self._redis, of_queue(name))) for name in self._queue_by_name}
+        texts = {
+            name: " ".join(wrong_types(self._redis, queue_types(name)))
+            for name in self._queue_by_name
+        }
         self._unusable = {name: text for name, text in texts.items() if text}
         for name, text in self._unusable.items():
             if before.get(name) != text:

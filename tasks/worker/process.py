@@ -33,7 +33,7 @@ from rq.job_lifecycle import call_exception_handlers
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy, WorkerStatus
 
-from tasks.broker.keys import explain, is_wrong_type, lease_key
+from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
 from tasks.job import Job
 from tasks.runs import spool
@@ -429,7 +429,7 @@ class Worker(rq.Worker):
     def _tell_rq(self, run: Run, pid: int, status: int, usage: Any) -> None:
         """End the dead run's job in RQ's registries, with RQ's handlers, if they don't know yet."""
         if (
-            self.connection.zscore(f"rq:wip:{run.queue}", f"{run.job_id}:{run.execution_id}")
+            self.connection.zscore(started_key(run.queue), f"{run.job_id}:{run.execution_id}")
             is None
         ):
             return

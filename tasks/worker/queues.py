@@ -20,6 +20,7 @@ from redis.exceptions import NoScriptError
 from rq.executions import Execution
 from rq.utils import now, utcformat
 
+from tasks.broker.keys import executions_key, taken_key, with_key_names
 from tasks.broker.leases import LEASE_SECONDS
 
 # KEYS: the worker, what it took last. ARGV: this step's id, now (as text, and in seconds), the
@@ -29,29 +30,29 @@ from tasks.broker.leases import LEASE_SECONDS
 # recorded as an execution; then the queues to take a job from.
 # Returns whether the finished job has dependents and is left to RQ, and of the job taken: its
 # id, queue and fields; then the templates found on the queues, which are never executed.
-STEP = """
+STEP = with_key_names("""
 local worker, taken, step, text, now, name = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local last = redis.call('HMGET', taken, 'step', 'left', 'job', 'queue')
 if last[1] == step then
   -- The same step once more: its answer was lost on the way.
   local fields = {}
-  if last[3] ~= '' then fields = redis.call('HGETALL', 'rq:job:' .. last[3]) end
+  if last[3] ~= '' then fields = redis.call('HGETALL', JOB .. last[3]) end
   return {tonumber(last[2]), last[3], last[4], fields, {}}
 end
 
 local left, ended, templates = 0, ARGV[7], {}
 if ended ~= '' then
   local execution, queue, ttl = ARGV[8], ARGV[9], tonumber(ARGV[10])
-  local key = 'rq:job:' .. ended
+  local key = JOB .. ended
   if redis.call('EXISTS', key .. ':dependents') == 1 then
     left = 1
   else
     local member = ended .. ':' .. execution
-    redis.call('ZREM', 'rq:wip:' .. queue, member)
-    redis.call('DEL', 'tasks:lease:' .. ended)
+    redis.call('ZREM', STARTED .. queue, member)
+    redis.call('DEL', LEASE .. ended)
     if ARGV[14] == '1' then
-      redis.call('DEL', 'rq:execution:' .. member)
-      redis.call('ZREM', 'rq:executions:' .. ended, execution)
+      redis.call('DEL', EXECUTION .. member)
+      redis.call('ZREM', EXECUTIONS .. ended, execution)
       redis.call('SREM', worker .. ':executions', member)
     end
     redis.call('HINCRBY', worker, 'successful_job_count', 1)
@@ -62,12 +63,12 @@ if ended ~= '' then
       redis.call('HSET', key, 'status', 'finished', 'ended_at', text, 'last_heartbeat', text)
       if ttl > 0 then
         redis.call('EXPIRE', key, ttl)
-        redis.call('ZADD', 'rq:finished:' .. queue, now + ttl, ended)
+        redis.call('ZADD', FINISHED .. queue, now + ttl, ended)
       else
-        redis.call('ZADD', 'rq:finished:' .. queue, '+inf', ended)
+        redis.call('ZADD', FINISHED .. queue, '+inf', ended)
       end
       if ARGV[11] ~= '' then
-        local results = 'rq:results:' .. ended
+        local results = RESULTS .. ended
         redis.call('XADD', results, 'MAXLEN', '10', '*', 'type', '1', 'worker_name', name,
           'execution_id', execution, 'execution_started_at', ARGV[12],
           'execution_ended_at', ARGV[13], 'return_value', ARGV[11])
@@ -80,9 +81,9 @@ end
 local id, queue, fields = '', '', {}
 for i = 15, #ARGV do
   while id == '' do
-    local popped = redis.call('LPOP', 'rq:queue:' .. ARGV[i])
+    local popped = redis.call('LPOP', QUEUE .. ARGV[i])
     if not popped then break end
-    local key = 'rq:job:' .. popped
+    local key = JOB .. popped
     local found = redis.pcall('HGETALL', key)
     if string.match(popped, '^schedule%-%x+$') then
       templates[#templates+1] = popped
@@ -93,8 +94,8 @@ for i = 15, #ARGV do
       redis.call('HSET', key, 'status', 'started', 'started_at', text, 'last_heartbeat', text,
         'worker_name', name)
       redis.call('PERSIST', key)
-      redis.call('ZADD', 'rq:wip:' .. queue, now + ARGV[5], id .. ':' .. step)
-      redis.call('SET', 'tasks:lease:' .. id, name, 'EX', ARGV[6])
+      redis.call('ZADD', STARTED .. queue, now + ARGV[5], id .. ':' .. step)
+      redis.call('SET', LEASE .. id, name, 'EX', ARGV[6])
       redis.call('HSET', worker, 'state', 'busy')
     end
   end
@@ -102,26 +103,26 @@ end
 redis.call('HSET', taken, 'step', step, 'left', left, 'job', id, 'queue', queue)
 redis.call('EXPIRE', taken, 3600)
 return {left, id, queue, fields, templates}
-"""
+""")
 # KEYS: the worker. ARGV: a job that it took, its queue and execution. Returns whether it was put
 # back: not if it is put back already, or has ended. Nor a second time: the job may be what kills.
-PUT_BACK = """
+PUT_BACK = with_key_names("""
 local worker, id, queue, execution = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local key, member = 'rq:job:' .. id, id .. ':' .. execution
-if not redis.call('ZSCORE', 'rq:wip:' .. queue, member)
+local key, member = JOB .. id, id .. ':' .. execution
+if not redis.call('ZSCORE', STARTED .. queue, member)
    or redis.call('HGET', key, 'status') ~= 'started'
    or redis.call('HSETNX', key, 'put_back', execution) == 0 then
   return 0
 end
-redis.call('ZREM', 'rq:wip:' .. queue, member)
-redis.call('DEL', 'tasks:lease:' .. id, 'rq:execution:' .. member)
-redis.call('ZREM', 'rq:executions:' .. id, execution)
+redis.call('ZREM', STARTED .. queue, member)
+redis.call('DEL', LEASE .. id, EXECUTION .. member)
+redis.call('ZREM', EXECUTIONS .. id, execution)
 redis.call('SREM', worker .. ':executions', member)
 redis.call('HDEL', key, 'started_at', 'worker_name')
 redis.call('HSET', key, 'status', 'queued')
-redis.call('LPUSH', 'rq:queue:' .. queue, id)
+redis.call('LPUSH', QUEUE .. queue, id)
 return 1
-"""
+""")
 # A job that takes longer may have been recorded as an execution by its worker, in seconds.
 LONG = 0.5
 
@@ -218,7 +219,7 @@ class Queues:
             args += [finished.job_id, finished.execution_id, finished.queue, finished.result_ttl]
             args += [payload, finished.started, finished.ended]
             args.append(int(finished.ended - finished.started > LONG))
-        keys = [self.worker_key, f"tasks:taken:{self.worker_name}"]
+        keys = [self.worker_key, taken_key(self.worker_name)]
         left, job_id, queue, flat, templates = cast(Any, self._call([*keys, *args, *queue_names]))
         taken = None
         if job_id:
@@ -251,8 +252,8 @@ def record_execution(redis: Redis, execution: Execution, ttl: int) -> None:
     """
     with redis.pipeline() as pipe:
         execution.save(ttl, pipeline=pipe)
-        pipe.zadd(f"rq:executions:{execution.job_id}", {execution.id: time.time() + ttl + 60})
-        pipe.expire(f"rq:executions:{execution.job_id}", ttl + 60)
+        pipe.zadd(executions_key(execution.job_id), {execution.id: time.time() + ttl + 60})
+        pipe.expire(executions_key(execution.job_id), ttl + 60)
         pipe.sadd(execution.worker_executions_key, execution.composite_key)
         pipe.expire(execution.worker_executions_key, ttl + 60)
         pipe.execute()

@@ -43,7 +43,9 @@ def schedule(scheduler: Scheduler) -> ScheduledTask:
 def planned(scheduler: Scheduler) -> tuple[list[Step], datetime]:
     """Return the steps that the scheduler takes next."""
     now = timezone.now()
-    steps, _ = scheduler.dispatcher._plan(scheduler.dispatcher._read("-inf", now.timestamp()), now)
+    steps, _ = scheduler.dispatcher.decide_steps(
+        scheduler.dispatcher.read_due("-inf", now.timestamp()), now
+    )
     assert steps
     return steps, now
 
@@ -82,7 +84,7 @@ def test_a_change_wins_over_a_step_that_is_planned_already(
 ):
     steps, now = planned(scheduler)
     change(schedule)
-    assert scheduler.dispatcher._execute(steps, now) == []
+    assert scheduler.dispatcher.take_steps(steps, now) == []
     assert scheduler.enqueue_jobs() == []
     assert queue_length(redis_connection) == 0
 
@@ -92,7 +94,7 @@ def test_what_is_dispatched_after_an_edit_is_as_edited(
 ):
     steps, now = planned(scheduler)
     edit_arguments(schedule)
-    assert scheduler.dispatcher._execute(steps, now) == []
+    assert scheduler.dispatcher.take_steps(steps, now) == []
     [job_id] = scheduler.enqueue_jobs()
     assert redis_connection.hget(f"rq:job:{job_id}", "timeout") == b"77"
 
@@ -101,9 +103,9 @@ def test_a_step_taken_before_the_change_stays_and_is_not_taken_again(
     scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis
 ):
     steps, now = planned(scheduler)
-    [job_id] = scheduler.dispatcher._execute(steps, now)
+    [job_id] = scheduler.dispatcher.take_steps(steps, now)
     SchedulerService.save(schedule)
-    assert scheduler.dispatcher._execute(steps, now) == scheduler.enqueue_jobs() == []
+    assert scheduler.dispatcher.take_steps(steps, now) == scheduler.enqueue_jobs() == []
     assert queue_length(redis_connection) == 1
     assert RunId.parse(job_id).schedule_job_id == schedule.job_id
 

@@ -17,7 +17,7 @@ from tasks.runs import lost
 from tasks.scheduler import Scheduler
 from tests.tasks import functions
 from tests.tasks.pages import staff
-from tests.tasks.schedules import MakeSchedule, make_row
+from tests.tasks.schedules import MakeSchedule, ago, make_row
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def schedule(db: None) -> ScheduledTask:
 
 @pytest.fixture
 def put(redis_connection: Redis) -> MakeSchedule:
-    """Return a function that stores a schedule and brings it to Redis."""
+    """Return a function that stores a schedule and writes it to Redis."""
 
     def make_and_put(**values: Any) -> ScheduledTask:
         schedule = make_row(**values)
@@ -36,6 +36,12 @@ def put(redis_connection: Redis) -> MakeSchedule:
         return schedule
 
     return make_and_put
+
+
+@pytest.fixture
+def due_schedule(put: MakeSchedule) -> ScheduledTask:
+    """Return a schedule whose first occurrence is due."""
+    return put(first=ago(5), settled_through=ago(6), queue="low")
 
 
 @pytest.fixture
@@ -55,7 +61,7 @@ def behave(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], No
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Return the ledger's own clock, which the test moves by `clock.now += seconds`."""
+    """Return the clock of regular work, which the test moves by `clock.now += seconds`."""
     fake = SimpleNamespace(now=1000.0)
     for module in (housekeeping, reconcile, lost):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: fake.now))
@@ -67,10 +73,10 @@ def redis_unavailable(redis_connection: Redis) -> Iterator[Callable[[bool], None
     """Return a function that makes Redis unreachable (True) and reachable again (False)."""
     server = redis_connection.connection_pool.connection_kwargs["server"]
 
-    def set_away(away: bool) -> None:
-        server.connected = not away
+    def set_unavailable(unavailable: bool) -> None:
+        server.connected = not unavailable
 
-    yield set_away
+    yield set_unavailable
     server.connected = True
 
 

@@ -21,7 +21,7 @@ def ago(seconds: float) -> datetime:
 
 
 def make_row(**values: Any) -> ScheduledTask:
-    """Store a schedule that calls `echo` every hour from now on, unless `values` say otherwise."""
+    """Store a schedule that calls `echo` every hour from now on, with changes by `values`."""
     if not values.get("cron"):
         values = {"first": ago(0), "interval": 3600} | values
     else:

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("at", [None, timezone.now() + timedelta(hours=1)])
-def test_a_run_is_enqueued_once(schedule: ScheduledTask, redis_connection: Redis, at: Any):
+def test_a_run_that_is_enqueued_twice_is_on_its_queue_once(
+    schedule: ScheduledTask, redis_connection: Redis, at: Any
+):
     run_id = RunId(schedule.job_id, ago(1))
     for _ in range(2):
         enqueue_run(schedule, run_id, redis_connection, at=at)
@@ -25,12 +27,14 @@ def test_a_run_is_enqueued_once(schedule: ScheduledTask, redis_connection: Redis
     assert len(kept) == 1
 
 
-def test_a_later_run_keeps_its_milliseconds(schedule: ScheduledTask, redis_connection: Redis):
+def test_a_run_that_is_enqueued_for_later_keeps_its_milliseconds(
+    schedule: ScheduledTask, redis_connection: Redis
+):
     at = timezone.now().replace(microsecond=250_000) + timedelta(hours=1)
     enqueue_run(schedule, RunId(schedule.job_id, at), redis_connection, at=at)
     entries: list[Any] = redis_connection.zrange("rq:scheduled:default", 0, -1, withscores=True)
-    [(_, moment)] = entries
-    assert moment == at.timestamp()
+    [(_, score)] = entries
+    assert score == at.timestamp()
 
 
 def test_a_job_has_the_timeout_of_its_row_else_of_its_function(redis_connection: Redis):
@@ -40,7 +44,7 @@ def test_a_job_has_the_timeout_of_its_row_else_of_its_function(redis_connection:
     assert build_job(row, row.job_id, redis_connection).timeout == 5
 
 
-def test_a_withdrawn_call_is_nowhere(redis_connection: Redis):
+def test_nothing_in_redis_is_left_of_a_withdrawn_call(redis_connection: Redis):
     waiting = Task.objects.create(name="x", function=ECHO)
     reserved = Task.objects.create(
         name="x", function=ECHO, status="reserved", reserved_for=timezone.now() + timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""What waits, runs or is kept for later is in flight."""
+"""What waits, runs or is scheduled for later is in flight."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -8,13 +8,15 @@ from redis import Redis
 from redis.client import Pipeline
 
 from tasks.broker.in_flight import in_flight
+from tasks.broker.leases import renew_lease
+from tasks.job import Job
 from tasks.services import TaskService
 from tests.tasks.functions import ECHO
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_of_a_long_queue_only_what_is_older_than_its_head_is_searched(
+def test_a_queue_is_searched_only_for_jobs_that_are_older_than_its_head(
     redis_connection: Redis, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ):
     calls = [TaskService.enqueue_task(ECHO) for _ in range(5)]
@@ -31,3 +33,27 @@ def test_of_a_long_queue_only_what_is_older_than_its_head_is_searched(
     jobs = [(call.job_id, "default") for call in calls]
     assert in_flight(jobs, redis_connection) == [False, True, True, True, True]
     assert searched == [lost.job_id]
+
+
+def test_a_job_that_is_nowhere_is_not_in_flight(redis_connection: Redis):
+    assert in_flight([("missing", "default")], redis_connection) == [False]
+
+
+def test_a_leased_job_is_in_flight(redis_connection: Redis):
+    renew_lease(redis_connection, "leased", "w1")
+    assert in_flight([("leased", "default"), ("other", "default")], redis_connection) == [
+        True,
+        False,
+    ]
+
+
+def test_a_job_that_is_scheduled_for_later_is_in_flight(redis_connection: Redis):
+    redis_connection.zadd("rq:scheduled:low", {"later": 1})
+    assert in_flight([("later", "low"), ("later", "default")], redis_connection) == [True, False]
+
+
+def test_a_job_that_waits_behind_a_lost_job_is_in_flight(redis_connection: Redis):
+    head, behind = (TaskService.enqueue_task(ECHO).job_id for _ in range(2))
+    redis_connection.delete(Job.key_for(head))
+    jobs = [(behind, "default"), ("missing", "default")]
+    assert in_flight(jobs, redis_connection) == [True, False]

@@ -15,12 +15,12 @@ from tasks.broker.leases import (
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_lease_lapses(redis_connection: Redis):
+def test_the_lease_of_a_run_lapses(redis_connection: Redis):
     renew_lease(redis_connection, "x", "w1")
     assert 0 < redis_connection.ttl(lease_key("x")) <= 15
 
 
-def test_a_run_is_closed_in_time(redis_connection: Redis):
+def test_a_run_is_closed_as_lost_in_time_and_not_between_two_renewals():
     every_look = 2
     assert LEASE_SECONDS + CERTAINTY + every_look < LOST_AFTER
     assert min(LEASE_SECONDS, CERTAINTY) > LEASE_RENEWAL_SECONDS

@@ -26,35 +26,40 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # Redis as the rows say
 
 
-def test_all_live_schedules_are_back_after_a_flush(redis_connection: Redis, put: MakeSchedule):
+def test_all_live_schedules_are_back_in_redis_after_a_flush(
+    redis_connection: Redis, put: MakeSchedule
+):
     schedules = [put(), put(cron="@daily"), put(status="failed")]
     redis_connection.flushall()
     reconcile(redis_connection)
     assert in_redis(redis_connection) == {schedule.job_id for schedule in schedules}
 
 
-def test_paused_and_dead_schedules_are_taken_out(redis_connection: Redis, put: MakeSchedule):
+def test_paused_and_ended_schedules_are_removed_from_redis(
+    redis_connection: Redis, put: MakeSchedule
+):
     put(status="death")
     put(status="paused", paused_at=ago(1))
     reconcile(redis_connection)
     assert redis_connection.keys("rq:*") == []
 
 
-def test_strays_are_removed_and_foreign_jobs_are_not(
+def test_unexpected_schedules_are_removed_from_redis_and_external_jobs_are_not(
     redis_connection: Redis, put: MakeSchedule, scheduler: Scheduler
 ):
     schedule = put()
-    foreign = scheduler.enqueue_in(timedelta(hours=1), ECHO)
+    external = scheduler.enqueue_in(timedelta(hours=1), ECHO)
+    # Private, because every public way to delete sends the signal that removes it from Redis.
     ScheduledTask.objects.filter(pk=schedule.pk)._raw_delete("default")
     reconcile(redis_connection)
-    assert in_redis(redis_connection) == {foreign.id}
+    assert in_redis(redis_connection) == {external.id}
     assert not redis_connection.exists(Job.key_for(schedule.job_id))
 
 
 @pytest.mark.parametrize(
     "values", [{"interval": 60}, {"args": [1]}, {"timeout": 9}, {"queue": "low"}], ids=str
 )
-def test_what_was_written_past_the_services_takes_effect(
+def test_a_row_that_was_written_without_the_services_takes_effect(
     redis_connection: Redis, put: MakeSchedule, values: dict[str, Any]
 ):
     schedule = put()
@@ -64,7 +69,7 @@ def test_what_was_written_past_the_services_takes_effect(
     assert redis_connection.hgetall(Job.key_for(schedule.job_id)) != before
 
 
-def test_what_is_right_already_is_not_touched(redis_connection: Redis, put: MakeSchedule):
+def test_reconciliation_leaves_what_is_right_untouched(redis_connection: Redis, put: MakeSchedule):
     schedule = put()
     redis_connection.hset(Job.key_for(schedule.job_id), "mark", "untouched")
     reconcile(redis_connection)
@@ -93,7 +98,7 @@ def test_a_row_that_cannot_be_scheduled_says_why_and_stops_no_other(
     assert redis_connection.exists(MARKER_KEY)
 
 
-def test_its_problem_is_cleared_when_it_is_mended(
+def test_the_problem_of_a_schedule_is_cleared_when_it_can_be_scheduled(
     redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
 ):
     schedule = make_row()
@@ -105,7 +110,7 @@ def test_its_problem_is_cleared_when_it_is_mended(
     assert (schedule.problem, in_redis(redis_connection)) == ("", {schedule.job_id})
 
 
-def test_a_template_of_the_wrong_type_is_mended_and_stops_no_other(
+def test_reconciliation_repairs_a_template_of_the_wrong_type_and_restores_all_others(
     redis_connection: Redis, put: MakeSchedule
 ):
     broken, good = put(), put()
@@ -115,8 +120,10 @@ def test_a_template_of_the_wrong_type_is_mended_and_stops_no_other(
     assert in_redis(redis_connection) == {broken.job_id, good.job_id}
 
 
-def test_each_chunk_is_read_by_its_keys(redis_connection: Redis, put: MakeSchedule):
-    """By the index of the status, every chunk would read the rows of all schedules."""
+def test_reconciliation_reads_each_chunk_of_rows_by_its_keys(
+    redis_connection: Redis, put: MakeSchedule
+):
+    """By the index on the status, every chunk would read the rows of all schedules."""
     put()
     put(status="paused", paused_at=ago(1))
     put(first=ago(100), settled_through=ago(101))
@@ -127,4 +134,4 @@ def test_each_chunk_is_read_by_its_keys(redis_connection: Redis, put: MakeSchedu
     with connection.cursor() as cursor:
         plans = [cursor.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in selects]
     by_status = [plan for plan in plans if "schedule_next_check" in str(plan)]
-    assert len(by_status) == 1, "only what has to be looked at is asked for by it"
+    assert len(by_status) == 1, "only settling may use that index"

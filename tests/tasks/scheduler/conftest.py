@@ -1,12 +1,11 @@
 """What the tests of this room share."""
 
-import pytest
+from datetime import UTC, datetime
 
-from tasks.models import ScheduledTask
-from tests.tasks.schedules import MakeSchedule, ago
+import pytest
 
 
 @pytest.fixture
-def due_schedule(put: MakeSchedule) -> ScheduledTask:
-    """Return a schedule whose first occurrence is due."""
-    return put(first=ago(5), settled_through=ago(6), queue="low")
+def utc_now() -> datetime:
+    """Return now as rq-scheduler expects it."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -22,14 +22,15 @@ from tasks.scheduler import Scheduler, dispatcher, planning
 from tasks.timing import catch_up
 from tasks.timing.instants import to_score
 from tests.tasks.functions import perform, queued, work_off
-from tests.tasks.scheduler.due_schedules import POISONS, moment
+from tests.tasks.scheduler.bad_members import BAD_MEMBERS
+from tests.tasks.scheduler.dispatch_script import score
 from tests.tasks.schedules import MakeSchedule, ago
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def steps(schedule: ScheduledTask, *numbers: int) -> list[datetime]:
-    """Return the due instants with these numbers, counted from the schedule's first."""
+def numbered_dues(schedule: ScheduledTask, *numbers: int) -> list[datetime]:
+    """Return the dues with these numbers, counted from the schedule's first."""
     first, step = schedule.first, timedelta(seconds=schedule.interval or 0)
     assert first is not None
     return [first + step * number for number in numbers]
@@ -55,7 +56,7 @@ def test_a_due_occurrence_is_dispatched_once(
     assert len(queued(redis_connection)) == 1
 
 
-def test_what_is_not_due_waits(put: MakeSchedule, scheduler: Scheduler):
+def test_an_occurrence_that_is_not_due_is_not_dispatched(put: MakeSchedule, scheduler: Scheduler):
     put(first=ago(-60))
     assert scheduler.enqueue_jobs() == []
 
@@ -70,7 +71,7 @@ def test_a_dispatched_occurrence_runs(
     assert (run.status, run.due, run.result) == ("finished", schedule.first, [[1], {"a": 2}])
 
 
-def test_killed_after_dispatch_and_repeated_it_runs_once(
+def test_an_occurrence_that_is_dispatched_again_after_a_kill_runs_once(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     schedule = put(first=ago(5), settled_through=ago(6))
@@ -83,35 +84,35 @@ def test_killed_after_dispatch_and_repeated_it_runs_once(
     assert schedule.runs.count() == 1
 
 
-def test_an_interval_keeps_its_anchor(
+def test_dispatch_keeps_the_anchor_of_an_interval(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     schedule = put(first=ago(95), interval=30, settled_through=ago(95))
     scheduler.enqueue_jobs()
-    assert moment(redis_connection, schedule) == to_score(schedule.first) + 120
+    assert score(redis_connection, schedule) == to_score(schedule.first) + 120
 
 
-def test_cron_goes_on_at_its_next_moment(
+def test_dispatch_moves_a_cron_schedule_to_its_next_due(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     schedule = put(cron="* * * * *", settled_through=ago(61))
     scheduler.enqueue_jobs()
     due = schedule.next_due(timezone.now())
     assert due is not None
-    assert moment(redis_connection, schedule) == to_score(due)
+    assert score(redis_connection, schedule) == to_score(due)
 
 
 @pytest.mark.parametrize("values", [{"interval": None}, {"repeat": 1}, {}], ids=str)
-def test_an_exhausted_schedule_leaves_the_set(
+def test_dispatch_removes_an_exhausted_schedule_from_the_sorted_set(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis, values: dict[str, Any]
 ):
     values = values or {"end": ago(4)}
     schedule = put(first=ago(5), settled_through=ago(6), **values)
     assert len(scheduler.enqueue_jobs()) == 1
-    assert moment(redis_connection, schedule) is None
+    assert score(redis_connection, schedule) is None
 
 
-def test_a_moment_that_is_not_of_the_spec_makes_no_occurrence(
+def test_a_score_that_is_not_a_due_of_the_spec_makes_no_occurrence(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     schedule = put(first=ago(1800), settled_through=ago(1700))
@@ -120,7 +121,7 @@ def test_a_moment_that_is_not_of_the_spec_makes_no_occurrence(
         datetime.now(UTC).replace(tzinfo=None),
     )
     assert scheduler.enqueue_jobs() == []
-    assert moment(redis_connection, schedule) == to_score(schedule.first) + 3600
+    assert score(redis_connection, schedule) == to_score(schedule.first) + 3600
 
 
 def test_a_first_time_with_microseconds_makes_no_second_identity(
@@ -142,7 +143,7 @@ def test_many_schedules_are_dispatched_in_chunks(
     put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(dispatcher, "FIRST_CHUNK", 1)
-    monkeypatch.setattr(dispatcher, "CHUNK", 2)
+    monkeypatch.setattr(dispatcher, "LARGEST_CHUNK", 2)
     for _ in range(5):
         put(first=ago(5), settled_through=ago(6))
     assert len(scheduler.enqueue_jobs()) == 5
@@ -158,11 +159,11 @@ def test_misfires_run_or_are_missed_by_the_policy(
     put: MakeSchedule, scheduler: Scheduler, policy: str, ran: list[int]
 ):
     schedule = put(first=ago(350), interval=100, settled_through=ago(351), catch_up=policy)
-    assert dues(scheduler.enqueue_jobs()) == steps(schedule, *ran)
-    assert missed(schedule) == steps(schedule, *sorted({0, 1, 2, 3} - set(ran)))
+    assert dues(scheduler.enqueue_jobs()) == numbered_dues(schedule, *ran)
+    assert missed(schedule) == numbered_dues(schedule, *sorted({0, 1, 2, 3} - set(ran)))
 
 
-def test_past_the_start_deadline_it_is_missed_with_its_reason(
+def test_an_occurrence_past_its_start_deadline_is_missed_with_its_reason(
     put: MakeSchedule, scheduler: Scheduler
 ):
     schedule = put(first=ago(50), settled_through=ago(51), start_deadline=20)
@@ -170,7 +171,7 @@ def test_past_the_start_deadline_it_is_missed_with_its_reason(
     assert schedule.runs.get().reason == "It could not start within its start deadline of 20 s."
 
 
-def test_what_has_run_is_not_recorded_as_missed(
+def test_an_occurrence_that_has_run_is_not_recorded_as_missed(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     schedule = put(first=ago(350), interval=100, settled_through=ago(351), catch_up="all")
@@ -184,25 +185,25 @@ def test_what_has_run_is_not_recorded_as_missed(
 
 
 @pytest.mark.parametrize("policy", ["latest", "all"])
-def test_a_long_outage_is_caught_up_as_one(
+def test_a_long_outage_is_caught_up_on_as_a_short_one(
     put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, policy: str
 ):
     monkeypatch.setattr(planning, "PENDING_AT_ONCE", 50)
     monkeypatch.setattr(catch_up, "CATCH_UP_CAP", 10)
     schedule = put(first=ago(12_050), interval=100, settled_through=ago(12_051), catch_up=policy)
     ran = dues(scheduler.enqueue_jobs())
-    assert ran == steps(schedule, *range(121 - (1 if policy == "latest" else 10), 121))
+    assert ran == numbered_dues(schedule, *range(121 - (1 if policy == "latest" else 10), 121))
     assert len(missed(schedule)) == 121 - len(ran)
 
 
-@pytest.mark.parametrize("poison", POISONS.values(), ids=POISONS.keys())
-def test_a_bad_schedule_stops_no_other(
+@pytest.mark.parametrize("add_bad_member", BAD_MEMBERS.values(), ids=BAD_MEMBERS.keys())
+def test_a_member_that_cannot_be_dispatched_stops_no_schedule(
     put: MakeSchedule,
     scheduler: Scheduler,
     redis_connection: Redis,
-    poison: Callable[[Redis], None],
+    add_bad_member: Callable[[Redis], None],
 ):
-    poison(redis_connection)
+    add_bad_member(redis_connection)
     schedule = put(first=ago(4), settled_through=ago(5))
     assert dues(scheduler.enqueue_jobs()) == [schedule.first]
     reconcile(redis_connection)
@@ -210,7 +211,7 @@ def test_a_bad_schedule_stops_no_other(
     assert scheduler.enqueue_jobs() == []
 
 
-def test_the_reason_is_noted_and_it_comes_back_when_mended(
+def test_a_schedule_that_cannot_be_dispatched_says_why_and_comes_back_when_it_can(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     schedule = put(first=ago(5), settled_through=ago(6))
@@ -227,19 +228,19 @@ def test_the_reason_is_noted_and_it_comes_back_when_mended(
 def test_a_schedule_that_needs_the_database_waits_for_it(
     put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ):
-    def away(*args: Any) -> None:
+    def fail(*args: Any) -> None:
         raise OperationalError
 
     late = put(first=ago(50), settled_through=ago(51), catch_up="none", name="late")
     punctual = put(first=ago(4), settled_through=ago(5))
     with monkeypatch.context() as patch:
-        patch.setattr(misfires, "record_not_run", away)
+        patch.setattr(misfires, "record_not_run", fail)
         assert dues(scheduler.enqueue_jobs()) == [punctual.first]
     scheduler.enqueue_jobs()
     assert missed(late) == [late.first]
 
 
-def test_what_is_on_time_is_dispatched_without_the_database(
+def test_an_occurrence_on_time_is_dispatched_without_the_database(
     put: MakeSchedule, scheduler: Scheduler, django_assert_num_queries: Any
 ):
     punctual = put(first=ago(4), settled_through=ago(5))
@@ -249,14 +250,14 @@ def test_what_is_on_time_is_dispatched_without_the_database(
         assert dues(scheduler.dispatcher.dispatch_punctual()) == [punctual.first]
 
 
-def test_what_is_on_time_does_not_wait_for_a_database_that_hangs(
+def test_an_occurrence_on_time_does_not_wait_for_a_database_that_hangs(
     put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ):
-    hangs, goes_on = threading.Event(), threading.Event()
+    hangs, resume = threading.Event(), threading.Event()
 
     def hang(*args: Any) -> None:
         hangs.set()
-        goes_on.wait(30)
+        resume.wait(30)
 
     monkeypatch.setattr(misfires, "record_not_run", hang)
     put(first=ago(50), settled_through=ago(51), catch_up="none")
@@ -267,11 +268,11 @@ def test_what_is_on_time_does_not_wait_for_a_database_that_hangs(
         assert hangs.wait(30)
         assert dues(scheduler.dispatcher.dispatch_punctual()) == [punctual.first]
     finally:
-        goes_on.set()
+        resume.set()
         late.join()
 
 
-def test_what_is_late_by_its_start_deadline_does_not_wait_to_be_older(
+def test_an_occurrence_past_a_short_start_deadline_is_missed_at_once(
     put: MakeSchedule, scheduler: Scheduler
 ):
     schedule = put(first=ago(4), settled_through=ago(5), start_deadline=1)
@@ -280,7 +281,7 @@ def test_what_is_late_by_its_start_deadline_does_not_wait_to_be_older(
     assert missed(schedule) == [schedule.first]
 
 
-def test_one_row_that_cannot_be_written_stops_no_other(
+def test_a_missed_occurrence_that_cannot_be_recorded_stops_no_other(
     put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ):
     bad, good = (put(first=ago(50), settled_through=ago(51), catch_up="none") for _ in range(2))
@@ -297,23 +298,23 @@ def test_one_row_that_cannot_be_written_stops_no_other(
     assert missed(bad) == []
 
 
-@pytest.mark.parametrize("lost", ["template", "text"])
-def test_what_redis_has_lost_in_part_is_brought_back_at_once(
+@pytest.mark.parametrize("lost", ["template", "dispatch record"])
+def test_a_schedule_of_which_redis_has_lost_a_part_is_restored_at_once(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis, lost: str
 ):
     schedule, other = (put(first=ago(5), settled_through=ago(6)) for _ in range(2))
-    housekeeper = Reconciler(redis_connection)
-    housekeeper.tick()
+    reconciler = Reconciler(redis_connection)
+    reconciler.tick()
     if lost == "template":
         redis_connection.delete(Job.key_for(schedule.job_id))
     else:
         redis_connection.hdel(DISPATCH_RECORDS_KEY, schedule.job_id)
     assert dues(scheduler.enqueue_jobs()) == [other.first]
-    housekeeper.tick()
+    reconciler.tick()
     assert dues(scheduler.enqueue_jobs()) == [schedule.first]
 
 
-def test_a_queue_that_cannot_be_used_is_said_on_the_row(
+def test_a_schedule_whose_queue_cannot_be_used_says_so(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     schedule = put(first=ago(5), settled_through=ago(6), queue="low")

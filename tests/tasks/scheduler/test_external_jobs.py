@@ -1,4 +1,4 @@
-"""ExternalJob jobs: dispatched as rq-scheduler does, in one step; set aside with the reason."""
+"""External jobs: dispatched as rq-scheduler does, in one step; set aside with the reason."""
 
 import re
 from calendar import monthrange
@@ -73,14 +73,8 @@ months = st.none() | st.integers(1, 12) | st.just(2)
 
 
 @pytest.fixture
-def utc_now() -> datetime:
-    """Return now as rq-scheduler wants it."""
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-@pytest.fixture
 def job(scheduler: Scheduler, utc_now: datetime) -> Job:
-    """Return a foreign job that is due now, and every minute."""
+    """Return an external job that is due now, and every minute."""
     return scheduler.schedule(utc_now, functions.echo, interval=60)
 
 
@@ -103,7 +97,7 @@ def spoil(redis: Redis, job: Job, field: str, value: bytes) -> None:
         ("created_at", b"yesterday"),
     ],
 )
-def test_what_cannot_be_dispatched_is_set_aside_with_the_reason(
+def test_an_external_job_that_cannot_be_dispatched_is_set_aside_with_the_reason(
     scheduler: Scheduler, redis_connection: Redis, job: Job, field: str, value: bytes
 ):
     spoil(redis_connection, job, field, value)
@@ -115,7 +109,9 @@ def test_what_cannot_be_dispatched_is_set_aside_with_the_reason(
     assert job not in scheduler
 
 
-def test_what_is_mended_can_be_put_back(scheduler: Scheduler, redis_connection: Redis, job: Job):
+def test_an_external_job_in_quarantine_can_be_put_back(
+    scheduler: Scheduler, redis_connection: Redis, job: Job
+):
     spoil(redis_connection, job, "meta", b"{")
     scheduler.enqueue_jobs()
     spoil(redis_connection, job, "meta", b"{}")
@@ -125,7 +121,7 @@ def test_what_is_mended_can_be_put_back(scheduler: Scheduler, redis_connection: 
     assert list(external_jobs.quarantined(redis_connection)) == []
 
 
-def test_what_is_not_in_quarantine_cannot_be_put_back(
+def test_a_job_that_is_not_in_quarantine_cannot_be_put_back(
     scheduler: Scheduler, redis_connection: Redis
 ):
     with pytest.raises(NotPossible):
@@ -133,14 +129,16 @@ def test_what_is_not_in_quarantine_cannot_be_put_back(
     assert redis_connection.zcard(SCHEDULES_KEY) == 0
 
 
-def test_what_is_discarded_is_gone(scheduler: Scheduler, redis_connection: Redis, job: Job):
+def test_a_discarded_job_is_no_longer_in_quarantine(
+    scheduler: Scheduler, redis_connection: Redis, job: Job
+):
     spoil(redis_connection, job, "meta", b"{")
     scheduler.enqueue_jobs()
     external_jobs.discard(job.id.encode(), redis_connection)
     assert list(external_jobs.quarantined(redis_connection)) == []
 
 
-def test_a_job_that_changed_meanwhile_is_left_alone(
+def test_an_external_job_that_has_changed_meanwhile_is_left_alone(
     scheduler: Scheduler, redis_connection: Redis, job: Job
 ):
     score = redis_connection.zscore(SCHEDULES_KEY, job.id)
@@ -148,14 +146,16 @@ def test_a_job_that_changed_meanwhile_is_left_alone(
     assert queued(redis_connection) == []
 
 
-def test_two_schedulers_dispatch_it_once(scheduler: Scheduler, redis_connection: Redis, job: Job):
+def test_two_schedulers_dispatch_an_external_job_once(
+    scheduler: Scheduler, redis_connection: Redis, job: Job
+):
     score = redis_connection.zscore(SCHEDULES_KEY, job.id)
     assert external_jobs.dispatch(job.id, score, scheduler)
     assert not external_jobs.dispatch(job.id, score, scheduler)
     assert queued(redis_connection) == [job.id]
 
 
-def test_repeats_are_counted_though_its_run_saves_an_older_meta(
+def test_the_repeats_of_an_external_job_are_counted_though_its_run_saves_an_older_meta(
     scheduler: Scheduler, redis_connection: Redis, utc_now: datetime
 ):
     job = scheduler.schedule(utc_now, functions.echo, interval=60, repeat=3)
@@ -169,7 +169,7 @@ def test_repeats_are_counted_though_its_run_saves_an_older_meta(
     assert len(queued(redis_connection)) == 3
 
 
-def test_repeats_of_a_new_job_with_the_same_id_count_anew(
+def test_the_repeats_of_a_new_external_job_with_the_same_id_count_anew(
     scheduler: Scheduler, redis_connection: Redis, utc_now: datetime
 ):
     for _ in range(2):
@@ -179,7 +179,7 @@ def test_repeats_of_a_new_job_with_the_same_id_count_anew(
     assert queued(redis_connection) == ["again"] * 2
 
 
-def test_a_job_whose_dependency_is_unfinished_is_deferred(
+def test_an_external_job_with_an_unfinished_dependency_is_deferred(
     scheduler: Scheduler, redis_connection: Redis, utc_now: datetime
 ):
     first = scheduler.enqueue_in(timedelta(hours=1), functions.echo)
@@ -190,14 +190,16 @@ def test_a_job_whose_dependency_is_unfinished_is_deferred(
     assert second not in scheduler
 
 
-def test_an_interval_keeps_its_rhythm(scheduler: Scheduler, redis_connection: Redis, job: Job):
+def test_the_interval_of_an_external_job_does_not_drift(
+    scheduler: Scheduler, redis_connection: Redis, job: Job
+):
     before = redis_connection.zscore(SCHEDULES_KEY, job.id)
     scheduler.enqueue_jobs()
     assert redis_connection.zscore(SCHEDULES_KEY, job.id) == before + 60
 
 
 @pytest.mark.parametrize("local", [False, True])
-def test_a_cron_job_is_first_due_in_the_zone_that_it_asks_for(
+def test_an_external_cron_job_is_first_due_in_the_zone_that_it_requests(
     scheduler: Scheduler, redis_connection: Redis, settings: Any, local: bool
 ):
     settings.TIME_ZONE = "Asia/Kathmandu"
@@ -217,19 +219,19 @@ def test_a_cron_job_is_first_due_in_the_zone_that_it_asks_for(
         ("0 0 * * 1", "2026-11-01", "2026-11-02"),
     ],
 )
-def test_a_cron_expression_of_both_kinds_of_days_is_due_when_both_match(
+def test_an_external_cron_job_with_both_kinds_of_days_is_due_when_both_match(
     cron: str, after: str, due: str
 ):
     now = datetime.fromisoformat(after).replace(tzinfo=UTC)
-    moment = external_jobs.next_cron_due({"cron_string": cron}, now)
-    assert datetime.fromtimestamp(moment, UTC).date().isoformat() == due
+    score = external_jobs.next_cron_due({"cron_string": cron}, now)
+    assert datetime.fromtimestamp(score, UTC).date().isoformat() == due
 
 
 @given(days_of_month, months, days_of_week)
 @example(["29"], 2, ["1"])
 @example(["L"], None, ["1#4"])
 @example(["31"], 2, ["1"])
-def test_a_cron_expression_is_due_on_the_first_day_that_matches_both_ways_if_there_is_one(
+def test_an_external_cron_job_is_due_on_the_first_day_that_matches_both_ways_if_there_is_one(
     of_month: list[str], month: int | None, of_week: list[str]
 ):
     cron = f"0 0 {','.join(of_month)} {month or '*'} {','.join(of_week)}"
@@ -248,7 +250,7 @@ def test_a_cron_expression_is_due_on_the_first_day_that_matches_both_ways_if_the
 
 
 @pytest.mark.parametrize("cron", NEVER_DUE)
-def test_a_cron_expression_of_two_kinds_of_days_that_never_meet_is_refused(
+def test_an_external_cron_job_whose_two_kinds_of_days_never_meet_is_refused(
     scheduler: Scheduler, redis_connection: Redis, cron: str
 ):
     with pytest.raises(SpecError, match=re.escape(f"“{cron}” is never due: no day matches")):
@@ -268,14 +270,14 @@ def test_a_cron_expression_of_two_kinds_of_days_that_never_meet_is_refused(
         "x * * * * * *",
     ],
 )
-def test_the_refusal_of_a_cron_expression_quotes_what_the_caller_wrote(
+def test_the_refusal_of_an_external_cron_job_quotes_what_the_caller_wrote(
     scheduler: Scheduler, cron: str
 ):
     with pytest.raises(SpecError, match=f"^“{re.escape(cron)}” "):
         scheduler.cron(cron, functions.echo)
 
 
-def test_a_cron_expression_of_a_time_that_the_clocks_always_skip_is_refused(
+def test_an_external_cron_job_at_a_time_that_the_clock_always_skips_is_refused(
     scheduler: Scheduler, settings: Any
 ):
     settings.TIME_ZONE = "Europe/Rome"
@@ -283,19 +285,21 @@ def test_a_cron_expression_of_a_time_that_the_clocks_always_skip_is_refused(
         scheduler.cron("* 2 * 3 0L", functions.echo, use_local_timezone=True)
 
 
-def test_a_cron_expression_with_a_year_is_refused(scheduler: Scheduler, redis_connection: Redis):
+def test_an_external_cron_job_with_a_year_is_refused(scheduler: Scheduler, redis_connection: Redis):
     with pytest.raises(SpecError, match="year"):
         scheduler.cron("30 6 * * * 2030", functions.echo)
     assert not redis_connection.exists(SCHEDULES_KEY)
 
 
-def test_an_impossible_cron_expression_is_refused(scheduler: Scheduler, redis_connection: Redis):
+def test_an_external_cron_job_that_is_never_due_is_refused(
+    scheduler: Scheduler, redis_connection: Redis
+):
     with pytest.raises(SpecError):
         scheduler.cron("0 0 30 2 *", functions.echo)
     assert redis_connection.keys("*") == []
 
 
-def test_the_job_of_a_schedule_is_not_enqueued_itself(
+def test_the_template_of_a_schedule_is_not_enqueued_itself(
     scheduler: Scheduler, redis_connection: Redis, put: MakeSchedule
 ):
     template = Job.fetch(put(first=ago(5)).job_id, connection=redis_connection)
@@ -304,7 +308,7 @@ def test_the_job_of_a_schedule_is_not_enqueued_itself(
     assert queued(redis_connection) == []
 
 
-def test_only_foreign_jobs_are_shown(
+def test_only_external_jobs_are_listed_as_such(
     scheduler: Scheduler, redis_connection: Redis, put: MakeSchedule, job: Job
 ):
     put()
@@ -315,9 +319,7 @@ def test_only_foreign_jobs_are_shown(
     assert redis_connection.zrange(SCHEDULES_KEY, 0, -1, withscores=True) == before
 
 
-def test_what_waits_in_quarantine_survives_the_reconciliation(
-    scheduler: Scheduler, redis_connection: Redis
-):
+def test_the_quarantine_survives_reconciliation(scheduler: Scheduler, redis_connection: Redis):
     redis_connection.zadd(SCHEDULES_KEY, {b"\xff\xfe": 1})
     scheduler.enqueue_jobs()
     reconcile(redis_connection)

@@ -1,4 +1,4 @@
-"""The lease: one leads, only the owner renews and releases, another takes over."""
+"""The lease: one leads, only the owner renews and releases it, another takes over."""
 
 import pytest
 from redis import Redis
@@ -17,24 +17,26 @@ def second(redis_connection: Redis) -> Leadership:
     return Leadership(redis_connection, "second")
 
 
-def test_one_of_two_leads(first: Leadership, second: Leadership):
+def test_only_one_of_two_schedulers_leads(first: Leadership, second: Leadership):
     assert first.hold()
     assert not second.hold()
 
 
-def test_the_owner_renews_its_lease(first: Leadership, redis_connection: Redis):
+def test_a_leader_renews_its_lease(first: Leadership, redis_connection: Redis):
     first.hold()
     redis_connection.pexpire(LEADER_KEY, 100)
     assert first.hold()
     assert redis_connection.pttl(LEADER_KEY) > 100
 
 
-def test_the_lease_lapses_within_fifteen_seconds(first: Leadership, redis_connection: Redis):
+def test_the_lease_of_a_leader_lapses_within_fifteen_seconds(
+    first: Leadership, redis_connection: Redis
+):
     first.hold()
     assert 0 < redis_connection.pttl(LEADER_KEY) <= LEASE_MS <= 15_000
 
 
-def test_another_leads_when_the_lease_has_lapsed(
+def test_another_scheduler_leads_when_the_lease_has_lapsed(
     first: Leadership, second: Leadership, redis_connection: Redis
 ):
     first.hold()
@@ -43,13 +45,13 @@ def test_another_leads_when_the_lease_has_lapsed(
     assert not first.hold()
 
 
-def test_a_released_lease_is_free(first: Leadership, second: Leadership):
+def test_another_scheduler_leads_when_the_lease_is_released(first: Leadership, second: Leadership):
     first.hold()
     first.release()
     assert second.hold()
 
 
-def test_only_the_owner_releases(first: Leadership, second: Leadership):
+def test_only_the_leader_releases_its_lease(first: Leadership, second: Leadership):
     first.hold()
     second.release()
     assert not second.hold()

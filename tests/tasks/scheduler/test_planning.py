@@ -2,9 +2,9 @@
 
 import pytest
 
-from tasks.broker import projection
+from tasks.broker.projection import VERSION_LENGTH, dispatch_record, read_dispatch_record
 from tasks.models import ScheduledTask
-from tasks.scheduler import planning
+from tasks.scheduler.planning import decide_step
 from tasks.timing.instants import to_milliseconds, to_score
 from tests.tasks.schedules import ago
 
@@ -13,19 +13,20 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.mark.parametrize("late", [0, 30, 250], ids=str)
 @pytest.mark.parametrize("limit", [None, 4])
-def test_a_plain_interval_is_planned_as_any_other(
+def test_the_step_of_a_plain_interval_is_decided_as_any_other(
     schedule: ScheduledTask, late: int, limit: int | None
 ):
-    """The end is far away: it only keeps the interval from being plain."""
+    """The end is in the far future: it only keeps the interval from being plain."""
     schedule.first, schedule.interval, schedule.start_deadline = ago(1000 + late), 100, limit
-    plain = projection.dispatch_record(schedule).encode()
+    plain = dispatch_record(schedule).encode()
     schedule.end = ago(-1e9)
-    other = projection.dispatch_record(schedule).encode()
-    now = to_milliseconds(ago(0))
+    other = dispatch_record(schedule).encode()
+    now, version = to_milliseconds(ago(0)), b"v" * VERSION_LENGTH
     score = to_score(schedule.first)
-    plans = [planning.plan(schedule.job_id, score, text, now) for text in (plain, other)]
-    for one in plans:
-        (one.step if isinstance(one, planning.LateStep) else one)[2] = "version"
-    assert projection.read_dispatch_record(plain).grid is not None
-    assert projection.read_dispatch_record(other).grid is None
-    assert plans[0] == plans[1]
+    decided = [
+        decide_step(schedule.job_id, score, record.replace(record[:VERSION_LENGTH], version), now)
+        for record in (plain, other)
+    ]
+    assert read_dispatch_record(plain).grid is not None
+    assert read_dispatch_record(other).grid is None
+    assert decided[0] == decided[1]

@@ -20,7 +20,8 @@ from tasks.scheduler import Scheduler, process
 from tasks.services import TaskService
 from tests.tasks import functions
 from tests.tasks.functions import ECHO, perform, queued
-from tests.tasks.scheduler.due_schedules import POISONS, moment
+from tests.tasks.scheduler.bad_members import BAD_MEMBERS
+from tests.tasks.scheduler.dispatch_script import score
 from tests.tasks.schedules import MakeSchedule, ago
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,32 +30,33 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # Several schedulers
 
 
-def test_a_frozen_leader_does_no_harm(
+def test_a_leader_that_was_frozen_dispatches_nothing_twice(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     schedule = put(first=ago(5), settled_through=ago(6))
     now = timezone.now()
-    plan, _ = scheduler.dispatcher._plan(scheduler.dispatcher._read("-inf", now.timestamp()), now)
+    due = scheduler.dispatcher.read_due("-inf", now.timestamp())
+    steps, _ = scheduler.dispatcher.decide_steps(due, now)
     other: Scheduler = django_rq.get_scheduler("default")
     other.enqueue_jobs()
-    after = moment(redis_connection, schedule)
-    assert scheduler.dispatcher._execute(plan, now) == []
-    assert (len(queued(redis_connection)), moment(redis_connection, schedule)) == (1, after)
+    after = score(redis_connection, schedule)
+    assert scheduler.dispatcher.take_steps(steps, now) == []
+    assert (len(queued(redis_connection)), score(redis_connection, schedule)) == (1, after)
 
 
 @pytest.mark.usefixtures("loop")
-def test_the_second_scheduler_stands_by(scheduler: Scheduler, put: MakeSchedule):
+def test_the_second_of_two_schedulers_stands_by(scheduler: Scheduler, put: MakeSchedule):
     put(first=ago(5), settled_through=ago(6))
     other: Scheduler = django_rq.get_scheduler("default")
-    scheduler._lead_or_stand_by()
-    other._lead_or_stand_by()
-    assert (scheduler._leads, other._leads) == (True, False)
+    scheduler.lead_or_stand_by()
+    other.lead_or_stand_by()
+    assert (scheduler.leads, other.leads) == (True, False)
 
 
 # Reserved calls and delayed retries
 
 
-def test_a_reserved_call_is_moved_when_it_is_due(
+def test_a_reserved_call_is_enqueued_when_it_is_due(
     scheduler: Scheduler, redis_connection: Redis, django_capture_on_commit_callbacks: Any
 ):
     with django_capture_on_commit_callbacks(execute=True):
@@ -69,13 +71,7 @@ def test_a_reserved_call_is_moved_when_it_is_due(
 # rq-scheduler's own interface
 
 
-@pytest.fixture
-def utc_now() -> datetime:
-    """Return now as rq-scheduler wants it."""
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-def test_a_foreign_job_is_enqueued_when_it_is_due(
+def test_an_external_job_is_enqueued_when_it_is_due(
     scheduler: Scheduler, redis_connection: Redis, utc_now: datetime
 ):
     job = scheduler.enqueue_at(utc_now, functions.echo, 1, a=2)
@@ -86,7 +82,7 @@ def test_a_foreign_job_is_enqueued_when_it_is_due(
     assert scheduler.count() == 1
 
 
-def test_a_foreign_interval_repeats_as_often_as_it_says(
+def test_an_external_interval_runs_as_often_as_its_repeats_say(
     scheduler: Scheduler, redis_connection: Redis, utc_now: datetime
 ):
     job = scheduler.schedule(utc_now, functions.echo, interval=60, repeat=2)
@@ -98,7 +94,7 @@ def test_a_foreign_interval_repeats_as_often_as_it_says(
     assert queued(redis_connection) == [job.id] * 2
 
 
-def test_foreign_cron_goes_on(scheduler: Scheduler, utc_now: datetime):
+def test_an_external_cron_job_moves_to_its_next_due(scheduler: Scheduler, utc_now: datetime):
     job = scheduler.cron("0 0 1 1 *", functions.echo)
     scheduler.change_execution_time(job, utc_now)
     scheduler.enqueue_jobs()
@@ -107,7 +103,7 @@ def test_foreign_cron_goes_on(scheduler: Scheduler, utc_now: datetime):
 
 
 @pytest.mark.parametrize("interval", [0, -5, 0.5])
-def test_a_foreign_interval_below_a_second_runs_once(
+def test_an_external_interval_below_a_second_runs_once(
     scheduler: Scheduler, utc_now: datetime, interval: float
 ):
     job = scheduler.schedule(utc_now, functions.echo, interval=1)
@@ -117,7 +113,7 @@ def test_a_foreign_interval_below_a_second_runs_once(
     assert job not in scheduler
 
 
-def test_a_cancelled_foreign_job_is_not_enqueued(
+def test_a_cancelled_external_job_is_not_enqueued(
     scheduler: Scheduler, redis_connection: Redis, utc_now: datetime
 ):
     job = scheduler.enqueue_at(utc_now, functions.echo)
@@ -126,7 +122,7 @@ def test_a_cancelled_foreign_job_is_not_enqueued(
     assert queued(redis_connection) == []
 
 
-def test_a_foreign_job_of_an_unregistered_function_is_never_run(
+def test_an_external_job_of_an_unregistered_function_is_never_run(
     scheduler: Scheduler, redis_connection: Redis, utc_now: datetime
 ):
     job = scheduler.enqueue_at(utc_now, "os.getpid")
@@ -136,19 +132,19 @@ def test_a_foreign_job_of_an_unregistered_function_is_never_run(
     assert UnknownTaskFunction.__name__ in done.latest_result().exc_string
 
 
-def test_ours_are_listed_among_the_scheduled_jobs(put: MakeSchedule, scheduler: Scheduler):
+def test_schedules_are_listed_among_rq_schedulers_jobs(put: MakeSchedule, scheduler: Scheduler):
     schedule = put(first=ago(-60), interval=60)
     [(job, at)] = scheduler.get_jobs(with_times=True)
     assert (job.id, job.func_name, job.meta) == (schedule.job_id, ECHO, {"interval": 60})
     assert at.replace(tzinfo=UTC) == schedule.first
 
 
-def test_looking_never_changes_anything(
+def test_listing_scheduled_jobs_never_changes_anything(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     put(first=ago(5))
-    for poison in POISONS.values():
-        poison(redis_connection)
+    for add_bad_member in BAD_MEMBERS.values():
+        add_bad_member(redis_connection)
     before = redis_connection.zrange(SCHEDULES_KEY, 0, -1)
     assert len(list(scheduler.get_jobs())) == 1
     assert redis_connection.zrange(SCHEDULES_KEY, 0, -1) == before
@@ -159,9 +155,11 @@ def test_looking_never_changes_anything(
 
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make the loop's naps short, and keep the signal handlers of this process as they are."""
+    """Make the loop poll often and run alone, and restore this process's signal handlers."""
     monkeypatch.setattr(process, "POLL_INTERVAL", 0.01)
     monkeypatch.setattr(process, "OUTAGE_POLL_INTERVAL", 0.01)
+    # Private: the threads beside the loop, which would go on while the next test runs.
+    monkeypatch.setattr(Scheduler, "_while_leading", lambda *args: None)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():
@@ -169,7 +167,7 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("loop")
-def test_a_burst_dispatches_what_the_rows_say_and_returns(
+def test_a_burst_dispatches_what_is_due_by_the_rows_and_returns(
     schedule: ScheduledTask, redis_connection: Redis, scheduler: Scheduler
 ):
     ScheduledTask.objects.update(settled_through=ago(60))
@@ -179,7 +177,7 @@ def test_a_burst_dispatches_what_the_rows_say_and_returns(
 
 @pytest.mark.usefixtures("loop")
 @pytest.mark.parametrize("error", [RedisConnectionError, OperationalError, KeyError])
-def test_the_loop_goes_on_after_an_error(
+def test_the_loop_of_the_scheduler_survives_an_error(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ):
     answers: list[type[Exception] | None] = [error, None]
@@ -188,10 +186,9 @@ def test_the_loop_goes_on_after_an_error(
         answer = answers.pop(0)
         if answer is not None:
             raise answer
-        scheduler._stopping.set()
+        scheduler.stop()
         return []
 
-    monkeypatch.setattr(scheduler, "_while_leading", lambda *args: None)
     monkeypatch.setattr(scheduler.dispatcher, "dispatch_punctual", round_of_dispatch)
     scheduler.run()
     assert answers == []
@@ -199,7 +196,7 @@ def test_the_loop_goes_on_after_an_error(
 
 @pytest.mark.usefixtures("loop")
 @pytest.mark.parametrize("key", [SCHEDULES_KEY, DISPATCH_RECORDS_KEY])
-def test_a_key_that_holds_something_else_is_named_and_dispatch_goes_on_without_it(
+def test_a_key_of_the_wrong_type_is_named_and_dispatch_resumes_when_it_is_removed(
     scheduler: Scheduler,
     put: MakeSchedule,
     redis_connection: Redis,
@@ -215,19 +212,19 @@ def test_a_key_that_holds_something_else_is_named_and_dispatch_goes_on_without_i
         if redis_connection.exists("kept"):
             redis_connection.rename("kept", key)
         else:
-            scheduler._stopping.set()
+            scheduler.stop()
 
-    monkeypatch.setattr(scheduler, "_while_leading", lambda *args: None)
-    monkeypatch.setattr(scheduler._alarm, "sleep", mend)
+    monkeypatch.setattr(scheduler.alarm, "sleep", mend)
     scheduler.run()
     assert f"Dispatch waits for Redis: The key {key} in Redis is a string, not a " in caplog.text
     assert len(queued(redis_connection)) == 1
 
 
 @pytest.mark.usefixtures("loop")
-def test_who_stops_lets_another_lead_at_once(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(scheduler, "_while_leading", lambda *args: None)
-    monkeypatch.setattr(scheduler.dispatcher, "dispatch_punctual", scheduler._stopping.set)
+def test_a_scheduler_that_stops_lets_another_lead_at_once(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(scheduler.dispatcher, "dispatch_punctual", scheduler.stop)
     scheduler.run()
     other: Scheduler = django_rq.get_scheduler("default")
-    assert other._leadership.hold()
+    assert other.acquire_lock()

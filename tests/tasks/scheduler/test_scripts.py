@@ -15,14 +15,14 @@ from tasks.job_ids import RunId
 from tasks.models import ScheduledTask
 from tasks.scheduler.scripts import MOVE_SCHEDULED
 from tasks.timing.instants import to_score
-from tests.tasks.broker.images import NOW, dispatch, run_script, score, step
 from tests.tasks.functions import ECHO, queued
+from tests.tasks.scheduler.dispatch_script import NOW, dispatch, run_script, score, step
 from tests.tasks.schedules import MakeSchedule, ago
 
 pytestmark = pytest.mark.django_db
 
 
-def test_dispatch_enqueues_a_copy_and_moves_forward(
+def test_dispatch_enqueues_a_copy_of_the_template_and_moves_the_schedule_forward(
     due_schedule: ScheduledTask, redis_connection: Redis
 ):
     [job_id] = dispatch(redis_connection, due_schedule)
@@ -31,13 +31,15 @@ def test_dispatch_enqueues_a_copy_and_moves_forward(
     assert score(redis_connection, due_schedule) == to_score(due_schedule.first) + 3600
 
 
-def test_a_repeated_dispatch_does_nothing(due_schedule: ScheduledTask, redis_connection: Redis):
+def test_a_repeated_dispatch_of_an_occurrence_does_nothing(
+    due_schedule: ScheduledTask, redis_connection: Redis
+):
     dispatch(redis_connection, due_schedule)
     assert dispatch(redis_connection, due_schedule) == []
     assert len(queued(redis_connection)) == 1
 
 
-def test_a_copy_is_refused_while_its_id_exists(
+def test_dispatch_enqueues_no_second_job_with_the_same_id(
     due_schedule: ScheduledTask, redis_connection: Redis
 ):
     dispatch(redis_connection, due_schedule)
@@ -48,7 +50,7 @@ def test_a_copy_is_refused_while_its_id_exists(
 
 
 @pytest.mark.parametrize("seen", [{"score": 1.0}, {"version": "x" * 32}], ids=str)
-def test_a_schedule_that_changed_meanwhile_is_left_alone(
+def test_dispatch_leaves_a_schedule_alone_that_has_changed_meanwhile(
     due_schedule: ScheduledTask, redis_connection: Redis, seen: dict[str, Any]
 ):
     before = score(redis_connection, due_schedule)
@@ -57,7 +59,7 @@ def test_a_schedule_that_changed_meanwhile_is_left_alone(
     assert score(redis_connection, due_schedule) == before
 
 
-def test_a_removed_schedule_does_not_come_back(
+def test_dispatch_does_not_bring_back_a_removed_schedule(
     due_schedule: ScheduledTask, redis_connection: Redis
 ):
     projection.remove([due_schedule.job_id], redis_connection)
@@ -65,14 +67,14 @@ def test_a_removed_schedule_does_not_come_back(
     assert redis_connection.keys("rq:*") == []
 
 
-def test_dispatch_without_an_end_of_the_step_takes_the_schedule_out(
+def test_dispatch_removes_a_schedule_that_is_never_due_again(
     due_schedule: ScheduledTask, redis_connection: Redis
 ):
-    dispatch(redis_connection, due_schedule, next=-1, ids=[])
+    dispatch(redis_connection, due_schedule, next_due=-1, run_job_ids=())
     assert score(redis_connection, due_schedule) is None
 
 
-def test_what_redis_has_lost_the_template_of_is_said_and_stops_no_other(
+def test_dispatch_reports_a_schedule_whose_template_is_lost_and_dispatches_the_others(
     due_schedule: ScheduledTask, put: MakeSchedule, redis_connection: Redis
 ):
     other = put(first=ago(5), settled_through=ago(6))
@@ -82,7 +84,7 @@ def test_what_redis_has_lost_the_template_of_is_said_and_stops_no_other(
     assert score(redis_connection, due_schedule) == to_score(due_schedule.first)
 
 
-def test_a_template_of_the_wrong_type_is_said_and_leaves_no_copy(
+def test_dispatch_reports_a_template_of_the_wrong_type_and_leaves_no_copy(
     due_schedule: ScheduledTask, redis_connection: Redis
 ):
     redis_connection.delete(Job.key_for(due_schedule.job_id))
@@ -91,7 +93,7 @@ def test_a_template_of_the_wrong_type_is_said_and_leaves_no_copy(
     assert redis_connection.keys("rq:job:*") == [Job.key_for(due_schedule.job_id).encode()]
 
 
-def test_a_queue_that_is_no_list_is_said_and_stops_no_other(
+def test_dispatch_reports_a_queue_that_is_not_a_list_and_dispatches_the_others(
     due_schedule: ScheduledTask, put: MakeSchedule, redis_connection: Redis
 ):
     other = put(first=ago(5), settled_through=ago(6))
@@ -103,11 +105,13 @@ def test_a_queue_that_is_no_list_is_said_and_stops_no_other(
     assert len(dispatch(redis_connection, due_schedule)) == 1
 
 
-def test_move_scheduled_moves_each_job_once(schedule: ScheduledTask, redis_connection: Redis):
+def test_a_scheduled_job_is_moved_to_its_queue_once(
+    schedule: ScheduledTask, redis_connection: Redis
+):
     later = timezone.now() + timedelta(hours=1)
     run_id = RunId(schedule.job_id, later)
     enqueue_run(schedule, run_id, redis_connection, at=later)
-    args = ("rq:scheduled:default", NOW, "default", run_id.job_id, "due_schedule-gone")
+    args = ("rq:scheduled:default", NOW, "default", run_id.job_id, "schedule-missing")
     assert redis_connection.eval(MOVE_SCHEDULED, 1, *args) == 1
     assert redis_connection.eval(MOVE_SCHEDULED, 1, *args) == 0
     assert queued(redis_connection) == [run_id.job_id]

@@ -1,4 +1,4 @@
-"""The alarm: it wakes who sleeps, and who falls asleep after it rang."""
+"""The alarm: it wakes a thread that sleeps, or that falls asleep after it rang."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tasks.scheduler.wakeup import Alarm
 LONG = 600
 
 
-def test_who_sleeps_is_woken():
+def test_the_alarm_wakes_a_sleeping_thread():
     alarm = Alarm()
     sleeper = threading.Thread(target=alarm.sleep, args=(LONG,), daemon=True)
     sleeper.start()
@@ -20,7 +20,7 @@ def test_who_sleeps_is_woken():
     assert not sleeper.is_alive()
 
 
-def test_an_earlier_ring_is_heard_once():
+def test_an_earlier_ring_of_the_alarm_wakes_the_next_sleeper_once():
     alarm = Alarm()
     for _ in range(10):
         alarm.ring()
@@ -28,7 +28,7 @@ def test_an_earlier_ring_is_heard_once():
     alarm.sleep(0)
 
 
-def test_it_can_be_rung_more_often_than_anybody_listens():
+def test_the_alarm_can_ring_a_hundred_thousand_times_before_anybody_sleeps():
     alarm = Alarm()
     for _ in range(100_000):
         alarm.ring()
@@ -36,11 +36,11 @@ def test_it_can_be_rung_more_often_than_anybody_listens():
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 0.001])
-def test_it_sleeps_no_longer_than_said(seconds: float):
+def test_a_sleep_without_a_ring_of_the_alarm_ends(seconds: float):
     Alarm().sleep(seconds)
 
 
-def test_a_signal_handler_can_ring_it():
+def test_a_signal_handler_can_ring_the_alarm():
     alarm = Alarm()
     before = signal.signal(signal.SIGUSR1, lambda number, frame: alarm.ring())
     timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))

@@ -1,4 +1,4 @@
-"""Specs for property tests, and the moments around which they are tried."""
+"""Specs for property tests, and the instants around which they are tried."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -8,25 +8,14 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from tasks.exceptions import SpecError
-from tasks.timing.spec import (
-    Spec,
-)
+from tasks.timing.spec import Spec
 from tests import oracle
 
 NOON = datetime(2026, 5, 5, 12, tzinfo=UTC)
-
-
 DAY = timedelta(days=1)
-
-
 HOUR = timedelta(hours=1)
-
-
 SECOND = timedelta(seconds=1)
-
-
 MICROSECOND = timedelta(microseconds=1)
-
 
 ZONES = [
     "UTC",
@@ -41,10 +30,8 @@ ZONES = [
     "Pacific/Chatham",
     "America/St_Johns",
 ]
-
-
-# Of zones whose clocks have become steady: a skipped day, three hours back to the day before,
-# and changes at midnight.
+# In zones whose clocks no longer change: a skipped day, three hours back to the day before, and
+# changes at midnight.
 PAST_CHANGES = [
     ("Pacific/Apia", date(2011, 12, 30)),
     ("Antarctica/Casey", date(2010, 3, 5)),
@@ -53,12 +40,10 @@ PAST_CHANGES = [
     ("Asia/Tehran", date(2022, 3, 22)),
     ("Asia/Tehran", date(2022, 9, 22)),
 ]
-
-
 CHANGES = PAST_CHANGES + [
     (zone, day)
     for zone in ZONES
-    for day in oracle.changes_of_the_clock(zone, date(2023, 1, 1), date(2030, 1, 1))
+    for day in oracle.clock_changes(zone, date(2023, 1, 1), date(2030, 1, 1))
 ]
 
 
@@ -83,14 +68,11 @@ crons = st.tuples(
     optional(numbers(0, 7) | st.sampled_from(["SUN", "MON-FRI", "0L", "SUN#1", "SAT,SUN#5"])),
 ).map(" ".join)
 
-
 crons_with_seconds = st.tuples(numbers(0, 59), crons).map(" ".join)
 
-
-moments = st.datetimes(
+instants = st.datetimes(
     datetime(2023, 1, 1), datetime(2029, 12, 31), timezones=st.sampled_from(ZONES).map(ZoneInfo)
 )
-
 
 near_changes = st.builds(
     lambda change, minutes: (
@@ -101,12 +83,9 @@ near_changes = st.builds(
     st.integers(-36 * 60, 36 * 60),
 )
 
-
-zones_and_moments = st.tuples(st.sampled_from(ZONES), moments) | near_changes
-
+zones_and_instants = st.tuples(st.sampled_from(ZONES), instants) | near_changes
 
 days = st.dates(date(2023, 1, 1), date(2029, 12, 31))
-
 
 date_ranges = st.tuples(days, st.sampled_from([0, 0, 1, 2, 40, 300])).map(
     lambda drawn: (drawn[0], drawn[0] + drawn[1] * DAY)
@@ -114,6 +93,7 @@ date_ranges = st.tuples(days, st.sampled_from([0, 0, 1, 2, 40, 300])).map(
 
 
 def drawn_spec(values: dict[str, Any]) -> Spec:
+    """Return the spec of drawn values; those that are never due are drawn again."""
     try:
         return Spec(**values)
     except SpecError as error:

@@ -22,7 +22,7 @@ deadlines = st.none() | st.integers(1, 5_000)
 
 
 @given(pendings, policies, deadlines)
-def test_every_due_instant_is_in_exactly_one_part(
+def test_every_pending_due_runs_or_is_missed_or_is_late(
     dues: tuple[datetime, ...], policy: CatchUp, deadline: int | None
 ):
     result = plan(dues, NOW, policy, deadline)
@@ -30,7 +30,7 @@ def test_every_due_instant_is_in_exactly_one_part(
 
 
 @given(pendings, policies, deadlines)
-def test_what_is_past_its_start_deadline_never_runs(
+def test_an_occurrence_past_its_start_deadline_is_late_and_never_runs(
     dues: tuple[datetime, ...], policy: CatchUp, deadline: int | None
 ):
     result = plan(dues, NOW, policy, deadline)
@@ -40,28 +40,32 @@ def test_what_is_past_its_start_deadline_never_runs(
 
 
 @given(pendings, policies)
-def test_what_is_on_time_runs_under_every_policy(dues: tuple[datetime, ...], policy: CatchUp):
+def test_an_occurrence_on_time_runs_under_every_catch_up_policy(
+    dues: tuple[datetime, ...], policy: CatchUp
+):
     result = plan(dues, NOW, policy, None)
     assert {due for due in dues if NOW - due <= ON_TIME} <= set(result.run)
 
 
 @given(pendings)
-def test_latest_runs_one_misfire_and_only_if_nothing_newer_is_on_time(dues: tuple[datetime, ...]):
+def test_catch_up_latest_runs_one_misfire_and_only_if_nothing_newer_is_on_time(
+    dues: tuple[datetime, ...],
+):
     result = plan(dues, NOW, "latest", None)
     on_time = [due for due in dues if NOW - due <= ON_TIME]
     assert list(result.run) == (on_time or list(dues[-1:]))
 
 
 @given(pendings)
-def test_none_runs_no_misfire(dues: tuple[datetime, ...]):
+def test_catch_up_none_runs_no_misfire(dues: tuple[datetime, ...]):
     assert all(NOW - due <= ON_TIME for due in plan(dues, NOW, "none", None).run)
 
 
-def test_all_runs_the_newest_hundred_misfires():
+def test_catch_up_all_runs_the_newest_hundred_misfires():
     dues = at(*range(1_000, 100, -1))
     result = plan(dues, NOW, "all", None)
     assert result == Plan(run=dues[-CATCH_UP_CAP:], missed=dues[:-CATCH_UP_CAP], late=())
 
 
-def test_the_start_deadline_goes_before_the_policy():
+def test_the_start_deadline_comes_before_the_catch_up_policy():
     assert plan(at(100, 50, 20), NOW, "all", 60) == Plan(run=at(50, 20), missed=(), late=at(100))

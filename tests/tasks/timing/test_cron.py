@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 from tasks.exceptions import SpecError
 from tasks.timing import cron
 from tasks.timing.cron import CRON_NAMES
-from tasks.timing.spec import (
-    Spec,
-    dues,
-    latest_due,
-    next_due,
-)
-from tasks.timing.zones import steady_offset
+from tasks.timing.spec import Spec, dues, latest_due, next_due
+from tasks.timing.zones import offset_period
 from tests import oracle
 from tests.tasks.timing.drawn_specs import (
     CHANGES,
@@ -31,7 +26,7 @@ from tests.tasks.timing.drawn_specs import (
     crons,
     crons_with_seconds,
     drawn_spec,
-    zones_and_moments,
+    zones_and_instants,
 )
 
 CRONS = [
@@ -45,13 +40,8 @@ CRONS = [
     "15,45 30 0-3 * * SAT-7",
 ]
 
-
 every_cron = pytest.mark.parametrize("cron", CRONS)
-
-
 every_change = pytest.mark.parametrize(("zone", "day"), CHANGES)
-
-
 some_changes = pytest.mark.parametrize(
     ("zone", "day"), [change for change in CHANGES if change[1].year <= 2023]
 )
@@ -64,7 +54,7 @@ def around(day: date) -> tuple[datetime, datetime]:
 
 
 def local_times(spec: Spec, after: datetime, until: datetime) -> list[str]:
-    """Return what the clock shows at the due times, with its offset."""
+    """Return what the clock shows at the dues, with its offset."""
     zone = ZoneInfo(spec.timezone)
     return [f"{due.astimezone(zone):%d %H:%M %z}" for due in dues(spec, after, until)]
 
@@ -82,7 +72,7 @@ def test_cron_follows_a_change_of_the_clock(zone: str, day: date, cron: str):
 
 @every_cron
 @some_changes
-def test_a_change_of_the_clock_is_followed_from_any_moment(zone: str, day: date, cron: str):
+def test_cron_follows_a_change_of_the_clock_from_any_instant(zone: str, day: date, cron: str):
     begin, end = around(day)
     expected = oracle.due_times(begin, end, cron=cron, timezone=zone)
     spec = Spec(cron=cron, timezone=zone, end=end)
@@ -93,7 +83,7 @@ def test_a_change_of_the_clock_is_followed_from_any_moment(zone: str, day: date,
 
 @every_cron
 @some_changes
-def test_the_latest_due_knows_the_changes_of_the_clock(zone: str, day: date, cron: str):
+def test_the_latest_due_of_cron_follows_a_change_of_the_clock(zone: str, day: date, cron: str):
     begin, end = around(day)
     expected = oracle.due_times(begin, end, cron=cron, timezone=zone)
     spec = Spec(cron=cron, timezone=zone, start=begin + MICROSECOND)
@@ -104,7 +94,7 @@ def test_the_latest_due_knows_the_changes_of_the_clock(zone: str, day: date, cro
 
 
 @settings(max_examples=150)
-@given(crons | crons_with_seconds, zones_and_moments, st.timedeltas(timedelta(0), 2 * DAY))
+@given(crons | crons_with_seconds, zones_and_instants, st.timedeltas(timedelta(0), 2 * DAY))
 def test_cron_agrees_with_the_oracle(cron: str, place: tuple[str, datetime], length: timedelta):
     zone, after = place
     spec = drawn_spec({"cron": cron, "timezone": zone})
@@ -114,7 +104,7 @@ def test_cron_agrees_with_the_oracle(cron: str, place: tuple[str, datetime], len
 
 
 @every_change
-def test_the_excluded_day_of_a_change_of_the_clock_is_left_out(zone: str, day: date):
+def test_cron_is_not_due_on_an_excluded_day_on_which_the_clock_changes(zone: str, day: date):
     after, until = around(day)
     for excluded in (day - DAY, day, day + DAY):
         values = {"cron": "*/10 * * * *", "timezone": zone, "exclude": f"{excluded}"}
@@ -135,7 +125,9 @@ def test_the_excluded_day_of_a_change_of_the_clock_is_left_out(zone: str, day: d
         ),
     ],
 )
-def test_a_gap_runs_fixed_times_at_its_end_and_wildcards_not_at_all(cron: str, expected: list[str]):
+def test_a_gap_in_local_time_runs_fixed_times_at_its_end_and_wildcards_not_at_all(
+    cron: str, expected: list[str]
+):
     spec = Spec(cron=cron, timezone="Europe/Berlin")
     march = datetime(2026, 3, 28, tzinfo=UTC)
     assert local_times(spec, march, march + 3 * DAY) == expected
@@ -158,7 +150,7 @@ def test_a_repeated_hour_runs_fixed_times_once_and_wildcards_twice(cron: str, ex
     assert local_times(spec, october, october + 4 * HOUR) == expected
 
 
-def test_a_half_repeated_hour_is_followed():
+def test_cron_follows_a_repeated_half_hour():
     spec = Spec(cron="*/15 2 5 4 *", timezone="Australia/Lord_Howe")
     april = datetime(2026, 4, 4, 12, tzinfo=UTC)
     assert local_times(spec, april, april + DAY) == [
@@ -169,7 +161,7 @@ def test_a_half_repeated_hour_is_followed():
     ]
 
 
-def test_a_skipped_day_is_a_gap():
+def test_cron_treats_a_skipped_day_as_a_gap():
     spec = Spec(cron="0 6 * * *", timezone="Pacific/Apia")
     december = datetime(2011, 12, 29, tzinfo=UTC)
     assert local_times(spec, december, december + 3 * DAY) == [
@@ -180,7 +172,7 @@ def test_a_skipped_day_is_a_gap():
     ]
 
 
-def test_a_wildcard_at_a_midnight_in_a_gap_does_not_run():
+def test_a_cron_wildcard_at_a_midnight_in_a_gap_does_not_run():
     spec = Spec(cron="*/20 0 * * SUN", timezone="America/Sao_Paulo")
     november = datetime(2018, 11, 3, 12, tzinfo=UTC)
     assert local_times(spec, november, november + 2 * DAY) == []
@@ -204,20 +196,20 @@ def test_a_wildcard_at_a_midnight_in_a_gap_does_not_run():
         ("0\t0  1 * *", ["2026-06-01", "2026-07-01"]),
     ],
 )
-def test_days_are_found(cron: str, expected: list[str]):
+def test_a_cron_expression_is_due_on_the_days_that_it_names(cron: str, expected: list[str]):
     found = dues(Spec(cron=cron), NOON, NOON + 10_000 * DAY)
     assert [f"{due:%Y-%m-%d}" for due in islice(found, 2)] == expected
 
 
 @pytest.mark.parametrize("name", CRON_NAMES)
-def test_a_name_is_its_expression(name: str):
+def test_a_cron_name_is_due_when_its_expression_is(name: str):
     after = datetime(2026, 1, 1, tzinfo=UTC)
     named = list(dues(Spec(cron=name.upper()), after, after + 400 * DAY))
     assert named == list(dues(Spec(cron=CRON_NAMES[name]), after, after + 400 * DAY))
     assert 0 < len(named) <= 400 * 24
 
 
-def test_seconds_are_those_of_the_matching_minutes():
+def test_the_seconds_of_a_cron_expression_are_those_of_matching_minutes():
     spec = Spec(cron="5,50 59 11 * * *")
     due = list(dues(spec, NOON - 30 * SECOND, NOON + DAY))
     assert due == [NOON - 10 * SECOND, NOON + DAY - 55 * SECOND, NOON + DAY - 10 * SECOND]
@@ -228,22 +220,21 @@ def test_seconds_are_those_of_the_matching_minutes():
 @example("*/0 * * * *")
 @example("1L/2 * * * 1L/2")
 @example("@reboot")
-def test_any_text_is_a_cron_expression_or_an_error(cron: str):
+def test_any_text_is_a_valid_cron_expression_or_raises_spec_error(cron: str):
     with contextlib.suppress(SpecError):
         assert next_due(Spec(cron=cron), NOON) is not None
 
 
-def test_what_the_clocks_always_skip_is_never_due_and_not_looked_for_till_the_end_of_time(
+def test_the_search_for_a_cron_time_that_the_clock_always_skips_ends_early(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    looks = []
-    steady = steady_offset
+    searched = []
 
-    def look(*args: Any) -> Any:
-        looks.append(args)
-        return steady(*args)
+    def search(*args: Any) -> Any:
+        searched.append(args)
+        return offset_period(*args)
 
-    monkeypatch.setattr(cron, "steady_offset", look)
+    monkeypatch.setattr(cron, "offset_period", search)
     in_the_gap = Spec(cron="* 2 * 3 0L", timezone="Europe/Rome")
     assert next_due(in_the_gap, datetime(2026, 1, 1, tzinfo=UTC)) is None
-    assert len(looks) < 1000
+    assert 0 < len(searched) < 1000

@@ -21,25 +21,25 @@ FIRST = datetime(2026, 3, 1, 6, 30, tzinfo=UTC)
         (86_400, "every day"),
     ],
 )
-def test_an_interval_is_named_in_its_largest_unit(seconds: int, words: str):
+def test_an_interval_is_described_in_its_largest_unit(seconds: int, words: str):
     assert describe(Spec(first=FIRST, interval=seconds)) == words
 
 
-def test_once_names_its_moment():
+def test_a_single_time_is_described_with_its_time():
     assert describe(Spec(first=FIRST)) == "once at 2026-03-01 06:30"
 
 
-def test_cron_is_explained_with_its_zone():
+def test_a_cron_expression_is_described_with_its_zone():
     words = describe(Spec(cron="30 6 * * MON-FRI", timezone="Europe/Berlin"))
     assert words == "At 06:30 on Monday through Friday (Europe/Berlin)"
 
 
 @pytest.mark.parametrize("cron", ["@daily", "*/10 * * * * *", "0 0 L * *", "0 0 * * MON#2"])
-def test_every_accepted_expression_has_words(cron: str):
+def test_every_valid_cron_expression_has_a_description(cron: str):
     assert describe(Spec(cron=cron)).endswith("(UTC)")
 
 
-def test_limits_are_named():
+def test_the_limits_of_a_spec_are_described():
     spec = Spec(first=FIRST, interval=60, repeat=3, start=FIRST, end=FIRST)
     assert describe(spec) == (
         "every minute, 3 times, from 2026-03-01 06:30, until 2026-03-01 06:30"
@@ -60,18 +60,18 @@ def test_limits_are_named():
         ),
     ],
 )
-def test_few_excluded_dates_are_named_and_many_counted(exclude: str, words: str):
+def test_a_description_names_few_excluded_dates_and_counts_many(exclude: str, words: str):
     spec = Spec(first=FIRST, interval=86_400, exclude=exclude, timezone="Europe/Rome")
     assert describe(spec) == words
 
 
-def test_the_zone_of_excluded_dates_is_said_once():
+def test_a_description_names_the_zone_of_excluded_dates_once():
     spec = Spec(cron="@daily", exclude="2026-12-25", timezone="Europe/Rome")
     assert describe(spec) == "@daily (Europe/Rome), except on 2026-12-25"
 
 
 @pytest.mark.parametrize(("offset", "span"), [(340, "0.34s"), (59_000, "59s"), (760_500, "12m40s")])
-def test_an_offset_is_named(offset: int, span: str):
+def test_a_description_names_the_offset(offset: int, span: str):
     assert describe(Spec(first=FIRST, interval=3600, offset=offset)) == (
         f"every hour, shifted by {span}"
     )

@@ -1,13 +1,10 @@
 """Instants in whole milliseconds."""
 
-import pytest
+from datetime import UTC, datetime
 
 from tasks.timing.instants import from_score, to_score
-from tests.tasks.schedules import ago
-
-pytestmark = pytest.mark.django_db
 
 
-def test_scores_and_moments_agree_to_the_millisecond():
-    moment = ago(0).replace(microsecond=1_000)
-    assert from_score(to_score(moment)) == moment
+def test_a_score_is_read_back_as_its_datetime_to_the_millisecond():
+    due = datetime(2026, 5, 5, 12, microsecond=1_000, tzinfo=UTC)
+    assert from_score(to_score(due)) == due

@@ -1,4 +1,4 @@
-"""When it is due, in the order of the ideas: once, interval, limits, exclusion, jitter."""
+"""When a spec is due: once, interval, limits, exclusion, jitter."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import islice
@@ -21,12 +21,7 @@ from tasks.timing.spec import (
     latest_due,
     next_due,
 )
-from tasks.timing.text import (
-    MAX_EXCLUDED,
-    MAX_INTERVAL,
-    format_dates,
-    parse_dates,
-)
+from tasks.timing.text import MAX_EXCLUDED, MAX_INTERVAL, format_dates, parse_dates
 from tests import oracle
 from tests.tasks.timing.drawn_specs import (
     DAY,
@@ -39,22 +34,19 @@ from tests.tasks.timing.drawn_specs import (
     crons_with_seconds,
     date_ranges,
     drawn_spec,
-    moments,
-    zones_and_moments,
+    instants,
+    zones_and_instants,
 )
 
 TOO_MANY_DATES = "\n".join(f"{date(2026, 1, 1) + number * DAY}" for number in range(2_001))
 
-
 exclusions = st.lists(date_ranges, max_size=8).map(format_dates)
-
-
 offsets = st.sampled_from([0, 0, 1, 59_999, 3_600_000]) | st.integers(0, MAX_JITTER * 1000 - 1)
 
 
-def exclusions_near(moment: datetime) -> st.SearchStrategy[str]:
-    """Draw dates of which some fall on the days that follow a moment."""
-    start = moment.date() - 2 * DAY
+def exclusions_near(instant: datetime) -> st.SearchStrategy[str]:
+    """Draw dates of which some fall on the days after an instant."""
+    start = instant.date() - 2 * DAY
     date_range = st.tuples(st.integers(0, 9), st.sampled_from([0, 0, 0, 1, 3])).map(
         lambda drawn: (start + drawn[0] * DAY, start + (drawn[0] + drawn[1]) * DAY)
     )
@@ -70,11 +62,11 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         values["cron"] = draw(crons | crons_with_seconds)
         values["timezone"] = draw(st.sampled_from(ZONES))
     else:
-        values["first"] = draw(moments)
+        values["first"] = draw(instants)
     if kind == "interval":
         values["interval"] = draw(st.integers(1, 90 * 86_400))
     if draw(st.booleans()):
-        values["start"] = draw(moments)
+        values["start"] = draw(instants)
         values["end"] = draw(st.none() | st.just(values["start"] + 400 * DAY))
         if kind != "once":
             values["repeat"] = draw(st.none() | st.integers(1, 50))
@@ -87,13 +79,13 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
 # What is due next, and what is due until then.
 
 
-@given(specs(), moments)
+@given(specs(), instants)
 def test_the_next_due_is_strictly_later(values: dict[str, Any], after: datetime):
     due = next_due(drawn_spec(values), after)
     assert due is None or (due > after and due.tzinfo is UTC)
 
 
-@given(specs(), moments, st.floats(0, 1, exclude_max=True))
+@given(specs(), instants, st.floats(0, 1, exclude_max=True))
 def test_nothing_is_due_before_the_next_due(values: dict[str, Any], after: datetime, share: float):
     spec = drawn_spec(values)
     due = next_due(spec, after)
@@ -103,8 +95,10 @@ def test_nothing_is_due_before_the_next_due(values: dict[str, Any], after: datet
     assert next_due(spec, min(between, due - MICROSECOND)) == due
 
 
-@given(specs(), moments, moments)
-def test_later_moments_have_later_dues(values: dict[str, Any], one: datetime, other: datetime):
+@given(specs(), instants, instants)
+def test_a_later_instant_has_a_later_next_due(
+    values: dict[str, Any], one: datetime, other: datetime
+):
     spec = drawn_spec(values)
     early, late = sorted([one.astimezone(UTC), other.astimezone(UTC)])
     due_late = next_due(spec, late)
@@ -115,8 +109,8 @@ def test_later_moments_have_later_dues(values: dict[str, Any], one: datetime, ot
     assert due_early <= due_late
 
 
-@given(specs(), moments, st.timedeltas(timedelta(0), 3 * DAY))
-def test_dues_are_the_next_dues_one_after_the_other(
+@given(specs(), instants, st.timedeltas(timedelta(0), 3 * DAY))
+def test_dues_are_the_successive_next_dues(
     values: dict[str, Any], after: datetime, length: timedelta
 ):
     spec = drawn_spec(values)
@@ -129,7 +123,7 @@ def test_dues_are_the_next_dues_one_after_the_other(
     assert list(islice(dues(spec, after, until), 100)) == stepped
 
 
-@given(specs(), zones_and_moments, st.timedeltas(timedelta(0), 2 * DAY))
+@given(specs(), zones_and_instants, st.timedeltas(timedelta(0), 2 * DAY))
 def test_the_latest_due_is_the_last_of_the_dues(
     values: dict[str, Any], place: tuple[str, datetime], length: timedelta
 ):
@@ -141,8 +135,8 @@ def test_the_latest_due_is_the_last_of_the_dues(
     assert max(dues(spec, begin, until), default=None) == in_the_window
 
 
-@given(specs(), moments)
-def test_the_latest_due_comes_just_before_the_next(values: dict[str, Any], until: datetime):
+@given(specs(), instants)
+def test_no_due_lies_between_the_latest_and_the_next(values: dict[str, Any], until: datetime):
     spec = drawn_spec(values)
     latest = latest_due(spec, until)
     assume(latest is not None)
@@ -152,14 +146,14 @@ def test_the_latest_due_comes_just_before_the_next(values: dict[str, Any], until
     assert next_due(spec, latest - MICROSECOND) == latest
 
 
-def test_microseconds_of_the_moment_count():
+def test_the_next_due_is_later_to_the_microsecond():
     spec = Spec(cron="* * * * *")
     assert next_due(spec, NOON - MICROSECOND) == NOON
     assert next_due(spec, NOON) == NOON + 60 * SECOND
     assert next_due(spec, NOON + MICROSECOND) == NOON + 60 * SECOND
 
 
-def test_a_moment_without_time_zone_is_refused():
+def test_the_next_due_after_a_naive_datetime_is_refused():
     with pytest.raises(ValueError, match="time zone"):
         next_due(Spec(cron="* * * * *"), datetime(2026, 5, 5))
 
@@ -167,7 +161,7 @@ def test_a_moment_without_time_zone_is_refused():
 # Once and intervals.
 
 
-def test_once_is_due_once():
+def test_a_single_time_is_due_once():
     spec = Spec(first=NOON)
     assert next_due(spec, NOON - DAY) == NOON
     assert next_due(spec, NOON) is None
@@ -175,8 +169,10 @@ def test_once_is_due_once():
     assert latest_due(spec, NOON + DAY) == NOON
 
 
-@given(moments, st.integers(1, MAX_INTERVAL), st.integers(0, 600), st.data())
-def test_an_interval_is_anchored(first: datetime, interval: int, number: int, data: st.DataObject):
+@given(instants, st.integers(1, MAX_INTERVAL), st.integers(0, 600), st.data())
+def test_an_interval_is_anchored_at_its_first_time(
+    first: datetime, interval: int, number: int, data: st.DataObject
+):
     spec = Spec(first=first, interval=interval)
     due = first.astimezone(UTC) + number * timedelta(seconds=interval)
     less_than_a_step = data.draw(st.integers(0, interval * 10**6 - 1)) * MICROSECOND
@@ -189,7 +185,7 @@ def test_an_interval_keeps_its_fraction_of_a_second():
     assert next_due(Spec(first=first, interval=10), NOON + HOUR) == first + HOUR
 
 
-def test_the_same_moment_in_another_zone_is_the_same_spec():
+def test_the_same_first_time_in_another_zone_is_the_same_spec():
     berlin = NOON.astimezone(ZoneInfo("Europe/Berlin"))
     assert Spec(first=berlin, interval=60) == Spec(first=NOON, interval=60)
 
@@ -197,7 +193,7 @@ def test_the_same_moment_in_another_zone_is_the_same_spec():
 # Limits.
 
 
-def test_start_and_end_are_inclusive():
+def test_the_start_and_the_end_of_a_spec_are_inclusive():
     spec = Spec(cron="0 * * * *", start=NOON, end=NOON + 2 * HOUR)
     assert list(dues(spec, NOON - DAY, NOON + DAY)) == [NOON, NOON + HOUR, NOON + 2 * HOUR]
 
@@ -229,7 +225,7 @@ def test_a_hundred_thousand_repeats_of_every_minute_are_counted():
 
 
 @pytest.mark.parametrize("cron", ["0 0 1 * *", "30 2 * * *"])
-def test_more_repeats_than_time_are_no_limit(cron: str):
+def test_more_repeats_than_there_are_years_do_not_limit_a_spec(cron: str):
     limited = Spec(cron=cron, start=NOON + 7900 * 365 * DAY, repeat=100_000)
     after = NOON + 7950 * 365 * DAY
     assert next_due(limited, after) == next_due(Spec(cron=cron), after)
@@ -244,7 +240,7 @@ def test_more_repeats_than_time_are_no_limit(cron: str):
         {"cron": "0 0 29 2 *", "timezone": "America/New_York"},
     ],
 )
-def test_the_ends_of_the_calendar_are_no_error(values: dict[str, Any]):
+def test_the_first_and_last_possible_datetimes_are_accepted(values: dict[str, Any]):
     spec = Spec(**values)
     for hours in (-12, 0, 12):
         zone = timezone(timedelta(hours=hours))
@@ -254,7 +250,7 @@ def test_the_ends_of_the_calendar_are_no_error(values: dict[str, Any]):
         assert latest_due(spec, datetime.max.replace(tzinfo=zone)) is not None
 
 
-def test_an_end_may_be_as_late_as_one_likes():
+def test_the_end_of_a_spec_may_be_the_last_possible_datetime():
     end = datetime.max.replace(tzinfo=timezone(-HOUR))
     assert next_due(Spec(first=NOON, end=end), NOON - DAY) == NOON
 
@@ -262,7 +258,7 @@ def test_an_end_may_be_as_late_as_one_likes():
 # Excluded dates.
 
 
-def test_nothing_is_due_on_an_excluded_date_as_its_zone_shows_it():
+def test_nothing_is_due_on_an_excluded_date_in_the_zone_of_the_spec():
     values = {"first": NOON, "interval": 6 * 3600, "exclude": "2026-05-06"}
     assert [due.hour for due in dues(Spec(**values), NOON, NOON + DAY)] == [18]
     tokyo = Spec(**values, timezone="Asia/Tokyo")
@@ -286,20 +282,20 @@ def test_excluded_occurrences_do_not_count_as_repeats():
     assert next_due(spec, NOON + 5 * DAY) is None
 
 
-def test_years_without_a_due_second_are_no_effort():
+def test_millennia_of_excluded_seconds_are_skipped_at_once():
     spec = Spec(first=NOON, interval=1, exclude="2026-05-06..9979-12-30")
     last_day = datetime(9979, 12, 31, tzinfo=UTC)
     assert next_due(spec, NOON + DAY) == last_day
     assert latest_due(spec, last_day - SECOND) == NOON + DAY / 2 - SECOND
 
 
-def test_a_spec_can_be_excluded_for_ever():
+def test_a_spec_with_all_dates_excluded_is_never_due():
     spec = Spec(cron="* * * * *", exclude="1970-01-01..9979-12-31")
     assert list(dues(spec, NOON, datetime(9979, 12, 31, tzinfo=UTC))) == []
     assert latest_due(spec, NOON) is None
 
 
-def test_a_list_of_its_own_and_a_calendar_fit_together():
+def test_excluded_dates_may_be_as_many_as_a_schedules_own_and_a_calendars():
     days = [date(2026, 1, 1) + number * 2 * DAY for number in range(2 * MAX_EXCLUDED)]
     own, calendars = days[:MAX_EXCLUDED], days[MAX_EXCLUDED:]
     texts = [format_dates((day, day) for day in part) for part in (own, calendars)]
@@ -310,7 +306,7 @@ def test_a_list_of_its_own_and_a_calendar_fit_together():
 # Jitter.
 
 
-def test_an_offset_shifts_what_start_and_end_have_let_through():
+def test_an_offset_shifts_dues_after_start_and_end_are_applied():
     spec = Spec(cron="0 * * * *", start=NOON, end=NOON + 2 * HOUR, offset=90_500)
     shift = timedelta(seconds=90.5)
     found = list(dues(spec, NOON - DAY, NOON + DAY))
@@ -318,14 +314,14 @@ def test_an_offset_shifts_what_start_and_end_have_let_through():
     assert latest_due(spec, NOON + HOUR + shift - MICROSECOND) == NOON + shift
 
 
-def test_an_offset_into_another_day_is_not_excluded():
+def test_a_due_that_an_offset_shifts_onto_an_excluded_date_stays():
     spec = Spec(cron="30 23 * * *", exclude="2026-05-06", offset=3_600_000)
     found = [f"{due:%d %H:%M}" for due in dues(spec, NOON, NOON + 3 * DAY)]
     assert found == ["06 00:30", "08 00:30"]
 
 
 @given(st.text(), st.integers(1, MAX_JITTER))
-def test_an_identity_always_has_the_same_offset(identity: str, jitter: int):
+def test_an_identity_always_has_the_same_jitter_offset(identity: str, jitter: int):
     identity = identity.encode(errors="replace").decode()
     offset = jitter_offset(identity, jitter)
     assert 0 <= offset < jitter * 1000
@@ -338,12 +334,12 @@ def test_a_thousand_hourly_schedules_are_spread_over_the_hour():
     assert min(in_each_quarter) > 200
 
 
-def test_no_jitter_is_no_offset():
+def test_without_jitter_there_is_no_offset():
     assert jitter_offset("schedule-1", None) == 0
 
 
 @pytest.mark.parametrize("jitter", [0, -1, True, 1.0, float("nan"), 1e30, 10**30, "60", 86_401])
-def test_a_jitter_that_cannot_be_is_refused(jitter: Any):
+def test_an_invalid_jitter_is_refused(jitter: Any):
     with pytest.raises(SpecError) as caught:
         check_jitter(jitter, None)
     assert caught.value.field == "jitter"
@@ -357,7 +353,7 @@ def test_a_jitter_is_at_most_the_interval():
 
 @settings(max_examples=150)
 @given(specs(), st.timedeltas(timedelta(0), DAY), st.timedeltas(timedelta(0), 3 * DAY), st.data())
-def test_limits_agree_with_the_oracle(
+def test_the_dues_of_a_limited_spec_agree_with_the_oracle(
     values: dict[str, Any], before: timedelta, length: timedelta, data: st.DataObject
 ):
     values |= {"start": values.get("start") or values.get("first", NOON)}
@@ -371,7 +367,7 @@ def test_limits_agree_with_the_oracle(
 
 
 @settings(max_examples=75)
-@given(crons | crons_with_seconds, zones_and_moments, offsets, st.data())
+@given(crons | crons_with_seconds, zones_and_instants, offsets, st.data())
 def test_exclusion_and_jitter_agree_with_the_oracle(
     cron: str, place: tuple[str, datetime], offset: int, data: st.DataObject
 ):
@@ -385,7 +381,7 @@ def test_exclusion_and_jitter_agree_with_the_oracle(
     assert list(dues(spec, after, until)) == expected
 
 
-# What can't be.
+# Invalid specs.
 
 
 @pytest.mark.parametrize(
@@ -445,8 +441,8 @@ def test_exclusion_and_jitter_agree_with_the_oracle(
         ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": "x" * 10_000}),
         ("timezone", "such as Europe/Rome", {"cron": "* * * * *", "timezone": "UTC\0"}),
         ("timezone", "such as Europe/Rome", {"first": NOON, "timezone": None}),
-        ("exclude", "no text", {"first": NOON, "exclude": None}),
-        ("exclude", "no text", {"first": NOON, "exclude": [date(2026, 5, 5)]}),
+        ("exclude", "not text", {"first": NOON, "exclude": None}),
+        ("exclude", "not text", {"first": NOON, "exclude": [date(2026, 5, 5)]}),
         ("exclude", "write 2026-12-24", {"first": NOON, "exclude": "25.12.2026"}),
         ("exclude", "write 2026-12-24", {"first": NOON, "exclude": "2026-12-24 2026-12-25"}),
         ("exclude", "write 2026-12-24", {"first": NOON, "exclude": "2026-W52-4"}),
@@ -465,7 +461,7 @@ def test_exclusion_and_jitter_agree_with_the_oracle(
         ("jitter", "milliseconds", {"first": NOON, "offset": 1e30}),
     ],
 )
-def test_what_cannot_be_names_its_field_and_says_what_to_do(
+def test_the_error_of_an_invalid_spec_names_the_field_and_says_what_to_do(
     field: str, says: str, values: dict[str, Any]
 ):
     with pytest.raises(SpecError, match=says) as caught:
@@ -474,7 +470,7 @@ def test_what_cannot_be_names_its_field_and_says_what_to_do(
     assert len(str(caught.value)) < 500
 
 
-def test_the_bounds_of_a_repeated_hour_are_compared_as_instants():
+def test_a_start_and_an_end_in_a_repeated_hour_are_compared_as_instants():
     start = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
     end = start.replace(minute=10, fold=1)
     spec = Spec(cron="*/10 * * * *", start=start, end=end)
@@ -495,10 +491,10 @@ def test_the_grid_agrees_with_the_spec(first: int, interval: int, after: int):
     computed = grid(values)
     assert computed is not None
     assert computed.spec() == Spec(**values)
-    moment = epoch + after * millisecond
-    due = next_due(Spec(**values), moment)
+    instant = epoch + after * millisecond
+    due = next_due(Spec(**values), instant)
     expected = None if due is None else (due - epoch) // millisecond
-    assert computed.next_due((moment - epoch) // millisecond) == expected
+    assert computed.next_due((instant - epoch) // millisecond) == expected
 
 
 @pytest.mark.parametrize(
@@ -513,7 +509,7 @@ def test_the_grid_agrees_with_the_spec(first: int, interval: int, after: int):
         },
     ],
 )
-def test_what_is_not_a_plain_interval_has_no_grid(values: dict[str, Any]):
+def test_a_spec_that_is_not_a_plain_interval_has_no_grid(values: dict[str, Any]):
     assert grid(values) is None
 
 

@@ -1,4 +1,4 @@
-"""Intervals and dates as people write them."""
+"""Intervals and excluded dates as people write them."""
 
 import contextlib
 from datetime import date
@@ -21,22 +21,22 @@ from tests.tasks.timing.drawn_specs import date_ranges
 
 
 @given(st.lists(date_ranges, max_size=20))
-def test_dates_are_read_back_from_their_text(ranges: list[tuple[date, date]]):
+def test_excluded_dates_are_read_back_from_their_text(ranges: list[tuple[date, date]]):
     assert parse_dates(format_dates(ranges)) == sorted(set(ranges))
 
 
-def test_dates_are_put_in_order_each_once():
+def test_excluded_dates_are_sorted_and_kept_once():
     text = " 2026-12-26,2026-01-01\r\n\n2026-12-26, 2026-12-24 .. 2026-12-25 ,"
     assert format_dates(parse_dates(text)) == "2026-01-01\n2026-12-24..2026-12-25\n2026-12-26"
 
 
 @given(st.text("0123456789-., \n", max_size=40) | st.text(max_size=40))
-def test_any_text_is_dates_or_an_error(text: str):
+def test_any_text_is_valid_dates_or_raises_spec_error(text: str):
     with contextlib.suppress(SpecError):
         assert format_dates(parse_dates(text)) == format_dates(parse_dates(text.strip()))
 
 
-def test_days_that_are_named_twice_count_once():
+def test_an_excluded_day_that_is_named_twice_counts_once():
     assert number_of_days("2026-12-24..2026-12-26\n2026-12-26\n2026-12-27..2026-12-28") == 5
 
 
@@ -92,7 +92,7 @@ def test_an_interval_is_written_in_its_largest_units(seconds: int, text: str):
         None,
     ],
 )
-def test_text_that_is_no_interval_is_refused(text: Any):
+def test_a_text_that_is_not_a_valid_interval_is_refused(text: Any):
     with pytest.raises(SpecError, match="write 15m, 90s, 2h or 1d") as caught:
         parse_interval(text)
     assert caught.value.field == "interval"

@@ -1,0 +1,49 @@
+"""The script that dispatches, run for due schedules, and what Redis has of them then."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from redis import Redis
+from rq.utils import utcformat
+
+from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
+from tasks.broker.projection import VERSION_LENGTH, dispatch_record
+from tasks.job_ids import RunId
+from tasks.models import ScheduledTask
+from tasks.scheduler.planning import Step
+from tasks.scheduler.scripts import DISPATCH
+from tasks.timing.instants import to_milliseconds, to_score
+
+NOW = utcformat(timezone.now())
+
+
+def dispatch(redis: Redis, schedule: ScheduledTask, **changes: Any) -> list[str]:
+    """Run the script for the schedule's first occurrence, with changes to its step."""
+    return run_script(redis, step(schedule, **changes))[0]
+
+
+def step(schedule: ScheduledTask, **changes: Any) -> Step:
+    """Return the step of the schedule's first occurrence, with changes."""
+    values = {
+        "job_id": schedule.job_id,
+        "score": to_score(schedule.first),
+        "version": dispatch_record(schedule)[:VERSION_LENGTH],
+        "queue": schedule.queue,
+        "next_due": to_milliseconds(schedule.first + timedelta(seconds=schedule.interval)),
+        "run_job_ids": (RunId(schedule.job_id, schedule.first).job_id,),
+    }
+    return Step(**values | changes)
+
+
+def run_script(redis: Redis, *steps: Step) -> list[list[str]]:
+    """Run the script; return the ids that it pushed, of lost templates, and of stuck schedules."""
+    taken = json.dumps([one.flat() for one in steps])
+    answer = redis.eval(DISPATCH, 2, SCHEDULES_KEY, DISPATCH_RECORDS_KEY, NOW, taken)
+    return [text.decode().split() for text in answer]
+
+
+def score(redis: Redis, schedule: ScheduledTask) -> float | None:
+    """Return when Redis says that the schedule is due next."""
+    return redis.zscore(SCHEDULES_KEY, schedule.job_id)
