@@ -279,6 +279,13 @@ def test_dependents_are_enqueued_when_a_job_has_finished(child: Child, redis_con
         assert job.get_status(refresh=True) == JobStatus.FINISHED
 
 
+def test_a_finished_job_is_counted_once_by_rq(child: Child, redis_connection: Redis):
+    enqueue(redis_connection)
+    assert [child.work_off(), child.work_off()] == [(1, True), (0, True)]
+    [worker] = redis_connection.scan_iter("rq:worker:*")
+    assert redis_connection.hget(worker, "successful_job_count") == b"1"
+
+
 def test_the_success_callback_of_a_job_is_called(
     child: Child, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
 ):
