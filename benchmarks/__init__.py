@@ -1,1 +1,1 @@
-"""How fast this project is, beside others: `make bench` prints the table (docs/benchmarks.md)."""
+"""How fast this project is, compared with others: `make bench` prints it (docs/benchmarks.md)."""

@@ -37,9 +37,9 @@ NAMED = """
 
 
 def main() -> None:
-    """Measure what is asked for; a case that fails is a line of the table."""
+    """Measure the chosen questions; a case that fails is a row of the table."""
     options = _options()
-    # So that what has been started is stopped then, too.
+    # SIGTERM also stops what has been started.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     questions = [module.question(QUICK if options.quick else FULL) for module in QUESTIONS]
     chosen = [

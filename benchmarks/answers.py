@@ -1,4 +1,4 @@
-"""What was measured, and the table that shows it."""
+"""What was measured, and the table of it."""
 
 import statistics
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class Answers:
     failures: dict[str, str] = field(default_factory=dict)
 
     def rows(self) -> Iterable[tuple[str, ...]]:
-        """Return the rows of the table: each figure, for everybody who has it."""
+        """Return the rows of the table: each figure, for each case that has it."""
         ours = {case.who for case in self.question.cases if case.ours}
         rounds = [_merged(answers, self.question.derive(answers)) for answers in self.rounds]
         for figure in self.question.figures:

@@ -9,15 +9,15 @@ from redis import Redis
 
 from benchmarks.figures import Values, percentile
 
-# An arrival this short before the next whole second is early for that one, not late for the last.
-EARLY = 0.02
+# An arrival within this time before a whole second is early for that one, not late for the last.
+EARLY_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
 class Arrival:
     """What was taken off the queue, and when."""
 
-    moment: float
+    time: float
     payload: bytes
 
 
@@ -26,9 +26,9 @@ def collect(redis: Redis, key: str, until: Callable[[list[Arrival]], bool]) -> l
     arrivals: list[Arrival] = []
     while not until(arrivals):
         popped = cast(Any, redis.blmpop(0.1, 1, key, direction="LEFT", count=1000))
-        moment = time.time()
+        now = time.time()
         if popped:
-            arrivals += [Arrival(moment, payload) for payload in popped[1]]
+            arrivals += [Arrival(now, payload) for payload in popped[1]]
     return arrivals
 
 
@@ -37,31 +37,31 @@ def every_second(
 ) -> Values:
     """Return how late occurrences are that are due every second from `first` on.
 
-    Who isn't `anchored` chooses the phase itself: its first arrival counts as on time. Lateness
-    is counted from the last whole second: who is later than one appears earlier than that.
+    A scheduler that isn't `anchored` chooses the phase itself: its first arrival counts as on time.
+    Lateness is counted from the last whole second, so it never shows as more than one.
     """
-    moments = [one.moment for one in arrivals if first - EARLY <= one.moment < first + seconds]
-    begin = first if anchored or not moments else min(moments)
-    late = [_after_whole_second(moment - begin) for moment in moments]
+    times = [one.time for one in arrivals if first - EARLY_SECONDS <= one.time < first + seconds]
+    begin = first if anchored or not times else min(times)
+    late = [_after_whole_second(at - begin) for at in times]
     return {
         "p50": 1000 * percentile(late, 50),
         "p99": 1000 * percentile(late, 99),
-        "drift": 1000 * _drift(moments, late, begin, seconds),
-        "arrived": 100 * len(moments) / (number * seconds),
+        "drift": 1000 * _drift(times, late, begin, seconds),
+        "arrived": 100 * len(times) / (number * seconds),
     }
 
 
 def _after_whole_second(passed: float) -> float:
-    return max(0.0, (passed + EARLY) % 1.0 - EARLY)
+    return max(0.0, (passed + EARLY_SECONDS) % 1.0 - EARLY_SECONDS)
 
 
-def _drift(moments: list[float], late: list[float], begin: float, seconds: int) -> float:
+def _drift(times: list[float], late: list[float], begin: float, seconds: int) -> float:
     """Return by how much the lateness of the last third is more than that of the first.
 
-    The promptest tenth is compared: what hurries or holds up the others is no drift.
+    The promptest tenth is compared: what delays the others is not drift.
     """
     third = seconds / 3
-    pairs = list(zip(moments, late, strict=True))
-    start = percentile([value for moment, value in pairs if moment < begin + third], 10)
-    end = percentile([value for moment, value in pairs if moment >= begin + 2 * third], 10)
+    pairs = list(zip(times, late, strict=True))
+    start = percentile([value for at, value in pairs if at < begin + third], 10)
+    end = percentile([value for at, value in pairs if at >= begin + 2 * third], 10)
     return (end - start + 0.5) % 1.0 - 0.5

@@ -3,14 +3,14 @@
 import time
 
 from benchmarks.figures import Figure, Values, at_most
-from benchmarks.lateness import IDLE_NUMBER, IDLE_SPREAD, SETTLING, make_schedules, system
+from benchmarks.lateness import IDLE_NUMBER, IDLE_SPREAD, SETTLE_SECONDS, make_schedules, system
 from benchmarks.questions import Case, Question
 from benchmarks.scale import Scale
 from benchmarks.site import OURS, SQLITE, Site
 
 
 def question(scale: Scale) -> Question:
-    """Return the question for that long: it isn't asked by default."""
+    """Return the question, which is not asked by default."""
     seconds, window = scale.drift
     load = f"{IDLE_NUMBER} due every second for {seconds} s"
     return Question(
@@ -34,12 +34,12 @@ def _measure(site: Site, seconds: int, window: int) -> Values:
             first = _lateness(site, database, window)
             time.sleep(max(0, begin + seconds - window - time.time()))
             last = _lateness(site, database, window)
-    # The promptest tenth is compared: what hurries or holds up the others is no drift.
+    # The promptest tenth is compared: what delays the others is not drift.
     drift = last["promptest"] - first["promptest"]
     return {"first": first["p50"], "last": last["p50"], "drift": drift}
 
 
 def _lateness(site: Site, database: str, window: int) -> dict[str, float]:
-    after = time.time() + SETTLING
-    time.sleep(SETTLING + window)
+    after = time.time() + SETTLE_SECONDS
+    time.sleep(SETTLE_SECONDS + window)
     return site.call(OURS, database, "benchmarks.ours.schedules:start_lateness", after=after)

@@ -1,4 +1,4 @@
-"""Failover: how long nothing is dispatched when the leading scheduler goes."""
+"""Failover: how long nothing is dispatched when the leading scheduler ends."""
 
 import math
 import signal
@@ -8,24 +8,24 @@ from collections.abc import Callable
 
 from benchmarks.arrivals import Arrival, collect
 from benchmarks.figures import Failed, Figure, Values, at_most
+from benchmarks.keys import QUEUE_KEY
 from benchmarks.questions import Case, Question
 from benchmarks.scale import Scale
 from benchmarks.site import OURS, SQLITE, Site
 
 NUMBER, SPREAD = 20, 0.05
-QUEUE_KEY = "rq:queue:default"
-# Time for the second scheduler to start and stand by.
-STAND_BY = 5
-PATIENCE = 60
+# For the second scheduler to start and stand by.
+STANDBY_SECONDS = 5
+TIMEOUT_SECONDS = 60
 
 
 def question(scale: Scale) -> Question:
-    """Return the question for both ways to go."""
+    """Return the question for both ways to end."""
     return Question(
         "failover",
         (
-            Figure("killed", "dispatch goes on after kill -9 of the leader, s", at_most(15)),
-            Figure("terminated", "dispatch goes on after SIGTERM to the leader, s", at_most(1)),
+            Figure("killed", "dispatch resumes after kill -9 of the leader, s", at_most(15)),
+            Figure("terminated", "dispatch resumes after SIGTERM to the leader, s", at_most(1)),
         ),
         (Case("**this project**", _measure, ours=True),),
     )
@@ -53,7 +53,7 @@ def _gap(site: Site, signum: signal.Signals) -> float:
             if not _collect(site, lambda arrivals: bool(arrivals)):
                 raise Failed("the first scheduler dispatched nothing")
             with site.running(OURS, database, *command):
-                ready = time.time() + STAND_BY
+                ready = time.time() + STANDBY_SECONDS
                 _collect(site, lambda _: time.time() > ready)
                 signalled = time.time()
                 leader.send_signal(signum)
@@ -63,16 +63,16 @@ def _gap(site: Site, signum: signal.Signals) -> float:
 def _first_after(site: Site, leader: "subprocess.Popen[bytes]") -> float:
     """Return when the first occurrence arrives that the ended leader can't have dispatched."""
     _collect(site, lambda _: leader.poll() is not None)
-    # What it left on the queue is taken off first.
+    # What it left on the queue doesn't count.
     site.valkey.client.delete(QUEUE_KEY)
     arrivals = _collect(site, lambda arrivals: bool(arrivals))
     if not arrivals:
-        raise Failed(f"nobody dispatched within {PATIENCE} s")
-    return arrivals[0].moment
+        raise Failed(f"nobody dispatched within {TIMEOUT_SECONDS} s")
+    return arrivals[0].time
 
 
 def _collect(site: Site, until: Callable[[list[Arrival]], bool]) -> list[Arrival]:
-    end = time.time() + PATIENCE
+    end = time.time() + TIMEOUT_SECONDS
     return collect(
         site.valkey.client, QUEUE_KEY, lambda arrivals: until(arrivals) or time.time() > end
     )

@@ -1,22 +1,22 @@
-"""What is measured, and what it shall be."""
+"""What is measured, and the goals."""
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-# What a case answers: a value for each figure that it knows.
+# The answer of a case: a value for each figure that it has.
 Values = dict[str, float]
-# The answers of one repetition, by who gave them.
+# The answers of one repetition, by case.
 Round = dict[str, Values]
 
 
 class Failed(Exception):
-    """A case that has no figure, and why."""
+    """A case has no figure, and why."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure of this project shall be."""
+    """What a figure of this project should be."""
 
     sign: str
     limit: float
@@ -54,14 +54,14 @@ class Figure:
 
 
 def number(value: float) -> str:
-    """Return a number with the digits that mean something."""
+    """Return a number with three significant digits, or all before the decimal point."""
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
-    """Return the value that so many percent of the values don't exceed."""
+    """Return the value that this percentage of the values doesn't exceed."""
     ordered = sorted(values)
     if not ordered:
         raise Failed("nothing arrived")
@@ -69,6 +69,6 @@ def percentile(values: Iterable[float], percent: float) -> float:
 
 
 def ratio(answers: Mapping[str, Values], one: str, other: str, key: str) -> float | None:
-    """Return one's value divided by the other's, None if either has none."""
+    """Return the value of `one` divided by that of `other`, None if either has none."""
     dividend, divisor = (answers.get(who, {}).get(key) for who in (one, other))
     return dividend / divisor if dividend is not None and divisor else None

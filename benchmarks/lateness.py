@@ -1,4 +1,4 @@
-"""Lateness: how long after its due moment an occurrence is on its queue, and a run starts."""
+"""Lateness: how long after its due an occurrence is on its queue, and a run starts."""
 
 import json
 import math
@@ -8,23 +8,23 @@ from contextlib import ExitStack, contextmanager
 
 from benchmarks import arrivals, stamps
 from benchmarks.figures import Failed, Figure, Values, at_least, at_most
+from benchmarks.keys import QUEUE_KEY
 from benchmarks.questions import Case, Question
 from benchmarks.scale import Scale
 from benchmarks.site import CELERY, OURS, PEERS, SQLITE, Environment, Site
 
 NUMBER = 200
-QUEUE_KEY = "rq:queue:default"
-# Time for a peer to make its schedules before the first due moment; ours exist before.
-PREPARATION = 6
-# Time from a process's first sign of life until it is measured.
-SETTLING = 3
-PATIENCE = 60
-# A load that leaves two workers idle.
+# For a peer to make its schedules before the first due; ours exist before.
+PREPARATION_SECONDS = 6
+# From a process's first sign of life until it is measured.
+SETTLE_SECONDS = 3
+TIMEOUT_SECONDS = 60
+# A load that leaves two workers mostly idle.
 IDLE_NUMBER, IDLE_SPREAD = 20, 0.05
 
 
 def question(scale: Scale) -> Question:
-    """Return the question for so many seconds."""
+    """Return the question, measured for `scale.seconds`."""
     seconds = scale.seconds
 
     def peer(
@@ -35,12 +35,12 @@ def question(scale: Scale) -> Question:
         anchored: bool = True,
     ) -> Case:
         def measure(site: Site) -> Values:
-            first = math.ceil(time.time()) + PREPARATION
+            first = math.ceil(time.time()) + PREPARATION_SECONDS
             target = f"benchmarks.peers.lateness:{function}"
             arguments = json.dumps({"number": NUMBER, "first": first})
             with (
                 site.database(environment, SQLITE) as database,
-                site.running(environment, database, "-m", "benchmarks.child", target, arguments),
+                site.running(environment, database, "-m", "benchmarks.call", target, arguments),
             ):
                 return _arrived(site, key, first, seconds, anchored)
 
@@ -53,7 +53,7 @@ def question(scale: Scale) -> Question:
             Figure("p50", f"lateness on the queue, {load}, p50 ms", at_most(10)),
             Figure("p99", f"lateness on the queue, {load}, p99 ms", at_most(25)),
             Figure("drift", "drift over that time, ms", at_most(5)),
-            Figure("arrived", "occurrences that came, %", at_least(99.9)),
+            Figure("arrived", "occurrences that arrived, %", at_least(99.9)),
             Figure("start_p50", "lateness of start, idle workers, p50 ms"),
             Figure("start_p99", "lateness of start, idle workers, p99 ms", at_most(60)),
         ),
@@ -79,7 +79,7 @@ def _ours(site: Site, seconds: int) -> Values:
         make_schedules(site, database, NUMBER, 0)
         with site.running(OURS, database, "manage.py", "rqscheduler"):
             await_start(site, lambda: site.valkey.client.llen(QUEUE_KEY) > 0)
-            first = math.ceil(time.time()) + SETTLING
+            first = math.ceil(time.time()) + SETTLE_SECONDS
             values = _arrived(site, QUEUE_KEY, first, seconds, True)
     site.clear()
     return values | _starts(site, seconds)
@@ -89,15 +89,15 @@ def _starts(site: Site, seconds: int) -> Values:
     with site.database(OURS, SQLITE) as database:
         make_schedules(site, database, IDLE_NUMBER, IDLE_SPREAD)
         with system(site, database):
-            after = time.time() + SETTLING
-            time.sleep(SETTLING + seconds)
+            after = time.time() + SETTLE_SECONDS
+            time.sleep(SETTLE_SECONDS + seconds)
         late = site.call(OURS, database, "benchmarks.ours.schedules:start_lateness", after=after)
     return {"start_p50": late["p50"], "start_p99": late["p99"]}
 
 
 @contextmanager
 def system(site: Site, database: str) -> Iterator[None]:
-    """Run a scheduler and two workers; what is inside begins when the first run has started."""
+    """Run a scheduler and two workers inside the block, which begins when a run has started."""
     with ExitStack() as processes:
         for command in (("rqscheduler",), ("rqworker", "default"), ("rqworker", "default")):
             processes.enter_context(site.running(OURS, database, "manage.py", *command))
@@ -112,6 +112,6 @@ def make_schedules(site: Site, database: str, number: int, spread: float) -> Non
 
 
 def await_start(site: Site, started: Callable[[], bool]) -> None:
-    """Wait until a condition holds. Raises Failed if that takes longer than `PATIENCE`."""
-    if not site.wait_for(started, PATIENCE):
-        raise Failed(f"nothing happened within {PATIENCE} s")
+    """Wait until a condition holds. Raises Failed after `TIMEOUT_SECONDS`."""
+    if not site.wait_for(started, TIMEOUT_SECONDS):
+        raise Failed(f"nothing happened within {TIMEOUT_SECONDS} s")

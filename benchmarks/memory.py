@@ -1,4 +1,4 @@
-"""Memory: what the scheduler's process needs when there are very many schedules."""
+"""Memory: how much the scheduler's process needs when there are very many schedules."""
 
 import threading
 import time
@@ -6,14 +6,14 @@ import time
 import psutil
 
 from benchmarks.figures import Failed, Figure, Values, at_most
+from benchmarks.keys import SCHEDULES_KEY
 from benchmarks.questions import Case, Question
 from benchmarks.scale import Scale
 from benchmarks.site import OURS, SQLITE, Site
 
-PATIENCE = 600
-SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
-# Time for the ledger's other work after it has compared Redis with all rows.
-AFTERWARDS = 15
+TIMEOUT_SECONDS = 600
+# For the scheduler's other work after it has compared Redis with all rows.
+AFTERWARDS_SECONDS = 15
 MEGABYTE = 1_000_000
 
 
@@ -38,21 +38,21 @@ def _measure(site: Site, number: int) -> Values:
             watch = _Watch(psutil.Process(scheduler.pid))
             started = time.monotonic()
             reconciled = site.wait_for(
-                lambda: site.valkey.client.zcard(SCHEDULES_KEY) == number, PATIENCE
+                lambda: site.valkey.client.zcard(SCHEDULES_KEY) == number, TIMEOUT_SECONDS
             )
             seconds = time.monotonic() - started
-            time.sleep(AFTERWARDS)
+            time.sleep(AFTERWARDS_SECONDS)
             peak = watch.stop()
     if not reconciled:
         raise Failed(
-            f"Redis was not compared with all rows within {PATIENCE} s;"
+            f"Redis was not compared with all rows within {TIMEOUT_SECONDS} s;"
             f" peak until then {peak / MEGABYTE:.0f} MB"
         )
     return {"peak": peak / MEGABYTE, "reconciled": seconds}
 
 
 class _Watch:
-    """Notes the most memory that a process and its children have had at once."""
+    """Measures the most memory that a process and its children have had at once."""
 
     def __init__(self, process: psutil.Process) -> None:
         self._process = process

@@ -1,4 +1,4 @@
-"""Overhead: what one run costs beside its function, and how long a single one takes."""
+"""Overhead: what one run costs besides its function, and how long a single one takes."""
 
 from benchmarks.figures import Figure, Values, at_most
 from benchmarks.questions import Case, Question

@@ -1,4 +1,4 @@
-"""Who is measured, and what is asked of everybody."""
+"""What is measured, and for whom."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Case:
 class Question:
     """A set of cases that are measured side by side, and the figures that they have.
 
-    `derive` returns more figures from the answers of one repetition, such as ratios. What takes
-    very long isn't `asked_by_default`.
+    `derive` returns more figures from the answers of one repetition, such as ratios. A question
+    that takes very long isn't `asked_by_default`.
     """
 
     name: str

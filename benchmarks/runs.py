@@ -6,7 +6,7 @@ from benchmarks.scale import Scale
 from benchmarks.site import CELERY, OURS, PEERS, POSTGRESQL, SQLITE, Environment, Site
 from benchmarks.workers import Workers
 
-# Whoever is slow isn't waited for: the rate is that of the runs so far.
+# After this time, the rate is that of the runs so far: nobody waits for slow peers.
 SECONDS = 12
 KEYS = {SQLITE: "sqlite", POSTGRESQL: "postgresql"}
 OUR_NAME = "**this project**"

@@ -1,4 +1,4 @@
-"""Where the benchmarks run: servers of their own, a directory, everybody's environment."""
+"""Where the benchmarks run: their own servers, a directory, and the environments."""
 
 import itertools
 import json
@@ -19,20 +19,20 @@ from typing import Any
 import psycopg
 
 from benchmarks import stamps
-from benchmarks.child import MARK
+from benchmarks.call import MARK
 from benchmarks.figures import Failed
 from tests.servers import Valkey, own_postgres
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PEERS_DIR = BASE_DIR / ".venv-bench"
-# How long one call in another process may take, in seconds.
-PATIENCE = 300
+# How long one call in another process may take.
+TIMEOUT_SECONDS = 300
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment, with the settings that Django has there."""
+    """A virtual environment, with its Django settings."""
 
     name: str
     bin: Path
@@ -49,7 +49,7 @@ CELERY = Environment("celery", PEERS_DIR / "celery" / "bin", "benchmarks.peers.s
 
 
 class Site:
-    """Servers and a directory that are there as long as the benchmarks run."""
+    """Servers and a directory that exist as long as the benchmarks run."""
 
     def __init__(self, directory: Path, valkey: Valkey) -> None:
         self.directory = directory
@@ -79,7 +79,7 @@ class Site:
                     file.unlink()
 
     def _template(self, environment: Environment, kind: str) -> str:
-        """Return the URL of the database that all fresh ones are copied from."""
+        """Return the URL of the database of which all fresh ones are copies."""
         known = self._migrated.get((environment.name, kind))
         if known is None:
             postgresql = kind == POSTGRESQL
@@ -99,11 +99,11 @@ class Site:
     ) -> dict[str, Any]:
         """Call a function in a process of that environment; return its answer."""
         output = self.run(
-            environment, database, "-m", "benchmarks.child", target, json.dumps(arguments)
+            environment, database, "-m", "benchmarks.call", target, json.dumps(arguments)
         )
         answers = [line for line in output.splitlines() if line.startswith(MARK)]
         if not answers:
-            raise Failed(f"{target} has not answered")
+            raise Failed(f"{target} returned no answer")
         answer: dict[str, Any] = json.loads(answers[-1].removeprefix(MARK))
         return answer
 
@@ -118,10 +118,10 @@ class Site:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=PATIENCE,
+                timeout=TIMEOUT_SECONDS,
             )
         except subprocess.TimeoutExpired as error:
-            raise Failed(f"not done after {PATIENCE} s") from error
+            raise Failed(f"not done after {TIMEOUT_SECONDS} s") from error
         if done.returncode:
             with self.log.open("a") as log:
                 log.write(done.stderr)
@@ -188,7 +188,7 @@ def running_site() -> Iterator[Site]:
     valkey = Valkey()
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as directory:
         valkey.start()
-        # What is compared is the programs: no one's figure shall hang on this machine's disk.
+        # The programs are compared: no figure should depend on the disk of this machine.
         valkey.client.config_set("appendonly", "no")
         try:
             yield Site(Path(directory), valkey)
@@ -197,7 +197,7 @@ def running_site() -> Iterator[Site]:
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Stop a process and all that it started; kill them if they don't go."""
+    """Stop a process and all that it started; kill them if they don't exit."""
     for signum, seconds in ((signal.SIGTERM, 4), (signal.SIGKILL, 4)):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signum)
@@ -207,7 +207,7 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def counter(database: str, query: str) -> Iterator[Callable[[], int]]:
-    """Give a function that asks a database for a number."""
+    """Give a function that reads a number from a database."""
     if database.startswith("sqlite"):
         with closing(sqlite3.connect(_path(database), timeout=20)) as lite:
             yield lambda: int(lite.execute(query).fetchone()[0])

@@ -1,4 +1,4 @@
-"""When the measured functions ran: each call adds 8 bytes to a file, the same for everybody."""
+"""When the measured functions ran: each call appends 8 bytes to a file, for all peers alike."""
 
 import functools
 import os
@@ -11,7 +11,7 @@ SIZE = 8
 
 
 def stamp() -> None:
-    """Note that a function runs now, if somebody wants to know."""
+    """Record that a function runs now, if `VARIABLE` names a file."""
     if path := os.environ.get(VARIABLE):
         os.write(_file(path, os.getpid()), struct.pack("d", time.time()))
 
@@ -22,7 +22,7 @@ def _file(path: str, pid: int) -> int:
 
 
 def count(path: Path) -> int:
-    """Return how many calls have been noted."""
+    """Return how many calls have been recorded."""
     return path.stat().st_size // SIZE
 
 

@@ -6,5 +6,5 @@ from tasks.decorators import scheduled_task
 
 @scheduled_task
 def noop(number: int = 0) -> None:
-    """Do nothing but note when."""
+    """Do nothing but record when."""
     stamp()

@@ -1,4 +1,4 @@
-"""Tick: what it costs to dispatch a few when very many schedules are not due."""
+"""Tick: what it costs to dispatch a few due schedules among very many."""
 
 from benchmarks.figures import Figure, Round, at_most, ratio
 from benchmarks.questions import Case, Question, called

@@ -1,4 +1,4 @@
-"""Runs that wait on a queue, and workers that run them: how fast they get to the last row."""
+"""Runs that wait on a queue, and workers that run them: how many runs a second are recorded."""
 
 import time
 from contextlib import ExitStack
@@ -11,16 +11,17 @@ from benchmarks.site import Environment, Site, counter
 
 START_SECONDS = 30
 ROW_SECONDS = 5
-# The first runs find workers that are still warming up.
-WARM_UP = 20
+# The first 1/20 of the runs is not measured: workers are still warming up.
+WARM_UP_SHARE = 20
 
 
 @dataclass(frozen=True)
 class Workers:
-    """How somebody's calls are enqueued, run and counted.
+    """How the calls of a case are enqueued, run and counted.
 
-    `enqueue` is a function for `child`, `commands` the arguments of each worker process's Python
-    (`BIN/x` is a script of the environment), `finished` a query for the number of finished rows.
+    `enqueue` is a function for `benchmarks.call`, `commands` are the arguments of Python for each
+    worker process (`BIN/x` is a script of the environment), `finished` is a query for the number of
+    finished rows.
     """
 
     environment: Environment
@@ -29,7 +30,7 @@ class Workers:
     finished: str
 
     def rate(self, site: Site, kind: str, number: int, seconds: float) -> float:
-        """Return how many runs a second were recorded, over all or for so many seconds."""
+        """Return how many runs a second were recorded, until all were or for so many seconds."""
         with site.database(self.environment, kind) as database:
             site.call(self.environment, database, self.enqueue, number=number)
             with ExitStack() as stack:
@@ -46,9 +47,9 @@ class Workers:
         if not ran:
             raise Failed("nothing ran")
         if not recorded:
-            raise Failed(f"of {ran} runs not all were recorded within {ROW_SECONDS} s")
-        started = stamps.read(site.stamps)[ran // WARM_UP]
-        return (ran - ran // WARM_UP) / (ended - started)
+            raise Failed(f"not all of {ran} runs were recorded within {ROW_SECONDS} s")
+        started = stamps.read(site.stamps)[ran // WARM_UP_SHARE]
+        return (ran - ran // WARM_UP_SHARE) / (ended - started)
 
     def _resolved(self, command: tuple[str, ...]) -> list[str]:
         return [part.replace("BIN", str(Path(self.environment.bin)), 1) for part in command]

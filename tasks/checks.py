@@ -7,7 +7,7 @@ from django.core import checks
 from django.utils.module_loading import import_string
 
 from tasks.broker.leases import DEFAULT_LOST_AFTER, LEAST_LOST_AFTER, MOST_LOST_AFTER, is_lost_after
-from tasks.worker.child import MAX_MEMORY, MAX_RUNS
+from tasks.worker.child import MAX_MEMORY_MB, MAX_RUNS
 
 JSON_SERIALIZER = "rq.serializers.JSONSerializer"
 CLASSES = {
@@ -87,7 +87,7 @@ def check_child(**kwargs: Any) -> list[checks.CheckMessage]:
     """Require positive whole numbers as the limits of a worker's child."""
     limits = {
         "TASKS_CHILD_MAX_RUNS": MAX_RUNS,
-        "TASKS_CHILD_MAX_MEMORY": MAX_MEMORY,
+        "TASKS_CHILD_MAX_MEMORY": MAX_MEMORY_MB,
     }
     return [
         checks.Error(

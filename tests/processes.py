@@ -8,8 +8,11 @@ from contextlib import contextmanager
 
 from tests.servers import BASE_DIR
 
+# The environment of the processes of one site.
+Site = Mapping[str, str]
 
-def start(site: Mapping[str, str], *command: str) -> "subprocess.Popen[bytes]":
+
+def start(site: Site, *command: str) -> "subprocess.Popen[bytes]":
     """Start a `manage.py` command of the site with this environment, and return its process."""
     kept = {"PATH", "HOME", "LANG", "TMPDIR"} & os.environ.keys()
     environment = {name: os.environ[name] for name in kept} | {
@@ -22,7 +25,7 @@ def start(site: Mapping[str, str], *command: str) -> "subprocess.Popen[bytes]":
 
 
 @contextmanager
-def running(site: Mapping[str, str], *command: str) -> Iterator["subprocess.Popen[bytes]"]:
+def running(site: Site, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a command inside the block; it is stopped, at last by force, after it."""
     process = start(site, *command)
     try:
@@ -36,6 +39,6 @@ def running(site: Mapping[str, str], *command: str) -> Iterator["subprocess.Pope
             process.wait()
 
 
-def work_off(site: Mapping[str, str]) -> None:
+def work_off(site: Site) -> None:
     """Run a worker until the queues are empty."""
     assert start(site, "rqworker", "--burst", "high", "default", "low").wait(120) == 0

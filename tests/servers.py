@@ -80,6 +80,11 @@ class Valkey:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def data(self) -> str:
+        """The directory of its data."""
+        return self._data.name
+
+    @property
     def stopped(self) -> bool:
         """Return whether the server has ended, or never started."""
         return self._process is None or self._process.poll() is not None

@@ -8,10 +8,10 @@ from typing import Any, cast
 import django_rq
 from django.utils import timezone
 
+from benchmarks.keys import QUEUE_KEY, SCHEDULES_KEY
 from benchmarks.ours import fill
 
 CHUNK = 500
-QUEUE_KEY = "rq:queue:default"
 
 # What no dispatch with fresh job ids can do without. KEYS: the queue, the sorted set. ARGV: now,
 # then for each schedule: its job id, the occurrence's, the next score.
@@ -38,12 +38,12 @@ def dispatch(number: int, spec: str) -> dict[str, float]:
 
 
 def floor(number: int) -> dict[str, float]:
-    """Time the bare script over the same schedules: nothing is decided or looked at."""
+    """Time the bare script over the same schedules: it decides and reads nothing."""
     _fill(number, "interval")
     redis = fill.redis()
     copy = redis.register_script(BARE_COPY)
-    copy(keys=[QUEUE_KEY, fill.SCHEDULES_KEY], args=["now"])
-    members = cast(list[bytes], redis.zrange(fill.SCHEDULES_KEY, 0, -1))
+    copy(keys=[QUEUE_KEY, SCHEDULES_KEY], args=["now"])
+    members = cast(list[bytes], redis.zrange(SCHEDULES_KEY, 0, -1))
     now = timezone.now()
     text, score = now.isoformat(), (now + timedelta(hours=1)).timestamp()
     started = time.perf_counter()
@@ -51,7 +51,7 @@ def floor(number: int) -> dict[str, float]:
         args: list[Any] = [text]
         for member in members[start : start + CHUNK]:
             args += [member, uuid.uuid4().hex, score]
-        copy(keys=[QUEUE_KEY, fill.SCHEDULES_KEY], args=args)
+        copy(keys=[QUEUE_KEY, SCHEDULES_KEY], args=args)
     seconds = time.perf_counter() - started
     _check(number)
     return {"rate": number / seconds}
@@ -60,7 +60,7 @@ def floor(number: int) -> dict[str, float]:
 def _fill(number: int, spec: str) -> None:
     due = timezone.now().replace(microsecond=0) - timedelta(seconds=1)
     if spec == "cron":
-        # On time, as the intervals are: what is late takes another way.
+        # On time, as the intervals are: late occurrences are dispatched another way.
         cron = f"{due.second} {due.minute} {due.hour} * * *"
         fill.schedules(number, cron=cron, next_due=due)
     else:

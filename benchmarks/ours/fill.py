@@ -6,12 +6,12 @@ import django_rq
 from django.db import connection
 from redis import Redis
 
+from benchmarks.keys import SCHEDULES_KEY
 from benchmarks.tasks import noop
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService
 
 CHUNK = 10_000
-SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
 
 # KEYS: the model's job, the sorted set, hashes that have a field for each schedule. ARGV: the
 # model's job id, the first number, the last one, the score.
@@ -62,7 +62,7 @@ def job_id(number: int) -> str:
 
 
 def _copy_images(model: str, number: int, score: float) -> None:
-    """Copy all that Redis holds of the model, whatever that is."""
+    """Copy everything that Redis holds of the model, whatever it is."""
     client = redis()
     hashes = [key for key in client.scan_iter(_type="HASH") if client.hexists(key, model)]
     keys = [f"rq:job:{model}", SCHEDULES_KEY, *hashes]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from django.utils import timezone
 
 from benchmarks.figures import percentile
+from benchmarks.keys import SCHEDULES_KEY
 from benchmarks.ours import fill
 from benchmarks.tasks import noop
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -13,11 +14,11 @@ from tasks.services import SchedulerService
 
 
 def every_second(number: int, first: float, spread: float) -> None:
-    """Make so many schedules that are due every second; each `spread` seconds after another."""
+    """Make so many schedules that are due every second, `spread` seconds apart."""
     start = datetime.fromtimestamp(first, UTC)
     for index in range(number):
-        moment = start + index * timedelta(seconds=spread)
-        SchedulerService.schedule(moment, noop, [index], name=f"benchmark {index}", interval=1)
+        due = start + index * timedelta(seconds=spread)
+        SchedulerService.schedule(due, noop, [index], name=f"benchmark {index}", interval=1)
 
 
 def all_due_now(number: int) -> None:
@@ -30,17 +31,17 @@ def all_due_now(number: int) -> None:
 
 
 def none_due(number: int) -> None:
-    """Make so many schedules that nothing is due of for a day; the last one is lost in Redis.
+    """Make so many schedules that aren't due for a day; Redis has lost the last one.
 
-    When it is there again, a scheduler has compared Redis with all rows.
+    Once it is back, a scheduler has compared Redis with all rows.
     """
     tomorrow = timezone.now().replace(microsecond=0) + timedelta(days=1)
     fill.schedules(number, first=tomorrow, interval=86_400, next_due=tomorrow)
-    fill.redis().zrem(fill.SCHEDULES_KEY, fill.job_id(number - 1))
+    fill.redis().zrem(SCHEDULES_KEY, fill.job_id(number - 1))
 
 
 def start_lateness(after: float) -> dict[str, float]:
-    """Return how long after their due moment the runs since then have started, in ms."""
+    """Return how long after their due the runs since `after` have started, in ms."""
     runs = ScheduledTaskInstance.objects.filter(
         due__gte=datetime.fromtimestamp(after, UTC), started__isnull=False
     )
@@ -53,7 +54,7 @@ def start_lateness(after: float) -> dict[str, float]:
 
 
 def one_by_one(number: int) -> dict[str, float]:
-    """Run a schedule by hand again and again; return the time until its row is finished, in ms."""
+    """Request runs one after the other; return the time until the row is finished, in ms."""
     later = timezone.now() + timedelta(days=1)
     schedule = SchedulerService.schedule(later, noop, name="benchmark")
     times = []
@@ -62,7 +63,7 @@ def one_by_one(number: int) -> dict[str, float]:
         run_id = SchedulerService.run_now(schedule)
         _wait_until_finished(schedule, run_id.requested)
         times.append(1000 * (time.perf_counter() - started))
-    # The first ones find a worker that is still starting.
+    # The worker is still starting during the first ones.
     return {"latency": percentile(times[number // 5 :], 50)}
 
 
@@ -70,5 +71,5 @@ def _wait_until_finished(schedule: ScheduledTask, requested: datetime | None) ->
     deadline = time.monotonic() + 30
     while not schedule.runs.filter(requested=requested, status="finished").exists():
         if time.monotonic() > deadline:
-            raise RuntimeError("a run by hand has not finished within 30 seconds")
+            raise RuntimeError("a manual run has not finished within 30 seconds")
         time.sleep(0.000_5)

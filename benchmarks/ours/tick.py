@@ -7,6 +7,7 @@ from datetime import timedelta
 import django_rq
 from django.utils import timezone
 
+from benchmarks.keys import QUEUE_KEY, SCHEDULES_KEY
 from benchmarks.ours import fill
 
 DAY = 86_400
@@ -21,13 +22,13 @@ def tick(number: int, due: int, repetitions: int) -> dict[str, float]:
     scheduler.enqueue_jobs()
     times = []
     for repetition in range(repetitions):
-        # Others each time: none has been dispatched for this moment before.
+        # Others each time: none of them has been dispatched for this due before.
         ids = [fill.job_id(repetition * due + index + 1) for index in range(due)]
-        redis.zadd(fill.SCHEDULES_KEY, dict.fromkeys(ids, first.timestamp()))
+        redis.zadd(SCHEDULES_KEY, dict.fromkeys(ids, first.timestamp()))
         started = time.perf_counter()
         scheduler.enqueue_jobs()
         times.append(time.perf_counter() - started)
-    arrived = redis.llen("rq:queue:default")
+    arrived = redis.llen(QUEUE_KEY)
     if arrived != due * repetitions:
         raise RuntimeError(f"only {arrived} of {due * repetitions} were dispatched")
     return {"ms": 1000 * statistics.median(times)}

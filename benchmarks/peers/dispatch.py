@@ -1,7 +1,7 @@
-"""Peers' dispatch of schedules that are all due at once: one function each, called by `child`.
+"""Peers' dispatch of schedules that are all due at once, one function each, for `benchmarks.call`.
 
-Each prepares its schedules, then times the body of the peer's own loop until all of them are on
-their queue, and looks whether they are.
+Each prepares its schedules, times the body of the peer's own loop until all of them are on their
+queue, and checks that they are.
 """
 
 import asyncio

@@ -10,12 +10,12 @@ def noop(*args: Any) -> None:
 
 
 def stamped(*args: Any) -> None:
-    """Do nothing but note when."""
+    """Do nothing but record when."""
     stamp()
 
 
 def recorded(*args: Any) -> None:
-    """Do nothing but note when, with a row that is written at start and end."""
+    """Do nothing but record when, with a row that is written at start and end."""
     from django.utils import timezone
 
     from benchmarks.peers.models import Run

@@ -14,5 +14,5 @@ app = huey.RedisHuey("benchmark", url=os.environ["REDIS_URL"])
 
 @app.task()
 def recorded(*args: Any) -> None:
-    """Do nothing but note when, with a row."""
+    """Do nothing but record when, with a row."""
     functions.recorded(*args)

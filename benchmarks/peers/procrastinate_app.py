@@ -13,5 +13,5 @@ app = procrastinate.App(
 
 @app.task(name="noop")
 async def noop(number: int) -> None:
-    """Do nothing but note when."""
+    """Do nothing but record when."""
     stamp()

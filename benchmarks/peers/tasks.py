@@ -7,5 +7,5 @@ from benchmarks.stamps import stamp
 
 @dramatiq.actor
 def noop(number: int) -> None:
-    """Do nothing but note when."""
+    """Do nothing but record when."""
     stamp()

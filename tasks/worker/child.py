@@ -1,8 +1,9 @@
 """A worker's child: one process that runs job after job, and that one job can take down.
 
 It keeps its imports and its database connection from run to run; that is what a fork for each
-job costs. What a run leaves behind is cleared away, and the process is replaced when it is worn
-out: after many runs, when it has grown, after a timeout, or when a run has left a thread.
+job costs. What a run leaves behind is cleared away, and the process is replaced when it is due
+for recycling: after many runs, when it has grown, after a timeout, or when a run has left a thread
+or a transaction behind.
 """
 
 import contextvars
@@ -36,72 +37,73 @@ from tasks.runs import recorder
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
-from tasks.worker.queues import Finished, Queues, Taken
-from tasks.worker.shared_state import Board, Run
+from tasks.worker.queues import Answer, Finished, Queues, Taken
+from tasks.worker.shared_state import Run, SharedState
 
 logger = logging.getLogger(__name__)
 
-# A child is replaced after so many runs, or when its memory has been this large, in MB.
+# A child is replaced after so many runs, or once its memory has been this large.
 MAX_RUNS = 10_000
-MAX_MEMORY = 512
-# How long it goes on before it hands back to its worker, in seconds.
-CHAIN = 1.0
-# For how long a job counts as started by RQ's registries without a sign of life, in seconds.
-STARTED_TTL = 90
-# What RQ does at the end of a job, if its hash has one of these, is left to RQ.
+MAX_MEMORY_MB = 512
+# For how long it runs jobs before it reports to its worker.
+BATCH_SECONDS = 1.0
+# For how long a job counts as started in RQ's registries without a heartbeat.
+STARTED_TTL_SECONDS = 90
+# What RQ does at the end of a job whose hash has one of these is left to RQ.
 LEFT_TO_RQ = (b"success_callback_name", b"webhooks", b"repeats_left", b"rate_limit_key")
 PR_SET_PDEATHSIG = 1
 
 
-class Workhorse:
-    """Runs the jobs of a worker's queues, in the child that the worker has forked."""
+class Child:
+    """Runs the jobs of a worker's queues, in the process that the worker has forked."""
 
-    def __init__(self, worker: BaseWorker, board: Board) -> None:
+    def __init__(self, worker: BaseWorker, shared: SharedState) -> None:
         self._worker = worker
-        self._board = board
+        self._shared = shared
         self._redis = worker.connection
-        self._queues = Queues(self._redis, worker.key, worker.name, STARTED_TTL)
+        self._queues = Queues(self._redis, worker.key, worker.name, STARTED_TTL_SECONDS)
         self._queue_by_name = {queue.name: queue for queue in worker.queues}
-        self._finished: Finished | None = None
-        self._finished_job: Job | None = None
+        # The job that returned and is not yet reported to Redis, with the report.
+        self._unreported: tuple[Job, Finished] | None = None
         self._connections = state()
         self._runs = 0
-        self._is_worn_out = False
+        # Whether another process should take over.
+        self.is_due_for_recycling = False
         # Queues that can't be used, and why: their keys in Redis hold something else.
         self._unusable: dict[str, str] = {}
 
     def serve(self, orders: Connection) -> NoReturn:
-        """Work off the queues whenever the worker says so, until it hangs up.
+        """Run jobs whenever the worker orders it, until the worker closes the connection.
 
-        An order says how many jobs to run at most, 0 for any number. The answer says how many
-        were run, whether Redis is there, and whether this process ends now.
+        An order is how many jobs to run at most, 0 for any number. The answer is how many were
+        run, whether Redis answers, and whether this process ends now.
         """
-        writer.witness = self._board
+        writer.witness = self._shared
         threads = threading.active_count() + 1  # with the one that shows progress
-        while not self._is_worn_out:
+        while not self.is_due_for_recycling:
             try:
                 limit = orders.recv()
             except EOFError:
                 break
-            ran, redis_is_there = self.work_off(limit)
-            self._is_worn_out |= threading.active_count() > threads or _has_grown()
-            orders.send((ran, redis_is_there, self._is_worn_out))
+            ran, redis_answers = self.work_off(limit)
+            self.is_due_for_recycling |= threading.active_count() > threads or has_grown()
+            orders.send((ran, redis_answers, self.is_due_for_recycling))
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
 
     def work_off(self, limit: int = 0) -> tuple[int, bool]:
-        """Run jobs while there are any, up to `limit` of them, for `CHAIN` seconds or so.
+        """Run jobs while there are any, up to `limit` of them, for about `BATCH_SECONDS`.
 
-        Returns how many ran, and False if Redis went away.
+        Returns how many ran, and False if Redis became unavailable.
         """
-        stop_at = time.monotonic() + CHAIN
+        stop_at = time.monotonic() + BATCH_SECONDS
         ran = 0
         try:
             if self._unusable:
-                self._look_at_queues()
-            while (taken := self._step(more=self._goes_on(ran, limit, stop_at))) is not None:
-                self._run(taken)
+                self._check_queues()
+            while taken := self.next_job(more=self._may_continue(ran, limit, stop_at)):
+                self.run(taken)
                 ran += 1
         except RedisError as error:
             text = explain(error, self._redis, self._queue_by_name)
@@ -109,46 +111,65 @@ class Workhorse:
             return ran, False
         finally:
             writer.catch_up(self._redis)
-            self._board.leave()
+            self._shared.clear_run()
         return ran, True
 
-    def _goes_on(self, ran: int, limit: int, stop_at: float) -> bool:
+    def _may_continue(self, ran: int, limit: int, stop_at: float) -> bool:
         return (
             (ran < limit or not limit)
             and time.monotonic() < stop_at
-            and not self._is_worn_out
-            and not self._board.is_asked_to_stop
+            and not self.is_due_for_recycling
+            and not self._shared.is_stop_requested
         )
 
-    def _step(self, more: bool) -> Taken | None:
-        """Tell Redis of the job that finished, and take the next one if `more` are wanted."""
-        names = [queue.name for queue in self._worker._ordered_queues] if more else []
-        if self._unusable:
-            names = [name for name in names if name not in self._unusable]
-        if self._finished is None and not more:
+    def next_job(self, more: bool) -> Taken | None:
+        """Report the job that has returned and, if `more`, take the next one: in one round trip.
+
+        Returns None if there is no next one. Raises RedisError; the job is then still to report.
+        """
+        if self._unreported is None and not more:
             return None
-        self._board.ask(self._queues.step_id)
-        try:
-            answer = self._queues.step(self._finished, names)
-        except ResponseError as error:
-            if is_wrong_type(error) and self._look_at_queues():
-                return self._step(more)  # without the queue that can't be used
-            raise
-        if answer.left:
-            self._let_rq_finish()
-        self._finished = None
-        if answer.left and answer.taken is None and more:
-            return self._step(more)  # What depends on it is on its queue now.
-        for template in answer.templates:
-            logger.warning(
-                "Job %s is a schedule's template and isn't run: use “run now”.", template
-            )
+        answer = self._step(more)
+        if self._unreported is not None:
+            self._conclude(*self._unreported, answer)
+            self._unreported = None
+            if answer.is_left_to_rq and answer.taken is None and more:
+                answer = self._step(more)  # The jobs that depended on it are on their queues now.
         if answer.taken is not None:
             self._worker.reorder_queues(self._queue_by_name[answer.taken.queue])
         return answer.taken
 
-    def _look_at_queues(self) -> bool:
-        """Leave out the queues whose keys hold something else; return whether more are."""
+    def _step(self, more: bool) -> Answer:
+        """Have Redis take a step; queues that turn out to be unusable are left out."""
+        _, finished = self._unreported or (None, None)
+        while True:
+            self._shared.announce_step(self._queues.step_id)
+            try:
+                answer = self._queues.step(finished, self._usable_queues() if more else [])
+                break
+            except ResponseError as error:
+                if not (is_wrong_type(error) and self._check_queues()):
+                    raise
+        for template in answer.templates:
+            logger.warning(
+                "Job %s is a schedule's template and isn't run: use “run now”.", template
+            )
+        return answer
+
+    def _conclude(self, job: Job, finished: Finished, answer: Answer) -> None:
+        """End a job that others depend on as RQ does it; any other was ended by the step."""
+        if answer.is_left_to_rq:
+            queue = self._queue_by_name[finished.queue]
+            execution = self._execution(job.id, finished.execution_id)
+            self._worker.handle_job_success(job, queue, queue.started_job_registry, execution)
+            self._redis.delete(lease_key(job.id))
+
+    def _usable_queues(self) -> list[str]:
+        names = [queue.name for queue in self._worker._ordered_queues]
+        return [name for name in names if name not in self._unusable]
+
+    def _check_queues(self) -> bool:
+        """Leave out queues whose keys hold something else; return whether there are new ones."""
         before = self._unusable
         texts = {
             name: " ".join(wrong_types(self._redis, queue_types(name)))
@@ -157,19 +178,19 @@ class Workhorse:
         self._unusable = {name: text for name, text in texts.items() if text}
         for name, text in self._unusable.items():
             if before.get(name) != text:
-                logger.error("Queue “%s” can't be used; the others go on. %s", name, text)
+                logger.error("Queue “%s” can't be used; the others can. %s", name, text)
         for name in before.keys() - self._unusable.keys():
             logger.info("Queue “%s” can be used again.", name)
         return bool(self._unusable.keys() - before.keys())
 
-    def _run(self, taken: Taken) -> None:
-        """Run one job; its row, and RQ's registries, will say how it ended."""
+    def run(self, taken: Taken) -> None:
+        """Run one job. Its row records how it ended, RQ's registries with the next step."""
         queue = self._queue_by_name[taken.queue]
         job = Job.from_fields(taken.job_id, taken.fields, self._redis)
         job.origin, job.worker_name, job.started_at = queue.name, self._worker.name, now()
         execution = self._execution(job.id, taken.execution_id)
         timeout = int(job.timeout or queue._default_timeout or Queue.DEFAULT_TIMEOUT)
-        self._board.take(Run(job.id, execution.id, queue.name, timeout, time.time()))
+        self._shared.take(Run(job.id, execution.id, queue.name, timeout, time.time()))
         self._runs += 1
         try:
             value = contextvars.copy_context().run(self._perform, job, timeout)
@@ -184,8 +205,7 @@ class Workhorse:
             self._redis.delete(lease_key(job.id))
             return
         job.ended_at = now()
-        self._finished_job = job
-        self._finished = Finished(
+        finished = Finished(
             job.id,
             execution.id,
             queue.name,
@@ -194,6 +214,7 @@ class Workhorse:
             job.started_at.timestamp(),
             job.ended_at.timestamp(),
         )
+        self._unreported = job, finished
 
     def _perform(self, job: Job, timeout: int) -> Any:
         """Call the job's function under its deadline; a job that has none is recorded too."""
@@ -205,10 +226,10 @@ class Workhorse:
         recorded = is_recorded(job.id)
         if not recorded:
             writer.catch_up(self._redis)
-            self._board.start()
+            self._shared.start()
         for connection in django.db.connections.all(initialized_only=True):
             # As before a request: it may have been dropped since. The claim of a recorded run
-            # finds that out for its own.
+            # checks its own.
             is_checked = recorded and connection.alias == django.db.DEFAULT_DB_ALIAS
             if not is_checked and not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
@@ -217,17 +238,7 @@ class Workhorse:
             with deadline:
                 return job.perform()
         finally:
-            self._is_worn_out |= deadline.fired
-
-    def _let_rq_finish(self) -> None:
-        """End a job that others depend on as RQ does it."""
-        job, finished = self._finished_job, self._finished
-        assert job is not None
-        assert finished is not None
-        queue = self._queue_by_name[finished.queue]
-        execution = self._execution(job.id, finished.execution_id)
-        self._worker.handle_job_success(job, queue, queue.started_job_registry, execution)
-        self._redis.delete(lease_key(job.id))
+            self.is_due_for_recycling |= deadline.fired
 
     def _execution(self, job_id: str, execution_id: str) -> Execution:
         return Execution(execution_id, job_id, self._redis, self._worker.name)
@@ -239,19 +250,20 @@ class Workhorse:
         for connection in django.db.connections.all(initialized_only=True):
             if connection.errors_occurred and not connection.in_atomic_block:
                 connection.close()
-        self._is_worn_out |= roll_back_since(self._connections)
-        self._is_worn_out |= self._runs >= getattr(settings, "TASKS_CHILD_MAX_RUNS", MAX_RUNS)
+        max_runs = getattr(settings, "TASKS_CHILD_MAX_RUNS", MAX_RUNS)
+        left_open = roll_back_since(self._connections)
+        self.is_due_for_recycling |= left_open or self._runs >= max_runs
 
 
-def start(worker: BaseWorker, board: Board, orders: Connection) -> NoReturn:
-    """Become the workhorse of a worker, in the process that was just forked."""
+def start(worker: BaseWorker, shared: SharedState, orders: Connection) -> NoReturn:
+    """Become the child of a worker, in the process that was just forked."""
     parent = os.getppid()
     os.setpgrp()
     random.seed()
     set_signals()
     _die_with_parent(parent)
     try:
-        Workhorse(worker, board).serve(orders)
+        Child(worker, shared).serve(orders)
     except BaseException:
         logger.exception("The child of worker %s ends.", worker.name)
     finally:
@@ -259,9 +271,9 @@ def start(worker: BaseWorker, board: Board, orders: Connection) -> NoReturn:
 
 
 def set_signals() -> None:
-    """Leave it to the worker to end this process: a signal to all of them ends no run.
+    """Leave it to the worker to end this process: a signal to the whole group ends no run.
 
-    The signals are caught, not ignored: what a task function starts would go on ignoring them.
+    The signals are caught, not ignored: what a task function starts would inherit that.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _do_nothing)
@@ -272,7 +284,7 @@ def _do_nothing(signum: int, frame: FrameType | None) -> None:
 
 
 def _die_with_parent(parent: int) -> None:
-    """End this process when its worker is gone: nobody vouches for its run any more.
+    """End this process when its worker has died: nobody renews the lease of its run any more.
 
     On Linux the kernel does it, whatever the function is doing; elsewhere a thread.
     """
@@ -290,8 +302,8 @@ def _watch_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _has_grown() -> bool:
+def has_grown() -> bool:
     """Return whether this process has been larger than it may be."""
     unit = 1 if sys.platform == "darwin" else 1024
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return size > getattr(settings, "TASKS_CHILD_MAX_MEMORY", MAX_MEMORY) * 2**20
+    return size > getattr(settings, "TASKS_CHILD_MAX_MEMORY", MAX_MEMORY_MB) * 2**20

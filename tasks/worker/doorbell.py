@@ -7,15 +7,15 @@ from typing import Any
 from redis import Redis
 from redis.connection import Connection
 
-# For how long a blocking command waits on the server, in seconds.
-BLOCK = 60
+# For how long a blocking command waits on the server.
+BLOCK_SECONDS = 60
 
 
 class Doorbell:
     """Waits until a queue has a job, without taking it.
 
-    A list that is moved onto itself stays as it is, but the command blocks while it is empty.
-    There is one blocked connection for each queue.
+    BLMOVE from a list to the same list leaves it as it is, but blocks while it is empty. Each
+    queue has a blocked connection of its own.
     """
 
     def __init__(self, redis: Redis, queue_keys: Sequence[str]) -> None:
@@ -33,7 +33,7 @@ class Doorbell:
                 if key not in self._blocked:
                     connection = self._pool.get_connection()
                     self._blocked[key] = connection
-                    connection.send_command("BLMOVE", key, key, "LEFT", "LEFT", BLOCK)
+                    connection.send_command("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS)
             rang = [self._rang(key) for key in self._ready(timeout)]
             return any(rang)
         except BaseException:
@@ -55,7 +55,7 @@ class Doorbell:
             self._pool.release(connection)
 
     def close(self) -> None:
-        """Give up waiting."""
+        """Stop waiting and release the connections."""
         for connection in self._blocked.values():
             connection.disconnect()
             self._pool.release(connection)

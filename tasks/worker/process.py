@@ -1,8 +1,8 @@
-"""The worker that django-rq is told to use: keeps a child that runs its jobs, and vouches for it.
+"""The worker that django-rq is told to use: it keeps a child that runs its jobs, and monitors it.
 
 The worker itself touches no database and runs no task function. It tells its child when there
-is work, renews the lease of the run that is going on, stops it on request, and when the child
-dies it puts on the spool how its run ended.
+are jobs, renews the lease of the current run, stops the run on request, and when the child dies it
+puts on the spool how that run ended.
 """
 
 import logging
@@ -38,28 +38,30 @@ from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_leas
 from tasks.job import Job
 from tasks.runs import spool
 from tasks.runs.timeout import Deadline
-from tasks.worker.child import STARTED_TTL, start
+from tasks.worker.child import STARTED_TTL_SECONDS, start
 from tasks.worker.doorbell import Doorbell
 from tasks.worker.queues import Queues, Taken, record_execution
-from tasks.worker.shared_state import Board, Run
+from tasks.worker.shared_state import Run, SharedState
 
 logger = logging.getLogger(__name__)
 
-# How often the worker looks after a run that is going on, in seconds.
-LOOK = 1.0
-# A run that goes on for this long after its timeout is killed, in seconds.
-GRACE = 5.0
-# How often the worker says that it is alive, in seconds.
-HEARTBEAT = 10.0
+# How often the worker monitors the current run.
+MONITOR_INTERVAL_SECONDS = 1.0
+# A run that is still running this long after its timeout is killed.
+TIMEOUT_GRACE_SECONDS = 5.0
+# How often the worker sends a heartbeat.
+HEARTBEAT_INTERVAL_SECONDS = 10.0
+# How long the worker waits before it tries again what has failed.
+RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
-    """The process that runs the jobs: its id, the line to it, and its board."""
+class ChildProcess:
+    """The process that runs the jobs: its id, the connection to it, and the state it shares."""
 
     pid: int
     orders: Connection
-    board: Board
+    shared: SharedState
 
 
 class Worker(rq.Worker):
@@ -77,10 +79,10 @@ class Worker(rq.Worker):
         kwargs["serializer"] = JSONSerializer
         kwargs["job_class"] = Job
         super().__init__(queues, name, **kwargs)
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._doorbell = Doorbell(self.connection, self.queue_keys())
-        self._taking = Queues(self.connection, self.key, self.name, STARTED_TTL)
-        self._waits = False
+        self._child_queues = Queues(self.connection, self.key, self.name, STARTED_TTL_SECONDS)
+        self._is_waiting = False
         self._next_heartbeat = 0.0
 
     # The loop
@@ -101,7 +103,7 @@ class Worker(rq.Worker):
         `burst` ends when the queues are empty; `max_jobs` after so many jobs; `max_idle_time`
         after so many seconds without one.
         """
-        self._when_redis_is_there(self.bootstrap, logging_level, date_format, log_format)
+        self._until_redis_answers(self.bootstrap, logging_level, date_format, log_format)
         logger.info("Worker %s started on %s.", self.name, ", ".join(self.queue_names()))
         self._dequeue_strategy = dequeue_strategy
         if with_scheduler:
@@ -118,7 +120,7 @@ class Worker(rq.Worker):
         ran, idle_since = 0, time.monotonic()
         try:
             while not self._stop_requested:
-                self._when_redis_is_there(self._look_around, burst)
+                self._until_redis_answers(self._do_maintenance, burst)
                 now_ran = self._run_jobs(max_jobs and max_jobs - ran)
                 ran += now_ran
                 if max_jobs and ran >= max_jobs:
@@ -131,41 +133,42 @@ class Worker(rq.Worker):
             pass
         return ran
 
-    def _look_around(self, burst: bool) -> None:
-        """Do what has to be done now and then, between jobs."""
+    def _do_maintenance(self, burst: bool) -> None:
+        """Do what is due now and then, between jobs."""
         self.check_for_suspension(burst)
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
-        self._beat()
+        self._send_heartbeat()
 
     def _wait_for_jobs(self, idle_since: float, max_idle_time: int | None) -> bool:
-        """Wait until there may be a job, or for a while; False when it was idle for too long."""
-        timeout = HEARTBEAT
+        """Wait for a while, or until there may be a job; False if it was idle for too long."""
+        timeout = HEARTBEAT_INTERVAL_SECONDS
         if max_idle_time is not None:
             left = idle_since + max_idle_time - time.monotonic()
             if left <= 0:
                 return False
             timeout = min(timeout, left)
-        self._when_redis_is_there(self._wait, timeout)
+        self._until_redis_answers(self._wait, timeout)
         return True
 
     def _wait(self, timeout: float) -> None:
         self.set_state(WorkerStatus.IDLE)
-        self._waits = True
+        self._is_waiting = True
         try:
             if not self._stop_requested:
                 self._doorbell.wait(timeout)
         except ResponseError as error:
             if not is_wrong_type(error):
                 raise
-            time.sleep(LOOK)  # The child says which queue can't be used, and serves the others.
+            # The child logs which queue can't be used, and serves the others.
+            time.sleep(RETRY_SECONDS)
         finally:
-            self._waits = False
+            self._is_waiting = False
 
-    def _when_redis_is_there(self, step: Callable[..., Any], *args: Any) -> Any:
-        """Take a step, again and again until Redis answers (R8).
+    def _until_redis_answers(self, step: Callable[..., Any], *args: Any) -> Any:
+        """Call `step`, again and again until Redis answers (R8).
 
-        A request to stop ends the waiting by StopRequested.
+        Raises StopRequested if the worker is told to stop meanwhile.
         """
         while True:
             try:
@@ -177,7 +180,7 @@ class Worker(rq.Worker):
 
     def _wait_for_redis(self) -> None:
         while not self._stop_requested:
-            time.sleep(1)
+            time.sleep(RETRY_SECONDS)
             try:
                 self.connection.ping()
                 return
@@ -186,17 +189,18 @@ class Worker(rq.Worker):
         raise StopRequested
 
     def register_birth(self) -> None:
-        """Register this worker, once: the rest of a start may have to be tried again."""
+        """Register this worker, once: what follows at its start may have to be tried again."""
         if self.birth_date is None:
             super().register_birth()
 
-    def _beat(self) -> None:
+    def _send_heartbeat(self) -> None:
+        """Send a heartbeat if one is due."""
         if time.monotonic() >= self._next_heartbeat:
             self.heartbeat()
-            self._next_heartbeat = time.monotonic() + HEARTBEAT
+            self._next_heartbeat = time.monotonic() + HEARTBEAT_INTERVAL_SECONDS
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Say that this worker is alive, in full if Redis has forgotten it."""
+        """Send a heartbeat; register again if Redis has lost this worker."""
         super().heartbeat(timeout, pipeline)
         if (
             pipeline is None
@@ -210,32 +214,32 @@ class Worker(rq.Worker):
         try:
             self.teardown()
         except RedisError as error:
-            logger.warning("Worker %s could not say that it stops: %s", self.name, error)
+            logger.warning("Worker %s could not be deregistered: %s", self.name, error)
 
     # Requests to stop
 
     def _shutdown(self) -> None:
-        """Stop after the run that is going on; at once if there is none."""
+        """Stop after the current run; at once if there is none."""
         self._stop_requested = True
         if self._child is not None:
-            self._child.board.ask_to_stop()
-        if self._waits:
+            self._child.shared.request_stop()
+        if self._is_waiting:
             raise StopRequested
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Stop at once, taking the run down; its row says so."""
+        """Stop at once and kill the current run, which its row will record."""
         child = self._child
         try:
             super().request_force_stop(signum, frame)
         except SystemExit:
             if child is not None:
                 self._note_end(child, "Lost: its worker was stopped.")
-                self._put_back(child)
+                self._return_unstarted(child)
                 self._child = None
             raise
 
     def handle_exception(self, job: rq.job.Job, *exc_info: Any) -> None:
-        """Call RQ's exception handlers; log a traceback unless a run's row has it."""
+        """Call RQ's exception handlers; log the traceback unless a run's row has it."""
         if isinstance(job, Job) and job.recorded_error is exc_info[1] is not None:
             call_exception_handlers(self._exc_handlers, job, *exc_info)
         else:
@@ -243,7 +247,7 @@ class Worker(rq.Worker):
 
     @property
     def connection_timeout(self) -> int:
-        """For how long a command waits for its answer, in seconds: none of them blocks."""
+        """How many seconds a command waits for its answer: none of them blocks."""
         return LEASE_SECONDS
 
     @property
@@ -251,7 +255,7 @@ class Worker(rq.Worker):
         return 0 if self._child is None else self._child.pid
 
     def handle_payload(self, message: dict[str, Any]) -> None:
-        """Obey a command sent by RQ's interface (in a thread)."""
+        """Carry out a command sent through RQ's interface (in a thread)."""
         payload = parse_payload(message)
         if payload["command"] in ("stop-job", "stop-execution"):
             self._stop_run(payload.get("job_id", ""))
@@ -259,14 +263,14 @@ class Worker(rq.Worker):
             super().handle_payload(message)
 
     def _stop_run(self, job_id: str) -> None:
-        """Kill the child if it runs this job: it is held while that is looked at."""
+        """Kill the child if it runs this job: it is suspended while that is checked."""
         child = self._child
         if child is None:
             return
-        # Meanwhile it may die and be buried; then there is nothing to stop.
+        # It may die and be reaped meanwhile; then there is nothing to stop.
         with suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGSTOP)
-            run = child.board.run
+            run = child.shared.run
             if run is not None and run.job_id == job_id:
                 self._stopped_job_id = job_id
                 os.killpg(child.pid, signal.SIGKILL)
@@ -279,15 +283,15 @@ class Worker(rq.Worker):
     def _run_jobs(self, limit: int) -> int:
         """Have the child run jobs; return how many it ran.
 
-        It hands back after a second, when the queues are empty, or when it has died.
+        It reports after a second, or when the queues are empty; if it has died, it is reaped.
         """
         child = self._child = self._child or self._fork()
         self._state = WorkerStatus.BUSY
         try:
             child.orders.send(limit)
-            while not child.orders.poll(LOOK):
+            while not child.orders.poll(MONITOR_INTERVAL_SECONDS):
                 self._monitor(child)
-            ran, redis_is_there, is_due_for_recycling = child.orders.recv()
+            ran, redis_answers, is_due_for_recycling = child.orders.recv()
         except (EOFError, OSError):
             self._reap(child)
             return 1
@@ -295,30 +299,30 @@ class Worker(rq.Worker):
             self._state = WorkerStatus.IDLE
         if is_due_for_recycling:
             self._end_child()
-        if not redis_is_there:
+        if not redis_answers:
             self._wait_for_redis()
         return int(ran)
 
-    def _fork(self) -> Child:
-        """Fork the child, without any open database connection, which the two would share."""
+    def _fork(self) -> ChildProcess:
+        """Fork the child with all database connections closed: both processes would use them."""
         django.db.connections.close_all()
         ours, theirs = Pipe()
-        board = Board()
+        shared = SharedState()
         pid = os.fork()
         if pid == 0:
             ours.close()
-            start(self, board, theirs)
+            start(self, shared, theirs)
         theirs.close()
-        return Child(pid, ours, board)
+        return ChildProcess(pid, ours, shared)
 
-    def _monitor(self, child: Child) -> None:
-        """Vouch for the run that is going on; kill it if it ignores its timeout."""
+    def _monitor(self, child: ChildProcess) -> None:
+        """Renew the lease of the current run; kill the run if it ignores its timeout."""
         if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            raise EOFError  # What it has started may keep its end of the line open.
-        run = child.board.run
+            raise EOFError  # A process that it has started may keep its end of the pipe open.
+        run = child.shared.run
         if run is None:
             return
-        if run.timeout >= 0 and time.time() > run.since + run.timeout + GRACE:
+        if run.timeout >= 0 and time.time() > run.since + run.timeout + TIMEOUT_GRACE_SECONDS:
             logger.warning("Job %s ignores its timeout and is killed.", run.job_id)
             self.kill_horse()
         try:
@@ -331,7 +335,7 @@ class Worker(rq.Worker):
         if execution is None:
             execution = self._execution(run)
             self.executions = {execution.id: execution}
-            record_execution(self.connection, execution, STARTED_TTL)
+            record_execution(self.connection, execution, STARTED_TTL_SECONDS)
         elif timezone.now().timestamp() < (
             execution.last_heartbeat.timestamp() + LEASE_RENEWAL_SECONDS
         ):
@@ -339,9 +343,9 @@ class Worker(rq.Worker):
         renew_lease(self.connection, run.job_id, self.name)
         registry = self._queue(run).started_job_registry
         with self.connection.pipeline() as pipe:
-            execution.heartbeat(registry, STARTED_TTL, pipeline=pipe)
+            execution.heartbeat(registry, STARTED_TTL_SECONDS, pipeline=pipe)
             pipe.execute()
-        self._beat()
+        self._send_heartbeat()
 
     def _execution(self, run: Run) -> Execution:
         return Execution(run.execution_id, run.job_id, self.connection, self.name)
@@ -350,43 +354,45 @@ class Worker(rq.Worker):
         return next(queue for queue in self.queues if queue.name == run.queue)
 
     def _end_child(self) -> None:
-        """Let the child go, which has nothing to do, and wait until it is gone."""
+        """Have the idle child exit, and wait for it."""
         child, self._child = self._child, None
         if child is not None:
             child.orders.close()
             os.waitpid(child.pid, 0)
-            self._put_back(child)  # What it was given, if it never got the answer.
+            self._return_unstarted(child)  # What it took, if the answer never reached it.
 
-    def _reap(self, child: Child) -> None:
-        """Note how the child died, and with it its run; what it had not started is put back."""
+    def _reap(self, child: ChildProcess) -> None:
+        """Record how the child and its run ended; return a job not yet started to its queue."""
         self._child = None
         child.orders.close()
         _, status, usage = os.wait4(child.pid, 0)
-        run = child.board.run
+        run = child.shared.run
         self._note_end(child, self._reason(run, status))
-        self._put_back(child)
-        if run is not None and child.board.is_running:
+        self._return_unstarted(child)
+        if run is not None and child.shared.is_running:
             try:
-                self._tell_rq(run, child.pid, status, usage)
+                self._report_to_rq(run, child.pid, status, usage)
             except RedisError as error:
-                logger.warning("RQ could not be told of the end of job %s: %s", run.job_id, error)
+                logger.warning(
+                    "The end of job %s could not be reported to RQ: %s", run.job_id, error
+                )
         self._stopped_job_id = None
         if run is None:
-            time.sleep(1)  # It died of itself, and the next one may as well.
+            time.sleep(RETRY_SECONDS)  # It died without a run; the next one may, too.
 
     def _reason(self, run: Run | None, status: int) -> str:
         if run is not None and self._stopped_job_id == run.job_id:
             return "Stopped on request."
-        if run is not None and 0 <= run.timeout < time.time() - run.since - GRACE:
+        if run is not None and 0 <= run.timeout < time.time() - run.since - TIMEOUT_GRACE_SECONDS:
             return (
                 "Failed for: JobTimeoutException: Task exceeded maximum timeout value "
                 f"({run.timeout} seconds)"
             )
         return f"Lost: its process {_how_it_ended(status)}."
 
-    def _note_end(self, child: Child, reason: str) -> None:
-        """Put on the spool what the dead child's board says, and that its run has ended so."""
-        run, end = child.board.run, child.board.end
+    def _note_end(self, child: ChildProcess, reason: str) -> None:
+        """Put on the spool the end that the dead child had kept, and why its current run ended."""
+        run, end = child.shared.run, child.shared.end
         try:
             if end is not None:
                 values = end["values"]
@@ -394,40 +400,42 @@ class Worker(rq.Worker):
             if run is None:
                 return
             is_ended = end is not None and end["job_id"] == run.job_id
-            if child.board.is_running and not is_ended:
+            if child.shared.is_running and not is_ended:
                 stopped = self._stopped_job_id == run.job_id
                 status = "canceled" if stopped else "failed"
                 spool.push(self.connection, run.job_id, status, reason=reason, ended=timezone.now())
             self.connection.delete(lease_key(run.job_id))
         except RedisError as error:
-            logger.warning("The end of a run could not be noted: %s", error)
+            logger.warning("The end of a run could not be recorded: %s", error)
 
-    def _put_back(self, child: Child) -> None:
-        """Put the job that the dead child took, and did not start, back on its queue.
+    def _return_unstarted(self, child: ChildProcess) -> None:
+        """Return the job that the dead child took, and did not start, to its queue.
 
         Its function has not been called. If its row says `running` already, or another job has
         claimed it meanwhile, it is refused when it is taken again (R2).
         """
         try:
-            taken = self._unstarted(child.board)
+            taken = self._unstarted(child.shared)
             if taken is None or taken.job_id == self._stopped_job_id:
                 return
             self.executions.pop(taken.execution_id, None)
-            if self._taking.put_back(taken):
+            if self._child_queues.return_to_queue(taken):
                 logger.warning("Job %s was not started and is on its queue again.", taken.job_id)
         except RedisError as error:
-            logger.warning("What the child had taken could not be put back: %s", error)
+            logger.warning(
+                "The job that the child took could not be returned to its queue: %s", error
+            )
 
-    def _unstarted(self, board: Board) -> Taken | None:
-        run = board.run
-        if board.asked:
-            return self._taking.taken_by(board.asked)
-        if run is None or board.is_running:
+    def _unstarted(self, shared: SharedState) -> Taken | None:
+        run = shared.run
+        if shared.announced_step:
+            return self._child_queues.taken_by(shared.announced_step)
+        if run is None or shared.is_running:
             return None
         return Taken(run.job_id, run.queue, run.execution_id, {})
 
-    def _tell_rq(self, run: Run, pid: int, status: int, usage: Any) -> None:
-        """End the dead run's job in RQ's registries, with RQ's handlers, if they don't know yet."""
+    def _report_to_rq(self, run: Run, pid: int, status: int, usage: Any) -> None:
+        """End the dead run's job in RQ's registries, as RQ does, unless it has ended there."""
         if (
             self.connection.zscore(started_key(run.queue), f"{run.job_id}:{run.execution_id}")
             is None

@@ -1,10 +1,10 @@
-"""How workers take jobs from queues: in one atomic step with the end of the job before.
+"""How workers take jobs from queues: in one atomic step with the end of the previous job.
 
-RQ's worker pops a job, reads it, and tells half a dozen keys what it does, in 20 round trips.
-Here one script does what is needed for RQ's pages, registries and commands: the job that ended
-goes to the finished ones with its result, the next one is marked as started, by this worker,
-with a lease on its run. What leaves a queue is registered as started in the same step, so no job
-is lost between queues, of however many a worker listens to.
+RQ's worker pops a job, reads it, and updates half a dozen keys, in 20 round trips. Here one
+script does what RQ's pages, registries and commands need: the job that ended goes to the finished
+ones with its result, the next one is marked as started by this worker, with a lease on its run.
+What leaves a queue is registered as started in the same step, so no job is lost on the way,
+however many queues a worker listens to.
 """
 
 import hashlib
@@ -24,12 +24,12 @@ from tasks.broker.keys import executions_key, taken_key, with_key_names
 from tasks.broker.leases import LEASE_SECONDS
 
 # KEYS: the worker, what it took last. ARGV: this step's id, now (as text, and in seconds), the
-# worker's name, for how long a job counts as started (seconds), for how long its lease holds;
-# then of the job that finished: its id ("" for none), execution, queue, result's lifetime and
-# payload ("" for none), when it started and ended (seconds), "1" if it took long enough to be
-# recorded as an execution; then the queues to take a job from.
-# Returns whether the finished job has dependents and is left to RQ, and of the job taken: its
-# id, queue and fields; then the templates found on the queues, which are never executed.
+# worker's name, for how long a job counts as started and for how long its lease holds (seconds);
+# then of the job that finished: its id ("" for none), execution, queue, the lifetime of its result
+# (seconds), its payload ("" for none), when it started and ended (seconds), "1" if it took long
+# enough to be recorded as an execution; then the queues to take a job from.
+# Returns whether the finished job has dependents and is left to RQ; the id, queue and fields of the
+# job that was taken; and the templates found on the queues, which are never executed.
 STEP = with_key_names("""
 local worker, taken, step, text, now, name = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local last = redis.call('HMGET', taken, 'step', 'left', 'job', 'queue')
@@ -104,9 +104,10 @@ redis.call('HSET', taken, 'step', step, 'left', left, 'job', id, 'queue', queue)
 redis.call('EXPIRE', taken, 3600)
 return {left, id, queue, fields, templates}
 """)
-# KEYS: the worker. ARGV: a job that it took, its queue and execution. Returns whether it was put
-# back: not if it is put back already, or has ended. Nor a second time: the job may be what kills.
-PUT_BACK = with_key_names("""
+# KEYS: the worker. ARGV: a job that it took, its queue and execution. Returns whether it was
+# returned to its queue: not if it is there again already, or has ended. Nor a second time: it may
+# be this job that kills its process.
+RETURN_TO_QUEUE = with_key_names("""
 local worker, id, queue, execution = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local key, member = JOB .. id, id .. ':' .. execution
 if not redis.call('ZSCORE', STARTED .. queue, member)
@@ -123,8 +124,8 @@ redis.call('HSET', key, 'status', 'queued')
 redis.call('LPUSH', QUEUE .. queue, id)
 return 1
 """)
-# A job that takes longer may have been recorded as an execution by its worker, in seconds.
-LONG = 0.5
+# The worker may have recorded a job that took longer than this as an execution.
+LONG_RUN_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A job that returned: times are seconds from 1970.
+    """A job that returned; its times are in seconds since the Unix epoch.
 
     `payload` is its serialized result, None if it has none or if its row keeps it.
     """
@@ -155,10 +156,10 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a step did: `left` tells that the finished job is left to RQ, with its dependents."""
+    """What a step did: `is_left_to_rq` is about the finished job, which then has dependents."""
 
     taken: Taken | None
-    left: bool
+    is_left_to_rq: bool
     templates: list[str]
 
 
@@ -166,7 +167,7 @@ class Answer:
 class Queues:
     """The queues of one worker, for the process that runs its jobs.
 
-    `step_id` names the next step.
+    `step_id` identifies the next step.
     """
 
     redis: Redis
@@ -181,9 +182,9 @@ class Queues:
         self.step_id = f"{self._prefix}{self._number}"
 
     def step(self, finished: Finished | None, queue_names: Sequence[str]) -> Answer:
-        """Tell of the job that finished, and take the next one from the first queue that has one.
+        """Report the job that finished, and take the next one from the first queue that has one.
 
-        Raises RedisError; the same step can then be tried again, and is done once.
+        Raises RedisError; the same step can then be tried again, and takes effect once.
         """
         answer = self._step(self.step_id, finished, queue_names)
         self._number += 1
@@ -193,21 +194,21 @@ class Queues:
     def taken_by(self, step_id: str) -> Taken | None:
         """Return the job that the last step of a process that died took, None if it took none.
 
-        If Redis has not got to that step yet, it takes none any more.
+        If Redis has not executed that step yet, the step takes no job any more.
         """
         return self._step(step_id, None, ()).taken
 
-    def put_back(self, taken: Taken) -> bool:
-        """Put a job that was taken, and not started, back on its queue; return whether it was."""
+    def return_to_queue(self, taken: Taken) -> bool:
+        """Return a job that was taken, but not started, to its queue; return whether it was."""
         args = [self.worker_key, taken.job_id, taken.queue, taken.execution_id]
-        return bool(self.redis.eval(PUT_BACK, 1, *args))
+        return bool(self.redis.eval(RETURN_TO_QUEUE, 1, *args))
 
     def _step(self, step_id: str, finished: Finished | None, queue_names: Sequence[str]) -> Answer:
-        moment = now()
+        time_of_step = now()
         args: list[Any] = [
             step_id,
-            utcformat(moment),
-            moment.timestamp(),
+            utcformat(time_of_step),
+            time_of_step.timestamp(),
             self.worker_name,
             self.started_ttl,
             LEASE_SECONDS,
@@ -218,17 +219,18 @@ class Queues:
             payload = "" if finished.payload is None else b64encode(finished.payload)
             args += [finished.job_id, finished.execution_id, finished.queue, finished.result_ttl]
             args += [payload, finished.started, finished.ended]
-            args.append(int(finished.ended - finished.started > LONG))
+            args.append(int(finished.ended - finished.started > LONG_RUN_SECONDS))
         keys = [self.worker_key, taken_key(self.worker_name)]
-        left, job_id, queue, flat, templates = cast(Any, self._call([*keys, *args, *queue_names]))
+        answer = cast(Any, self._call([*keys, *args, *queue_names]))
+        is_left_to_rq, job_id, queue, flat, templates = answer
         taken = None
         if job_id:
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
             taken = Taken(job_id.decode(errors="backslashreplace"), queue.decode(), step_id, fields)
-        return Answer(taken, bool(left), [template.decode() for template in templates])
+        return Answer(taken, bool(is_left_to_rq), [template.decode() for template in templates])
 
     def _call(self, args: list[Any]) -> Any:
-        """Have the script executed: once, since it is for the caller to try a step again."""
+        """Have the script executed, without redis-py's retries: the caller repeats a step."""
         pool = self.redis.connection_pool
         connection = pool.get_connection()
         try:
@@ -246,9 +248,9 @@ class Queues:
 
 
 def record_execution(redis: Redis, execution: Execution, ttl: int) -> None:
-    """Tell RQ's registries of a job that takes longer, so that its pages show it and can stop it.
+    """Record a job that takes longer in RQ's registries, so that its pages show and can stop it.
 
-    Jobs of less than a second do without. `ttl` is in seconds.
+    Jobs of less than a second are not recorded. `ttl` is in seconds.
     """
     with redis.pipeline() as pipe:
         execution.save(ttl, pipeline=pipe)

@@ -1,8 +1,8 @@
 """What a worker's child is doing, in memory that both share.
 
-The child writes here, which costs microseconds; the worker reads when it wants to know, and
-after the child has died: then the board says which run died with it, and how the run before it
-ended, if its row doesn't say so yet.
+The child writes here, which costs microseconds. The worker reads it whenever it needs to know, and
+after the child has died: then it shows which run died with the child, and how the run before it
+ended, if that end is not in its row yet.
 """
 
 import json
@@ -12,13 +12,13 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-# The layout: the flags, the step, two places for the present run, one for an end.
-STOP, PLACE, PHASE = 0, 1, 2
+# The layout: the flags, the step, two slots for the current run, one area for an end.
+STOP, SLOT, PHASE = 0, 1, 2
 STEP, STEP_SIZE = 0x100, 0x100
-PLACES = (0x1000, 0x2000)
-PLACE_SIZE = 0x1000
+SLOTS = (0x1000, 0x2000)
+SLOT_SIZE = 0x1000
 END, END_SIZE = 0x3000, 0x50000
-LENGTH = 4
+LENGTH_SIZE = 4
 STARTING, RUNNING = 0, 1
 
 
@@ -26,7 +26,7 @@ STARTING, RUNNING = 0, 1
 class Run:
     """A run that was taken from its queue: which job, by which execution, since when.
 
-    `timeout` is in seconds, -1 for none; `since` is in seconds from 1970.
+    `timeout` is in seconds, -1 for none; `since` is in seconds since the Unix epoch.
     """
 
     job_id: str
@@ -36,72 +36,72 @@ class Run:
     since: float
 
 
-class Board:
-    """One child's board. One process writes it, others may read it at any time."""
+class SharedState:
+    """The state of one child. One process writes it, others may read it at any time."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, END + END_SIZE)
 
-    def ask_to_stop(self) -> None:
-        """Ask the child to take no further job."""
+    def request_stop(self) -> None:
+        """Request that the child take no further job."""
         self._memory[STOP] = 1
 
     @property
-    def is_asked_to_stop(self) -> bool:
+    def is_stop_requested(self) -> bool:
         return bool(self._memory[STOP])
 
-    def ask(self, step_id: str) -> None:
-        """Say by which step a job is being taken: Redis knows which one it is before we do."""
+    def announce_step(self, step_id: str) -> None:
+        """Record which step is about to take a job: Redis knows the job before the child does."""
         self._put(STEP, STEP_SIZE, step_id.encode())
 
     @property
-    def asked(self) -> str:
-        """The step that was asked for, if the run that it took isn't on the board (yet)."""
+    def announced_step(self) -> str:
+        """The step that was announced last, "" if the run that it took has been recorded here."""
         return self._get(STEP).decode()
 
     def take(self, run: Run) -> None:
-        """Say which run was taken from its queue; its row doesn't say so yet.
+        """Record which run was taken from its queue, before its row says `running`.
 
-        It is written beside the last one, so that a reader sees one or the other.
+        It goes into the other slot than the last run, so a reader sees either of them whole.
         """
-        place = 1 - self._memory[PLACE]
+        slot = 1 - self._memory[SLOT]
         self._put(
-            PLACES[place],
-            PLACE_SIZE,
+            SLOTS[slot],
+            SLOT_SIZE,
             json.dumps([run.job_id, run.execution_id, run.queue, run.timeout, run.since]).encode(),
         )
         self._memory[PHASE] = STARTING
-        self._memory[PLACE] = place
+        self._memory[SLOT] = slot
         self._put(STEP, STEP_SIZE, b"")
 
     def start(self) -> None:
-        """Say that the run taken last is going on by its row."""
+        """Record that the row of the current run says `running`."""
         self._memory[PHASE] = RUNNING
 
-    def leave(self) -> None:
-        """Say that there is no run."""
-        place = 1 - self._memory[PLACE]
-        self._put(PLACES[place], PLACE_SIZE, b"")
-        self._memory[PLACE] = place
+    def clear_run(self) -> None:
+        """Record that there is no run."""
+        slot = 1 - self._memory[SLOT]
+        self._put(SLOTS[slot], SLOT_SIZE, b"")
+        self._memory[SLOT] = slot
 
     @property
     def run(self) -> Run | None:
         """The run that was taken last, None if it has ended."""
-        text = self._get(PLACES[self._memory[PLACE]])
+        text = self._get(SLOTS[self._memory[SLOT]])
         return Run(*json.loads(text)) if text else None
 
     @property
     def is_running(self) -> bool:
-        """Return whether the present run is going on by its row."""
+        """Return whether the row of the current run says `running`."""
         return self._memory[PHASE] == RUNNING
 
     def keep_end(self, job_id: str, status: str, values: dict[str, Any]) -> bool:
-        """Keep how a run ended until its row says so; return whether there was room."""
+        """Keep how a run ended until that is in its row; return whether there was room."""
         entry = {"job_id": job_id, "status": status, "values": values}
         return self._put(END, END_SIZE, json.dumps(entry, cls=DjangoJSONEncoder).encode())
 
     def forget_end(self) -> None:
-        """Say that the row of the ended run says so."""
+        """Drop the end that was kept: it is in its row."""
         self._put(END, END_SIZE, b"")
 
     @property
@@ -110,16 +110,17 @@ class Board:
         text = self._get(END)
         return json.loads(text) if text else None
 
-    def _put(self, place: int, size: int, text: bytes) -> bool:
-        if len(text) + LENGTH > size:
+    def _put(self, offset: int, size: int, text: bytes) -> bool:
+        """Write a text, its length last; return False if there is no room for it."""
+        if len(text) + LENGTH_SIZE > size:
             return False
-        begin = place + LENGTH
-        self._memory[place:begin] = bytes(LENGTH)
+        begin = offset + LENGTH_SIZE
+        self._memory[offset:begin] = bytes(LENGTH_SIZE)
         self._memory[begin : begin + len(text)] = text
-        self._memory[place:begin] = len(text).to_bytes(LENGTH, "little")
+        self._memory[offset:begin] = len(text).to_bytes(LENGTH_SIZE, "little")
         return True
 
-    def _get(self, place: int) -> bytes:
-        begin = place + LENGTH
-        length = int.from_bytes(self._memory[place:begin], "little")
+    def _get(self, offset: int) -> bytes:
+        begin = offset + LENGTH_SIZE
+        length = int.from_bytes(self._memory[offset:begin], "little")
         return self._memory[begin : begin + length]

@@ -1,4 +1,4 @@
-"""The installed package in a project that knows nothing of this one."""
+"""The package, installed in a fresh Django project."""
 
 import os
 import sqlite3
@@ -43,16 +43,16 @@ SchedulerService.schedule(timezone.now(), "shop.add", [2, 3], interval=3600)
 
 
 class FreshProject:
-    """A new Django project in an environment with the wheel in it."""
+    """A new Django project in an environment that has the wheel."""
 
     def __init__(self, folder: Path, redis_url: str) -> None:
         self.folder = folder / "site"
         self._python = _environment_with_wheel(folder)
         self.folder.mkdir()
-        self.manage("startproject", "site_of_others", ".", program=["-m", "django"])
+        self.manage("startproject", "fresh_site", ".", program=["-m", "django"])
         self.manage("startapp", "shop")
         (self.folder / "shop/tasks.py").write_text(SHOP_TASKS)
-        with (self.folder / "site_of_others/settings.py").open("a") as settings:
+        with (self.folder / "fresh_site/settings.py").open("a") as settings:
             settings.write(SETTINGS % redis_url)
 
     def start(self, *arguments: str, program: list[str] | None = None) -> "subprocess.Popen[str]":
@@ -96,7 +96,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory, valkey_server: Valkey) -> Fr
     return FreshProject(tmp_path_factory.mktemp("fresh"), valkey_server.url)
 
 
-def test_a_fresh_project_runs_a_schedule_of_its_own_function(fresh: FreshProject):
+def test_a_fresh_project_with_the_package_runs_a_schedule_of_its_own_function(fresh: FreshProject):
     fresh.manage("check")
     fresh.manage("migrate", "-v0")
     fresh.manage("shell", "-c", SCHEDULE)

@@ -1,4 +1,4 @@
-"""`manage.py up`, for real: what it starts, says, survives and leaves behind."""
+"""`manage.py up` with real processes: what it starts, prints, survives and leaves behind."""
 
 import os
 import re
@@ -15,9 +15,9 @@ import pytest
 
 from tests.servers import Up, running_up, wait_for
 
-# A run that was killed holds up the next ones of its schedule until it is closed as lost: in
-# seconds, TASKS_LOST_AFTER and some more.
-KILLED_RUN_ENDS = 90
+# A killed run holds up the next ones of its schedule until it is closed as lost, a while after
+# TASKS_LOST_AFTER.
+KILLED_RUN_CLOSED_SECONDS = 90
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("up") / "var"
 
 
-def family(up: Up) -> list[psutil.Process]:
+def process_tree(up: Up) -> list[psutil.Process]:
     own = psutil.Process(up.process.pid)
     return [own, *own.children(recursive=True)]
 
@@ -66,27 +66,27 @@ def finished_runs(data_dir: Path) -> int:
     return count
 
 
-def test_the_first_start_prints_the_password_once_and_the_address(up):
+def test_the_first_start_of_up_prints_the_password_once(up):
     assert up.answers()
     assert up.output.count("Log in as admin with the password") == 1
 
 
-def test_the_activity_feed_is_polled_without_being_asked(up):
+def test_up_polls_its_own_activity_feed_from_the_first_start(up):
     wait_for(lambda: finished_runs(up.data_dir), "a finished run", seconds=15)
 
 
-def test_two_workers_a_scheduler_a_web_server_and_valkey_are_running(up):
+def test_up_runs_valkey_a_web_server_a_scheduler_and_two_workers(up):
     assert set(programs(up)) == {"valkey", "web", "scheduler", "worker-1", "worker-2"}
 
 
-def test_a_second_start_says_where_the_first_is_and_changes_nothing(up):
+def test_a_second_up_says_where_the_first_is_and_changes_nothing(up):
     second = Up(up.data_dir)
     assert second.process.wait(30) == 1
     assert f"already running at {up.address} (pid {up.process.pid})" in second.output
     assert up.answers()
 
 
-def test_a_taken_port_is_named_before_anything_is_started(data_dir):
+def test_up_names_a_port_that_is_in_use_before_it_starts_anything(data_dir):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         up = Up(data_dir, PORT=str(port))
@@ -95,14 +95,14 @@ def test_a_taken_port_is_named_before_anything_is_started(data_dir):
     assert not (data_dir / "db.sqlite3").exists()
 
 
-def test_a_data_dir_too_long_for_a_socket_is_refused(tmp_path):
+def test_up_refuses_a_data_dir_that_is_too_long_for_a_socket(tmp_path):
     up = Up(tmp_path / ("x" * 100))
     assert up.process.wait(30) == 1
     assert "Set DATA_DIR to a shorter path, or REDIS_URL to a server." in up.output
 
 
 @pytest.mark.parametrize("name", ["valkey", "web", "scheduler", "worker-1"])
-def test_a_program_that_is_killed_is_restarted(up, name):
+def test_up_restarts_a_program_that_is_killed(up, name):
     killed = programs(up)[name]
     os.kill(killed, signal.SIGKILL)
     wait_for(lambda: programs(up)[name] != killed, f"another {name}")
@@ -110,10 +110,10 @@ def test_a_program_that_is_killed_is_restarted(up, name):
     wait_for(lambda: up.answers() and finished_runs(up.data_dir) > before, "another run")
 
 
-def test_ctrl_c_during_a_run_leaves_nothing_within_10_seconds(data_dir):
+def test_ctrl_c_ends_all_processes_of_up_within_10_seconds(data_dir):
     with running_up(data_dir) as up:
         wait_for(lambda: finished_runs(data_dir), "a finished run")
-        processes = family(up)
+        processes = process_tree(up)
         started = time.monotonic()
         for _ in range(3):
             os.killpg(up.process.pid, signal.SIGINT)
@@ -122,7 +122,7 @@ def test_ctrl_c_during_a_run_leaves_nothing_within_10_seconds(data_dir):
         assert not alive(processes)
 
 
-def test_nothing_is_lost_or_doubled_by_a_restart_on_another_port(data_dir):
+def test_a_restart_of_up_on_another_port_loses_and_doubles_nothing(data_dir):
     with running_up(data_dir):
         wait_for(lambda: finished_runs(data_dir), "a finished run")
     before = finished_runs(data_dir)
@@ -134,23 +134,23 @@ def test_nothing_is_lost_or_doubled_by_a_restart_on_another_port(data_dir):
         assert len(rows(data_dir, "SELECT id FROM tasks_scheduledtask")) == 1
 
 
-def test_after_being_killed_it_leaves_nothing_and_starts_again_without_loss(data_dir):
+def test_an_up_that_was_killed_leaves_no_process_and_starts_again_without_loss(data_dir):
     with running_up(data_dir) as up:
-        processes = family(up)
+        processes = process_tree(up)
         up.process.kill()
         with running_up(data_dir) as again:
             assert "Waiting until the programs of an earlier start have ended…" in again.output
             assert not alive(processes)
-            wait_for(lambda: finished_runs(data_dir), "a finished run", KILLED_RUN_ENDS)
+            wait_for(lambda: finished_runs(data_dir), "a finished run", KILLED_RUN_CLOSED_SECONDS)
 
 
-def test_a_valkey_that_was_left_behind_is_taken_over_without_loss(data_dir):
+def test_up_takes_over_from_a_valkey_that_was_left_behind_without_loss(data_dir):
     with running_up(data_dir) as up:
         valkey = psutil.Process(programs(up)["valkey"])
-        for process in family(up):
+        for process in process_tree(up):
             if process != valkey:
                 process.kill()
         assert alive([valkey])
     with running_up(data_dir):
         assert not alive([valkey])
-        wait_for(lambda: finished_runs(data_dir), "a finished run", KILLED_RUN_ENDS)
+        wait_for(lambda: finished_runs(data_dir), "a finished run", KILLED_RUN_CLOSED_SECONDS)

@@ -1,3 +1,5 @@
+"""The table of the benchmarks, its figures and goals."""
+
 from benchmarks.answers import Answers, table
 from benchmarks.figures import Figure, Round, Values, at_least, at_most, number, percentile, ratio
 from benchmarks.questions import Case, Question
@@ -27,7 +29,7 @@ def _answers(*rounds: Round) -> Answers:
     return Answers(question, list(rounds))
 
 
-def test_a_row_has_the_median_and_the_spread():
+def test_a_row_of_the_benchmarks_has_the_median_and_the_spread():
     answers = _answers({OURS: {"rate": 110}}, {OURS: {"rate": 300}}, {OURS: {"rate": 120}})
 
     assert list(answers.rows()) == [
@@ -35,19 +37,19 @@ def test_a_row_has_the_median_and_the_spread():
     ]
 
 
-def test_a_goal_that_is_not_reached_is_seen():
+def test_a_row_of_the_benchmarks_shows_a_goal_that_is_not_reached():
     (row,) = _answers({OURS: {"rate": 99.0}}).rows()
 
     assert row[-1] == "**no**"
 
 
-def test_only_this_project_has_goals():
+def test_a_peer_in_the_benchmarks_has_no_goal():
     (row,) = _answers({PEER: {"rate": 500}}).rows()
 
     assert row == ("runs per second", PEER, "500", "", "", "")
 
 
-def test_a_ratio_is_taken_within_a_repetition():
+def test_a_ratio_of_benchmarks_is_taken_within_a_repetition():
     rows = list(
         _answers(
             {OURS: {"rate": 200}, PEER: {"rate": 100}}, {OURS: {"rate": 800}, PEER: {"rate": 200}}
@@ -57,7 +59,7 @@ def test_a_ratio_is_taken_within_a_repetition():
     assert rows[-1] == ("times the peer's", OURS, "3", "2 – 4", "≥ 2", "yes")
 
 
-def test_what_failed_is_a_row_with_its_reason():
+def test_a_benchmark_that_failed_is_a_row_with_its_reason():
     answers = _answers({OURS: {"rate": 200}})
     answers.failures[PEER] = "ImportError: no | such module"
 
@@ -66,14 +68,14 @@ def test_what_failed_is_a_row_with_its_reason():
     )
 
 
-def test_a_goal_holds_at_its_limit():
+def test_the_goal_of_a_figure_is_reached_at_its_limit():
     assert at_most(3).reached(3)
     assert not at_most(3).reached(3.1)
     assert at_least(3).reached(3)
     assert not at_least(3).reached(2.9)
 
 
-def test_numbers_have_three_digits_that_mean_something():
+def test_numbers_of_the_benchmarks_have_three_significant_digits():
     assert [number(value) for value in (43_210.9, 12.34, 1.234, 3)] == [
         "43,211",
         "12.3",

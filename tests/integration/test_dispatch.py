@@ -1,6 +1,7 @@
-"""Dispatch and changes at once, on a real Valkey: what the rows say takes effect at the next due.
+"""Dispatch while schedules are changed, on a real Valkey: the rows decide at the next due.
 
-The scheduler has read and planned already when the change is made; only then its step is taken.
+The scheduler has read and planned before the change is made, and takes its step after it. It does
+all of that in one call, so a test that changes something in between calls the private parts.
 """
 
 import threading
@@ -41,13 +42,18 @@ def schedule(scheduler: Scheduler) -> ScheduledTask:
 
 
 def planned(scheduler: Scheduler) -> tuple[list[Step], datetime]:
-    """Return the steps that the scheduler takes next."""
+    """Return the steps that the scheduler takes next, and for when they are planned."""
     now = timezone.now()
     steps, _ = scheduler.dispatcher.decide_steps(
         scheduler.dispatcher.read_due("-inf", now.timestamp()), now
     )
     assert steps
     return steps, now
+
+
+def take(scheduler: Scheduler, steps: list[Step], now: datetime) -> list[str]:
+    """Have the scheduler take planned steps; return the ids of the jobs that it dispatched."""
+    return scheduler.dispatcher.take_steps(steps, now)
 
 
 def queue_length(redis: Redis) -> int:
@@ -74,43 +80,43 @@ CHANGES: dict[str, Change] = {
     "pause": SchedulerService.pause,
     "pause and resume": pause_and_resume,
     "cancel": SchedulerService.cancel,
-    "delete": lambda task: task.delete(),
+    "delete": lambda schedule: schedule.delete(),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_change_wins_over_a_step_that_is_planned_already(
+def test_a_change_of_a_schedule_wins_over_a_dispatch_that_is_already_planned(
     scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis, change: Change
 ):
     steps, now = planned(scheduler)
     change(schedule)
-    assert scheduler.dispatcher.take_steps(steps, now) == []
+    assert take(scheduler, steps, now) == []
     assert scheduler.enqueue_jobs() == []
     assert queue_length(redis_connection) == 0
 
 
-def test_what_is_dispatched_after_an_edit_is_as_edited(
+def test_a_job_that_is_dispatched_after_an_edit_has_the_edited_values(
     scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis
 ):
     steps, now = planned(scheduler)
     edit_arguments(schedule)
-    assert scheduler.dispatcher.take_steps(steps, now) == []
+    assert take(scheduler, steps, now) == []
     [job_id] = scheduler.enqueue_jobs()
     assert redis_connection.hget(f"rq:job:{job_id}", "timeout") == b"77"
 
 
-def test_a_step_taken_before_the_change_stays_and_is_not_taken_again(
+def test_an_occurrence_that_was_dispatched_before_a_change_is_not_dispatched_again(
     scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis
 ):
     steps, now = planned(scheduler)
-    [job_id] = scheduler.dispatcher.take_steps(steps, now)
+    [job_id] = take(scheduler, steps, now)
     SchedulerService.save(schedule)
-    assert scheduler.dispatcher.take_steps(steps, now) == scheduler.enqueue_jobs() == []
+    assert take(scheduler, steps, now) == scheduler.enqueue_jobs() == []
     assert queue_length(redis_connection) == 1
     assert RunId.parse(job_id).schedule_job_id == schedule.job_id
 
 
-def test_a_projection_that_the_dispatch_overtakes_does_not_move_it_back(
+def test_a_projection_that_dispatch_has_overtaken_does_not_move_the_schedule_back(
     scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis
 ):
     image = projection.image(ScheduledTask.objects.get())
@@ -120,13 +126,13 @@ def test_a_projection_that_the_dispatch_overtakes_does_not_move_it_back(
     assert redis_connection.zscore(SCHEDULES_KEY, schedule.job_id) == moved
 
 
-def test_nothing_is_dispatched_after_cancel_has_returned(
+def test_nothing_is_dispatched_after_a_schedule_was_cancelled(
     scheduler: Scheduler, redis_connection: Redis
 ):
     stop = threading.Event()
     waiting: dict[str, list[str]] = {}
 
-    def dispatch_all_the_time() -> None:
+    def keep_dispatching() -> None:
         while not stop.is_set():
             scheduler.enqueue_jobs()
         connections.close_all()
@@ -137,7 +143,7 @@ def test_nothing_is_dispatched_after_cancel_has_returned(
         )
         for number in range(20)
     ]
-    thread = threading.Thread(target=dispatch_all_the_time)
+    thread = threading.Thread(target=keep_dispatching)
     thread.start()
     try:
         wait_for(lambda: queue_length(redis_connection) >= 40, "two rounds of dispatch")
@@ -145,7 +151,7 @@ def test_nothing_is_dispatched_after_cancel_has_returned(
             SchedulerService.cancel(schedule)
             waiting[schedule.job_id] = waiting_of(schedule.job_id, redis_connection)
         beyond = timezone.now() + timedelta(seconds=1.2)
-        wait_for(lambda: timezone.now() > beyond, "another due moment")
+        wait_for(lambda: timezone.now() > beyond, "another due")
     finally:
         stop.set()
         thread.join()
@@ -157,12 +163,12 @@ def waiting_of(schedule_job_id: str, redis: Redis) -> list[str]:
     return [job_id for job_id in job_ids if job_id.startswith(schedule_job_id)]
 
 
-def test_many_changes_and_rounds_at_once_end_with_what_the_rows_say(
+def test_after_many_changes_during_reconciliation_redis_has_what_the_rows_say(
     scheduler: Scheduler, redis_connection: Redis
 ):
     stop = threading.Event()
 
-    def reconcile_all_the_time() -> None:
+    def keep_reconciling() -> None:
         while not stop.is_set():
             reconcile(redis_connection)
         connections.close_all()
@@ -172,7 +178,7 @@ def test_many_changes_and_rounds_at_once_end_with_what_the_rows_say(
         SchedulerService.schedule(later, "tests.jobs.answer", name=f"schedule {number}")
         for number in range(5)
     ]
-    thread = threading.Thread(target=reconcile_all_the_time)
+    thread = threading.Thread(target=keep_reconciling)
     thread.start()
     try:
         for number in range(6):
@@ -190,19 +196,19 @@ def test_many_changes_and_rounds_at_once_end_with_what_the_rows_say(
     assert members == {schedule.job_id for schedule in schedules}
 
 
-def test_a_schedule_that_redis_lost_in_part_is_brought_back_and_dispatched(
+def test_a_schedule_whose_template_redis_lost_is_restored_and_dispatched(
     scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis
 ):
-    housekeeper = Reconciler(redis_connection)
-    housekeeper.tick()
+    reconciler = Reconciler(redis_connection)
+    reconciler.tick()
     redis_connection.delete(f"rq:job:{schedule.job_id}")
     assert scheduler.enqueue_jobs() == []
-    housekeeper.tick()
+    reconciler.tick()
     assert len(scheduler.enqueue_jobs()) == 1
 
 
 @pytest.mark.parametrize("key", [SCHEDULES_KEY, DISPATCH_RECORDS_KEY])
-def test_a_round_brings_back_what_redis_has_lost_in_part(
+def test_reconciliation_restores_a_key_that_redis_has_lost(
     scheduler: Scheduler, schedule: ScheduledTask, redis_connection: Redis, key: str
 ):
     redis_connection.delete(key)

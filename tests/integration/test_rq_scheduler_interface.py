@@ -1,9 +1,9 @@
-"""What rq-scheduler offers its callers, asked of its own class and of ours.
+"""What rq-scheduler offers its callers, tested on its own class and on ours.
 
-rq-scheduler's releases come without its tests, so these are written from what it documents (with
-a checkout, tests/upstream runs its own). Each must hold for the stock class, or it would be no test
-of rq-scheduler; and for ours, unless it is among the DIFFERENCES, which are meant: then it must
-fail.
+rq-scheduler's releases come without its tests, so these are written from its documentation (with
+a checkout, tests/upstream runs its own). Each must pass on the stock class, or it would not be a
+test of rq-scheduler, and on ours, unless it is one of the DIFFERENCES, which are deliberate: then
+it must fail.
 """
 
 import signal
@@ -28,13 +28,13 @@ pytestmark = [
 
 KEY = "rq:scheduler:scheduled_jobs"
 CLASSES = {"stock": rq_scheduler.Scheduler, "ours": Scheduler}
-# What our class does otherwise, by the name of the test, and why.
+# What our class does differently, by the name of the test, and why.
 DIFFERENCES = {
-    "test_a_job_that_is_gone_leaves_the_schedule_when_jobs_are_listed": (
-        "Looking never changes anything: a member without a job is set aside by the dispatch."
+    "test_a_deleted_job_leaves_the_schedule_when_jobs_are_listed": (
+        "Reading never changes anything: the dispatch quarantines a member without a job."
     ),
     "test_an_interval_counts_from_its_dispatch": (
-        "An interval is anchored at its first moment, so it doesn't drift."
+        "An interval is anchored at its first due, so it doesn't drift."
     ),
     "test_a_signal_ends_run_with_system_exit": (
         "A signal ends the loop between two steps, and `run` returns: raising SystemExit in the "
@@ -47,8 +47,8 @@ DIFFERENCES = {
         "A burst dispatches without the lead: every step is harmless if another takes it too."
     ),
     "test_dispatch_goes_through_enqueue_job": (
-        "Dispatch puts a job on its queue only if it is still due when it was seen to be, in one "
-        "step with moving it forward; and schedules of ours, many in one step."
+        "Dispatch enqueues a job and moves it forward in one step, if its due is still the one "
+        "that was read; and of our schedules, many in one step."
     ),
 }
 
@@ -104,7 +104,7 @@ def stored(scheduler: Any, job: RqJob) -> RqJob:
 # Scheduling
 
 
-def test_enqueue_at_keeps_function_arguments_and_moment(
+def test_enqueue_at_keeps_function_arguments_and_due(
     scheduler: Any, redis_connection: Redis, now: datetime
 ):
     job = scheduler.enqueue_at(now, answer, 1, 2, a=3)
@@ -121,7 +121,9 @@ def test_enqueue_in_counts_from_now(scheduler: Any, redis_connection: Redis, now
 
 
 @pytest.mark.parametrize("how", ["enqueue_at", "enqueue_in"])
-def test_both_take_the_options_of_the_job(scheduler: Any, now: datetime, how: str):
+def test_enqueue_at_and_enqueue_in_take_the_options_of_the_job(
+    scheduler: Any, now: datetime, how: str
+):
     when = now if how == "enqueue_at" else timedelta(minutes=1)
     job = stored(
         scheduler,
@@ -153,7 +155,7 @@ def test_schedule_takes_the_options_of_the_job(scheduler: Any, now: datetime):
     assert (job.timeout, job.meta) == (7, {"a": 1, "interval": 60})
 
 
-def test_repeat_without_an_interval_is_refused(scheduler: Any, now: datetime):
+def test_schedule_refuses_repeat_without_an_interval(scheduler: Any, now: datetime):
     with pytest.raises(ValueError, match="interval"):
         scheduler.schedule(now, answer, repeat=3)
 
@@ -188,7 +190,7 @@ def test_cron_takes_the_notations_of_the_crontab_package(
 
 
 @pytest.mark.parametrize("cron", ["0 0 13 * 5", "0 0 13 * FRI *", "0 0 0 13 * 5 *"])
-def test_a_day_has_to_match_both_its_day_of_month_and_of_week(
+def test_cron_needs_both_the_day_of_month_and_the_day_of_week_to_match(
     scheduler: Any, redis_connection: Redis, cron: str
 ):
     job = scheduler.cron(cron, answer)
@@ -200,7 +202,7 @@ def test_a_function_by_any_name_is_accepted_by_its_job(scheduler: Any, now: date
     assert callable(stored(scheduler, scheduler.enqueue_at(now, "os.getpid")).func)
 
 
-# Asking and changing
+# Reading and changing
 
 
 def test_membership_is_by_job_or_id(scheduler: Any, now: datetime):
@@ -235,13 +237,13 @@ def test_count_and_get_jobs_take_a_limit(scheduler: Any, now: datetime):
     assert [job.id for job in scheduler.get_jobs_to_queue()] == [first.id]
 
 
-def test_get_jobs_tells_the_times_and_takes_a_slice(scheduler: Any, now: datetime):
+def test_get_jobs_returns_the_times_and_takes_a_slice(scheduler: Any, now: datetime):
     jobs = [scheduler.enqueue_at(now + timedelta(minutes=n), answer) for n in range(4)]
     [(job, at)] = scheduler.get_jobs(with_times=True, offset=2, length=1)
     assert (job.id, at) == (jobs[2].id, now + timedelta(minutes=2))
 
 
-def test_a_job_that_is_gone_leaves_the_schedule_when_jobs_are_listed(
+def test_a_deleted_job_leaves_the_schedule_when_jobs_are_listed(
     scheduler: Any, redis_connection: Redis, now: datetime
 ):
     job = scheduler.enqueue_at(now, answer)
@@ -260,7 +262,7 @@ def test_change_execution_time_moves_a_job(scheduler: Any, redis_connection: Red
 
 
 @pytest.mark.parametrize("queue", [None, "low"])
-def test_the_queue_is_the_jobs_or_else_the_schedulers(
+def test_the_queue_of_a_job_is_its_own_or_else_the_schedulers(
     make: Callable[..., Any], redis_connection: Redis, now: datetime, queue: str | None
 ):
     scheduler = make(queue=Queue("high", connection=redis_connection))
@@ -273,7 +275,7 @@ def test_the_queue_is_the_jobs_or_else_the_schedulers(
 # Dispatch
 
 
-def test_what_is_due_is_queued_and_what_is_not_waits(
+def test_a_due_job_is_enqueued_and_a_later_one_waits(
     scheduler: Any, redis_connection: Redis, now: datetime
 ):
     due = scheduler.enqueue_at(now, answer)
@@ -285,21 +287,23 @@ def test_what_is_due_is_queued_and_what_is_not_waits(
     assert (kept.get_status(), kept.enqueued_at is not None) == ("queued", True)
 
 
-def test_at_front_goes_before_the_others(scheduler: Any, redis_connection: Redis, now: datetime):
+def test_a_job_at_front_is_enqueued_before_the_others(
+    scheduler: Any, redis_connection: Redis, now: datetime
+):
     behind = scheduler.enqueue_at(now - timedelta(seconds=2), answer)
     before = scheduler.schedule(now - timedelta(seconds=1), answer, at_front=True)
     scheduler.enqueue_jobs()
     assert queued(redis_connection) == [before.id, behind.id]
 
 
-def test_enqueue_job_queues_at_once(scheduler: Any, redis_connection: Redis, now: datetime):
+def test_enqueue_job_enqueues_at_once(scheduler: Any, redis_connection: Redis, now: datetime):
     job = scheduler.enqueue_at(now + timedelta(hours=1), answer)
     scheduler.enqueue_job(job)
     assert (queued(redis_connection), job in scheduler) == ([job.id], False)
     assert job.enqueued_at is not None
 
 
-def test_enqueue_job_goes_by_the_job_as_it_is_given(
+def test_enqueue_job_uses_the_job_as_it_is_given(
     scheduler: Any, redis_connection: Redis, now: datetime
 ):
     job = scheduler.cron("1 * * * *", answer)
@@ -308,7 +312,9 @@ def test_enqueue_job_goes_by_the_job_as_it_is_given(
     assert datetime.fromtimestamp(score(redis_connection, job), UTC).minute == 2
 
 
-def test_an_interval_goes_on(scheduler: Any, redis_connection: Redis, now: datetime):
+def test_a_job_with_an_interval_is_scheduled_again_after_its_dispatch(
+    scheduler: Any, redis_connection: Redis, now: datetime
+):
     job = scheduler.schedule(now, answer, interval=60)
     scheduler.enqueue_jobs()
     assert queued(redis_connection) == [job.id]
@@ -323,7 +329,7 @@ def test_an_interval_counts_from_its_dispatch(
     assert score(redis_connection, job) >= now.replace(tzinfo=UTC).timestamp() + 60
 
 
-def test_repeats_are_counted(scheduler: Any, redis_connection: Redis, now: datetime):
+def test_repeats_of_a_job_are_counted(scheduler: Any, redis_connection: Redis, now: datetime):
     job = scheduler.schedule(now, answer, interval=60, repeat=2)
     scheduler.enqueue_jobs()
     assert stored(scheduler, job).meta["repeat"] == 1
@@ -345,7 +351,7 @@ def test_dispatch_goes_through_enqueue_job(
 # Schedulers
 
 
-def test_one_of_two_gets_the_lock_and_only_it_removes_it(
+def test_one_of_two_schedulers_gets_the_lock_and_only_it_removes_it(
     make: Callable[..., Any], redis_connection: Redis
 ):
     first, second = make(interval=20), make(interval=20)
@@ -406,5 +412,5 @@ def test_a_signal_ends_run_with_system_exit(
         scheduler.run()
 
 
-def test_the_differences_are_of_tests_that_are_here():
+def test_the_differences_from_rq_scheduler_name_existing_tests():
     assert DIFFERENCES.keys() <= globals().keys()

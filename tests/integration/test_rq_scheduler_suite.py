@@ -10,9 +10,9 @@ from tests.upstream.suite import compare
 
 @pytest.mark.skipif(
     not os.environ.get("RQ_SCHEDULER_CHECKOUT"),
-    reason="RQ_SCHEDULER_CHECKOUT names no checkout of rq-scheduler, whose releases have no tests",
+    reason="rq-scheduler's releases have no tests; RQ_SCHEDULER_CHECKOUT can name a checkout",
 )
-def test_ours_passes_what_stock_passes_but_for_the_differences_that_are_meant():
+def test_our_scheduler_passes_rq_schedulers_own_tests_except_for_the_differences():
     verdict = compare(Path(os.environ["RQ_SCHEDULER_CHECKOUT"]))
     assert not verdict.problems, verdict.text
     assert verdict.passed

@@ -1,9 +1,9 @@
-"""Real schedulers and workers: each due instant gets one row, whatever is killed or lost."""
+"""Real schedulers and workers: each due gets one row, whatever is killed or lost."""
 
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -19,17 +19,8 @@ from tasks.broker.keys import SCHEDULES_KEY
 from tasks.ledger.audit import tallies
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService, TaskService
-from tests.processes import running
+from tests.processes import Site, running
 from tests.servers import Valkey, wait_for
-
-Site = Mapping[str, str]
-
-
-@pytest.fixture
-def notes(tmp_path: Path) -> Path:
-    path = tmp_path / "notes"
-    path.touch()
-    return path
 
 
 def every_second(notes: Path, **options: object) -> ScheduledTask:
@@ -55,8 +46,8 @@ def wait_for_runs(schedule: ScheduledTask, number: int, seconds: float = 60) -> 
     wait_for(enough, f"{number} finished runs", seconds)
 
 
-def assert_books_close(schedule: ScheduledTask) -> None:
-    """Compare the rows with the instants first + k·interval, up to the newest row."""
+def assert_ledger_closes(schedule: ScheduledTask) -> None:
+    """Compare the rows with what was due, first + k·interval, up to the newest row."""
     recorded = sorted(schedule.runs.exclude(due=None).values_list("due", flat=True))
     schedule.refresh_from_db()
     step = timedelta(seconds=schedule.interval)
@@ -69,17 +60,17 @@ def assert_each_ran_once(schedule: ScheduledTask, notes: Path) -> None:
     assert started == schedule.runs.filter(started__isnull=False).count()
 
 
-def test_two_schedulers_and_workers_run_each_occurrence_once(site: Site, notes: Path):
+def test_two_schedulers_and_two_workers_run_each_occurrence_once(site: Site, notes: Path):
     schedule = every_second(notes)
     with system(site, schedulers=2, workers=2):
         wait_for_runs(schedule, 6)
         SchedulerService.pause(schedule)
         wait_for(lambda: not schedule.runs.running().exists(), "the last run's end")
-    assert_books_close(schedule)
+    assert_ledger_closes(schedule)
     assert_each_ran_once(schedule, notes)
 
 
-def test_a_template_stays_as_it_was_while_its_copies_run(
+def test_the_template_of_a_schedule_stays_unchanged_while_its_runs_run(
     site: Site, notes: Path, redis_connection: Redis
 ):
     schedule = every_second(notes)
@@ -90,16 +81,16 @@ def test_a_template_stays_as_it_was_while_its_copies_run(
     assert redis_connection.ttl(f"rq:job:{schedule.job_id}") == -1
 
 
-def test_a_killed_leader_is_followed_by_the_other(site: Site, notes: Path):
+def test_another_scheduler_takes_over_from_a_leader_that_was_killed(site: Site, notes: Path):
     schedule = every_second(notes, catch_up="all")
     with system(site, schedulers=2) as [first, *_]:
         wait_for_runs(schedule, 2)
         first.send_signal(signal.SIGKILL)
         wait_for_runs(schedule, 20)
-    assert_books_close(schedule)
+    assert_ledger_closes(schedule)
 
 
-def test_a_frozen_leader_does_no_harm_when_it_goes_on(site: Site, notes: Path):
+def test_a_leader_that_was_frozen_does_no_harm_when_it_resumes(site: Site, notes: Path):
     schedule = every_second(notes, catch_up="all")
     with system(site, schedulers=2) as [first, *_]:
         wait_for_runs(schedule, 2)
@@ -109,20 +100,22 @@ def test_a_frozen_leader_does_no_harm_when_it_goes_on(site: Site, notes: Path):
         wait_for_runs(schedule, 20)
         SchedulerService.pause(schedule)
         wait_for(lambda: not schedule.runs.running().exists(), "the last run's end")
-    assert_books_close(schedule)
+    assert_ledger_closes(schedule)
     assert_each_ran_once(schedule, notes)
 
 
-def test_all_is_back_after_redis_was_emptied(site: Site, notes: Path, redis_connection: Redis):
+def test_all_schedules_run_again_after_redis_was_emptied(
+    site: Site, notes: Path, redis_connection: Redis
+):
     schedule = every_second(notes)
     with system(site):
         wait_for_runs(schedule, 2)
         redis_connection.flushall()
         wait_for_runs(schedule, 8, seconds=30)
-    assert_books_close(schedule)
+    assert_ledger_closes(schedule)
 
 
-def test_all_goes_on_after_redis_was_away(site: Site, notes: Path, valkey: Valkey):
+def test_schedulers_and_workers_survive_an_outage_of_redis(site: Site, notes: Path, valkey: Valkey):
     schedule = every_second(notes)
     with system(site) as processes:
         wait_for_runs(schedule, 2)
@@ -132,10 +125,10 @@ def test_all_goes_on_after_redis_was_away(site: Site, notes: Path, valkey: Valke
         valkey.start()
         wait_for_runs(schedule, before + 3)
         assert all(process.is_running() for process in processes)
-    assert_books_close(schedule)
+    assert_ledger_closes(schedule)
 
 
-def test_a_restart_of_everything_loses_and_doubles_nothing(site: Site, notes: Path):
+def test_a_restart_of_scheduler_and_worker_loses_and_doubles_no_run(site: Site, notes: Path):
     schedule = every_second(notes, catch_up="all")
     with system(site):
         wait_for_runs(schedule, 3)
@@ -143,7 +136,7 @@ def test_a_restart_of_everything_loses_and_doubles_nothing(site: Site, notes: Pa
         wait_for_runs(schedule, 8)
         SchedulerService.pause(schedule)
         wait_for(lambda: not schedule.runs.running().exists(), "the last run's end")
-    assert_books_close(schedule)
+    assert_ledger_closes(schedule)
     assert_each_ran_once(schedule, notes)
 
 
@@ -155,12 +148,14 @@ def test_the_run_of_a_killed_worker_is_closed_as_lost(site: Site, notes: Path):
         wait_for(lambda: "start" in notes.read_text(), "the run's start")
         worker.send_signal(signal.SIGKILL)
         run = schedule.runs.get()
-        wait_for(lambda: schedule.runs.filter(status="failed"), "the rescue", seconds=60)
+        wait_for(lambda: schedule.runs.filter(status="failed"), "the run to be closed", seconds=60)
     run.refresh_from_db()
     assert run.reason == f"Lost: the worker “{run.worker_name}” died or lost contact."
 
 
-def test_poison_in_redis_hurts_only_itself(site: Site, notes: Path, redis_connection: Redis):
+def test_an_unreadable_member_of_the_scheduled_jobs_stops_no_other_schedule(
+    site: Site, notes: Path, redis_connection: Redis
+):
     schedule = every_second(notes)
     redis_connection.zadd(SCHEDULES_KEY, {b"\xff\xfe": 1, "schedule-bad": 2})
     redis_connection.set("rq:job:schedule-bad", "not a hash")
@@ -168,7 +163,9 @@ def test_poison_in_redis_hurts_only_itself(site: Site, notes: Path, redis_connec
         wait_for_runs(schedule, 3)
 
 
-def test_a_schedule_with_a_lost_function_is_quarantined_with_the_reason(site: Site, notes: Path):
+def test_a_schedule_whose_function_does_not_exist_has_that_problem_on_its_row(
+    site: Site, notes: Path
+):
     schedule = every_second(notes)
     bad = every_second(notes, name="bad")
     ScheduledTask.objects.filter(pk=bad.pk).update(function="gone.away")
@@ -178,16 +175,16 @@ def test_a_schedule_with_a_lost_function_is_quarantined_with_the_reason(site: Si
     assert "gone.away" in ScheduledTask.objects.get(pk=bad.pk).problem
 
 
-def test_the_same_schedule_asked_for_at_once_is_one_row(site: Site, notes: Path):
+def test_the_same_schedule_requested_by_many_threads_at_once_is_one_row(site: Site, notes: Path):
     first = timezone.now() + timedelta(hours=1)
     barrier = threading.Barrier(8)
 
-    def ask() -> None:
+    def request() -> None:
         barrier.wait()
         SchedulerService.schedule(first, "tests.jobs.note", [str(notes)], interval=60)
         connections.close_all()
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
+    threads = [threading.Thread(target=request) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -195,7 +192,7 @@ def test_the_same_schedule_asked_for_at_once_is_one_row(site: Site, notes: Path)
     assert ScheduledTask.objects.count() == 1
 
 
-def test_a_reserved_call_runs_when_its_time_comes(site: Site, notes: Path):
+def test_a_reserved_call_runs_when_it_is_due(site: Site, notes: Path):
     call = TaskService.reserve_task(timedelta(seconds=2), "tests.jobs.note", str(notes))
     with system(site):
         wait_for(lambda: "end" in notes.read_text(), "the call")
@@ -203,7 +200,9 @@ def test_a_reserved_call_runs_when_its_time_comes(site: Site, notes: Path):
     assert call.started >= call.reserved_for
 
 
-def test_waiting_runs_follow_each_other(site: Site, notes: Path):
+def test_runs_of_a_schedule_whose_overlap_policy_is_wait_run_one_after_another(
+    site: Site, notes: Path
+):
     schedule = every_second(notes, name="one by one", overlap="wait")
     schedule.args = [str(notes), "x", 1.5]
     SchedulerService.save(schedule)
@@ -213,7 +212,7 @@ def test_waiting_runs_follow_each_other(site: Site, notes: Path):
     assert not any(a == b == "start" for a, b in zip(lines[::2], lines[2::2], strict=False))
 
 
-def test_a_backfill_runs_one_after_another_and_outlives_an_emptied_redis(
+def test_the_runs_of_a_backfill_run_one_after_another_even_when_redis_is_emptied(
     site: Site, notes: Path, redis_connection: Redis
 ):
     now = timezone.now()
@@ -233,7 +232,7 @@ def test_a_backfill_runs_one_after_another_and_outlives_an_emptied_redis(
     assert tally.due == 4
 
 
-def test_the_books_of_a_schedule_that_is_changed_and_paused_while_it_runs_close(
+def test_the_ledger_of_a_schedule_that_is_changed_and_paused_while_it_runs_closes(
     site: Site, notes: Path
 ):
     schedule = every_second(notes)
@@ -255,7 +254,7 @@ def test_the_books_of_a_schedule_that_is_changed_and_paused_while_it_runs_close(
     call_command("ledger", schedule=str(schedule.pk))
 
 
-def test_a_schedule_that_has_run_its_only_time_is_over(site: Site, notes: Path):
+def test_a_schedule_that_runs_once_has_ended_after_its_run(site: Site, notes: Path):
     schedule = SchedulerService.schedule(timezone.now(), "tests.jobs.note", [str(notes)])
     with system(site):
         wait_for(lambda: ScheduledTask.objects.get().status == "death", "the schedule's end")
@@ -274,10 +273,10 @@ CHANGES: dict[str, Callable[[ScheduledTask], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_at_the_very_moment_something_is_due_leaves_the_books_in_order(
+def test_the_ledger_closes_when_a_schedule_is_changed_just_when_it_is_due(
     site: Site, notes: Path, change: str
 ):
-    """What is dispatched between the change of the row and that of Redis belongs to no period."""
+    """What is dispatched between the changes of the row and of Redis belongs to no period."""
     with system(site):
         regular = every_second(notes)
         wait_for_runs(regular, 1)
@@ -289,8 +288,8 @@ def test_a_change_at_the_very_moment_something_is_due_leaves_the_books_in_order(
             for number in range(30)
         ]
         for number, schedule in enumerate(schedules):
-            moment = schedule.first - timedelta(milliseconds=number % 10)
-            time.sleep(max(0.0, (moment - timezone.now()).total_seconds()))
+            just_before = schedule.first - timedelta(milliseconds=number % 10)
+            time.sleep(max(0.0, (just_before - timezone.now()).total_seconds()))
             CHANGES[change](schedule)
         wait_for_runs(regular, regular.runs.filter(status="finished").count() + 2)
     call_command("ledger")

@@ -1,4 +1,4 @@
-"""The servers of the tests themselves: everybody gets one, and none is left behind."""
+"""The servers of the tests themselves: each test process gets one, and none is left behind."""
 
 import os
 import pwd
@@ -23,7 +23,7 @@ VALKEY = """
 from tests.servers import Valkey
 server = Valkey()
 server.start()
-print(server._data.name, flush=True)
+print(server.data, flush=True)
 input()
 """
 
@@ -60,7 +60,7 @@ def servers_in(directory: Path) -> list[psutil.Process]:
     ]
 
 
-def test_test_processes_that_start_a_database_server_at_once_all_get_one():
+def test_test_processes_that_start_a_database_server_at_the_same_time_all_get_one():
     with ExitStack() as stack:
         processes = [stack.enter_context(process_with(POSTGRES)) for _ in range(4)]
         for process in processes:
@@ -69,7 +69,7 @@ def test_test_processes_that_start_a_database_server_at_once_all_get_one():
                 assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_the_database_server_of_the_tests_runs_as_a_user_who_is_there_already():
+def test_the_database_server_of_the_tests_runs_as_a_user_that_exists_already():
     with process_with(POSTGRES) as process:
         [server] = servers_in(data_of(process))
         expected = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.geteuid()
@@ -78,7 +78,7 @@ def test_the_database_server_of_the_tests_runs_as_a_user_who_is_there_already():
 
 @pytest.mark.parametrize("code", [POSTGRES, VALKEY], ids=["PostgreSQL", "Valkey"])
 @pytest.mark.parametrize("way", ["ends", "is killed"])
-def test_no_server_and_no_data_is_left_when_its_test_process(code: str, way: str):
+def test_no_server_and_no_data_is_left_when_the_test_process(code: str, way: str):
     with process_with(code) as process:
         data = data_of(process)
         assert servers_in(data)

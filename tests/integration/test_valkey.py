@@ -35,12 +35,12 @@ def start(socket: Path) -> Iterator[Start]:
         process.wait()
 
 
-def test_only_its_owner_can_use_the_socket(start, socket):
+def test_only_its_owner_can_use_the_socket_of_valkey(start, socket):
     start()
     assert socket.stat().st_mode & 0o777 == 0o700
 
 
-def test_every_write_is_there_after_the_server_was_left_behind(start, socket):
+def test_every_write_survives_a_shutdown_of_a_valkey_that_was_left_behind(start, socket):
     left = start()
     Redis(unix_socket_path=str(socket)).set("key", "value")
     valkey.shut_down(socket)
@@ -49,11 +49,11 @@ def test_every_write_is_there_after_the_server_was_left_behind(start, socket):
     assert Redis(unix_socket_path=str(socket)).get("key") == b"value"
 
 
-def test_where_there_is_no_server_there_is_nothing_to_shut_down(socket):
+def test_shutting_down_valkey_where_none_is_running_does_nothing(socket):
     valkey.shut_down(socket)
     assert not valkey.answers(socket)
 
 
-def test_a_path_too_long_for_a_socket_is_refused_with_the_way_out():
+def test_a_path_too_long_for_the_socket_of_valkey_is_refused_with_what_to_do():
     with pytest.raises(SocketPathTooLong, match="Set DATA_DIR to a shorter path, or REDIS_URL"):
         valkey.check_socket_path(Path("/" + "x" * 100))

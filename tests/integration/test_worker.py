@@ -1,9 +1,10 @@
-"""Real workers: however a run ends, its row says so."""
+"""Real workers: however a run ends, its row has the truth."""
 
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,8 @@ from tasks.job import Job
 from tasks.models import ScheduledTaskInstance, Task
 from tasks.runs import spool
 from tasks.services import SchedulerService, TaskService
-from tests.processes import running, start, work_off
+from tests.processes import Site, running, start, work_off
 from tests.servers import Valkey, wait_for
-
-Site = Mapping[str, str]
 
 TIMED_OUT = "Failed for: JobTimeoutException: Task exceeded maximum timeout value (1 seconds)"
 ENDS = {
@@ -46,12 +45,28 @@ ENDS = {
 }
 
 
-def status(task: Task | ScheduledTaskInstance) -> str:
-    task.refresh_from_db()
-    return task.status
+def status(record: Task | ScheduledTaskInstance) -> str:
+    record.refresh_from_db()
+    return record.status
 
 
-def test_the_row_tells_truthfully_how_the_function_ended(site: Site, redis_connection: Redis):
+@contextmanager
+def worker_during_a_call(
+    site: Site, notes: Path, seconds: float
+) -> Iterator[tuple["subprocess.Popen[bytes]", Task]]:
+    """Run a worker, from when it has started a call that takes so many seconds."""
+    call = TaskService.enqueue_task("tests.jobs.note", str(notes), "x", seconds)
+    with running(site, "rqworker", "default") as worker:
+        wait_for(notes.read_text, "the call's start")
+        yield worker, call
+
+
+def child_of(worker: "subprocess.Popen[bytes]") -> psutil.Process:
+    [child] = psutil.Process(worker.pid).children()
+    return child
+
+
+def test_the_row_of_a_call_says_how_its_function_ended(site: Site, redis_connection: Redis):
     calls = {how: TaskService.enqueue_task("tests.jobs.end_by", how) for how in ENDS}
     work_off(site)
     spool.drain(redis_connection)
@@ -62,7 +77,7 @@ def test_the_row_tells_truthfully_how_the_function_ended(site: Site, redis_conne
     assert ends == ENDS
 
 
-def test_endless_logs_keep_their_head_and_tail(site: Site):
+def test_a_log_that_is_too_long_keeps_its_head_and_tail(site: Site):
     call = TaskService.enqueue_task("tests.jobs.end_by", "many logs")
     work_off(site)
     call.refresh_from_db()
@@ -71,7 +86,7 @@ def test_endless_logs_keep_their_head_and_tail(site: Site):
 
 
 @pytest.mark.parametrize("payload", [b'["gone.away", null, [], {}]', b"not JSON"])
-def test_a_call_that_the_worker_cannot_make_is_failed_with_the_reason(
+def test_a_call_whose_payload_cannot_be_called_fails_with_the_reason(
     site: Site, redis_connection: Redis, payload: bytes
 ):
     call = TaskService.enqueue_task("tests.jobs.answer")
@@ -81,77 +96,65 @@ def test_a_call_that_the_worker_cannot_make_is_failed_with_the_reason(
     assert call.reason.startswith("Failed for: ")
 
 
-def test_a_coroutine_function_is_run_to_its_end(site: Site):
+def test_a_coroutine_function_runs_to_its_end(site: Site):
     call = TaskService.enqueue_task("tests.jobs.answer")
     work_off(site)
     call.refresh_from_db()
     assert call.result == 42
 
 
-def test_progress_and_log_show_while_the_function_runs(site: Site):
+def test_progress_and_log_of_a_call_are_in_its_row_while_it_runs(site: Site):
     call = TaskService.enqueue_task("tests.jobs.count", 100, 0.1)
 
-    def shows() -> bool:
+    def are_shown() -> bool:
         call.refresh_from_db()
         return call.status == "running" and call.progress > 0 and "At 1" in call.log
 
     with running(site, "rqworker", "default"):
-        wait_for(shows, "progress and log of a running call")
+        wait_for(are_shown, "progress and log of a running call")
         TaskService.cancel_task(call)
 
 
-def test_a_running_call_that_is_cancelled_stops_on_its_worker(site: Site, tmp_path: Path):
-    path = tmp_path / "notes"
-    call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 60)
-    with running(site, "rqworker", "default") as worker:
-        wait_for(path.exists, "the call's start")
-        [horse] = psutil.Process(worker.pid).children()
+def test_a_running_call_that_is_cancelled_stops_on_its_worker(site: Site, notes: Path):
+    with worker_during_a_call(site, notes, seconds=60) as (worker, call):
+        child = child_of(worker)
         TaskService.cancel_task(call)
-        horse.wait(10)
-        after = TaskService.enqueue_task("tests.jobs.note", str(path), "y")
+        child.wait(10)
+        after = TaskService.enqueue_task("tests.jobs.note", str(notes), "y")
         wait_for(lambda: status(after) == "finished", "the next call")
     assert status(call) == "canceled"
-    assert "end x" not in path.read_text()
+    assert "end x" not in notes.read_text()
 
 
-def test_a_second_terminate_takes_the_run_down_and_says_so(
-    site: Site, redis_connection: Redis, tmp_path: Path
+def test_a_second_sigterm_to_a_worker_kills_its_run_which_is_recorded_as_lost(
+    site: Site, redis_connection: Redis, notes: Path
 ):
-    path = tmp_path / "notes"
-    call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 60)
-    with running(site, "rqworker", "default") as worker:
-        wait_for(path.exists, "the call's start")
-        [horse] = psutil.Process(worker.pid).children()
+    with worker_during_a_call(site, notes, seconds=60) as (worker, call):
+        child = child_of(worker)
         worker.terminate()
-        wait_for(lambda: _keeps_terminating(worker), "the end of the worker")
-    assert not horse.is_running()
+        wait_for(lambda: _ends_when_terminated_again(worker), "the end of the worker")
+    assert not child.is_running()
     spool.drain(redis_connection)
     assert (status(call), call.reason) == ("failed", "Lost: its worker was stopped.")
 
 
-def _keeps_terminating(worker: "subprocess.Popen[bytes]") -> bool:
+def _ends_when_terminated_again(worker: "subprocess.Popen[bytes]") -> bool:
     worker.terminate()
     return worker.poll() is not None
 
 
-def test_the_first_terminate_lets_the_run_end(site: Site, tmp_path: Path):
-    path = tmp_path / "notes"
-    call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 2)
-    with running(site, "rqworker", "default") as worker:
-        wait_for(path.exists, "the call's start")
+def test_the_first_sigterm_to_a_worker_lets_its_run_end(site: Site, notes: Path):
+    with worker_during_a_call(site, notes, seconds=2) as (worker, call):
         worker.terminate()
         worker.wait(20)
     assert status(call) == "finished"
 
 
-def test_a_work_horse_does_not_outlive_its_worker(site: Site, tmp_path: Path):
-    path = tmp_path / "notes"
-    TaskService.enqueue_task("tests.jobs.note", str(path), "x", 60)
-    with running(site, "rqworker", "default") as worker:
-        wait_for(path.exists, "the call's start")
-        [horse] = psutil.Process(worker.pid).children()
+def test_a_child_does_not_outlive_its_worker(site: Site, notes: Path):
+    with worker_during_a_call(site, notes, seconds=60) as (worker, _):
+        child = child_of(worker)
         os.kill(worker.pid, signal.SIGKILL)
-        horse.wait(10)
+        child.wait(10)
 
 
 def test_a_failed_run_is_tried_again_in_the_same_row(site: Site, redis_connection: Redis):
@@ -167,16 +170,15 @@ def test_a_lost_run_is_tried_again(site: Site, redis_connection: Redis):
         wait_for(lambda: schedule.runs.filter(status="failed", attempt=2), "the second attempt")
 
 
-def test_a_worker_survives_an_outage_of_redis_while_it_works(site: Site, valkey, tmp_path: Path):
-    path = tmp_path / "notes"
-    call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 3)
-    with running(site, "rqworker", "default") as worker:
-        wait_for(path.exists, "the call's start")
+def test_a_run_during_an_outage_of_redis_ends_and_its_worker_runs_the_next_one(
+    site: Site, valkey: Valkey, notes: Path
+):
+    with worker_during_a_call(site, notes, seconds=3) as (worker, call):
         valkey.stop()
-        wait_for(lambda: "end x" in path.read_text(), "the call's end")
+        wait_for(lambda: "end x" in notes.read_text(), "the call's end")
         wait_for(lambda: status(call) == "finished", "the row's end")
         valkey.start()
-        after = TaskService.enqueue_task("tests.jobs.note", str(path), "y")
+        after = TaskService.enqueue_task("tests.jobs.note", str(notes), "y")
         wait_for(lambda: status(after) == "finished", "the next call")
         assert worker.poll() is None
 
@@ -184,13 +186,10 @@ def test_a_worker_survives_an_outage_of_redis_while_it_works(site: Site, valkey,
 @pytest.mark.skipif(
     connection.vendor != "postgresql", reason="SQLite has no connection that could be dropped"
 )
-def test_the_end_is_written_when_the_database_dropped_the_connection_meanwhile(
-    site: Site, tmp_path: Path
+def test_the_end_of_a_run_is_written_though_the_database_dropped_its_connection_meanwhile(
+    site: Site, notes: Path
 ):
-    path = tmp_path / "notes"
-    call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 2)
-    with running(site, "rqworker", "default"):
-        wait_for(path.exists, "the call's start")
+    with worker_during_a_call(site, notes, seconds=2) as (_, call):
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -199,18 +198,17 @@ def test_the_end_is_written_when_the_database_dropped_the_connection_meanwhile(
         wait_for(lambda: status(call) == "finished", "the row's end")
 
 
-def test_a_template_on_a_queue_is_not_run(site: Site, redis_connection: Redis, tmp_path: Path):
+def test_a_template_on_a_queue_is_not_run(site: Site, redis_connection: Redis, notes: Path):
     later = timezone.now() + timedelta(days=1)
-    path = tmp_path / "notes"
-    schedule = SchedulerService.schedule(later, "tests.jobs.note", [str(path)])
+    schedule = SchedulerService.schedule(later, "tests.jobs.note", [str(notes)])
     redis_connection.rpush("rq:queue:default", schedule.job_id)
     work_off(site)
-    assert not path.exists()
+    assert notes.read_text() == ""
     assert redis_connection.ttl(f"rq:job:{schedule.job_id}") == -1
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_a_worker_waits_out_an_outage_of_redis(site: Site, valkey: Valkey, busy: bool):
+def test_a_worker_survives_outages_of_redis(site: Site, valkey: Valkey, busy: bool):
     before = TaskService.enqueue_task("tests.jobs.count", 30, 0.1) if busy else None
     with running(site, "rqworker", "high", "default") as worker:
         wait_for(lambda: valkey.client.scard("rq:workers") == 1, "the worker")
@@ -233,13 +231,12 @@ def test_a_worker_that_waits_for_redis_can_be_stopped(site: Site, valkey: Valkey
 
 
 def test_a_suspended_worker_runs_nothing_until_it_is_resumed(
-    site: Site, redis_connection: Redis, tmp_path: Path
+    site: Site, redis_connection: Redis, notes: Path
 ):
-    path = tmp_path / "notes"
     suspend(redis_connection)
     with running(site, "rqworker", "default"):
         wait_for(lambda: states(redis_connection) == {b"suspended"}, "the suspended worker")
-        call = TaskService.enqueue_task("tests.jobs.note", str(path))
+        call = TaskService.enqueue_task("tests.jobs.note", str(notes))
         assert redis_connection.llen("rq:queue:default") == 1
         resume(redis_connection)
         wait_for(lambda: status(call) == "finished", "the call")
@@ -264,32 +261,31 @@ def states(redis: Redis) -> set[Any]:
     return {redis.hget(key, "state") for key in redis.scan_iter("rq:worker:*")}
 
 
-def test_after_its_number_of_jobs_a_worker_ends(site: Site):
+def test_a_worker_ends_after_its_maximum_number_of_jobs(site: Site):
     calls = [TaskService.enqueue_task("tests.jobs.answer") for _ in range(3)]
     assert start(site, "rqworker", "--max-jobs", "2", "default").wait(60) == 0
     assert [status(call) for call in calls] == ["finished", "finished", "queued"]
 
 
-def test_after_a_time_without_jobs_a_worker_ends(site: Site):
+def test_a_worker_ends_after_its_maximum_idle_time(site: Site):
     call = TaskService.enqueue_task("tests.jobs.answer")
     assert start(site, "rqworker", "--max-idle-time", "1", "default").wait(60) == 0
     assert status(call) == "finished"
 
 
-def test_queues_are_worked_off_in_their_order(site: Site, redis_connection: Redis, tmp_path: Path):
-    path = tmp_path / "notes"
+def test_the_queues_of_a_worker_are_served_in_their_order(
+    site: Site, redis_connection: Redis, notes: Path
+):
     for queue in ("low", "default", "high"):
-        call = TaskService.enqueue_task("tests.jobs.note", str(path), queue)
+        call = TaskService.enqueue_task("tests.jobs.note", str(notes), queue)
         redis_connection.lrem("rq:queue:default", 1, call.job_id)
         redis_connection.rpush(f"rq:queue:{queue}", call.job_id)
     work_off(site)
-    lines = path.read_text().splitlines()
+    lines = notes.read_text().splitlines()
     assert lines[::2] == ["start high", "start default", "start low"]
 
 
-def test_the_child_is_the_same_for_many_runs_and_replaced_when_it_is_worn_out(
-    site: Site, tmp_path: Path
-):
+def test_a_child_runs_many_jobs_and_is_replaced_when_it_is_due_for_recycling(site: Site):
     for most, processes in ((100, 1), (1, 3)):
         calls = [TaskService.enqueue_task("tests.jobs.process_id") for _ in range(3)]
         work_off(dict(site) | {"TASKS_CHILD_MAX_RUNS": str(most)})
@@ -298,19 +294,15 @@ def test_the_child_is_the_same_for_many_runs_and_replaced_when_it_is_worn_out(
         assert len({call.result for call in calls}) == processes
 
 
-def test_a_signal_to_all_processes_ends_no_run(site: Site, tmp_path: Path):
-    path = tmp_path / "notes"
-    call = TaskService.enqueue_task("tests.jobs.note", str(path), "x", 2)
-    with running(site, "rqworker", "default") as worker:
-        wait_for(path.exists, "the call's start")
-        [child] = psutil.Process(worker.pid).children()
-        for process in (child, psutil.Process(worker.pid)):
+def test_a_sigterm_to_a_worker_and_its_child_at_once_ends_no_run(site: Site, notes: Path):
+    with worker_during_a_call(site, notes, seconds=2) as (worker, call):
+        for process in (child_of(worker), psutil.Process(worker.pid)):
             process.send_signal(signal.SIGTERM)
         worker.wait(20)
     assert status(call) == "finished"
 
 
-def test_what_a_function_starts_is_ended_by_a_signal_as_usual(site: Site):
+def test_a_subprocess_that_a_function_starts_is_ended_by_sigterm_as_usual(site: Site):
     call = TaskService.enqueue_task("tests.jobs.end_by", "a terminated subprocess")
     work_off(site)
     call.refresh_from_db()

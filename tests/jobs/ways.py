@@ -4,16 +4,16 @@ import contextlib
 import itertools
 import time
 
-from tests.acceptance.proof import evidence, points
+from tests.acceptance.proof import evidence, kill_points
 
 
 def witness(path: str, schedule: str, seconds: float, way: str) -> None:
     """Note the start and the end in a file, and spend a number of seconds in between."""
     evidence.write(path, "start", schedule)
-    points.reach("function", "start")
+    kill_points.reach("function", "start")
     WAYS[way](seconds)
     evidence.write(path, "end", schedule)
-    points.reach("function", "end")
+    kill_points.reach("function", "end")
 
 
 def _swallow_timeouts(seconds: float) -> None:

@@ -12,8 +12,8 @@ from tasks.decorators import background_task, scheduled_task
 from tasks.job import Job
 from tasks.runs.progress import progress
 from tasks.worker import Worker
-from tasks.worker.child import Workhorse
-from tasks.worker.shared_state import Board
+from tasks.worker.child import Child
+from tasks.worker.shared_state import SharedState
 
 QUEUES = ("high", "default", "low")
 
@@ -77,7 +77,7 @@ def perform(redis: Redis, job_id: str) -> Job:
     job = Job.fetch(job_id, connection=redis)
     redis.lrem(f"rq:queue:{job.origin}", 0, job_id)
     redis.lpush(f"rq:queue:{job.origin}", job_id)
-    Workhorse(Worker([job.origin], connection=redis), Board()).work_off(limit=1)
+    Child(Worker([job.origin], connection=redis), SharedState()).work_off(limit=1)
     return cast(Job, Job.fetch(job_id, connection=redis))
 
 

@@ -1,4 +1,4 @@
-"""Prints what becomes of rq-scheduler's own tests on our class; exit 0 if that is as it should be.
+"""Prints how rq-scheduler's own tests end on our class; exits with 0 if there are no problems.
 
 python -m tests.upstream CHECKOUT
 """

@@ -1,8 +1,8 @@
-"""What our class does otherwise than rq-scheduler's tests want: how each test fails, and why."""
+"""What our class does differently from what rq-scheduler's tests expect, and why."""
 
 from tests.upstream.verdict import Difference
 
-# What upstream's tests get on ours beside the class, in `inside.OurSite`.
+# What `runner.OurSite` gives upstream's tests besides our class.
 SITE = (
     'On ours, jobs are read by the class in RQ["JOB_CLASS"], since payloads are JSON, never '
     "pickle; and upstream's functions are registered, since no other ones run."
@@ -19,12 +19,12 @@ DIFFERENCES = {
     "tests/test_scheduler.py::TestScheduler::test_small_float_interval": A_SIGNAL,
     "tests/test_scheduler.py::TestScheduler::test_missing_jobs_removed_from_scheduler": Difference(
         "unexpectedly found in",
-        "Looking never unschedules: a member without a job is set aside by the dispatch, with the "
+        "Reading never unschedules: the dispatch quarantines a member without a job, with the "
         "reason.",
     ),
     "tests/test_scheduler.py::TestScheduler::test_crontab_schedules_correctly": Difference(
         "enqueue_job.call_count",
-        "It counts calls of `enqueue_job`, which our dispatch doesn't call: it puts a job on its "
-        "queue only if it is still due when it was seen to be, in one step with moving it forward.",
+        "It counts calls of `enqueue_job`, which our dispatch doesn't call: it enqueues a job and "
+        "moves it forward in one step, if its due is still the one that was read.",
     ),
 }

@@ -11,19 +11,21 @@ from tests.servers import BASE_DIR, Valkey
 from tests.upstream.differences import DIFFERENCES
 from tests.upstream.verdict import Ends, Verdict, judge
 
-INSIDE = Path(__file__).with_name("inside.py")
-# One run takes some seconds: after so many, it hangs.
-PATIENCE = 300
+RUNNER = Path(__file__).with_name("runner.py")
+# One run takes some seconds: after so many, a test hangs.
+TIMEOUT_SECONDS = 300
 
 
 class SuiteNotRun(Exception):
-    """The tests could not be run, so there is nothing to judge."""
+    """The tests could not be run, so there is nothing to compare."""
 
 
 def compare(checkout: Path) -> Verdict:
-    """Run a checkout's tests on both classes and judge; raises SuiteNotRun if that can't be."""
+    """Run a checkout's tests on both classes and compare; raises SuiteNotRun if they can't run."""
     if not (checkout / "tests" / "test_scheduler.py").is_file():
-        raise SuiteNotRun(f"{checkout} is no checkout of rq-scheduler: no tests/test_scheduler.py.")
+        raise SuiteNotRun(
+            f"{checkout} is not a checkout of rq-scheduler: no tests/test_scheduler.py."
+        )
     valkey = Valkey()
     valkey.start()
     try:
@@ -34,7 +36,7 @@ def compare(checkout: Path) -> Verdict:
 
 
 def _ends(subject: str, checkout: Path, valkey: Valkey) -> Ends:
-    """Run all tests, and once more those that failed: many compare whole seconds of two clocks."""
+    """Run all tests, and the failed ones once more: many compare whole seconds of two clocks."""
     ends = _run(subject, checkout, valkey, "tests")
     failed = [name for name, failure in ends.items() if failure is not None]
     return ends | _run(subject, checkout, valkey, *failed) if failed else ends
@@ -52,7 +54,7 @@ def _run(subject: str, checkout: Path, valkey: Valkey, *tests: str) -> dict[str,
             "PYTHONPATH": str(BASE_DIR),
             "REDIS_URL": valkey.url,
         }
-        command = [sys.executable, "-P", str(INSIDE), subject, str(report), *tests]
+        command = [sys.executable, "-P", str(RUNNER), subject, str(report), *tests]
         try:
             process = subprocess.run(
                 command,
@@ -62,11 +64,13 @@ def _run(subject: str, checkout: Path, valkey: Valkey, *tests: str) -> dict[str,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=PATIENCE,
+                timeout=TIMEOUT_SECONDS,
                 check=False,
             )
         except subprocess.TimeoutExpired as expired:
-            raise SuiteNotRun(f"On {subject}, a test hangs: {PATIENCE} seconds.") from expired
+            raise SuiteNotRun(
+                f"On {subject}, a test hangs: {TIMEOUT_SECONDS} seconds."
+            ) from expired
         if not report.exists():
             raise SuiteNotRun(f"The tests could not be run on {subject}:\n{process.stdout}")
         ends: dict[str, str | None] = json.loads(report.read_text())

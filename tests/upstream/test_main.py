@@ -1,4 +1,4 @@
-"""The command says what is wrong in a line before it starts anything."""
+"""The command prints what is wrong before it starts anything."""
 
 from pathlib import Path
 
@@ -7,15 +7,19 @@ import pytest
 from tests.upstream.__main__ import main
 
 
-def test_without_a_checkout_it_says_how_to_give_one(capsys: pytest.CaptureFixture[str]):
+def test_the_comparison_with_rq_scheduler_says_how_to_name_a_checkout(
+    capsys: pytest.CaptureFixture[str],
+):
     assert main("") == 2
     assert capsys.readouterr().out == (
         "Say where rq-scheduler is: make rq-scheduler-suite CHECKOUT=/path/to/rq-scheduler\n"
     )
 
 
-def test_what_is_no_checkout_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_comparison_with_rq_scheduler_names_a_directory_that_is_not_a_checkout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     assert main(str(tmp_path)) == 2
     assert capsys.readouterr().out == (
-        f"{tmp_path} is no checkout of rq-scheduler: no tests/test_scheduler.py.\n"
+        f"{tmp_path} is not a checkout of rq-scheduler: no tests/test_scheduler.py.\n"
     )

@@ -1,15 +1,15 @@
-"""PURE: ours has to pass what rq-scheduler's own class passes, but for what is meant to differ."""
+"""PURE: ours has to pass what rq-scheduler's own class passes, except for what should differ."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# How tests ended: by name, what it failed with, or None if it passed. Skipped ones are left out.
+# How tests ended: by name, what each failed with, None if it passed. Skipped ones are left out.
 Ends = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Why a test is meant to fail on ours, and a part of what it has to fail with."""
+    """Why a test should fail on ours, and a part of the failure that it should have."""
 
     failure: str
     why: str
@@ -17,7 +17,7 @@ class Difference:
 
 @dataclass
 class Verdict:
-    """What became of each test: all is well if there are no problems."""
+    """How each test ended on ours, compared with stock."""
 
     passed: list[str] = field(default_factory=list)
     fail_on_stock_too: list[str] = field(default_factory=list)
@@ -32,15 +32,15 @@ class Verdict:
         lines += [f"    {name}" for name in self.fail_on_stock_too]
         lines += [f"{len(self.deliberate)} deliberate"]
         lines += [f"    {name} — {why}" for name, why in self.deliberate.items()]
-        lines += [f"{len(self.problems)} not as it should be"]
+        lines += [f"{len(self.problems)} problem(s)"]
         lines += [f"    {name} — {what}" for name, what in self.problems.items()]
         return "\n".join(lines)
 
 
 def judge(stock: Ends, ours: Ends, differences: Mapping[str, Difference]) -> Verdict:
-    """Lay how the tests ended on both classes beside the differences.
+    """Compare how the tests ended on both classes, and with the listed differences.
 
-    A difference must be of a test that is there, that passes on stock and fails on ours, and so.
+    The test of a difference must exist, pass on stock, and fail on ours in the listed way.
     """
     verdict = Verdict()
     for name in sorted(stock.keys() | ours.keys() | differences.keys()):

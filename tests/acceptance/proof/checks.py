@@ -1,7 +1,7 @@
-"""What has to be true once a system had time to settle, whatever happened to it.
+"""What has to be true of a system that had time to settle, whatever happened to it.
 
-Nothing here shares code with the system: rows are read with SQL, the members from Redis, what
-really ran from the file that the task functions wrote, and `tests.oracle` says what was due.
+Nothing here shares code with the system: rows are read with SQL, the scheduled jobs from Redis,
+what really ran from the file that the task functions wrote, and `tests.oracle` says what was due.
 """
 
 from collections import Counter, defaultdict
@@ -11,36 +11,36 @@ from datetime import datetime
 from itertools import pairwise
 
 from tests.acceptance.proof.evidence import Line
-from tests.acceptance.proof.nursery import is_alive
+from tests.acceptance.proof.fork_server import is_alive
 from tests.acceptance.proof.system import Run, Schedule, System, now
 from tests.servers import wait_for
 
-# How long a system may need to settle: longer than it takes to be sure that a run is lost.
-SETTLING = 150.0
+# How long a system may need to settle: longer than it takes until a run counts as lost.
+SETTLE_SECONDS = 150.0
 STARTED = {"running", "finished", "failed", "canceled"}
-# A schedule in Redis whose moment is longer ago than this isn't being dispatched, in seconds.
-STUCK = 15
+# A schedule in Redis that has been due for longer than this isn't being dispatched.
+STUCK_SECONDS = 15
 
 
 class Violated(AssertionError):
-    """A system broke what it promises: one line for each finding."""
+    """A system broke a promise: one line for each finding."""
 
 
 def check(
     system: System,
     until: datetime | None = None,
-    settling: float = SETTLING,
+    settle_seconds: float = SETTLE_SECONDS,
     ignored: Collection[str] = (),
 ) -> None:
     """Let a system settle what was due until now, then raise Violated if anything is wrong.
 
-    `ignored` are the ids of jobs that may be in Redis or not.
+    `ignored` are the ids of jobs that need not be in Redis, but may.
     """
     until = until or now()
     if system.subject == "stock":
         found = _stock_findings(system, until)
     else:
-        settled = _settles(system, until, settling, ignored)
+        settled = _settles(system, until, settle_seconds, ignored)
         found = list(findings(system, until, ignored))
         if not settled and not found:
             found = ["It did not settle in time: Redis and rows disagree."]
@@ -49,15 +49,15 @@ def check(
         raise Violated("\n".join([f"{len(found)} findings in {system.directory}:", *kept]))
 
 
-def check_goes_on(system: System, seconds: float = 60) -> None:
-    """Wait until a run has ended that started from now on; raise Violated if none does."""
+def check_runs_continue(system: System, seconds: float = 60) -> None:
+    """Wait until a run ends from now on; raise Violated if none does."""
     begun = now().timestamp() + 1
 
-    def goes_on() -> bool:
+    def ended() -> bool:
         return any(line.event == "end" and line.time > begun for line in system.lines())
 
     try:
-        wait_for(goes_on, "runs that go on", seconds)
+        wait_for(ended, "the end of a run", seconds)
     except AssertionError as error:
         raise Violated(f"Nothing runs any more in {system.directory}.") from error
 
@@ -88,19 +88,19 @@ def findings(system: System, until: datetime, ignored: Collection[str] = ()) -> 
     """Return everything that is wrong, a line each."""
     runs = [run for run in system.runs() if run.due is not None and run.due <= until]
     lines = [line for line in system.lines() if line.occurrence and line.occurrence[0] <= until]
-    casualties = system.casualties()
-    yield from books(system, runs, until)
+    killed = system.killed_processes()
+    yield from ledger(system, runs, until)
     for schedule in system.schedules:
         own_runs = {run.due: run for run in runs if run.schedule == schedule.name}
         own_lines = [line for line in lines if line.schedule == schedule.name]
         yield from attempts(schedule, own_runs, own_lines)
-        yield from truth(own_runs, own_lines, casualties)
+        yield from truth(own_runs, own_lines, killed)
         if not schedule.overlaps:
             yield from overlaps(schedule, own_lines)
     yield from members(system, ignored)
 
 
-def books(system: System, runs: list[Run], until: datetime) -> Iterator[str]:
+def ledger(system: System, runs: list[Run], until: datetime) -> Iterator[str]:
     """Compare the rows with what was due: each is there once, and has ended."""
     counts: dict[str, Counter[datetime]] = defaultdict(Counter)
     for run in runs:
@@ -109,12 +109,10 @@ def books(system: System, runs: list[Run], until: datetime) -> Iterator[str]:
         if run.status == "running":
             yield f"still running: {run}"
     for schedule in system.schedules:
-        rows, due = counts[schedule.name], set(schedule.dues(until))
-        yield from (f"lost: {schedule.name} due {moment}" for moment in sorted(due - set(rows)))
-        yield from (f"not due: {schedule.name} at {moment}" for moment in sorted(set(rows) - due))
-        yield from (
-            f"{n} rows: {schedule.name} due {moment}" for moment, n in rows.items() if n > 1
-        )
+        rows, expected = counts[schedule.name], set(schedule.dues(until))
+        yield from (f"lost: {schedule.name} due {due}" for due in sorted(expected - set(rows)))
+        yield from (f"not due: {schedule.name} at {due}" for due in sorted(set(rows) - expected))
+        yield from (f"{n} rows: {schedule.name} due {due}" for due, n in rows.items() if n > 1)
 
 
 def attempts(
@@ -136,13 +134,11 @@ def attempts(
             yield f"attempt {run.attempt} of at most {schedule.retries + 1}: {run}"
 
 
-def truth(
-    runs: dict[datetime | None, Run], lines: list[Line], casualties: set[int]
-) -> Iterator[str]:
+def truth(runs: dict[datetime | None, Run], lines: list[Line], killed: set[int]) -> Iterator[str]:
     """Check that a row says `finished` if and only if that attempt reached its end.
 
     With one exception: a process that was killed after the function's last line, and before its
-    row was written, can't have told anybody. Its row says so, or has a later attempt.
+    row was written, can't have recorded its end. Its row says so, or has a later attempt.
     """
     ends = {line.occurrence: line for line in lines if line.event == "end"}
     started = {line.occurrence for line in lines}
@@ -157,8 +153,8 @@ def truth(
         end_of = runs.get(occurrence[0])
         if end_of is None or (end_of.status, end_of.attempt) == ("finished", occurrence[1]):
             continue
-        killed = bool({line.pid, line.parent} & casualties)
-        if not killed or end_of.status not in ("failed", "finished", "canceled"):
+        was_killed = bool({line.pid, line.parent} & killed)
+        if not was_killed or end_of.status not in ("failed", "finished", "canceled"):
             yield f"reached its end in attempt {occurrence[1]}: {end_of}; {line}"
 
 
@@ -172,26 +168,26 @@ def overlaps(schedule: Schedule, lines: list[Line]) -> Iterator[str]:
 
 
 def members(system: System, ignored: Collection[str] = ()) -> Iterator[str]:
-    """Check that what is enabled is in Redis, with a moment to come, and that nothing else is."""
+    """Check that each schedule with more to come is in Redis, due in the future, and no other."""
     known = {
         job_id: score
         for job_id, score in system.members().items()
         if job_id.startswith("schedule-") and job_id not in ignored
     }
-    wanted = {schedule.job_id for schedule in system.schedules if schedule.goes_on(now())}
+    wanted = {schedule.job_id for schedule in system.schedules if schedule.is_due_after(now())}
     yield from (f"not in Redis: schedule {job_id}" for job_id in wanted - set(known))
     yield from (f"in Redis without need: schedule {job_id}" for job_id in set(known) - wanted)
     for job_id, score in known.items():
-        if score < now().timestamp() - STUCK:
+        if score < now().timestamp() - STUCK_SECONDS:
             yield f"stuck in Redis: schedule {job_id}, since {score}"
 
 
-# The stock classes: there a job's id doesn't say which occurrence it is, so the distances between
-# the starts of a schedule have to tell. They are judged by what their users can see.
+# The stock classes: their job ids don't identify an occurrence, so the distances between the starts
+# of a schedule have to do. They are judged by what their users can see.
 
 
 def _stock_findings(system: System, until: datetime) -> list[str]:
-    """Return what is wrong after some time in which everything that still works has run again."""
+    """Return what is wrong, once everything that still works has had time to run again."""
     with suppress(AssertionError):
         wait_for(lambda: not any(_silent(system, until)), "runs of all schedules", 30)
     found = [*_stock_rows(system), *_silent(system, until)]
@@ -199,7 +195,7 @@ def _stock_findings(system: System, until: datetime) -> list[str]:
     for schedule in system.schedules:
         if schedule.job_id not in known:
             found.append(f"not in Redis any more: {schedule.name}")
-        elif known[schedule.job_id] < now().timestamp() - STUCK:
+        elif known[schedule.job_id] < now().timestamp() - STUCK_SECONDS:
             found.append(f"stuck in Redis: {schedule.name}")
         for before, after in pairwise(_starts(system, schedule)):
             if after - before < (schedule.interval or 0) * 0.6:
@@ -220,7 +216,7 @@ def _starts(system: System, schedule: Schedule) -> list[float]:
 
 
 def _stock_rows(system: System) -> Iterator[str]:
-    """Find rows that say `running` though their process is gone: they say so forever.
+    """Find rows that say `running` though their process has died: they never change.
 
     A row is followed by the first line of its run.
     """
@@ -228,12 +224,12 @@ def _stock_rows(system: System) -> Iterator[str]:
     for run in system.runs():
         if run.status != "running" or run.started is None:
             continue
-        moment = run.started.timestamp()
+        started = run.started.timestamp()
         pids = (
             line.pid
             for line in lines
-            if (line.schedule, line.event) == (run.schedule, "start") and line.time >= moment
+            if (line.schedule, line.event) == (run.schedule, "start") and line.time >= started
         )
         pid = next(pids, None)
         if pid is not None and not is_alive(pid):
-            yield f"still running, but its process is gone: {run}"
+            yield f"still running, but its process has died: {run}"

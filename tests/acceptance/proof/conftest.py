@@ -12,12 +12,12 @@ from tests.acceptance.proof.system import Subject, System
 from tests.servers import BASE_DIR, Postgres, Valkey, own_postgres
 
 SUBJECT: Subject = "stock" if os.environ.get("PROOF_SUBJECT") == "stock" else "ours"
-# The cases whose tests take some minutes: processes that end at any point, and the soak.
+# The cases whose tests take minutes: processes that exit at any point, and the soak.
 LONG = {1, 2, 20}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell reports which case a test belongs to, and begin with those that take long.
+    """Add the case of each test to the reports, and run those that take long first.
 
     PROOF_CASES names the only ones to be run.
     """
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many processes were made to exit at a kill point, in all test processes."""
+    """Print how many processes were made to exit at a kill point, in all test processes."""
     reports = [
         report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)
     ]

@@ -1,4 +1,4 @@
-"""What really ran, told by the task functions themselves in a file outside of the system."""
+"""What really ran: the task functions themselves write it to a file outside of the system."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rq import get_current_job
 
-from tests.acceptance.proof import points
+from tests.acceptance.proof import kill_points
 
 OCCURRENCE = re.compile(r"schedule-[0-9a-f]{32}-([0-9]+)(?:-([0-9]+))?")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,7 +29,7 @@ class Line:
 
     @property
     def occurrence(self) -> tuple[datetime, int] | None:
-        """The due instant and the attempt, as the job's id says them; stock's ids don't."""
+        """The due and the attempt, from the job's id; None for stock's ids, which hold neither."""
         match = OCCURRENCE.fullmatch(self.job)
         if match is None:
             return None
@@ -40,11 +40,11 @@ class Line:
 
 
 def write(path: str, event: str, schedule: str) -> None:
-    """Add a line about the job that is being run."""
+    """Append a line about the current job."""
     job = get_current_job()
     assert job is not None
     line = {"event": event, "schedule": schedule, "job": job.id, "pid": os.getpid()}
-    points.append(path, json.dumps(line | {"parent": os.getppid(), "time": time.time()}))
+    kill_points.append(path, json.dumps(line | {"parent": os.getppid(), "time": time.time()}))
 
 
 def read(path: Path) -> list[Line]:

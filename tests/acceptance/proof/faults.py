@@ -1,4 +1,4 @@
-"""Ways to make a system suffer."""
+"""Injects faults into a system, at its kill points."""
 
 import signal
 import time
@@ -6,25 +6,25 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tests.acceptance.proof.nursery import Process
+from tests.acceptance.proof.fork_server import Process
 from tests.acceptance.proof.system import System
 
-# How long a process may take to come to its point, in seconds.
-REACHED_WITHIN = 6.0
+# How long a process may take to reach its point.
+REACH_SECONDS = 6.0
 
 
 @dataclass
 class Tour:
-    """What became of a round through many points."""
+    """Which of many points were reached."""
 
     reached: list[str] = field(default_factory=list)
     not_reached: list[str] = field(default_factory=list)
 
 
 def points_of(system: System, seconds: float = 6.0) -> dict[str, int]:
-    """Run a system undisturbed, and return its points and how often a process passed each.
+    """Run a system undisturbed; return its points and how often a process passed each.
 
-    Of several processes the one counts that passed the point most often.
+    Of several processes, the one counts that passed a point most often.
     """
     log = system.directory / "points"
     scheduler, worker = system.scheduler(log=str(log)), system.worker(log=str(log))
@@ -41,15 +41,15 @@ def points_of(system: System, seconds: float = 6.0) -> dict[str, int]:
 
 
 def visit(system: System, points: Iterable[str], action: str) -> Tour:
-    """Start one process after the other, each of which suffers at its own point.
+    """Start one process after the other, each with a fault at its own point.
 
-    A point is given with its passage, as in `worker:fork:before#2`. The system goes on running:
-    what one of them left undone, the next ones find.
+    A point is given with its passage, as in `worker:fork:before#2`. The system keeps running: the
+    next processes find what one of them left undone.
     """
     tour = Tour()
     for point in points:
         process = start_for(system, point, action)
-        reached = _comes_to(process)
+        reached = _reaches(process)
         (tour.reached if reached else tour.not_reached).append(point)
         if action == "exit":
             system.kill(*process.children(), process.pid)
@@ -66,9 +66,9 @@ def start_for(system: System, point: str, action: str) -> Process:
     return start(point=point, action=action)
 
 
-def _comes_to(process: Process) -> bool:
-    """Wait until a process has come to its point, or has ended otherwise."""
-    deadline = time.monotonic() + REACHED_WITHIN
+def _reaches(process: Process) -> bool:
+    """Wait until a process has reached its point, or has ended; return whether it reached it."""
+    deadline = time.monotonic() + REACH_SECONDS
     while time.monotonic() < deadline:
         if process.done.exists():
             return True

@@ -1,4 +1,4 @@
-"""A way to Redis on which replies get lost: it was done, and the client never hears of it."""
+"""A way to Redis on which replies get lost: the command was executed, and the client gets none."""
 
 import re
 import selectors
@@ -9,12 +9,12 @@ from collections.abc import Iterable
 # A command and, if that is what it executes, the digest of a script.
 COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n(?:\$40\r\n([0-9a-f]{40})\r\n)?")
 # What a blocking pop answers when there was nothing to pop.
-NOTHING = (b"$-1\r\n", b"*-1\r\n", b"_\r\n")
+EMPTY_REPLIES = (b"$-1\r\n", b"*-1\r\n", b"_\r\n")
 CHUNK = 1 << 16
 
 
 class Proxy:
-    """Passes everything on, but loses each n-th reply to some commands, with the connection."""
+    """Forwards everything, but drops each n-th reply to some commands, with the connection."""
 
     def __init__(self, port: int, commands: Iterable[str], every: int) -> None:
         self._server_port = port
@@ -32,7 +32,7 @@ class Proxy:
         self._listener.close()
 
     def heal(self) -> None:
-        """Lose nothing any more."""
+        """Drop no more replies."""
         with self._lock:
             self._commands = set()
 
@@ -45,7 +45,7 @@ class Proxy:
             threading.Thread(target=self._serve, args=[client], daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        """Pass on what one client and the server say, until either has gone or a reply is lost."""
+        """Forward between a client and the server, until either is gone or a reply is dropped."""
         watched: set[tuple[bytes, bytes]] = set()
         with (
             client,
@@ -64,18 +64,18 @@ class Proxy:
                             found = COMMAND.findall(data)
                             watched = {(name.upper(), digest) for name, digest in found}
                             server.sendall(data)
-                        elif self._loses(watched, data):
+                        elif self._drops(watched, data):
                             return
                         else:
                             client.sendall(data)
             except OSError:
                 return
 
-    def _loses(self, commands: set[tuple[bytes, bytes]], reply: bytes) -> bool:
-        """Return whether this reply is one to lose, and count it."""
+    def _drops(self, commands: set[tuple[bytes, bytes]], reply: bytes) -> bool:
+        """Return whether to drop this reply, and count it."""
         with self._lock:
             for command in commands:
-                if command[0] not in self._commands or reply in NOTHING:
+                if command[0] not in self._commands or reply in EMPTY_REPLIES:
                     continue
                 self._seen[command] = self._seen.get(command, 0) + 1
                 if self._seen[command] % self._every == 0:

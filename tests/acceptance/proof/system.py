@@ -1,4 +1,4 @@
-"""One system under test: its servers, its processes, its schedules, and what they left behind."""
+"""One system under test: its servers, processes and schedules, and their records."""
 
 import itertools
 import json
@@ -16,14 +16,14 @@ import psycopg
 
 from tests import oracle
 from tests.acceptance.proof import evidence
-from tests.acceptance.proof.nursery import Nursery, Process, is_alive
+from tests.acceptance.proof.fork_server import ForkServer, Process, is_alive
 from tests.servers import Valkey, wait_for
 
 Subject = Literal["ours", "stock"]
 
 SCHEDULED_JOBS = "rq:scheduler:scheduled_jobs"
 LOCKS = ("rq:scheduler_lock", "rq:clean_registries:default")
-TOLD_CHILD = ("term", "child")
+TERMINATED_CHILD = ("term", "child")
 MICROSECOND = timedelta(microseconds=1)
 QUERY = """
     SELECT schedule.name, schedule.job_id, schedule.status, run.due, run.status, run.attempt,
@@ -35,7 +35,7 @@ QUERY = """
 
 @dataclass
 class Schedule:
-    """A schedule as the tests ask for it; `first` is also from when its cron counts."""
+    """A schedule as the tests make it; a cron counts from `first`, too."""
 
     name: str
     first: datetime
@@ -54,11 +54,11 @@ class Schedule:
 
     @property
     def overlaps(self) -> bool:
-        """Return whether two of its runs may go on at once."""
+        """Return whether two of its runs may run at once."""
         return self.options.get("overlap", "skip") == "allow"
 
     def dues(self, until: datetime) -> list[datetime]:
-        """Return what was due, as the oracle says."""
+        """Return what was due, according to the oracle."""
         if self.cron:
             return oracle.due_times(
                 self.first - MICROSECOND,
@@ -76,18 +76,18 @@ class Schedule:
             repeat=self.repeat,
         )
 
-    def goes_on(self, moment: datetime) -> bool:
-        """Return whether anything is due after a moment."""
+    def is_due_after(self, time: datetime) -> bool:
+        """Return whether anything is due after this time."""
         if self.repeat is not None:
-            return len(self.dues(moment)) < self.repeat
-        return bool(self.cron or self.interval) or self.first > moment
+            return len(self.dues(time)) < self.repeat
+        return bool(self.cron or self.interval) or self.first > time
 
-    def as_asked(self, witness: Path) -> dict[str, Any]:
+    def arguments(self, witness: Path) -> dict[str, Any]:
         """Return the arguments that make it."""
-        moment = self.first.isoformat()
-        when: dict[str, Any] = {"first": moment, "interval": self.interval}
+        first = self.first.isoformat()
+        when: dict[str, Any] = {"first": first, "interval": self.interval}
         if self.cron:
-            when = {"cron": self.cron, "timezone": self.timezone, "start": moment}
+            when = {"cron": self.cron, "timezone": self.timezone, "start": first}
         args = [str(witness), self.name, self.seconds, self.way]
         return {"name": self.name, "args": args, "repeat": self.repeat, **when, **self.options}
 
@@ -112,7 +112,7 @@ class Run:
 
 
 def now() -> datetime:
-    """Return the present, as the rows say it."""
+    """Return the current time, as the rows have it."""
     return datetime.now(UTC)
 
 
@@ -122,7 +122,7 @@ def next_second(ahead: float = 1.0) -> datetime:
 
 
 class System:
-    """Servers, processes and schedules; everything is gone after `close`."""
+    """Servers, processes and schedules; `close` ends and deletes all of them."""
 
     def __init__(
         self, directory: Path, database: str, subject: Subject = "ours", *, redis_url: str = "",
@@ -137,7 +137,7 @@ class System:
         self.schedules: list[Schedule] = []
         self.killed: set[int] = set()
         self._count = itertools.count(1)
-        self.nursery = Nursery(
+        self._fork_server = ForkServer(
             {
                 "DJANGO_SETTINGS_MODULE": "tests.acceptance.proof.settings",
                 "SECRET_KEY": "only-for-the-tests",
@@ -146,32 +146,34 @@ class System:
                 "REDIS_URL": redis_url or valkey.url,
                 "PROOF_SUBJECT": subject,
             },
-            directory / "nursery.log",
+            directory / "fork-server.log",
         )
 
     def close(self) -> None:
-        self.nursery.close()
+        self._fork_server.close()
 
     # Schedules
 
     def make(self, *schedules: Schedule) -> None:
         """Make schedules, and remember them for the checks.
 
-        They are made to begin a little later, if need be, so that they exist by then.
+        They begin later than given, if need be, so that they exist when they are due first.
         """
         ahead = 1 + len(schedules) / 20
         while not self._make_in_time(schedules, ahead):
-            self.nursery.call("unmake", [schedule.job_id for schedule in schedules])
+            self._fork_server.call("delete", [schedule.job_id for schedule in schedules])
             ahead *= 2
         self.schedules += schedules
 
     def _make_in_time(self, schedules: Sequence[Schedule], ahead: float) -> bool:
         earliest = min(schedule.first for schedule in schedules)
-        late = max(timedelta(0), next_second(ahead) - earliest)
+        delay = max(timedelta(0), next_second(ahead) - earliest)
         for schedule in schedules:
-            schedule.first += late
-        asked = [schedule.as_asked(self.witness) for schedule in schedules]
-        job_ids = self.nursery.call("make" if self.subject == "ours" else "make_stock", asked)
+            schedule.first += delay
+        arguments = [schedule.arguments(self.witness) for schedule in schedules]
+        job_ids = self._fork_server.call(
+            "make" if self.subject == "ours" else "make_stock", arguments
+        )
         for schedule, job_id in zip(schedules, job_ids, strict=True):
             schedule.job_id = job_id
         return all(schedule.first > now() for schedule in schedules)
@@ -199,7 +201,7 @@ class System:
                 "PROOF_ROLE": role,
                 "PROOF_DONE": str(self.directory / f"done-{number}"),
             }
-        process = self.nursery.start(
+        process = self._fork_server.start(
             self.directory / f"{number}-{role}.log", *command, **environment
         )
         process.done = Path(environment.get("PROOF_DONE", "/nonexistent"))
@@ -213,10 +215,10 @@ class System:
                 os.kill(pid, 9)
 
     def release_locks(self) -> None:
-        """Let others lead and keep house at once, as if the locks of the dead had lapsed."""
+        """Let others lead and clean up at once, as if the locks of dead processes had expired."""
         self.redis.delete(*LOCKS)
 
-    # What they left behind
+    # Records
 
     def query(self, sql: str) -> list[Any]:
         """Return what a query finds in the system's database."""
@@ -228,7 +230,7 @@ class System:
             return connection.execute(cast(Any, sql)).fetchall()
 
     def execute(self, sql: str) -> None:
-        """Change the system's PostgreSQL database behind its back."""
+        """Change the system's PostgreSQL database without its knowledge."""
         with psycopg.connect(self.database) as connection:
             connection.execute(cast(Any, sql))
 
@@ -254,16 +256,17 @@ class System:
         entries: Any = self.redis.zrange(SCHEDULED_JOBS, 0, -1, withscores=True)
         return {member.decode(errors="replace"): score for member, score in entries}
 
-    def casualties(self) -> set[int]:
+    def killed_processes(self) -> set[int]:
         """Return the processes that were killed, by the tests or at a point.
 
-        What was only told to stop has to tell the truth; a child that is told so is killed by it.
+        A process that was only terminated has to record the truth; a child is killed by it.
         """
         notes = [json.loads(path.read_text() or "{}") for path in self.directory.glob("done-*")]
         return self.killed | {
             note["pid"]
             for note in notes
-            if note and (note["action"] == "exit" or (note["action"], note["role"]) == TOLD_CHILD)
+            if note
+            and (note["action"] == "exit" or (note["action"], note["role"]) == TERMINATED_CHILD)
         }
 
     def wait_for_start(self, schedule: Schedule, seconds: float = 30) -> evidence.Line:
@@ -282,7 +285,7 @@ class System:
 
 
 def _aware(value: Any) -> Any:
-    """Read SQLite's moments, which are texts in UTC."""
+    """Make a datetime of one of SQLite, which is a text in UTC."""
     if isinstance(value, str) and len(value) >= 19 and value[4:5] == value[7:8] == "-":
         try:
             return datetime.fromisoformat(value).replace(tzinfo=UTC)

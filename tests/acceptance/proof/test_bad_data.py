@@ -1,11 +1,11 @@
-"""Schedules that can't be dispatched, among fifty that can."""
+"""Schedules that can't be dispatched, among fifty good ones."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.acceptance.proof.checks import check, check_goes_on
+from tests.acceptance.proof.checks import check, check_runs_continue
 from tests.acceptance.proof.system import SCHEDULED_JOBS, Schedule, System, next_second
 from tests.servers import wait_for
 
@@ -18,7 +18,7 @@ POISON: dict[str, dict[str, Any]] = {
     "function": {"data": b'["gone.away", null, [], {}]'},
     "timeout": {"timeout": b"soon"},
 }
-# Rows that no form would have let through.
+# Rows that no form would have accepted.
 ROWS = {
     "unimportable": "function = 'gone.away'",
     "unregistered": "function = 'os.getcwd'",
@@ -27,7 +27,7 @@ ROWS = {
 
 
 @pytest.mark.case(17)
-def test_a_schedule_that_cannot_be_dispatched_hurts_only_itself(system: System):
+def test_a_schedule_that_cannot_be_dispatched_stops_no_other_schedule(system: System):
     first = next_second(4)
     good = [Schedule(f"good {number}", first, interval=20) for number in range(50)]
     poison = [Schedule(f"bad {name}", first, interval=20) for name in (*POISON, *ROWS)]
@@ -45,10 +45,13 @@ def test_a_schedule_that_cannot_be_dispatched_hurts_only_itself(system: System):
     system.scheduler()
     for _ in range(2):
         system.worker()
-    check_goes_on(system)
+    check_runs_continue(system)
     check(system, ignored={schedule.job_id for schedule in poison})
     if system.subject == "ours":
-        wait_for(lambda: set(_problems(system)) == {f"bad {name}" for name in ROWS}, "the reasons")
+        wait_for(
+            lambda: set(_problems(system)) == {f"bad {name}" for name in ROWS},
+            "the problems of the bad rows",
+        )
 
 
 def _problems(system: System) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A clock that is put forward and back, by law and by mistake, and a scheduler that was away.
+"""A clock that is set forward and back, by law and by mistake, and a scheduler that was down.
 
 Here the clock is a fake: the scheduler's own class is driven in this process, tick by tick.
 """
@@ -45,19 +45,19 @@ Dispatched = dict[str, list[datetime]]
 
 
 def change_of(zone: str, day: date) -> datetime:
-    """Return the instant on this day at which the zone's clock is changed."""
+    """Return when, on this day, the zone's clock is changed."""
     clock = ZoneInfo(zone)
-    moment = datetime(day.year, day.month, day.day, tzinfo=clock).astimezone(UTC)
-    while (moment + MINUTE).astimezone(clock).utcoffset() == moment.astimezone(clock).utcoffset():
-        moment += MINUTE
-    return moment + MINUTE
+    now = datetime(day.year, day.month, day.day, tzinfo=clock).astimezone(UTC)
+    while (now + MINUTE).astimezone(clock).utcoffset() == now.astimezone(clock).utcoffset():
+        now += MINUTE
+    return now + MINUTE
 
 
 def ticks(change: datetime) -> list[datetime]:
-    """Return what the scheduler's clock shows, look by look.
+    """Return what the clock shows at each tick of the scheduler.
 
-    It is away for most of the hour after the change. Before and after that somebody puts the
-    clock two hours forward, and two hours back, by mistake, for a moment.
+    The scheduler is down for most of the hour after the change. Before and after that somebody
+    sets the clock two hours forward, and two hours back, by mistake, for one tick.
     """
     every = [change - 5 * HOUR + number * MINUTE for number in range(12 * 60)]
     seen = [at for at in every if not change + 10 * MINUTE < at < change + 50 * MINUTE]
@@ -69,7 +69,7 @@ def ticks(change: datetime) -> list[datetime]:
 
 @pytest.fixture
 def redis_connection(valkey: Valkey, settings: LazySettings) -> Redis:
-    """Return the connection to the Valkey that the code under test uses, too."""
+    """Return a connection to the Valkey that the code under test uses."""
     settings.RQ_QUEUES = {
         name: queue | {"URL": valkey.url} for name, queue in settings.RQ_QUEUES.items()
     }
@@ -78,9 +78,9 @@ def redis_connection(valkey: Valkey, settings: LazySettings) -> Redis:
 
 
 class Ours:
-    """The project's scheduler, and the clock that it looks at.
+    """The project's scheduler, and the clock that it reads.
 
-    freezegun won't do: its datetimes forget which of two equal hours they mean.
+    freezegun won't do: its datetimes lose which of two repeated hours they mean.
     """
 
     def __init__(self, zone: str, start: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,30 +92,30 @@ class Ours:
         self._names = dict(ScheduledTask.objects.values_list("job_id", "name"))
         self._scheduler = django_rq.get_scheduler()
         self._redis = self._scheduler.connection
-        self.accounted: list[tuple[str, datetime]] = []
+        self.dispatched: list[tuple[str, datetime]] = []
 
-    def tick(self, moment: datetime) -> None:
-        self._now = moment
+    def tick(self, now: datetime) -> None:
+        self._now = now
         self._scheduler.enqueue_jobs()
         for job_id in drain(self._redis):
             match = OCCURRENCE.fullmatch(job_id)
             assert match is not None
             due = EPOCH + timedelta(milliseconds=int(match[1]))
-            self.accounted.append((self._names[job_id.rpartition("-")[0]], due))
+            self.dispatched.append((self._names[job_id.rpartition("-")[0]], due))
 
     def findings(self, zone: str, seen: list[datetime]) -> Iterator[str]:
         """Compare what was dispatched, or recorded as missed, with what was due."""
         rows = ScheduledTaskInstance.objects.values_list("name", "due", "status")
         yield from (f"a row that says {status}" for _, _, status in rows if status != "missed")
-        accounted = self.accounted + [(name, due) for name, due, _ in rows]
-        wanted = [
+        recorded = self.dispatched + [(name, due) for name, due, _ in rows]
+        expected = [
             (cron, due)
             for cron in CRONS
             for due in oracle.due_times(seen[0], max(seen), cron=cron, timezone=zone)
         ]
-        yield from (f"lost: {cron} at {due}" for cron, due in set(wanted) - set(accounted))
-        yield from (f"not due: {cron} at {due}" for cron, due in set(accounted) - set(wanted))
-        if len(accounted) != len(set(accounted)):
+        yield from (f"lost: {cron} at {due}" for cron, due in set(expected) - set(recorded))
+        yield from (f"not due: {cron} at {due}" for cron, due in set(recorded) - set(expected))
+        if len(recorded) != len(set(recorded)):
             yield "something was dispatched twice"
 
 
@@ -133,7 +133,7 @@ class Stock:
         self._scheduler = rq_scheduler.Scheduler("default", connection=self._redis)
         jobs = {cron: self._scheduler.cron(cron, print, use_local_timezone=True) for cron in CRONS}
         self._names = {job.id: cron for cron, job in jobs.items()}
-        self._looks: list[tuple[datetime, set[str]]] = []
+        self._ticks: list[tuple[datetime, set[str]]] = []
 
     def _fake(self) -> Any:
         clock = self
@@ -149,20 +149,20 @@ class Stock:
 
         return Fake
 
-    def tick(self, moment: datetime) -> None:
-        self._now = moment
+    def tick(self, now: datetime) -> None:
+        self._now = now
         self._scheduler.enqueue_jobs()
-        self._looks.append((moment, {self._names[job_id] for job_id in drain(self._redis)}))
+        self._ticks.append((now, {self._names[job_id] for job_id in drain(self._redis)}))
 
     def findings(self, zone: str, seen: list[datetime]) -> Iterator[str]:
-        """Compare each look with what was due since the latest moment so far."""
+        """Compare each tick with what was due since the latest time so far."""
         for cron in CRONS:
             latest = seen[0]
-            for moment, dispatched in self._looks:
-                dues = oracle.due_times(latest, moment, cron=cron, timezone=zone)
+            for now, dispatched in self._ticks:
+                dues = oracle.due_times(latest, now, cron=cron, timezone=zone)
                 if bool(dues) != (cron in dispatched):
-                    yield f"{'lost' if dues else 'not due'}: {cron} at {moment}"
-                latest = max(latest, moment)
+                    yield f"{'lost' if dues else 'not due'}: {cron} at {now}"
+                latest = max(latest, now)
 
 
 def drain(redis: Redis) -> list[str]:
@@ -179,12 +179,12 @@ def drive(
     transactional_db: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[str, list[datetime]], None]]:
-    """Return what has a scheduler look at the clock again and again, and checks what it did."""
+    """Return a function that has a scheduler tick at these times, and checks what it did."""
 
     def run(zone: str, seen: list[datetime]) -> None:
         driven = (Ours if subject == "ours" else Stock)(zone, seen[0], monkeypatch)
-        for moment in seen[1:]:
-            driven.tick(moment)
+        for now in seen[1:]:
+            driven.tick(now)
         found = list(driven.findings(zone, seen))
         if found:
             raise Violated("\n".join([f"{len(found)} findings:", *found[:40]]))
@@ -195,14 +195,16 @@ def drive(
 
 
 @pytest.mark.case(0)
-def test_a_clock_that_is_never_changed(drive: Callable[[str, list[datetime]], None]):
+def test_with_a_clock_that_is_never_changed_every_occurrence_is_dispatched_once(
+    drive: Callable[[str, list[datetime]], None],
+):
     noon = datetime(2026, 6, 1, 12, tzinfo=UTC)
     drive("UTC", [noon + number * MINUTE for number in range(24 * 60)])
 
 
 @pytest.mark.case(19)
 @pytest.mark.parametrize(("zone", "day"), DAYS)
-def test_a_clock_that_is_changed_neither_loses_nor_doubles_anything(
+def test_a_clock_that_is_changed_neither_loses_nor_doubles_an_occurrence(
     drive: Callable[[str, list[datetime]], None], zone: str, day: date
 ):
     drive(zone, ticks(change_of(zone, day)))

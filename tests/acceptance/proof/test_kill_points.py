@@ -1,4 +1,4 @@
-"""Processes that end at any of the steps that others can see."""
+"""Processes that die at any of the steps that others can see."""
 
 import re
 from collections.abc import Callable
@@ -12,19 +12,19 @@ from tests.acceptance.proof.checks import check
 from tests.acceptance.proof.system import Schedule, System, next_second
 from tests.servers import wait_for
 
-# Each round visits every point once, some 50. All rounds together make at least so many processes
-# exit, and each its share: they may run in different test processes.
+# Each round visits every point once, about 50. All rounds together make at least so many processes
+# exit, and each round its share: they may run in different test processes.
 ROUNDS = 5
 EXITS = 200
-# Some points are passed only now and then: this share of them has to be reached in each round.
-REACHED = 0.85
+# Some points are passed only sometimes: this share of them has to be reached in each round.
+REACHED_SHARE = 0.85
 # The points at which a reply of Redis has just come.
 REPLY = re.compile(r" (rq|tasks):.*:after")
 ALLOW = {"overlap": "allow", "catch_up": "all"}
 
 
 def schedules() -> list[Schedule]:
-    """Return schedules with different policies that are due all the time."""
+    """Return schedules with different policies, one of which is due each second."""
     first, second = next_second(), timedelta(seconds=1)
     return [
         Schedule("plain", first, interval=4),
@@ -46,10 +46,10 @@ def test_an_undisturbed_system_runs_each_occurrence_once(system: System):
 
 
 def visit_all(system: System, passage: int, action: str) -> int:
-    """Let processes suffer at every point, schedulers and workers at the same time.
+    """Inject a fault at every point, into schedulers and workers at the same time.
 
-    After the last one of a kind, another one of it does the work that is left. Returns how many
-    came to their point.
+    After the last fault, other processes do the work that is left. Returns how many points were
+    reached.
     """
     points = faults.points_of(system)
     if action == "drop":
@@ -67,13 +67,13 @@ def visit_all(system: System, passage: int, action: str) -> int:
         tours = list(threads.map(tour, (True, False)))
     reached = sum(len(tour.reached) for tour in tours)
     print("Not reached:", [point for tour in tours for point in tour.not_reached])
-    assert reached >= len(chosen) * REACHED, tours
+    assert reached >= len(chosen) * REACHED_SHARE, tours
     return reached
 
 
 @pytest.mark.case(1)
 @pytest.mark.parametrize("passage", range(1, ROUNDS + 1))
-def test_a_process_that_ends_at_any_point_loses_and_doubles_nothing(
+def test_a_process_that_dies_at_any_point_loses_and_doubles_no_run(
     system: System, passage: int, record_property: Callable[[str, object], None]
 ):
     system.make(*schedules())
@@ -84,14 +84,14 @@ def test_a_process_that_ends_at_any_point_loses_and_doubles_nothing(
 
 
 @pytest.mark.case(2)
-def test_a_process_that_is_terminated_at_any_point_loses_and_doubles_nothing(system: System):
+def test_a_process_that_is_terminated_at_any_point_loses_and_doubles_no_run(system: System):
     system.make(*schedules())
     visit_all(system, 1, "term")
     check(system)
 
 
 @pytest.mark.case(12)
-def test_a_process_that_misses_the_reply_to_any_step_loses_and_doubles_nothing(system: System):
+def test_a_process_that_misses_the_reply_to_any_command_loses_and_doubles_no_run(system: System):
     system.make(*schedules())
     visit_all(system, 1, "drop")
     check(system)

@@ -1,4 +1,4 @@
-"""Servers that go away, come back empty, or whose replies get lost."""
+"""Servers that become unavailable, come back empty, or whose replies get lost."""
 
 import signal
 import time
@@ -7,13 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.proof.checks import check, check_goes_on
+from tests.acceptance.proof.checks import check, check_runs_continue
 from tests.acceptance.proof.proxy import Proxy
 from tests.acceptance.proof.system import Schedule, Subject, System, next_second, now
 from tests.servers import Postgres, Valkey, wait_for
 
-# What puts a job on its queue, takes it off, and moves a schedule forward: ours, RQ's and stock's.
-STEPS = ["EVALSHA", "RPUSH", "LPUSH", "BLMOVE", "LMOVE", "BRPOP", "BLPOP", "LPOP", "ZADD", "ZREM"]
+# Commands that enqueue, dequeue and move a schedule forward: ours, RQ's and rq-scheduler's.
+COMMANDS = [
+    "EVALSHA",
+    "RPUSH",
+    "LPUSH",
+    "BLMOVE",
+    "LMOVE",
+    "BRPOP",
+    "BLPOP",
+    "LPOP",
+    "ZADD",
+    "ZREM",
+]
 
 
 def schedules() -> list[Schedule]:
@@ -24,22 +35,22 @@ def schedules() -> list[Schedule]:
     ]
 
 
-def running(system: System) -> None:
-    """Start a scheduler and two workers, and wait until they have run something."""
+def start(system: System) -> None:
+    """Make schedules, start a scheduler and two workers, and wait until they have run something."""
     system.make(*schedules())
     system.scheduler()
     for _ in range(2):
         system.worker()
-    check_goes_on(system)
+    check_runs_continue(system)
 
 
 @pytest.mark.case(10)
-def test_everything_goes_on_after_redis_was_away_for_30_seconds(system: System):
-    running(system)
+def test_a_system_survives_30_seconds_without_redis(system: System):
+    start(system)
     system.valkey.stop(signal.SIGKILL)
     time.sleep(30)
     system.valkey.start()
-    check_goes_on(system)
+    check_runs_continue(system)
     check(system)
 
 
@@ -55,13 +66,13 @@ def _restart_empty(valkey: Valkey) -> None:
 
 @pytest.mark.case(11)
 @pytest.mark.parametrize("lose_all", [_flush, _restart_empty])
-def test_a_redis_that_is_empty_suddenly_is_filled_from_the_rows(
+def test_a_redis_that_is_suddenly_empty_is_restored_from_the_rows(
     system: System, lose_all: Callable[[Valkey], None]
 ):
-    running(system)
+    start(system)
     lose_all(system.valkey)
     begun = time.monotonic()
-    check_goes_on(system)
+    check_runs_continue(system)
     if system.subject == "ours":
         wait_for(lambda: len(system.members()) == len(system.schedules), "all schedules", 30)
         assert time.monotonic() - begun < 30
@@ -72,8 +83,8 @@ def test_a_redis_that_is_empty_suddenly_is_filled_from_the_rows(
 def lossy(
     tmp_path: Path, subject: Subject, valkey: Valkey, postgres_server: Postgres, migrated: str
 ) -> Iterator[tuple[System, Proxy]]:
-    """Run a system that talks to Redis through a proxy that loses each fifth reply."""
-    proxy = Proxy(valkey.port, STEPS, every=5)
+    """Run a system that talks to Redis through a proxy that drops each fifth reply."""
+    proxy = Proxy(valkey.port, COMMANDS, every=5)
     database = postgres_server.create_database(template=migrated)
     system = System(tmp_path, database, subject, redis_url=proxy.url, valkey=valkey)
     yield system, proxy
@@ -83,19 +94,21 @@ def lossy(
 
 
 @pytest.mark.case(12)
-def test_a_step_whose_reply_is_lost_is_not_done_twice(lossy: tuple[System, Proxy]):
+def test_a_command_to_redis_whose_reply_is_lost_does_not_run_anything_twice(
+    lossy: tuple[System, Proxy],
+):
     system, proxy = lossy
-    running(system)
+    start(system)
     wait_for(lambda: sum(proxy.dropped.values()) >= 30, "lost replies", 60)
     proxy.heal()
-    check_goes_on(system)
+    check_runs_continue(system)
     check(system)
     assert len(proxy.dropped) >= 2, proxy.dropped
 
 
 @pytest.mark.case(13)
 @pytest.mark.parametrize("seconds", [4, 20])
-def test_a_run_waits_for_a_database_that_is_away_when_it_would_start(
+def test_a_run_that_is_due_while_the_database_is_unavailable_starts_when_it_is_back(
     system: System, fragile_postgres: Postgres, seconds: int
 ):
     first = next_second(5)
@@ -108,15 +121,15 @@ def test_a_run_waits_for_a_database_that_is_away_when_it_would_start(
         system.worker()
     wait_for(lambda: len(system.members()) == 2, "the schedules in Redis")
     fragile_postgres.stop()
-    wait_for(lambda: now() > system.schedules[0].first, "the first due moment")
+    wait_for(lambda: now() > system.schedules[0].first, "the first due")
     time.sleep(seconds)
     fragile_postgres.start()
-    check_goes_on(system)
+    check_runs_continue(system)
     check(system)
 
 
 @pytest.mark.case(14)
-def test_an_end_that_the_database_could_not_take_for_20_seconds_is_written_later(
+def test_the_end_of_a_run_is_written_after_20_seconds_without_the_database(
     system: System, fragile_postgres: Postgres
 ):
     first = next_second()

@@ -18,7 +18,7 @@ def schedules(count: int, interval: int = 4) -> list[Schedule]:
 
 
 def wait_for_runs(system: System, count: int) -> None:
-    """Wait until so many runs that were due from now on have started."""
+    """Wait until so many starts and ends of runs have been recorded from now on."""
     begun = now().timestamp()
     wait_for(
         lambda: len([line for line in system.lines() if line.time > begun]) >= count,
@@ -27,7 +27,7 @@ def wait_for_runs(system: System, count: int) -> None:
 
 
 @pytest.mark.case(3)
-def test_three_schedulers_that_all_believe_to_lead_dispatch_everything_once(system: System):
+def test_three_schedulers_that_all_lead_dispatch_each_occurrence_once(system: System):
     system.make(*schedules(20))
     for _ in range(3):
         system.scheduler(locks="off")
@@ -37,12 +37,14 @@ def test_three_schedulers_that_all_believe_to_lead_dispatch_everything_once(syst
     check(system)
 
 
-# Before and after the step that dispatches, and the one that makes it the leader.
+# Before and after the step that dispatches, and after the one that makes a scheduler the leader.
 @pytest.mark.case(4)
 @pytest.mark.parametrize(
     "step", ["scheduled_jobs:before", "scheduled_jobs:after", "scheduler_lock:after"]
 )
-def test_a_leader_that_froze_past_its_lease_does_no_harm_when_it_goes_on(system: System, step: str):
+def test_a_leader_that_was_frozen_past_its_lease_does_no_harm_when_it_resumes(
+    system: System, step: str
+):
     system.make(*schedules(6, interval=2))
     points = points_of(system, seconds=4)
     point = next(point for point in points if point.startswith("scheduler:") and step in point)

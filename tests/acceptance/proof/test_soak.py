@@ -1,4 +1,4 @@
-"""Everything at once, for some minutes: `make soak` does it for half an hour."""
+"""All faults at random, for some minutes: `make soak` does it for half an hour."""
 
 import os
 import random
@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.acceptance.proof.checks import Violated, check, check_goes_on
+from tests.acceptance.proof.checks import Violated, check, check_runs_continue
 from tests.acceptance.proof.faults import points_of, start_for
-from tests.acceptance.proof.nursery import Process
+from tests.acceptance.proof.fork_server import Process
 from tests.acceptance.proof.system import Schedule, System, next_second
 from tests.servers import Postgres
 
@@ -33,7 +33,7 @@ def schedules() -> list[Schedule]:
 
 
 class Soak:
-    """A system that is made to suffer in a random way, again and again."""
+    """Injects random faults into a system, again and again."""
 
     def __init__(self, system: System, postgres: Postgres, chance: random.Random) -> None:
         self._system = system
@@ -44,8 +44,8 @@ class Soak:
         self._points = sorted(points_of(system))
         self.log: list[str] = []
 
-    def suffer(self) -> None:
-        """Do something bad, and let the system go on."""
+    def inject_fault(self) -> None:
+        """Inject one fault, and start what it has ended again."""
         fault: Callable[[], None] = self._chance.choice(
             [
                 self.kill_scheduler,
@@ -59,7 +59,7 @@ class Soak:
                 self.flush_redis,
                 self.kill_redis,
                 self.stop_postgres,
-                self.end_at_a_point,
+                self.exit_at_a_point,
             ]
         )
         self.log.append(f"{time.time():.1f} {fault.__name__}")
@@ -85,7 +85,7 @@ class Soak:
 
     def kill_worker(self) -> None:
         worker = self._take(self._workers)
-        # Its child is a casualty, too: it ends when it notices that nobody vouches for its run.
+        # Its child is killed, too: by the kernel, when its worker dies.
         self._system.killed |= set(worker.children())
         self._system.kill(worker.pid)
         self._workers.append(self._system.worker())
@@ -115,7 +115,7 @@ class Soak:
         time.sleep(self._chance.uniform(0.1, 6))
         self._postgres.start()
 
-    def end_at_a_point(self) -> None:
+    def exit_at_a_point(self) -> None:
         point = f"{self._chance.choice(self._points)}#{self._chance.randint(1, 3)}"
         self.log[-1] += f" {point}"
         doomed = start_for(self._system, point, "exit")
@@ -129,7 +129,7 @@ class Soak:
 
 
 @pytest.mark.case(20)
-def test_a_system_that_suffers_all_the_time_keeps_its_promises(
+def test_a_system_with_one_random_fault_after_the_other_keeps_its_promises(
     system: System, fragile_postgres: Postgres
 ):
     print(f"PROOF_SEED={SEED}")
@@ -138,8 +138,8 @@ def test_a_system_that_suffers_all_the_time_keeps_its_promises(
     end = time.monotonic() + SECONDS
     try:
         while time.monotonic() < end:
-            soak.suffer()
-            check_goes_on(system)
+            soak.inject_fault()
+            check_runs_continue(system)
         check(system)
     except Violated as error:
         raise Violated("\n".join([str(error), f"PROOF_SEED={SEED}", *soak.log])) from error

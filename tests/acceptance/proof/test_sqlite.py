@@ -8,7 +8,7 @@ from tests.servers import wait_for
 
 
 @pytest.mark.case(16)
-def test_eight_workers_share_a_database_in_a_file(sqlite_system: System):
+def test_eight_workers_share_a_sqlite_database_without_losing_a_run(sqlite_system: System):
     system = sqlite_system
     first = next_second(3)
     options = {"overlap": "allow"}

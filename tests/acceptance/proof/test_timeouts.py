@@ -1,4 +1,4 @@
-"""Functions that don't heed their timeout, and a timeout that strikes when the row is written."""
+"""Functions that ignore their timeout, and a timeout that expires while the row is written."""
 
 import time
 
@@ -11,7 +11,7 @@ from tests.servers import wait_for
 
 
 @pytest.mark.case(18)
-def test_a_function_that_does_not_end_at_its_timeout_is_ended_and_its_row_says_so(system: System):
+def test_a_run_that_ignores_its_timeout_is_killed_and_recorded_as_failed(system: System):
     first = next_second()
     ways = {"swallow": "lane-1", "in C": "lane-2"}
     system.make(
@@ -29,7 +29,7 @@ def test_a_function_that_does_not_end_at_its_timeout_is_ended_and_its_row_says_s
 
 
 @pytest.mark.case(18)
-def test_a_timeout_does_not_strike_while_the_row_is_written(system: System):
+def test_a_timeout_that_expires_while_the_end_is_written_does_not_fail_the_run(system: System):
     first = next_second()
     options = {"timeout": 3}
     system.make(Schedule("slow", first, interval=3600, seconds=1, options=options))

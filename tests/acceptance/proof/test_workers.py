@@ -1,4 +1,4 @@
-"""Workers that die, or are told to stop, in the middle of a run."""
+"""Workers that die, or are stopped, in the middle of a run."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from tests.acceptance.proof.checks import check
-from tests.acceptance.proof.nursery import Process, is_alive
+from tests.acceptance.proof.fork_server import Process, is_alive
 from tests.acceptance.proof.system import Schedule, System, next_second
 from tests.servers import wait_for
 
@@ -20,7 +20,7 @@ VICTIMS: dict[str, Callable[[Process, int], list[int]]] = {
 
 
 def long_runs(seconds: float, interval: int) -> list[Schedule]:
-    """Return schedules on two queues: one that is tried again, and one that isn't."""
+    """Return schedules on two queues, one with retries and one without."""
     first = next_second()
     return [
         Schedule(
@@ -40,7 +40,9 @@ def _waits(system: System, schedule: Schedule) -> bool:
 
 @pytest.mark.case(5, 6, 7)
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_a_killed_run_is_closed_as_lost_and_tried_again(system: System, victim: str):
+def test_a_run_whose_process_is_killed_is_closed_as_lost_and_tried_again(
+    system: System, victim: str
+):
     system.make(*long_runs(seconds=2, interval=8))
     system.scheduler()
     workers = {
@@ -58,7 +60,7 @@ def test_a_killed_run_is_closed_as_lost_and_tried_again(system: System, victim: 
 
 @pytest.mark.case(8)
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_a_run_that_is_killed_while_the_next_one_waits_is_closed_and_the_next_one_runs(
+def test_a_run_that_is_killed_while_the_next_run_waits_is_closed_and_the_next_run_runs(
     system: System, victim: str
 ):
     system.make(*long_runs(seconds=6, interval=4))
@@ -82,7 +84,7 @@ def test_a_job_whose_child_dies_before_it_starts_is_run_by_the_next_child(
     system.make(schedule)
     scheduler = system.scheduler()
     wait_for(lambda: system.redis.llen("rq:queue:default"), "the job on its queue")
-    scheduler.kill()  # The ledger is not there to bring it back.
+    scheduler.kill()  # Its ledger would dispatch the occurrence again.
     worker = system.worker(point=point)
     system.wait_for_start(schedule)
     assert worker.done.exists()
@@ -103,11 +105,11 @@ def _until_it_ends(system: System, worker: Process, child: int) -> None:
         worker.send(signal.SIGTERM)
         return worker.poll() is not None
 
-    wait_for(ended, "the end of a worker that is told so again and again")
+    wait_for(ended, "the end of a worker that is terminated again and again")
 
 
 def _with_its_children(system: System, worker: Process, child: int) -> None:
-    """Do what systemd does: tell all processes at once."""
+    """Do what systemd does: signal all processes at once."""
     system.killed |= {worker.pid, child}
     for pid in (worker.pid, *worker.children()):
         os.kill(pid, signal.SIGTERM)
@@ -118,7 +120,7 @@ GENTLE = {"_once", "_interrupt"}
 
 
 @pytest.mark.case(9)
-def test_however_a_worker_is_stopped_its_run_ends_truthfully(system: System):
+def test_the_row_of_a_run_is_true_however_its_worker_is_stopped(system: System):
     first = next_second()
     options = [{"queue": f"lane-{n}", "retries": 1} for n in range(1, 5)]
     system.make(
@@ -145,7 +147,7 @@ def test_however_a_worker_is_stopped_its_run_ends_truthfully(system: System):
 
 
 @pytest.mark.case(15)
-def test_a_worker_keeps_no_connection_of_the_runs_that_it_forked(system: System):
+def test_a_worker_leaves_no_database_connection_of_children_that_died(system: System):
     first = next_second()
     system.make(
         *(Schedule(f"s{n}", first, interval=2, options={"overlap": "allow"}) for n in range(4)),

@@ -21,8 +21,8 @@ from tasks.models import ScheduledTask
 from tasks.runs import spool
 from tasks.runs.writer import writer
 from tasks.worker import Worker
-from tasks.worker.child import Workhorse, _has_grown
-from tasks.worker.shared_state import Board
+from tasks.worker.child import Child, has_grown
+from tasks.worker.shared_state import SharedState
 from tests.tasks.functions import CALL, ECHO, QUEUES
 from tests.tasks.schedules import ago, make_row
 
@@ -32,14 +32,15 @@ Behave = Callable[[Callable[..., Any]], None]
 
 
 @pytest.fixture
-def board() -> Board:
-    return Board()
+def shared() -> SharedState:
+    return SharedState()
 
 
 @pytest.fixture
-def horse(redis_connection: Redis, board: Board, monkeypatch: pytest.MonkeyPatch) -> Workhorse:
-    monkeypatch.setattr(writer, "witness", board)
-    return Workhorse(Worker(QUEUES, connection=redis_connection), board)
+def child(redis_connection: Redis, shared: SharedState, monkeypatch: pytest.MonkeyPatch) -> Child:
+    """Return what a worker's child does, in this process."""
+    monkeypatch.setattr(writer, "witness", shared)
+    return Child(Worker(QUEUES, connection=redis_connection), shared)
 
 
 @pytest.fixture
@@ -59,68 +60,80 @@ def enqueue(redis: Redis, function: str = ECHO, **options: Any) -> Any:
     return queue.enqueue(function, **options)
 
 
-def test_all_jobs_are_run_in_order(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+def test_jobs_are_run_in_the_order_of_their_queue(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     behave(lambda: 1)
     dispatch(redis_connection, schedule, 3)
-    assert horse.work_off() == (3, True)
+    assert child.work_off() == (3, True)
     assert (
         list(schedule.runs.order_by("started").values_list("status", "result"))
         == [("finished", 1)] * 3
     )
 
 
-def test_the_row_of_a_run_says_running_while_it_runs_and_the_one_before_has_ended(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+def test_while_a_run_runs_its_row_says_running_and_the_row_of_the_run_before_has_its_end(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     seen: list[list[str]] = []
     behave(
         lambda: seen.append(list(schedule.runs.order_by("due").values_list("status", flat=True)))
     )
     dispatch(redis_connection, schedule, 2)
-    horse.work_off()
+    child.work_off()
     assert seen == [["running"], ["finished", "running"]]
 
 
-def test_it_runs_no_more_jobs_than_it_was_told(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+def test_a_child_runs_no_more_jobs_than_it_was_ordered(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     behave(lambda: None)
     dispatch(redis_connection, schedule, 3)
-    assert horse.work_off(limit=2) == (2, True)
+    assert child.work_off(limit=2) == (2, True)
     assert redis_connection.llen("rq:queue:default") == 1
     assert schedule.runs.filter(status="finished").count() == 2
 
 
-def test_asked_to_stop_it_takes_no_further_job(
-    horse: Workhorse, board: Board, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+def test_a_child_that_is_requested_to_stop_takes_no_further_job(
+    child: Child,
+    shared: SharedState,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
 ):
-    behave(board.ask_to_stop)
+    behave(shared.request_stop)
     dispatch(redis_connection, schedule, 2)
-    assert horse.work_off() == (1, True)
+    assert child.work_off() == (1, True)
     assert schedule.runs.get().status == "finished"
 
 
-def test_the_board_says_which_run_is_going_on(
-    horse: Workhorse, board: Board, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+def test_the_shared_state_holds_the_current_run_of_the_child(
+    child: Child,
+    shared: SharedState,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
 ):
     seen: list[Any] = []
-    behave(lambda: seen.append((board.run.job_id, board.run.timeout, board.is_running)))
+    behave(lambda: seen.append((shared.run.job_id, shared.run.timeout, shared.is_running)))
     [job_id] = dispatch(redis_connection, schedule)
-    horse.work_off()
+    child.work_off()
     assert seen == [(job_id, 5, True)]
-    assert (board.run, board.end) == (None, None)
+    assert (shared.run, shared.end) == (None, None)
 
 
-def test_the_board_keeps_an_end_that_its_row_does_not_say_yet(
-    horse: Workhorse, board: Board, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+def test_the_shared_state_keeps_the_end_of_a_run_until_it_is_in_its_row(
+    child: Child,
+    shared: SharedState,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
 ):
     [job_id] = dispatch(redis_connection, schedule)
     behave(lambda: "result")
-    horse._run(horse._step(more=True))
+    child.run(child.next_job(more=True))
     assert schedule.runs.get().status == "running"
-    end = board.end
+    end = shared.end
     assert end is not None
     assert (end["job_id"], end["values"]["result"]) == (job_id, "result")
     spool.push(redis_connection, job_id, "finished", **end["values"])
@@ -128,8 +141,8 @@ def test_the_board_keeps_an_end_that_its_row_does_not_say_yet(
     assert (schedule.runs.get().status, schedule.runs.get().result) == ("finished", "result")
 
 
-def test_a_job_that_raises_is_failed_and_the_next_one_runs(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+def test_a_job_that_raises_fails_and_the_next_job_runs(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     outcomes = iter([ValueError("no"), None])
 
@@ -139,7 +152,7 @@ def test_a_job_that_raises_is_failed_and_the_next_one_runs(
 
     behave(fail_once)
     first, _ = dispatch(redis_connection, schedule, 2)
-    assert horse.work_off() == (2, True)
+    assert child.work_off() == (2, True)
     assert list(schedule.runs.order_by("due").values_list("status", flat=True)) == [
         "failed",
         "finished",
@@ -149,8 +162,8 @@ def test_a_job_that_raises_is_failed_and_the_next_one_runs(
     assert "ValueError: no" in job.latest_result().exc_string
 
 
-def test_exception_handlers_are_called(
-    board: Board, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+def test_the_exception_handlers_of_the_worker_are_called_for_a_failed_run(
+    shared: SharedState, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     def fail() -> None:
         raise ValueError("no")
@@ -160,7 +173,7 @@ def test_exception_handlers_are_called(
     handler = lambda job, kind, error, trace: seen.append((job.id, kind))  # noqa: E731
     worker = Worker(["default"], connection=redis_connection, exception_handlers=[handler])
     [job_id] = dispatch(redis_connection, schedule)
-    Workhorse(worker, board).work_off()
+    Child(worker, shared).work_off()
     assert seen == [(job_id, ValueError)]
 
 
@@ -168,12 +181,12 @@ def fail() -> None:
     raise ValueError("no")
 
 
-def test_a_run_that_fails_is_one_line_in_the_log_and_its_row_has_the_traceback(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave, caplog: Any
+def test_a_failed_run_is_one_line_in_the_log_and_its_row_has_the_traceback(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, behave: Behave, caplog: Any
 ):
     behave(fail)
     dispatch(redis_connection, schedule)
-    horse.work_off()
+    child.work_off()
     run = schedule.runs.get()
     [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
     line = record.getMessage()
@@ -184,18 +197,18 @@ def test_a_run_that_fails_is_one_line_in_the_log_and_its_row_has_the_traceback(
 
 
 def test_a_run_that_cannot_be_called_is_one_line_in_the_log(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, caplog: Any
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, caplog: Any
 ):
     [job_id] = dispatch(redis_connection, schedule)
     redis_connection.hset(Job.key_for(job_id), "data", "nonsense")
-    horse.work_off()
+    child.work_off()
     [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert "\n" not in record.getMessage()
     assert schedule.runs.get().reason in record.getMessage()
 
 
-def test_a_traceback_that_no_row_has_is_logged(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave, caplog: Any
+def test_a_traceback_that_is_in_no_row_is_logged(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, behave: Behave, caplog: Any
 ):
     def fail_too_late() -> None:
         schedule.runs.update(status="canceled", ended=timezone.now())
@@ -203,54 +216,54 @@ def test_a_traceback_that_no_row_has_is_logged(
 
     behave(fail_too_late)
     dispatch(redis_connection, schedule)
-    horse.work_off()
+    child.work_off()
     assert "ValueError: too late" in caplog.text
     enqueue(redis_connection, CALL)
     behave(fail)
-    horse.work_off()
+    child.work_off()
     assert "ValueError: no" in caplog.text
 
 
 def test_a_failing_callback_of_a_failed_run_is_logged(
-    horse: Workhorse, redis_connection: Redis, schedule: ScheduledTask, behave: Behave, caplog: Any
+    child: Child, redis_connection: Redis, schedule: ScheduledTask, behave: Behave, caplog: Any
 ):
     behave(fail)
     [job_id] = dispatch(redis_connection, schedule)
     name = f"{broken_callback.__module__}.{broken_callback.__qualname__}"
     redis_connection.hset(Job.key_for(job_id), "failure_callback_name", name)
-    horse.work_off()
+    child.work_off()
     assert "KeyError: 'of the callback'" in caplog.text
 
 
-def test_a_queue_whose_key_holds_something_else_is_named_and_the_others_go_on(
-    horse: Workhorse, redis_connection: Redis, schedule: ScheduledTask, caplog: Any
+def test_a_queue_whose_key_holds_something_else_is_logged_and_the_other_queues_are_served(
+    child: Child, redis_connection: Redis, schedule: ScheduledTask, caplog: Any
 ):
     caplog.set_level(logging.INFO)
     redis_connection.set("rq:queue:high", "x")
     enqueue(redis_connection)
     enqueue(redis_connection)
-    assert horse.work_off() == (2, True)
-    assert horse.work_off() == (0, True)
+    assert child.work_off() == (2, True)
+    assert child.work_off() == (0, True)
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert lines == [
-        "Queue “high” can't be used; the others go on. The key rq:queue:high in Redis is a "
+        "Queue “high” can't be used; the others can. The key rq:queue:high in Redis is a "
         "string, not a list: delete or rename it."
     ]
     redis_connection.delete("rq:queue:high")
     Queue("high", connection=redis_connection, job_class=Job, serializer="json").enqueue(ECHO)
-    assert horse.work_off() == (1, True)
+    assert child.work_off() == (1, True)
     assert "Queue “high” can be used again." in caplog.text
 
 
-def test_a_key_that_keeps_a_worker_waiting_is_named(
-    horse: Workhorse, redis_connection: Redis, caplog: Any
+def test_a_key_of_the_wrong_type_that_keeps_a_worker_waiting_is_logged(
+    child: Child, redis_connection: Redis, caplog: Any
 ):
     job = enqueue(redis_connection)
     redis_connection.set("rq:finished:default", "x")
-    assert horse.work_off() == (1, False)
+    assert child.work_off() == (1, False)
     assert "The key rq:finished:default in Redis is a string, not a zset" in caplog.text
     redis_connection.delete("rq:finished:default")
-    assert horse.work_off() == (0, True)
+    assert child.work_off() == (0, True)
     assert job.get_status(refresh=True) == JobStatus.FINISHED
 
 
@@ -258,23 +271,30 @@ def broken_callback(*args: Any) -> None:
     raise KeyError("of the callback")
 
 
-def test_dependents_are_enqueued_when_a_job_has_finished(horse: Workhorse, redis_connection: Redis):
+def test_dependents_are_enqueued_when_a_job_has_finished(child: Child, redis_connection: Redis):
     first = enqueue(redis_connection)
     second = enqueue(redis_connection, depends_on=Dependency(first))
-    assert horse.work_off() == (2, True)
+    assert child.work_off() == (2, True)
     for job in (first, second):
         assert job.get_status(refresh=True) == JobStatus.FINISHED
 
 
-def test_a_success_callback_is_called(
-    horse: Workhorse, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
+def test_a_finished_job_is_counted_once_by_rq(child: Child, redis_connection: Redis):
+    enqueue(redis_connection)
+    assert [child.work_off(), child.work_off()] == [(1, True), (0, True)]
+    [worker] = redis_connection.scan_iter("rq:worker:*")
+    assert redis_connection.hget(worker, "successful_job_count") == b"1"
+
+
+def test_the_success_callback_of_a_job_is_called(
+    child: Child, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
 ):
     seen: list[str] = []
     monkeypatch.setattr(
         "rq.worker.base.execute_success_callback", lambda job, *args: seen.append(job.id)
     )
     job = enqueue(redis_connection, on_success="tests.tasks.functions.echo")
-    horse.work_off()
+    child.work_off()
     assert seen == [job.id]
 
 
@@ -288,8 +308,8 @@ def test_a_success_callback_is_called(
         ("retry_intervals", b"{"),
     ],
 )
-def test_a_hash_that_cannot_be_read_fails_only_its_run(
-    horse: Workhorse,
+def test_a_job_whose_hash_cannot_be_read_fails_only_its_own_run(
+    child: Child,
     schedule: ScheduledTask,
     redis_connection: Redis,
     behave: Behave,
@@ -299,24 +319,24 @@ def test_a_hash_that_cannot_be_read_fails_only_its_run(
     behave(lambda: None)
     bad, _ = dispatch(redis_connection, schedule, 2)
     redis_connection.hset(Job.key_for(bad), field, value)
-    assert horse.work_off() == (2, True)
+    assert child.work_off() == (2, True)
     first, second = schedule.runs.order_by("due")
     assert (first.status, second.status) == ("failed", "finished")
     assert first.reason.startswith("Failed for: ")
 
 
-def test_meta_that_cannot_be_read_stops_nothing(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+def test_a_job_whose_meta_cannot_be_read_runs_all_the_same(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     behave(lambda: None)
     [bad] = dispatch(redis_connection, schedule)
     redis_connection.hset(Job.key_for(bad), "meta", b"\xff")
-    horse.work_off()
+    child.work_off()
     assert schedule.runs.get().status == "finished"
 
 
-def test_a_swallowed_timeout_wears_it_out(
-    horse: Workhorse, redis_connection: Redis, behave: Behave
+def test_a_child_whose_run_swallowed_its_timeout_is_due_for_recycling(
+    child: Child, redis_connection: Redis, behave: Behave
 ):
     schedule = make_row(function=CALL, settled_through=ago(3600), timeout=1)
 
@@ -328,13 +348,13 @@ def test_a_swallowed_timeout_wears_it_out(
 
     behave(swallow)
     dispatch(redis_connection, schedule, 1)
-    horse.work_off()
-    assert horse._is_worn_out
+    child.work_off()
+    assert child.is_due_for_recycling
     assert schedule.runs.get().status == "failed"
 
 
-def test_after_many_runs_it_is_worn_out(
-    horse: Workhorse,
+def test_a_child_is_due_for_recycling_after_its_maximum_number_of_runs(
+    child: Child,
     schedule: ScheduledTask,
     redis_connection: Redis,
     behave: Behave,
@@ -343,8 +363,8 @@ def test_after_many_runs_it_is_worn_out(
     settings.TASKS_CHILD_MAX_RUNS = 2
     behave(lambda: None)
     dispatch(redis_connection, schedule, 3)
-    assert horse.work_off() == (2, True)
-    assert horse._is_worn_out
+    assert child.work_off() == (2, True)
+    assert child.is_due_for_recycling
 
 
 on_postgresql = pytest.mark.skipif(
@@ -360,12 +380,12 @@ def execute(sql: str) -> None:
 @on_postgresql
 @pytest.mark.parametrize("sql", ["SET default_transaction_read_only = on", "SET search_path = x"])
 @pytest.mark.django_db(transaction=True)
-def test_what_a_function_sets_on_its_connection_does_not_keep_the_next_run_from_starting(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave, sql: str
+def test_what_a_function_sets_on_its_database_connection_does_not_keep_the_next_run_from_starting(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, behave: Behave, sql: str
 ):
     behave(lambda: execute(sql))
     dispatch(redis_connection, schedule, 3)
-    horse.work_off()
+    child.work_off()
     connection.close()
     spool.drain(redis_connection)
     assert list(schedule.runs.values_list("status", flat=True)) == ["finished"] * 3
@@ -373,17 +393,17 @@ def test_what_a_function_sets_on_its_connection_does_not_keep_the_next_run_from_
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_change_of_the_tables_under_a_running_worker_costs_no_run(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+def test_a_migration_while_a_worker_is_running_costs_no_run(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     behave(lambda: None)
     dispatch(redis_connection, schedule, 2)
-    horse.work_off()
+    child.work_off()
     try:
         execute("ALTER TABLE tasks_scheduledtask ALTER name TYPE varchar(333)")
         execute("ALTER TABLE tasks_scheduledtaskinstance ALTER name TYPE varchar(333)")
         dispatch(redis_connection, schedule, 4)
-        horse.work_off()
+        child.work_off()
     finally:
         execute("ALTER TABLE tasks_scheduledtaskinstance ALTER name TYPE varchar(200)")
         execute("ALTER TABLE tasks_scheduledtask ALTER name TYPE varchar(200)")
@@ -400,8 +420,8 @@ def test_a_change_of_the_tables_under_a_running_worker_costs_no_run(
     ],
     ids=["a block", "autocommit off", "its own BEGIN"],
 )
-def test_a_transaction_left_open_is_rolled_back_and_reaches_no_other_row(
-    horse: Workhorse,
+def test_a_transaction_that_a_function_left_open_is_rolled_back_and_reaches_no_other_row(
+    child: Child,
     schedule: ScheduledTask,
     redis_connection: Redis,
     behave: Behave,
@@ -413,7 +433,7 @@ def test_a_transaction_left_open_is_rolled_back_and_reaches_no_other_row(
 
     behave(leave_work_open)
     dispatch(redis_connection, schedule, 2)
-    horse.work_off()
+    child.work_off()
     connection.close()
     schedule.refresh_from_db()
     assert schedule.note == ""
@@ -421,14 +441,14 @@ def test_a_transaction_left_open_is_rolled_back_and_reaches_no_other_row(
     assert ends == [("finished", "It left a transaction open, which was rolled back.")] * 2
 
 
-def test_grown_too_large_it_is_worn_out(settings: Any):
-    assert not _has_grown()
+def test_a_child_that_has_used_too_much_memory_counts_as_grown(settings: Any):
+    assert not has_grown()
     settings.TASKS_CHILD_MAX_MEMORY = 1
-    assert _has_grown()
+    assert has_grown()
 
 
 def test_a_run_leaves_no_signal_handler_language_or_zone_to_the_next(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     seen: list[Any] = []
 
@@ -448,15 +468,15 @@ def test_a_run_leaves_no_signal_handler_language_or_zone_to_the_next(
     behave(leave_things)
     dispatch(redis_connection, schedule, 2)
     try:
-        horse.work_off()
+        child.work_off()
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     assert seen[0] == seen[1] == (False, translation.get_language(), "UTC")
 
 
-def test_redis_gone_in_the_middle_leaves_the_row_written_and_the_end_to_be_told(
-    horse: Workhorse,
+def test_when_redis_becomes_unavailable_during_a_run_its_row_is_written_and_rq_is_told_later(
+    child: Child,
     schedule: ScheduledTask,
     redis_connection: Redis,
     behave: Behave,
@@ -464,22 +484,22 @@ def test_redis_gone_in_the_middle_leaves_the_row_written_and_the_end_to_be_told(
 ):
     behave(lambda: redis_unavailable(True))
     [job_id] = dispatch(redis_connection, schedule)
-    assert horse.work_off() == (1, False)
+    assert child.work_off() == (1, False)
     assert schedule.runs.get().status == "finished"
     redis_unavailable(False)
-    assert horse.work_off() == (0, True)
+    assert child.work_off() == (0, True)
     assert Job.fetch(job_id, connection=redis_connection).get_status() == JobStatus.FINISHED
 
 
-def test_a_job_of_other_code_is_just_run(horse: Workhorse, redis_connection: Redis):
+def test_an_external_job_is_run_and_has_its_result_in_redis(child: Child, redis_connection: Redis):
     job = enqueue(redis_connection, args=[7])
-    horse.work_off()
+    child.work_off()
     assert job.return_value(refresh=True) == [[7], {}]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_of_other_code_gets_a_connection_as_a_request_does(
-    horse: Workhorse, redis_connection: Redis, behave: Behave
+def test_an_external_job_gets_a_fresh_database_connection_when_the_old_one_is_obsolete(
+    child: Child, redis_connection: Redis, behave: Behave
 ):
     connection.ensure_connection()
     connection.close_at = 0.0  # obsolete
@@ -487,26 +507,27 @@ def test_a_job_of_other_code_gets_a_connection_as_a_request_does(
     seen: list[Any] = []
     behave(lambda: seen.append(connection.connection))
     enqueue(redis_connection, CALL)
-    horse.work_off()
+    child.work_off()
     assert seen != [kept]
 
 
-def test_the_connection_to_the_database_is_kept(
-    horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+def test_the_database_connection_is_kept_from_run_to_run(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
 ):
     seen: list[Any] = []
     behave(lambda: seen.append(connection.connection))
     dispatch(redis_connection, schedule, 2)
-    horse.work_off()
+    child.work_off()
     assert seen[0] is seen[1] is not None
 
 
-def test_an_order_is_answered_and_the_child_ends_when_its_worker_hangs_up(
-    redis_connection: Redis, board: Board
+def test_a_child_answers_an_order_and_exits_when_its_worker_closes_the_connection(
+    redis_connection: Redis,
 ):
     worker = Worker(["default"], connection=redis_connection)
-    child = worker._fork()
-    child.orders.send(0)
-    assert child.orders.recv() == (0, True, False)
-    child.orders.close()
-    assert os.waitpid(child.pid, 0)[1] == 0
+    # What `work` forks, it keeps to itself until it has ended.
+    process = worker._fork()
+    process.orders.send(0)
+    assert process.orders.recv() == (0, True, False)
+    process.orders.close()
+    assert os.waitpid(process.pid, 0)[1] == 0

@@ -1,5 +1,11 @@
-"""The worker: JSON only, leases, and a note of how a work-horse died."""
+"""The worker: JSON only, leases, and a record of how a child died.
 
+What a worker does when its child has died is called here directly, though it is private: it happens
+in the middle of the worker's loop, and a child that really dies at a given line takes processes
+and a kill point (`tests/acceptance/proof` has those).
+"""
+
+import json
 import signal
 import sys
 import time
@@ -11,7 +17,6 @@ import pytest
 import rq
 from django.utils import timezone
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from rq.job import JobStatus
 from rq.serializers import DefaultSerializer, JSONSerializer
 
@@ -24,11 +29,13 @@ from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.runs import spool
 from tasks.runs.claim import claim
-from tasks.worker.child import Workhorse
-from tasks.worker.process import Child, Worker
-from tasks.worker.shared_state import Board, Run
+from tasks.worker.child import Child
+from tasks.worker.process import ChildProcess, Worker
+from tasks.worker.queues import Taken
+from tasks.worker.shared_state import Run, SharedState
 from tests.tasks.functions import perform, queued
 from tests.tasks.schedules import ago, make_row
+from tests.tasks.worker.lost_answers import lost_answers
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +52,7 @@ def run(schedule: ScheduledTask) -> ScheduledTaskInstance:
 
 @pytest.fixture
 def job(run: ScheduledTaskInstance, redis_connection: Redis) -> Job:
-    """Return the job of a run that is going on, with its lease."""
+    """Return the job of a run that is running, with its lease."""
     job = build_job(run.parent, run.run_job_id, redis_connection)
     job.save()
     renew_lease(redis_connection, job.id, "w1")
@@ -58,7 +65,7 @@ def ended(run: ScheduledTaskInstance, redis: Redis) -> tuple[str, str]:
     return run.status, run.reason
 
 
-def test_payloads_are_json_whatever_was_asked_for(redis_connection: Redis):
+def test_a_worker_reads_payloads_as_json_whatever_serializer_it_is_given(redis_connection: Redis):
     worker = Worker(
         ["default"], connection=redis_connection, serializer=DefaultSerializer, job_class=rq.job.Job
     )
@@ -66,17 +73,25 @@ def test_payloads_are_json_whatever_was_asked_for(redis_connection: Redis):
     assert worker.queues[0].job_class is Job
 
 
-def test_django_rq_is_told_to_use_it():
+def test_django_rq_makes_workers_of_this_class():
     assert isinstance(django_rq.get_worker("default"), Worker)
 
 
 @pytest.fixture
-def child(worker: Worker, job: Job) -> Child:
-    """Return a child that is there on paper only, and runs that job."""
-    board = Board()
-    board.take(Run(job.id, "e1", "default", 60, time.time()))
-    board.start()
-    return Child(0, SimpleNamespace(), board)
+def shared() -> SharedState:
+    return SharedState()
+
+
+@pytest.fixture
+def process(shared: SharedState, job: Job) -> ChildProcess:
+    """Return a child process that runs that job, as its worker sees it; the process is made up."""
+    shared.take(Run(job.id, "e1", "default", 60, time.time()))
+    shared.start()
+    return process_with(shared)
+
+
+def process_with(shared: SharedState) -> ChildProcess:
+    return ChildProcess(0, SimpleNamespace(close=lambda: None), shared)
 
 
 @pytest.mark.parametrize(
@@ -86,29 +101,29 @@ def child(worker: Worker, job: Job) -> Child:
         (3 << 8, "Lost: its process exited with status 3."),
     ],
 )
-def test_the_run_of_a_dead_child_is_noted(
+def test_the_run_of_a_child_that_died_is_recorded_as_lost_with_the_reason(
     worker: Worker,
-    child: Child,
+    process: ChildProcess,
     run: ScheduledTaskInstance,
     redis_connection: Redis,
     status: int,
     reason: str,
 ):
-    worker._note_end(child, worker._reason(child.board.run, status))
+    worker._note_end(process, worker._reason(process.shared.run, status))
     assert ended(run, redis_connection) == ("failed", reason)
     assert not redis_connection.exists(lease_key(run.run_job_id))
 
 
-def test_a_stopped_run_is_noted(
-    worker: Worker, child: Child, run: ScheduledTaskInstance, redis_connection: Redis
+def test_a_run_that_was_stopped_on_request_is_recorded_as_canceled(
+    worker: Worker, process: ChildProcess, run: ScheduledTaskInstance, redis_connection: Redis
 ):
     worker._stopped_job_id = run.run_job_id
-    worker._note_end(child, worker._reason(child.board.run, signal.SIGKILL))
+    worker._note_end(process, worker._reason(process.shared.run, signal.SIGKILL))
     assert ended(run, redis_connection) == ("canceled", "Stopped on request.")
 
 
-def test_a_run_killed_after_its_timeout_is_noted_as_timed_out(
-    worker: Worker, child: Child, run: ScheduledTaskInstance
+def test_a_run_that_was_killed_after_its_timeout_is_recorded_as_timed_out(
+    worker: Worker, process: ChildProcess, run: ScheduledTaskInstance
 ):
     board_run = Run(run.run_job_id, "e1", "default", 7, time.time() - 20)
     assert worker._reason(board_run, signal.SIGKILL) == (
@@ -116,158 +131,169 @@ def test_a_run_killed_after_its_timeout_is_noted_as_timed_out(
     )
 
 
-def test_an_end_on_the_board_goes_before_the_loss(
-    worker: Worker, child: Child, run: ScheduledTaskInstance, redis_connection: Redis
+def test_a_finished_run_whose_child_died_before_it_was_written_is_recorded_as_finished(
+    worker: Worker, process: ChildProcess, run: ScheduledTaskInstance, redis_connection: Redis
 ):
-    child.board.keep_end(run.run_job_id, "finished", {"result": 1, "ended": timezone.now()})
-    worker._note_end(child, "Lost: its process was killed by signal 9.")
+    process.shared.keep_end(run.run_job_id, "finished", {"result": 1, "ended": timezone.now()})
+    worker._note_end(process, "Lost: its process was killed by signal 9.")
     assert ended(run, redis_connection) == ("finished", "")
 
 
-def test_a_run_that_was_taken_but_not_started_has_no_end(
-    worker: Worker, child: Child, run: ScheduledTaskInstance, redis_connection: Redis
+def test_a_run_that_a_dead_child_had_taken_but_not_started_is_not_recorded_as_ended(
+    worker: Worker, process: ChildProcess, run: ScheduledTaskInstance, redis_connection: Redis
 ):
-    child.board.take(child.board.run)
-    worker._note_end(child, "Lost: its process was killed by signal 9.")
+    process.shared.take(process.shared.run)
+    worker._note_end(process, "Lost: its process was killed by signal 9.")
     assert redis_connection.llen(SPOOL_KEY) == 0
     assert not redis_connection.exists(lease_key(run.run_job_id))
 
 
 @pytest.fixture
-def horse(worker: Worker, schedule: ScheduledTask, redis_connection: Redis) -> Workhorse:
-    """Return what a child does, in this process, with two jobs to do."""
+def child(
+    worker: Worker, shared: SharedState, schedule: ScheduledTask, redis_connection: Redis
+) -> Child:
+    """Return what a child does, in this process, with two jobs on its queue."""
     ScheduledTask.objects.update(settled_through=ago(60))
     for seconds in (2, 1):
         enqueue_run(schedule, RunId(schedule.job_id, ago(seconds)), redis_connection)
-    return Workhorse(worker, Board())
+    return Child(worker, shared)
 
 
-def on_paper(horse: Workhorse) -> Child:
-    return Child(0, SimpleNamespace(), horse._board)
+@pytest.fixture
+def taken(child: Child) -> Taken:
+    """Return the first of the two jobs, which the child has taken."""
+    taken = child.next_job(more=True)
+    assert taken is not None
+    return taken
 
 
-def test_a_job_that_was_taken_but_is_not_on_the_board_is_put_back(
-    worker: Worker, horse: Workhorse, redis_connection: Redis
-):
-    before = queued(redis_connection)
-    horse._step(more=True)
-    assert queued(redis_connection) == before[1:]
-    worker._put_back(on_paper(horse))
-    assert queued(redis_connection) == before
-
-
-def test_a_job_that_is_on_the_board_but_not_started_is_put_back(
-    worker: Worker, horse: Workhorse, redis_connection: Redis
-):
-    before = queued(redis_connection)
-    taken = horse._step(more=True)
+@pytest.fixture
+def taken_run(shared: SharedState, taken: Taken) -> Run:
+    """Return the run of that job, as it is in the shared state before it starts."""
     run = Run(taken.job_id, taken.execution_id, taken.queue, 60, time.time())
-    horse._board.take(run)
-    worker._renew_lease(run)
-    worker._put_back(on_paper(horse))
-    assert queued(redis_connection) == before
+    shared.take(run)
+    return run
+
+
+def test_a_job_that_a_child_took_without_getting_the_answer_is_returned_to_its_queue(
+    worker: Worker, shared: SharedState, taken: Taken, redis_connection: Redis
+):
+    [other] = queued(redis_connection)
+    worker._return_unstarted(process_with(shared))
+    assert queued(redis_connection) == [taken.job_id, other]
+
+
+def test_a_job_that_a_child_took_but_did_not_start_is_returned_to_its_queue(
+    worker: Worker, shared: SharedState, taken_run: Run, redis_connection: Redis
+):
+    [other] = queued(redis_connection)
+    worker._renew_lease(taken_run)
+    worker._return_unstarted(process_with(shared))
+    assert queued(redis_connection) == [taken_run.job_id, other]
     assert worker.get_current_executions(refresh=True) == []
 
 
 @pytest.mark.parametrize("way", ["started", "stopped"])
-def test_a_job_that_was_started_or_stopped_is_not_put_back(
-    worker: Worker, horse: Workhorse, redis_connection: Redis, way: str
+def test_a_job_that_was_started_or_stopped_is_not_returned_to_its_queue(
+    worker: Worker, shared: SharedState, taken_run: Run, redis_connection: Redis, way: str
 ):
-    taken = horse._step(more=True)
-    horse._board.take(Run(taken.job_id, taken.execution_id, taken.queue, 60, time.time()))
     if way == "started":
-        horse._board.start()
+        shared.start()
     else:
-        worker._stopped_job_id = taken.job_id
-    worker._put_back(on_paper(horse))
-    assert len(queued(redis_connection)) == 1
+        worker._stopped_job_id = taken_run.job_id
+    worker._return_unstarted(process_with(shared))
+    assert taken_run.job_id not in queued(redis_connection)
 
 
-def test_a_job_that_is_put_back_and_claimed_already_runs_no_second_time(
-    worker: Worker, horse: Workhorse, schedule: ScheduledTask, redis_connection: Redis
+def test_a_job_that_is_returned_to_its_queue_after_it_was_claimed_runs_no_second_time(
+    worker: Worker,
+    shared: SharedState,
+    taken: Taken,
+    taken_run: Run,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
 ):
-    taken = horse._step(more=True)
-    horse._board.take(Run(taken.job_id, taken.execution_id, taken.queue, 60, time.time()))
     claim(Job.from_fields(taken.job_id, taken.fields, redis_connection))
-    worker._put_back(on_paper(horse))
+    worker._return_unstarted(process_with(shared))
     perform(redis_connection, taken.job_id)
     assert [run.status for run in schedule.runs.all()] == ["running"]
 
 
-def test_a_child_that_goes_with_a_job_it_never_heard_of_gives_it_back(
-    worker: Worker, horse: Workhorse, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
+def test_a_child_that_exits_without_the_answer_to_its_last_step_loses_no_job(
+    worker: Worker,
+    child: Child,
+    shared: SharedState,
+    redis_connection: Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     before = queued(redis_connection)
-    call = horse._queues._call
-
-    def lose_the_answer(args: list[Any]) -> None:
-        call(args)
-        raise RedisConnectionError("the answer is lost")
-
-    monkeypatch.setattr(horse._queues, "_call", lose_the_answer)
-    assert horse.work_off() == (0, False)
+    with lost_answers(redis_connection):
+        assert child.work_off() == (0, False)
     monkeypatch.setattr("os.waitpid", lambda *args: None)
-    worker._child = Child(0, SimpleNamespace(close=lambda: None), horse._board)
+    worker._child = process_with(shared)
     worker._end_child()
     assert queued(redis_connection) == before
 
 
-def test_rq_is_not_told_again_of_a_job_whose_end_it_knows(
-    worker: Worker, horse: Workhorse, redis_connection: Redis
+def test_the_end_of_a_job_that_rq_knows_already_is_not_reported_again(
+    worker: Worker, child: Child, shared: SharedState, taken: Taken, redis_connection: Redis
 ):
-    taken = horse._step(more=True)
-    horse._run(taken)
-    run = horse._board.run
-    horse._step(more=True)
-    worker._tell_rq(run, 0, signal.SIGKILL, None)
+    child.run(taken)
+    run = shared.run
+    child.next_job(more=True)
+    worker._report_to_rq(run, 0, signal.SIGKILL, None)
     assert Job.fetch(taken.job_id, connection=redis_connection).get_status() == JobStatus.FINISHED
 
 
-def test_a_worker_stopped_at_once_notes_its_run(
+def test_a_worker_that_is_stopped_at_once_records_its_run_as_lost(
     worker: Worker,
-    child: Child,
+    process: ChildProcess,
     run: ScheduledTaskInstance,
     redis_connection: Redis,
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(rq.Worker, "request_force_stop", lambda *args: sys.exit())
-    worker._child = child
+    worker._child = process
     with pytest.raises(SystemExit):
         worker.request_force_stop(signal.SIGTERM, None)
     assert ended(run, redis_connection) == ("failed", "Lost: its worker was stopped.")
 
 
-def test_without_redis_a_dead_child_ends_no_worker(
-    worker: Worker, child: Child, redis_unavailable: Any
+def test_a_child_that_dies_while_redis_is_unavailable_does_not_end_its_worker(
+    worker: Worker, process: ChildProcess, redis_unavailable: Any
 ):
     redis_unavailable(True)
-    worker._note_end(child, "killed")
+    worker._note_end(process, "killed")
 
 
-def test_a_request_to_stop_that_comes_after_the_childs_death_stops_nothing(
-    worker: Worker, child: Child, run: ScheduledTaskInstance, monkeypatch: pytest.MonkeyPatch
+def test_a_request_to_stop_a_run_whose_child_has_died_stops_nothing(
+    worker: Worker,
+    process: ChildProcess,
+    run: ScheduledTaskInstance,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    def is_gone(*args: Any) -> None:
+    def no_such_process(*args: Any) -> None:
         raise ProcessLookupError
 
     for name in ("kill", "killpg"):
-        monkeypatch.setattr(f"os.{name}", is_gone)
-    worker._child = child
-    worker._stop_run(run.run_job_id)
+        monkeypatch.setattr(f"os.{name}", no_such_process)
+    worker._child = process
+    command = json.dumps({"command": "stop-job", "job_id": run.run_job_id}).encode()
+    worker.handle_payload({"data": command})
     assert worker._stopped_job_id is None
 
 
-def test_a_run_that_goes_on_is_vouched_for_and_shown(
-    worker: Worker, child: Child, job: Job, redis_connection: Redis
+def test_the_lease_of_a_long_run_is_renewed_and_rq_shows_its_execution(
+    worker: Worker, process: ChildProcess, job: Job, redis_connection: Redis
 ):
     redis_connection.delete(lease_key(job.id))
-    worker._renew_lease(child.board.run)
+    worker._renew_lease(process.shared.run)
     assert redis_connection.get(lease_key(job.id)) == worker.name.encode()
     [execution] = worker.get_current_executions(refresh=True)
     assert execution.job_id == job.id
 
 
-def test_the_process_that_forks_has_no_open_database_connection(
+def test_a_worker_closes_its_database_connections_before_it_forks(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ):
     calls: list[str] = []
@@ -282,18 +308,18 @@ def test_the_process_that_forks_has_no_open_database_connection(
     assert calls == ["close", "fork"]
 
 
-def test_a_template_is_never_executed(schedule: ScheduledTask, redis_connection: Redis):
+def test_a_template_on_a_queue_is_never_executed(schedule: ScheduledTask, redis_connection: Redis):
     projection.put([schedule], redis_connection)
     before = redis_connection.hgetall(Job.key_for(schedule.job_id))
     redis_connection.rpush("rq:queue:default", schedule.job_id)
     worker = Worker(["default"], connection=redis_connection)
-    assert Workhorse(worker, Board()).work_off() == (0, True)
+    assert Child(worker, SharedState()).work_off() == (0, True)
     assert redis_connection.hgetall(Job.key_for(schedule.job_id)) == before
     assert not schedule.runs.exists()
 
 
 @pytest.mark.parametrize("name", ["os.getpid", "tests.tasks.functions.echo.__call__"])
-def test_a_run_whose_payload_names_something_else_fails_and_says_so(
+def test_a_run_whose_payload_names_an_unregistered_function_fails_with_that_reason(
     redis_connection: Redis, name: str
 ):
     schedule = make_row(settled_through=ago(60))

@@ -1,4 +1,4 @@
-"""One step: the end of one job and the next one, for RQ's registries, once."""
+"""One step: it ends a job and takes the next one in RQ's registries, exactly once."""
 
 import pytest
 from redis import Redis
@@ -13,6 +13,7 @@ from tasks.broker.leases import LEASE_SECONDS
 from tasks.job import Job
 from tasks.worker.queues import Finished, Queues, Taken
 from tests.tasks.functions import ECHO, QUEUES
+from tests.tasks.worker.lost_answers import lost_answers
 
 
 @pytest.fixture
@@ -34,12 +35,14 @@ def fetch(redis: Redis, job_id: str) -> RqJob:
     return Job.fetch(job_id, connection=redis)
 
 
-def test_without_a_job_there_is_none(queues: Queues):
+def test_a_step_takes_no_job_from_empty_queues(queues: Queues):
     answer = queues.step(None, QUEUES)
-    assert (answer.taken, answer.left, answer.templates) == (None, False, [])
+    assert (answer.taken, answer.is_left_to_rq, answer.templates) == (None, False, [])
 
 
-def test_the_first_job_of_the_first_queue_is_taken(queues: Queues, redis_connection: Redis):
+def test_a_step_takes_the_first_job_of_the_first_queue_that_has_one(
+    queues: Queues, redis_connection: Redis
+):
     put(redis_connection, "low")
     first, _ = put(redis_connection, "high"), put(redis_connection, "high")
     taken = queues.step(None, QUEUES).taken
@@ -47,7 +50,7 @@ def test_the_first_job_of_the_first_queue_is_taken(queues: Queues, redis_connect
     assert redis_connection.llen("rq:queue:high") == 1
 
 
-def test_a_taken_job_is_started_for_rq(queues: Queues, redis_connection: Redis):
+def test_a_taken_job_is_started_in_the_registries_of_rq(queues: Queues, redis_connection: Redis):
     job_id = put(redis_connection)
     taken = queues.step(None, ["default"]).taken
     job = fetch(redis_connection, job_id)
@@ -57,14 +60,14 @@ def test_a_taken_job_is_started_for_rq(queues: Queues, redis_connection: Redis):
     assert redis_connection.hget("rq:worker:w1", "state") == b"busy"
 
 
-def test_a_taken_job_is_vouched_for(queues: Queues, redis_connection: Redis):
+def test_a_taken_job_has_a_lease(queues: Queues, redis_connection: Redis):
     job_id = put(redis_connection)
     queues.step(None, ["default"])
     assert redis_connection.get(lease_key(job_id)) == b"w1"
     assert 0 < redis_connection.ttl(lease_key(job_id)) <= LEASE_SECONDS
 
 
-def test_the_fields_make_the_job(queues: Queues, redis_connection: Redis):
+def test_a_job_is_made_from_the_fields_that_a_step_returns(queues: Queues, redis_connection: Redis):
     job_id = put(redis_connection, args=[1, "ä"], kwargs={"a": None}, timeout=7)
     taken = queues.step(None, ["default"]).taken
     job = Job.from_fields(taken.job_id, taken.fields, redis_connection)
@@ -77,7 +80,9 @@ def test_the_fields_make_the_job(queues: Queues, redis_connection: Redis):
     )
 
 
-def test_a_finished_job_is_finished_for_rq(queues: Queues, redis_connection: Redis):
+def test_a_finished_job_is_finished_in_the_registries_of_rq(
+    queues: Queues, redis_connection: Redis
+):
     job_id = put(redis_connection)
     taken = queues.step(None, ["default"]).taken
     queues.step(finished(taken), [])
@@ -92,26 +97,28 @@ def test_a_finished_job_is_finished_for_rq(queues: Queues, redis_connection: Red
     assert (worker[b"successful_job_count"], worker[b"total_working_time"]) == (b"1", b"2.5")
 
 
-def test_a_job_without_a_result_has_none(queues: Queues, redis_connection: Redis):
+def test_a_finished_job_without_a_result_has_none_in_rq(queues: Queues, redis_connection: Redis):
     job_id = put(redis_connection)
     queues.step(finished(queues.step(None, ["default"]).taken, payload=None), [])
     assert fetch(redis_connection, job_id).return_value() is None
 
 
-def test_a_result_lifetime_of_zero_deletes_the_job(queues: Queues, redis_connection: Redis):
+def test_a_finished_job_whose_result_has_no_lifetime_is_deleted(
+    queues: Queues, redis_connection: Redis
+):
     job_id = put(redis_connection)
     queues.step(finished(queues.step(None, ["default"]).taken, ttl=0), [])
     assert not redis_connection.exists(Job.key_for(job_id))
 
 
-def test_a_result_without_a_lifetime_stays(queues: Queues, redis_connection: Redis):
+def test_a_finished_job_whose_result_never_expires_stays(queues: Queues, redis_connection: Redis):
     job_id = put(redis_connection)
     queues.step(finished(queues.step(None, ["default"]).taken, ttl=-1), [])
     assert redis_connection.ttl(Job.key_for(job_id)) == -1
     assert FinishedJobRegistry("default", redis_connection).get_job_ids() == [job_id]
 
 
-def test_a_job_that_was_deleted_meanwhile_does_not_come_back(
+def test_a_job_that_is_deleted_while_it_runs_does_not_come_back_when_it_finishes(
     queues: Queues, redis_connection: Redis
 ):
     job_id = put(redis_connection)
@@ -125,25 +132,17 @@ def test_a_finished_job_with_dependents_is_left_to_rq(queues: Queues, redis_conn
     job_id = put(redis_connection)
     redis_connection.sadd(Job.dependents_key_for(job_id), "another")
     taken = queues.step(None, ["default"]).taken
-    assert queues.step(finished(taken), []).left
+    assert queues.step(finished(taken), []).is_left_to_rq
     assert fetch(redis_connection, job_id).get_status() == JobStatus.STARTED
 
 
-def test_a_step_whose_answer_was_lost_is_done_once(
-    queues: Queues, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
+def test_a_step_that_is_repeated_because_its_answer_was_lost_takes_effect_once(
+    queues: Queues, redis_connection: Redis
 ):
     first, second = put(redis_connection), put(redis_connection)
     taken = queues.step(None, ["default"]).taken
-    call = queues._call
-
-    def lose_the_answer(args: list[object]) -> None:
-        call(args)
-        raise RedisConnectionError("the answer is lost")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(queues, "_call", lose_the_answer)
-        with pytest.raises(RedisConnectionError):
-            queues.step(finished(taken), ["default"])
+    with lost_answers(redis_connection), pytest.raises(RedisConnectionError):
+        queues.step(finished(taken), ["default"])
     again = queues.step(finished(taken), ["default"])
     assert (taken.job_id, again.taken.job_id) == (first, second)
     assert again.taken.fields[b"status"] == b"queued" or again.taken.fields[b"data"]
@@ -151,7 +150,7 @@ def test_a_step_whose_answer_was_lost_is_done_once(
     assert queues.step(finished(again.taken), ["default"]).taken is None
 
 
-def test_a_template_is_found_and_not_taken(queues: Queues, redis_connection: Redis):
+def test_a_template_on_a_queue_is_reported_and_not_taken(queues: Queues, redis_connection: Redis):
     template = "schedule-" + "a" * 32
     redis_connection.hset(Job.key_for(template), "data", "x")
     redis_connection.rpush("rq:queue:default", template)
@@ -161,13 +160,15 @@ def test_a_template_is_found_and_not_taken(queues: Queues, redis_connection: Red
     assert redis_connection.hgetall(Job.key_for(template)) == {b"data": b"x"}
 
 
-def test_ids_without_a_job_are_passed_over(queues: Queues, redis_connection: Redis):
+def test_ids_on_a_queue_without_a_job_are_passed_over(queues: Queues, redis_connection: Redis):
     redis_connection.rpush("rq:queue:default", "gone", b"\xff\xfe")
     job_id = put(redis_connection)
     assert queues.step(None, ["default"]).taken.job_id == job_id
 
 
-def test_a_job_that_is_no_hash_is_taken_to_be_told_of(queues: Queues, redis_connection: Redis):
+def test_a_job_whose_key_is_not_a_hash_is_taken_as_unreadable(
+    queues: Queues, redis_connection: Redis
+):
     redis_connection.set("rq:job:odd", "not a hash")
     redis_connection.rpush("rq:queue:default", "odd")
     taken = queues.step(None, ["default"]).taken
@@ -175,13 +176,13 @@ def test_a_job_that_is_no_hash_is_taken_to_be_told_of(queues: Queues, redis_conn
     assert job.unreadable is not None
 
 
-def test_a_job_that_was_not_started_is_put_back_at_the_head_of_its_queue(
+def test_a_job_that_was_not_started_is_returned_to_the_head_of_its_queue(
     queues: Queues, redis_connection: Redis
 ):
     job_id, _ = put(redis_connection), put(redis_connection)
     before = redis_connection.hgetall(Job.key_for(job_id))
     taken = queues.step(None, ["default"]).taken
-    assert queues.put_back(taken)
+    assert queues.return_to_queue(taken)
     assert redis_connection.lindex("rq:queue:default", 0) == job_id.encode()
     job = fetch(redis_connection, job_id)
     assert (job.get_status(), job.worker_name, job.started_at) == (JobStatus.QUEUED, None, None)
@@ -192,23 +193,25 @@ def test_a_job_that_was_not_started_is_put_back_at_the_head_of_its_queue(
     assert Job.from_fields(again.job_id, again.fields, redis_connection).func_name == ECHO
 
 
-def test_a_job_is_put_back_once_and_then_left_where_it_is(queues: Queues, redis_connection: Redis):
+def test_a_job_is_returned_to_its_queue_once_and_not_again_when_it_was_taken_again(
+    queues: Queues, redis_connection: Redis
+):
     put(redis_connection)
     taken = queues.step(None, ["default"]).taken
-    assert [queues.put_back(taken), queues.put_back(taken)] == [True, False]
+    assert [queues.return_to_queue(taken), queues.return_to_queue(taken)] == [True, False]
     assert redis_connection.llen("rq:queue:default") == 1
-    assert not queues.put_back(queues.step(None, ["default"]).taken)
+    assert not queues.return_to_queue(queues.step(None, ["default"]).taken)
     assert redis_connection.llen("rq:queue:default") == 0
 
 
-def test_a_job_that_has_ended_is_not_put_back(queues: Queues, redis_connection: Redis):
+def test_a_job_that_has_ended_is_not_returned_to_its_queue(queues: Queues, redis_connection: Redis):
     put(redis_connection)
     taken = queues.step(None, ["default"]).taken
     queues.step(finished(taken), [])
-    assert not queues.put_back(taken)
+    assert not queues.return_to_queue(taken)
 
 
-def test_what_the_last_step_of_another_process_took_can_be_asked_for(
+def test_the_job_that_the_last_step_of_another_process_took_can_be_found(
     queues: Queues, redis_connection: Redis
 ):
     worker = Queues(redis_connection, "rq:worker:w1", "w1", 90)
@@ -216,10 +219,10 @@ def test_what_the_last_step_of_another_process_took_can_be_asked_for(
     queues.step(None, ["default"])
     taken = worker.taken_by(step_id)
     assert (taken.job_id, taken.queue, taken.execution_id) == (job_id, "default", step_id)
-    assert worker.put_back(taken)
+    assert worker.return_to_queue(taken)
 
 
-def test_a_step_that_comes_after_it_was_asked_for_takes_nothing(
+def test_a_step_that_arrives_after_it_was_asked_about_takes_no_job(
     queues: Queues, redis_connection: Redis
 ):
     worker = Queues(redis_connection, "rq:worker:w1", "w1", 90)

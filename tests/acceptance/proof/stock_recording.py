@@ -1,4 +1,4 @@
-"""Runs recorded as a user of the stock classes would do it: a row at the start, one at the end."""
+"""Records runs as a user of the stock classes would: a row at the start, updated at the end."""
 
 import functools
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Forks the processes of one system from one that has imported everything: 0.03 s, not 0.7 s each.
 
-What is forked is what `manage.py` starts: it runs the command with the arguments and the
-environment that it is given, in a session of its own. Orphans become children of the nursery, so
-that nothing is left behind.
+A fork does what `manage.py` does: it runs a command with the arguments and the environment that it
+is given, in a session of its own. Orphans become children of the fork server, so nothing is left
+behind.
 """
 
 import contextlib
@@ -28,15 +28,15 @@ PR_SET_CHILD_SUBREAPER = 36
 PRELOADED = """
     django_rq.management.commands.rqscheduler django_rq.management.commands.rqworker rq.worker
     rq_scheduler.scheduler asyncio freezegun tasks.services tasks.scheduler tasks.worker
-    tests.acceptance.proof.inside
+    tests.acceptance.proof.schedules
 """
 
 
 class Process:
-    """A process that the nursery has forked."""
+    """A process that the fork server has forked."""
 
-    def __init__(self, nursery: "Nursery", pid: int, log: Path) -> None:
-        self._nursery = nursery
+    def __init__(self, server: "ForkServer", pid: int, log: Path) -> None:
+        self._server = server
         self.pid = pid
         self.log = log
         self.done = Path()
@@ -49,7 +49,7 @@ class Process:
     def poll(self) -> int | None:
         """Return the exit status, as `subprocess.Popen` does; None while it runs."""
         if self._status is None:
-            self._status = self._nursery.ask(do="poll", pid=self.pid)
+            self._status = self._server.request(do="poll", pid=self.pid)
         return self._status
 
     def wait(self, seconds: float = 30) -> int:
@@ -62,12 +62,12 @@ class Process:
             os.kill(self.pid, signum)
 
     def kill(self) -> None:
-        """Kill it and wait until it is gone; what it has forked is left alone."""
+        """Kill it and wait until it has ended; what it has forked is left alone."""
         self.send(signal.SIGKILL)
         self.wait()
 
     def children(self) -> list[int]:
-        """Return the processes that it has forked and that are still there."""
+        """Return the processes that it has forked and that are still alive."""
         try:
             children = psutil.Process(self.pid).children(recursive=True)
         except psutil.NoSuchProcess:
@@ -75,7 +75,7 @@ class Process:
         return [child.pid for child in children if is_alive(child.pid)]
 
 
-class Nursery:
+class ForkServer:
     """The process that forks the others, as seen from the tests."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
@@ -83,7 +83,7 @@ class Nursery:
         kept = {"PATH", "HOME", "LANG", "TMPDIR"} & os.environ.keys()
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.acceptance.proof.nursery"],
+                [sys.executable, "-m", "tests.acceptance.proof.fork_server"],
                 cwd=BASE_DIR,
                 env={name: os.environ[name] for name in kept} | dict(environment),
                 stdin=subprocess.PIPE,
@@ -91,10 +91,10 @@ class Nursery:
                 stderr=output,
                 text=True,
             )
-        self.ask(do="start", command=["version"], environment={}, log=os.devnull)
+        self.request(do="start", command=["version"], environment={}, log=os.devnull)
 
-    def ask(self, **request: Any) -> Any:
-        """Have the nursery do something and return its answer."""
+    def request(self, **request: Any) -> Any:
+        """Have the fork server do something and return its answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:
@@ -107,31 +107,31 @@ class Nursery:
 
     def start(self, log: Path, *command: str, **environment: str) -> Process:
         """Start a `manage.py` command."""
-        pid = self.ask(do="start", command=command, environment=environment, log=str(log))
+        pid = self.request(do="start", command=command, environment=environment, log=str(log))
         return Process(self, pid, log)
 
     def call(self, function: str, *args: Any) -> Any:
-        """Call a function of `inside.py`, with JSON, in a process of the system."""
-        return self.ask(do="call", function=function, args=args)
+        """Call a function of `schedules.py`, with JSON, in a process of the system."""
+        return self.request(do="call", function=function, args=args)
 
     def close(self) -> None:
-        """End the nursery, which kills all that it has forked."""
+        """End the fork server, which kills all that it has forked."""
         self._process.communicate(timeout=30)
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process is there and not only waiting to be reaped."""
+    """Return whether a process exists and isn't a zombie."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-# In the nursery
+# In the fork server's own process
 
 
 def main() -> None:
-    """Answer requests, one JSON object a line, until the other side is gone."""
+    """Answer requests, one JSON object a line, until standard input is closed."""
     import django
 
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -153,7 +153,7 @@ def main() -> None:
 
 
 def _kill_all() -> None:
-    """Kill what was forked, and what that has forked, until there is nothing left."""
+    """Kill what was forked, and what that has forked, until nothing is left."""
     own = psutil.Process()
     while children := [child for child in own.children(recursive=True) if is_alive(child.pid)]:
         for child in children:
@@ -181,7 +181,7 @@ def _start(command: list[str], environment: dict[str, str], log: str) -> int:
 
 
 def _become(environment: dict[str, str], log: str) -> None:
-    from tests.acceptance.proof import points
+    from tests.acceptance.proof import kill_points
 
     os.setsid()
     output = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
@@ -189,7 +189,7 @@ def _become(environment: dict[str, str], log: str) -> None:
     for descriptor, opened in ((0, nothing), (1, output), (2, output)):
         os.dup2(opened, descriptor)
     os.environ |= environment
-    points.install(environment)
+    kill_points.install(environment)
 
 
 def _run(command: list[str]) -> None:
@@ -205,14 +205,14 @@ def _poll(pid: int) -> int | None:
 
 
 def _call(function: str, args: list[Any]) -> Any:
-    """Call a function in a fork, so that the nursery never has a connection itself."""
+    """Call a function in a fork, so that the fork server itself never has a connection."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        from tests.acceptance.proof import inside
+        from tests.acceptance.proof import schedules
 
         try:
-            answer = {"value": getattr(inside, function)(*args)}
+            answer = {"value": getattr(schedules, function)(*args)}
         except BaseException:
             answer = {"error": traceback.format_exc()}
         with os.fdopen(writer, "w") as pipe:

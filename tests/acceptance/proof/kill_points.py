@@ -1,18 +1,18 @@
 """Points at which a process can be made to die, wait or miss a reply.
 
-A process of the system under test is stopped from outside the code: what is wrapped is redis-py's
-connection, psycopg's cursors, Django's commits, and the fork. Between two steps that others can
-see, it makes no difference where a process dies, so these points stand for every line. Works
-unchanged on the stock classes.
+A process of the system under test is stopped without any change of its code: redis-py's
+connection, psycopg's cursors, Django's commits and `os.fork` are wrapped. Between two steps that
+other processes can see, it makes no difference where a process dies, so these points stand for
+every line. This works unchanged on the stock classes.
 
-A point is named by who, what and when: `scheduler:ZADD rq:scheduler:after`. Who: `scheduler`,
+A point's name is who, what and when: `scheduler:ZADD rq:scheduler:after`. Who: `scheduler`,
 `worker`, `child` (what a worker has forked), each with `/thread` outside the main thread. The
 environment says what to do:
 
     PROOF_ROLE    who this process is; without it nothing is wrapped
     PROOF_POINT   a point and at which passage of it, as in `child:function:start#1`
     PROOF_ACTION  exit | term (SIGTERM to itself) | pause (SIGSTOP to itself) | drop (the reply)
-    PROOF_DONE    a file that is made then; as long as it exists, nothing is done any more
+    PROOF_DONE    a file that is made then; while it exists, no other action is taken
     PROOF_LOG     a file that gets a line for each point passed, `<pid> <point>`
     PROOF_LOCKS   `off`: each process has a leader's lock of its own
 """
@@ -33,9 +33,9 @@ import redis.connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from redis.exceptions import ConnectionError, ResponseError
 
-# What changes nothing that others can see: to die before or after it is to die before the next
-# change, or after the last one.
-QUIET = {
+# Commands that change nothing that others can see: dying before or after one is the same as dying
+# before the next change, or after the last one.
+READ_ONLY = {
     word.encode()
     for word in """
         HELLO AUTH SELECT CLIENT PING INFO SCRIPT SUBSCRIBE UNSUBSCRIBE PSUBSCRIBE PUNSUBSCRIBE
@@ -51,16 +51,16 @@ STATEMENT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 WORD = re.compile(r"[a-z_]+")
-# What the name of a prepared statement ends with, to tell it from that of another release.
+# The end of the name of a prepared statement, which differs between releases.
 RELEASE = re.compile(r"_[0-9a-f]{8}$")
 
 
 class Dropped(ConnectionError):
-    """The server has done it, and the client never hears of it."""
+    """The server has executed the command, and the client never gets the reply."""
 
 
 class Points:
-    """The passages of this process, and what is to happen at one of them."""
+    """The points that this process has passed, and what happens at one of them."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._role = environment["PROOF_ROLE"]
@@ -73,7 +73,7 @@ class Points:
         os.register_at_fork(after_in_child=self._become_child)
 
     def reach(self, what: str, when: str) -> None:
-        """Pass a point: count it, and do what is to be done there."""
+        """Pass a point: count it, and take the action if this is its passage."""
         in_thread = threading.current_thread() is not threading.main_thread()
         point = f"{self._role}{'/thread' if in_thread else ''}:{what}:{when}"
         self._passed[point] += 1
@@ -87,7 +87,7 @@ class Points:
         self._passed.clear()
 
     def _is_first(self) -> bool:
-        """Make the file that says it is done; of several processes one succeeds."""
+        """Make the file PROOF_DONE; of several processes one succeeds."""
         try:
             descriptor = os.open(self._done, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
@@ -107,14 +107,14 @@ class Points:
         elif self._action == "drop":
             raise Dropped("The reply was dropped on purpose.")
         else:
-            raise ValueError(f"PROOF_ACTION can't be {self._action!r}.")
+            raise ValueError(f"{self._action!r} is not a valid PROOF_ACTION.")
 
 
 _points: Points | None = None
 
 
 def append(path: str | Path, line: str) -> None:
-    """Add a line to a file that several processes write: it is there whole, or not at all."""
+    """Append a line to a file that several processes write: all of it, or nothing."""
     descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     try:
         os.write(descriptor, f"{line}\n".encode())
@@ -129,7 +129,7 @@ def reach(what: str, when: str) -> None:
 
 
 def install(environment: Mapping[str, str]) -> None:
-    """Wrap what others can see of this process, if the environment asks for it."""
+    """Wrap the steps of this process that others can see, if the environment has PROOF_ROLE."""
     global _points
     if "PROOF_ROLE" not in environment:
         return
@@ -183,13 +183,13 @@ def describe(packed: Any) -> tuple[str | None, int]:
     data = packed.encode() if isinstance(packed, str) else packed
     commands = list(_commands(data if isinstance(data, bytes) else b"".join(data)))
     verbs = dict.fromkeys(command[0].upper() for command in commands)
-    told = [verb for verb in verbs if verb not in QUIET]
-    if not told:
+    visible = [verb for verb in verbs if verb not in READ_ONLY]
+    if not visible:
         return None, 0
-    first = next(command for command in commands if command[0].upper() == told[0])
-    is_script = told[0] in (b"EVALSHA", b"EVAL")
+    first = next(command for command in commands if command[0].upper() == visible[0])
+    is_script = visible[0] in (b"EVALSHA", b"EVAL")
     key = first[3] if is_script and len(first) > 3 else first[1] if len(first) > 1 else b""
-    verb = "+".join(verb.decode() for verb in told[:4])
+    verb = "+".join(verb.decode() for verb in visible[:4])
     return f"{verb} {_kind_of(key)}".strip(), len(commands)
 
 
@@ -208,7 +208,7 @@ def _commands(data: bytes) -> Iterator[list[bytes]]:
 
 
 def _kind_of(key: bytes) -> str:
-    """Name a key without what makes it this or that job's: `rq:job:7f3…` is `rq:job`."""
+    """Name a key without the part that identifies a job: `rq:job:7f3…` is `rq:job`."""
     parts = key.decode(errors="replace").split(":")
     return ":".join(part for part in parts[:4] if WORD.fullmatch(part))
 
@@ -239,7 +239,7 @@ def _wrap_database() -> None:
 
 
 def _statement(sql: Any) -> str | None:
-    """Name what a query changes or locks: several statements may go in one."""
+    """Name what a query, of one or more statements, changes or locks."""
     matches = [match for part in str(sql).split(";") if (match := STATEMENT.match(part))]
     names = [f"{m[1].split()[0].upper()} {_plain(m[2])}" for m in matches]
     return "+".join(dict.fromkeys(names)) or None

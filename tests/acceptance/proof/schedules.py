@@ -1,4 +1,4 @@
-"""What the tests ask a system under test to do, in a process of its own."""
+"""Makes and deletes the schedules of a system under test, in a process of its own."""
 
 from datetime import datetime
 from typing import Any
@@ -8,11 +8,11 @@ from django.utils import timezone
 
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService
-from tests.acceptance.proof import naive
+from tests.acceptance.proof import stock_recording
 
 
 def make(schedules: list[dict[str, Any]]) -> list[str]:
-    """Make schedules of the project; return their job ids."""
+    """Make schedules with the project's own service; return their job ids."""
     return [_make(dict(schedule)).job_id for schedule in schedules]
 
 
@@ -26,7 +26,7 @@ def _make(schedule: dict[str, Any]) -> ScheduledTask:
 
 
 def make_stock(schedules: list[dict[str, Any]]) -> list[str]:
-    """Make the same schedules with rq-scheduler, and a row that the runs can be recorded under."""
+    """Make the same schedules with rq-scheduler, each with a row as the parent of its runs."""
     return [_make_stock(schedule) for schedule in schedules]
 
 
@@ -35,21 +35,23 @@ def _make_stock(schedule: dict[str, Any]) -> str:
     scheduler = django_rq.get_scheduler(queue)
     options = {"args": schedule["args"], "queue_name": queue, "timeout": schedule.get("timeout")}
     if schedule.get("cron"):
-        job = scheduler.cron(schedule["cron"], naive.witness, **options)
+        job = scheduler.cron(schedule["cron"], stock_recording.witness, **options)
     else:
         first = datetime.fromisoformat(schedule["first"])
-        job = scheduler.schedule(first, naive.witness, interval=schedule["interval"], **options)
+        job = scheduler.schedule(
+            first, stock_recording.witness, interval=schedule["interval"], **options
+        )
     ScheduledTask.objects.create(
         name=schedule["name"],
         job_id=job.id,
-        function="naive",
+        function="stock",
         first=timezone.now(),
         queue=queue,
     )
     return str(job.id)
 
 
-def unmake(job_ids: list[str]) -> None:
+def delete(job_ids: list[str]) -> None:
     """Delete schedules of either kind."""
     for job_id in job_ids:
         django_rq.get_scheduler().cancel(job_id)

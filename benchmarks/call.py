@@ -1,6 +1,6 @@
 """Calls one function of the benchmarks in a process of its own, in the environment it needs.
 
-python -m benchmarks.child benchmarks.peers.dispatch:huey '{"number": 1000}'
+python -m benchmarks.call benchmarks.peers.dispatch:huey '{"number": 1000}'
 """
 
 import importlib
@@ -24,5 +24,5 @@ def main(target: str, arguments: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-    # Threads and connections that a library left open are not waited for.
+    # Don't wait for threads and connections that a library left open.
     os._exit(0)

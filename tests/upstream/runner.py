@@ -1,9 +1,9 @@
 """Runs upstream's tests in a process of their own, where `tests` is upstream's package, not ours.
 
-    python -P inside.py stock|ours REPORT TEST…
+    python -P runner.py stock|ours REPORT TEST…
 
-`suite` makes that process: it works in the checkout, with our settings and a Redis of its own.
-How each test ended is written to REPORT, as JSON: by its name, what it failed with or null.
+`suite` starts that process, in the checkout, with our settings and a Redis of its own. How each
+test ended is written to REPORT, as JSON: its name, and what it failed with or null.
 """
 
 import json
@@ -26,7 +26,7 @@ QUEUES = ("foo", "job_foo", "scheduler_foo")
 
 
 class Recorder:
-    """Notes how the tests end."""
+    """Records how the tests end."""
 
     def __init__(self) -> None:
         self.ends: dict[str, str | None] = {}
@@ -41,8 +41,8 @@ class Recorder:
 class OurSite:
     """Gives upstream's tests what code on a site of ours has.
 
-    Jobs are read by the class that RQ["JOB_CLASS"] names, for their payloads are JSON, never
-    pickle; and the functions are registered, for no other ones run (R10).
+    Jobs are read by the class that RQ["JOB_CLASS"] names, since payloads are JSON, never pickle;
+    and the functions are registered, since no others run (R10).
     """
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -76,7 +76,7 @@ def main(subject: str, report: str, *tests: str) -> None:
 
         rq_scheduler.Scheduler = Scheduler
         plugins.append(OurSite())
-    # Upstream's tests look for an empty database of the server at the usual port.
+    # Upstream's tests look for an empty database on the server at the default port.
     port = redis.Redis.from_url(settings.REDIS_URL).connection_pool.connection_kwargs["port"]
     redis.StrictRedis = partial(redis.Redis, port=port)  # type: ignore[assignment]
     here = os.getcwd()
