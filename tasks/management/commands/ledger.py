@@ -38,7 +38,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--schedule", metavar="S", help="only the schedule with this id or name")
+        parser.add_argument(
+            "--schedule", metavar="S", help="only the schedule with this id or name"
+        )
         parser.add_argument(
             "--since",
             metavar="T",
@@ -62,9 +64,9 @@ class Command(BaseCommand):
     def _write(self, tally: Tally) -> None:
         schedule = tally.schedule
         self._row(f"{schedule.pk} {schedule.name}", _cells(_numbers(tally)))
-        self._name(tally.overdue, _("overdue: %(due)s waits for a worker or the scheduler"))
         self._name(tally.missing, _("missing: %(due)s has no row although settled"))
         self._name(tally.unexpected, _("unexpected: %(due)s was never due"))
+        self._name(tally.overdue, _("overdue: %(due)s waits for a worker or the scheduler"))
         if tally.problem:
             self.stdout.write("    " + _("problem: %(text)s") % {"text": tally.problem})
 

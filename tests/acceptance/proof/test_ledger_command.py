@@ -33,5 +33,5 @@ def test_the_ledger_closes_after_a_crash_and_names_a_row_that_is_gone(system: Sy
     system.execute(f"DELETE FROM tasks_scheduledtaskinstance WHERE id IN ({ACCOUNTED})")
     ledger = system.command("ledger")
     assert ledger.wait() == 1
-    assert ledger.printed("hole: ")
-    assert ledger.printed("The books don't close: 1 hole.")
+    assert ledger.printed("missing: ")
+    assert ledger.printed("The ledger doesn't close: 1 missing.")

@@ -1,6 +1,5 @@
 """The leader's regular work."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,10 +18,7 @@ from tests.tasks.schedules import ago, make_row
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-# The housekeeper
-
-
-def test_a_tick_does_all_of_it(
+def test_a_tick_of_housekeeping_drains_the_spool_and_fills_redis(
     schedule: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
 ):
     run = schedule.runs.create(name="x", due=ago(60), started=ago(59))
@@ -33,7 +29,7 @@ def test_a_tick_does_all_of_it(
     assert in_redis(redis_connection) == {schedule.job_id}
 
 
-def test_an_emptied_redis_is_filled_at_the_next_tick(
+def test_an_emptied_redis_is_filled_at_the_next_tick_of_housekeeping(
     schedule: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
 ):
     housekeeper = Housekeeper(redis_connection)
@@ -44,7 +40,7 @@ def test_an_emptied_redis_is_filled_at_the_next_tick(
 
 
 @pytest.mark.parametrize("part", ["Reconciler.tick", "close_lost_runs", "settling_steps"])
-def test_one_parts_failure_stops_no_other(
+def test_a_failing_part_of_housekeeping_stops_no_other_part(
     schedule: ScheduledTask,
     redis_connection: Redis,
     clock: SimpleNamespace,
@@ -55,15 +51,16 @@ def test_one_parts_failure_stops_no_other(
         raise OperationalError
 
     done: list[str] = []
-    remaining: Callable[..., None] = lambda: done.append("prune")  # noqa: E731
     monkeypatch.setattr(f"tasks.ledger.housekeeping.{part}", fail)
-    monkeypatch.setattr(housekeeping, "pruning", remaining)
+    monkeypatch.setattr(housekeeping, "pruning", lambda: done.append("prune"))
     Housekeeper(redis_connection).tick()
     assert done == ["prune"]
 
 
 @pytest.mark.parametrize("key", [SPOOL_KEY, DISPATCH_RECORDS_KEY, SCHEDULES_KEY])
-def test_a_key_that_holds_something_else_is_named(redis_connection: Redis, key: str, caplog: Any):
+def test_housekeeping_names_a_redis_key_of_the_wrong_type(
+    redis_connection: Redis, key: str, caplog: Any
+):
     make_row()
     redis_connection.set(key, "x")
     Housekeeper(redis_connection).tick()
