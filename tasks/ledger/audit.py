@@ -21,7 +21,7 @@ from tasks.timing.instants import MICROSECOND
 from tasks.timing.spec import spec_from_json
 
 Status = ScheduledTaskInstance.Status
-# The statuses of runs that may go on: a failed one may be retried.
+# The statuses of runs that may still be in flight: a failed one may be retried.
 OPEN_STATUSES = (Status.RUNNING, Status.FAILED)
 # What is open for longer is overdue: a scheduler that works has run it, or recorded it as missed,
 # within a minute or so, unless it waits for the workers.

@@ -57,7 +57,7 @@ def settle(redis: Redis, watch: Watch) -> None:
 def settling_steps(redis: Redis, watch: Watch) -> Iterator[None]:
     """Do what `settle` does, and yield wherever it can be interrupted.
 
-    A schedule is checked when it was due since its last check: its `next_check_at` says when. All
+    A schedule is checked once it was due again after its last check, by its `next_check_at`. All
     others cost nothing.
     """
     to_check = ScheduledTask.objects.live().filter(next_check_at__lte=timezone.now())

@@ -17,15 +17,15 @@ from tasks.models import ScheduledTask, ScheduledTaskInstance
 Status = ScheduledTaskInstance.Status
 NAME_COLUMNS = 32
 OUTCOMES = (Status.FINISHED, Status.FAILED, Status.CANCELED, Status.MISSED, Status.SKIPPED)
-# With the columns that their numbers have at least.
-HEADINGS = (
-    (gettext_lazy("due"), 9),
-    *((status.label, 8) for status in OUTCOMES),
-    (gettext_lazy("in flight"), 9),
-    (gettext_lazy("overdue"), 7),
-    (gettext_lazy("missing"), 6),
-    (gettext_lazy("unexpected"), 6),
-)
+# What is counted: its heading, and how wide its column is at least.
+COLUMNS = {
+    "due": (gettext_lazy("due"), 9),
+    **{status.value: (status.label, 8) for status in OUTCOMES},
+    "in_flight": (gettext_lazy("in flight"), 9),
+    "overdue": (gettext_lazy("overdue"), 7),
+    "missing": (gettext_lazy("missing"), 6),
+    "unexpected": (gettext_lazy("unexpected"), 6),
+}
 
 
 class Command(BaseCommand):
@@ -54,7 +54,7 @@ class Command(BaseCommand):
             pks = [find_schedule(options["schedule"]).pk]
         else:
             pks = ScheduledTask.objects.order_by("pk").values_list("pk", flat=True).iterator()
-        self._row(_("Schedule"), [str(label) for label, _columns in HEADINGS])
+        self._row(_("Schedule"), [str(heading) for heading, _width in COLUMNS.values()])
         total: Counter[str] = Counter()
         for tally in tallies(pks, begin):
             self._write(tally)
@@ -79,8 +79,8 @@ class Command(BaseCommand):
 
     def _row(self, name: str, cells: list[str]) -> None:
         texts = [
-            " " * (max(columns, width(str(label))) - width(cell)) + cell
-            for (label, columns), cell in zip(HEADINGS, cells, strict=True)
+            " " * (max(least, width(str(heading))) - width(cell)) + cell
+            for (heading, least), cell in zip(COLUMNS.values(), cells, strict=True)
         ]
         self.stdout.write(" ".join([fit(" ".join(name.split()), NAME_COLUMNS), *texts]))
 
@@ -113,12 +113,4 @@ def _numbers(tally: Tally) -> Counter[str]:
 
 
 def _cells(numbers: Counter[str]) -> list[str]:
-    keys = (
-        "due",
-        *(status.value for status in OUTCOMES),
-        "in_flight",
-        "overdue",
-        "missing",
-        "unexpected",
-    )
-    return [f"{numbers[key]:,}" for key in keys]
+    return [f"{numbers[key]:,}" for key in COLUMNS]

@@ -10,6 +10,7 @@ from django.utils import timezone
 from redis import Redis
 
 from tasks.broker.enqueue import enqueue_run
+from tasks.broker.in_flight import in_flight
 from tasks.broker.keys import SCHEDULES_KEY
 from tasks.broker.leases import CERTAINTY, renew_lease
 from tasks.broker.reconcile import reconcile
@@ -161,15 +162,14 @@ def test_a_schedule_that_changes_while_it_is_checked_is_not_settled_by_its_old_s
 ):
     schedule = put(first=ago(350), interval=100, settled_through=ago(351))
     schedule.runs.create(name="x", due=schedule.first, status="missed", ended=ago(0))
-    original = settling.in_flight
 
     def change(*args: Any) -> Any:
         schedule.interval = 70
         SchedulerService.save(schedule)
-        return original(*args)
+        return in_flight(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(settling, "in_flight", change)
+        patch.setattr("tasks.ledger.settling.in_flight", change)
         next(settling_steps(redis_connection, Watch()))
     before = schedule.settled_through
     schedule.refresh_from_db()
