@@ -718,9 +718,9 @@ class ScheduledTaskInstance(RunRecord):
             models.Index(fields=["parent", "status"], name="run_counts_of_schedule"),
             models.Index(fields=["status", "-id"], name="run_newest_by_status"),
             models.Index(fields=["-created"], name="run_newest_by_day"),
-            # What the ledger asks for every second: the schedules that a check has ended.
+            # For the ledger, which ends the schedules of these.
             models.Index(
-                fields=["parent"],
+                fields=["ended"],
                 condition=Q(reason_code=Code.CHECK_NOT_AT_ALL.value),
                 name="run_ends_schedule",
             ),

@@ -31,6 +31,7 @@ from tasks.exceptions import InvalidCalendar, InvalidSchedule, NotPossible, Spec
 from tasks.job_ids import RunId
 from tasks.ledger.periods import Closing, close_period, close_periods
 from tasks.models import Calendar, ScheduledTask, Task
+from tasks.reasons import Code, reason
 from tasks.registry import Kind
 from tasks.runs import requests
 from tasks.timing import spec
@@ -501,7 +502,7 @@ def _change_period(known: ScheduledTask, schedule: ScheduledTask) -> Closing | N
     if not schedule.is_live:
         return None
     schedule.period_start = schedule.settled_through
-    return Closing(known, now, "The schedule was changed before it could run.", first)
+    return Closing(known, now, reason(Code.SCHEDULE_CHANGED), first)
 
 
 def _first_just_due(schedule: ScheduledTask, now: datetime) -> datetime | None:
@@ -532,13 +533,12 @@ def _change_status(
         known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
         if allowed is not None and known.status not in allowed:
             raise NotPossible(
-                _("“%(name)s” is %(status)s: that isn't possible now.")
+                _("The status of “%(name)s” is “%(status)s”: that isn't possible now.")
                 % {"name": known.name, "status": known.get_status_display()}
             )
         now = timezone.now()
         if known.status != status:
-            reason = "The schedule was paused or cancelled before it could run."
-            close_period(known, now, reason)
+            close_period(known, now, reason(Code.SCHEDULE_STOPPED))
             changes["period_start"] = known.period_start
         changes |= {"status": status, "settled_through": now, "updated": now, "next_check_at": now}
         for field, value in changes.items():
@@ -662,7 +662,7 @@ def _change_calendar(calendar: Calendar) -> None:
     before = Calendar.objects.get(pk=calendar.pk)
     if before.dates == calendar.dates:
         return
-    now = timezone.now()
+    now, why = timezone.now(), reason(Code.SCHEDULE_CHANGED)
     unaffected: list[int] = []
     changed: list[ScheduledTask] = []
     closings: list[Closing | None] = []
@@ -672,7 +672,7 @@ def _change_calendar(calendar: Calendar) -> None:
         with suppress(SpecError):  # then nothing was expected
             if _expect_the_same(known, schedule, now):
                 # What is in flight stays as it is: the new dates count from where it is settled.
-                closings.append(Closing(known, known.settled_through, ""))
+                closings.append(Closing(known, known.settled_through, why))
                 unaffected.append(known.pk)
                 continue
             closings.append(_change_period(known, schedule))
@@ -744,7 +744,7 @@ class TaskService:
         now = timezone.now()
         unfinished = [*Task.WAITING, Task.Status.RUNNING]
         cancelled = Task.objects.filter(pk=task.pk, status__in=unfinished).update(
-            status=Task.Status.CANCELED, ended=now, reason="Cancelled on request."
+            status=Task.Status.CANCELED, ended=now, **reason(Code.CALL_CANCELLED).fields
         )
         task.refresh_from_db()
         if not cancelled:
@@ -779,9 +779,9 @@ def _enqueue(task: Task) -> None:
     try:
         enqueue_task(task, connect())
     except (RedisError, TasksError) as error:
-        reason = f"It could not be enqueued: {error}"
+        why = reason(Code.NOT_ENQUEUED, error=str(error))
         Task.objects.filter(pk=task.pk, status__in=Task.WAITING).update(
-            status=Task.Status.FAILED, ended=timezone.now(), reason=reason[:500]
+            status=Task.Status.FAILED, ended=timezone.now(), **why.fields
         )
         task.refresh_from_db()
         logger.error("Background call “%s” could not be enqueued: %s", task.name, error)

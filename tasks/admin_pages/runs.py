@@ -48,7 +48,6 @@ class RecordAdmin(RunDisplay, TasksAdmin):
         "started_at": "started",
         "ended_at": "ended",
         "took": "duration",
-        "reason_text": "reason",
         "result_text": "result",
         "log_text": "log",
         "traceback_text": "traceback",
@@ -70,6 +69,8 @@ class RecordAdmin(RunDisplay, TasksAdmin):
     def _has(self, record: Any, field: str) -> bool:
         if field == "progress_text":
             return record.status == record.Status.RUNNING or 0 < record.progress < 100
+        if field == "reason_text":
+            return bool(record.reason_in_words())
         if field == "attempt":
             return record.started is not None
         return getattr(record, self.sources.get(field, field)) not in (None, "")
@@ -148,7 +149,7 @@ class ScheduledTaskInstanceAdmin(RecordAdmin):
     list_display = ("name", "status_badge", "due_at", "started_at", "late", "took", "outcome")
     list_filter = ("status", ("created", admin.DateFieldListFilter), ScheduleFilter)
     list_select_related = ("parent",)
-    search_fields = ("name", "reason")
+    search_fields = ("name", "reason", "reason_code")
     show_facets = admin.ShowFacets.NEVER  # counting a million runs for each filter takes seconds
     actions = None
     sections = (
@@ -195,7 +196,7 @@ class TaskAdmin(RecordAdmin):
     form = TaskForm
     list_display = ("name", "status_badge", "created_at", "started_at", "took", "outcome")
     list_filter = ("status", "function", "queue")
-    search_fields = ("name", "reason", "job_id")
+    search_fields = ("name", "reason", "reason_code", "job_id")
     actions = ("cancel",)
     buttons = actions
     sections = (

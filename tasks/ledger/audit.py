@@ -1,13 +1,14 @@
-"""Audits the ledger: what was due by the specs of all periods, beside the rows."""
+"""Audits the ledger: compares what was due, by the specs of all periods, with the rows."""
 
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import groupby
-from operator import itemgetter
-from typing import Any
+from functools import partial
+from itertools import dropwhile, groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from django.utils import timezone
 
@@ -19,20 +20,19 @@ from tasks.timing import spec
 from tasks.timing.instants import MICROSECOND
 from tasks.timing.spec import spec_from_json
 
-# One that is open for longer is overdue: a scheduler that is there has run it, or recorded it as
-# missed, within a minute or so, unless it waits for the workers.
+Status = ScheduledTaskInstance.Status
+# The statuses of runs that may still be in flight: a failed one may be retried.
+OPEN_STATUSES = (Status.RUNNING, Status.FAILED)
+# What is open for longer is overdue: a scheduler that works has run it, or recorded it as missed,
+# within a minute or so, unless it waits for the workers.
 OVERDUE = timedelta(minutes=10)
-# How many of the instants that are amiss a tally names.
+# How many dues of one kind a tally names.
 NAMED = 10
-Row = tuple[int, datetime, datetime | None, str, int, datetime | None]
-
-
-# Checking
 
 
 @dataclass
-class Instants:
-    """Due instants that are amiss: how many, and the first of them."""
+class Dues:
+    """How many dues there are, and the first of them."""
 
     number: int = 0
     first: list[datetime] = field(default_factory=list)
@@ -47,28 +47,38 @@ class Instants:
 class Tally:
     """What came of everything that was due by one schedule.
 
-    `due` is the sum of the outcomes, of what is in flight, of what is overdue and of the missing.
-    Without a row, a due instant is a hole if the books are closed over it: up to the schedule's
-    `settled_through` each has its row. After that it is open, so in flight, but overdue after
-    `OVERDUE`: it waits for a worker or a scheduler, which the rows can't tell apart. A stray is
-    the row of an instant that was never due. What backfill ran outside of what was owed is due as
-    well: it was asked for.
+    `due` is the sum of the outcomes, of what is in flight, of what is overdue and of what is
+    missing. An occurrence without a row is missing if the schedule is settled through its due.
+    Later ones are open: in flight, but overdue after `OVERDUE`. Those wait for a worker or a
+    scheduler, which the rows can't tell apart. A row that was never due is unexpected, unless
+    it was requested: what backfill ran beyond what was expected counts as due.
     """
 
     schedule: ScheduledTask
     due: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
-    overdue: Instants = field(default_factory=Instants)
-    missing: Instants = field(default_factory=Instants)
-    unexpected: Instants = field(default_factory=Instants)
+    overdue: Dues = field(default_factory=Dues)
+    missing: Dues = field(default_factory=Dues)
+    unexpected: Dues = field(default_factory=Dues)
     problem: str = ""
 
     @property
     def closes(self) -> bool:
-        """Whether each due instant has its row or is in flight, and no row is too many."""
-        amiss = (self.overdue, self.missing, self.unexpected)
-        return not (any(instants.number for instants in amiss) or self.problem)
+        """Whether each due has its row or is in flight, and no row is unexpected."""
+        findings = (self.overdue, self.missing, self.unexpected)
+        return not (any(dues.number for dues in findings) or self.problem)
+
+
+class _Row(NamedTuple):
+    """What is read of an occurrence's row."""
+
+    parent_id: int
+    due: datetime
+    requested: datetime | None
+    status: str
+    attempt: int
+    ended: datetime | None
 
 
 def tallies(pks: Iterable[int], begin: datetime | None = None) -> Iterator[Tally]:
@@ -107,48 +117,74 @@ def _changed(schedules: list[ScheduledTask]) -> list[int]:
 def _count(
     schedules: list[ScheduledTask], begin: datetime | None, now: datetime
 ) -> Iterator[Tally]:
+    """Yield the tally of each of these schedules, which are in order of their pks."""
     pks = [schedule.pk for schedule in schedules]
-    periods: dict[int, list[SchedulePeriod]] = defaultdict(list)
+    periods = _active_periods(pks)
+    waiting = _waiting(schedules)
+    for schedule, rows in _with_rows(schedules, _rows(pks, begin, now)):
+        bounds = [schedule.pruned_until, begin and begin - MICROSECOND]
+        after = max(filter(None, bounds), default=None)
+        count = _Count(schedule, now, waits=schedule.pk in waiting)
+        try:
+            count.compare(
+                _expected(schedule, periods[schedule.pk], after, now), _later(rows, after)
+            )
+        except (SpecError, ValueError, TypeError) as error:
+            count.tally.problem = str(error)
+        yield count.tally
+
+
+def _active_periods(pks: list[int]) -> dict[int, list[SchedulePeriod]]:
+    """Return by schedule the ended periods in which something was expected."""
+    found: dict[int, list[SchedulePeriod]] = defaultdict(list)
     active = SchedulePeriod.objects.filter(parent__in=pks, kind=SchedulePeriod.Kind.ACTIVE)
     for period in active.order_by("end"):
-        periods[period.parent_id].append(period)
+        found[period.parent_id].append(period)
+    return found
+
+
+def _waiting(schedules: list[ScheduledTask]) -> set[int]:
+    """Return which of these schedules have occurrences that wait for a running run."""
     may_wait = [
         schedule.pk for schedule in schedules if schedule.overlap == ScheduledTask.Overlap.WAIT
     ]
     running = ScheduledTaskInstance.objects.running().filter(parent__in=may_wait)
-    busy = set(running.values_list("parent_id", flat=True))
-    groups = groupby(_rows(pks, begin, now), key=itemgetter(0))
-    pk, rows = next(groups, (None, iter(())))
-    for schedule in schedules:
-        after = max(
-            filter(None, [schedule.pruned_until, begin and begin - MICROSECOND]), default=None
-        )
-        counter = _Counter(schedule, now, waits=schedule.pk in busy)
-        mine: Iterator[Row] = iter(())
-        if pk == schedule.pk:
-            mine = (row for row in rows if after is None or row[1] > after)
-        try:
-            counter.count(_expected(schedule, periods[schedule.pk], after, now), mine)
-        except (SpecError, ValueError, TypeError) as error:
-            counter.tally.problem = str(error)
-        if pk == schedule.pk:
-            pk, rows = next(groups, (None, iter(())))
-        yield counter.tally
+    return set(running.values_list("parent_id", flat=True))
 
 
-def _rows(pks: list[int], begin: datetime | None, now: datetime) -> Iterator[Row]:
-    """Yield the occurrences' rows, by schedule and due instant, without holding them all."""
+def _rows(pks: list[int], begin: datetime | None, now: datetime) -> Iterator[_Row]:
+    """Yield the rows of occurrences, by schedule and due, without holding them all."""
     rows = ScheduledTaskInstance.objects.filter(parent__in=pks, due__lte=now)
     if begin is not None:
         rows = rows.filter(due__gte=begin)
-    columns = ("parent_id", "due", "requested", "status", "attempt", "ended")
-    return rows.order_by("parent_id", "due").values_list(*columns).iterator(2000)
+    columns = rows.order_by("parent_id", "due").values_list(*_Row._fields)
+    # A third of the time that _Row._make takes: there may be millions of rows.
+    return map(partial(tuple.__new__, _Row), columns.iterator(2000))
+
+
+def _with_rows(
+    schedules: list[ScheduledTask], rows: Iterator[_Row]
+) -> Iterator[tuple[ScheduledTask, Iterator[_Row]]]:
+    """Yield each schedule with its rows; both are in order of the schedules' pks."""
+    groups = groupby(rows, key=attrgetter("parent_id"))
+    group = next(groups, None)
+    for schedule in schedules:
+        if group is not None and group[0] == schedule.pk:
+            yield schedule, group[1]
+            group = next(groups, None)
+        else:
+            yield schedule, iter(())
+
+
+def _later(rows: Iterator[_Row], after: datetime | None) -> Iterator[_Row]:
+    """Yield the rows whose due is later than `after`, if that is given."""
+    return rows if after is None else dropwhile(lambda row: row.due <= after, rows)
 
 
 def _expected(
     schedule: ScheduledTask, periods: list[SchedulePeriod], after: datetime | None, now: datetime
 ) -> Iterator[datetime]:
-    """Yield each instant that was owed, once, in order: over all periods and the present one."""
+    """Yield each expected due once, in order: over all ended periods and the present one."""
     parts = [(spec_from_json(period.spec or {}), period.start, period.end) for period in periods]
     if schedule.is_live:
         parts.append((schedule.spec(), schedule.period_start, now))
@@ -159,14 +195,14 @@ def _expected(
             if after is None or end > after
         )
     )
-    # A first time that was still owed when its schedule changed is due by both specs.
+    # A first time that was still expected when its schedule changed is due by both specs.
     return (due for due, _ in groupby(dues))
 
 
-class _Counter:
-    """Counts one schedule: lays what was owed beside the rows, both in order.
+class _Count:
+    """Counts what came of one schedule's occurrences.
 
-    `waits` tells that its occurrences wait for a run that is going on, however long.
+    `waits`: its occurrences wait for a running run, however long that takes.
     """
 
     def __init__(self, schedule: ScheduledTask, now: datetime, waits: bool) -> None:
@@ -174,22 +210,23 @@ class _Counter:
         self._now = now
         self._waits = waits
 
-    def count(self, owed: Iterator[datetime], rows: Iterator[Row]) -> None:
-        due = next(owed, None)
+    def compare(self, expected: Iterator[datetime], rows: Iterator[_Row]) -> None:
+        """Count the expected dues and the rows, both in order of their dues."""
+        due = next(expected, None)
         for row in rows:
-            while due is not None and due < row[1]:
+            while due is not None and due < row.due:
                 self._add_unrecorded(due)
-                due = next(owed, None)
-            if due == row[1]:
+                due = next(expected, None)
+            if due == row.due:
                 self._add_row(row)
-                due = next(owed, None)
-            elif row[2] is not None:
+                due = next(expected, None)
+            elif row.requested is not None:
                 self._add_row(row)
             else:
-                self.tally.unexpected.add(row[1])
+                self.tally.unexpected.add(row.due)
         while due is not None:
             self._add_unrecorded(due)
-            due = next(owed, None)
+            due = next(expected, None)
 
     def _add_unrecorded(self, due: datetime) -> None:
         self.tally.due += 1
@@ -201,20 +238,25 @@ class _Counter:
         else:
             self.tally.overdue.add(due)
 
-    def _add_row(self, row: Row) -> None:
+    def _add_row(self, row: _Row) -> None:
         self.tally.due += 1
-        if row[3] == ScheduledTaskInstance.Status.RUNNING or self._awaits_retry(row):
+        if row.status in OPEN_STATUSES and self._is_in_flight(row):
             self.tally.in_flight += 1
         else:
-            self.tally.outcomes[row[3]] += 1
+            self.tally.outcomes[row.status] += 1
 
-    def _awaits_retry(self, row: Row) -> bool:
-        _, due, requested, status, attempt, ended = row
+    def _is_in_flight(self, row: _Row) -> bool:
         schedule = self.tally.schedule
-        if status != ScheduledTaskInstance.Status.FAILED or attempt > schedule.retries:
+        if row.status == Status.RUNNING:
+            return True
+        if row.attempt > schedule.retries:
             return False
         return awaits_retry(
             ScheduledTaskInstance(
-                parent=schedule, due=due, requested=requested, attempt=attempt, ended=ended
+                parent=schedule,
+                due=row.due,
+                requested=row.requested,
+                attempt=row.attempt,
+                ended=row.ended,
             )
         )

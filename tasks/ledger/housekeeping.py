@@ -1,4 +1,4 @@
-"""The leader's regular work, bit by bit, in a thread of its own."""
+"""The leader's regular work, in short steps, in a thread of its own."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from tasks.broker.keys import MARKER_KEY, explain
 from tasks.broker.reconcile import TIME_SLICE, Reconciler
 from tasks.ledger.retention import pruning
-from tasks.ledger.settling import settling_steps
+from tasks.ledger.settling import end_refused, settling_steps
 from tasks.runs import spool
 from tasks.runs.lost import Watch, close_lost_runs, enqueueing_lost_jobs
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Housekeeper:
-    """The leader's regular work; every part can be stopped at any line and done again."""
+    """Does the leader's regular work; every part can be stopped at any line and done again."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -31,12 +31,13 @@ class Housekeeper:
             _Part(redis, "projection", 0.0, Reconciler(redis).tick),
             _Part(redis, "lost runs", 2.0, lambda: close_lost_runs(redis, lost)),
             _Part(redis, "lost jobs", 10.0, lambda: enqueueing_lost_jobs(redis, lost_jobs)),
-            _Part(redis, "books", 1.0, lambda: settling_steps(redis, lost_dues)),
-            _Part(redis, "retention", 300.0, lambda: pruning()),
+            _Part(redis, "settling", 1.0, lambda: settling_steps(redis, lost_dues)),
+            _Part(redis, "refused schedules", 1.0, lambda: end_refused(redis)),
+            _Part(redis, "retention", 300.0, pruning),
         ]
 
     def tick(self) -> None:
-        """Do what is due of the regular work; one part's failure doesn't stop the others.
+        """Do the parts whose time has come; one part's failure doesn't stop the others.
 
         Raises nothing: what goes wrong is logged and tried again at the next tick.
         """
@@ -49,28 +50,28 @@ class Housekeeper:
 
 
 class _Part:
-    """One part of the regular work: how often it is due, and where it was interrupted.
+    """One part of the regular work: how often it begins, and where it was interrupted.
 
-    Work on many rows is a generator that yields wherever it can be interrupted: it goes on at
-    the next tick when its time is up.
+    Work on many rows is a generator that yields wherever it can be interrupted: when its time
+    slice is used up, it resumes at the next tick.
     """
 
-    def __init__(self, redis: Redis, name: str, every: float, begin: Callable[[], Any]) -> None:
+    def __init__(self, redis: Redis, name: str, interval: float, begin: Callable[[], Any]) -> None:
         self._redis = redis
         self._name = name
-        self._every = every
+        self._interval = interval
         self._begin = begin
-        self._next = 0.0
+        self._next_begin = 0.0
         self._rest: Iterator[None] | None = None
 
     def run_soon(self) -> None:
-        """Be due at once."""
-        self._next = 0.0
+        """Begin at the next tick."""
+        self._next_begin = 0.0
 
     def resume(self) -> None:
-        """Begin if it is due, or go on from where it was, for `TIME_SLICE` seconds."""
+        """Resume the interrupted work, or begin if it is time, for `TIME_SLICE` seconds."""
         now = time.monotonic()
-        if self._rest is None and now < self._next:
+        if self._rest is None and now < self._next_begin:
             return
         try:
             if self._rest is None:
@@ -81,8 +82,8 @@ class _Part:
                     return
         except ResponseError as error:
             text = explain(error, self._redis, settings.RQ_QUEUES)
-            logger.error("The ledger's work on %s waits for Redis: %s", self._name, text)
+            logger.error("Housekeeping (%s) waits for Redis: %s", self._name, text)
         except Exception:
-            logger.exception("The ledger's work on %s failed; it is tried again.", self._name)
+            logger.exception("Housekeeping (%s) failed; it is tried again.", self._name)
         self._rest = None
-        self._next = time.monotonic() + self._every
+        self._next_begin = time.monotonic() + self._interval

@@ -1,50 +1,43 @@
-"""The books: what each schedule owes, period by period, and what came of it.
+"""Ends the periods of a schedule: what was expected in one is settled before the next begins.
 
-Only the specs and the rows count here; Redis is never asked.
+Only the specs and the rows count here; Redis is never read.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.utils import timezone
 
 from tasks.database import CHUNK, chunks
 from tasks.exceptions import SpecError
 from tasks.models import ScheduledTask, ScheduledTaskInstance, SchedulePeriod
+from tasks.reasons import Reason
 from tasks.timing import spec
-
-# An occurrence that was due less long ago is still under way, and not looked for.
-SETTLING = timedelta(seconds=30)
-# How many due instants of one schedule are looked at in one go.
-DUES_AT_ONCE = 10_000
-
-
-# Writing
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
     """The end of a schedule's present period at `end`.
 
-    Due instants up to there without a row are missed for this reason, all but `still_expected`.
+    What was due up to then and has no row is missed for this reason, except `still_expected`.
     """
 
     schedule: ScheduledTask
     end: datetime
-    reason: str
+    reason: Reason
     still_expected: datetime | None = None
 
 
 def close_period(
-    schedule: ScheduledTask, now: datetime, reason: str, still_expected: datetime | None = None
+    schedule: ScheduledTask, now: datetime, reason: Reason, still_expected: datetime | None = None
 ) -> None:
     """End the present period of a schedule at `now`, before its spec or its status changes.
 
-    If it is live its books are settled up to `now`: due instants without a row are recorded as
-    missed for this reason, all but `still_expected`. The caller has locked the row, changes it and
-    saves it; `period_start` and `settled_through` are set for a next period that begins now.
+    A live schedule is settled through `now`: what was due and has no row is recorded as missed
+    for this reason, except `still_expected`. The caller has locked the schedule's row, changes it
+    and saves it; `period_start` and `settled_through` are set for a next period that begins now.
     """
     close_periods([Closing(schedule, now, reason, still_expected)])
 
@@ -80,7 +73,7 @@ def _kind(schedule: ScheduledTask) -> str:
 
 
 def _settle(closings: Sequence[Closing]) -> None:
-    """Close schedules' books up to the ends of their periods, before what they owe changes.
+    """Settle schedules through the ends of their periods, before what they expect changes.
 
     A job that still waits on its queue finds the row and doesn't run, whatever Redis holds.
     """
@@ -97,34 +90,19 @@ def _settle(closings: Sequence[Closing]) -> None:
 
 
 def _expected_and_unsettled(closings: Iterable[Closing]) -> Iterator[tuple[Closing, datetime]]:
-    """Yield what was due and isn't accounted for, but for what stays owed."""
+    """Yield what was due and isn't settled yet, except what is still expected."""
     for closing in closings:
         schedule = closing.schedule
-        with suppress(SpecError):  # then nothing was owed
+        with suppress(SpecError):  # An invalid spec expects nothing.
             for due in spec.dues(schedule.spec(), schedule.settled_through, closing.end):
                 if due != closing.still_expected:
                     yield closing, due
 
 
-def unrecorded(schedule: ScheduledTask, dues: Sequence[datetime]) -> list[datetime]:
-    """Return those of a schedule's due instants, given in order, that have no row."""
-    if not dues:
-        return []
-    recorded = set(
-        schedule.runs.filter(due__gte=dues[0], due__lte=dues[-1]).values_list("due", flat=True)
-    )
-    return [due for due in dues if due not in recorded]
-
-
-def write_missed(schedule: ScheduledTask, reasons: dict[datetime, str]) -> None:
-    """Record occurrences as missed, each for its reason; rows that are there stay as they are."""
-    write(missed_runs(schedule, reasons))
-
-
 def missed_runs(
-    schedule: ScheduledTask, reasons: dict[datetime, str]
+    schedule: ScheduledTask, reasons: dict[datetime, Reason]
 ) -> list[ScheduledTaskInstance]:
-    """Return rows that say of occurrences that they were missed, each for its reason."""
+    """Return unsaved rows that record occurrences as missed, each for its reason."""
     now = timezone.now()
     return [
         ScheduledTaskInstance(
@@ -132,13 +110,13 @@ def missed_runs(
             name=schedule.name,
             due=due,
             status=ScheduledTaskInstance.Status.MISSED,
-            reason=reason,
             ended=now,
+            **reason.fields,
         )
         for due, reason in reasons.items()
     ]
 
 
 def write(runs: Sequence[ScheduledTaskInstance]) -> None:
-    """Insert rows of occurrences; those that have a row already keep it."""
+    """Insert the rows of occurrences; an occurrence that has a row already keeps it."""
     ScheduledTaskInstance.objects.bulk_create(runs, batch_size=CHUNK, ignore_conflicts=True)

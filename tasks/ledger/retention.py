@@ -1,8 +1,8 @@
-"""Deletes runs that a schedule doesn't keep."""
+"""Deletes the runs that a schedule doesn't keep."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count, Min
 from django.utils import timezone
@@ -12,15 +12,15 @@ from tasks.models import ScheduledTask, ScheduledTaskInstance
 
 
 def prune() -> None:
-    """Delete the ended runs that their schedule doesn't keep any more."""
+    """Delete the ended runs that their schedule no longer keeps."""
     for _step in pruning():
         pass
 
 
 def pruning() -> Iterator[None]:
-    """Do what `prune` says, and yield wherever that can be interrupted.
+    """Do what `prune` does, and yield wherever it can be interrupted.
 
-    Of occurrences the newest by due instant are kept, without gaps; of runs by hand the newest.
+    The newest occurrences by due are kept, without gaps, and the newest manual runs.
     """
     kept = ScheduledTask.objects.exclude(keep_runs=None, keep_days=None).order_by("pk")
     kept = kept.only("keep_runs", "keep_days", "settled_through", "pruned_until")
@@ -29,59 +29,72 @@ def pruning() -> Iterator[None]:
         last = schedules[-1].pk
         for schedule in _with_too_many(schedules):
             yield from _prune_occurrences(schedule)
-            yield from _prune_requested(schedule)
+            yield from _prune_manual(schedule)
         yield
 
 
+class _Counts(NamedTuple):
+    """How many runs a schedule has, how many of them are occurrences, and the first due."""
+
+    parent_id: int
+    runs: int
+    occurrences: int
+    first_due: datetime | None
+
+
 def _with_too_many(schedules: list[ScheduledTask]) -> list[ScheduledTask]:
-    """Return those that may have runs to delete, by counting the runs of all at once."""
+    """Return those that may have runs to delete; one query counts the runs of all."""
     now = timezone.now()
-    rows = ScheduledTaskInstance.objects.filter(
-        parent__in=[schedule.pk for schedule in schedules]
-    ).order_by()
+    rows = ScheduledTaskInstance.objects.filter(parent__in=schedules).order_by()
     counts = rows.values_list("parent").annotate(Count("pk"), Count("due"), Min("due"))
-    found = {pk: values for pk, *values in counts}
-    too_many = []
-    for schedule in schedules:
-        number, occurrences, oldest = found.get(schedule.pk, (0, 0, None))
-        manual = number - occurrences
-        has_more = schedule.keep_runs is not None and max(occurrences, manual) > schedule.keep_runs
-        has_older = schedule.keep_days is not None and (
-            manual > 0 or (oldest and oldest < now - timedelta(days=schedule.keep_days))
-        )
-        if has_more or has_older:
-            too_many.append(schedule)
-    return too_many
+    found = {one.parent_id: one for one in map(_Counts._make, counts)}
+    return [
+        schedule
+        for schedule in schedules
+        if schedule.pk in found and _has_too_many(schedule, found[schedule.pk], now)
+    ]
+
+
+def _has_too_many(schedule: ScheduledTask, counts: _Counts, now: datetime) -> bool:
+    manual = counts.runs - counts.occurrences
+    if schedule.keep_runs is not None and max(counts.occurrences, manual) > schedule.keep_runs:
+        return True
+    if schedule.keep_days is None:
+        return False
+    oldest_kept = now - timedelta(days=schedule.keep_days)
+    return manual > 0 or (counts.first_due is not None and counts.first_due < oldest_kept)
 
 
 def _prune_occurrences(schedule: ScheduledTask) -> Iterator[None]:
-    """Delete the occurrences up to the newest one that isn't kept; first the books say so."""
-    occurrences = schedule.runs.filter(due__lte=schedule.settled_through)
+    """Delete the occurrences up to the newest one that isn't kept.
+
+    `pruned_until` is written first, so that no deleted row is ever missing from the ledger.
+    """
     until = _newest_not_kept(schedule, schedule.runs.filter(due__isnull=False), "due")
-    until = until and min(until, schedule.settled_through)
     if until is None:
         return
+    until = min(until, schedule.settled_through)
     if schedule.pruned_until is None or schedule.pruned_until < until:
         ScheduledTask.objects.filter(pk=schedule.pk).update(pruned_until=until)
         schedule.periods.filter(end__lte=until).delete()
-    yield from _delete_in_chunks(occurrences.ended().filter(due__lte=until))
+    yield from _delete_in_chunks(schedule.runs.ended().filter(due__lte=until))
 
 
-def _prune_requested(schedule: ScheduledTask) -> Iterator[None]:
+def _prune_manual(schedule: ScheduledTask) -> Iterator[None]:
     manual = schedule.runs.filter(due=None)
     until = _newest_not_kept(schedule, manual, "requested")
     if until is not None:
         yield from _delete_in_chunks(manual.ended().filter(requested__lte=until))
 
 
-def _newest_not_kept(schedule: ScheduledTask, rows: Any, moment: str) -> datetime | None:
-    newest_first = rows.order_by(f"-{moment}").values_list(moment, flat=True)
+def _newest_not_kept(schedule: ScheduledTask, rows: Any, field: str) -> datetime | None:
+    newest_first = rows.order_by(f"-{field}").values_list(field, flat=True)
     found = []
     if schedule.keep_runs is not None:
         found += newest_first[schedule.keep_runs : schedule.keep_runs + 1]
     if schedule.keep_days is not None:
         cutoff = timezone.now() - timedelta(days=schedule.keep_days)
-        found += newest_first.filter(**{f"{moment}__lt": cutoff})[:1]
+        found += newest_first.filter(**{f"{field}__lt": cutoff})[:1]
     return max(found, default=None)
 
 

@@ -1,9 +1,8 @@
 """Settles the ledger: each occurrence that was due has its row."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -18,48 +17,52 @@ from tasks.broker.in_flight import in_flight
 from tasks.database import chunks
 from tasks.exceptions import TasksError
 from tasks.job_ids import RunId
-from tasks.ledger import periods
-from tasks.ledger.misfires import fill
-from tasks.ledger.periods import DUES_AT_ONCE, SETTLING, close_period
+from tasks.ledger.misfires import catch_up_lost
+from tasks.ledger.periods import close_period
 from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.reasons import Code, reason
 from tasks.runs.lost import Watch
 from tasks.runs.retries import awaits_retry
 from tasks.timing import spec
 
 logger = logging.getLogger(__name__)
 
-# How many schedules' books are looked at in one go: it should not take long.
+# An occurrence whose due is more recent is still on its way to a worker, and not searched for.
+SETTLING_TIME = timedelta(seconds=30)
+# How many schedules are checked in one step: a step should not take long.
 CHECKED_AT_ONCE = 200
-# How many in a round at most; the next one, a second later, goes on with the others.
+# How many are checked in a round at most; the next round, a second later, takes the others.
 CHECKED_A_ROUND = 50_000
-# The rows of schedules with so few due instants to look at are asked for together.
-FEW = 100
-# How long after something was due its books are looked at, and how often while they are open.
+# How many dues of one schedule are checked at a time.
+DUES_AT_ONCE = 10_000
+# One query reads the rows of all schedules that have at most so many dues to check.
+FEW_DUES = 100
+# How long after a due a schedule is checked, and how often while an occurrence has no row.
 CHECK_AGAIN = timedelta(seconds=5)
-# How long no schedule's books stay unlooked at, and those of a row whose spec can't be.
+# How long a schedule goes unchecked at most, and how long one with an invalid spec.
 CHECK_AT_LEAST = timedelta(hours=1)
-CHECK_BROKEN = timedelta(minutes=1)
+CHECK_INVALID = timedelta(minutes=1)
 
 
 def settle(redis: Redis, watch: Watch) -> None:
-    """Close the books of every live schedule that has to be looked at, as far as complete.
+    """Settle every live schedule whose check is due, as far as its occurrences have their rows.
 
-    A due instant of half a minute ago or more without a row, whose job isn't in Redis either, is
-    lost: once that is certain, it is run or recorded as missed, by the catch-up policy. A
-    schedule without anything left to be due, or to run, is over: `death`.
+    An occurrence that was due half a minute ago or more, without a row and without a job in
+    Redis, is lost: once that is certain, it is run or recorded as missed, by the catch-up policy.
+    A schedule that has nothing left to be due, or to run, ends: its status becomes `death`.
     """
     for _step in settling_steps(redis, watch):
         pass
 
 
 def settling_steps(redis: Redis, watch: Watch) -> Iterator[None]:
-    """Do what `settle` says, and yield wherever that can be interrupted.
+    """Do what `settle` does, and yield wherever it can be interrupted.
 
-    A schedule is looked at when something of it was due since the last look: its `next_check_at`
-    says when. All others cost nothing.
+    A schedule is checked once it was due again after its last check, by its `next_check_at`. All
+    others cost nothing.
     """
     to_check = ScheduledTask.objects.live().filter(next_check_at__lte=timezone.now())
-    # Not in order: to sort them for each step would cost more than to look at them.
+    # Not in order: to sort them for each step would cost more than to check them.
     pks = list(to_check.order_by().values_list("pk", flat=True)[:CHECKED_A_ROUND])
     rows = ScheduledTask.objects.select_related("calendar")
     rows = rows.defer("args", "kwargs", "description", "note")
@@ -69,94 +72,139 @@ def settling_steps(redis: Redis, watch: Watch) -> Iterator[None]:
         yield
 
 
+def end_refused(redis: Redis) -> None:
+    """End the live schedules whose function's check has said not at all in their present period.
+
+    Only answers of the last day are read, by an index of their own: while a schedule is live, its
+    check is asked again.
+    """
+    answers = ScheduledTaskInstance.objects.filter(
+        reason_code=Code.CHECK_NOT_AT_ALL, ended__gt=timezone.now() - timedelta(days=1)
+    )
+    for pk, ended in dict(answers.order_by("ended").values_list("parent_id", "ended")).items():
+        with transaction.atomic():
+            live = ScheduledTask.objects.live().filter(pk=pk, period_start__lt=ended)
+            schedule = live.select_for_update(of=("self",)).first()
+            if schedule is None:
+                continue
+            _end(schedule, Code.SCHEDULE_ENDED)
+        logger.warning("“%s” has ended: its check said not at all.", schedule.name)
+        projection.remove([schedule.job_id], redis)
+
+
 @dataclass(slots=True)
-class _Look:
-    """What a look at a schedule's books has found."""
+class _Check:
+    """A check of one schedule: what was due after it was settled, and which of it has no row.
+
+    A schedule with an invalid spec has nothing to check: `reconcile` writes the problem on its row.
+    """
 
     schedule: ScheduledTask
-    settled_through: datetime
-    unrecorded: list[datetime]
-    all_seen: bool
-    next_due: datetime | None
+    is_valid: bool = False
+    dues: list[datetime] = field(default_factory=list)
+    next_due: datetime | None = None
+    unrecorded: list[datetime] = field(default_factory=list)
 
     @property
-    def is_over(self) -> bool:
-        """Whether everything that was ever due has its row."""
-        return self.all_seen and not self.unrecorded and self.next_due is None
+    def settled_through(self) -> datetime:
+        """The last due before the first one without a row."""
+        number = self.dues.index(self.unrecorded[0]) if self.unrecorded else len(self.dues)
+        return self.dues[number - 1] if number else self.schedule.settled_through
 
-    def again_at(self, now: datetime) -> datetime:
-        """Return when to look again: soon if something is open, else after the next due.
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that was due by now has its row."""
+        return self.is_valid and len(self.dues) < DUES_AT_ONCE and not self.unrecorded
 
-        After an hour in any case: rows may be changed past the services.
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether everything that will ever be due has its row."""
+        return self.is_complete and self.next_due is None
+
+    def next_check_at(self, now: datetime) -> datetime:
+        """Return when to check again: soon if a row is still to come, else after the next due.
+
+        After an hour in any case: rows may be changed without the services.
         """
-        is_open = self.unrecorded or not self.all_seen or self.next_due is None
-        return CHECK_AGAIN + (now if is_open else min(self.next_due or now, now + CHECK_AT_LEAST))
+        if not self.is_valid:
+            return now + CHECK_INVALID
+        if not self.is_complete or self.next_due is None:
+            return now + CHECK_AGAIN
+        return min(self.next_due, now + CHECK_AT_LEAST) + CHECK_AGAIN
 
 
 def _settle_some(schedules: list[ScheduledTask], redis: Redis, watch: Watch) -> None:
     now = timezone.now()
-    looks = _look(schedules, now)
-    again_at = {
-        schedule.pk: (schedule, schedule.settled_through, now + CHECK_BROKEN)
-        for schedule in schedules
-    }
-    again_at |= {
-        look.schedule.pk: (look.schedule, look.settled_through, look.again_at(now))
-        for look in looks
-    }
-    overdue = [
-        (look.schedule, due) for look in looks for due in look.unrecorded if due < now - SETTLING
-    ]
-    lost_dues: dict[int, list[datetime]] = {}
-    for schedule, due in _not_in_flight(overdue, redis):
-        lost_dues.setdefault(schedule.pk, []).append(due)
-    _write_settled(again_at.values())
-    for look in looks:
-        certain = watch.confirmed(lost_dues.get(look.schedule.pk, ()), look.schedule.pk)
-        if certain:
-            _try_to_fill(certain, look.schedule.pk, redis)
-        if look.is_over:
-            _end_if_idle(look.schedule, redis)
+    checks = _check(schedules, now)
+    lost = _find_lost(checks, now, redis)
+    _write_settled(checks, now)
+    for check in checks:
+        schedule = check.schedule
+        if certain := watch.confirmed(lost.get(schedule.pk, ()), schedule.pk):
+            _try_to_catch_up(certain, schedule.pk, redis)
+        if check.is_exhausted:
+            _end_if_idle(schedule, redis)
 
 
-def _look(schedules: list[ScheduledTask], now: datetime) -> list[_Look]:
-    """Lay what was due beside the rows, of all these schedules at once.
-
-    A schedule whose spec can't be is left out: `reconcile` says so on its row.
-    """
-    dues: dict[int, list[datetime]] = {}
-    next_dues: dict[int, datetime | None] = {}
-    for schedule in schedules:
-        with suppress(TasksError, ValueError, TypeError):
-            task_spec = schedule.spec()
-            next_dues[schedule.pk] = spec.next_due(task_spec, now)
-            found = spec.dues(task_spec, schedule.settled_through, now)
-            dues[schedule.pk] = list(islice(found, DUES_AT_ONCE))
-    few = [pk for pk, instants in dues.items() if 0 < len(instants) <= FEW]
+def _check(schedules: list[ScheduledTask], now: datetime) -> list[_Check]:
+    """Compare what was due with the rows, of all these schedules at once."""
+    checks = [_expected(schedule, now) for schedule in schedules]
+    with_few = [check.schedule.pk for check in checks if 0 < len(check.dues) <= FEW_DUES]
     rows = ScheduledTaskInstance.objects.filter(
-        parent__in=few, due__gt=F("parent__settled_through"), due__lte=now
+        parent__in=with_few, due__gt=F("parent__settled_through"), due__lte=now
     )
     recorded = set(rows.values_list("parent_id", "due"))
-    looks = []
-    for schedule in schedules:
-        if schedule.pk not in dues:
-            continue
-        mine = dues[schedule.pk]
-        if len(mine) > FEW:
-            unrecorded = periods.unrecorded(schedule, mine)
+    for check in checks:
+        if len(check.dues) > FEW_DUES:
+            check.unrecorded = _unrecorded(check.schedule, check.dues)
         else:
-            unrecorded = [due for due in mine if (schedule.pk, due) not in recorded]
-        complete = mine[: mine.index(unrecorded[0])] if unrecorded else mine
-        settled_through = complete[-1] if complete else schedule.settled_through
-        all_seen = len(mine) < DUES_AT_ONCE
-        looks.append(_Look(schedule, settled_through, unrecorded, all_seen, next_dues[schedule.pk]))
-    return looks
+            pk = check.schedule.pk
+            check.unrecorded = [due for due in check.dues if (pk, due) not in recorded]
+    return checks
 
 
-def _write_settled(entries: Iterable[tuple[ScheduledTask, datetime, datetime]]) -> None:
-    """Write for schedules up to when they are accounted and when to look again, in one go.
+def _expected(schedule: ScheduledTask, now: datetime) -> _Check:
+    """Return the check of one schedule before its rows are read."""
+    try:
+        task_spec = schedule.spec()
+        dues = spec.dues(task_spec, schedule.settled_through, now)
+        return _Check(
+            schedule,
+            is_valid=True,
+            dues=list(islice(dues, DUES_AT_ONCE)),
+            next_due=spec.next_due(task_spec, now),
+        )
+    except (TasksError, ValueError, TypeError):
+        return _Check(schedule)
 
-    What has been changed since it was read is left alone: it will be looked at again.
+
+def _unrecorded(schedule: ScheduledTask, dues: list[datetime]) -> list[datetime]:
+    """Return those of a schedule's dues, given in order, that have no row."""
+    rows = schedule.runs.filter(due__gte=dues[0], due__lte=dues[-1])
+    recorded = set(rows.values_list("due", flat=True))
+    return [due for due in dues if due not in recorded]
+
+
+def _find_lost(checks: list[_Check], now: datetime, redis: Redis) -> dict[int, list[datetime]]:
+    """Return by schedule the dues without a row whose job is neither waiting nor being started."""
+    overdue = [
+        (check.schedule, due)
+        for check in checks
+        for due in check.unrecorded
+        if due < now - SETTLING_TIME
+    ]
+    jobs = [(RunId(schedule.job_id, due).job_id, schedule.queue) for schedule, due in overdue]
+    lost: dict[int, list[datetime]] = {}
+    for (schedule, due), is_in_flight in zip(overdue, in_flight(jobs, redis), strict=True):
+        if not is_in_flight:
+            lost.setdefault(schedule.pk, []).append(due)
+    return lost
+
+
+def _write_settled(checks: list[_Check], now: datetime) -> None:
+    """Write through when schedules are settled and when to check them again, all at once.
+
+    One that has been changed since it was read is left alone: it will be checked again.
     """
     sql = (
         f"UPDATE {connection.ops.quote_name(ScheduledTask._meta.db_table)} "
@@ -166,58 +214,54 @@ def _write_settled(entries: Iterable[tuple[ScheduledTask, datetime, datetime]]) 
     adapt = connection.ops.adapt_datetimefield_value
     rows = [
         (
-            adapt(settled_through),
-            adapt(next_check_at),
-            schedule.pk,
-            adapt(schedule.settled_through),
-            adapt(schedule.next_check_at),
+            adapt(check.settled_through),
+            adapt(check.next_check_at(now)),
+            check.schedule.pk,
+            adapt(check.schedule.settled_through),
+            adapt(check.schedule.next_check_at),
         )
-        for schedule, settled_through, next_check_at in entries
+        for check in checks
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.executemany(sql, rows)
 
 
-def _try_to_fill(dues: list[datetime], schedule_pk: int, redis: Redis) -> None:
+def _try_to_catch_up(dues: list[datetime], schedule_pk: int, redis: Redis) -> None:
     try:
-        fill(dues, schedule_pk, redis)
+        catch_up_lost(dues, schedule_pk, redis)
     except (RedisError, Error):
         raise
     except TasksError as error:  # It is on the row as well.
         logger.debug("Lost occurrences of schedule %s wait: %s", schedule_pk, error)
     except Exception:
-        logger.exception("Lost occurrences of schedule %s can't be made up for yet.", schedule_pk)
+        logger.exception("Can't catch up on lost occurrences of schedule %s yet.", schedule_pk)
 
 
 def _end_if_idle(seen: ScheduledTask, redis: Redis) -> None:
-    """Declare a schedule over that will never be due again and has no run or retry to come.
+    """End an exhausted schedule, unless it has a run or a retry to come.
 
-    Not if it was changed after it was `seen` to be so.
+    Not if it has changed since it was `seen` to be exhausted.
     """
     with transaction.atomic():
         unchanged = ScheduledTask.objects.live().filter(pk=seen.pk, updated=seen.updated)
         schedule = unchanged.select_for_update(of=("self",)).first()
         if schedule is None or not _is_idle(schedule):
             return
-        close_period(schedule, timezone.now(), "The schedule was over.")
-        schedule.status = ScheduledTask.Status.DEATH
-        schedule.save(update_fields=["status", "period_start", "settled_through"])
+        _end(schedule, Code.SCHEDULE_ENDED)
     projection.remove([schedule.job_id], redis)
+
+
+def _end(schedule: ScheduledTask, code: Code) -> None:
+    """End a schedule whose row the caller has locked; what it still expects is missed."""
+    close_period(schedule, timezone.now(), reason(code))
+    schedule.status = ScheduledTask.Status.DEATH
+    schedule.save(update_fields=["status", "period_start", "settled_through"])
 
 
 def _is_idle(schedule: ScheduledTask) -> bool:
     if schedule.runs.running().exists():
         return False
-    failed = schedule.runs.filter(status="failed", attempt__lte=schedule.retries).select_related(
-        "parent"
+    failed = schedule.runs.filter(
+        status=ScheduledTaskInstance.Status.FAILED, attempt__lte=schedule.retries
     )
-    return not any(awaits_retry(run) for run in failed)
-
-
-def _not_in_flight(
-    overdue: list[tuple[ScheduledTask, datetime]], redis: Redis
-) -> list[tuple[ScheduledTask, datetime]]:
-    """Return those occurrences whose job is neither waiting nor being started."""
-    jobs = [(RunId(schedule.job_id, due).job_id, schedule.queue) for schedule, due in overdue]
-    states = in_flight(jobs, redis)
-    return [one for one, in_flight in zip(overdue, states, strict=True) if not in_flight]
+    return not any(awaits_retry(run) for run in failed.select_related("parent"))

@@ -1,4 +1,4 @@
-"""What the commands are told: which schedule, which moment."""
+"""Reads the arguments of commands: a schedule, a time, names of queues."""
 
 from collections.abc import Iterable
 from datetime import datetime, time
@@ -16,7 +16,7 @@ MAX_ID = 2**63 - 1
 
 
 def find_schedule(text: str) -> ScheduledTask:
-    """Return the schedule with this id, or else with this name; raises CommandError."""
+    """Return the schedule with this id, or else with this name. Raises CommandError."""
     if text.isascii() and text.isdigit() and int(text) <= MAX_ID:
         found = ScheduledTask.objects.filter(pk=int(text)).first()
         if found is not None:
@@ -35,11 +35,11 @@ def find_schedule(text: str) -> ScheduledTask:
     return named[0]
 
 
-def parse_moment(text: str, *, is_end: bool = False) -> datetime:
-    """Return an aware moment; without a time zone it is in the site's. Raises CommandError.
+def parse_time(text: str, *, is_end: bool = False) -> datetime:
+    """Return an aware datetime; without a time zone it is in the site's. Raises CommandError.
 
-    A date is the beginning of its day; as the end of a range it is the day's end, and today is
-    now.
+    A date means the beginning of that day; as the end of a range it means the end of the day, and
+    today means now.
     """
     try:
         day = parse_date(text)
@@ -47,19 +47,19 @@ def parse_moment(text: str, *, is_end: bool = False) -> datetime:
             is_today = day == timezone.localdate()
             end = timezone.make_aware(datetime.combine(day, time.max))
             return timezone.now() if is_today else end
-        moment = datetime.combine(day, time()) if day is not None else parse_datetime(text)
-        if moment is not None:
-            return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+        found = datetime.combine(day, time()) if day is not None else parse_datetime(text)
+        if found is not None:
+            return timezone.make_aware(found) if timezone.is_naive(found) else found
     except (ValueError, OverflowError):
         pass
     raise CommandError(
-        _("“%(text)s” is no moment: write 2026-01-31, or 2026-01-31T06:30:00+01:00.")
+        _("“%(text)s” is not a valid time: write 2026-01-31, or 2026-01-31T06:30:00+01:00.")
         % {"text": text}
     )
 
 
 def check_queues(names: Iterable[str]) -> None:
-    """Raise CommandError for a queue that the settings don't have."""
+    """Raise CommandError for a queue that isn't in the settings."""
     for name in names:
         if name not in settings.RQ_QUEUES:
             raise CommandError(

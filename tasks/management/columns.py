@@ -1,10 +1,10 @@
-"""Texts in the columns of a terminal."""
+"""Text in the columns of a terminal."""
 
 import unicodedata
 
 
 def fit(text: str, columns: int) -> str:
-    """Cut or fill a text to this many columns of a terminal."""
+    """Return a text that is cut or padded to this many columns of a terminal."""
     if width(text) > columns:
         while width(text) >= columns:
             text = text[:-1]

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
             "scheduledtaskinstance",
             models.Index(
                 condition=models.Q(reason_code="check_not_at_all"),
-                fields=["parent"],
+                fields=["ended"],
                 name="run_ends_schedule",
             ),
         ),

@@ -11,7 +11,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -36,6 +36,7 @@ from rq.worker import DequeueStrategy, WorkerStatus
 from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
 from tasks.job import Job
+from tasks.reasons import Code, reason
 from tasks.runs import spool
 from tasks.runs.timeout import Deadline
 from tasks.worker.child import STARTED_TTL_SECONDS, start
@@ -233,7 +234,7 @@ class Worker(rq.Worker):
             super().request_force_stop(signum, frame)
         except SystemExit:
             if child is not None:
-                self._note_end(child, "Lost: its worker was stopped.")
+                self._note_end(child, reason(Code.LOST_WORKER_STOPPED).fields)
                 self._return_unstarted(child)
                 self._child = None
             raise
@@ -380,17 +381,18 @@ class Worker(rq.Worker):
         if run is None:
             time.sleep(RETRY_SECONDS)  # It died without a run; the next one may, too.
 
-    def _reason(self, run: Run | None, status: int) -> str:
+    def _reason(self, run: Run | None, status: int) -> Mapping[str, Any]:
+        """Return the fields of a row that say why the run of a dead child ended."""
         if run is not None and self._stopped_job_id == run.job_id:
-            return "Stopped on request."
+            return reason(Code.STOPPED).fields
         if run is not None and 0 <= run.timeout < time.time() - run.since - TIMEOUT_GRACE_SECONDS:
-            return (
-                "Failed for: JobTimeoutException: Task exceeded maximum timeout value "
-                f"({run.timeout} seconds)"
-            )
-        return f"Lost: its process {_how_it_ended(status)}."
+            text = f"Task exceeded maximum timeout value ({run.timeout} seconds)"
+            return {"reason": f"Failed for: JobTimeoutException: {text}"}
+        if os.WIFSIGNALED(status):
+            return reason(Code.LOST_SIGNAL, signal=os.WTERMSIG(status)).fields
+        return reason(Code.LOST_EXIT, status=os.waitstatus_to_exitcode(status)).fields
 
-    def _note_end(self, child: ChildProcess, reason: str) -> None:
+    def _note_end(self, child: ChildProcess, fields: Mapping[str, Any]) -> None:
         """Put on the spool the end that the dead child had kept, and why its current run ended."""
         run, end = child.shared.run, child.shared.end
         try:
@@ -403,7 +405,7 @@ class Worker(rq.Worker):
             if child.shared.is_running and not is_ended:
                 stopped = self._stopped_job_id == run.job_id
                 status = "canceled" if stopped else "failed"
-                spool.push(self.connection, run.job_id, status, reason=reason, ended=timezone.now())
+                spool.push(self.connection, run.job_id, status, ended=timezone.now(), **fields)
             self.connection.delete(lease_key(run.job_id))
         except RedisError as error:
             logger.warning("The end of a run could not be recorded: %s", error)

@@ -150,7 +150,7 @@ def test_the_run_of_a_killed_worker_is_closed_as_lost(site: Site, notes: Path):
         run = schedule.runs.get()
         wait_for(lambda: schedule.runs.filter(status="failed"), "the run to be closed", seconds=60)
     run.refresh_from_db()
-    assert run.reason == f"Lost: the worker “{run.worker_name}” died or lost contact."
+    assert run.reason_in_words() == f"Lost: the worker “{run.worker_name}” died or lost contact."
 
 
 def test_an_unreadable_member_of_the_scheduled_jobs_stops_no_other_schedule(

@@ -73,7 +73,7 @@ def test_the_row_of_a_call_says_how_its_function_ended(site: Site, redis_connect
     ends = {}
     for how, call in calls.items():
         call.refresh_from_db()
-        ends[how] = (call.status, call.reason)
+        ends[how] = (call.status, call.reason_in_words())
     assert ends == ENDS
 
 
@@ -135,7 +135,7 @@ def test_a_second_sigterm_to_a_worker_kills_its_run_which_is_recorded_as_lost(
         wait_for(lambda: _ends_when_terminated_again(worker), "the end of the worker")
     assert not child.is_running()
     spool.drain(redis_connection)
-    assert (status(call), call.reason) == ("failed", "Lost: its worker was stopped.")
+    assert (status(call), call.reason_in_words()) == ("failed", "Lost: its worker was stopped.")
 
 
 def _ends_when_terminated_again(worker: "subprocess.Popen[bytes]") -> bool:

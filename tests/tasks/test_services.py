@@ -431,10 +431,10 @@ def test_a_cancelled_schedule_that_is_resumed_is_due_again(redis_connection: Red
 
 def test_only_a_live_schedule_can_be_paused_and_only_one_that_is_not_can_be_resumed():
     schedule = every()
-    with pytest.raises(NotPossible, match="is active"):
+    with pytest.raises(NotPossible, match="is “active”"):
         SchedulerService.resume(schedule)
     SchedulerService.cancel(schedule)
-    with pytest.raises(NotPossible, match="is ended"):
+    with pytest.raises(NotPossible, match="is “ended”"):
         SchedulerService.pause(schedule)
 
 
@@ -618,7 +618,7 @@ def test_a_background_call_that_cannot_be_enqueued_has_failed(redis_unavailable:
     redis_unavailable(True)
     task = TaskService.enqueue_task(functions.echo)
     assert task.status == "failed"
-    assert task.reason.startswith("It could not be enqueued: ")
+    assert task.reason_in_words().startswith("It could not be enqueued: ")
 
 
 @pytest.mark.parametrize("when", [timedelta(), HOUR])

@@ -1,6 +1,5 @@
 """The command that runs a past range of a schedule."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -8,17 +7,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from tasks.exceptions import TasksError
-from tasks.management.arguments import find_schedule, parse_moment
+from tasks.management.arguments import find_schedule, parse_time
 from tasks.runs.requests import DEFAULT_LIMIT
 from tasks.services import SchedulerService
-
-MICROSECOND = timedelta(microseconds=1)
+from tasks.timing.instants import MICROSECOND
 
 
 class Command(BaseCommand):
     help = (
-        "Run what of a past range of a schedule never ran: due instants without a row, or "
-        "recorded as missed or skipped. Both ends of the range belong to it."
+        "Run the occurrences of a past range of a schedule that never ran: those without a row, or "
+        "recorded as missed or skipped. The range includes both ends."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -40,7 +38,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         schedule = find_schedule(options["schedule"])
-        start, end = parse_moment(options["from"]), parse_moment(options["to"], is_end=True)
+        start, end = parse_time(options["from"]), parse_time(options["to"], is_end=True)
         try:
             runs = SchedulerService.backfill(schedule, start - MICROSECOND, end, options["limit"])
         except TasksError as error:
@@ -50,8 +48,8 @@ class Command(BaseCommand):
             self.stdout.write(_("Nothing is left to run in that range of “%s”.") % schedule.name)
             return
         text = ngettext(
-            "%(n)d run of “%(name)s” is asked for.",
-            "%(n)d runs of “%(name)s” are asked for, one after another.",
+            "%(n)d run of “%(name)s” is requested.",
+            "%(n)d runs of “%(name)s” are requested, one after another.",
             number,
         )
         self.stdout.write(text % {"n": number, "name": schedule.name})

@@ -1,4 +1,4 @@
-"""django-rq's command that runs a scheduler, with its queue looked at first."""
+"""django-rq's command that runs a scheduler; its queue is checked first."""
 
 from typing import Any
 

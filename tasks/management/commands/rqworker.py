@@ -1,4 +1,4 @@
-"""django-rq's command that runs a worker, with its queues looked at first."""
+"""django-rq's command that runs a worker; its queues are checked first."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tasks.management.arguments import check_queues
 
 
 class Command(rqworker.Command):
-    help = "Run a worker on these queues; those before are served first (default: default)."
+    help = "Run a worker on these queues, the first one first (default: default)."
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_queues(args)

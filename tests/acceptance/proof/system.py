@@ -27,7 +27,8 @@ TERMINATED_CHILD = ("term", "child")
 MICROSECOND = timedelta(microseconds=1)
 QUERY = """
     SELECT schedule.name, schedule.job_id, schedule.status, run.due, run.status, run.attempt,
-           run.reason, run.started, run.ended
+           CASE WHEN run.reason_code = '' THEN run.reason ELSE run.reason_code END,
+           run.started, run.ended
     FROM tasks_scheduledtaskinstance run
     JOIN tasks_scheduledtask schedule ON schedule.id = run.parent_id
 """

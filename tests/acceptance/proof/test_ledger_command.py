@@ -34,3 +34,5 @@ def test_the_ledger_closes_after_a_crash_and_names_a_due_whose_row_was_deleted(s
     ledger = system.command("ledger")
     assert ledger.wait() == 1
     assert ledger.printed(due.isoformat(sep=" ", timespec="milliseconds"))
+    assert ledger.printed("missing: ")
+    assert ledger.printed("The ledger doesn't close: 1 missing.")

@@ -28,7 +28,13 @@ def test_the_page_of_a_failed_run_shows_reason_traceback_log_and_call(admin_clie
         log="about to look",
     )
     text = text_of(admin_client.get(page_of(run)))
-    for part in (run.reason, run.exception_class, run.traceback, run.log, f'{ECHO}(1, a="b")'):
+    for part in (
+        run.reason_in_words(),
+        run.exception_class,
+        run.traceback,
+        run.log,
+        f'{ECHO}(1, a="b")',
+    ):
         assert part in text
 
 

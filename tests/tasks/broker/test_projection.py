@@ -16,7 +16,7 @@ from tasks.job import Job
 from tasks.models import Calendar, ScheduledTask
 from tasks.timing.instants import to_milliseconds, to_score
 from tests.tasks.functions import ECHO
-from tests.tasks.ledger.rows_and_redis import in_redis
+from tests.tasks.in_redis import schedules_in_redis
 from tests.tasks.scheduler.dispatch_script import dispatch, score
 from tests.tasks.schedules import MakeSchedule, ago, make_row
 
@@ -36,7 +36,7 @@ def test_a_change_of_a_row_during_its_projection_is_not_overwritten(
 
     monkeypatch.setattr(projection, "put_images", pause_meanwhile)
     projection.project(schedule, redis_connection)
-    assert in_redis(redis_connection) == set()
+    assert schedules_in_redis(redis_connection) == set()
 
 
 def test_a_schedule_deleted_during_its_projection_stays_out_of_redis(

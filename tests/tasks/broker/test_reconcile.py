@@ -17,7 +17,7 @@ from tasks.models import ScheduledTask
 from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler
 from tests.tasks.functions import ECHO
-from tests.tasks.ledger.rows_and_redis import in_redis
+from tests.tasks.in_redis import schedules_in_redis
 from tests.tasks.schedules import MakeSchedule, ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,7 +32,7 @@ def test_all_live_schedules_are_back_in_redis_after_a_flush(
     schedules = [put(), put(cron="@daily"), put(status="failed")]
     redis_connection.flushall()
     reconcile(redis_connection)
-    assert in_redis(redis_connection) == {schedule.job_id for schedule in schedules}
+    assert schedules_in_redis(redis_connection) == {schedule.job_id for schedule in schedules}
 
 
 def test_paused_and_ended_schedules_are_removed_from_redis(
@@ -52,7 +52,7 @@ def test_unexpected_schedules_are_removed_from_redis_and_external_jobs_are_not(
     # Private, because every public way to delete sends the signal that removes it from Redis.
     ScheduledTask.objects.filter(pk=schedule.pk)._raw_delete("default")
     reconcile(redis_connection)
-    assert in_redis(redis_connection) == {external.id}
+    assert schedules_in_redis(redis_connection) == {external.id}
     assert not redis_connection.exists(Job.key_for(schedule.job_id))
 
 
@@ -94,7 +94,7 @@ def test_a_row_that_cannot_be_scheduled_says_why_and_stops_no_other(
     reconcile(redis_connection)
     broken.refresh_from_db()
     assert broken.problem != ""
-    assert in_redis(redis_connection) == {good.job_id}
+    assert schedules_in_redis(redis_connection) == {good.job_id}
     assert redis_connection.exists(MARKER_KEY)
 
 
@@ -107,7 +107,7 @@ def test_the_problem_of_a_schedule_is_cleared_when_it_can_be_scheduled(
         reconcile(redis_connection)
     reconcile(redis_connection)
     schedule.refresh_from_db()
-    assert (schedule.problem, in_redis(redis_connection)) == ("", {schedule.job_id})
+    assert (schedule.problem, schedules_in_redis(redis_connection)) == ("", {schedule.job_id})
 
 
 def test_reconciliation_repairs_a_template_of_the_wrong_type_and_restores_all_others(
@@ -117,7 +117,7 @@ def test_reconciliation_repairs_a_template_of_the_wrong_type_and_restores_all_ot
     redis_connection.flushall()
     redis_connection.set(Job.key_for(broken.job_id), "x")
     reconcile(redis_connection)
-    assert in_redis(redis_connection) == {broken.job_id, good.job_id}
+    assert schedules_in_redis(redis_connection) == {broken.job_id, good.job_id}
 
 
 def test_reconciliation_reads_each_chunk_of_rows_by_its_keys(

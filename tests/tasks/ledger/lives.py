@@ -1,4 +1,4 @@
-"""Schedules that have lived a while."""
+"""Schedules that have existed for a while, and what came of them."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ def tally(schedule: ScheduledTask, begin: datetime | None = None) -> Tally:
 
 
 def lived(schedule: ScheduledTask, seconds: float) -> ScheduledTask:
-    """Move the beginning of a schedule's present period back."""
+    """Move the start of a schedule's present period back, as if it had existed that long."""
     past = ago(seconds)
     ScheduledTask.objects.filter(pk=schedule.pk).update(period_start=past, settled_through=past)
     return ScheduledTask.objects.get(pk=schedule.pk)

@@ -1,4 +1,4 @@
-"""The books close over any life of a schedule: edits, pauses, cancels, backfill, lost data."""
+"""The ledger closes over any life of a schedule: edits, pauses, cancels, backfill, lost data."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,9 +18,8 @@ from tasks.broker.leases import CERTAINTY
 from tasks.broker.reconcile import reconcile
 from tasks.exceptions import NotPossible
 from tasks.ledger.audit import tallies
-from tasks.ledger.periods import SETTLING
 from tasks.ledger.retention import prune
-from tasks.ledger.settling import settle
+from tasks.ledger.settling import SETTLING_TIME, settle
 from tasks.models import ScheduledTask
 from tasks.runs.lost import Watch, enqueue_lost_jobs
 from tasks.services import SchedulerService
@@ -34,7 +33,7 @@ NAME = "lived"
 
 
 class Life:
-    """One schedule, and the clock that its world goes by."""
+    """One schedule, and the clock that everything around it reads."""
 
     def __init__(self, redis: Redis) -> None:
         self.now = BEGINNING
@@ -51,8 +50,8 @@ class Life:
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
-    def ask(self, spec: dict[str, Any]) -> None:
-        """Ask for the schedule: the same one, with another spec."""
+    def request(self, spec: dict[str, Any]) -> None:
+        """Request the same schedule again, with another spec."""
         if "cron" in spec:
             SchedulerService.cron(
                 spec["cron"], ECHO, name=NAME, timezone="Europe/Rome", keep_runs=5
@@ -90,7 +89,7 @@ class Life:
     def work(self) -> None:
         work_off(self.redis)
 
-    def keep_house(self) -> None:
+    def do_housekeeping(self) -> None:
         reconcile(self.redis)
         settle(self.redis, self.lost_dues)
         prune()
@@ -99,11 +98,11 @@ class Life:
         self.redis.flushall()
 
     def come_to_rest(self, pass_certainty: Callable[[], None]) -> None:
-        """Let everything that is still to happen happen."""
+        """Let everything happen that is still to come."""
         for _ in range(4):
             self.pass_time(60)
             ScheduledTask.objects.update(next_check_at=self.now)
-            self.keep_house()
+            self.do_housekeeping()
             enqueue_lost_jobs(self.redis, Watch())
             pass_certainty()
             for _ in range(3):
@@ -123,14 +122,14 @@ specs = st.one_of(
 )
 steps = st.one_of(
     st.tuples(st.just("pass_time"), st.sampled_from([0.5, 7, 61, 610, 3_700, 20_000])),
-    st.tuples(st.just("ask"), specs),
+    st.tuples(st.just("request"), specs),
     st.tuples(st.just("edit"), specs),
     st.tuples(
         st.just("do"),
         st.sampled_from([SchedulerService.pause, SchedulerService.resume, SchedulerService.cancel]),
     ),
     st.tuples(st.just("backfill"), st.sampled_from([60, 3_600])),
-    st.sampled_from([("dispatch",), ("work",), ("keep_house",), ("lose_redis",)]),
+    st.sampled_from([("dispatch",), ("work",), ("do_housekeeping",), ("lose_redis",)]),
 )
 
 
@@ -140,7 +139,7 @@ steps = st.one_of(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(spec=specs, lived=st.lists(steps, max_size=14))
-def test_the_books_close_over_any_life(
+def test_the_ledger_closes_over_any_life_of_a_schedule(
     redis_connection: Redis,
     monkeypatch: pytest.MonkeyPatch,
     clock: Any,
@@ -151,7 +150,7 @@ def test_the_books_close_over_any_life(
     with monkeypatch.context() as patch:
         patch.setattr(timezone, "now", lambda: life.now)
         patch.setattr(models, "current_time", lambda: life.now)
-        life.ask(spec)
+        life.request(spec)
         for name, *arguments in lived:
             getattr(life, name)(*arguments)
 
@@ -169,13 +168,13 @@ def test_the_books_close_over_any_life(
 
 
 def assert_as_the_oracle_says(schedule: ScheduledTask, now: datetime) -> None:
-    """Compare the rows with what code that shares nothing with the books says was due."""
-    owed: set[datetime] = set()
+    """Compare the rows with what was due by code that shares nothing with the ledger."""
+    expected: set[datetime] = set()
     spans = [
         (period.spec, period.start, period.end) for period in schedule.periods.all() if period.spec
     ]
     if schedule.is_live:
-        spans.append((schedule.spec_json(), schedule.period_start, now - SETTLING))
+        spans.append((schedule.spec_json(), schedule.period_start, now - SETTLING_TIME))
     for values, start, end in spans:
         known = {
             "cron": values["cron"],
@@ -183,12 +182,12 @@ def assert_as_the_oracle_says(schedule: ScheduledTask, now: datetime) -> None:
             "timezone": values["timezone"],
             "first": values["first"] and datetime.fromisoformat(values["first"]),
         }
-        owed |= set(due_times(start, end, **known))
+        expected |= set(due_times(start, end, **known))
     rows = schedule.runs.filter(due__isnull=False)
     if schedule.pruned_until is not None:
-        owed = {due for due in owed if due > schedule.pruned_until}
+        expected = {due for due in expected if due > schedule.pruned_until}
         rows = rows.filter(due__gt=schedule.pruned_until)
     regular = rows.filter(requested=None).values_list("due", flat=True)
     recorded = set(rows.values_list("due", flat=True))
-    assert owed <= recorded
-    assert {due for due in regular if due <= now - SETTLING} <= owed
+    assert expected <= recorded
+    assert {due for due in regular if due <= now - SETTLING_TIME} <= expected

@@ -1,15 +1,16 @@
-"""What was due, beside the rows."""
+"""What was due is compared with the rows."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from tasks.ledger import audit
 from tasks.ledger.audit import tallies
 from tasks.models import ScheduledTask, SchedulePeriod
 from tasks.services import SchedulerService
+from tasks.timing import spec
 from tests.tasks import functions
 from tests.tasks.ledger.lives import lived, tally
 from tests.tasks.schedules import ago, make_row
@@ -17,13 +18,10 @@ from tests.tasks.schedules import ago, make_row
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-# Counting
-
-
 @pytest.mark.parametrize(
     ("due", "in_flight", "overdue", "missing"), [(500, 1, 0, 0), (700, 0, 1, 0), (2_000, 0, 0, 1)]
 )
-def test_without_a_row_it_is_in_flight_then_overdue_and_a_hole_where_the_books_are_closed(
+def test_an_occurrence_without_a_row_is_in_flight_then_overdue_and_missing_once_settled(
     due: int, in_flight: int, overdue: int, missing: int
 ):
     schedule = make_row(first=ago(due), period_start=ago(3_000), settled_through=ago(1_000))
@@ -38,7 +36,9 @@ def test_without_a_row_it_is_in_flight_then_overdue_and_a_hole_where_the_books_a
 
 
 @pytest.mark.parametrize(("overlap", "in_flight"), [("wait", 1), ("skip", 0), ("allow", 0)])
-def test_what_waits_for_a_long_run_is_in_flight_however_long(overlap: str, in_flight: int):
+def test_an_occurrence_that_waits_for_a_long_run_is_in_flight_however_long_that_takes(
+    overlap: str, in_flight: int
+):
     schedule = make_row(
         first=ago(700), period_start=ago(701), settled_through=ago(701), overlap=overlap
     )
@@ -46,7 +46,7 @@ def test_what_waits_for_a_long_run_is_in_flight_however_long(overlap: str, in_fl
     assert (tally(schedule).in_flight, tally(schedule).overdue.number) == (in_flight, 1 - in_flight)
 
 
-def test_of_a_period_that_is_over_nothing_is_in_flight():
+def test_an_occurrence_of_an_ended_period_is_missing_and_never_in_flight():
     schedule = SchedulerService.schedule(ago(-60), functions.ECHO, interval=60)
     lived(schedule, 100)
     schedule.first = ago(10)
@@ -57,7 +57,7 @@ def test_of_a_period_that_is_over_nothing_is_in_flight():
 
 
 @pytest.mark.parametrize(("retries", "in_flight"), [(1, 1), (0, 0)])
-def test_a_failed_run_that_is_tried_again_is_in_flight(retries: int, in_flight: int):
+def test_a_failed_run_that_is_to_be_retried_is_in_flight(retries: int, in_flight: int):
     schedule = make_row(first=ago(100), period_start=ago(101), retries=retries)
     schedule.runs.create(
         name="x", due=schedule.first, status="failed", started=ago(99), ended=ago(98)
@@ -68,7 +68,7 @@ def test_a_failed_run_that_is_tried_again_is_in_flight(retries: int, in_flight: 
     )
 
 
-def test_what_retention_has_deleted_is_not_asked_for():
+def test_runs_that_retention_has_deleted_are_not_missing():
     schedule = make_row(
         first=ago(3600), interval=600, period_start=ago(3601), pruned_until=ago(601)
     )
@@ -80,7 +80,7 @@ def test_what_retention_has_deleted_is_not_asked_for():
     assert (tally(schedule).due, tally(schedule).closes) == (2, True)
 
 
-def test_a_run_by_hand_is_none_of_the_books():
+def test_a_manual_run_is_not_counted_as_due():
     schedule = make_row()
     schedule.runs.create(
         name="x", requested=ago(1), started=ago(1), status="finished", ended=ago(1)
@@ -92,18 +92,17 @@ def test_a_schedule_that_changes_while_it_is_counted_is_counted_again(
     monkeypatch: pytest.MonkeyPatch,
 ):
     schedule = lived(SchedulerService.cron("* * * * * *", functions.ECHO), 5)
-    original = audit._rows
-    seen: list[Any] = []
+    original = spec.dues
 
-    def rows(*args: Any) -> Any:
-        if not seen:
-            SchedulerService.pause(schedule)
-        seen.append(args)
+    def dues(*args: Any) -> Iterator[datetime]:
+        monkeypatch.undo()
+        SchedulerService.pause(schedule)
         return original(*args)
 
-    monkeypatch.setattr(audit, "_rows", rows)
-    assert tally(schedule).closes
-    assert len(seen) == 2
+    monkeypatch.setattr(spec, "dues", dues)
+    found = tally(schedule)
+    assert (found.outcomes["missed"], found.in_flight) == (found.due, 0)
+    assert found.due > 0
 
 
 def test_many_schedules_are_counted_with_few_queries(django_assert_max_num_queries: Any):

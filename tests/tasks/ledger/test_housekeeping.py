@@ -1,6 +1,5 @@
 """The leader's regular work."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,16 +12,13 @@ from tasks.ledger import housekeeping
 from tasks.ledger.housekeeping import Housekeeper
 from tasks.models import ScheduledTask
 from tasks.runs import spool
-from tests.tasks.ledger.rows_and_redis import in_redis
+from tests.tasks.in_redis import schedules_in_redis
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-# The housekeeper
-
-
-def test_a_tick_does_all_of_it(
+def test_a_tick_of_housekeeping_drains_the_spool_and_fills_redis(
     schedule: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
 ):
     run = schedule.runs.create(name="x", due=ago(60), started=ago(59))
@@ -30,21 +26,21 @@ def test_a_tick_does_all_of_it(
     Housekeeper(redis_connection).tick()
     run.refresh_from_db()
     assert run.status == "failed"
-    assert in_redis(redis_connection) == {schedule.job_id}
+    assert schedules_in_redis(redis_connection) == {schedule.job_id}
 
 
-def test_an_emptied_redis_is_filled_at_the_next_tick(
+def test_an_emptied_redis_is_filled_at_the_next_tick_of_housekeeping(
     schedule: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
 ):
     housekeeper = Housekeeper(redis_connection)
     housekeeper.tick()
     redis_connection.flushall()
     housekeeper.tick()
-    assert in_redis(redis_connection) == {schedule.job_id}
+    assert schedules_in_redis(redis_connection) == {schedule.job_id}
 
 
 @pytest.mark.parametrize("part", ["Reconciler.tick", "close_lost_runs", "settling_steps"])
-def test_one_parts_failure_stops_no_other(
+def test_a_failing_part_of_housekeeping_stops_no_other_part(
     schedule: ScheduledTask,
     redis_connection: Redis,
     clock: SimpleNamespace,
@@ -55,15 +51,16 @@ def test_one_parts_failure_stops_no_other(
         raise OperationalError
 
     done: list[str] = []
-    remaining: Callable[..., None] = lambda: done.append("prune")  # noqa: E731
     monkeypatch.setattr(f"tasks.ledger.housekeeping.{part}", fail)
-    monkeypatch.setattr(housekeeping, "pruning", remaining)
+    monkeypatch.setattr(housekeeping, "pruning", lambda: done.append("prune"))
     Housekeeper(redis_connection).tick()
     assert done == ["prune"]
 
 
 @pytest.mark.parametrize("key", [SPOOL_KEY, DISPATCH_RECORDS_KEY, SCHEDULES_KEY])
-def test_a_key_that_holds_something_else_is_named(redis_connection: Redis, key: str, caplog: Any):
+def test_housekeeping_names_a_redis_key_of_the_wrong_type(
+    redis_connection: Redis, key: str, caplog: Any
+):
     make_row()
     redis_connection.set(key, "x")
     Housekeeper(redis_connection).tick()

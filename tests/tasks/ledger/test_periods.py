@@ -1,4 +1,4 @@
-"""Periods say what a schedule was, from when until when."""
+"""A schedule's periods tell which spec or status it had, from when until when."""
 
 from datetime import timedelta
 from typing import Any
@@ -23,10 +23,7 @@ def kinds_of_periods(schedule: ScheduledTask) -> list[str]:
     return list(schedule.periods.order_by("end", "pk").values_list("kind", flat=True))
 
 
-# Periods
-
-
-def test_a_pause_closes_the_active_period_and_a_resume_the_paused_one():
+def test_pausing_a_schedule_ends_the_active_period_and_resuming_it_the_paused_one():
     schedule = lived(SchedulerService.cron("* * * * *", functions.ECHO), 200)
     SchedulerService.pause(schedule, "holidays")
     SchedulerService.resume(schedule)
@@ -37,7 +34,7 @@ def test_a_pause_closes_the_active_period_and_a_resume_the_paused_one():
     assert tally(schedule).closes
 
 
-def test_paused_time_is_one_period_and_no_row():
+def test_the_time_a_schedule_was_paused_is_one_period_without_runs():
     schedule = make_row(
         cron="* * * * *", status="paused", paused_at=ago(9_000), period_start=ago(9_000)
     )
@@ -46,7 +43,7 @@ def test_paused_time_is_one_period_and_no_row():
     assert tally(schedule).due == 0
 
 
-def test_a_changed_spec_closes_the_period_with_the_old_one():
+def test_changing_a_spec_ends_the_period_of_the_old_spec():
     schedule = lived(SchedulerService.cron("* * * * *", functions.ECHO), 200)
     schedule.cron = "@yearly"
     SchedulerService.save(schedule)
@@ -57,28 +54,28 @@ def test_a_changed_spec_closes_the_period_with_the_old_one():
     )
 
 
-def test_a_change_of_something_else_closes_nothing():
+def test_changing_a_description_ends_no_period():
     schedule = SchedulerService.cron("* * * * *", functions.ECHO)
     schedule.description = "new"
     SchedulerService.save(schedule)
     assert kinds_of_periods(schedule) == []
 
 
-def test_a_cancelled_schedule_that_comes_back_was_dead_meanwhile():
+def test_requesting_a_cancelled_schedule_again_ends_its_period_of_death():
     schedule = SchedulerService.cron("* * * * *", functions.ECHO)
     SchedulerService.cancel(schedule)
     SchedulerService.cron("* * * * *", functions.ECHO)
     assert kinds_of_periods(schedule) == ["active", "death"]
 
 
-def test_cancelling_twice_is_one_death():
+def test_cancelling_a_schedule_twice_ends_one_period():
     schedule = SchedulerService.cron("* * * * *", functions.ECHO)
     SchedulerService.cancel(schedule)
     SchedulerService.cancel(schedule)
     assert kinds_of_periods(schedule) == ["active"]
 
 
-def test_an_edit_while_paused_leaves_the_pause_one_period():
+def test_editing_a_paused_schedule_leaves_its_pause_one_period():
     schedule = SchedulerService.cron("* * * * *", functions.ECHO)
     SchedulerService.pause(schedule)
     schedule.cron = "@yearly"
@@ -87,7 +84,7 @@ def test_an_edit_while_paused_leaves_the_pause_one_period():
     assert kinds_of_periods(schedule) == ["active", "paused"]
 
 
-def test_an_exhausted_schedule_closes_its_period(redis_connection: Redis):
+def test_an_exhausted_schedule_has_its_active_period_ended(redis_connection: Redis):
     schedule = make_row(first=ago(60), interval=None, settled_through=ago(61), period_start=ago(61))
     schedule.runs.create(name="x", due=schedule.first, status="missed", ended=ago(58))
     settle(redis_connection, Watch())
@@ -98,18 +95,18 @@ def test_an_exhausted_schedule_closes_its_period(redis_connection: Redis):
     )
 
 
-def test_periods_go_with_their_schedule():
+def test_deleting_a_schedule_deletes_its_periods():
     schedule = SchedulerService.cron("* * * * *", functions.ECHO)
     SchedulerService.pause(schedule)
     schedule.delete()
     assert not SchedulePeriod.objects.exists()
 
 
-# The first time that is still owed
+# The first time that is still expected
 
 
 @pytest.mark.parametrize("cron", ["* * * * * *", "0 0 1 1 *"])
-def test_a_first_time_still_owed_after_a_change_is_due_once(
+def test_a_first_time_still_expected_after_a_change_of_spec_is_due_once(
     cron: str, redis_connection: Redis, scheduler: Any
 ):
     schedule = lived(SchedulerService.cron(cron, functions.ECHO, name="x"), 5)

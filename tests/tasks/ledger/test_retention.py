@@ -11,9 +11,6 @@ from tests.tasks.schedules import ago, make_row
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-# Retention
-
-
 def ended_runs(schedule: ScheduledTask, number: int) -> None:
     for index in range(number):
         at = ago((number - index) * 86_400)
@@ -30,7 +27,7 @@ def ended_runs(schedule: ScheduledTask, number: int) -> None:
     ],
     ids=str,
 )
-def test_retention_keeps_the_newest(values: dict[str, Any], kept: int):
+def test_retention_keeps_the_newest_runs(values: dict[str, Any], kept: int):
     schedule = make_row(**values)
     ended_runs(schedule, 5)
     newest = list(schedule.runs.order_by("-id").values_list("pk", flat=True)[:kept])
@@ -38,7 +35,7 @@ def test_retention_keeps_the_newest(values: dict[str, Any], kept: int):
     assert list(schedule.runs.order_by("-id").values_list("pk", flat=True)) == newest
 
 
-def test_retention_keeps_what_is_running():
+def test_retention_keeps_running_runs():
     schedule = make_row(keep_runs=1)
     schedule.runs.create(name="x", due=ago(200_000), started=ago(600))
     ended_runs(schedule, 1)
@@ -46,14 +43,14 @@ def test_retention_keeps_what_is_running():
     assert sorted(schedule.runs.values_list("status", flat=True)) == ["finished", "running"]
 
 
-def test_retention_keeps_what_the_books_are_still_open_for():
+def test_retention_keeps_runs_that_are_not_settled_yet():
     schedule = make_row(keep_runs=1, settled_through=ago(400_000))
     ended_runs(schedule, 4)
     prune()
     assert schedule.runs.filter(due__gt=schedule.settled_through).count() == 4
 
 
-def test_retention_leaves_other_schedules_alone():
+def test_retention_of_one_schedule_keeps_the_runs_of_others():
     small, other = make_row(keep_runs=1), make_row(keep_runs=None)
     ended_runs(small, 2)
     ended_runs(other, 2)

@@ -1,5 +1,6 @@
 """Each occurrence that was due has its row."""
 
+from collections.abc import Hashable, Iterable
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -9,24 +10,27 @@ from django.utils import timezone
 from redis import Redis
 
 from tasks.broker.enqueue import enqueue_run
+from tasks.broker.in_flight import in_flight
 from tasks.broker.keys import SCHEDULES_KEY
 from tasks.broker.leases import CERTAINTY, renew_lease
 from tasks.broker.reconcile import reconcile
 from tasks.job_ids import RunId
 from tasks.ledger import settling
-from tasks.ledger.settling import _look, settle, settling_steps
+from tasks.ledger.settling import end_refused, settle, settling_steps
 from tasks.models import ScheduledTask
+from tasks.reasons import Code, reason
 from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler
 from tasks.services import SchedulerService
 from tests.tasks.functions import queued, work_off
+from tests.tasks.in_redis import schedules_in_redis
 from tests.tasks.schedules import MakeSchedule, ago
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def steps(schedule: ScheduledTask, *numbers: int) -> list[datetime]:
-    """Return the due instants with these numbers, counted from the schedule's first."""
+    """Return the dues with these numbers, counted from the schedule's first."""
     first, step = schedule.first, timedelta(seconds=schedule.interval or 0)
     assert first is not None
     return [first + step * number for number in numbers]
@@ -37,20 +41,20 @@ def rows(schedule: ScheduledTask) -> dict[datetime | None, str]:
 
 
 def settle_lost(redis: Redis, clock: SimpleNamespace) -> None:
-    """Balance the books until it is certain what is lost."""
+    """Settle the ledger until it is certain what is lost."""
     watch = Watch()
     for _ in range(2):
-        look_now()
+        check_now()
         settle(redis, watch)
         clock.now += CERTAINTY
 
 
-def look_now() -> None:
-    """Have the books of all schedules looked at."""
+def check_now() -> None:
+    """Have all schedules checked the next time the ledger is settled."""
     ScheduledTask.objects.update(next_check_at=ago(1))
 
 
-# Nothing owed is lost
+# Nothing expected is lost
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def look_now() -> None:
         ("none", ["finished", "missed", "missed", "missed"]),
     ],
 )
-def test_after_a_flush_lost_occurrences_run_or_are_missed(
+def test_after_a_flush_of_redis_lost_occurrences_run_or_are_missed(
     redis_connection: Redis,
     put: MakeSchedule,
     scheduler: Scheduler,
@@ -96,20 +100,20 @@ def test_a_lost_occurrence_is_run_or_recorded_as_missed(
     assert rows(schedule) == dict(zip(steps(schedule, 0, 1), expected, strict=True))
 
 
-def test_a_lost_occurrence_is_not_filled_before_it_is_certain(
+def test_a_lost_occurrence_is_not_run_before_it_is_certain_to_be_lost(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace
 ):
     put(first=ago(150), settled_through=ago(151))
     watch = Watch()
     settle(redis_connection, watch)
     clock.now += CERTAINTY - 1
-    look_now()
+    check_now()
     settle(redis_connection, watch)
     assert queued(redis_connection) == []
 
 
 @pytest.mark.parametrize("where", ["queue", "later", "lease"])
-def test_what_is_in_flight_is_not_lost(
+def test_an_occurrence_in_flight_is_not_lost(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace, where: str
 ):
     schedule = put(first=ago(150), settled_through=ago(151))
@@ -124,7 +128,7 @@ def test_what_is_in_flight_is_not_lost(
     assert (rows(schedule), queued(redis_connection)) == ({}, before)
 
 
-def test_a_recent_due_is_still_under_way(
+def test_an_occurrence_that_was_due_just_now_is_not_lost(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace
 ):
     put(first=ago(20), settled_through=ago(21))
@@ -132,7 +136,7 @@ def test_a_recent_due_is_still_under_way(
     assert queued(redis_connection) == []
 
 
-def test_a_lost_occurrence_that_cannot_be_filled_stops_no_other(
+def test_a_lost_occurrence_whose_function_is_unknown_stops_no_other(
     redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace
 ):
     broken = put(first=ago(150), settled_through=ago(151))
@@ -142,9 +146,11 @@ def test_a_lost_occurrence_that_cannot_be_filled_stops_no_other(
     assert queued(redis_connection) == [RunId(good.job_id, good.first).job_id]
 
 
-def test_the_books_are_closed_up_to_the_first_due_without_a_row(
-    redis_connection: Redis, put: MakeSchedule
+@pytest.mark.parametrize("few", [1, 100], ids=["many dues", "few dues"])
+def test_a_schedule_is_settled_through_the_last_due_before_one_without_a_row(
+    redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch, few: int
 ):
+    monkeypatch.setattr(settling, "FEW_DUES", few)
     schedule = put(first=ago(350), interval=100, settled_through=ago(351))
     for due in steps(schedule, 0, 1, 3):
         schedule.runs.create(name="x", due=due, status="missed", ended=due)
@@ -153,21 +159,19 @@ def test_the_books_are_closed_up_to_the_first_due_without_a_row(
     assert [schedule.settled_through] == steps(schedule, 1)
 
 
-def test_a_schedule_read_before_a_change_does_not_close_the_new_books(
+def test_a_schedule_that_changes_while_it_is_checked_is_not_settled_by_its_old_spec(
     redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):
     schedule = put(first=ago(350), interval=100, settled_through=ago(351))
     schedule.runs.create(name="x", due=schedule.first, status="missed", ended=ago(0))
-    original = _look
 
-    def look(*args: Any) -> Any:
-        found = original(*args)
+    def change(*args: Any) -> Any:
         schedule.interval = 70
         SchedulerService.save(schedule)
-        return found
+        return in_flight(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(settling, "_look", look)
+        patch.setattr("tasks.ledger.settling.in_flight", change)
         next(settling_steps(redis_connection, Watch()))
     before = schedule.settled_through
     schedule.refresh_from_db()
@@ -176,7 +180,7 @@ def test_a_schedule_read_before_a_change_does_not_close_the_new_books(
 
 
 @pytest.mark.parametrize("recorded", [True, False])
-def test_it_is_looked_at_again_when_something_is_due_or_soon_if_it_is_open(
+def test_a_schedule_is_checked_again_when_it_is_due_or_soon_if_a_row_is_to_come(
     redis_connection: Redis, put: MakeSchedule, recorded: bool
 ):
     schedule = put(first=ago(100), interval=600, settled_through=ago(101))
@@ -189,7 +193,7 @@ def test_it_is_looked_at_again_when_something_is_due_or_soon_if_it_is_open(
     assert (wait > timedelta(seconds=400)) is recorded
 
 
-def test_what_cannot_be_amiss_costs_one_query(
+def test_schedules_that_need_no_check_cost_one_query(
     redis_connection: Redis, put: MakeSchedule, django_assert_num_queries: Any
 ):
     for _ in range(3):
@@ -198,7 +202,7 @@ def test_what_cannot_be_amiss_costs_one_query(
         settle(redis_connection, Watch())
 
 
-def test_the_books_of_many_are_closed_with_few_queries(
+def test_many_schedules_are_settled_with_few_queries(
     redis_connection: Redis, put: MakeSchedule, django_assert_max_num_queries: Any
 ):
     for _ in range(20):
@@ -209,34 +213,22 @@ def test_the_books_of_many_are_closed_with_few_queries(
     assert not ScheduledTask.objects.filter(settled_through__lt=ago(101)).exists()
 
 
-def test_each_schedule_is_looked_at_once_a_round(
+def test_settling_checks_each_schedule_once_a_round(
     redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(settling, "CHECKED_AT_ONCE", 2)
-    monkeypatch.setattr(settling, "_write_settled", lambda entries: None)
-    schedules = [put(next_check_at=ago(1)) for _ in range(5)]
-    seen: list[int] = []
-    original = _look
+    monkeypatch.setattr(settling, "CHECK_AGAIN", timedelta(seconds=-1))
+    schedules = [put(first=ago(10), settled_through=ago(11)) for _ in range(5)]
+    checked: list[Any] = []
 
-    def look(schedules: list[ScheduledTask], now: datetime) -> Any:
-        seen.extend(schedule.pk for schedule in schedules)
-        return original(schedules, now)
+    class RecordingWatch(Watch):
+        def confirmed(self, suspects: Iterable[Any], part: Hashable = None) -> list[Any]:
+            checked.append(part)
+            return super().confirmed(suspects, part)
 
-    monkeypatch.setattr(settling, "_look", look)
-    settle(redis_connection, Watch())
-    assert sorted(seen) == [schedule.pk for schedule in schedules]
-
-
-def test_many_due_instants_of_one_schedule_are_looked_at_too(
-    redis_connection: Redis, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(settling, "FEW", 1)
-    schedule = put(first=ago(350), interval=100, settled_through=ago(351))
-    for due in steps(schedule, 0, 1, 3):
-        schedule.runs.create(name="x", due=due, status="missed", ended=due)
-    settle(redis_connection, Watch())
-    schedule.refresh_from_db()
-    assert [schedule.settled_through] == steps(schedule, 1)
+    settle(redis_connection, RecordingWatch())
+    assert sorted(checked) == [schedule.pk for schedule in schedules]
+    assert ScheduledTask.objects.filter(next_check_at__lte=timezone.now()).count() == 5
 
 
 # The end of a schedule
@@ -257,7 +249,7 @@ def status(schedule: ScheduledTask) -> str:
     return schedule.status
 
 
-def test_an_exhausted_schedule_is_over_and_leaves_redis(
+def test_an_exhausted_schedule_ends_and_leaves_redis(
     exhausted: ScheduledTask, redis_connection: Redis
 ):
     settle(redis_connection, Watch())
@@ -268,9 +260,9 @@ def test_an_exhausted_schedule_is_over_and_leaves_redis(
 @pytest.mark.parametrize(
     "values",
     [{"status": "running", "ended": None}, {"status": "failed"}],
-    ids=["still running", "to be tried again"],
+    ids=["still running", "to be retried"],
 )
-def test_a_schedule_with_a_run_to_come_is_not_over(
+def test_an_exhausted_schedule_with_a_run_to_come_does_not_end(
     exhausted: ScheduledTask, redis_connection: Redis, values: dict[str, Any]
 ):
     ScheduledTask.objects.update(retries=1)
@@ -282,7 +274,7 @@ def test_a_schedule_with_a_run_to_come_is_not_over(
     assert status(exhausted) == "running"
 
 
-def test_a_schedule_whose_last_try_has_failed_is_over(
+def test_an_exhausted_schedule_whose_last_attempt_has_failed_ends(
     exhausted: ScheduledTask, redis_connection: Redis
 ):
     exhausted.runs.update(status="failed")
@@ -290,7 +282,7 @@ def test_a_schedule_whose_last_try_has_failed_is_over(
     assert status(exhausted) == "death"
 
 
-def test_a_schedule_with_more_dues_to_look_at_is_not_over(
+def test_a_schedule_with_more_dues_to_check_does_not_end(
     put: MakeSchedule, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(settling, "DUES_AT_ONCE", 2)
@@ -299,3 +291,45 @@ def test_a_schedule_with_more_dues_to_look_at_is_not_over(
         schedule.runs.create(name="x", due=due, status="missed", ended=due)
     settle(redis_connection, Watch())
     assert status(schedule) == "running"
+
+
+# A schedule whose function's check has said not at all
+
+
+def refused(schedule: ScheduledTask, seconds_ago: float) -> None:
+    """Record that the check said so, that long ago."""
+    why = reason(Code.CHECK_NOT_AT_ALL, text="it is gone")
+    due = ago(seconds_ago)
+    schedule.runs.create(name="x", due=due, status="skipped", ended=due, **why.fields)
+
+
+def test_a_schedule_whose_check_said_not_at_all_ends_and_leaves_redis(
+    redis_connection: Redis, put: MakeSchedule
+):
+    schedule, other = put(period_start=ago(60)), put(period_start=ago(60))
+    refused(schedule, 5)
+    end_refused(redis_connection)
+    schedule.refresh_from_db()
+    assert schedule.status == "death"
+    assert schedules_in_redis(redis_connection) == {other.job_id}
+    assert [period.kind for period in schedule.periods.all()] == ["active"]
+
+
+def test_a_schedule_that_is_resumed_after_its_check_has_ended_it_stays_active(
+    redis_connection: Redis, put: MakeSchedule
+):
+    schedule = put(period_start=ago(60))
+    refused(schedule, 120)
+    end_refused(redis_connection)
+    schedule.refresh_from_db()
+    assert schedule.status == "running"
+
+
+def test_a_schedule_that_is_paused_is_not_ended_by_its_check(
+    redis_connection: Redis, put: MakeSchedule
+):
+    schedule = put(period_start=ago(60), status="paused", paused_at=ago(3))
+    refused(schedule, 5)
+    end_refused(redis_connection)
+    schedule.refresh_from_db()
+    assert schedule.status == "paused"

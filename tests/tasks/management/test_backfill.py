@@ -1,4 +1,4 @@
-"""`manage.py backfill`: asks for the runs of a past range, both ends included."""
+"""`manage.py backfill` requests the runs of a past range, both ends included."""
 
 from datetime import timedelta
 from io import StringIO
@@ -27,14 +27,14 @@ def run(schedule: ScheduledTask, **options: Any) -> str:
     return out.getvalue()
 
 
-def test_both_ends_of_the_range_belong_to_it(hourly: ScheduledTask):
-    assert run(hourly) == "3 runs of “hourly” are asked for, one after another.\n"
+def test_a_backfill_includes_both_ends_of_its_range(hourly: ScheduledTask):
+    assert run(hourly) == "3 runs of “hourly” are requested, one after another.\n"
     first = hourly.first
-    asked_for = hourly.requests.order_by("due").values_list("due", flat=True)
-    assert list(asked_for) == [first + timedelta(hours=number) for number in range(3)]
+    requested = hourly.requests.order_by("due").values_list("due", flat=True)
+    assert list(requested) == [first + timedelta(hours=number) for number in range(3)]
 
 
-def test_asked_for_again_nothing_is_left(hourly: ScheduledTask):
+def test_a_backfill_requested_again_has_nothing_left_to_run(hourly: ScheduledTask):
     run(hourly)
     assert run(hourly) == "Nothing is left to run in that range of “hourly”.\n"
 
@@ -42,7 +42,7 @@ def test_asked_for_again_nothing_is_left(hourly: ScheduledTask):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"from": "soon"}, "“soon” is no moment"),
+        ({"from": "soon"}, "“soon” is not a valid time"),
         ({"to": "2999-01-01"}, "ends in the future"),
         ({"to": "2000-01-01"}, "The range is empty"),
         ({"limit": 2}, "More than 2 occurrences"),
@@ -50,7 +50,9 @@ def test_asked_for_again_nothing_is_left(hourly: ScheduledTask):
     ],
     ids=str,
 )
-def test_what_cannot_be_is_said(hourly: ScheduledTask, options: dict[str, Any], message: str):
+def test_a_backfill_with_an_invalid_range_or_limit_is_refused(
+    hourly: ScheduledTask, options: dict[str, Any], message: str
+):
     with pytest.raises(CommandError, match=message):
         run(hourly, **options)
     assert not hourly.requests.exists()

@@ -1,4 +1,4 @@
-"""`manage.py ledger`: says for each schedule whether its books close, and fails if not."""
+"""`manage.py ledger` says for each schedule whether its ledger closes, and fails if not."""
 
 from datetime import timedelta
 from io import StringIO
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def run(*args: str) -> str:
-    """Return what the command prints, whether the books close or not."""
+    """Return what the command prints, whether the ledger closes or not."""
     out = StringIO()
     try:
         call_command("ledger", *args, stdout=out)
@@ -46,17 +46,17 @@ def numbers(output: str, name: str) -> list[int]:
     return [int(cell.replace(",", "")) for cell in line.split(name)[1].split()]
 
 
-def test_each_outcome_has_its_column():
+def test_each_outcome_has_its_column_in_the_ledger():
     record(hourly(name="aaa"), "finished", "failed", "canceled")
     record(hourly(name="bbb"), "missed", "skipped", "running")
     output = run()
     assert numbers(output, "aaa") == [3, 1, 1, 1, 0, 0, 0, 0, 0, 0]
     assert numbers(output, "bbb") == [3, 0, 0, 0, 1, 1, 1, 0, 0, 0]
     assert numbers(output, "Total") == [6, 1, 1, 1, 1, 1, 1, 0, 0, 0]
-    assert "The books close." in output
+    assert "The ledger closes." in output
 
 
-def test_what_may_wait_for_workers_is_in_flight_then_overdue_and_no_hole():
+def test_an_occurrence_that_may_wait_for_workers_is_in_flight_then_overdue_but_not_missing():
     first = ago(150 * 60)
     schedule = hourly(name="aaa", settled_through=first)
     record(schedule, "finished")
@@ -64,53 +64,53 @@ def test_what_may_wait_for_workers_is_in_flight_then_overdue_and_no_hole():
     assert numbers(output, "aaa") == [3, 1, 0, 0, 0, 0, 0, 2, 0, 0]
     missing = schedule.first + timedelta(hours=1)
     assert f"overdue: {missing:%Y-%m-%d %H:%M:%S}" in output
-    assert "hole: " not in output
+    assert "missing: " not in output
     make_row(name="bbb", first=ago(60), period_start=ago(61), settled_through=ago(61))
     assert numbers(run(), "bbb") == [1, 0, 0, 0, 0, 0, 1, 0, 0, 0]
 
 
-def test_what_is_overdue_fails():
+def test_the_ledger_command_fails_if_an_occurrence_is_overdue():
     hourly(settled_through=ago(151 * 60))
-    with pytest.raises(CommandError, match=r"don't close: 3 overdue\.") as caught:
+    with pytest.raises(CommandError, match=r"doesn't close: 3 overdue\.") as caught:
         call_command("ledger", stdout=StringIO())
     assert caught.value.returncode == 1
 
 
-def test_a_due_instant_without_a_row_is_a_hole_and_fails():
+def test_the_ledger_command_fails_if_a_row_is_missing():
     schedule = hourly(name="aaa")
     record(schedule, "finished", "finished")
-    with pytest.raises(CommandError, match=r"don't close: 1 hole\.") as caught:
+    with pytest.raises(CommandError, match=r"doesn't close: 1 missing\.") as caught:
         call_command("ledger", stdout=StringIO())
     assert caught.value.returncode == 1
     missing = schedule.first + timedelta(hours=2)
-    assert f"hole: {missing:%Y-%m-%d %H:%M:%S}" in run()
+    assert f"missing: {missing:%Y-%m-%d %H:%M:%S}" in run()
 
 
-def test_a_row_that_was_not_due_is_a_stray_and_fails():
+def test_the_ledger_command_fails_if_a_row_is_unexpected():
     schedule = hourly(name="aaa")
     record(schedule, "finished", "finished", "finished")
     schedule.runs.create(name="x", due=ago(60), status="missed", ended=ago(60))
     output = run()
     assert numbers(output, "aaa") == [3, 3, 0, 0, 0, 0, 0, 0, 0, 1]
-    assert "stray: " in output
-    assert "1 stray." in output
+    assert "unexpected: " in output
+    assert "1 unexpected." in output
 
 
-def test_only_the_first_of_many_holes_are_named():
+def test_only_the_first_of_many_missing_rows_are_named():
     make_row(first=ago(3600), interval=60, period_start=ago(3601), settled_through=ago(30))
     output = run()
-    assert output.count("hole: ") == 10
+    assert output.count("missing: ") == 10
     assert "and 50 more" in output
 
 
-def test_one_schedule_by_id_or_name():
+def test_the_ledger_of_one_schedule_is_shown_by_id_or_name():
     first, second = hourly(name="aaa"), hourly(name="bbb")
     record(first, "missed", "missed", "missed")
     assert "bbb" not in run("--schedule", str(first.pk))
     assert "aaa" not in run("--schedule", second.name)
 
 
-def test_since_leaves_out_what_was_due_before():
+def test_since_leaves_out_of_the_ledger_what_was_due_before():
     schedule = hourly(name="aaa")
     record(schedule, "missed", "missed", "missed")
     second = schedule.first + timedelta(hours=1)
@@ -118,25 +118,25 @@ def test_since_leaves_out_what_was_due_before():
 
 
 @pytest.mark.parametrize("wrong", ["soon", "2026-13-45", "2026-01-32T10:00", "0", ""])
-def test_a_wrong_moment_is_named(wrong: str):
-    with pytest.raises(CommandError, match=f"“{wrong}” is no moment: write 2026-01-31"):
+def test_an_invalid_time_is_named_by_the_ledger_command(wrong: str):
+    with pytest.raises(CommandError, match=f"“{wrong}” is not a valid time: write 2026-01-31"):
         call_command("ledger", since=wrong)
 
 
 @pytest.mark.parametrize("wrong", ["0", "nobody", "99999999999999999999", "²"])
-def test_an_unknown_schedule_is_named(wrong: str):
+def test_an_unknown_schedule_is_named_by_the_ledger_command(wrong: str):
     with pytest.raises(CommandError, match=f"no schedule with the id or name “{wrong}”"):
         call_command("ledger", schedule=wrong)
 
 
-def test_a_name_that_several_have_needs_an_id():
+def test_a_name_that_several_schedules_have_needs_an_id():
     schedules = [hourly(name="same", args=[number]) for number in range(2)]
     ids = ", ".join(str(schedule.pk) for schedule in schedules)
     with pytest.raises(CommandError, match=f"one of the ids {ids}"):
         call_command("ledger", schedule="same")
 
 
-def test_a_spec_that_cannot_be_is_a_problem():
+def test_an_invalid_spec_is_a_problem_of_the_ledger():
     schedule = hourly(name="aaa")
     ScheduledTask.objects.filter(pk=schedule.pk).update(
         type="cron", cron="61 * * * *", first=None, interval=None
@@ -146,11 +146,11 @@ def test_a_spec_that_cannot_be_is_a_problem():
     assert "1 problem." in output
 
 
-def test_without_schedules_the_books_close():
-    assert "The books close." in run()
+def test_the_ledger_closes_without_schedules():
+    assert "The ledger closes." in run()
 
 
-def test_columns_stand_below_each_other():
+def test_the_columns_of_the_ledger_are_aligned():
     record(hourly(name="名" * 40), "finished", "finished", "finished")
     record(hourly(name="b"), "finished", "finished", "finished")
     heading, first, second, *_ = run().splitlines()

@@ -1,4 +1,4 @@
-"""The commands that take names of queues."""
+"""The commands that take names of queues check them."""
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
     [["rqworker", "nosuch"], ["rqworker", "high", "nosuch"], ["rqscheduler", "--queue", "nosuch"]],
     ids=" ".join,
 )
-def test_a_queue_that_is_not_there_is_refused_and_the_known_ones_are_named(tmp_path, arguments):
+def test_an_unknown_queue_is_refused_and_the_known_ones_are_named(tmp_path, arguments):
     pid = tmp_path / "pid"
     with pytest.raises(CommandError) as caught:
         call_command(*arguments, "--pid", str(pid))

@@ -168,7 +168,10 @@ def test_an_occurrence_past_its_start_deadline_is_missed_with_its_reason(
 ):
     schedule = put(first=ago(50), settled_through=ago(51), start_deadline=20)
     assert scheduler.enqueue_jobs() == []
-    assert schedule.runs.get().reason == "It could not start within its start deadline of 20 s."
+    assert (
+        schedule.runs.get().reason_in_words()
+        == "It could not start within its start deadline of 20 s."
+    )
 
 
 def test_an_occurrence_that_has_run_is_not_recorded_as_missed(

@@ -27,6 +27,7 @@ from tasks.broker.leases import renew_lease
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.reasons import Code, reason
 from tasks.runs import spool
 from tasks.runs.claim import claim
 from tasks.worker.child import Child
@@ -38,6 +39,8 @@ from tests.tasks.schedules import ago, make_row
 from tests.tasks.worker.lost_answers import lost_answers
 
 pytestmark = pytest.mark.django_db
+
+KILLED = reason(Code.LOST_SIGNAL, signal=9).fields
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def job(run: ScheduledTaskInstance, redis_connection: Redis) -> Job:
 def ended(run: ScheduledTaskInstance, redis: Redis) -> tuple[str, str]:
     spool.drain(redis)
     run.refresh_from_db()
-    return run.status, run.reason
+    return run.status, run.reason_in_words()
 
 
 def test_a_worker_reads_payloads_as_json_whatever_serializer_it_is_given(redis_connection: Redis):
@@ -126,16 +129,16 @@ def test_a_run_that_was_killed_after_its_timeout_is_recorded_as_timed_out(
     worker: Worker, process: ChildProcess, run: ScheduledTaskInstance
 ):
     board_run = Run(run.run_job_id, "e1", "default", 7, time.time() - 20)
-    assert worker._reason(board_run, signal.SIGKILL) == (
-        "Failed for: JobTimeoutException: Task exceeded maximum timeout value (7 seconds)"
-    )
+    assert worker._reason(board_run, signal.SIGKILL) == {
+        "reason": "Failed for: JobTimeoutException: Task exceeded maximum timeout value (7 seconds)"
+    }
 
 
 def test_a_finished_run_whose_child_died_before_it_was_written_is_recorded_as_finished(
     worker: Worker, process: ChildProcess, run: ScheduledTaskInstance, redis_connection: Redis
 ):
     process.shared.keep_end(run.run_job_id, "finished", {"result": 1, "ended": timezone.now()})
-    worker._note_end(process, "Lost: its process was killed by signal 9.")
+    worker._note_end(process, KILLED)
     assert ended(run, redis_connection) == ("finished", "")
 
 
@@ -143,7 +146,7 @@ def test_a_run_that_a_dead_child_had_taken_but_not_started_is_not_recorded_as_en
     worker: Worker, process: ChildProcess, run: ScheduledTaskInstance, redis_connection: Redis
 ):
     process.shared.take(process.shared.run)
-    worker._note_end(process, "Lost: its process was killed by signal 9.")
+    worker._note_end(process, KILLED)
     assert redis_connection.llen(SPOOL_KEY) == 0
     assert not redis_connection.exists(lease_key(run.run_job_id))
 
@@ -263,7 +266,7 @@ def test_a_child_that_dies_while_redis_is_unavailable_does_not_end_its_worker(
     worker: Worker, process: ChildProcess, redis_unavailable: Any
 ):
     redis_unavailable(True)
-    worker._note_end(process, "killed")
+    worker._note_end(process, KILLED)
 
 
 def test_a_request_to_stop_a_run_whose_child_has_died_stops_nothing(
