@@ -54,7 +54,7 @@ class Watch:
         since = {suspect: known.get(suspect, now) for suspect in suspects}
         if since:
             self._since[part] = since
-        return [suspect for suspect, moment in since.items() if now - moment >= CERTAINTY]
+        return [suspect for suspect, first in since.items() if now - first >= CERTAINTY]
 
 
 def close_lost_runs(redis: Redis, watch: Watch) -> None:

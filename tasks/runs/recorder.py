@@ -32,7 +32,7 @@ from tasks.storable import as_json, clean_text, escape, failure_reason, type_nam
 
 logger = logging.getLogger(__name__)
 
-# Seconds between looks at whether log and progress have to be written.
+# How often progress and log are written if they have changed, in seconds.
 PROGRESS_EVERY = 0.5
 LOG_EVERY = 2.0
 

@@ -163,7 +163,7 @@ def test_an_upgrade_keeps_the_status_of_schedules(site: Upgraded):
 
 
 def test_an_upgrade_keeps_every_run_that_has_ended_as_it_is(site: Upgraded):
-    # All but those that were still going on, to be tried again, or asked for by backfill.
+    # All but those that were still going on, to be tried again, or requested by backfill.
     taken_up = {
         run["id"]
         for run in site.runs

@@ -15,7 +15,7 @@ Behave = Callable[[Callable[..., Any]], None]
 
 
 def past(seconds: float) -> datetime:
-    """Return a moment, about so long ago, at which the schedule was due."""
+    """Return a due of the schedule, about so long ago."""
     return ago(seconds).replace(microsecond=0)
 
 

@@ -37,7 +37,7 @@ def enqueue_lost_jobs(redis: Redis, clock: SimpleNamespace) -> None:
 
 @pytest.fixture
 def running(schedule: ScheduledTask) -> ScheduledTaskInstance:
-    """Return a run whose worker vouches for it no more."""
+    """Return a running run without a lease."""
     return schedule.runs.create(name="x", due=ago(60), started=ago(59), worker_name="w1")
 
 
