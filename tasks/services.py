@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 from tasks import registry
 from tasks.broker import projection
 from tasks.broker.connection import connect, reachable_redis
-from tasks.broker.enqueue import enqueue_run, enqueue_task, stop_job, withdraw
+from tasks.broker.enqueue import enqueue_run, enqueue_task, withdraw
 from tasks.database import CHUNK
 from tasks.exceptions import InvalidCalendar, InvalidSchedule, NotPossible, SpecError, TasksError
 from tasks.job_ids import RunId
@@ -33,7 +33,8 @@ from tasks.ledger.periods import Closing, close_period, close_periods
 from tasks.models import Calendar, ScheduledTask, Task
 from tasks.reasons import Code, reason
 from tasks.registry import Kind
-from tasks.runs import requests
+from tasks.runs import backfill
+from tasks.runs.stop import stop_jobs
 from tasks.timing import spec
 from tasks.timing.instants import MICROSECOND, from_milliseconds, to_milliseconds
 
@@ -225,7 +226,7 @@ class SchedulerService:
         schedule: ScheduledTask,
         start: datetime,
         end: datetime,
-        limit: int = requests.DEFAULT_LIMIT,
+        limit: int = backfill.DEFAULT_LIMIT,
     ) -> list[RunId]:
         """Request runs of what was due after `start` and up to `end` and never ran; return which.
 
@@ -239,7 +240,7 @@ class SchedulerService:
         future or begins before what retention keeps; UnknownTaskFunction if the schedule's
         function no longer exists.
         """
-        return requests.request_backfill(schedule, start, end, limit)
+        return backfill.request(schedule, start, end, limit)
 
     @staticmethod
     def sync(schedules: Iterable[Mapping[str, Any]]) -> list[ScheduledTask]:
@@ -551,7 +552,7 @@ def _change_status(
 
 def _cancel_backfill(schedule: ScheduledTask) -> None:
     """Cancel the backfill runs of a schedule that have not started."""
-    run_ids = [request.run_id for request in requests.next_of_backfill(schedule)]
+    run_ids = [request.run_id for request in backfill.next_requests(schedule)]
     if run_ids:
         schedule.requests.filter(due__isnull=False).delete()
         transaction.on_commit(partial(_withdraw_runs, run_ids, schedule.queue))
@@ -792,7 +793,7 @@ def _withdraw(task: Task) -> None:
     redis = connect()
     try:
         if task.started is not None:
-            stop_job(task.job_id, redis)
+            stop_jobs([task.job_id], redis)
         else:
             withdraw(task.job_id, task.queue, redis)
     except RedisError as error:

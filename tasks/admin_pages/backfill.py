@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from tasks.admin_pages.base import TasksAdmin, obstacles
 from tasks.exceptions import TasksError
 from tasks.models import ScheduledTask
-from tasks.runs.requests import DEFAULT_LIMIT, MAX_LIMIT, never_ran
+from tasks.runs.backfill import DEFAULT_LIMIT, MAX_LIMIT, never_ran
 from tasks.services import SchedulerService
 from tasks.timing.instants import DAY, MICROSECOND
 

@@ -1,4 +1,4 @@
-"""Jobs: built from rows, enqueued, withdrawn, stopped."""
+"""Jobs: built from rows, enqueued, withdrawn."""
 
 import logging
 from datetime import datetime, timedelta
@@ -8,8 +8,7 @@ from typing import cast
 import django_rq
 from django.utils import timezone
 from redis import Redis
-from rq.command import send_stop_job_command
-from rq.exceptions import DuplicateJobError, InvalidJobOperation, NoSuchJobError
+from rq.exceptions import DuplicateJobError
 from rq.job import JobStatus
 from rq.queue import Queue
 
@@ -99,11 +98,3 @@ def wake(connection: Redis) -> None:
         pipe.lpush(WAKE_KEY, 1)
         pipe.ltrim(WAKE_KEY, 0, 0)
         pipe.execute()
-
-
-def stop_job(job_id: str, redis: Redis) -> None:
-    """Have the worker that runs this job, if any, kill the process that runs it."""
-    try:
-        send_stop_job_command(redis, job_id)
-    except (NoSuchJobError, InvalidJobOperation) as error:
-        logger.info("Job %s isn't running: %s", job_id, error)

@@ -1,7 +1,6 @@
 """Makes the row of a run say `running`, or records why it doesn't start."""
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +15,6 @@ from django.db import (
 from django.utils import timezone
 from redis import Redis
 
-from tasks.broker.enqueue import stop_job
 from tasks.database import patiently
 from tasks.exceptions import SpecError
 from tasks.job import Job
@@ -31,8 +29,9 @@ from tasks.models import (
 )
 from tasks.reasons import Code, Reason, reason
 from tasks.registry import Answer
-from tasks.runs import policy, requests, spool, sql
+from tasks.runs import policy, spool, sql
 from tasks.runs.policy import Decision, Outcome, Situation
+from tasks.runs.stop import stop_jobs
 from tasks.runs.writer import writer
 from tasks.timing import spec
 from tasks.timing.instants import MILLISECOND
@@ -134,7 +133,7 @@ def _claim_run(run_id: RunId, job: Job, answer: Answer | None) -> ScheduledTaskI
     row = _row(schedule, run_id)
     if row is not None and row.attempt == run_id.attempt and _is_claimed_by(job, row):
         return row
-    request = requests.find(schedule, run_id) if run_id.is_requested else None
+    request = _request(schedule, run_id) if run_id.is_requested else None
     others = _others(schedule, job.connection)
     decision = policy.decide(_situation(schedule, run_id, row, request, others, answer))
     if decision.outcome is Outcome.WAIT:
@@ -155,6 +154,12 @@ def _row(schedule: ScheduledTask, run_id: RunId) -> ScheduledTaskInstance | None
     """Return the row that a run has already, None if it has none."""
     manual = {} if run_id.requested is None else {"requested": run_id.requested}
     return schedule.runs.filter(due=run_id.due, **manual).first()
+
+
+def _request(schedule: ScheduledTask, run_id: RunId) -> RunRequest | None:
+    """Return the request for a manual run or a backfill, None if there is none (any more)."""
+    manual = {} if run_id.is_backfill else {"requested": run_id.requested}
+    return schedule.requests.filter(due=run_id.due, **manual).first()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +262,4 @@ def _cancel(runs: list[ScheduledTaskInstance], schedule: ScheduledTask, redis: R
             **reason(Code.REPLACED).fields,
         )
     job_ids = [run.run_job_id for run in runs]
-    transaction.on_commit(partial(_stop_jobs, job_ids, redis), robust=True)
-
-
-def _stop_jobs(job_ids: Iterable[str], redis: Redis) -> None:
-    for job_id in job_ids:
-        stop_job(job_id, redis)
+    transaction.on_commit(partial(stop_jobs, job_ids, redis), robust=True)

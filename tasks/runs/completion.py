@@ -7,7 +7,7 @@ from django.utils import timezone
 from redis import Redis
 
 from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance
-from tasks.runs import requests
+from tasks.runs import backfill
 from tasks.runs.retries import retry
 
 
@@ -26,7 +26,7 @@ def close(record: RunRecord, status: str, redis: Redis, **values: Any) -> bool:
         if status == "failed":
             retry(record, redis)
         if record.is_backfill:
-            requests.feed_if_possible(record.parent, redis)
+            backfill.feed_if_possible(record.parent, redis)
     return True
 
 

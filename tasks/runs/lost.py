@@ -21,8 +21,7 @@ from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import RunRecord, RunRequest, ScheduledTask, ScheduledTaskInstance, Task
 from tasks.reasons import Code, Reason, reason
-from tasks.runs import completion
-from tasks.runs.requests import next_of_backfill
+from tasks.runs import backfill, completion
 from tasks.runs.retries import RETRY_MEMORY, awaits_retry, retry
 
 logger = logging.getLogger(__name__)
@@ -168,7 +167,7 @@ def _waiting_requests() -> Iterator[list[Waiting]]:
         yield [
             (request.run_id.job_id, schedule.queue)
             for schedule in schedules
-            for request in next_of_backfill(schedule)
+            for request in backfill.next_requests(schedule)
         ]
 
 

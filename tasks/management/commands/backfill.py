@@ -8,7 +8,7 @@ from django.utils.translation import ngettext
 
 from tasks.exceptions import TasksError
 from tasks.management.arguments import find_schedule, parse_time
-from tasks.runs.requests import DEFAULT_LIMIT
+from tasks.runs.backfill import DEFAULT_LIMIT
 from tasks.services import SchedulerService
 from tasks.timing.instants import MICROSECOND
 

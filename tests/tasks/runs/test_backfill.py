@@ -15,7 +15,7 @@ from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.ledger.audit import tallies
 from tasks.models import ScheduledTask
-from tasks.runs import lost, requests
+from tasks.runs import backfill, lost
 from tasks.runs.lost import Watch, close_lost_runs
 from tasks.services import SchedulerService
 from tests.tasks.functions import CALL, perform, queued, work_off
@@ -112,7 +112,7 @@ def test_backfill_reuses_the_row_that_said_missed(hourly: ScheduledTask, redis_c
 
 def test_backfill_leaves_occurrences_in_flight_alone(hourly: ScheduledTask):
     ScheduledTask.objects.update(settled_through=due(hourly, 1))
-    found = requests.never_ran(ScheduledTask.objects.get(), due(hourly, 0) - HOUR, due(hourly, 3))
+    found = backfill.never_ran(ScheduledTask.objects.get(), due(hourly, 0) - HOUR, due(hourly, 3))
     assert found == [due(hourly, 0), due(hourly, 1)]
 
 
@@ -201,7 +201,7 @@ def test_backfilled_occurrences_run_one_after_another(
 def test_some_backfilled_occurrences_run_at_a_time_where_overlap_is_allowed(
     hourly: ScheduledTask, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("tasks.runs.requests.BACKFILL_AT_ONCE", 2)
+    monkeypatch.setattr("tasks.runs.backfill.RUNS_AT_ONCE", 2)
     ScheduledTask.objects.update(overlap="allow")
     ask(hourly)
     assert queued(redis_connection) == run_ids(hourly, 0, 1)

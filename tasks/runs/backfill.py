@@ -1,4 +1,7 @@
-"""Runs that somebody requested: run now and backfill."""
+"""Backfill: which occurrences of a past range never ran, and how their jobs are enqueued.
+
+Each is a `RunRequest`; when its run starts, `claim` deletes the request.
+"""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -29,12 +32,10 @@ MAX_LIMIT = 10_000
 MAX_DUES = 100_000
 CHUNK = 5_000
 # How many requested occurrences of a schedule that allows overlap wait on its queue at a time.
-BACKFILL_AT_ONCE = 10
+RUNS_AT_ONCE = 10
 
 
-def request_backfill(
-    schedule: ScheduledTask, start: datetime, end: datetime, limit: int
-) -> list[RunId]:
+def request(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) -> list[RunId]:
     """Request what never ran of a range; see `SchedulerService.backfill`."""
     registry.resolve(schedule.function, Kind.SCHEDULED)
     with transaction.atomic():
@@ -115,25 +116,19 @@ def _open(schedule: ScheduledTask, dues: Sequence[datetime]) -> Iterator[datetim
                 yield due
 
 
-def find(schedule: ScheduledTask, run_id: RunId) -> RunRequest | None:
-    """Return the request for this run, None if there is none (any more)."""
-    manual = {} if run_id.is_backfill else {"requested": run_id.requested}
-    return schedule.requests.filter(due=run_id.due, **manual).first()
-
-
-def next_of_backfill(schedule: ScheduledTask) -> list[RunRequest]:
+def next_requests(schedule: ScheduledTask) -> list[RunRequest]:
     """Return the requested occurrences of a schedule whose jobs belong in Redis now.
 
     They run one after another, the oldest first; where overlap is allowed, some at a time.
     """
     allows = schedule.overlap == ScheduledTask.Overlap.ALLOW
     occurrences = schedule.requests.filter(due__isnull=False).order_by("due")
-    return list(occurrences[: BACKFILL_AT_ONCE if allows else 1])
+    return list(occurrences[: RUNS_AT_ONCE if allows else 1])
 
 
 def feed(schedule: ScheduledTask, redis: Redis) -> None:
     """Enqueue the next of a schedule's requested occurrences; those that are there stay."""
-    for request in next_of_backfill(schedule):
+    for request in next_requests(schedule):
         request.parent = schedule
         enqueue_run(schedule, request.run_id, redis)
 
