@@ -75,6 +75,7 @@ def _answer_of_check(job: Job, args: Any, kwargs: Any) -> Answer | None:
     function = registry.get(str(job.func_name))
     if function.check is None or RunId.parse(job.id) is None:
         return None
+    writer.catch_up(job.connection)  # The run before isn't to look unfinished meanwhile.
     before = state()
     try:
         answer = function.check(*args, **kwargs)

@@ -144,6 +144,7 @@ def test_a_run_of_an_unregistered_function_fails(
     schedule: ScheduledTask, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
 ):
     job_id = enqueue(redis_connection, schedule)
+    # A worker of a version without the function: nothing public takes one out of the registry.
     monkeypatch.setattr("tasks.registry._functions", {})
     perform(redis_connection, job_id)
     status, reason = end(schedule.runs.get())

@@ -218,6 +218,7 @@ def deallocate() -> None:
         cursor.execute("DEALLOCATE ALL")
 
 
+# As a pooler does that changes the connection, or the process that has prepared the statements.
 @on_postgresql
 @pytest.mark.parametrize("lose", [deallocate, sql._keeps_prepared.clear])
 @pytest.mark.django_db(transaction=True)

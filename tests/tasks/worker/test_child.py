@@ -23,7 +23,8 @@ from tasks.runs.writer import writer
 from tasks.worker import Worker
 from tasks.worker.child import Child, has_grown
 from tasks.worker.shared_state import SharedState
-from tests.tasks.functions import CALL, ECHO, QUEUES
+from tests.tasks import functions
+from tests.tasks.functions import CALL, CHECKED, ECHO, QUEUES
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +83,19 @@ def test_while_a_run_runs_its_row_says_running_and_the_row_of_the_run_before_has
     dispatch(redis_connection, schedule, 2)
     child.work_off()
     assert seen == [["running"], ["finished", "running"]]
+
+
+def test_while_a_check_is_asked_the_row_of_the_run_before_has_its_end(
+    child: Child, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
+):
+    schedule = make_row(function=CHECKED, settled_through=ago(3600), overlap="allow")
+    seen: list[list[str]] = []
+    look = lambda: seen.append(list(schedule.runs.values_list("status", flat=True)))  # noqa: E731
+    monkeypatch.setattr(functions, "check", look)
+    behave(lambda: None)
+    dispatch(redis_connection, schedule, 2)
+    child.work_off()
+    assert seen == [[], ["finished"]]
 
 
 def test_a_child_runs_no_more_jobs_than_it_was_ordered(
