@@ -1,6 +1,6 @@
 """Refuse connections to private addresses, for code that fetches what others name (SSRF).
 
-Feeds are fetched through it; so can webhooks and anything else be that uses aiohttp:
+Feeds are fetched through it; webhooks, or anything else that uses aiohttp, can be too:
 
     guard = AddressGuard()
     connector = aiohttp.TCPConnector(socket_factory=guard, force_close=True)
@@ -9,9 +9,9 @@ Feeds are fetched through it; so can webhooks and anything else be that uses aio
             …
 
 A refused address raises aiohttp's `ClientConnectorError`; `guard.refused` then names it. Every
-connection is checked, those that redirects lead to included. If some hosts are exempt, give each
-request a connector of its own and follow redirects yourself: one could carry the exemption
-elsewhere. Of a request through a proxy the guard sees only the proxy's address: use none.
+connection is checked, including those that redirects lead to. If some hosts are exempt, give each
+request a connector of its own and follow redirects yourself: a redirect could carry the exemption
+elsewhere. Don't use a proxy: the guard would see only the proxy's address.
 """
 
 import errno
@@ -26,20 +26,20 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class PrivateAddress(TasksError, PermissionError):
-    """A connection to an address that isn't public was refused; `address` says to which.
+    """A connection to an address that isn't public was refused; `address` is that address.
 
     An OSError, so that aiohttp tries a host's other addresses before it gives up.
     """
 
     def __init__(self, address: str) -> None:
         super().__init__(
-            errno.EACCES, f"{address} is a private address: only public ones may be connected"
+            errno.EACCES, f"{address} is a private address: only public ones are allowed"
         )
         self.address = address
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address is one of the public internet.
+    """Return whether an IP address belongs to the public internet.
 
     IPv6 addresses that carry an IPv4 address (mapped, NAT64, 6to4) are judged by that one.
     """
@@ -57,8 +57,8 @@ def is_public(address: str) -> bool:
 class AddressGuard:
     """A socket factory that makes sockets for public addresses only.
 
-    aiohttp calls it after the name was resolved, with the address that is about to be connected:
-    no later answer of the name server can change it. `refused` is the last address that was
+    aiohttp calls it once the name is resolved, with the address that it is about to connect to:
+    no later DNS answer can change it. `refused` is the last address that was
     refused, None if there was none. Raises PrivateAddress.
     """
 

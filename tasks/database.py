@@ -1,4 +1,4 @@
-"""The database as all parts use it: whether it answers, trying again, and chunks of rows."""
+"""The database as all parts use it: whether it answers, retries, and chunks of rows."""
 
 import contextlib
 import logging
@@ -14,12 +14,12 @@ logger = logging.getLogger(__name__)
 # How many rows are read or written in one query.
 CHUNK = 500
 T = TypeVar("T")
-# How long a process goes on trying to write a row before it gives up, in seconds.
+# How long a process keeps trying to write a row before it gives up, in seconds.
 PATIENCE = 10.0
 
 
 def database_answers() -> bool:
-    """Return whether the database can be asked."""
+    """Return whether the database answers a query."""
     try:
         close_old_connections()
         connection.ensure_connection()
@@ -36,10 +36,10 @@ def chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 def patiently(write: Callable[[], T], patience: float = PATIENCE) -> T:
-    """Call `write`, again and again for `patience` seconds while the database is unavailable.
+    """Call `write`, and retry it for up to `patience` seconds while the database is unavailable.
 
-    Raises the last error of the database, or at once one that trying again can't mend. Inside a
-    transaction there is no second try.
+    Raises the database's last error, or at once an error that a retry can't fix. Inside a
+    transaction there is no retry.
     """
     give_up = time.monotonic() + patience
     pause = 0.05
@@ -49,7 +49,7 @@ def patiently(write: Callable[[], T], patience: float = PATIENCE) -> T:
         except (OperationalError, InterfaceError):
             if connection.in_atomic_block or time.monotonic() >= give_up:
                 raise
-            logger.warning("The database can't be written, trying again.", exc_info=True)
+            logger.warning("The database can't be written to, trying again.", exc_info=True)
         with contextlib.suppress(Error):
             connection.close()
         time.sleep(pause)

@@ -50,12 +50,12 @@ def scheduled_task(
     such as `feeds.fetch_rss`); `queue` and `timeout` (seconds) are the defaults of its jobs. A
     run's row says `running`, then `finished` with the result (JSON) or `failed` with the
     traceback. Called directly, outside a job, it is just the function. In a job, coroutine
-    functions are run to their end.
+    functions are run to completion.
 
     `check` is called with the run's arguments before each run. It returns None if the run may
     start, `NotNow(reason)` if this occurrence is to be skipped, or `NotAtAll(reason)` if the
     schedule is to end as well; the row then says `skipped` with the reason, and the function
-    isn't called. A retry that it refuses isn't made. What it raises fails the run.
+    isn't called. A retry that it refuses isn't made. An exception from the check fails the run.
     """
     return _decorate(func, Kind.SCHEDULED, name, queue, timeout, check)
 

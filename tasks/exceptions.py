@@ -1,6 +1,6 @@
 """Every error that this project raises on purpose: one base, so that a caller can catch them all.
 
-A message names its subject and says what to do; it is shown to people as it is.
+A message names its subject and says what to do; it is shown to people verbatim.
 """
 
 

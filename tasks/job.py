@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 
 from tasks import registry
 
-# The fields of the hash of a job that RQ's `restore` isn't needed for, if the rare ones are empty.
+# A job whose hash has only these fields doesn't need RQ's `restore`, if the rare ones are empty.
 PLAIN = frozenset(
     b"data status origin description timeout result_ttl failure_ttl created_at enqueued_at meta "
     b"started_at ended_at last_heartbeat worker_name success_callback_name failure_callback_name "
@@ -44,14 +44,14 @@ class Job(rq.job.Job):
 
     # What was wrong with the hash of a job that could not be read.
     unreadable: Exception | None = None
-    # What ended it, once that is on its row.
+    # The error that ended it, once its row says so.
     recorded_error: BaseException | None = None
 
     @classmethod
     def from_fields(cls, job_id: str, fields: dict[bytes, bytes], connection: Redis) -> Self:
-        """Return the job of a hash as Redis has it.
+        """Return the job that a hash in Redis holds.
 
-        This raises nothing: the job of a hash that can't be read (R7) can't be called, and
+        This raises nothing: a job whose hash can't be read (R7) can't be called, and
         `check_callable` says why.
         """
         job: Self = copy(_blank(cls, connection))  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ class Job(rq.job.Job):
     def func(self) -> Callable[..., Any]:
         return registry.get(str(self.func_name)).func
 
-    # RQ's own asks whether the other is of this class, so it depended on who is asked.
+    # RQ's own checks that the other is of this class, so its answer depends on the order.
     def __eq__(self, other: object) -> bool:
         return isinstance(other, rq.job.Job) and bool(self.id == other.id)
 

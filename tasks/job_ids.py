@@ -27,7 +27,7 @@ RUN_ID = re.compile(r"(schedule-[0-9a-f]{32})-([bh]?)(-?[0-9]{1,15})(?:-([0-9]{1
 class RunId:
     """Which run of which schedule: `due` for an occurrence, `requested` for a manual run.
 
-    `is_backfill` tells the occurrence's job that backfill requested from its regular one.
+    `is_backfill` distinguishes the job that backfill requested from the occurrence's regular one.
     """
 
     schedule_job_id: str

@@ -80,10 +80,10 @@ class Calendar(models.Model):
 
 
 class ScheduledTaskQuerySet(models.QuerySet["ScheduledTask"]):
-    """Schedules, with what lists ask of them."""
+    """Schedules, with the queries that lists need."""
 
     def live(self) -> "ScheduledTaskQuerySet":
-        """Schedules that are being scheduled, neither paused nor dead, with their calendars."""
+        """Schedules that are being scheduled, neither paused nor ended, with their calendars."""
         return self.filter(status__in=ScheduledTask.LIVE).select_related("calendar")
 
     def with_last_run(self) -> "ScheduledTaskQuerySet":
@@ -102,7 +102,7 @@ class ScheduledTask(models.Model):
     """A schedule: what runs, when, and under which policies.
 
     Change it through `tasks.services.SchedulerService`, which also brings Redis up to date.
-    What is written past the services takes effect when the scheduler next reconciles.
+    A change made without the services takes effect when the scheduler next reconciles.
     """
 
     class Type(models.TextChoices):
@@ -403,7 +403,7 @@ class ScheduledTask(models.Model):
         return spec.Spec(**self.spec_values())
 
     def spec_values(self) -> dict[str, Any]:
-        """Return the values of the spec, as dispatch and ledger have to agree on them."""
+        """Return the values of the spec, on which dispatch and the ledger must agree."""
         values = {field: getattr(self, field) for field in self.SPEC_FIELDS}
         values["cron"] = self.cron or None
         values["first"] = self.first and whole_milliseconds(self.first)
@@ -417,14 +417,14 @@ class ScheduledTask(models.Model):
         return values
 
     def spec_json(self) -> dict[str, Any]:
-        """Return the values of the spec as JSON can say them: the same row, the same JSON."""
+        """Return the values of the spec as JSON values: the same row gives the same JSON."""
         values = self.spec_values()
         return values | {
             name: values[name] and values[name].isoformat() for name in DATETIME_FIELDS
         }
 
     def next_due(self, now: datetime) -> datetime | None:
-        """Return the next due instant after `now`, None if there is none or it isn't live."""
+        """Return the next due after `now`, None if there is none or the schedule isn't live."""
         if not self.is_live:
             return None
         try:
@@ -508,7 +508,7 @@ class SchedulePeriod(models.Model):
     """A past period of a schedule, in which one spec applied, or none.
 
     What the spec of an active period yields after `start` and up to `end` is expected; paused
-    time is one period, not a row per due instant. The present period is in the schedule's own
+    time is one period, not a row per due. The present period is in the schedule's own
     row: from `period_start` on, by its own spec and status.
 
     Periods follow each other, with one exception: a first time that had just passed when it was
@@ -560,7 +560,7 @@ class RunRequest(models.Model):
     """A run that somebody has requested and that has not started: a manual run, or backfill.
 
     It is stored before its job is enqueued, so that Redis can lose the job (R1), and goes in
-    the transaction in which the run's own row is born. `due` names the occurrence that backfill
+    the transaction in which the run's own row is created. `due` names the occurrence that backfill
     is to run; a manual run has none.
     """
 
@@ -588,7 +588,7 @@ class RunRequest(models.Model):
 
     @property
     def run_id(self) -> RunId:
-        """Which run it asks for."""
+        """The run that it requests."""
         requested = self.requested if self.due is None else None
         return RunId(self.parent.job_id, self.due, requested, is_backfill=self.due is not None)
 
@@ -596,7 +596,7 @@ class RunRequest(models.Model):
 class RunRecord(models.Model):
     """What a background call and a run of a schedule have in common: how it went.
 
-    `attempt` fences the writes: whoever writes names the attempt that it speaks for.
+    `attempt` fences the writes: each write names the attempt that it is for.
     """
 
     Status: ClassVar[type[models.TextChoices]]
@@ -616,7 +616,7 @@ class RunRecord(models.Model):
     worker_name = models.CharField(_("worker"), max_length=NAME_LENGTH, blank=True)
     progress = models.PositiveSmallIntegerField(_("progress"), default=0)
     progress_message = models.CharField(_("progress message"), max_length=200, blank=True)
-    # What the task function raised, verbatim, or what a version before reason codes has written.
+    # What the task function raised, verbatim, or what a version before reason codes wrote.
     reason = models.CharField(_("reason"), max_length=REASON_LENGTH, blank=True)
     reason_code = models.CharField(max_length=CODE_LENGTH, blank=True, editable=False)
     reason_values = models.JSONField(null=True, editable=False)
@@ -639,7 +639,7 @@ class RunRecord(models.Model):
         """The id of the job that runs this attempt."""
 
     def reason_in_words(self) -> str:
-        """Say in the active language why it ended so; empty if there is nothing to say."""
+        """Say in the active language why it ended as it did; empty if there is nothing to say."""
         if self.reason_code:
             return in_words(self.reason_code, self.reason_values)
         return self.reason
@@ -682,7 +682,7 @@ class ScheduledTaskInstance(RunRecord):
     """A run: the record of one occurrence of a schedule, or of one manual run.
 
     `due` names the occurrence; a manual run has `requested` instead, and an occurrence that
-    backfill has run has both. A row is born when the run starts, or when it is settled that it
+    backfill has run has both. A row is created when the run starts, or when it is settled that it
     never will (`missed`, `skipped`).
     """
 
@@ -699,7 +699,7 @@ class ScheduledTaskInstance(RunRecord):
         on_delete=models.CASCADE,
         related_name="runs",
         verbose_name=_("schedule"),
-        db_index=False,  # Others begin with it, and each is written twice for each run.
+        db_index=False,  # Other indexes begin with it, and each is written twice per run.
     )
     status = models.CharField(
         _("status"), max_length=16, choices=Status, default=Status.RUNNING, db_index=False
@@ -718,7 +718,7 @@ class ScheduledTaskInstance(RunRecord):
             models.Index(fields=["parent", "status"], name="run_counts_of_schedule"),
             models.Index(fields=["status", "-id"], name="run_newest_by_status"),
             models.Index(fields=["-created"], name="run_newest_by_day"),
-            # For the ledger, which ends the schedules of these.
+            # For the ledger, which ends the schedules of these runs.
             models.Index(
                 fields=["ended"],
                 condition=Q(reason_code=Code.CHECK_NOT_AT_ALL.value),
@@ -782,7 +782,7 @@ class ScheduledTaskInstance(RunRecord):
 
     @property
     def lateness(self) -> timedelta | None:
-        """How long after its due instant the (latest) attempt started; None without either."""
+        """How long after its due the latest attempt started; None without a due or a start."""
         if self.due is None or self.started is None:
             return None
         return self.started - self.due

@@ -1,7 +1,7 @@
 """Why a run ended as it did, or never ran: stored as a code with its values, worded when shown.
 
 The reader's language isn't known when a run ends, so a row holds what happened and not the
-sentence. What a task function raised is no reason of ours: `Failed for: …` is stored verbatim.
+sentence. What a task function raised is not one of these: `Failed for: …` is stored verbatim.
 """
 
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from django.utils.translation import gettext, gettext_noop
 from tasks.storable import clean_text, instant_text
 
 CODE_LENGTH = 40
-# How much of a value that other code has worded is kept.
+# How many characters of a text that other code wrote are kept.
 VALUE_LENGTH = 500
 
 
 class Code(StrEnum):
-    """What can be the reason; the values are stored, so they never change."""
+    """The possible reasons; the values are stored, so they never change."""
 
     CALL_CANCELLED = "call_cancelled"
     CALL_CANCELLED_IN_RQ = "call_cancelled_in_rq"
@@ -51,7 +51,7 @@ TEXTS: Mapping[Code, str] = {
     Code.CALL_CANCELLED_IN_RQ: gettext_noop("Its job was cancelled in RQ."),
     Code.CALL_STOPPED_IN_RQ: gettext_noop("Its job was stopped in RQ."),
     Code.CALL_UNACCOUNTED: gettext_noop(
-        "Redis says that its job has finished, but its row was never told: the database was "
+        "Redis says that its job has finished, but its row doesn't say so: the database was "
         "restored, or a worker of another database ran it. Whether it ran is not known."
     ),
     Code.CHECK_NOT_AT_ALL: gettext_noop("Its check ended the schedule: %(text)s"),
@@ -88,7 +88,7 @@ class Reason:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What a run's row holds of it."""
+        """The fields of a run's row that hold it."""
         return {"reason_code": self.code.value, "reason_values": dict(self.values) or None}
 
     def __str__(self) -> str:
@@ -99,12 +99,12 @@ NO_REASON: Mapping[str, Any] = {"reason_code": "", "reason_values": None}
 
 
 def reason(code: Code, **values: Any) -> Reason:
-    """Return a reason; texts among the values are bounded, and freed of what no database stores."""
+    """Return a reason; texts among its values are shortened, and cleaned for the database."""
     return Reason(code, {name: _storable(value) for name, value in values.items()})
 
 
 def in_words(code: str, values: Mapping[str, Any] | None) -> str:
-    """Word a stored reason in the language that is active.
+    """Word a stored reason in the active language.
 
     A code of a newer version, or one whose values are incomplete, is shown as it is stored.
     """

@@ -12,7 +12,7 @@ from tasks.models import ScheduledTask
 
 @receiver(post_delete, sender=ScheduledTask)
 def remove_from_redis(sender: Any, instance: ScheduledTask, **kwargs: Any) -> None:
-    """Unschedule after the commit; if Redis is unavailable, the scheduler does it later."""
+    """Unschedule it after the commit; if Redis is unavailable, the scheduler does so later."""
     from tasks.services import unschedule
 
     transaction.on_commit(partial(unschedule, instance.job_id))

@@ -44,7 +44,7 @@ class TaskFunction:
     """A registered function with the defaults of its jobs.
 
     `queue` is the queue its jobs go to; `timeout` is in seconds, None for the queue's own.
-    `check` is asked before each run of a schedule.
+    `check` is called before each run of a schedule.
     """
 
     name: str
@@ -86,9 +86,9 @@ def default_name(func: Callable[..., Any]) -> str:
 
 
 def register(function: TaskFunction) -> None:
-    """Add a task function; the same function twice adds up its kinds.
+    """Add a task function; adding the same function again adds to its kinds.
 
-    Raises ValueError if another function has the name already: a programming error.
+    Raises ValueError if another function already has the name: a programming error.
     """
     known = _functions.get(function.name)
     if known is not None:
@@ -144,7 +144,7 @@ def names(kind: Kind) -> list[str]:
 
 
 def _field_at_fault(signature: inspect.Signature, args: list[Any], kwargs: dict[str, Any]) -> str:
-    """Tell which arguments, of those that don't fit, are wrong; if some are missing, `args`."""
+    """Return which arguments don't fit: `args` or `kwargs`; `args` if some are missing."""
     for field, positional, named in (("args", args, {}), ("kwargs", args, kwargs)):
         try:
             signature.bind_partial(*positional, **named)

@@ -1,4 +1,4 @@
-"""What people and code do with schedules and background calls: row and Redis together.
+"""What people and code do with schedules and background calls: the row and Redis together.
 
 Every change is written to the database first and brought to Redis after the commit. If Redis
 is unavailable, the row stands, and the scheduler brings it to Redis once that is back (R1).
@@ -46,13 +46,13 @@ CALENDARS_NAMED = 20
 # A first time this short ago means “from now on”.
 JUST_NOW = timedelta(minutes=1)
 
-# What people may change of a schedule. Its `type` follows from the other fields.
+# The fields of a schedule that people may change. Its `type` follows from the others.
 EDITABLE_FIELDS = tuple(
     field.name
     for field in ScheduledTask._meta.concrete_fields
     if field.editable and not field.primary_key and field.name != "type"
 )
-# What only the services and the ledger change.
+# The fields that only the services and the ledger change.
 STATE_FIELDS = (
     "status",
     "paused_at",
@@ -154,11 +154,11 @@ class SchedulerService:
 
         `changes` may name any of `EDITABLE_FIELDS`, such as name, args, queue, interval, retries
         or note; `exclude` and `calendar` are given as in `schedule`. All other fields keep their
-        stored values, even where this copy of the row is older. An interval becomes a cron
-        schedule by cron="…", interval=None, first=None.
+        stored values, even where this copy of the row is older. To turn an interval into a cron
+        schedule, pass cron="…", interval=None, first=None.
 
-        The status doesn't change. Otherwise as `save`. Raises InvalidSchedule, also for a field
-        that doesn't exist or can't be changed.
+        The status doesn't change; everything else is as in `save`. Raises InvalidSchedule, also
+        for a field that doesn't exist or can't be changed.
         """
         _refuse_unknown(changes)
         with _refusing_duplicates(schedule), transaction.atomic():
@@ -244,7 +244,7 @@ class SchedulerService:
 
     @staticmethod
     def sync(schedules: Iterable[Mapping[str, Any]]) -> list[ScheduledTask]:
-        """Make the stored schedules match a list in code, all or none of it.
+        """Make the stored schedules match a list in code, all or nothing.
 
         Each item holds the arguments of `schedule` (with `scheduled_time`) or of `cron` (with
         `cron_string`). Schedules made by an earlier `sync` that are no longer in the list are
@@ -299,7 +299,7 @@ def _new_row(
 
 
 def _as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert values of fields from the forms that callers may use to those of the row."""
+    """Convert field values from the forms that callers may use to those that the row stores."""
     forms: dict[str, Callable[[Any], Any]] = {"calendar": _calendar, "exclude": _dates_as_text}
     return {
         field: forms[field](value) if field in forms else value for field, value in values.items()
@@ -325,7 +325,7 @@ def _joined(errors: Mapping[str, Iterable[str]]) -> str:
 
 
 def _calendar(wanted: Calendar | str | None) -> Calendar | None:
-    """Return a calendar given as it is or by its name; raises InvalidSchedule if unknown."""
+    """Return a calendar, given as itself or by name; raises InvalidSchedule if it is unknown."""
     if wanted is None or wanted == "":
         return None
     if isinstance(wanted, Calendar) and wanted.pk is not None:
@@ -342,7 +342,7 @@ def _calendar(wanted: Calendar | str | None) -> Calendar | None:
 
 
 def _dates_as_text(dates: str | Iterable[date | str] | None) -> str:
-    """Return excluded dates as the row has them; raises InvalidSchedule for other values."""
+    """Return excluded dates as the row stores them; raises InvalidSchedule for other values."""
     if dates is None or isinstance(dates, str):
         return dates or ""
     try:
@@ -377,7 +377,7 @@ def _validate(schedule: ScheduledTask) -> None:
 
 
 def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
-    """Return an error for each number and time of another type, which Django might convert."""
+    """Return an error for each number and time of the wrong type, which Django might convert."""
     errors: dict[str, list[str]] = {}
     for field in ScheduledTask._meta.concrete_fields:
         value = getattr(schedule, field.attname)
@@ -402,7 +402,7 @@ def _refusing_duplicates(schedule: ScheduledTask) -> Iterator[None]:
         yield
     except IntegrityError as error:
         raise InvalidSchedule(
-            _("There is a schedule “%(name)s” with this function and arguments already.")
+            _("There is already a schedule “%(name)s” with this function and arguments.")
             % {"name": schedule.name},
             {},
         ) from error
@@ -411,7 +411,7 @@ def _refusing_duplicates(schedule: ScheduledTask) -> Iterator[None]:
 def _insert_or_revise(wanted: ScheduledTask) -> ScheduledTask:
     """Insert a schedule, or change the one with the same identity; return the stored one.
 
-    The unique constraint decides which, so two processes at once make one row.
+    The unique constraint decides which, so two processes at the same time make one row.
     """
     start_given = wanted.start is not None  # before the validation sets it
     _validate(wanted)
@@ -435,9 +435,9 @@ def _insert(schedule: ScheduledTask) -> None:
 
 
 def _revise(wanted: ScheduledTask, start_given: bool) -> ScheduledTask:
-    """Give the stored schedule of the same identity the wanted values, and bring it to life.
+    """Give the stored schedule of the same identity the wanted values, and make it live.
 
-    What the caller left open stays: the note, from when repeats count, and the rhythm.
+    What the caller left open stays: the note, the start of the repeat count, and the rhythm.
     """
     known = ScheduledTask.objects.select_for_update().get(fingerprint=wanted.fingerprint)
     schedule = copy.copy(known)
@@ -463,9 +463,9 @@ def _counts_the_same_repeats(wanted: ScheduledTask, known: ScheduledTask) -> boo
 
 
 def _keeps_rhythm(wanted: ScheduledTask, known: ScheduledTask) -> bool:
-    """Return whether “every hour from now on” is requested of what runs every hour already.
+    """Return whether “every hour from now on” is requested for what already runs every hour.
 
-    Code may do so each time it starts: that must not shift the schedule each time.
+    Code may request it at each start, which must not shift the schedule each time.
     """
     same = known.is_live and wanted.interval is not None and wanted.interval == known.interval
     since_first = timezone.now() - wanted.first if same and wanted.first else None
@@ -473,7 +473,7 @@ def _keeps_rhythm(wanted: ScheduledTask, known: ScheduledTask) -> bool:
 
 
 def _keep_state(schedule: ScheduledTask, known: ScheduledTask) -> None:
-    """Take over from the stored row what isn't the caller's to change."""
+    """Take from the stored row what isn't the caller's to change."""
     for field in STATE_FIELDS:
         setattr(schedule, field, getattr(known, field))
 
@@ -488,9 +488,9 @@ def _write_change(known: ScheduledTask, schedule: ScheduledTask) -> None:
 
 
 def _change_period(known: ScheduledTask, schedule: ScheduledTask) -> Closing | None:
-    """Set from when on the new spec counts; return how the present period ends, if it does.
+    """Set from when the new spec counts; return how the present period ends, if it does.
 
-    It ends if the spec changes, or if the schedule comes back to life.
+    It ends if the spec changes, or if the schedule becomes live again.
     """
     changed = known.spec_values() != schedule.spec_values()
     if not changed and known.status != ScheduledTask.Status.DEATH:
@@ -509,7 +509,7 @@ def _change_period(known: ScheduledTask, schedule: ScheduledTask) -> Closing | N
 def _first_just_due(schedule: ScheduledTask, now: datetime) -> datetime | None:
     """Return when a new spec's first time was due, if nothing has been due since.
 
-    A first time that has just passed, or a single one, is expected all the same: it was requested.
+    A first time that has just passed, or a single one, is still expected: it was requested.
     """
     new_spec = schedule.spec()
     if new_spec.first is None:
@@ -598,12 +598,12 @@ def _project(schedule: ScheduledTask) -> None:
 
 
 def unschedule(job_id: str) -> None:
-    """Take a deleted schedule out of Redis; if that is unavailable, the scheduler does it later."""
+    """Remove a deleted schedule from Redis, later by the scheduler if Redis is unavailable."""
     try:
         projection.remove([job_id], connect())
     except RedisError as error:
         logger.warning(
-            "The deleted schedule %s stays in Redis until that is back (%s).", job_id, error
+            "The deleted schedule %s stays in Redis until Redis is back (%s).", job_id, error
         )
 
 
@@ -634,7 +634,7 @@ class CalendarService:
     def save(calendar: Calendar) -> Calendar:
         """Write an edited (or new) calendar, and bring its schedules up to date in Redis.
 
-        Where the new dates change what was expected before now, that is settled first. Raises
+        If the new dates change what was expected before now, that is settled first. Raises
         InvalidCalendar if a value is invalid.
         """
         _validate_calendar(calendar)
@@ -644,7 +644,7 @@ class CalendarService:
                     _change_calendar(calendar)
                 calendar.save()
         except IntegrityError as error:
-            text = _("There is a calendar “%(name)s” already.") % {"name": calendar}
+            text = _("There is already a calendar “%(name)s”.") % {"name": calendar}
             raise InvalidCalendar(text, {"name": [text]}) from error
         return calendar
 
@@ -672,7 +672,7 @@ def _change_calendar(calendar: Calendar) -> None:
         known.calendar, schedule.calendar = before, calendar
         with suppress(SpecError):  # then nothing was expected
             if _expect_the_same(known, schedule, now):
-                # What is in flight stays as it is: the new dates count from where it is settled.
+                # What is in flight stays as it is: the new dates count from the settled time on.
                 closings.append(Closing(known, known.settled_through, why))
                 unaffected.append(known.pk)
                 continue
@@ -726,7 +726,7 @@ class TaskService:
     ) -> Task:
         """Call a task function in the background at a time, or after a delay.
 
-        Raises InvalidSchedule for a naive datetime; otherwise as `enqueue_task`.
+        Raises InvalidSchedule for a naive datetime; everything else is as in `enqueue_task`.
         """
         reserved_for = timezone.now() + when if isinstance(when, timedelta) else when
         if timezone.is_naive(reserved_for):
@@ -789,7 +789,7 @@ def _enqueue(task: Task) -> None:
 
 
 def _withdraw(task: Task) -> None:
-    """Take a cancelled call out of Redis, and stop it if it is running."""
+    """Remove a cancelled call from Redis, and stop it if it is running."""
     redis = connect()
     try:
         if task.started is not None:

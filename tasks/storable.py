@@ -11,9 +11,9 @@ from tasks.exceptions import InvalidArguments
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 REASON_LENGTH = 500
-# How deep JSON may be nested: what is read by one process has to be readable by all.
+# How deep JSON may be nested: what one process can read, every process must be able to read.
 MAX_DEPTH = 50
-# A NUL in JSON text, and not the text of its escape.
+# A NUL in JSON text, but not an escaped backslash before "u0000".
 NUL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
@@ -43,7 +43,7 @@ def clean_text(text: str) -> str:
 
 
 def as_json(result: Any) -> tuple[Any, str | None]:
-    """Return a result as JSON can say it, and what it is if it can't, or is nested too deeply.
+    """Return a result as JSON, or None and what it is if it isn't JSON or is nested too deeply.
 
     NUL characters and lone surrogates, which PostgreSQL refuses, are replaced.
     """
@@ -58,12 +58,12 @@ def as_json(result: Any) -> tuple[Any, str | None]:
 
 
 def instant_text(instant: datetime) -> str:
-    """Name an instant in a sentence: UTC, to the second."""
+    """Return a time as text for a sentence: in UTC, to the second."""
     return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
+    """Return the canonical JSON text of a value: sorted keys, no spaces, no NaN.
 
     Raises InvalidArguments if the value isn't JSON.
     """

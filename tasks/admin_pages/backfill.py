@@ -29,7 +29,7 @@ class LocalDateTimeInput(forms.DateTimeInput):
 
 
 class BackfillForm(forms.Form):
-    """A range, both ends included, and the most runs that it may mean."""
+    """A range, including both ends, and how many runs it may request at most."""
 
     begin = forms.DateTimeField(label=gettext_lazy("From"), widget=LocalDateTimeInput)
     end = forms.DateTimeField(label=gettext_lazy("To"), widget=LocalDateTimeInput)

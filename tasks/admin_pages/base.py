@@ -1,4 +1,4 @@
-"""What the pages of this app share in the admin: notices, actions, and how runs are shown."""
+"""What the admin pages of this app share: notices, actions, and how runs are shown."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -81,7 +81,7 @@ class TasksAdmin(admin.ModelAdmin):
         js: ClassVar = ["tasks/live.js"]
 
     def queues_in_use(self, record: Any) -> Iterable[str]:
-        """Return the queues that the coming runs of a record need; of all records for None."""
+        """Return the queues that a record's next runs need; those of all records for None."""
         return ()
 
     def refresh_ms(self, record: Any) -> int:
@@ -186,7 +186,7 @@ class RunDisplay:
 
     @admin.display(description=gettext_lazy("outcome"))
     def outcome(self, record: Any) -> str:
-        """Show in one line the progress of a running record; else its reason, or its result."""
+        """Show, in one line, a running record's progress, otherwise its reason or its result."""
         if record.status == record.Status.RUNNING:
             return progress_bar(record.progress, record.progress_message)
         reason = record.reason_in_words()

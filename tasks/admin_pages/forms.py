@@ -90,7 +90,7 @@ class ArgumentsField(forms.JSONField):
         return value
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        """Return what was typed, parsed if it is valid, to show it again."""
+        """Return what was typed, parsed if it is valid, so that it can be shown again."""
         if data is None:
             return None
         try:
@@ -134,7 +134,7 @@ class CallForm(forms.ModelForm):
         self._offer("function", _function_choices(self.kind))
 
     def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
-        """Let a field be chosen from a list; its present value stays possible."""
+        """Offer a list of choices for a field; its current value remains one of them."""
         if name not in self.fields:
             return
         known = self.fields[name]
@@ -146,7 +146,7 @@ class CallForm(forms.ModelForm):
         )
 
     def _update_errors(self, errors: ValidationError) -> None:
-        """Drop the model's errors for fields that already have one: they only follow from it."""
+        """Drop the model's errors for fields that already have one, which is their cause."""
         for field in self.errors.keys() & errors.error_dict.keys():
             del errors.error_dict[field]
         super()._update_errors(errors)  # type: ignore[misc]

@@ -78,7 +78,7 @@ class DashboardAdmin(QueueAdmin):
 
 
 def _is_about_template(request: HttpRequest, kwargs: dict[str, Any]) -> bool:
-    """Return whether a request is about a schedule's own job, which only its row decides (R2)."""
+    """Return whether a request is about a schedule's own job, which only its row controls (R2)."""
     job_ids = [kwargs.get("job_id", ""), *request.POST.getlist("job_ids")]
     return any(is_template(job_id) for job_id in job_ids)
 

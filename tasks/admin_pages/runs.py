@@ -144,7 +144,7 @@ class ScheduleFilter(admin.SimpleListFilter):
 
 @admin.register(ScheduledTaskInstance)
 class ScheduledTaskInstanceAdmin(RecordAdmin):
-    """Runs, read-only: they are deleted with their schedule or by its retention, not singly."""
+    """Runs, read-only: they are deleted with their schedule or by its retention, not one by one."""
 
     list_display = ("name", "status_badge", "due_at", "started_at", "late", "took", "outcome")
     list_filter = ("status", ("created", admin.DateFieldListFilter), ScheduleFilter)

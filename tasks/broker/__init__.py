@@ -1,1 +1,1 @@
-"""All that is in Redis, and how the rows get there."""
+"""Everything in Redis, and how the rows get there."""

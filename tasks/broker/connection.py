@@ -1,4 +1,4 @@
-"""The connection to Redis, and whether it and the workers are there."""
+"""The connection to Redis, and whether Redis and the workers are available."""
 
 from functools import cache
 

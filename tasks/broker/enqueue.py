@@ -93,7 +93,7 @@ def _enqueue(job: Job, connection: Redis, at: datetime | None) -> None:
 
 
 def wake(connection: Redis) -> None:
-    """Have the scheduler look at once, not only when something is due next."""
+    """Have the scheduler look now, not only when something is next due."""
     with connection.pipeline() as pipe:
         pipe.lpush(WAKE_KEY, 1)
         pipe.ltrim(WAKE_KEY, 0, 0)

@@ -17,19 +17,19 @@ Waiting = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What Redis shows of a job without a search of its queue."""
+    """What Redis says about a job without a search of its queue."""
 
     enqueued_at: bytes | None
     is_scheduled: bool
     is_leased: bool
-    # When the first job of its queue was enqueued, b"" if that isn't known; None: no job is there.
+    # When the first job of its queue was enqueued; b"" if that isn't known, None if it is empty.
     head_enqueued_at: bytes | None
 
     @property
     def is_in_flight(self) -> bool:
         """Whether this proves that the job is in flight.
 
-        A queue is worked off from its head: what was enqueued later than its head still waits.
+        A queue is processed from its head: what was enqueued later than its head still waits.
         """
         if self.is_scheduled or self.is_leased:
             return True
@@ -39,18 +39,18 @@ class _Seen:
 
     @property
     def may_wait(self) -> bool:
-        """Whether the job may be on its queue all the same, which only a search can tell."""
+        """Whether the job may still be on its queue, which only a search can tell."""
         return not self.is_in_flight and self.head_enqueued_at is not None
 
 
 def are_known(schedule_job_id: str, dues: list[datetime], redis: Redis) -> set[datetime]:
-    """Return those dues of which Redis has a job, waiting or ended."""
+    """Return the dues for which Redis has a job, waiting or ended."""
     known = exist([RunId(schedule_job_id, due).job_id for due in dues], redis)
     return {due for due, exists in zip(dues, known, strict=True) if exists}
 
 
 def exist(job_ids: list[str], redis: Redis) -> list[bool]:
-    """Return for each id whether Redis has its job."""
+    """Return, for each id, whether Redis has its job."""
     with redis.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.exists(Job.key_for(job_id))
@@ -58,10 +58,10 @@ def exist(job_ids: list[str], redis: Redis) -> list[bool]:
 
 
 def in_flight(jobs: Sequence[Waiting], redis: Redis) -> list[bool]:
-    """Return for each job, given with its queue, whether it waits, is scheduled, or is leased.
+    """Return, for each job with its queue, whether it waits, is scheduled, or is leased.
 
-    A queue is searched only for jobs of which nothing else tells, because a search takes as long
-    as the queue is.
+    A queue is searched only for jobs that nothing else tells about: the longer the queue, the
+    longer the search.
     """
     seen = _look(jobs, redis)
     found = _search([job for job in jobs if seen[job].may_wait], redis)
@@ -83,9 +83,9 @@ def _look(jobs: Sequence[Waiting], redis: Redis) -> dict[Waiting, _Seen]:
 
 
 def _heads(queues: Iterable[str], redis: Redis) -> dict[str, bytes | None]:
-    """Return when the first job of each queue was enqueued: None if the queue is empty.
+    """Return when the first job of each queue was enqueued.
 
-    It is b"" if that isn't known.
+    It is None if the queue is empty, b"" if the time isn't known.
     """
     names = list(queues)
     with redis.pipeline(transaction=False) as pipe:
@@ -102,7 +102,7 @@ def _heads(queues: Iterable[str], redis: Redis) -> dict[str, bytes | None]:
 
 
 def _search(jobs: Sequence[Waiting], redis: Redis) -> set[Waiting]:
-    """Return those jobs that are on their queues."""
+    """Return the jobs that are on their queues."""
     with redis.pipeline(transaction=False) as pipe:
         for job_id, queue in jobs:
             pipe.lpos(queue_key(queue), job_id)

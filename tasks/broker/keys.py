@@ -2,8 +2,8 @@
 
 No other module writes one out; `with_key_names` gives them to Lua scripts.
 
-Redis says WRONGTYPE when a key holds another type than it should, but not which key it is. Such
-keys are searched for only when Redis has said so.
+When a key holds the wrong type, Redis says WRONGTYPE but not which key it is. Such keys are
+searched for only after that error.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,10 +29,10 @@ from rq.worker_registration import REDIS_WORKER_KEYS
 SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
 # rq-scheduler's lock: while one of our schedulers leads, a stock one does nothing.
 LEADER_KEY = "rq:scheduler_lock"
-# What dispatch needs to know of each schedule: a hash of records by job id, read for many at once.
-# A record is its version, which changes with anything that the row says, a space, and JSON.
+# What dispatch needs to know about each schedule: a hash of records by job id, read for many at
+# once. A record is its version, which changes with anything in the row, a space, and JSON.
 DISPATCH_RECORDS_KEY = "tasks:dispatch"
-# Set anew after each whole round of reconciliation: it differs when Redis has lost something.
+# Set anew after each complete round of reconciliation: it differs if Redis has lost something.
 MARKER_KEY = "tasks:projected"
 # A list of at most one entry, on which the scheduler blocks.
 WAKE_KEY = "tasks:wake"
@@ -54,7 +54,7 @@ RESULTS_PREFIX = Result.get_key("")
 LEASE_PREFIX = "tasks:lease:"
 TAKEN_PREFIX = "tasks:taken:"
 
-# What each of the single keys is, if it exists.
+# The type of each of the single keys, if it exists.
 TYPES = {
     SCHEDULES_KEY: "zset",
     DISPATCH_RECORDS_KEY: "hash",
@@ -77,7 +77,7 @@ REGISTRIES = (
 )
 
 
-# By which names scripts know the keys that aren't among their KEYS.
+# The names by which scripts know the keys that aren't among their KEYS.
 LUA_NAMES = {
     "QUEUES": QUEUES_KEY,
     "JOB": JOB_PREFIX,
@@ -123,23 +123,23 @@ def lease_key(job_id: str) -> str:
 
 
 def taken_key(worker_name: str) -> str:
-    """Return the key of what a worker took from its queues last."""
+    """Return the key that says what a worker last took from its queues."""
     return TAKEN_PREFIX + worker_name
 
 
 def queue_types(name: str) -> dict[str, str]:
-    """Return the keys of a queue, and what each is if it exists."""
+    """Return the keys of a queue, and the type of each if it exists."""
     registries = {registry.key_template.format(name): "zset" for registry in REGISTRIES}
     return {queue_key(name): "list"} | registries
 
 
 def is_wrong_type(error: BaseException) -> bool:
-    """Return whether Redis refused a command because a key holds another type."""
+    """Return whether Redis refused a command because a key holds the wrong type."""
     return "WRONGTYPE" in str(error)
 
 
 def wrong_types(redis: Redis, expected: Mapping[str, str]) -> list[str]:
-    """Return for each key of another type than expected what it is, and what to do.
+    """Return a message for each key of the wrong type: what it is, and what to do.
 
     Raises RedisError if Redis is unavailable.
     """

@@ -7,7 +7,7 @@ from redis import Redis
 
 from tasks.broker.keys import lease_key
 
-# Within how many seconds after its worker died a run is closed as lost, and its bounds.
+# How many seconds after its worker died a run is closed as lost, at the latest, and the bounds.
 DEFAULT_LOST_AFTER = 60
 LEAST_LOST_AFTER, MOST_LOST_AFTER = 15, 86_400
 
@@ -20,11 +20,11 @@ def is_lost_after(value: object) -> bool:
 
 _configured = getattr(settings, "TASKS_LOST_AFTER", DEFAULT_LOST_AFTER)
 LOST_AFTER: int = _configured if is_lost_after(_configured) else DEFAULT_LOST_AFTER
-# How many seconds a run's lease holds unless its worker renews it, and how often it does.
+# How many seconds a run's lease lasts unless its worker renews it, and how often the worker does.
 LEASE_SECONDS = LOST_AFTER // 4
 LEASE_RENEWAL_SECONDS = min(LEASE_SECONDS // 3, 5)
-# How long something has to look lost before it counts as lost, in seconds: longer than a living
-# worker needs to renew a lease. It applies to lost jobs and occurrences, too, so it is never long.
+# How long something must look lost before it counts as lost, in seconds: longer than a live worker
+# needs to renew a lease. It also applies to lost jobs and occurrences, so it is never long.
 CERTAINTY = min(LOST_AFTER / 4, 15.0)
 
 

@@ -1,4 +1,4 @@
-"""What Redis has to hold of the schedules, made from their rows."""
+"""What Redis must hold for each schedule, made from its row."""
 
 import hashlib
 import json
@@ -30,14 +30,15 @@ from tasks.timing.spec import spec_from_json
 logger = logging.getLogger(__name__)
 
 VERSION_LENGTH = 32
-# A problem is cut off after so many characters.
+# A problem is cut off after this many characters.
 PROBLEM_LENGTH = 1000
 # The fields of a dispatch record that aren't the spec's.
 POLICIES = {"queue", "catch_up", "start_deadline"}
 SPEC_DEFAULTS = {one.name: one.default for one in fields(spec.Spec)}
 # KEYS: the sorted set, the dispatch records. ARGV: as JSON a list of images, each a list: job id,
 # dispatch record, next due in ms (-1: none), and the template's fields and values. A schedule that
-# Redis has keeps its score unless what it follows from has changed: dispatch is ahead of the rows.
+# Redis already has keeps its score unless what determines it has changed: dispatch is ahead of the
+# rows.
 PUT = with_key_names("""
 for _, image in ipairs(cjson.decode(ARGV[1])) do
   local id, record, due, template = image[1], image[2], image[3], image[4]
@@ -57,7 +58,7 @@ end
 
 
 class Image(NamedTuple):
-    """A live schedule as Redis has to hold it, in the order in which the script reads it."""
+    """A live schedule as Redis must hold it, in the order in which the script reads it."""
 
     job_id: str
     dispatch_record: str
@@ -87,7 +88,7 @@ class DispatchRecord(NamedTuple):
 
 
 def dispatch_record(schedule: ScheduledTask) -> str:
-    """Return what dispatch needs to know of a row, as text: the same row gives the same text.
+    """Return what dispatch needs to know about a row, as text: the same row gives the same text.
 
     Its version covers more than its JSON: everything that the schedule's jobs are made from.
     """
@@ -136,7 +137,7 @@ def _read_spec(text: str) -> spec.Spec:
 
 
 def image(schedule: ScheduledTask) -> Image:
-    """Return what Redis has to hold of a live schedule.
+    """Return what Redis must hold for a live schedule.
 
     Raises SpecError or UnknownTaskFunction if the row can't be scheduled.
     """
@@ -170,9 +171,9 @@ def _template(schedule: ScheduledTask) -> list[str]:
 def put(schedules: Iterable[ScheduledTask], connection: Redis) -> None:
     """Write live schedules to Redis as their rows say: template, dispatch record and next due.
 
-    A schedule that Redis has keeps its next due, because dispatch is ahead of the rows. Otherwise
-    it is the first due that isn't settled yet. Raises SpecError or UnknownTaskFunction if a row
-    can't be scheduled.
+    A schedule that Redis already has keeps its next due, because dispatch is ahead of the rows.
+    That of a new one is the first due that isn't settled yet. Raises SpecError or
+    UnknownTaskFunction if a row can't be scheduled.
     """
     put_images([image(schedule) for schedule in schedules], connection)
 
@@ -196,7 +197,7 @@ def remove(job_ids: Iterable[str], connection: Redis) -> None:
 
 
 def project(schedule: ScheduledTask, redis: Redis) -> str:
-    """Write a schedule to Redis as its row says; return, and note on the row, why it can't be.
+    """Write a schedule to Redis as its row says; return its problem, and note it on the row.
 
     `schedule` is the row as just read. Raises RedisError if Redis is unavailable.
     """
@@ -207,8 +208,8 @@ def project_all(schedules: Iterable[ScheduledTask], redis: Redis) -> dict[int, s
     """Write schedules to Redis as their rows say; return their problems by primary key.
 
     Whoever changes a row projects it after the commit, and every projection reads the rows again
-    afterwards: so the last one to write to Redis has written what the row says, in whichever order
-    they began. Raises RedisError if Redis is unavailable.
+    afterwards. So whatever order projections begin in, the last one to write to Redis writes what
+    the row says. Raises RedisError if Redis is unavailable.
     """
     problems: dict[int, str] = {}
     pending = {schedule.pk: schedule for schedule in schedules}
@@ -237,12 +238,12 @@ def _project_as_read(schedules: Sequence[ScheduledTask], redis: Redis) -> dict[i
 
 @dataclass
 class _Wanted:
-    """What Redis should hold of some schedules."""
+    """What Redis should hold for some schedules."""
 
     images: list[Image] = field(default_factory=list)
-    # Job ids.
+    # By job id.
     removed: list[str] = field(default_factory=list)
-    # Of live schedules that can't be scheduled, by primary key.
+    # Why live schedules can't be scheduled, by primary key.
     problems: dict[int, str] = field(default_factory=dict)
 
 
@@ -263,7 +264,7 @@ def _wanted(schedules: Iterable[ScheduledTask]) -> _Wanted:
 
 
 def _problem(schedule: ScheduledTask, error: Exception) -> str:
-    """Return as text why a schedule can't be scheduled; log it unless its row says so already."""
+    """Return, as text, why a schedule can't be scheduled; log it unless its row already says so."""
     is_ours = isinstance(error, TasksError)
     text = str(error) if is_ours else f"{type(error).__name__}: {error}"
     problem = clean_text(text)[:PROBLEM_LENGTH]

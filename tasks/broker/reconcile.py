@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 # How long one part of the regular work on many rows may take in a tick, in seconds.
 TIME_SLICE = 0.2
-# How often a round of reconciliation begins at most, and how long an urgent one may take in a tick,
-# in seconds.
+# The least time between the starts of two rounds of reconciliation, and how long an urgent one may
+# take in a tick, in seconds.
 ROUND_EVERY = 10.0
 ROUND_AT_ONCE = 5.0
 # Columns that aren't projected, and that take long to read for very many rows.
@@ -55,7 +55,7 @@ class Reconciler:
         self._round: Iterator[None] | None = None
         self._round_began_at = 0.0
         self._is_urgent = True
-        # The marker at the end of the last whole round, and the server's run id.
+        # The marker at the end of the last complete round, and the server's run id.
         self._seen: tuple[bytes | None, Any] | None = None
 
     def tick(self) -> None:
@@ -81,7 +81,7 @@ class Reconciler:
         self._round = None
 
     def whole_round(self) -> None:
-        """Make a whole round at once."""
+        """Make a complete round at once."""
         for _ in self._make_round():
             pass
 
@@ -111,7 +111,7 @@ class Reconciler:
 def reconcile(redis: Redis) -> None:
     """Make Redis hold exactly the live schedules of the database.
 
-    What is right already isn't touched. A schedule that can't be scheduled is removed, and its row
+    What is already right isn't touched. A schedule that can't be scheduled is removed, and its row
     says why in `problem`; it comes back by itself once it can be.
     """
     Reconciler(redis).whole_round()
@@ -159,7 +159,7 @@ def _remove_without_live_row(members: set[str], redis: Redis) -> None:
 
 
 def _out_of_date(schedules: Sequence[ScheduledTask], redis: Redis) -> list[ScheduledTask]:
-    """Return those whose dispatch record, score or template in Redis isn't as it should be."""
+    """Return the schedules whose dispatch record, score or template in Redis is wrong."""
     ids = [schedule.job_id for schedule in schedules]
     with redis.pipeline(transaction=False) as pipe:
         pipe.hmget(DISPATCH_RECORDS_KEY, ids)
@@ -182,5 +182,5 @@ def _is_projected(schedule: ScheduledTask, record: bytes | None, score: float | 
         if record is None or record != projection.dispatch_record(schedule).encode():
             return False
         return score is not None or spec.next_due(schedule.spec(), schedule.settled_through) is None
-    except Exception:  # `project_all` notes on the row what it is.
+    except Exception:  # `project_all` notes the problem on the row.
         return False

@@ -23,8 +23,8 @@ from tasks.timing.spec import spec_from_json
 Status = ScheduledTaskInstance.Status
 # The statuses of runs that may still be in flight: a failed one may be retried.
 OPEN_STATUSES = (Status.RUNNING, Status.FAILED)
-# What is open for longer is overdue: a scheduler that works has run it, or recorded it as missed,
-# within a minute or so, unless it waits for the workers.
+# What is open for longer is overdue: a working scheduler runs it, or records it as missed, within
+# a minute or so, unless it waits for the workers.
 OVERDUE = timedelta(minutes=10)
 # How many dues of one kind a tally names.
 NAMED = 10
@@ -71,7 +71,7 @@ class Tally:
 
 
 class _Row(NamedTuple):
-    """What is read of an occurrence's row."""
+    """The columns of an occurrence's row that are read."""
 
     parent_id: int
     due: datetime
@@ -99,7 +99,7 @@ def tallies(pks: Iterable[int], begin: datetime | None = None) -> Iterator[Tally
 
 
 def _changed(schedules: list[ScheduledTask]) -> list[int]:
-    """Return which of these have another period or other bounds by now."""
+    """Return the schedules whose period or bounds have changed meanwhile."""
     fields = ("period_start", "pruned_until", "status")
     rows = ScheduledTask.objects.filter(pk__in=[schedule.pk for schedule in schedules])
     present = {row.pk: row for row in rows.only(*fields)}
@@ -135,7 +135,7 @@ def _count(
 
 
 def _active_periods(pks: list[int]) -> dict[int, list[SchedulePeriod]]:
-    """Return by schedule the ended periods in which something was expected."""
+    """Return, by schedule, the ended periods in which something was expected."""
     found: dict[int, list[SchedulePeriod]] = defaultdict(list)
     active = SchedulePeriod.objects.filter(parent__in=pks, kind=SchedulePeriod.Kind.ACTIVE)
     for period in active.order_by("end"):

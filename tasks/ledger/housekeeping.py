@@ -84,6 +84,6 @@ class _Part:
             text = explain(error, self._redis, settings.RQ_QUEUES)
             logger.error("Housekeeping (%s) waits for Redis: %s", self._name, text)
         except Exception:
-            logger.exception("Housekeeping (%s) failed; it is tried again.", self._name)
+            logger.exception("Housekeeping (%s) failed; it will be retried.", self._name)
         self._rest = None
         self._next_begin = time.monotonic() + self._interval

@@ -37,7 +37,7 @@ def close_period(
 
     A live schedule is settled through `now`: what was due and has no row is recorded as missed
     for this reason, except `still_expected`. The caller has locked the schedule's row, changes it
-    and saves it; `period_start` and `settled_through` are set for a next period that begins now.
+    and saves it; `period_start` and `settled_through` are set for a new period that begins now.
     """
     close_periods([Closing(schedule, now, reason, still_expected)])
 

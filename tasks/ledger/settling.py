@@ -35,7 +35,7 @@ CHECKED_AT_ONCE = 200
 CHECKED_A_ROUND = 50_000
 # How many dues of one schedule are checked at a time.
 DUES_AT_ONCE = 10_000
-# One query reads the rows of all schedules that have at most so many dues to check.
+# One query reads the rows of all schedules that have at most this many dues to check.
 FEW_DUES = 100
 # How long after a due a schedule is checked, and how often while an occurrence has no row.
 CHECK_AGAIN = timedelta(seconds=5)
@@ -76,7 +76,7 @@ def end_refused(redis: Redis) -> None:
     """End the live schedules whose function's check has said not at all in their present period.
 
     Only answers of the last day are read, by an index of their own: while a schedule is live, its
-    check is asked again.
+    check is called again.
     """
     answers = ScheduledTaskInstance.objects.filter(
         reason_code=Code.CHECK_NOT_AT_ALL, ended__gt=timezone.now() - timedelta(days=1)
@@ -94,7 +94,7 @@ def end_refused(redis: Redis) -> None:
 
 @dataclass(slots=True)
 class _Check:
-    """A check of one schedule: what was due after it was settled, and which of it has no row.
+    """A check of one schedule: the dues since it was settled, and which of them have no row.
 
     A schedule with an invalid spec has nothing to check: `reconcile` writes the problem on its row.
     """
@@ -147,7 +147,7 @@ def _settle_some(schedules: list[ScheduledTask], redis: Redis, watch: Watch) -> 
 
 
 def _check(schedules: list[ScheduledTask], now: datetime) -> list[_Check]:
-    """Compare what was due with the rows, of all these schedules at once."""
+    """Compare what was due with the rows, for all these schedules at once."""
     checks = [_expected(schedule, now) for schedule in schedules]
     with_few = [check.schedule.pk for check in checks if 0 < len(check.dues) <= FEW_DUES]
     rows = ScheduledTaskInstance.objects.filter(
@@ -179,14 +179,14 @@ def _expected(schedule: ScheduledTask, now: datetime) -> _Check:
 
 
 def _unrecorded(schedule: ScheduledTask, dues: list[datetime]) -> list[datetime]:
-    """Return those of a schedule's dues, given in order, that have no row."""
+    """Return which of a schedule's dues, given in order, have no row."""
     rows = schedule.runs.filter(due__gte=dues[0], due__lte=dues[-1])
     recorded = set(rows.values_list("due", flat=True))
     return [due for due in dues if due not in recorded]
 
 
 def _find_lost(checks: list[_Check], now: datetime, redis: Redis) -> dict[int, list[datetime]]:
-    """Return by schedule the dues without a row whose job is neither waiting nor being started."""
+    """Return, by schedule, the dues without a row whose job neither waits nor is being started."""
     overdue = [
         (check.schedule, due)
         for check in checks
@@ -202,9 +202,9 @@ def _find_lost(checks: list[_Check], now: datetime, redis: Redis) -> dict[int, l
 
 
 def _write_settled(checks: list[_Check], now: datetime) -> None:
-    """Write through when schedules are settled and when to check them again, all at once.
+    """Write how far schedules are settled and when to check them again, all at once.
 
-    One that has been changed since it was read is left alone: it will be checked again.
+    One that has changed since it was read is left alone: it will be checked again.
     """
     sql = (
         f"UPDATE {connection.ops.quote_name(ScheduledTask._meta.db_table)} "
@@ -240,7 +240,7 @@ def _try_to_catch_up(dues: list[datetime], schedule_pk: int, redis: Redis) -> No
 def _end_if_idle(seen: ScheduledTask, redis: Redis) -> None:
     """End an exhausted schedule, unless it has a run or a retry to come.
 
-    Not if it has changed since it was `seen` to be exhausted.
+    One that has changed since it was `seen` is left alone.
     """
     with transaction.atomic():
         unchanged = ScheduledTask.objects.live().filter(pk=seen.pk, updated=seen.updated)

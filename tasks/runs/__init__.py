@@ -1,1 +1,1 @@
-"""One run: may it start, what it does, how it ends."""
+"""One run: whether it may start, what it does, how it ends."""

@@ -36,7 +36,7 @@ RUNS_AT_ONCE = 10
 
 
 def request(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) -> list[RunId]:
-    """Request what never ran of a range; see `SchedulerService.backfill`."""
+    """Request what never ran in a range; see `SchedulerService.backfill`."""
     registry.resolve(schedule.function, Kind.SCHEDULED)
     with transaction.atomic():
         schedule = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
@@ -57,8 +57,8 @@ def never_ran(
 ) -> list[datetime]:
     """Return the dues after `start` and up to `end` that backfill would run, in order.
 
-    These are the ones of the present spec without a row, or recorded as missed or skipped; not
-    those requested already, or still in flight. Raises NotPossible if there are more than
+    These are the dues of the present spec that have no row, or are recorded as missed or skipped;
+    not those already requested or still in flight. Raises NotPossible if there are more than
     `limit`, or if the range is invalid.
     """
     _check(schedule, start, end, limit)
@@ -72,7 +72,7 @@ def never_ran(
     if len(found) > limit:
         raise NotPossible(
             _(
-                "More than %(limit)d occurrences of that range have not run: choose a shorter "
+                "More than %(limit)d occurrences in that range have not run: choose a shorter "
                 "range or a higher limit."
             )
             % {"limit": limit}
@@ -86,7 +86,7 @@ def _check(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) 
     if not 1 <= limit <= MAX_LIMIT:
         raise NotPossible(_("Give a limit between 1 and %(most)d.") % {"most": MAX_LIMIT})
     if start >= end:
-        raise NotPossible(_("The range is empty: it has to begin before it ends."))
+        raise NotPossible(_("The range is empty: it must begin before it ends."))
     if end > timezone.now():
         raise NotPossible(_("The range ends in the future: backfill runs only what is past."))
     if schedule.pruned_until is not None and start < schedule.pruned_until:
@@ -100,7 +100,7 @@ def _check(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) 
 
 
 def _open(schedule: ScheduledTask, dues: Sequence[datetime]) -> Iterator[datetime]:
-    """Yield those of the dues that have not run, and aren't about to."""
+    """Yield the dues that have not run, and aren't about to."""
     status = ScheduledTaskInstance.Status
     for begin in range(0, len(dues), CHUNK):
         chunk = dues[begin : begin + CHUNK]
@@ -127,14 +127,14 @@ def next_requests(schedule: ScheduledTask) -> list[RunRequest]:
 
 
 def feed(schedule: ScheduledTask, redis: Redis) -> None:
-    """Enqueue the next of a schedule's requested occurrences; those that are there stay."""
+    """Enqueue a schedule's next requested occurrences, unless they are already enqueued."""
     for request in next_requests(schedule):
         request.parent = schedule
         enqueue_run(schedule, request.run_id, redis)
 
 
 def feed_if_possible(schedule: ScheduledTask, redis: Redis) -> None:
-    """Enqueue the next as `feed` does; what fails is enqueued by the ledger later."""
+    """Do what `feed` does; if it fails, the ledger does it later."""
     try:
         feed(schedule, redis)
     except Exception:

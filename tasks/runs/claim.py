@@ -38,20 +38,20 @@ from tasks.timing.instants import MILLISECOND
 
 logger = logging.getLogger(__name__)
 
-# How soon a run that waits looks again, in seconds, and how often.
+# How soon a run that waits checks again, in seconds, and how many times.
 WAIT_INTERVAL = 1
 WAIT_TIMES = 10_000_000
 
 
 class MustWait(Exception):
-    """The run can't start yet; its job comes again."""
+    """The run can't start yet; its job will be enqueued again."""
 
 
 def claim_patiently(job: Job, answer: Answer | None = None) -> RunRecord | None:
-    """Claim a job's row, on a new connection if the present one turns out to be unusable.
+    """Claim a job's row, on a new connection if the current one turns out to be unusable.
 
-    An earlier function may have changed its settings, or a migration the tables that prepared
-    statements refer to.
+    An earlier task function may have changed the connection's settings, or a migration may have
+    changed the tables that its prepared statements refer to.
     """
     try:
         return patiently(lambda: claim(job, answer))
@@ -64,11 +64,11 @@ def claim_patiently(job: Job, answer: Answer | None = None) -> RunRecord | None:
 
 
 def claim(job: Job, answer: Answer | None = None) -> RunRecord | None:
-    """Make the row of a job's attempt say `running`; None if it isn't to run.
+    """Make the row of a job's attempt say `running`; return None if it isn't to run.
 
-    Of two jobs for the same attempt one gets the row: the database decides, by its unique
-    constraints and conditional updates. `answer` is what the function's check has said; raises
-    MustWait if the run can't start yet.
+    If two jobs claim the same attempt, one gets the row: the database decides, by its unique
+    constraints and conditional updates. `answer` is that of the function's check. Raises MustWait
+    if the run can't start yet.
     """
     run_id = RunId.parse(job.id)
     if run_id is None:
@@ -112,7 +112,7 @@ def _is_claimed_by(job: Job, record: RunRecord) -> bool:
 def _claim_by_policy(
     run_id: RunId, job: Job, answer: Answer | None
 ) -> ScheduledTaskInstance | None:
-    """Claim a run as its schedule and its policies have it, or record why it doesn't start."""
+    """Claim a run if its schedule and its policies allow it, or record why it doesn't start."""
     try:
         with transaction.atomic():
             return _claim_run(run_id, job, answer)
@@ -151,7 +151,7 @@ def _claim_run(run_id: RunId, job: Job, answer: Answer | None) -> ScheduledTaskI
 
 
 def _row(schedule: ScheduledTask, run_id: RunId) -> ScheduledTaskInstance | None:
-    """Return the row that a run has already, None if it has none."""
+    """Return the row that a run already has, None if it has none."""
     manual = {} if run_id.requested is None else {"requested": run_id.requested}
     return schedule.runs.filter(due=run_id.due, **manual).first()
 
@@ -164,7 +164,7 @@ def _request(schedule: ScheduledTask, run_id: RunId) -> RunRequest | None:
 
 @dataclass(frozen=True, slots=True)
 class _Others:
-    """The runs of a schedule that seem to be going, and whether ends of runs wait to be written."""
+    """A schedule's runs that seem to be going, and whether ends of runs wait to be written."""
 
     runs: list[ScheduledTaskInstance]
     has_spooled_ends: bool
@@ -173,7 +173,7 @@ class _Others:
 def _others(schedule: ScheduledTask, redis: Redis) -> _Others:
     if schedule.overlap == ScheduledTask.Overlap.ALLOW:
         return _Others([], False)
-    spooled = spool.is_in_use(redis)  # Asked before the rows: what leaves it is written there.
+    spooled = spool.is_in_use(redis)  # Before the rows: what leaves the spool is on a row.
     return _Others(list(schedule.runs.running()), spooled)
 
 
@@ -208,7 +208,7 @@ def _is_due(schedule: ScheduledTask, run_id: RunId) -> bool:
     try:
         due = spec.next_due(schedule.spec(), run_id.due - MILLISECOND)
     except SpecError:
-        return True  # Its row says what is wrong with it; this job was made before that.
+        return True  # The schedule's row says what is wrong; this job was made before that.
     return due is not None and due < run_id.due + MILLISECOND
 
 

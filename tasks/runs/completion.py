@@ -14,7 +14,7 @@ from tasks.runs.retries import retry
 def close(record: RunRecord, status: str, redis: Redis, **values: Any) -> bool:
     """End the running attempt of a record with this status; return whether it was still running.
 
-    The schedule's status follows, and a failed run with tries left is enqueued again.
+    The schedule's status follows, and a failed run with attempts left is enqueued again.
     """
     values.setdefault("ended", timezone.now())
     with transaction.atomic():

@@ -1,17 +1,17 @@
-"""What a task function must not leave behind on the connections to the databases."""
+"""What a task function must not leave behind on the database connections."""
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-# Of a connection: how many atomic blocks it is in, whether it commits by itself, and whether
-# PostgreSQL is in a transaction all the same, in which a BEGIN of the function's own leaves it.
+# The state of a connection: how many atomic blocks it is in, whether it is in autocommit mode, and
+# whether PostgreSQL is in a transaction nonetheless, as it is after the function's own BEGIN.
 State = tuple[int, bool, bool]
 # What psycopg calls a connection in a transaction.
 OPEN = ("ACTIVE", "INTRANS", "INERROR")
 
 
 def state() -> dict[str, State]:
-    """Return in what state the open connections of this thread are, by their names."""
+    """Return the state of each open connection of this thread, by its name."""
     return {
         connection.alias: _state(connection)
         for connection in connections.all(initialized_only=True)
@@ -29,10 +29,10 @@ def _state(connection: BaseDatabaseWrapper) -> State:
 
 
 def roll_back_since(before: dict[str, State]) -> bool:
-    """Close the connections that were left in a transaction since then, and so roll it back.
+    """Close the connections that were left in a transaction since then, which rolls it back.
 
-    Otherwise everything that is written after it would be part of that transaction, and be lost
-    with it. Returns whether there were any.
+    Otherwise everything written afterwards would be part of that transaction, and lost with it.
+    Returns whether there were any.
     """
     found = False
     for connection in connections.all(initialized_only=True):

@@ -1,4 +1,4 @@
-"""What a task function logs while it runs, held within bounds."""
+"""What a task function logs while it runs, kept within bounds."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ HALF = LIMIT // 2 - 64
 
 
 class BoundedText:
-    """Lines of text of which the first and the last 32 KB are kept (UTF-8 bytes).
+    """Lines of text: the first and the last 32 KB are kept (UTF-8 bytes).
 
     However much is added, memory stays bounded and `str()` is at most 64 KB. One thread may add
     while another one reads.
@@ -28,7 +28,7 @@ class BoundedText:
         self._left_out = 0
 
     def add(self, line: str) -> None:
-        """Add a line; a longer one than the limit loses its middle."""
+        """Add a line; one that is longer than the limit loses its middle."""
         line = _shorten(line) + "\n"
         with self._lock:
             self._add(line, len(line.encode()))
@@ -52,7 +52,7 @@ class BoundedText:
 
 
 def _shorten(line: str) -> str:
-    """Escape a line; of a long one, only the beginning and the end."""
+    """Escape a line; keep only the beginning and the end of a long one."""
     if len(line) < HALF:
         escaped = escape(line)
         if len(escaped.encode()) < HALF:
@@ -79,7 +79,7 @@ class _Handler(logging.Handler):
 def capturing(text: BoundedText) -> Iterator[None]:
     """Add what any logger emits at INFO and above inside the block to `text`.
 
-    A root logger that is set to show less keeps showing less: only the capture sees more.
+    A root logger that is set to show less still does: only the capture sees more.
     """
     handler = _Handler(text)
     root = logging.getLogger()

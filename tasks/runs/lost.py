@@ -26,10 +26,10 @@ from tasks.runs.retries import RETRY_MEMORY, awaits_retry, retry
 
 logger = logging.getLogger(__name__)
 
-# The states of a job that its run's row doesn't know of yet: not tried, or not able to.
+# The states of a job that hasn't updated its run's row yet: it hasn't tried, or wasn't able to.
 UNENDED = (b"queued", b"started", b"scheduled", b"failed")
-# How a call ends that waits by its row although Redis says that its job has ended: it was called
-# off by RQ's interface, or the database doesn't know any more, or never knew, what was done.
+# How a call ends that still waits according to its row although its job has ended in Redis: it was
+# called off through RQ's interface, or the database has forgotten, or never knew, what was done.
 ENDED = {
     b"canceled": (Task.Status.CANCELED, Code.CALL_CANCELLED_IN_RQ),
     b"stopped": (Task.Status.CANCELED, Code.CALL_STOPPED_IN_RQ),
@@ -38,15 +38,16 @@ ENDED = {
 
 
 class Watch:
-    """Remembers since when things have looked lost, by this process's own clock."""
+    """Remembers how long things have looked lost, by this process's own clock."""
 
     def __init__(self) -> None:
         self._since: dict[Hashable, dict[Any, float]] = {}
 
     def confirmed(self, suspects: Iterable[Any], part: Hashable = None) -> list[Any]:
-        """Return those that have been suspects at every look for `CERTAINTY` seconds.
+        """Return those that have been suspects at every check for `CERTAINTY` seconds.
 
-        Who looks at one `part` of everything at a time names it: each has its own looks.
+        A caller that checks one `part` of everything at a time names it: each part has its own
+        checks.
         """
         now = time.monotonic()
         known = self._since.pop(part, {})
@@ -57,11 +58,11 @@ class Watch:
 
 
 def close_lost_runs(redis: Redis, watch: Watch) -> None:
-    """Close the running runs and calls whose lease nobody renews any more, as lost."""
+    """Close, as lost, the running runs and calls whose lease nobody renews any more."""
     of_run = ("attempt", "due", "requested", "parent__job_id")
     runs = ScheduledTaskInstance.objects.running().select_related("parent").only(*of_run)
     tasks = Task.objects.filter(status=Task.Status.RUNNING).only("attempt", "job_id")
-    # Only what their leases' names are made of: logs and tracebacks can be large.
+    # Only the fields that their leases' names are made of: logs and tracebacks can be large.
     records: dict[str, RunRecord] = {record.run_job_id: record for record in chain(runs, tasks)}
     leases = redis.mget([lease_key(job_id) for job_id in records]) if records else []
     unleased = [
@@ -82,13 +83,13 @@ def _close_as_lost(seen: RunRecord, redis: Redis) -> None:
 
 
 def enqueue_lost_jobs(redis: Redis, watch: Watch) -> None:
-    """Enqueue again what waits by its row, but is lost in Redis; end what has ended there."""
+    """Enqueue again what its row says is waiting but Redis has lost; end what has ended there."""
     for _step in enqueueing_lost_jobs(redis, watch):
         pass
 
 
 def enqueueing_lost_jobs(redis: Redis, watch: Watch) -> Iterator[None]:
-    """Do what `enqueue_lost_jobs` says, and yield wherever that can be interrupted.
+    """Do what `enqueue_lost_jobs` does, and yield wherever it can be interrupted.
 
     It finds background calls, retries, and requested runs: manual ones and backfill.
     """
@@ -112,7 +113,7 @@ def enqueueing_lost_jobs(redis: Redis, watch: Watch) -> Iterator[None]:
 
 
 def _waiting_calls() -> Iterator[list[Waiting]]:
-    """Yield, in chunks, the jobs of the calls that wait for a while already."""
+    """Yield, in chunks, the jobs of the calls that have been waiting for a while."""
     cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
     waiting = Task.objects.filter(status__in=Task.WAITING, created__lt=cutoff).order_by("pk")
     last = 0
@@ -150,7 +151,7 @@ def _waiting_retries() -> Iterator[list[Waiting]]:
 
 
 def _waiting_requests() -> Iterator[list[Waiting]]:
-    """Yield, in chunks, the jobs of manual runs, and of what backfill is to run next."""
+    """Yield, in chunks, the jobs of manual runs, and of what backfill runs next."""
     cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
     requests = RunRequest.objects.filter(requested__lt=cutoff).order_by("pk")
     manual = requests.filter(due=None).select_related("parent")
@@ -172,7 +173,7 @@ def _waiting_requests() -> Iterator[list[Waiting]]:
 
 
 def _statuses(waiting: Sequence[Waiting], redis: Redis) -> list[bytes | None]:
-    """Return what Redis says of each job, None if it isn't there."""
+    """Return the status that Redis has for each job, None if the job isn't there."""
     with redis.pipeline(transaction=False) as pipe:
         for job_id, _queue in waiting:
             pipe.hget(Job.key_for(job_id), "status")
@@ -182,7 +183,7 @@ def _statuses(waiting: Sequence[Waiting], redis: Redis) -> list[bytes | None]:
 def _ended_calls(
     waiting: Sequence[Waiting], statuses: Sequence[bytes | None]
 ) -> list[tuple[str, bytes]]:
-    """Return the calls whose jobs have ended, with what Redis says of them."""
+    """Return the calls whose jobs have ended, with the status that Redis has for them."""
     return [
         (job_id, status)
         for (job_id, _), status in zip(waiting, statuses, strict=True)
@@ -193,10 +194,10 @@ def _ended_calls(
 def _lost_jobs(
     waiting: Sequence[Waiting], statuses: Sequence[bytes | None], redis: Redis
 ) -> tuple[list[str], list[str]]:
-    """Return which of these jobs aren't in Redis, and which seem to be popped and lost.
+    """Return which of these jobs aren't in Redis, and which seem to have been popped and lost.
 
     A retry whose job has ended was refused by its row, and isn't lost. But as long as the request
-    for a run is there, its job has not done what it is for.
+    for a run is there, its job has not done its work.
     """
     known = list(zip(waiting, statuses, strict=True))
     missing = [job_id for (job_id, _), status in known if status is None]
@@ -216,7 +217,7 @@ def _is_first_request(job_id: str) -> bool:
 
 
 def _enqueue_again(job_id: str, redis: Redis) -> None:
-    """Enqueue a lost job, if its row waits for it still."""
+    """Enqueue a lost job, if its row still waits for it."""
     redis.delete(Job.key_for(job_id))
     run_id = RunId.parse(job_id)
     if run_id is None:
@@ -243,7 +244,7 @@ def _enqueue_call_again(job_id: str, redis: Redis) -> None:
 
 
 def _end_call(job_id: str, status: str, why: Reason) -> None:
-    """End a call that will not run, if it still waits."""
+    """End a call that will not run, if it is still waiting."""
     Task.objects.filter(job_id=job_id, status__in=Task.WAITING).update(
         status=status, ended=timezone.now(), **why.fields
     )

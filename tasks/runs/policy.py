@@ -1,4 +1,4 @@
-"""May a run start? Pure: the situation goes in, a named outcome comes out.
+"""Whether a run may start. Pure: the situation goes in, a named outcome comes out.
 
 `claim` reads the situation from the database and Redis, and does what the outcome says. The SQL in
 `sql` starts the first attempt of an occurrence in one statement where nothing stands in its way;
@@ -19,11 +19,11 @@ Status = ScheduledTaskInstance.Status
 
 
 class Outcome(StrEnum):
-    """What becomes of a run that asks whether it may start."""
+    """What becomes of a run that is about to start."""
 
     START = "start"
     REPLACE = "replace"  # Cancel the runs that are still going, and start.
-    WAIT = "wait"  # Ask again later.
+    WAIT = "wait"  # Check again later.
     MISSED = "missed"  # Record that it never ran, and why.
     SKIPPED = "skipped"
     ALREADY_RECORDED = "already recorded"
@@ -41,7 +41,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The row that a run has already."""
+    """The row that a run already has."""
 
     status: str
     attempt: int
@@ -58,12 +58,12 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """Everything that counts.
+    """Everything that the decision depends on.
 
     `has_request` says whether the request for a manual run or a backfill is still there. `is_due`
     says whether the schedule's spec, as it is now, yields this occurrence. `has_spooled_ends`:
     ends of runs wait to be written, so a run that seems to be going may have ended. `answer` is
-    what the task function's own check has said. `start_deadline` is in seconds.
+    what the task function's own check said. `start_deadline` is in seconds.
     """
 
     run_id: RunId
@@ -113,7 +113,7 @@ def _is_open(situation: Situation) -> bool:
 
 
 def _is_expected(situation: Situation) -> bool:
-    """Return whether the schedule, as it is now, wants this run.
+    """Return whether the schedule, as it is now, expects this run.
 
     A change settles the ledger up to its own time. What was dispatched after that, before Redis
     got the change, belongs to no period: it gets no row. A later attempt has its row already.
@@ -139,8 +139,8 @@ def _reason_of(answer: Answer) -> Reason:
 def _by_overlap(situation: Situation) -> Decision:
     """Apply the overlap policy.
 
-    A retry is never skipped, since its run is on record already: it waits. So do backfill and
-    the regular runs for each other: neither takes anything away from the other.
+    A retry is never skipped, since its run is already on record: it waits. Backfill and the
+    regular runs also wait for each other: neither takes anything away from the other.
     """
     if situation.overlap == Overlap.ALLOW or not situation.running:
         return Decision(Outcome.START)

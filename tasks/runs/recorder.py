@@ -42,7 +42,7 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
     A run that must not start (again) is settled without calling the function and returns None.
     One that can't start yet, because it has to wait for another one or for the database,
-    returns RQ's Retry, with which it comes again.
+    returns RQ's Retry, with which RQ enqueues it again.
     """
     answer: Answer | None = None
     try:
@@ -68,9 +68,9 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
 
 def _answer_of_check(job: Job, args: Any, kwargs: Any) -> Answer | None:
-    """Ask the function's own check, if it has one, whether this run of a schedule may start.
+    """Call the function's own check, if it has one: whether this run of a schedule may start.
 
-    Raises what the check raises, and TypeError if it answers with anything else.
+    Raises what the check raises, and TypeError if it returns anything else.
     """
     function = registry.get(str(job.func_name))
     if function.check is None or RunId.parse(job.id) is None:
@@ -122,13 +122,13 @@ class Recorder:
         self._shown_log = str(self._text)
 
     def on_progress(self, percent: int, message: str) -> None:
-        """Note the progress; it is brought to the row from another thread."""
+        """Note the progress; another thread writes it to the row."""
         self._percent, self._message = percent, escape(message)[:200]
 
     def run(
         self, func: Callable[..., Any], args: Any, kwargs: Any, deadline: Deadline | None
     ) -> Any:
-        """Call the function, record how it ends; return its JSON result or re-raise."""
+        """Call the function and record how it ends; return its JSON result or re-raise."""
         error: BaseException | None = None
         result = None
         before = state()
@@ -206,7 +206,7 @@ class Recorder:
         return completion.close(row, status, self._redis, **values)
 
     def write_live(self, with_log: bool) -> None:
-        """Bring what is new of progress, and of the log, to the row."""
+        """Write the progress, and the log, to the row if they have changed."""
         values: dict[str, Any] = {}
         if self._shown != (self._percent, self._message):
             self._shown = (self._percent, self._message)
@@ -219,10 +219,10 @@ class Recorder:
 
 
 class LiveWriter:
-    """Writes progress and log of the present run to its row, from a thread.
+    """Writes the progress and the log of the current run to its row, from a thread.
 
-    The thread and its database connection are there for as long as the process: a run of less
-    than half a second costs it nothing.
+    The thread and its database connection live as long as the process: a run of less than half a
+    second costs nothing.
     """
 
     def __init__(self) -> None:
@@ -230,11 +230,11 @@ class LiveWriter:
         threading.Thread(target=self._run, daemon=True, name="live writer").start()
 
     def watching(self, recorder: Recorder) -> "_Watching":
-        """Bring what `recorder` has to its row, inside a `with` block."""
+        """Write what `recorder` has to its row, inside a `with` block."""
         return _Watching(self, recorder)
 
     def watch(self, recorder: Recorder | None) -> Recorder | None:
-        """Turn to this run, or to none; return the one that was watched."""
+        """Watch this run, or none; return the one that was watched before."""
         before, self._recorder = self._recorder, recorder
         return before
 
@@ -272,7 +272,7 @@ _live_writers: dict[int, LiveWriter] = {}
 
 
 def live_writer() -> LiveWriter:
-    """Return this process's live writer: a fork has no threads, and makes its own."""
+    """Return this process's live writer: a fork has no threads, so it makes its own."""
     pid = os.getpid()
     if pid not in _live_writers:
         _live_writers.clear()

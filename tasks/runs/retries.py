@@ -11,7 +11,7 @@ from tasks.models import ScheduledTaskInstance
 
 logger = logging.getLogger(__name__)
 
-# Retries that should have been enqueued longer ago than this are given up.
+# Retries that should have been enqueued longer ago than this are given up on.
 RETRY_MEMORY = timedelta(hours=1)
 
 
@@ -36,6 +36,6 @@ def tries_left(run: ScheduledTaskInstance) -> bool:
 
 
 def awaits_retry(run: ScheduledTaskInstance) -> bool:
-    """Return whether a failed run has another try coming that isn't long overdue."""
+    """Return whether a failed run has another attempt to come that isn't long overdue."""
     overdue = timezone.now() - RETRY_MEMORY - timedelta(seconds=run.parent.retry_delay)
     return tries_left(run) and run.ended is not None and run.ended > overdue

@@ -31,14 +31,14 @@ def push(redis: Redis, job_id: str, status: str, **values: Any) -> None:
 
 
 def is_in_use(redis: Redis) -> bool:
-    """Return whether there are ends that the rows don't say yet."""
+    """Return whether there are ends that aren't on their rows yet."""
     return bool(redis.exists(SPOOL_KEY))
 
 
 def drain(redis: Redis) -> int:
-    """Write what is spooled to the rows, oldest first; return how many entries went.
+    """Write what is spooled to the rows, oldest first; return how many entries left the spool.
 
-    An entry leaves the spool after it is written; written twice, the second changes nothing.
+    An entry leaves the spool after it is written; writing it a second time changes nothing.
     """
     count = 0
     while entries := cast(list[bytes], redis.lrange(SPOOL_KEY, 0, BATCH - 1)):
@@ -50,7 +50,7 @@ def drain(redis: Redis) -> int:
 
 
 def _write(redis: Redis, entry: bytes) -> None:
-    """Write one entry; one that can't be, whenever it is tried, is set aside (R7)."""
+    """Write one entry; one that can never be written is set aside (R7)."""
     try:
         decoded = json.loads(entry)
         values = decoded["values"]

@@ -21,22 +21,22 @@ from django.db import connection, transaction
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
-# Of a started run: its id, its schedule's, and its name.
+# A started run: its id, its schedule's id, and its name.
 Started = tuple[int, int, str]
-# The start of a run: what differs from these is given to the statement.
+# The constant values of a run's start; the others are parameters of the statement.
 AT_START = {"status": "running", "attempt": 1, "progress": 0}
 EMPTY = ("progress_message", "reason", "reason_code", "log", "exception_class", "traceback")
-# For so long after a change of a schedule, a start is left to `claim`, which asks the spec: until
-# Redis gets the change, occurrences may be dispatched that aren't expected any more.
+# For this long after a schedule changes, a start is left to `claim`, which asks the spec: until
+# Redis gets the change, occurrences may be dispatched that are no longer expected.
 FRESH = timedelta(minutes=1)
-# The end of a run: what is given to the statement.
+# The end of a run: the parameters of the statement.
 AT_END = ("ended", "log", "progress", "progress_message", "reason_code", "reason_values", "result")
-# PostgreSQL's answers behind a pooler that changes its connections: what was prepared isn't
-# there, or has been prepared already.
+# PostgreSQL's errors behind a pooler that switches connections: a prepared statement isn't there,
+# or was already prepared.
 NOT_KEPT = ("26000", "42P05")
 
 
-# PostgreSQL's connections, and whether they keep what is prepared.
+# PostgreSQL's connections, and whether they keep prepared statements.
 _keeps_prepared: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
@@ -90,7 +90,7 @@ def write(end: End | None, start: Start | None) -> tuple[bool, ScheduledTaskInst
 
 
 def _write(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
-    """Write both, in a transaction of the caller's, past Django's cursors."""
+    """Write both in the caller's transaction, without Django's cursors."""
     database = connection.connection
     ended, started = False, None
     if end is not None:
@@ -104,8 +104,8 @@ def _write(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
 def _write_in_turn(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
     """Write both in a transaction, when it is this process's turn.
 
-    Only one process writes to SQLite at a time. The others would look again after a millisecond
-    or more, each time later; a file's lock wakes the next one at once.
+    Only one process writes to SQLite at a time. SQLite would let the others poll at ever longer
+    intervals, of a millisecond or more; the lock on a file wakes the next one at once.
     """
     database = connection.connection
     with _turn(os.getpid(), str(connection.settings_dict["NAME"])):
@@ -123,7 +123,7 @@ class _Turn:
     """The lock by which the processes that write runs to a database take turns."""
 
     def __init__(self, path: str) -> None:
-        self._file = open(path, "w")  # noqa: SIM115  (as long as the process)
+        self._file = open(path, "w")  # noqa: SIM115  (open as long as the process runs)
 
     def __enter__(self) -> None:
         fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -139,10 +139,10 @@ def _turn(process_id: int, database: str) -> AbstractContextManager[None]:
 
 
 def _write_in_one_query(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
-    """Write both as one query, which PostgreSQL takes for one transaction.
+    """Write both as one query, which PostgreSQL runs as one transaction.
 
-    What ends, and the lock on the schedule of what starts, are one statement: of two starts of
-    a schedule, and of a start and a pause, one waits for the other, and then sees it.
+    The end, and the lock on the schedule of the run that starts, are one statement: two starts of
+    a schedule, or a start and a pause, wait for each other, and the second sees the first.
     """
     steps: list[tuple[str, list[Any]]] = []
     if start is None:
@@ -163,9 +163,10 @@ def _write_in_one_query(end: End | None, start: Start | None) -> tuple[bool, Sta
 
 
 def _execute(cursor: Any, steps: list[tuple[str, list[Any]]]) -> None:
-    """Execute statements as one query: prepared, since to plan them takes longer than to run them.
+    """Execute statements as one query: prepared, since planning takes longer than running them.
 
-    A connection that loses what it has prepared, behind a pooler, gets them in full from then on.
+    A connection that loses its prepared statements, behind a pooler, gets them in full from then
+    on.
     """
     database = connection.connection
     params = [value for _, values in steps for value in values]
@@ -186,7 +187,7 @@ def _execute(cursor: Any, steps: list[tuple[str, list[Any]]]) -> None:
 
 @cache
 def _statements() -> dict[str, str]:
-    """Return PostgreSQL's statements by name; the ends and the locks answer with their number."""
+    """Return PostgreSQL's statements by name; those for ends and locks return a row count."""
     ended = f"ended AS ({_end_sql()} RETURNING parent_id)"
     revived = (
         f"revived AS (UPDATE {_schedules()} SET status = 'running' FROM ended "
@@ -204,7 +205,7 @@ def _statements() -> dict[str, str]:
 
 @cache
 def _prepared_name(name: str) -> str:
-    """Return what a statement is called in PostgreSQL: its text is part of it.
+    """Return a statement's name in PostgreSQL, which contains a checksum of its text.
 
     Behind a pooler, a connection may hold the statements of another release.
     """
@@ -247,7 +248,7 @@ def _end_sql() -> str:
 
 @cache
 def _revive_sql() -> str:
-    """Return what turns a schedule's status back after a success, as `outcome` has it."""
+    """Return what turns a schedule's status back after a success, as `completion` does."""
     return f"UPDATE {_schedules()} SET status = 'running' WHERE id = %s AND status = 'failed'"
 
 

@@ -1,4 +1,4 @@
-"""Stops runs and background calls that are running, by way of the workers that run them."""
+"""Stops runs and background calls that are running, through the workers that run them."""
 
 import logging
 from collections.abc import Iterable

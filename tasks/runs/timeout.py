@@ -8,10 +8,10 @@ from rq.timeouts import BaseTimeoutException, UnixSignalDeathPenalty
 
 
 class Deadline(UnixSignalDeathPenalty):
-    """RQ's timeout by alarm, which the recorder can hold back, and which remembers it fired.
+    """RQ's timeout by alarm, which the recorder can hold back, and which remembers that it fired.
 
-    RQ starts it around the whole job. The recorder holds it back while it writes rows, and a
-    function that swallowed the exception is found out by `fired`.
+    RQ starts it around the whole job. The recorder holds it back while it writes rows, and
+    detects by `fired` that a function swallowed the exception.
     """
 
     _innermost: ClassVar["Deadline | None"] = None
@@ -49,7 +49,7 @@ class Deadline(UnixSignalDeathPenalty):
         super().handle_death_penalty(signum, frame)
 
     def setup_death_penalty(self) -> None:
-        """Start the alarm, with the whole timeout before it; none for a timeout of -1."""
+        """Start the alarm for the whole timeout; there is none for a timeout of -1."""
         signal.signal(signal.SIGALRM, self.handle_death_penalty)
         signal.alarm(max(int(self._timeout), 0))
 

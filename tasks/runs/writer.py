@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class Witness(Protocol):
-    """Who wants to know how far a run and its row have come: see `worker.shared_state.Board`."""
+    """What is told how far a run and its row have come: see `worker.shared_state.SharedState`."""
 
     def start(self) -> None: ...
     def keep_end(self, job_id: str, status: str, values: dict[str, Any]) -> bool: ...
@@ -24,7 +24,8 @@ class Witness(Protocol):
 class Writer:
     """Writes starts and ends of runs; the end of a finished run together with the next start.
 
-    It keeps at most one end, and only for a witness, who writes it if this process dies.
+    It keeps at most one end, and only with a witness, from which the worker records it if this
+    process dies.
     """
 
     def __init__(self) -> None:
@@ -39,9 +40,9 @@ class Writer:
         return self._write(start)
 
     def end(self, job_id: str, end: sql.End) -> bool:
-        """Write the end of a finished run, now or with the next start; return whether it took it.
+        """Write the end of a finished run, now or with the next start.
 
-        Raises the database's errors.
+        Returns False if the run was no longer running. Raises the database's errors.
         """
         if self.witness is not None and self.witness.keep_end(job_id, "finished", end.values):
             self._end = (job_id, end)
@@ -50,9 +51,9 @@ class Writer:
         return ended
 
     def catch_up(self, redis: Redis, patience: float = PATIENCE) -> None:
-        """Write the end that was kept, if any; on the spool if the database is unavailable.
+        """Write the end that was kept, if any; to the spool if the database is unavailable.
 
-        `patience` is for how many seconds it is tried.
+        `patience` is how many seconds it keeps trying.
         """
         if self._end is None:
             return

@@ -35,8 +35,8 @@ from tasks.timing.instants import to_milliseconds
 
 logger = logging.getLogger(__name__)
 
-# The first chunk of a round is this small, and each next one twice as big, so that the first jobs
-# are on their queue soon.
+# The first chunk of a round is this small, and each following one twice as large, so that the first
+# jobs are on their queue soon.
 FIRST_CHUNK, LARGEST_CHUNK = 50, 500
 # What is due: a member of the sorted set, its score, and its dispatch record if it is one of ours.
 Due = tuple[bytes, float, bytes | None]
@@ -44,7 +44,7 @@ Due = tuple[bytes, float, bytes | None]
 
 @dataclass(slots=True)
 class Round:
-    """One round over all that is due: how far it goes, and what has come of it."""
+    """One round over everything that is due: how far it goes, and what has come of it."""
 
     since: float | str
     at_least_late_ms: int
@@ -56,7 +56,7 @@ class Round:
 
 
 class Dispatcher:
-    """One scheduler's dispatch, in chunks; `looked_until_ms` is up to which due it has looked.
+    """One scheduler's dispatch, in chunks; it has looked at what is due up to `looked_until_ms`.
 
     `should_stop` ends a round between two chunks, `after_chunk` is called after each.
     `dispatch_external` puts an external job on its queue, by its id and score.
@@ -119,7 +119,7 @@ class Dispatcher:
         return pushed
 
     def _dispatch_due(self, this_round: Round, with_database: bool = False) -> Round:
-        """Dispatch what is due; with the database, what must be recorded first, too."""
+        """Dispatch what is due; with the database, also what must be recorded first."""
         for due, now in self._chunks(this_round):
             steps, late = self.decide_steps(due, now)
             recorded = self._record_missed(late) if late and with_database else []
@@ -168,7 +168,7 @@ class Dispatcher:
             except RedisError:
                 raise
             except Exception as error:
-                logger.exception("Schedule %r can't be dispatched and is set aside.", member)
+                logger.exception("Schedule %r can't be dispatched and has been set aside.", member)
                 self._quarantine((member, score, record), error)
             else:
                 if isinstance(step, LateStep):
@@ -178,7 +178,7 @@ class Dispatcher:
         return steps, late
 
     def take_steps(self, steps: Sequence[Step], now: datetime) -> list[str]:
-        """Take the steps, all in one on the server; return the jobs put on their queues."""
+        """Take the steps, all at once on the server; return the jobs put on their queues."""
         if not steps:
             return []
         answer = self._dispatch_script(
@@ -190,7 +190,7 @@ class Dispatcher:
             logger.error("Redis has lost the jobs of %d schedules.", len(lost))
             self._restore(lost)
         for job_id in stuck:
-            logger.error("Schedule %s can't be put on its queue and is set aside.", job_id)
+            logger.error("Schedule %s can't be put on its queue and has been set aside.", job_id)
             self._redis.zrem(SCHEDULES_KEY, job_id)
             self._problems.append((job_id, "Its queue in Redis can't be used."))
         return pushed
@@ -217,8 +217,8 @@ class Dispatcher:
     def _quarantine(self, due: Due, error: Exception) -> None:
         """Set aside what can't be dispatched, unless it has changed meanwhile.
 
-        A schedule's row says why; every reconciliation tries again, so it comes back when it is
-        mended. An external job is kept in quarantine with the reason.
+        A schedule's row says why; every reconciliation tries again, so it comes back once it is
+        fixed. An external job is kept in quarantine with the reason.
         """
         member, score, record = due
         reason = clean_text(f"{type(error).__name__}: {error}")[:PROBLEM_LENGTH]
@@ -238,12 +238,14 @@ class Dispatcher:
                 close_old_connections()
                 ScheduledTask.objects.filter(job_id=job_id).update(problem=problem)
             except Error as error:
-                logger.warning("The problem of schedule %s waits: %s", job_id, error)
+                logger.warning(
+                    "The problem of schedule %s can't be noted on its row yet: %s", job_id, error
+                )
                 return
             self._problems.popleft()
 
     def _restore(self, job_ids: Iterable[str]) -> None:
-        """Have reconciliation bring back schedules of which Redis has lost a part."""
+        """Have reconciliation bring back schedules that Redis has partly lost."""
         projection.remove(job_ids, self._redis)
         self._redis.delete(MARKER_KEY)
 

@@ -26,8 +26,8 @@ from tasks.job_ids import is_template
 from tasks.timing import spec
 from tasks.timing.instants import from_score, to_score
 
-# A field of ours in an external job: how often it still runs, which its meta loses whenever its own
-# run saves an older one. With the job's creation time, because an id can be used again.
+# Our own field in an external job: how often it still runs, which the meta loses whenever the job's
+# own run saves an older copy. With the creation time of the job, because an id can be reused.
 REPEATS_FIELD = "repeats"
 # How often dispatch of one job is tried while others change the sorted set.
 TRIES = 20
@@ -63,7 +63,7 @@ class Scheduler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExternalJob:
-    """An external job for people: `due` is None if its score is not a valid time."""
+    """An external job as people see it: `due` is None if its score is not a valid time."""
 
     member: bytes
     function: str
@@ -123,7 +123,7 @@ def _dispatch(job: Job, score: float | None, pipe: Pipeline, scheduler: Schedule
 
 
 def _read(job_id: str, connection: Redis) -> Job:
-    """Return a job with all of it decoded; raises an exception if it can't be."""
+    """Return a job, fully decoded; raises an exception if it can't be."""
     try:
         job = cast(Job, Job.fetch(job_id, connection=connection))
     except ResponseError as error:
@@ -196,7 +196,7 @@ def _converted(cron: Any) -> Any:
 
 
 def note(score: float, reason: str) -> str:
-    """Return what the quarantine keeps of a job: when it was due, and why it is there."""
+    """Return what the quarantine keeps about a job: when it was due, and why it is there."""
     return json.dumps({"score": repr(score), "reason": reason})
 
 
@@ -220,7 +220,7 @@ def quarantined(redis: Redis) -> Iterator[ExternalJob]:
 
 
 def put_back(member: bytes, redis: Redis) -> None:
-    """Schedule what is in quarantine for now; raises NotPossible if it isn't there."""
+    """Make a job in quarantine due now; raises NotPossible if it isn't there."""
     now = repr(to_score(timezone.now()))
     if not redis.eval(RESCHEDULE, 2, SCHEDULES_KEY, QUARANTINE_KEY, member, now):
         raise NotPossible(gettext("“%(job)s” is not set aside any more.") % {"job": _name(member)})
@@ -228,7 +228,7 @@ def put_back(member: bytes, redis: Redis) -> None:
 
 
 def discard(member: bytes, redis: Redis) -> None:
-    """Forget what is in quarantine; its job, if there is one, stays."""
+    """Remove a job from quarantine; the job itself, if there is one, stays."""
     redis.hdel(QUARANTINE_KEY, member)
 
 

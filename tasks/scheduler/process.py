@@ -139,8 +139,8 @@ class Scheduler(DjangoScheduler):
     def _listen(self) -> None:
         """Wake the loop when something has changed.
 
-        The loop can't block on the key itself: Redis ends a wait that has timed out only up to
-        100 ms late.
+        The loop can't block on the key itself: Redis may end such a wait up to 100 ms after its
+        timeout.
         """
         if self.connection.blpop([WAKE_KEY], timeout=1):
             self.alarm.ring()
@@ -172,7 +172,7 @@ class Scheduler(DjangoScheduler):
             self._leadership.release()
             self.register_death()
         except RedisError as error:
-            logger.warning("The lease could not be released and will lapse: %s", error)
+            logger.warning("The lease could not be released and will expire: %s", error)
         logger.info("Scheduler %s stopped.", self.name)
 
     def _while_leading(self, work: Callable[[], Any], pause: float) -> None:
@@ -210,7 +210,7 @@ class Scheduler(DjangoScheduler):
     # rq-scheduler's interface, for external jobs
 
     def acquire_lock(self) -> bool:
-        """Take or renew the leadership for somewhat longer than the interval."""
+        """Take or renew the leadership for slightly longer than the interval."""
         return self._leadership.hold((int(self._interval) + 10) * 1000)
 
     def remove_lock(self) -> None:
@@ -320,5 +320,5 @@ class Scheduler(DjangoScheduler):
 
 
 def _job_id(job: rq.job.Job | str) -> str:
-    """Return the id of a job, whichever class it was read by."""
+    """Return the id of a job, whichever class read it."""
     return str(job.id) if isinstance(job, rq.job.Job) else job

@@ -1,1 +1,1 @@
-"""When a spec is due, in words, and what to catch up. Pure, except for `describe`."""
+"""When a spec is due, in words, and what to catch up on. Pure, except for `describe`."""

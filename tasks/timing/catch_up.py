@@ -27,10 +27,10 @@ class Plan:
 def plan(
     dues: Sequence[datetime], now: datetime, policy: CatchUp, start_deadline: int | None
 ) -> Plan:
-    """Decide for pending occurrences, given in ascending order.
+    """Decide what becomes of pending occurrences, given in ascending order.
 
     Those on time run. Of the misfires the policy runs none, the newest (unless a newer
-    occurrence is on time) or the newest 100. `start_deadline` (seconds) comes before all that.
+    occurrence is on time) or the newest 100. `start_deadline` (seconds) comes before all of this.
     """
     horizon = now - timedelta(seconds=start_deadline) if start_deadline is not None else None
     late = tuple(due for due in dues if horizon is not None and due < horizon)

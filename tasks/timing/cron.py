@@ -24,8 +24,8 @@ from tasks.exceptions import SpecError
 from tasks.timing.instants import DAY, MICROSECOND, SECOND
 from tasks.timing.zones import LARGEST_SHIFT, find_offset_change, offset_period
 
-# A day of the month meets a day of the week again within 40 years: an expression that isn't due for
-# longer than that is skipped by the clock each time.
+# A day of the month falls on a day of the week again within 40 years: an expression that isn't due
+# for longer than that falls into a gap of the clock each time.
 LONGEST_WAIT = timedelta(days=50 * 366)
 CRON_NAMES = {
     "@yearly": "0 0 1 1 *",

@@ -23,7 +23,7 @@ def from_milliseconds(milliseconds: int) -> datetime:
 
 
 def whole_milliseconds(instant: datetime) -> datetime:
-    """Return a datetime cut off to milliseconds, as exact as job ids and scores are."""
+    """Return a datetime truncated to milliseconds, the precision of job ids and scores."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 

@@ -45,7 +45,7 @@ class Spec:
     Once: `first` alone. Interval: `first` (the anchor, and the first time) and `interval` in
     whole seconds. Cron: `cron` with 5 fields, 6 with seconds in front, or a name such as
     `@daily`, in the IANA zone `timezone`; with `both_days` its day of month and its day of week
-    both have to match, where otherwise one is enough. `repeat` limits how many occurrences there
+    must both match, where otherwise one is enough. `repeat` limits how many occurrences there
     are in all: those of an interval count from `first`, or from the first one at or after `start`;
     those of a cron expression from `start`, which it then needs. Nothing is due before `start` or
     after `end`. All datetimes are aware, in the years 1970 to 9979; they are kept in UTC.
@@ -102,7 +102,7 @@ class Grid(NamedTuple):
         return due if due <= END_OF_GRID else None
 
     def spec(self) -> Spec:
-        """Return the spec of which this is the grid."""
+        """Return the spec that this grid was made from."""
         return Spec(first=from_milliseconds(self.first), interval=self.step // 1000)
 
     def check(self) -> None:
@@ -112,7 +112,7 @@ class Grid(NamedTuple):
 
 
 def grid(values: Mapping[str, Any]) -> Grid | None:
-    """Return the grid of a valid spec, by its values without defaults; None if it has none."""
+    """Return the grid of a valid spec, from its values without defaults; None if it has none."""
     if values.keys() - {"offset", "timezone"} != {"first", "interval"}:
         return None
     first = to_milliseconds(clamped_utc(values["first"])) + values.get("offset", 0)
@@ -310,7 +310,9 @@ def _check_repeat(spec: Spec) -> None:
     if spec.repeat is None:
         return
     if spec.cron is None and spec.interval is None:
-        raise SpecError("repeat", "A single time has no repeat limit: add an interval or leave it.")
+        raise SpecError(
+            "repeat", "A single time has no repeat limit: add an interval or leave it out."
+        )
     if not isinstance(spec.repeat, int) or isinstance(spec.repeat, bool):
         raise SpecError("repeat", "The repeat limit is not a whole number: give one.")
     if not 1 <= spec.repeat <= MAX_REPEAT:
@@ -323,7 +325,7 @@ def _check_repeat(spec: Spec) -> None:
 
 def _check_exclude(text: object) -> None:
     if not isinstance(text, str):
-        raise SpecError("exclude", "The excluded dates are not text: write one a line.")
+        raise SpecError("exclude", "The excluded dates are not text: write one per line.")
     excluded_dates(text)
 
 

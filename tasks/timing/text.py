@@ -33,7 +33,7 @@ def parse_interval(text: str) -> int:
 
 
 def format_interval(seconds: int) -> str:
-    """Return an interval as `parse_interval` reads it, in days and below: 900 is 15m."""
+    """Return an interval as `parse_interval` reads it, in days or smaller units: 900 is 15m."""
     parts = []
     for unit in "dhms":
         number, seconds = divmod(seconds, UNITS[unit])
@@ -43,7 +43,7 @@ def format_interval(seconds: int) -> str:
 
 
 def parse_dates(text: str, limit: int = MAX_EXCLUDED) -> list[DateRange]:
-    """Return the dates in a text, ascending: one date or range a line, or separated by commas.
+    """Return the dates in a text, ascending: one date or range per line, or separated by commas.
 
     A date is written 2026-12-24, a range 2026-12-24..2026-12-26. Raises SpecError.
     """
@@ -56,7 +56,7 @@ def parse_dates(text: str, limit: int = MAX_EXCLUDED) -> list[DateRange]:
 
 
 def format_dates(dates: Iterable[DateRange]) -> str:
-    """Return dates as `parse_dates` reads them, one date or range a line."""
+    """Return dates as `parse_dates` reads them, one date or range per line."""
     return "\n".join(
         f"{first}" if first == last else f"{first}{RANGE_MARK}{last}" for first, last in dates
     )

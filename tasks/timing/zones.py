@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from tasks.timing.instants import DAY, SECOND
 
-# No clock has ever been put forward or back by more: Samoa skipped a day.
+# No clock has ever been put forward or back by more than this: Samoa skipped a day.
 LARGEST_SHIFT = 2 * DAY
 ZONE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+\-/]*")
 # Files next to the zones: the machine's own zone, and variants with leap seconds.
@@ -17,7 +17,7 @@ NOT_A_ZONE = re.compile(r"localtime|posixrules|(posix|right)/.*")
 
 
 class OffsetPeriod(NamedTuple):
-    """For how long a zone keeps its offset from UTC, as far as was looked."""
+    """How long a zone keeps its offset from UTC, as far as it was checked."""
 
     offset: timedelta
     until: datetime

@@ -1,7 +1,7 @@
-"""A worker's child: one process that runs job after job, and that one job can take down.
+"""A worker's child: one process that runs job after job, and that a single job can take down.
 
-It keeps its imports and its database connection from run to run; that is what a fork for each
-job costs. What a run leaves behind is cleared away, and the process is replaced when it is due
+It keeps its imports and its database connection from run to run, which is what a fork for each
+job would cost. What a run leaves behind is cleared away, and the process is replaced when it is due
 for recycling: after many runs, when it has grown, after a timeout, or when a run has left a thread
 or a transaction behind.
 """
@@ -42,14 +42,14 @@ from tasks.worker.shared_state import Run, SharedState
 
 logger = logging.getLogger(__name__)
 
-# A child is replaced after so many runs, or once its memory has been this large.
+# A child is replaced after this many runs, or once it has used this much memory.
 MAX_RUNS = 10_000
 MAX_MEMORY_MB = 512
-# For how long it runs jobs before it reports to its worker.
+# How long it runs jobs before it reports to its worker.
 BATCH_SECONDS = 1.0
-# For how long a job counts as started in RQ's registries without a heartbeat.
+# How long a job counts as started in RQ's registries without a heartbeat.
 STARTED_TTL_SECONDS = 90
-# What RQ does at the end of a job whose hash has one of these is left to RQ.
+# The end of a job whose hash has one of these fields is left to RQ.
 LEFT_TO_RQ = (b"success_callback_name", b"webhooks", b"repeats_left", b"rate_limit_key")
 PR_SET_PDEATHSIG = 1
 
@@ -73,7 +73,7 @@ class Child:
         self._unusable: dict[str, str] = {}
 
     def serve(self, orders: Connection) -> NoReturn:
-        """Run jobs whenever the worker orders it, until the worker closes the connection.
+        """Run jobs whenever the worker says so, until the worker closes the connection.
 
         An order is how many jobs to run at most, 0 for any number. The answer is how many were
         run, whether Redis answers, and whether this process ends now.
@@ -157,7 +157,7 @@ class Child:
         return answer
 
     def _conclude(self, job: Job, finished: Finished, answer: Answer) -> None:
-        """End a job that others depend on as RQ does it; any other was ended by the step."""
+        """End a job that others depend on as RQ does; any other was ended by the step."""
         if answer.is_left_to_rq:
             queue = self._queue_by_name[finished.queue]
             execution = self._execution(job.id, finished.execution_id)
@@ -217,7 +217,7 @@ class Child:
         self._unreported = job, finished
 
     def _perform(self, job: Job, timeout: int) -> Any:
-        """Call the job's function under its deadline; a job that has none is recorded too."""
+        """Call the job's function under its deadline; a job without a function is recorded too."""
         try:
             job.check_callable()
         except Exception as error:
@@ -228,8 +228,8 @@ class Child:
             writer.catch_up(self._redis)
             self._shared.start()
         for connection in django.db.connections.all(initialized_only=True):
-            # As before a request: it may have been dropped since. The claim of a recorded run
-            # checks its own.
+            # As Django does before a request: the connection may have been dropped meanwhile. The
+            # claim of a recorded run checks the connection that it uses.
             is_checked = recorded and connection.alias == django.db.DEFAULT_DB_ALIAS
             if not is_checked and not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
@@ -244,7 +244,7 @@ class Child:
         return Execution(execution_id, job_id, self._redis, self._worker.name)
 
     def _clear_away(self) -> None:
-        """Undo what a function has left behind that would reach the next run."""
+        """Undo what a function has left behind that would affect the next run."""
         signal.alarm(0)
         set_signals()
         for connection in django.db.connections.all(initialized_only=True):
@@ -303,7 +303,7 @@ def _watch_parent(parent: int) -> None:
 
 
 def has_grown() -> bool:
-    """Return whether this process has been larger than it may be."""
+    """Return whether this process has ever exceeded its memory limit."""
     unit = 1 if sys.platform == "darwin" else 1024
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return size > getattr(settings, "TASKS_CHILD_MAX_MEMORY", MAX_MEMORY_MB) * 2**20

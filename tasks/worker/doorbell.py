@@ -7,14 +7,14 @@ from typing import Any
 from redis import Redis
 from redis.connection import Connection
 
-# For how long a blocking command waits on the server.
+# How long a blocking command waits on the server.
 BLOCK_SECONDS = 60
 
 
 class Doorbell:
     """Waits until a queue has a job, without taking it.
 
-    BLMOVE from a list to the same list leaves it as it is, but blocks while it is empty. Each
+    BLMOVE from a list to itself leaves the list as it is, but blocks while it is empty. Each
     queue has a blocked connection of its own.
     """
 

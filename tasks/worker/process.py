@@ -52,7 +52,7 @@ MONITOR_INTERVAL_SECONDS = 1.0
 TIMEOUT_GRACE_SECONDS = 5.0
 # How often the worker sends a heartbeat.
 HEARTBEAT_INTERVAL_SECONDS = 10.0
-# How long the worker waits before it tries again what has failed.
+# How long the worker waits before it retries what has failed.
 RETRY_SECONDS = 1.0
 
 
@@ -101,8 +101,8 @@ class Worker(rq.Worker):
     ) -> bool:
         """Run jobs until told to stop, as RQ's worker does; return whether there were any.
 
-        `burst` ends when the queues are empty; `max_jobs` after so many jobs; `max_idle_time`
-        after so many seconds without one.
+        With `burst` it returns when the queues are empty, with `max_jobs` after that many jobs,
+        with `max_idle_time` after that many seconds without one.
         """
         self._until_redis_answers(self.bootstrap, logging_level, date_format, log_format)
         logger.info("Worker %s started on %s.", self.name, ", ".join(self.queue_names()))
@@ -135,7 +135,7 @@ class Worker(rq.Worker):
         return ran
 
     def _do_maintenance(self, burst: bool) -> None:
-        """Do what is due now and then, between jobs."""
+        """Do what is due from time to time, between jobs."""
         self.check_for_suspension(burst)
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
@@ -167,7 +167,7 @@ class Worker(rq.Worker):
             self._is_waiting = False
 
     def _until_redis_answers(self, step: Callable[..., Any], *args: Any) -> Any:
-        """Call `step`, again and again until Redis answers (R8).
+        """Call `step`, and retry it until Redis answers (R8).
 
         Raises StopRequested if the worker is told to stop meanwhile.
         """
@@ -190,7 +190,7 @@ class Worker(rq.Worker):
         raise StopRequested
 
     def register_birth(self) -> None:
-        """Register this worker, once: what follows at its start may have to be tried again."""
+        """Register this worker only once: later steps of its start may have to be retried."""
         if self.birth_date is None:
             super().register_birth()
 
@@ -305,7 +305,7 @@ class Worker(rq.Worker):
         return int(ran)
 
     def _fork(self) -> ChildProcess:
-        """Fork the child with all database connections closed: both processes would use them."""
+        """Fork the child with all database connections closed, or both processes would use them."""
         django.db.connections.close_all()
         ours, theirs = Pipe()
         shared = SharedState()
@@ -379,7 +379,7 @@ class Worker(rq.Worker):
                 )
         self._stopped_job_id = None
         if run is None:
-            time.sleep(RETRY_SECONDS)  # It died without a run; the next one may, too.
+            time.sleep(RETRY_SECONDS)  # It died without a run; the next one may too.
 
     def _reason(self, run: Run | None, status: int) -> Mapping[str, Any]:
         """Return the fields of a row that say why the run of a dead child ended."""
@@ -393,7 +393,7 @@ class Worker(rq.Worker):
         return reason(Code.LOST_EXIT, status=os.waitstatus_to_exitcode(status)).fields
 
     def _note_end(self, child: ChildProcess, fields: Mapping[str, Any]) -> None:
-        """Put on the spool the end that the dead child had kept, and why its current run ended."""
+        """Spool the end that the dead child had kept, and the reason why its current run ended."""
         run, end = child.shared.run, child.shared.end
         try:
             if end is not None:
@@ -411,10 +411,10 @@ class Worker(rq.Worker):
             logger.warning("The end of a run could not be recorded: %s", error)
 
     def _return_unstarted(self, child: ChildProcess) -> None:
-        """Return the job that the dead child took, and did not start, to its queue.
+        """Return to its queue the job that the dead child took but did not start.
 
-        Its function has not been called. If its row says `running` already, or another job has
-        claimed it meanwhile, it is refused when it is taken again (R2).
+        Its function has not been called. If its row already says `running`, or another job has
+        claimed it meanwhile, the job is refused when it is taken again (R2).
         """
         try:
             taken = self._unstarted(child.shared)
@@ -437,7 +437,7 @@ class Worker(rq.Worker):
         return Taken(run.job_id, run.queue, run.execution_id, {})
 
     def _report_to_rq(self, run: Run, pid: int, status: int, usage: Any) -> None:
-        """End the dead run's job in RQ's registries, as RQ does, unless it has ended there."""
+        """End the dead run's job in RQ's registries, as RQ does, unless it already ended there."""
         if (
             self.connection.zscore(started_key(run.queue), f"{run.job_id}:{run.execution_id}")
             is None

@@ -105,8 +105,8 @@ redis.call('EXPIRE', taken, 3600)
 return {left, id, queue, fields, templates}
 """)
 # KEYS: the worker. ARGV: a job that it took, its queue and execution. Returns whether it was
-# returned to its queue: not if it is there again already, or has ended. Nor a second time: it may
-# be this job that kills its process.
+# returned to its queue: not if it is already there again, or has ended. It is never returned a
+# second time: this job may be what kills its process.
 RETURN_TO_QUEUE = with_key_names("""
 local worker, id, queue, execution = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local key, member = JOB .. id, id .. ':' .. execution
@@ -194,12 +194,12 @@ class Queues:
     def taken_by(self, step_id: str) -> Taken | None:
         """Return the job that the last step of a process that died took, None if it took none.
 
-        If Redis has not executed that step yet, the step takes no job any more.
+        If Redis has not executed that step yet, the step will no longer take a job.
         """
         return self._step(step_id, None, ()).taken
 
     def return_to_queue(self, taken: Taken) -> bool:
-        """Return a job that was taken, but not started, to its queue; return whether it was."""
+        """Put a job that was taken, but not started, back on its queue; return whether it was."""
         args = [self.worker_key, taken.job_id, taken.queue, taken.execution_id]
         return bool(self.redis.eval(RETURN_TO_QUEUE, 1, *args))
 
@@ -230,7 +230,7 @@ class Queues:
         return Answer(taken, bool(is_left_to_rq), [template.decode() for template in templates])
 
     def _call(self, args: list[Any]) -> Any:
-        """Have the script executed, without redis-py's retries: the caller repeats a step."""
+        """Execute the script without redis-py's retries: the caller repeats a step."""
         pool = self.redis.connection_pool
         connection = pool.get_connection()
         try:
@@ -248,7 +248,7 @@ class Queues:
 
 
 def record_execution(redis: Redis, execution: Execution, ttl: int) -> None:
-    """Record a job that takes longer in RQ's registries, so that its pages show and can stop it.
+    """Record a job that takes longer in RQ's registries, so that RQ's pages show and can stop it.
 
     Jobs of less than a second are not recorded. `ttl` is in seconds.
     """

@@ -24,7 +24,7 @@ STARTING, RUNNING = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that was taken from its queue: which job, by which execution, since when.
+    """A run that was taken from its queue: which job, under which execution, since when.
 
     `timeout` is in seconds, -1 for none; `since` is in seconds since the Unix epoch.
     """
@@ -62,7 +62,7 @@ class SharedState:
     def take(self, run: Run) -> None:
         """Record which run was taken from its queue, before its row says `running`.
 
-        It goes into the other slot than the last run, so a reader sees either of them whole.
+        It goes into the slot that the last run isn't in, so a reader sees one or the other whole.
         """
         slot = 1 - self._memory[SLOT]
         self._put(

@@ -296,7 +296,7 @@ def test_adding_a_schedule_that_was_added_meanwhile_shows_an_error(admin_client:
         response = admin_client.post(ADD, SIMPLE, follow=True)
     finally:
         pre_save.disconnect(add_twin, sender=ScheduledTask)
-    assert "There is a schedule" in text_of(response)
+    assert "There is already a schedule" in text_of(response)
 
 
 # Deleting

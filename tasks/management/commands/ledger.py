@@ -17,7 +17,7 @@ from tasks.models import ScheduledTask, ScheduledTaskInstance
 Status = ScheduledTaskInstance.Status
 NAME_COLUMNS = 32
 OUTCOMES = (Status.FINISHED, Status.FAILED, Status.CANCELED, Status.MISSED, Status.SKIPPED)
-# What is counted: its heading, and how wide its column is at least.
+# What is counted: its heading, and the least width of its column.
 COLUMNS = {
     "due": (gettext_lazy("due"), 9),
     **{status.value: (status.label, 8) for status in OUTCOMES},

@@ -145,7 +145,7 @@ def test_the_ledger_closes_after_backfill_of_what_was_never_expected(
 @pytest.mark.parametrize(
     ("hours", "limit", "message"),
     [
-        ((0, 4), 2, "More than 2 occurrences of that range have not run"),
+        ((0, 4), 2, "More than 2 occurrences in that range have not run"),
         ((0, 3), 0, "limit between 1 and 10000"),
         ((0, 3), 10_001, "limit between 1 and 10000"),
         ((3, 3), 9, "The range is empty"),
