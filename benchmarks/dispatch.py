@@ -13,7 +13,7 @@ BEAT_SECONDS = 5
 
 
 def question(scale: Scale) -> Question:
-    """Return the question for so many schedules."""
+    """Return the question for `scale.due` schedules."""
     number = scale.due
 
     def ours(who: str, **arguments: Any) -> Case:

@@ -10,7 +10,7 @@ from benchmarks.site import OURS, SQLITE, Site
 
 
 def question(scale: Scale) -> Question:
-    """Return the question, which is not asked by default."""
+    """Return the question, which isn't measured by default."""
     seconds, window = scale.drift
     load = f"{IDLE_NUMBER} due every second for {seconds} s"
     return Question(

@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 60
 
 
 def question(scale: Scale) -> Question:
-    """Return the question for both ways to end."""
+    """Return the question for both ways in which a leader ends."""
     return Question(
         "failover",
         (
@@ -61,7 +61,7 @@ def _gap(site: Site, signum: signal.Signals) -> float:
 
 
 def _first_after(site: Site, leader: "subprocess.Popen[bytes]") -> float:
-    """Return when the first occurrence arrives that the ended leader can't have dispatched."""
+    """Return when the first occurrence arrived that the ended leader can't have dispatched."""
     _collect(site, lambda _: leader.poll() is not None)
     # What it left on the queue doesn't count.
     site.valkey.client.delete(QUEUE_KEY)

@@ -106,7 +106,7 @@ def system(site: Site, database: str) -> Iterator[None]:
 
 
 def make_schedules(site: Site, database: str, number: int, spread: float) -> None:
-    """Make so many schedules of ours that are due every second, `spread` seconds apart."""
+    """Make `number` schedules of ours that are due every second, `spread` seconds apart."""
     target, first = "benchmarks.ours.schedules:every_second", math.ceil(time.time()) + 1
     site.call(OURS, database, target, number=number, first=first, spread=spread)
 

@@ -1,4 +1,4 @@
-"""Memory: how much the scheduler's process needs when there are very many schedules."""
+"""Memory: how much the scheduler's process needs when there are a great many schedules."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ MEGABYTE = 1_000_000
 
 
 def question(scale: Scale) -> Question:
-    """Return the question for so many schedules."""
+    """Return the question for `scale.schedules[1]` schedules."""
     number = scale.schedules[1]
     return Question(
         "memory",

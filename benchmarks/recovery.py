@@ -12,7 +12,7 @@ TIMEOUT_SECONDS = 120
 
 
 def question(scale: Scale) -> Question:
-    """Return the question for so many schedules, on both databases."""
+    """Return the question for `scale.schedules[0]` schedules, on both databases."""
     number = scale.schedules[0]
     return Question(
         "recovery",

@@ -108,7 +108,7 @@ class Site:
         return answer
 
     def run(self, environment: Environment, database: str, *command: str) -> str:
-        """Run Python with these arguments to its end; return what it printed."""
+        """Run Python with these arguments to completion; return what it printed."""
         self._check(environment)
         try:
             done = subprocess.run(
@@ -188,7 +188,7 @@ def running_site() -> Iterator[Site]:
     valkey = Valkey()
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as directory:
         valkey.start()
-        # The programs are compared: no figure should depend on the disk of this machine.
+        # Programs are compared: no figure should depend on this machine's disk.
         valkey.client.config_set("appendonly", "no")
         try:
             yield Site(Path(directory), valkey)

@@ -30,7 +30,7 @@ class Workers:
     finished: str
 
     def rate(self, site: Site, kind: str, number: int, seconds: float) -> float:
-        """Return how many runs a second were recorded, until all were or for so many seconds."""
+        """Return how many runs a second were recorded, until all were or `seconds` had passed."""
         with site.database(self.environment, kind) as database:
             site.call(self.environment, database, self.enqueue, number=number)
             with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Two task functions to try things out: one fetches a page, one only takes time."""
+"""Two task functions to try things out with: one fetches a page, one only takes time."""
 
 import asyncio
 import time

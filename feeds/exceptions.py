@@ -29,7 +29,7 @@ class BadUrl(FeedError):
 
 
 class UnknownFeed(FeedError):
-    """A feed that is not stored, or no longer."""
+    """A feed that isn't stored, or no longer is."""
 
 
 class HostNotFound(FeedError):
@@ -73,4 +73,4 @@ class NotAFeed(FeedError):
 
 
 class TooCostly(FeedError):
-    """A document that takes more time or memory to read than any legitimate feed."""
+    """A document that takes more time or memory to read than any legitimate feed does."""

@@ -46,7 +46,7 @@ _ADVICE: dict[int, str] = {
     HTTPStatus.FORBIDDEN: "It isn't open to everyone; ask its publisher.",
     HTTPStatus.NOT_FOUND: "Look up the feed's address.",
     HTTPStatus.GONE: "It won't come back: remove it with schedule_rss --remove.",
-    HTTPStatus.TOO_MANY_REQUESTS: "It is asked too often: choose a longer interval.",
+    HTTPStatus.TOO_MANY_REQUESTS: "It is polled too often: choose a longer interval.",
 }
 
 
@@ -93,8 +93,8 @@ async def fetch(
     except TimeoutError as error:
         raise FetchTimeout(
             url,
-            f"the server took too long (connecting may take {connect_timeout:g} s, all together "
-            f"{total_timeout:g} s). It will be tried again at its next time.",
+            f"the server took too long (connecting may take {connect_timeout:g} s, everything "
+            f"together {total_timeout:g} s). It will be tried again when it is next due.",
         ) from error
 
 
@@ -193,7 +193,7 @@ def _check_status(url: URL, status: int) -> None:
     if 200 <= status < 300 or status == HTTPStatus.NOT_MODIFIED:
         return
     words = f"{status} {HTTPStatus(status).phrase}" if status in _KNOWN_STATUSES else str(status)
-    advice = _ADVICE.get(status, "It will be tried again at its next time.")
+    advice = _ADVICE.get(status, "It will be tried again when it is next due.")
     raise HttpStatus(str(url), status, f"the server answered {words}. {advice}")
 
 
@@ -203,11 +203,11 @@ def _feed_error(url: URL, guard: AddressGuard, error: Exception) -> FeedError:
     if guard.refused is not None:
         return RefusedAddress(
             shown,
-            f"its address {guard.refused} is private, and feeds from the own network are refused. "
+            f"its address {guard.refused} is private, and feeds from private networks are refused. "
             f"If it may be fetched, add {url.host_subcomponent}:{url.port} to FEEDS_ALLOWED_HOSTS.",
         )
     match error:
-        # Some invalid hosts (an empty label, a broken IPv6 address) are only noticed on resolving.
+        # Some invalid hosts (an empty label, a broken IPv6 address) show only when resolved.
         case ValueError():
             return BadUrl(shown, "this is not a proper web address.")
         case aiohttp.ClientConnectorDNSError():
@@ -226,7 +226,9 @@ def _feed_error(url: URL, guard: AddressGuard, error: Exception) -> FeedError:
             )
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
             return BadResponse(shown, "the server's answer is broken; tell its publisher.")
-    return ConnectionFailed(shown, "the server broke off. It will be tried again at its next time.")
+    return ConnectionFailed(
+        shown, "the server broke off the connection. It will be tried again when it is next due."
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -92,8 +92,8 @@ def parse(body: bytes, content_type: str, url: str) -> ParsedFeed:
 def safe_html(markup: str, base: str) -> str:
     """Return HTML without anything that runs, styles or loads by itself, except images.
 
-    Relative links become absolute ones by `base`. Markup that is nested too deeply comes back
-    as text: the sanitiser's time grows with the square of the depth.
+    Relative links are made absolute with `base`. Markup that is nested too deeply comes back as
+    text: the sanitiser's time grows with the square of the depth.
     """
     markup = _CONTROL.sub("", markup[:MAX_HTML])
     if _depth(markup) > MAX_DEPTH:
@@ -142,8 +142,8 @@ def web_link(link: str, base: str) -> str:
 
 
 def _feedparser_result(body: bytes, content_type: str, url: str) -> Any:
-    # feedparser isn't given the URL: it would make guids absolute by it, and with another
-    # redirect next time all entries would be new ones.
+    # feedparser isn't given the URL: it would resolve guids against it, and after another redirect
+    # next time all entries would be new ones.
     headers = {"content-type": _media_type(content_type)}
     try:
         parsed = feedparser.parse(
@@ -232,7 +232,7 @@ def _summary_and_content(entry: Any, base: str) -> tuple[str, str]:
     contents = sorted(_dicts(entry, "content"), key=lambda part: not _is_html(part))
     content = _string(contents[0], "value") if contents else ""
     summary = _string(entry, "summary")
-    if summary == content:  # feedparser fills in the one from the other
+    if summary == content:  # feedparser fills in one from the other
         summary = ""
     return (
         _as_html(summary, dict.get(entry, "summary_detail"), base),
@@ -285,7 +285,7 @@ def _dicts(data: Any, key: str) -> list[Any]:
 
 
 def _depth(markup: str) -> int:
-    """Return about how deeply the elements are nested: rather too deep than not deep enough."""
+    """Estimate how deeply the elements are nested: too deep rather than not deep enough."""
     depth = deepest = 0
     unclosed: Counter[str] = Counter()
     for closing, name in _TAG_START.findall(markup):

@@ -1,8 +1,8 @@
 """Parse in a process of its own, with a hard limit on time and memory.
 
 Measured with feedparser 6.0.14: documents of 100 KB (newlines before the root element) and of
-5 MiB (attributes, unclosed elements) keep it busy for more than 20 s. In the child all end
-after CPU_SECONDS. The child itself costs 0.1 s, and only when a feed has changed; 5 MiB of
+5 MiB (attributes, unclosed elements) keep it busy for more than 20 s. In the child they all
+end after CPU_SECONDS. The child itself costs 0.1 s, and only when a feed has changed; 5 MiB of
 entries take it 3 s.
 """
 

@@ -19,7 +19,7 @@ from tasks.services import SchedulerService
 
 TASK_FUNCTION = "feeds.fetch_rss"
 DEFAULT_INTERVAL = 15 * 60
-# How many of the entries that a feed no longer lists are kept, the newest first.
+# How many of the entries that a feed no longer lists are kept: the newest ones.
 KEEP_ENTRIES = 1_000
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -47,8 +47,8 @@ def get_feed(feed_id: int) -> Feed:
 def store(feed_id: int, parsed: ParsedFeed, etag: str = "", last_modified: str = "") -> Counts:
     """Store a document's new and changed entries, and its validators for the next request.
 
-    All in one transaction. Of entries with the same guid the first counts. Two concurrent polls
-    of a feed store one after the other. Raises UnknownFeed if the feed was removed meanwhile.
+    All in one transaction. If several entries have the same guid, the first counts. Two concurrent
+    polls of a feed store one after the other. Raises UnknownFeed if the feed was removed meanwhile.
     """
     listed = _first_of_each(parsed.entries)
     with transaction.atomic():
@@ -223,7 +223,7 @@ def _update_schedule(
     cron: str | None,
     options: dict[str, Any],
 ) -> None:
-    """Change what is given of a feed's schedule, and resume it if it is cancelled."""
+    """Change the given values of a feed's schedule, and resume it if it is cancelled."""
     if interval is None and not schedule.cron and not schedule.interval:
         interval = DEFAULT_INTERVAL
     if cron is not None:

@@ -18,7 +18,7 @@ LATEST = 50
 
 
 class ActivityFeed(Feed):
-    """The runs that ended last.
+    """The runs that ended most recently.
 
     It is public, so it shows names, statuses and times only: no logs, arguments, results or
     tracebacks, nor why a run failed, since that text comes from the task function.

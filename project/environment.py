@@ -1,4 +1,4 @@
-"""How settings are read from the environment: an invalid one is refused by its name."""
+"""How settings are read from the environment; an error names the setting that is invalid."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from redis import Redis
 SWITCHES = {"on": ("on", "true", "yes", "1"), "off": ("off", "false", "no", "0", "")}
 # Django looks here too, and refuses a time zone that it doesn't find.
 SYSTEM_ZONES = Path("/usr/share/zoneinfo")
-# The supported engines, and which options of a database's address Django itself takes.
+# The supported engines, and which options in a database's address Django itself takes.
 ENGINES = {
     "django.db.backends.postgresql": {
         "assume_role",
@@ -50,7 +50,7 @@ def text(name: str, default: str) -> str:
 
 
 def words(name: str, default: list[str]) -> list[str]:
-    """Return a list setting, given as words with spaces or commas between them."""
+    """Return a list setting, given as words separated by spaces or commas."""
     return text(name, " ".join(default)).replace(",", " ").split()
 
 
@@ -58,7 +58,7 @@ def hosts(name: str, default: list[str]) -> list[str]:
     """Return a list of hosts; URLs are refused."""
     for host in words(name, default):
         if "/" in host:
-            raise refusal(name, "hosts such as jobs.example.org, with spaces between them", host)
+            raise refusal(name, "hosts such as jobs.example.org, separated by spaces", host)
     return words(name, default)
 
 
@@ -110,7 +110,7 @@ def folder(name: str, default: Path) -> Path:
 
 @contextmanager
 def usable(name: str, value: str) -> Iterator[None]:
-    """Report an error inside the block as a folder of this setting that can't be used."""
+    """Report an error inside the block as an error of this setting, whose folder can't be used."""
     try:
         yield
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
@@ -138,12 +138,14 @@ def language(name: str, default: str) -> str:
     while code and code not in known:
         code = code.rpartition("-")[0]
     if not code:
-        raise refusal(name, "the code of a language of Django's, such as en-us or ko", value)
+        raise refusal(
+            name, "the code of a language that Django supports, such as en-us or ko", value
+        )
     return value
 
 
 def database(name: str, default: str) -> dict[str, Any]:
-    """Return the database of an address, which is never shown: it may hold a password."""
+    """Return the database at an address, which is never shown: it may hold a password."""
     value = text(name, default)
     wanted = ImproperlyConfigured(
         f"{name} must be the address of a PostgreSQL or SQLite database, such as "
@@ -161,16 +163,16 @@ def database(name: str, default: str) -> dict[str, Any]:
         _check_options(config)
     except ImportError:
         raise
-    except Exception:  # the driver raises any error, and may quote a part of a password in it
+    except Exception:  # the driver may raise anything, and quote part of a password in it
         raise ImproperlyConfigured(
             f"{name} must be the address of a database, with no options after “?” but those that "
-            "its driver takes, such as connect_timeout=10 of PostgreSQL."
+            "its driver takes, such as connect_timeout=10 for PostgreSQL."
         ) from None
     return config
 
 
 def _check_options(config: dict[str, Any]) -> None:
-    """Let the driver check a database's options without connecting; it raises any error."""
+    """Let the driver check a database's options without connecting; it may raise anything."""
     engine = config["ENGINE"]
     options = {
         name: value
@@ -193,7 +195,7 @@ def redis_url(name: str) -> str:
     try:
         if value:
             _check_redis(value)
-    except Exception as error:  # the client raises any error
+    except Exception as error:  # the client may raise anything
         # No password is shown: it is in front of an “@”, or among the options.
         reason = "" if "@" in value else str(error).partition(" (")[0].rpartition("() ")[2]
         shown = re.sub("^([a-z]+://)?.*@.*", r"\1***", value, flags=re.DOTALL).partition("?")[0]
@@ -204,7 +206,7 @@ def redis_url(name: str) -> str:
 
 
 def _check_redis(url: str) -> None:
-    """Raise any error if no client or connection can be made from an address."""
+    """Raise an error of any kind if no client or connection can be made from an address."""
     Redis.from_url(url).connection_pool.make_connection()
     parts = urlsplit(url)
     if parts.scheme != "unix" and not re.fullmatch("(/[0-9]*)?", parts.path):

@@ -1,4 +1,4 @@
-"""The secret key of a site that was given none."""
+"""The secret key of a site that wasn't given one."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""Django's settings. What differs between sites comes from the environment, and only here."""
+"""Django's settings. What differs between sites comes from the environment, read only here."""
 
 import logging
 from pathlib import Path
@@ -28,7 +28,7 @@ if not SECRET_KEY:
         raise ImproperlyConfigured(
             "A site that others can reach (ALLOWED_HOSTS) needs a SECRET_KEY in the environment: "
             "make one with `python -c 'import secrets; print(secrets.token_urlsafe(50))'`, "
-            "keep it, and give every process the same."
+            "keep it, and give every process the same one."
         )
     with environment.usable("DATA_DIR", str(DATA_DIR)):
         SECRET_KEY = stored_secret_key(DATA_DIR / "secret_key")

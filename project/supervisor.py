@@ -119,7 +119,7 @@ class Child(Process):
 
 
 class Supervisor(Manager):
-    """Runs programs side by side until a signal, or until one of them dies too often.
+    """Runs programs side by side until it gets a signal, or one of them dies too often.
 
     Add them with `add_process` and `add_last`, then `start` them by name, in any number of
     steps; `relay_until` shows their output meanwhile, and `stop` ends them all. `failed` says

@@ -1,4 +1,4 @@
-"""The Valkey server that `manage.py up` runs for itself, reached by a socket file."""
+"""The Valkey server that `manage.py up` runs for itself, reached through a socket file."""
 
 from pathlib import Path
 

@@ -27,7 +27,7 @@ end
 
 
 def dispatch(number: int, spec: str) -> dict[str, float]:
-    """Time one call that puts so many due schedules' occurrences on their queue."""
+    """Time one call that puts the occurrences of `number` due schedules on their queue."""
     _fill(number, spec)
     scheduler = django_rq.get_scheduler("default")
     started = time.perf_counter()

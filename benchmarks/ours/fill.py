@@ -42,7 +42,7 @@ def schedules(
     next_due: datetime,
     rows: bool = True,
 ) -> None:
-    """Make so many schedules, the same but for their ids, that are due next at `next_due`.
+    """Make `number` schedules, the same but for their ids, that are next due at `next_due`.
 
     Without `rows` only the first one is in the database.
     """

@@ -14,7 +14,7 @@ from tasks.services import SchedulerService
 
 
 def every_second(number: int, first: float, spread: float) -> None:
-    """Make so many schedules that are due every second, `spread` seconds apart."""
+    """Make `number` schedules that are due every second, `spread` seconds apart."""
     start = datetime.fromtimestamp(first, UTC)
     for index in range(number):
         due = start + index * timedelta(seconds=spread)
@@ -22,7 +22,7 @@ def every_second(number: int, first: float, spread: float) -> None:
 
 
 def all_due_now(number: int) -> None:
-    """Make so many schedules and put one occurrence of each on the queue."""
+    """Make `number` schedules and put one occurrence of each on the queue."""
     import django_rq
 
     first = timezone.now().replace(microsecond=0) - timedelta(seconds=1)
@@ -31,7 +31,7 @@ def all_due_now(number: int) -> None:
 
 
 def none_due(number: int) -> None:
-    """Make so many schedules that aren't due for a day; Redis has lost the last one.
+    """Make `number` schedules that aren't due for a day; Redis has lost the last one.
 
     Once it is back, a scheduler has compared Redis with all rows.
     """
@@ -41,7 +41,7 @@ def none_due(number: int) -> None:
 
 
 def start_lateness(after: float) -> dict[str, float]:
-    """Return how long after their due the runs since `after` have started, in ms."""
+    """Return how long after their due the runs since `after` started, in ms."""
     runs = ScheduledTaskInstance.objects.filter(
         due__gte=datetime.fromtimestamp(after, UTC), started__isnull=False
     )

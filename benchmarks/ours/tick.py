@@ -1,4 +1,4 @@
-"""Our tick with few schedules due of very many."""
+"""Our tick with a few schedules due among very many."""
 
 import statistics
 import time
@@ -14,7 +14,7 @@ DAY = 86_400
 
 
 def tick(number: int, due: int, repetitions: int) -> dict[str, float]:
-    """Time calls that each find so many schedules due."""
+    """Time calls that each find `due` schedules due."""
     first = timezone.now().replace(microsecond=0) - timedelta(seconds=1)
     next_due = first + timedelta(seconds=DAY)
     fill.schedules(number, first=first, interval=DAY, next_due=next_due, rows=False)
@@ -22,7 +22,7 @@ def tick(number: int, due: int, repetitions: int) -> dict[str, float]:
     scheduler.enqueue_jobs()
     times = []
     for repetition in range(repetitions):
-        # Others each time: none of them has been dispatched for this due before.
+        # Different ones each time: none of them has been dispatched for this due before.
         ids = [fill.job_id(repetition * due + index + 1) for index in range(due)]
         redis.zadd(SCHEDULES_KEY, dict.fromkeys(ids, first.timestamp()))
         started = time.perf_counter()

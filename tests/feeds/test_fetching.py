@@ -77,7 +77,7 @@ def test_a_fetch_does_not_use_a_proxy_of_the_environment(site, monkeypatch):
         (401, "401 Unauthorized. It needs a name"),
         (404, "404 Not Found. Look up"),
         (410, "410 Gone. It won't come back"),
-        (429, "429 Too Many Requests. It is asked too often"),
+        (429, "429 Too Many Requests. It is polled too often"),
         (503, "503 Service Unavailable. It will be tried again"),
         (599, "599. It will be tried again"),
     ],

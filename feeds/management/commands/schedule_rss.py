@@ -57,7 +57,7 @@ class Command(BaseCommand):
         )
 
     def _refuse(self, message: str) -> NoReturn:
-        """Report wrong options like any other error: in one line, with exit code 1."""
+        """Report wrong options like any other error: on one line, with exit code 1."""
         error = CommandError(_("%(message)s. See --help.") % {"message": message})
         if not getattr(self, "_called_from_command_line", False):
             raise error

@@ -36,7 +36,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, workers: int, **options: Any) -> None:
-        # Feeds contain any character, and not every terminal can show it.
+        # Feeds can contain any character, and not every terminal can show it.
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         self.address = f"http://127.0.0.1:{settings.PORT}"
         try:
