@@ -52,7 +52,7 @@ lint: $(VENV)/development  ## runs ruff, mypy, import-linter and the check for m
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 # make bench ONLY="dispatch runs" REPS=1, and QUICK=1 to try the benchmarks themselves.
-bench: $(VENV)/development $(BENCH)/peers/installed $(BENCH)/celery/installed  ## measures the speed, beside others: docs/benchmarks.md
+bench: $(VENV)/development $(BENCH)/peers/installed $(BENCH)/celery/installed  ## measures the speed, compared with others: docs/benchmarks.md
 	@$(BIN)/python -W ignore -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPS),--reps $(REPS)) $(if $(QUICK),--quick)
 
 clean:  ## removes environments, builds and caches, never var/
