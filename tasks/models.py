@@ -512,7 +512,7 @@ class SchedulePeriod(models.Model):
     row: from `period_start` on, by its own spec and status.
 
     Periods follow each other, with one exception: a first time that had just passed when it was
-    requested is expected all the same, so its period begins before the previous one has ended.
+    requested is still expected, so its period begins before the previous one has ended.
     """
 
     class Kind(models.TextChoices):

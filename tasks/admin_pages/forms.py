@@ -169,7 +169,7 @@ class ScheduledTaskForm(CallForm):
         required=False,
         label=gettext_lazy("Jitter"),
         help_text=gettext_lazy(
-            "Such as 10m: each schedule is delayed by its own constant part of it, "
+            "Such as 10m: each schedule is delayed by its own constant share of it, "
             "so that they don't all start at once."
         ),
     )

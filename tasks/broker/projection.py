@@ -171,8 +171,8 @@ def _template(schedule: ScheduledTask) -> list[str]:
 def put(schedules: Iterable[ScheduledTask], connection: Redis) -> None:
     """Write live schedules to Redis as their rows say: template, dispatch record and next due.
 
-    A schedule that Redis already has keeps its next due, because dispatch is ahead of the rows.
-    That of a new one is the first due that isn't settled yet. Raises SpecError or
+    A schedule that Redis already has, unchanged, keeps its next due, because dispatch is ahead of
+    the rows. Otherwise its next due is the first one that isn't settled yet. Raises SpecError or
     UnknownTaskFunction if a row can't be scheduled.
     """
     put_images([image(schedule) for schedule in schedules], connection)
@@ -241,7 +241,7 @@ class _Wanted:
     """What Redis should hold for some schedules."""
 
     images: list[Image] = field(default_factory=list)
-    # By job id.
+    # Job ids.
     removed: list[str] = field(default_factory=list)
     # Why live schedules can't be scheduled, by primary key.
     problems: dict[int, str] = field(default_factory=dict)

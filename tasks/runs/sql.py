@@ -1,8 +1,8 @@
 """The two writes that every run makes, its start and its end, as plain SQL in one transaction.
 
 Between two runs a worker writes the end of the one and the start of the other together: one
-commit per run, and on PostgreSQL one round trip. Whether a run may start, by its schedule's row
-and by the schedule's other runs, is part of the statement, which says the same as `policy`. A
+commit per run, and on PostgreSQL one round trip. Whether a run may start, given its schedule's row
+and the schedule's other runs, is part of the statement, which says the same as `policy`. A
 start that isn't allowed changes nothing here; `claim` then asks the policy why, and what to do.
 """
 
@@ -26,7 +26,7 @@ Started = tuple[int, int, str]
 # The constant values of a run's start; the others are parameters of the statement.
 AT_START = {"status": "running", "attempt": 1, "progress": 0}
 EMPTY = ("progress_message", "reason", "reason_code", "log", "exception_class", "traceback")
-# For this long after a schedule changes, a start is left to `claim`, which asks the spec: until
+# For this long after a schedule changes, a start is left to `claim`, which checks the spec: until
 # Redis gets the change, occurrences may be dispatched that are no longer expected.
 FRESH = timedelta(minutes=1)
 # The end of a run: the parameters of the statement.

@@ -184,7 +184,7 @@ class Scheduler(DjangoScheduler):
             try:
                 work()
             except RedisError as error:
-                logger.warning("Work of the scheduler waits for Redis: %s", self._explain(error))
+                logger.warning("The scheduler's work waits for Redis: %s", self._explain(error))
                 self._stopping.wait(OUTAGE_POLL_INTERVAL)
             except Exception:
                 logger.exception("A round of the scheduler's work failed; the next one follows.")

@@ -27,7 +27,7 @@ COLUMNS = (38, 18, 16, 22)
 
 
 class Command(BaseCommand):
-    help = "Poll RSS and Atom feeds, from now on, every 15 minutes or as you say."
+    help = "Poll RSS and Atom feeds from now on, every 15 minutes unless you say otherwise."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.error = self._refuse  # type: ignore[method-assign]

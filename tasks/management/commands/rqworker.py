@@ -8,7 +8,7 @@ from tasks.management.arguments import check_queues
 
 
 class Command(rqworker.Command):
-    help = "Run a worker on these queues, the first one first (default: default)."
+    help = "Run a worker on these queues, in order of priority (default: default)."
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_queues(args)
