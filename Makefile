@@ -13,7 +13,8 @@ MATRIX := .venv-matrix
 # Many tests wait: more processes than cores are of use. Those of a file stay together, but for
 # the proof, whose tests share nothing.
 BY_FILE := $(BIN)/pytest -rs -n 4 --dist loadfile
-RECORDING := $(addprefix tests/tasks/,runs/test_claim.py runs/test_recorder.py runs/test_retries.py runs/test_sql.py worker/test_child.py)
+RECORDING := $(addprefix tests/tasks/,ledger/test_settling.py runs/test_check.py runs/test_claim.py \
+	runs/test_policy.py runs/test_recorder.py runs/test_retries.py runs/test_sql.py worker/test_child.py)
 ONE_BY_ONE := $(BIN)/pytest -n 4 --dist load --maxschedchunk 1
 
 .PHONY: help run test test-matrix soak prove-harness rq-scheduler-suite lint bench clean

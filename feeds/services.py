@@ -237,3 +237,7 @@ def _update_schedule(
     SchedulerService.update(schedule, **options)
     if schedule.status == ScheduledTask.Status.DEATH:
         SchedulerService.resume(schedule)
+    # Scheduled again, it is active until a run fails again.
+    ScheduledTask.objects.filter(pk=schedule.pk, status=ScheduledTask.Status.FAILED).update(
+        status=ScheduledTask.Status.RUNNING
+    )

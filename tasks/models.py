@@ -618,7 +618,8 @@ class RunRecord(models.Model):
     progress_message = models.CharField(_("progress message"), max_length=200, blank=True)
     # What the task function raised, verbatim, or what a version before reason codes wrote.
     reason = models.CharField(_("reason"), max_length=REASON_LENGTH, blank=True)
-    reason_code = models.CharField(max_length=CODE_LENGTH, blank=True, editable=False)
+    # Null, not empty: SQLite adds a column without a default in place, whatever the table's size.
+    reason_code = models.CharField(max_length=CODE_LENGTH, null=True, editable=False)  # noqa: DJ001
     reason_values = models.JSONField(null=True, editable=False)
     log = models.TextField(_("log"), blank=True)
     result = models.JSONField(_("result"), null=True)
@@ -639,10 +640,11 @@ class RunRecord(models.Model):
         """The id of the job that runs this attempt."""
 
     def reason_in_words(self) -> str:
-        """Say in the active language why it ended as it did; empty if there is nothing to say."""
-        if self.reason_code:
-            return in_words(self.reason_code, self.reason_values)
-        return self.reason
+        """Return in the active language why it ended so; empty if there is nothing to say."""
+        if not self.reason_code:
+            return self.reason
+        words = in_words(self.reason_code, self.reason_values)
+        return f"{self.reason} ({words})" if self.reason else words
 
     @property
     def duration(self) -> timedelta | None:

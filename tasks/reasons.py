@@ -33,6 +33,7 @@ class Code(StrEnum):
     LOST_EXIT = "lost_exit"
     LOST_SIGNAL = "lost_signal"
     LOST_WORKER_STOPPED = "lost_worker_stopped"
+    NEVER_STARTED = "never_started"
     NOT_ENQUEUED = "not_enqueued"
     NOT_IN_TIME = "not_in_time"
     PAST_START_DEADLINE = "past_start_deadline"
@@ -61,6 +62,9 @@ TEXTS: Mapping[Code, str] = {
     Code.LOST_EXIT: gettext_noop("Lost: its process exited with status %(status)s."),
     Code.LOST_SIGNAL: gettext_noop("Lost: its process was killed by signal %(signal)s."),
     Code.LOST_WORKER_STOPPED: gettext_noop("Lost: its worker was stopped."),
+    Code.NEVER_STARTED: gettext_noop(
+        "Its process died twice before it could start, perhaps in the check of its function."
+    ),
     Code.NOT_ENQUEUED: gettext_noop("It could not be enqueued: %(error)s"),
     Code.NOT_IN_TIME: gettext_noop("It could not be dispatched in time (catch-up: %(catch_up)s)."),
     Code.PAST_START_DEADLINE: gettext_noop(
@@ -95,7 +99,7 @@ class Reason:
         return in_words(self.code, self.values)
 
 
-NO_REASON: Mapping[str, Any] = {"reason_code": "", "reason_values": None}
+NO_REASON: Mapping[str, Any] = {"reason_code": None, "reason_values": None}
 
 
 def reason(code: Code, **values: Any) -> Reason:

@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from tasks.broker.keys import MARKER_KEY, explain
 from tasks.broker.reconcile import TIME_SLICE, Reconciler
 from tasks.ledger.retention import pruning
-from tasks.ledger.settling import end_refused, settling_steps
+from tasks.ledger.settling import ending_refused, settling_steps
 from tasks.runs import spool
 from tasks.runs.lost import Watch, close_lost_runs, enqueueing_lost_jobs
 
@@ -32,7 +32,7 @@ class Housekeeper:
             _Part(redis, "lost runs", 2.0, lambda: close_lost_runs(redis, lost)),
             _Part(redis, "lost jobs", 10.0, lambda: enqueueing_lost_jobs(redis, lost_jobs)),
             _Part(redis, "settling", 1.0, lambda: settling_steps(redis, lost_dues)),
-            _Part(redis, "refused schedules", 1.0, lambda: end_refused(redis)),
+            _Part(redis, "refused schedules", 1.0, lambda: ending_refused(redis)),
             _Part(redis, "retention", 300.0, pruning),
         ]
 

@@ -8,6 +8,7 @@ from typing import cast
 from django.utils import timezone
 from redis import Redis
 
+from tasks import registry
 from tasks.broker.enqueue import enqueue_run
 from tasks.broker.in_flight import are_known
 from tasks.database import CHUNK
@@ -30,9 +31,15 @@ def catch_up_lost(dues: list[datetime], schedule_pk: int, redis: Redis) -> None:
     policy = cast(catch_up.CatchUp, schedule.catch_up)
     plan = catch_up.plan(dues, now, policy, schedule.start_deadline)
     write(missed_runs(schedule, _reasons(schedule, plan)))
+    has_check = registry.get(schedule.function).check is not None
     for due in plan.run:
         run_id = RunId(schedule.job_id, due)
-        redis.delete(Job.key_for(run_id.job_id))
+        key = Job.key_for(run_id.job_id)
+        if has_check and redis.hexists(key, "put_back"):
+            # It was taken twice and never started: its check may be what kills the process.
+            write(missed_runs(schedule, {due: reason(Code.NEVER_STARTED)}))
+            continue
+        redis.delete(key)
         enqueue_run(schedule, run_id, redis)
     logger.warning("Caught up on %d lost occurrences of “%s”.", len(dues), schedule.name)
 

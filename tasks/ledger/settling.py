@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from tasks.broker import projection
 from tasks.broker.in_flight import in_flight
-from tasks.database import chunks
+from tasks.database import CHUNK, chunks
 from tasks.exceptions import TasksError
 from tasks.job_ids import RunId
 from tasks.ledger.misfires import catch_up_lost
@@ -73,23 +73,45 @@ def settling_steps(redis: Redis, watch: Watch) -> Iterator[None]:
 
 
 def end_refused(redis: Redis) -> None:
-    """End the live schedules whose function's check has said not at all in their present period.
+    """End the live schedules whose function's check has said not at all in their present period."""
+    for _step in ending_refused(redis):
+        pass
 
-    Only answers of the last day are read, by an index of their own: while a schedule is live, its
-    check is called again.
+
+def ending_refused(redis: Redis) -> Iterator[None]:
+    """Do what `end_refused` does, and yield wherever it can be interrupted.
+
+    Only the answers of the last day are read, through an index of their own: as long as a schedule
+    is live, its check is called again. One schedule that can't be ended stops no other.
     """
     answers = ScheduledTaskInstance.objects.filter(
         reason_code=Code.CHECK_NOT_AT_ALL, ended__gt=timezone.now() - timedelta(days=1)
-    )
-    for pk, ended in dict(answers.order_by("ended").values_list("parent_id", "ended")).items():
-        with transaction.atomic():
-            live = ScheduledTask.objects.live().filter(pk=pk, period_start__lt=ended)
-            schedule = live.select_for_update(of=("self",)).first()
-            if schedule is None:
+    ).order_by("ended")
+    newest = {run.parent_id: run.ended for run in answers.only("parent_id", "ended")}
+    for chunk in chunks(newest, CHUNK):
+        live = ScheduledTask.objects.live().filter(pk__in=chunk)
+        for schedule in live.only("name", "job_id", "period_start", "calendar"):
+            refused = newest[schedule.pk]
+            if refused is None or schedule.period_start >= refused:
                 continue
-            _end(schedule, Code.SCHEDULE_ENDED)
-        logger.warning("“%s” has ended: its check said not at all.", schedule.name)
-        projection.remove([schedule.job_id], redis)
+            try:
+                _end_refused(schedule, refused, redis)
+            except (RedisError, Error):
+                raise
+            except Exception:
+                logger.exception("“%s” can't be ended yet, as its check asks.", schedule.name)
+            yield
+
+
+def _end_refused(seen: ScheduledTask, refused: datetime, redis: Redis) -> None:
+    with transaction.atomic():
+        live = ScheduledTask.objects.live().filter(pk=seen.pk, period_start__lt=refused)
+        schedule = live.select_for_update(of=("self",)).first()
+        if schedule is None:
+            return
+        _end(schedule, Code.SCHEDULE_ENDED)
+    logger.warning("“%s” has ended: its check said not at all.", schedule.name)
+    projection.remove([schedule.job_id], redis)
 
 
 @dataclass(slots=True)

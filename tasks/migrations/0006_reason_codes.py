@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.db import migrations, models
 
-CODE = models.CharField(blank=True, default="", editable=False, max_length=40)
+CODE = models.CharField(editable=False, max_length=40, null=True)
 VALUES = models.JSONField(editable=False, null=True)
 
 
@@ -12,19 +12,7 @@ class Migration(migrations.Migration):
     dependencies: ClassVar = [("tasks", "0005_words")]
 
     operations: ClassVar = [
-        operation
+        migrations.AddField(model, name, field)
         for model in ("scheduledtaskinstance", "task")
-        for operation in (
-            migrations.AddField(model, "reason_code", CODE, preserve_default=False),
-            migrations.AddField(model, "reason_values", VALUES),
-        )
-    ] + [
-        migrations.AddIndex(
-            "scheduledtaskinstance",
-            models.Index(
-                condition=models.Q(reason_code="check_not_at_all"),
-                fields=["ended"],
-                name="run_ends_schedule",
-            ),
-        ),
+        for name, field in (("reason_code", CODE), ("reason_values", VALUES))
     ]

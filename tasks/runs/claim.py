@@ -12,6 +12,7 @@ from django.db import (
     connection,
     transaction,
 )
+from django.db.models import QuerySet
 from django.utils import timezone
 from redis import Redis
 
@@ -29,7 +30,7 @@ from tasks.models import (
 )
 from tasks.reasons import Code, Reason, reason
 from tasks.registry import Answer
-from tasks.runs import policy, spool, sql
+from tasks.runs import backfill, policy, spool, sql
 from tasks.runs.policy import Decision, Outcome, Situation
 from tasks.runs.stop import stop_jobs
 from tasks.runs.writer import writer
@@ -41,29 +42,32 @@ logger = logging.getLogger(__name__)
 # How soon a run that waits checks again, in seconds, and how many times.
 WAIT_INTERVAL = 1
 WAIT_TIMES = 10_000_000
+STARTS = (Outcome.START, Outcome.REPLACE)
 
 
 class MustWait(Exception):
     """The run can't start yet; its job will be enqueued again."""
 
 
-def claim_patiently(job: Job, answer: Answer | None = None) -> RunRecord | None:
+def claim_patiently(
+    job: Job, answer: Answer | None = None, *, by_policy: bool = False
+) -> RunRecord | None:
     """Claim a job's row, on a new connection if the current one turns out to be unusable.
 
     An earlier task function may have changed the connection's settings, or a migration may have
     changed the tables that its prepared statements refer to.
     """
     try:
-        return patiently(lambda: claim(job, answer))
+        return patiently(lambda: claim(job, answer, by_policy=by_policy))
     except (InternalError, NotSupportedError, ProgrammingError):
         if connection.in_atomic_block:
             raise
         logger.warning("Run %s is claimed on a new connection.", job.id, exc_info=True)
     connection.close()
-    return patiently(lambda: claim(job, answer))
+    return patiently(lambda: claim(job, answer, by_policy=by_policy))
 
 
-def claim(job: Job, answer: Answer | None = None) -> RunRecord | None:
+def claim(job: Job, answer: Answer | None = None, *, by_policy: bool = False) -> RunRecord | None:
     """Make the row of a job's attempt say `running`; return None if it isn't to run.
 
     If two jobs claim the same attempt, one gets the row: the database decides, by its unique
@@ -74,7 +78,8 @@ def claim(job: Job, answer: Answer | None = None) -> RunRecord | None:
     if run_id is None:
         writer.catch_up(job.connection)
         return _claim_task(job)
-    if run_id.attempt == 1 and not run_id.is_requested and answer is None:
+    is_plain = run_id.attempt == 1 and not run_id.is_requested and answer is None
+    if is_plain and not by_policy:
         run = writer.start(sql.Start(run_id, _worker_name(job), timezone.now()))
         if run is not None:
             return run
@@ -101,7 +106,7 @@ def _claim_task(job: Job) -> Task | None:
 def _is_claimed_by(job: Job, record: RunRecord) -> bool:
     """Return whether this very job has claimed the row, and the database's answer was lost."""
     return (
-        record.status == "running"
+        record.status == ScheduledTaskInstance.Status.RUNNING
         and record.worker_name == _worker_name(job)
         and job.started_at is not None
         and record.started is not None
@@ -121,84 +126,88 @@ def _claim_by_policy(
         return None
 
 
+def may_start(run_id: RunId, job: Job) -> bool:
+    """Return whether this run would start now if its function's check had nothing against it."""
+    read = _read(run_id, job, ScheduledTask.objects.all())
+    return read is not None and policy.decide(read.situation(None)).outcome in STARTS
+
+
 def _claim_run(run_id: RunId, job: Job, answer: Answer | None) -> ScheduledTaskInstance | None:
-    schedule = (
-        ScheduledTask.objects.select_for_update(no_key=True)
-        .filter(job_id=run_id.schedule_job_id)
-        .first()
-    )
-    if schedule is None:
+    read = _read(run_id, job, ScheduledTask.objects.select_for_update(no_key=True))
+    if read is None:
         _log_not_started(job, policy.decide(None))
         return None
-    row = _row(schedule, run_id)
+    row = read.row
     if row is not None and row.attempt == run_id.attempt and _is_claimed_by(job, row):
         return row
-    request = _request(schedule, run_id) if run_id.is_requested else None
-    others = _others(schedule, job.connection)
-    decision = policy.decide(_situation(schedule, run_id, row, request, others, answer))
+    decision = policy.decide(read.situation(answer))
     if decision.outcome is Outcome.WAIT:
         raise MustWait
-    if request is not None:
-        request.delete()
+    if read.request is not None:
+        read.request.delete()
     if decision.outcome is Outcome.REPLACE:
-        _cancel(others.runs, schedule, job.connection)
-    if decision.outcome in (Outcome.START, Outcome.REPLACE):
-        return _start(schedule, run_id, row, request, _worker_name(job))
-    if decision.reason is not None and row is None:
-        _record_not_run(schedule, run_id, decision.outcome.value, decision.reason)
+        _cancel(read.others, read.schedule, job.connection)
+    if decision.outcome in STARTS:
+        return _start(read, _worker_name(job))
+    if decision.reason is not None:
+        _record_not_run(read, decision.outcome.value, decision.reason)
+    if run_id.is_backfill:
+        feed = partial(backfill.feed_if_possible, read.schedule, job.connection)
+        transaction.on_commit(feed)
     _log_not_started(job, decision)
     return None
 
 
-def _row(schedule: ScheduledTask, run_id: RunId) -> ScheduledTaskInstance | None:
-    """Return the row that a run already has, None if it has none."""
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the rows and Redis say about a run that is about to start."""
+
+    run_id: RunId
+    schedule: ScheduledTask
+    row: ScheduledTaskInstance | None
+    request: RunRequest | None
+    others: list[ScheduledTaskInstance]
+    has_spooled_ends: bool
+
+    def situation(self, answer: Answer | None) -> Situation:
+        """Return it as the policy reads it."""
+        row, schedule = self.row, self.schedule
+        return Situation(
+            run_id=self.run_id,
+            now=timezone.now(),
+            overlap=schedule.overlap,
+            start_deadline=schedule.start_deadline,
+            settled_through=schedule.settled_through,
+            is_live=schedule.is_live,
+            is_due=_is_due(schedule, self.run_id),
+            has_request=self.request is not None,
+            row=None if row is None else policy.Row(row.status, row.attempt, row.is_backfill),
+            running=tuple(policy.Running(run.due, run.is_backfill) for run in self.others),
+            has_spooled_ends=self.has_spooled_ends,
+            answer=answer,
+        )
+
+
+def _read(run_id: RunId, job: Job, schedules: QuerySet[ScheduledTask]) -> _Read | None:
+    """Return what there is about a run, None if its schedule has been deleted."""
+    schedule = schedules.filter(job_id=run_id.schedule_job_id).first()
+    if schedule is None:
+        return None
     manual = {} if run_id.requested is None else {"requested": run_id.requested}
-    return schedule.runs.filter(due=run_id.due, **manual).first()
+    row = schedule.runs.filter(due=run_id.due, **manual).first()
+    request = _request(schedule, run_id) if run_id.is_requested else None
+    if schedule.overlap == ScheduledTask.Overlap.ALLOW:
+        return _Read(run_id, schedule, row, request, [], has_spooled_ends=False)
+    # Asked before the rows: the ends that leave the spool are written to them.
+    has_spooled_ends = spool.is_in_use(job.connection)
+    others = list(schedule.runs.running().only("due", "requested", "attempt"))
+    return _Read(run_id, schedule, row, request, others, has_spooled_ends)
 
 
 def _request(schedule: ScheduledTask, run_id: RunId) -> RunRequest | None:
     """Return the request for a manual run or a backfill, None if there is none (any more)."""
     manual = {} if run_id.is_backfill else {"requested": run_id.requested}
     return schedule.requests.filter(due=run_id.due, **manual).first()
-
-
-@dataclass(frozen=True, slots=True)
-class _Others:
-    """A schedule's runs that seem to be going, and whether ends of runs wait to be written."""
-
-    runs: list[ScheduledTaskInstance]
-    has_spooled_ends: bool
-
-
-def _others(schedule: ScheduledTask, redis: Redis) -> _Others:
-    if schedule.overlap == ScheduledTask.Overlap.ALLOW:
-        return _Others([], False)
-    spooled = spool.is_in_use(redis)  # Before the rows: what leaves the spool is on a row.
-    return _Others(list(schedule.runs.running()), spooled)
-
-
-def _situation(
-    schedule: ScheduledTask,
-    run_id: RunId,
-    row: ScheduledTaskInstance | None,
-    request: RunRequest | None,
-    others: _Others,
-    answer: Answer | None,
-) -> Situation:
-    return Situation(
-        run_id=run_id,
-        now=timezone.now(),
-        overlap=schedule.overlap,
-        start_deadline=schedule.start_deadline,
-        settled_through=schedule.settled_through,
-        is_live=schedule.is_live,
-        is_due=_is_due(schedule, run_id),
-        has_request=request is not None,
-        row=None if row is None else policy.Row(row.status, row.attempt, row.is_backfill),
-        running=tuple(policy.Running(run.due, run.is_backfill) for run in others.runs),
-        has_spooled_ends=others.has_spooled_ends,
-        answer=answer,
-    )
 
 
 def _is_due(schedule: ScheduledTask, run_id: RunId) -> bool:
@@ -216,39 +225,37 @@ def _log_not_started(job: Job, decision: Decision) -> None:
     logger.info("Run %s doesn't start: %s.", job.id, decision.reason or decision.outcome.value)
 
 
-def _record_not_run(schedule: ScheduledTask, run_id: RunId, status: str, reason: Reason) -> None:
-    schedule.runs.create(
-        name=schedule.name,
-        due=run_id.due,
-        requested=run_id.requested,
-        status=status,
-        ended=timezone.now(),
-        **reason.fields,
+def _record_not_run(read: _Read, status: str, why: Reason) -> None:
+    """Write why a run doesn't start; a failed run that isn't retried keeps what it says, too."""
+    row = read.row or _new_row(read)
+    if row.status != ScheduledTaskInstance.Status.FAILED:
+        row.status, row.ended, row.reason = status, timezone.now(), ""
+    row.reason_code, row.reason_values = why.code.value, why.fields["reason_values"]
+    row.save()
+
+
+def _new_row(read: _Read) -> ScheduledTaskInstance:
+    run_id, schedule = read.run_id, read.schedule
+    requested = run_id.requested if read.request is None else read.request.requested
+    return ScheduledTaskInstance(
+        parent=schedule, name=schedule.name, due=run_id.due, requested=requested
     )
 
 
-def _start(
-    schedule: ScheduledTask,
-    run_id: RunId,
-    row: ScheduledTaskInstance | None,
-    request: RunRequest | None,
-    worker_name: str,
-) -> ScheduledTaskInstance:
+def _start(read: _Read, worker_name: str) -> ScheduledTaskInstance:
     """Make the row say `running`: a new one, or the one of the attempt before."""
-    run = row or ScheduledTaskInstance(
-        parent=schedule, name=schedule.name, due=run_id.due, requested=run_id.requested
-    )
-    if request is not None:
-        run.requested = request.requested
+    run = read.row or _new_row(read)
+    if read.request is not None:
+        run.requested = read.request.requested
     run.status = ScheduledTaskInstance.Status.RUNNING
-    run.attempt = run_id.attempt
+    run.attempt = read.run_id.attempt
     run.started, run.ended = timezone.now(), None
     run.worker_name = worker_name
     run.progress, run.progress_message = 0, ""
-    run.reason, run.reason_code, run.reason_values = "", "", None
+    run.reason, run.reason_code, run.reason_values = "", None, None
     run.exception_class, run.traceback, run.result = "", "", None
     run.save()
-    run.parent = schedule
+    run.parent = read.schedule
     return run
 
 

@@ -133,7 +133,7 @@ def _is_past_start_deadline(situation: Situation) -> bool:
 
 def _reason_of(answer: Answer) -> Reason:
     code = Code.CHECK_NOT_AT_ALL if isinstance(answer, NotAtAll) else Code.CHECK_NOT_NOW
-    return reason(code, text=answer.reason)
+    return reason(code, text=str(answer.reason))
 
 
 def _by_overlap(situation: Situation) -> Decision:

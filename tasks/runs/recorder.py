@@ -5,6 +5,7 @@ import inspect
 import logging
 import os
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -15,14 +16,14 @@ from django.utils import timezone
 from rq.job import Retry
 
 from tasks import registry
-from tasks.database import patiently
+from tasks.database import database_answers, patiently
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTaskInstance
 from tasks.reasons import NO_REASON, Code, Reason, reason
-from tasks.registry import Answer, NotAtAll, NotNow
+from tasks.registry import Answer, Check, NotAtAll, NotNow
 from tasks.runs import completion, spool, sql
-from tasks.runs.claim import WAIT_INTERVAL, WAIT_TIMES, MustWait, claim_patiently
+from tasks.runs.claim import WAIT_INTERVAL, WAIT_TIMES, MustWait, claim_patiently, may_start
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.log_capture import BoundedText, capturing
 from tasks.runs.progress import listening
@@ -44,16 +45,11 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     One that can't start yet, because it has to wait for another one or for the database,
     returns RQ's Retry, with which RQ enqueues it again.
     """
-    answer: Answer | None = None
-    try:
-        answer = _answer_of_check(job, args, kwargs)
-    except BaseException as error:
-        func = partial(_raise, error)  # Recorded as if the function had raised it.
     deadline = Deadline.current()
     if deadline is not None:
         deadline.hold()
     try:
-        row = claim_patiently(job, answer)
+        row, raised = _claim_checked(job, args, kwargs, deadline)
     except MustWait:
         return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
     except (OperationalError, InterfaceError) as error:
@@ -62,29 +58,55 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
     if row is None:
         return None
+    if raised is not None:
+        func = partial(_raise, raised)  # Recorded as if the function had raised it.
     if writer.witness is not None:
         writer.witness.start()
     return Recorder(row, job).run(func, args, kwargs, deadline)
 
 
-def _answer_of_check(job: Job, args: Any, kwargs: Any) -> Answer | None:
-    """Call the function's own check, if it has one: whether this run of a schedule may start.
+def _claim_checked(
+    job: Job, args: Any, kwargs: Any, deadline: Deadline | None
+) -> tuple[RunRecord | None, BaseException | None]:
+    """Claim a job's row, after its function's own check if it has one; return what that raised.
 
-    Raises what the check raises, and TypeError if it returns anything else.
+    The check is called only if nothing else keeps the run from starting.
     """
-    function = registry.get(str(job.func_name))
-    if function.check is None or RunId.parse(job.id) is None:
-        return None
-    writer.catch_up(job.connection)  # The run before isn't to look unfinished meanwhile.
-    before = state()
+    check, run_id = registry.get(str(job.func_name)).check, RunId.parse(job.id)
+    if check is None or run_id is None:
+        return claim_patiently(job), None
+    writer.catch_up(job.connection)  # Or the run before would look unfinished meanwhile.
+    if not patiently(lambda: may_start(run_id, job)):
+        return claim_patiently(job, by_policy=True), None
+    answer: Answer | None = None
+    error: BaseException | None = None
     try:
-        answer = function.check(*args, **kwargs)
+        answer = _call_check(check, args, kwargs, deadline)
+    except (OperationalError, InterfaceError) as raised:
+        if not database_answers():
+            raise
+        error = raised
+    except BaseException as raised:
+        error = raised
+    return claim_patiently(job, answer), error
+
+
+def _call_check(check: Check, args: Any, kwargs: Any, deadline: Deadline | None) -> Answer | None:
+    """Call a check, within the timeout that it shares with its function.
+
+    Raises what it raises, also that it took too long, and TypeError if it returns anything else
+    than an answer or None.
+    """
+    before, started = state(), time.monotonic()
+    try:
+        answer = _call(check, args, kwargs, deadline)
     finally:
         roll_back_since(before)
+        if deadline is not None:
+            deadline.spend(time.monotonic() - started)
     if answer is not None and not isinstance(answer, NotNow | NotAtAll):
         raise TypeError(
-            f"The check of {function.name} returned {answer!r}: return None, NotNow(reason) or "
-            "NotAtAll(reason)."
+            f"The check returned {answer!r}: return None, NotNow(reason) or NotAtAll(reason)."
         )
     return answer
 

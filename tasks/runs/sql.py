@@ -25,7 +25,7 @@ from tasks.models import ScheduledTask, ScheduledTaskInstance
 Started = tuple[int, int, str]
 # The constant values of a run's start; the others are parameters of the statement.
 AT_START = {"status": "running", "attempt": 1, "progress": 0}
-EMPTY = ("progress_message", "reason", "reason_code", "log", "exception_class", "traceback")
+EMPTY = ("progress_message", "reason", "log", "exception_class", "traceback")
 # For this long after a schedule changes, a start is left to `claim`, which checks the spec: until
 # Redis gets the change, occurrences may be dispatched that are no longer expected.
 FRESH = timedelta(minutes=1)

@@ -1,5 +1,6 @@
-"""A run's timeout: an alarm that covers the task function and nothing else."""
+"""A run's timeout: an alarm that covers the task function with its check, and nothing else."""
 
+import math
 import signal
 from types import FrameType, TracebackType
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ class Deadline(UnixSignalDeathPenalty):
     ) -> None:
         super().__init__(timeout or 0, exception, **kwargs)
         self.fired = False
+        self._left = float(self._timeout)
 
     @classmethod
     def current(cls) -> "Deadline | None":
@@ -49,9 +51,14 @@ class Deadline(UnixSignalDeathPenalty):
         super().handle_death_penalty(signum, frame)
 
     def setup_death_penalty(self) -> None:
-        """Start the alarm for the whole timeout; there is none for a timeout of -1."""
+        """Start the alarm for what is left of the timeout; there is none for a timeout of -1."""
         signal.signal(signal.SIGALRM, self.handle_death_penalty)
-        signal.alarm(max(int(self._timeout), 0))
+        signal.alarm(max(math.ceil(self._left), 0))
+
+    def spend(self, seconds: float) -> None:
+        """Have the next alarm go off that much earlier, but not before a second has passed."""
+        if self._left > 0:
+            self._left = max(self._left - seconds, 1)
 
     def hold(self) -> None:
         """Stop the alarm."""

@@ -27,7 +27,7 @@ TERMINATED_CHILD = ("term", "child")
 MICROSECOND = timedelta(microseconds=1)
 QUERY = """
     SELECT schedule.name, schedule.job_id, schedule.status, run.due, run.status, run.attempt,
-           CASE WHEN run.reason_code = '' THEN run.reason ELSE run.reason_code END,
+           COALESCE(run.reason_code, run.reason),
            run.started, run.ended
     FROM tasks_scheduledtaskinstance run
     JOIN tasks_scheduledtask schedule ON schedule.id = run.parent_id

@@ -14,6 +14,7 @@ from tasks.broker.in_flight import in_flight
 from tasks.broker.keys import SCHEDULES_KEY
 from tasks.broker.leases import CERTAINTY, renew_lease
 from tasks.broker.reconcile import reconcile
+from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.ledger import settling
 from tasks.ledger.settling import end_refused, settle, settling_steps
@@ -22,7 +23,7 @@ from tasks.reasons import Code, reason
 from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler
 from tasks.services import SchedulerService
-from tests.tasks.functions import queued, work_off
+from tests.tasks.functions import CHECKED, queued, work_off
 from tests.tasks.in_redis import schedules_in_redis
 from tests.tasks.schedules import MakeSchedule, ago
 
@@ -291,6 +292,20 @@ def test_a_schedule_with_more_dues_to_check_does_not_end(
         schedule.runs.create(name="x", due=due, status="missed", ended=due)
     settle(redis_connection, Watch())
     assert status(schedule) == "running"
+
+
+def test_a_lost_occurrence_whose_check_killed_its_process_twice_is_missed(
+    redis_connection: Redis, put: MakeSchedule, clock: SimpleNamespace
+):
+    schedule = put(function=CHECKED, first=ago(60), interval=None, settled_through=ago(61))
+    run_id = RunId(schedule.job_id, schedule.first)
+    enqueue_run(schedule, run_id, redis_connection)
+    redis_connection.lpop("rq:queue:default")
+    redis_connection.hset(Job.key_for(run_id.job_id), "put_back", "the first execution")
+    settle_lost(redis_connection, clock)
+    run = schedule.runs.get()
+    assert (run.status, run.reason_code) == ("missed", Code.NEVER_STARTED)
+    assert queued(redis_connection) == []
 
 
 # A schedule whose function's check has said not at all

@@ -1,13 +1,20 @@
 """A task function's own check is asked before each run of a schedule."""
 
+import contextlib
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from django.utils.translation import gettext_lazy
 from redis import Redis
+from rq.job import JobStatus
+from rq.timeouts import JobTimeoutException
 
 from tasks.decorators import NotAtAll, NotNow
 from tasks.job_ids import RunId
+from tasks.ledger.audit import tallies
 from tasks.models import ScheduledTask
 from tasks.reasons import Code
 from tasks.services import SchedulerService, TaskService
@@ -112,7 +119,7 @@ def test_a_check_that_answers_with_anything_else_fails_the_run(
 ):
     check(lambda: False)
     perform(redis_connection, enqueue(redis_connection, schedule))
-    assert "checked returned False: return None, NotNow(reason)" in schedule.runs.get().reason
+    assert "The check returned False: return None, NotNow(reason)" in schedule.runs.get().reason
     assert calls == []
 
 
@@ -130,6 +137,123 @@ def test_a_retry_that_the_check_refuses_is_not_made_and_the_row_stays_failed(
     run = schedule.runs.get()
     assert (run.status, run.attempt, run.reason) == ("failed", 1, "Failed for: ValueError: no")
     assert queued(redis_connection) == []
+
+
+def test_a_retry_that_the_check_refuses_says_why_beside_the_failure(
+    schedule: ScheduledTask, redis_connection: Redis, behave: Behave, check: Check
+):
+    schedule.retries = 1
+    schedule.save()
+    check(lambda: None)
+    behave(lambda *args: raising(ValueError("no"))())
+    run_id = RunId(schedule.job_id, past(1))
+    perform(redis_connection, enqueue(redis_connection, schedule, run_id))
+    check(lambda: NotAtAll("it is gone"))
+    perform(redis_connection, run_id.next_attempt().job_id)
+    run = schedule.runs.get()
+    assert (run.status, run.reason_code) == ("failed", Code.CHECK_NOT_AT_ALL)
+    assert run.reason_in_words() == (
+        "Failed for: ValueError: no (Its check ended the schedule: it is gone)"
+    )
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_the_ledger_closes_over_backfill_that_the_check_refuses(
+    schedule: ScheduledTask, redis_connection: Redis, check: Check, expected: bool
+):
+    dues = [past(30), past(29), past(28)]
+    period_start = past(60) if expected else past(10)
+    ScheduledTask.objects.update(
+        first=past(60), period_start=period_start, settled_through=past(10), overlap="skip"
+    )
+    if expected:
+        for due in (past(59 - number) for number in range(50)):
+            schedule.runs.create(name="x", due=due, status="missed", ended=due)
+    check(lambda: NotNow("asked to wait"))
+    SchedulerService.backfill(schedule, dues[0] - timedelta(milliseconds=1), dues[-1])
+    while work_off(redis_connection):
+        pass
+    runs = schedule.runs.filter(reason_code=Code.CHECK_NOT_NOW)
+    assert [run.due for run in runs.order_by("due")] == dues, "each followed the one before"
+    assert schedule.requests.count() == 0
+    [found] = tallies([schedule.pk], begin=dues[0])
+    assert (found.unexpected.number, found.missing.number) == (0, 0)
+
+
+def test_a_run_that_waits_for_another_one_does_not_ask_its_check_meanwhile(
+    schedule: ScheduledTask, redis_connection: Redis, calls: list[Any], check: Check
+):
+    ScheduledTask.objects.update(overlap="wait")
+    running = schedule.runs.create(name="x", due=past(60), started=past(60))
+    asked = check(lambda: None)
+    job_id = enqueue(redis_connection, schedule)
+    perform(redis_connection, job_id)
+    assert asked == []
+    running.delete()
+    perform(redis_connection, job_id)
+    assert (asked, calls) == ([(1, 2)], [(1, 2)])
+
+
+def test_a_check_that_needs_the_database_waits_while_it_is_unavailable(
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    calls: list[Any],
+    check: Check,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    check(raising(OperationalError("the database is unavailable")))
+    job_id = enqueue(redis_connection, schedule)
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.runs.recorder.database_answers", lambda: False)
+        job = perform(redis_connection, job_id)
+    assert (job.get_status(), schedule.runs.count()) == (JobStatus.SCHEDULED, 0)
+    check(lambda: None)
+    perform(redis_connection, job_id)
+    assert (schedule.runs.get().status, calls) == ("finished", [(1, 2)])
+
+
+def test_a_check_with_an_error_of_its_own_in_the_database_fails_the_run(
+    schedule: ScheduledTask, redis_connection: Redis, calls: list[Any], check: Check
+):
+    check(raising(OperationalError("no such table")))
+    perform(redis_connection, enqueue(redis_connection, schedule))
+    assert schedule.runs.get().reason == "Failed for: OperationalError: no such table"
+    assert calls == []
+
+
+def test_a_coroutine_can_be_a_check(
+    schedule: ScheduledTask, redis_connection: Redis, calls: list[Any], check: Check
+):
+    async def answer() -> NotNow:
+        return NotNow("asked to wait")
+
+    check(answer)
+    perform(redis_connection, enqueue(redis_connection, schedule))
+    assert (schedule.runs.get().reason_code, calls) == (Code.CHECK_NOT_NOW, [])
+
+
+def test_a_lazily_translated_reason_of_a_check_is_stored(
+    schedule: ScheduledTask, redis_connection: Redis, calls: list[Any], check: Check
+):
+    check(lambda: NotNow(gettext_lazy("asked to wait")))
+    perform(redis_connection, enqueue(redis_connection, schedule))
+    assert schedule.runs.get().reason_values == {"text": "asked to wait"}
+
+
+def test_a_check_that_swallows_its_timeout_fails_the_run(
+    schedule: ScheduledTask, redis_connection: Redis, calls: list[Any], check: Check
+):
+    def swallow() -> None:
+        with contextlib.suppress(JobTimeoutException):
+            while True:
+                pass
+
+    schedule.timeout = 1
+    schedule.save()
+    check(swallow)
+    perform(redis_connection, enqueue(redis_connection, schedule))
+    assert schedule.runs.get().reason.startswith("Failed for: JobTimeoutException")
+    assert calls == []
 
 
 def test_a_background_call_is_not_asked_about(

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 VALUES = {
     "result": {"n": [1, None, "ä"]},
-    "reason_code": "",
+    "reason_code": None,
     "reason_values": None,
     "progress": 100,
     "log": "line 1\n100 % done\n",

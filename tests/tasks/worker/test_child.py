@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -88,12 +89,15 @@ def test_while_a_run_runs_its_row_says_running_and_the_row_of_the_run_before_has
 def test_while_a_check_is_asked_the_row_of_the_run_before_has_its_end(
     child: Child, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
 ):
-    schedule = make_row(function=CHECKED, settled_through=ago(3600), overlap="allow")
+    values = {"first": ago(3600), "interval": 1, "settled_through": ago(3600)}
+    schedule = make_row(function=CHECKED, overlap="allow", **values)
     seen: list[list[str]] = []
     look = lambda: seen.append(list(schedule.runs.values_list("status", flat=True)))  # noqa: E731
     monkeypatch.setattr(functions, "check", look)
     behave(lambda: None)
-    dispatch(redis_connection, schedule, 2)
+    for number in (1, 2):
+        due = schedule.first + timedelta(seconds=number)
+        enqueue_run(schedule, RunId(schedule.job_id, due), redis_connection)
     child.work_off()
     assert seen == [[], ["finished"]]
 
