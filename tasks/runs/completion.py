@@ -10,6 +10,8 @@ from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance
 from tasks.runs import backfill
 from tasks.runs.retries import retry
 
+Status = ScheduledTaskInstance.Status
+
 
 def close(record: RunRecord, status: str, redis: Redis, **values: Any) -> bool:
     """End the running attempt of a record with this status; return whether it was still running.
@@ -23,7 +25,7 @@ def close(record: RunRecord, status: str, redis: Redis, **values: Any) -> bool:
         if isinstance(record, ScheduledTaskInstance):
             _let_parent_follow(record, status)
     if isinstance(record, ScheduledTaskInstance):
-        if status == "failed":
+        if status == Status.FAILED:
             retry(record, redis)
         if record.is_backfill:
             backfill.feed_if_possible(record.parent, redis)
@@ -32,8 +34,8 @@ def close(record: RunRecord, status: str, redis: Redis, **values: Any) -> bool:
 
 def _let_parent_follow(run: ScheduledTaskInstance, status: str) -> None:
     steps = {
-        "finished": (ScheduledTask.Status.FAILED, ScheduledTask.Status.RUNNING),
-        "failed": (ScheduledTask.Status.RUNNING, ScheduledTask.Status.FAILED),
+        Status.FINISHED: (ScheduledTask.Status.FAILED, ScheduledTask.Status.RUNNING),
+        Status.FAILED: (ScheduledTask.Status.RUNNING, ScheduledTask.Status.FAILED),
     }
     if status in steps:
         before, after = steps[status]

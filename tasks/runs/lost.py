@@ -26,6 +26,8 @@ from tasks.runs.retries import RETRY_MEMORY, awaits_retry, retry
 
 logger = logging.getLogger(__name__)
 
+Status = ScheduledTaskInstance.Status
+
 # The states of a job that hasn't updated its run's row yet: it hasn't tried, or wasn't able to.
 UNENDED = (b"queued", b"started", b"scheduled", b"failed")
 # How a call ends that still waits according to its row although its job has ended in Redis: it was
@@ -78,7 +80,7 @@ def _close_as_lost(seen: RunRecord, redis: Redis) -> None:
     if record is None:
         return
     lost = reason(Code.LOST_CONTACT, worker=record.worker_name)
-    if completion.close(record, "failed", redis, **lost.fields):
+    if completion.close(record, Status.FAILED, redis, **lost.fields):
         logger.warning("Run %s (“%s”) is lost.", record.run_job_id, record.name)
 
 
@@ -132,7 +134,7 @@ def _waiting_retries() -> Iterator[list[Waiting]]:
     of_parent = ("job_id", "queue", "status", "retries", "retry_delay")
     failed = (
         ScheduledTaskInstance.objects.filter(
-            status=ScheduledTaskInstance.Status.FAILED,
+            status=Status.FAILED,
             attempt__lte=F("parent__retries"),
         )
         .select_related("parent")
@@ -225,7 +227,7 @@ def _enqueue_again(job_id: str, redis: Redis) -> None:
     elif run_id.attempt > 1:
         failed = ScheduledTaskInstance.objects.of(run_id).select_related("parent")
         run = failed.filter(
-            parent__job_id=run_id.schedule_job_id, status="failed", attempt=run_id.attempt - 1
+            parent__job_id=run_id.schedule_job_id, status=Status.FAILED, attempt=run_id.attempt - 1
         ).first()
         if run is not None:
             retry(run, redis)

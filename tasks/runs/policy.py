@@ -24,8 +24,8 @@ class Outcome(StrEnum):
     START = "start"
     REPLACE = "replace"  # Cancel the runs that are still going, and start.
     WAIT = "wait"  # Check again later.
-    MISSED = "missed"  # Record that it never ran, and why.
-    SKIPPED = "skipped"
+    MISSED = Status.MISSED.value  # Record that it never ran, and why.
+    SKIPPED = Status.SKIPPED.value
     ALREADY_RECORDED = "already recorded"
     NOT_EXPECTED = "not expected"
     NO_SCHEDULE = "no schedule"

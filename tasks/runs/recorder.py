@@ -33,6 +33,8 @@ from tasks.storable import as_json, clean_text, escape, failure_reason, type_nam
 
 logger = logging.getLogger(__name__)
 
+Status = ScheduledTaskInstance.Status
+
 # How often progress and log are written if they have changed, in seconds.
 PROGRESS_EVERY = 0.5
 LOG_EVERY = 2.0
@@ -123,7 +125,7 @@ def record_uncallable(job: Job, error: BaseException) -> None:
         return  # The ledger brings it back.
     if row is not None:
         text = failure_reason(error)
-        if completion.close(row, "failed", job.connection, reason=text, log=f"{text}\n"):
+        if completion.close(row, Status.FAILED, job.connection, reason=text, log=f"{text}\n"):
             job.recorded_error = error
             logger.warning("“%s” failed: it can't be called. %s", row.name, text)
 
@@ -175,7 +177,7 @@ class Recorder:
             note = reason(Code.RESULT_NOT_JSON, type=not_json[:NAME_LENGTH])
             self._text.add(str(note))
         fields = note.fields if note is not None else NO_REASON
-        seconds = self._end("finished", result=value, progress=100, **fields)
+        seconds = self._end(Status.FINISHED, result=value, progress=100, **fields)
         if seconds is not None:
             logger.info("“%s” finished after %.1f s. %s", self.row.name, seconds, note or "")
         return value
@@ -184,7 +186,7 @@ class Recorder:
         text = failure_reason(error)
         self._text.add(text)
         seconds = self._end(
-            "failed",
+            Status.FAILED,
             reason=text,
             exception_class=type_name(error)[:NAME_LENGTH],
             traceback=clean_text("".join(traceback.format_exception(error))[-16_384:]),
@@ -220,7 +222,7 @@ class Recorder:
     def _write_end(self, status: str, values: dict[str, Any]) -> bool:
         row = self.row
         if (
-            status == "finished"
+            status == Status.FINISHED
             and isinstance(row, ScheduledTaskInstance)
             and row.requested is None
         ):

@@ -24,7 +24,7 @@ from tasks.models import ScheduledTask, ScheduledTaskInstance
 # A started run: its id, its schedule's id, and its name.
 Started = tuple[int, int, str]
 # The constant values of a run's start; the others are parameters of the statement.
-AT_START = {"status": "running", "attempt": 1, "progress": 0}
+AT_START = {"status": ScheduledTaskInstance.Status.RUNNING.value, "attempt": 1, "progress": 0}
 EMPTY = ("progress_message", "reason", "log", "exception_class", "traceback")
 # For this long after a schedule changes, a start is left to `claim`, which checks the spec: until
 # Redis gets the change, occurrences may be dispatched that are no longer expected.
@@ -80,7 +80,7 @@ def write(end: End | None, start: Start | None) -> tuple[bool, ScheduledTaskInst
         parent_id=parent_id,
         name=name,
         due=start.run_id.due,
-        status="running",
+        status=ScheduledTaskInstance.Status.RUNNING,
         started=start.started,
         worker_name=start.worker_name,
         created=start.started,

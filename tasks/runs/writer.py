@@ -12,6 +12,8 @@ from tasks.runs import spool, sql
 
 logger = logging.getLogger(__name__)
 
+Status = ScheduledTaskInstance.Status
+
 
 class Witness(Protocol):
     """What is told how far a run and its row have come: see `worker.shared_state.SharedState`."""
@@ -44,7 +46,7 @@ class Writer:
 
         Returns False if the run was no longer running. Raises the database's errors.
         """
-        if self.witness is not None and self.witness.keep_end(job_id, "finished", end.values):
+        if self.witness is not None and self.witness.keep_end(job_id, Status.FINISHED, end.values):
             self._end = (job_id, end)
             return True
         ended, _ = sql.write(end, None)
@@ -62,7 +64,7 @@ class Writer:
             patiently(lambda: self._write(None), patience)
         except Error:
             logger.exception("The end of run %s is kept in Redis.", job_id)
-            spool.push(redis, job_id, "finished", **end.values)
+            spool.push(redis, job_id, Status.FINISHED, **end.values)
             self._forget()
 
     def _write(self, start: sql.Start | None) -> ScheduledTaskInstance | None:

@@ -36,6 +36,7 @@ from rq.worker import DequeueStrategy, WorkerStatus
 from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
 from tasks.job import Job
+from tasks.models import ScheduledTaskInstance
 from tasks.reasons import Code, reason
 from tasks.runs import spool
 from tasks.runs.timeout import Deadline
@@ -45,6 +46,8 @@ from tasks.worker.queues import Queues, Taken, record_execution
 from tasks.worker.shared_state import Run, SharedState
 
 logger = logging.getLogger(__name__)
+
+Status = ScheduledTaskInstance.Status
 
 # How often the worker monitors the current run.
 MONITOR_INTERVAL_SECONDS = 1.0
@@ -404,7 +407,7 @@ class Worker(rq.Worker):
             is_ended = end is not None and end["job_id"] == run.job_id
             if child.shared.is_running and not is_ended:
                 stopped = self._stopped_job_id == run.job_id
-                status = "canceled" if stopped else "failed"
+                status = Status.CANCELED if stopped else Status.FAILED
                 spool.push(self.connection, run.job_id, status, ended=timezone.now(), **fields)
             self.connection.delete(lease_key(run.job_id))
         except RedisError as error:
