@@ -33,7 +33,7 @@ def close(record: RunRecord, status: str, redis: Redis, **values: Any) -> bool:
 
 
 def _let_parent_follow(run: ScheduledTaskInstance, status: str) -> None:
-    steps = {
+    steps: dict[str, tuple[str, str]] = {
         Status.FINISHED: (ScheduledTask.Status.FAILED, ScheduledTask.Status.RUNNING),
         Status.FAILED: (ScheduledTask.Status.RUNNING, ScheduledTask.Status.FAILED),
     }
