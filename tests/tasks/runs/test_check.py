@@ -123,8 +123,20 @@ def test_a_check_that_answers_with_anything_else_fails_the_run(
     assert calls == []
 
 
-def test_a_retry_that_the_check_refuses_is_not_made_and_the_row_stays_failed(
-    schedule: ScheduledTask, redis_connection: Redis, behave: Behave, check: Check
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (NotNow("asked to wait"), "Its check said not now: asked to wait"),
+        (NotAtAll("it is gone"), "Its check ended the schedule: it is gone"),
+    ],
+)
+def test_a_retry_that_the_check_refuses_is_not_made_and_the_failed_row_says_why(
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    check: Check,
+    answer: NotNow | NotAtAll,
+    words: str,
 ):
     schedule.retries = 1
     schedule.save()
@@ -132,29 +144,12 @@ def test_a_retry_that_the_check_refuses_is_not_made_and_the_row_stays_failed(
     behave(lambda *args: raising(ValueError("no"))())
     run_id = RunId(schedule.job_id, past(1))
     perform(redis_connection, enqueue(redis_connection, schedule, run_id))
-    check(lambda: NotNow("asked to wait"))
+    check(lambda: answer)
     perform(redis_connection, run_id.next_attempt().job_id)
     run = schedule.runs.get()
-    assert (run.status, run.attempt, run.reason) == ("failed", 1, "Failed for: ValueError: no")
+    assert (run.status, run.attempt) == ("failed", 1)
+    assert run.reason_in_words() == f"Failed for: ValueError: no ({words})"
     assert queued(redis_connection) == []
-
-
-def test_a_retry_that_the_check_refuses_says_why_beside_the_failure(
-    schedule: ScheduledTask, redis_connection: Redis, behave: Behave, check: Check
-):
-    schedule.retries = 1
-    schedule.save()
-    check(lambda: None)
-    behave(lambda *args: raising(ValueError("no"))())
-    run_id = RunId(schedule.job_id, past(1))
-    perform(redis_connection, enqueue(redis_connection, schedule, run_id))
-    check(lambda: NotAtAll("it is gone"))
-    perform(redis_connection, run_id.next_attempt().job_id)
-    run = schedule.runs.get()
-    assert (run.status, run.reason_code) == ("failed", Code.CHECK_NOT_AT_ALL)
-    assert run.reason_in_words() == (
-        "Failed for: ValueError: no (Its check ended the schedule: it is gone)"
-    )
 
 
 @pytest.mark.parametrize("expected", [True, False])
