@@ -119,6 +119,14 @@ def in_words(code: str, values: Mapping[str, Any] | None) -> str:
         return f"{code} {dict(values or {})}"
 
 
+def codes_with(words: str) -> list[str]:
+    """Return the codes whose text, in the active language, contains these words."""
+    wanted = words.strip().lower()
+    return [
+        code.value for code, text in TEXTS.items() if wanted and wanted in gettext(text).lower()
+    ]
+
+
 def _storable(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()

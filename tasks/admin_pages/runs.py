@@ -22,6 +22,7 @@ from tasks.admin_pages.forms import TaskForm
 from tasks.exceptions import NotPossible
 from tasks.job import RESULT_TTL
 from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance, Task
+from tasks.reasons import codes_with
 from tasks.services import TaskService
 from tasks.storable import escape
 
@@ -87,6 +88,15 @@ class RecordAdmin(RunDisplay, TasksAdmin):
             context |= {"title": capfirst(self.opts.verbose_name)}
         return super().render_change_form(request, context, *args, **kwargs)
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search for the words of reasons as well, which the rows hold as codes only."""
+        found, may_have_duplicates = super().get_search_results(request, queryset, search_term)
+        if codes := codes_with(search_term):
+            found |= queryset.filter(reason_code__in=codes)
+        return found, may_have_duplicates
+
     @admin.display(description=gettext_lazy("progress"))
     def progress_text(self, record: RunRecord) -> SafeString:
         return progress_bar(record.progress, record.progress_message)
@@ -149,7 +159,7 @@ class ScheduledTaskInstanceAdmin(RecordAdmin):
     list_display = ("name", "status_badge", "due_at", "started_at", "late", "took", "outcome")
     list_filter = ("status", ("created", admin.DateFieldListFilter), ScheduleFilter)
     list_select_related = ("parent",)
-    search_fields = ("name", "reason", "reason_code")
+    search_fields = ("name", "reason")
     show_facets = admin.ShowFacets.NEVER  # counting a million runs for each filter takes seconds
     actions = None
     sections = (
@@ -196,7 +206,7 @@ class TaskAdmin(RecordAdmin):
     form = TaskForm
     list_display = ("name", "status_badge", "created_at", "started_at", "took", "outcome")
     list_filter = ("status", "function", "queue")
-    search_fields = ("name", "reason", "reason_code", "job_id")
+    search_fields = ("name", "reason", "job_id")
     actions = ("cancel",)
     buttons = actions
     sections = (

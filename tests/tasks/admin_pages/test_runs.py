@@ -7,6 +7,7 @@ from redis import Redis
 from rq.job import Job as RqJob
 
 from tasks.models import Task
+from tasks.reasons import Code, reason
 from tasks.services import TaskService
 from tests.tasks.functions import ECHO, queued
 from tests.tasks.pages import CALLS, RUNS, SCRIPT, act_url, page_of, text_of
@@ -36,6 +37,14 @@ def test_the_page_of_a_failed_run_shows_reason_traceback_log_and_call(admin_clie
         f'{ECHO}(1, a="b")',
     ):
         assert part in text
+
+
+def test_runs_are_found_by_the_words_of_their_reason(admin_client: Client):
+    schedule = make_row()
+    lost = make_run(schedule, status="failed", **reason(Code.LOST_SIGNAL, signal=9).fields)
+    make_run(schedule, status="failed", reason="Failed for: KeyError: 'x'")
+    response = admin_client.get(RUNS, {"q": "killed by signal"})
+    assert [run.pk for run in response.context["cl"].result_list] == [lost.pk]
 
 
 @pytest.mark.parametrize(
