@@ -83,6 +83,10 @@ TEXTS: Mapping[Code, str] = {
 }
 
 
+# What a failed run says when its next attempt was refused.
+REFUSALS = frozenset({Code.CHECK_NOT_AT_ALL, Code.CHECK_NOT_NOW, Code.NEVER_STARTED})
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """A code with its values, which are JSON: numbers and texts, and datetimes as ISO texts."""

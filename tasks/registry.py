@@ -1,7 +1,7 @@
 """The registered task functions: the only ones that can be scheduled, enqueued or run."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -36,7 +36,7 @@ class NotAtAll:
 
 
 Answer = NotNow | NotAtAll
-Check = Callable[..., Answer | None]
+Check = Callable[..., Answer | Awaitable[Answer | None] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,12 @@ def get(name: str) -> TaskFunction:
             _("No task function is registered as “%(name)s”. Registered: %(known)s.")
             % {"name": name, "known": ", ".join(sorted(_functions)) or _("none")}
         ) from None
+
+
+def has_check(name: str) -> bool:
+    """Return whether a registered function of this name has a check."""
+    function = _functions.get(name)
+    return function is not None and function.check is not None
 
 
 def resolve(task_func: Callable[..., Any] | str, kind: Kind) -> TaskFunction:

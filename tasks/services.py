@@ -163,10 +163,12 @@ class SchedulerService:
         _refuse_unknown(changes)
         with _refusing_duplicates(schedule), transaction.atomic():
             schedule.refresh_from_db(from_queryset=ScheduledTask.objects.select_for_update())
-            known = copy.copy(schedule)
+            known, changed = copy.copy(schedule), copy.copy(schedule)
             for field, value in _as_stored(changes).items():
-                setattr(schedule, field, value)
-            _validate(schedule)
+                setattr(changed, field, value)
+            _validate(changed)
+            for stored in ScheduledTask._meta.concrete_fields:
+                setattr(schedule, stored.name, getattr(changed, stored.name))
             _write_change(known, schedule)
         return schedule
 
@@ -381,9 +383,12 @@ def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
     errors: dict[str, list[str]] = {}
     for field in ScheduledTask._meta.concrete_fields:
         value = getattr(schedule, field.attname)
-        if value is None or field.primary_key:
+        may_be_none = field.null or field.name not in EDITABLE_FIELDS
+        if field.primary_key or (value is None and may_be_none):
             continue
-        if isinstance(field, models.DateTimeField) and not isinstance(value, datetime):
+        if value is None:
+            errors[field.name] = [_("%(name)s: None is not valid.") % {"name": field.name}]
+        elif isinstance(field, models.DateTimeField) and not isinstance(value, datetime):
             errors[field.name] = [
                 _("%(name)s: %(value)r is not a datetime.") % {"name": field.name, "value": value}
             ]

@@ -79,6 +79,7 @@ class _Row(NamedTuple):
     status: str
     attempt: int
     ended: datetime | None
+    reason_code: str | None
 
 
 def tallies(pks: Iterable[int], begin: datetime | None = None) -> Iterator[Tally]:
@@ -258,5 +259,6 @@ class _Count:
                 requested=row.requested,
                 attempt=row.attempt,
                 ended=row.ended,
+                reason_code=row.reason_code,
             )
         )

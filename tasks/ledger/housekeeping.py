@@ -32,7 +32,7 @@ class Housekeeper:
             _Part(redis, "lost runs", 2.0, lambda: close_lost_runs(redis, lost)),
             _Part(redis, "lost jobs", 10.0, lambda: enqueueing_lost_jobs(redis, lost_jobs)),
             _Part(redis, "settling", 1.0, lambda: settling_steps(redis, lost_dues)),
-            _Part(redis, "refused schedules", 1.0, lambda: ending_refused(redis)),
+            _Part(redis, "refused schedules", 2.0, lambda: ending_refused(redis)),
             _Part(redis, "retention", 300.0, pruning),
         ]
 

@@ -31,7 +31,8 @@ def catch_up_lost(dues: list[datetime], schedule_pk: int, redis: Redis) -> None:
     policy = cast(catch_up.CatchUp, schedule.catch_up)
     plan = catch_up.plan(dues, now, policy, schedule.start_deadline)
     write(missed_runs(schedule, _reasons(schedule, plan)))
-    has_check = registry.get(schedule.function).check is not None
+    has_check = registry.has_check(schedule.function)
+    counted = (len(dues), schedule.name)
     for due in plan.run:
         run_id = RunId(schedule.job_id, due)
         key = Job.key_for(run_id.job_id)
@@ -41,7 +42,7 @@ def catch_up_lost(dues: list[datetime], schedule_pk: int, redis: Redis) -> None:
             continue
         redis.delete(key)
         enqueue_run(schedule, run_id, redis)
-    logger.warning("Caught up on %d lost occurrences of “%s”.", len(dues), schedule.name)
+    logger.warning("%d occurrences of “%s” were lost: run, or recorded as missed.", *counted)
 
 
 def record_not_run(plans: Mapping[str, catch_up.Plan], redis: Redis) -> None:

@@ -19,7 +19,7 @@ from tasks.exceptions import TasksError
 from tasks.job_ids import RunId
 from tasks.ledger.misfires import catch_up_lost
 from tasks.ledger.periods import close_period
-from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.models import MAX_TIMEOUT, ScheduledTask, ScheduledTaskInstance
 from tasks.reasons import Code, reason
 from tasks.runs.lost import Watch
 from tasks.runs.retries import awaits_retry
@@ -42,6 +42,8 @@ CHECK_AGAIN = timedelta(seconds=5)
 # How long a schedule goes unchecked at most, and how long one with an invalid spec.
 CHECK_AT_LEAST = timedelta(hours=1)
 CHECK_INVALID = timedelta(minutes=1)
+# For how long after a run ended its next attempt may be refused: the longest retry delay, and more.
+ANSWERS_READ = timedelta(seconds=MAX_TIMEOUT) + timedelta(days=1)
 
 
 def settle(redis: Redis, watch: Watch) -> None:
@@ -81,21 +83,23 @@ def end_refused(redis: Redis) -> None:
 def ending_refused(redis: Redis) -> Iterator[None]:
     """Do what `end_refused` does, and yield wherever it can be interrupted.
 
-    Only the answers of the last day are read, through an index of their own: as long as a schedule
-    is live, its check is called again. One schedule that can't be ended stops no other.
+    The answers are read through an index of their own: as long as a schedule is live, its check is
+    called again. One schedule that can't be ended stops no other.
     """
     answers = ScheduledTaskInstance.objects.filter(
-        reason_code=Code.CHECK_NOT_AT_ALL, ended__gt=timezone.now() - timedelta(days=1)
-    ).order_by("ended")
-    newest = {run.parent_id: run.ended for run in answers.only("parent_id", "ended")}
-    for chunk in chunks(newest, CHUNK):
+        reason_code=Code.CHECK_NOT_AT_ALL, ended__gt=timezone.now() - ANSWERS_READ
+    )
+    refused: dict[int, datetime] = {}
+    for run in answers.only("parent_id", "reason_values"):
+        at = datetime.fromisoformat((run.reason_values or {})["at"])
+        refused[run.parent_id] = max(at, refused.get(run.parent_id, at))
+    for chunk in chunks(refused, CHUNK):
         live = ScheduledTask.objects.live().filter(pk__in=chunk)
         for schedule in live.only("name", "job_id", "period_start", "calendar"):
-            refused = newest[schedule.pk]
-            if refused is None or schedule.period_start >= refused:
+            if schedule.period_start >= refused[schedule.pk]:
                 continue
             try:
-                _end_refused(schedule, refused, redis)
+                _end_refused(schedule, refused[schedule.pk], redis)
             except (RedisError, Error):
                 raise
             except Exception:
@@ -109,6 +113,7 @@ def _end_refused(seen: ScheduledTask, refused: datetime, redis: Redis) -> None:
         schedule = live.select_for_update(of=("self",)).first()
         if schedule is None:
             return
+        schedule.requests.filter(due__isnull=False).delete()
         _end(schedule, Code.SCHEDULE_ENDED)
     logger.warning("“%s” has ended: its check said not at all.", schedule.name)
     projection.remove([schedule.job_id], redis)

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis import Redis
+from redis.exceptions import RedisError
 
 from tasks import registry
 from tasks.broker.connection import connect
@@ -137,5 +138,7 @@ def feed_if_possible(schedule: ScheduledTask, redis: Redis) -> None:
     """Do what `feed` does; if it fails, the ledger does it later."""
     try:
         feed(schedule, redis)
+    except RedisError as error:
+        logger.warning("The backfill of “%s” waits for Redis: %s", schedule.name, error)
     except Exception:
         logger.exception("The backfill of “%s” can't continue yet.", schedule.name)

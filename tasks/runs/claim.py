@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 WAIT_INTERVAL = 1
 WAIT_TIMES = 10_000_000
 STARTS = (Outcome.START, Outcome.REPLACE)
+Status = ScheduledTaskInstance.Status
+MAY_GIVE_UP = (Status.FAILED, Status.MISSED, Status.SKIPPED)
 
 
 class MustWait(Exception):
@@ -106,7 +108,7 @@ def _claim_task(job: Job) -> Task | None:
 def _is_claimed_by(job: Job, record: RunRecord) -> bool:
     """Return whether this very job has claimed the row, and the database's answer was lost."""
     return (
-        record.status == ScheduledTaskInstance.Status.RUNNING
+        record.status == Status.RUNNING
         and record.worker_name == _worker_name(job)
         and job.started_at is not None
         and record.started is not None
@@ -128,12 +130,13 @@ def _claim_by_policy(
 
 def may_start(run_id: RunId, job: Job) -> bool:
     """Return whether this run would start now if its function's check had nothing against it."""
-    read = _read(run_id, job, ScheduledTask.objects.all())
+    read = _read(run_id, job.connection, ScheduledTask.objects.all())
     return read is not None and policy.decide(read.situation(None)).outcome in STARTS
 
 
 def _claim_run(run_id: RunId, job: Job, answer: Answer | None) -> ScheduledTaskInstance | None:
-    read = _read(run_id, job, ScheduledTask.objects.select_for_update(no_key=True))
+    schedules = ScheduledTask.objects.select_for_update(no_key=True)
+    read = _read(run_id, job.connection, schedules)
     if read is None:
         _log_not_started(job, policy.decide(None))
         return None
@@ -156,6 +159,24 @@ def _claim_run(run_id: RunId, job: Job, answer: Answer | None) -> ScheduledTaskI
         transaction.on_commit(feed)
     _log_not_started(job, decision)
     return None
+
+
+def give_up(run_id: RunId, redis: Redis) -> None:
+    """Record that a run never started, and drop the request for it: its job may kill its process.
+
+    A row that says anything else than that the run has failed, or never ran, is left alone.
+    """
+    with transaction.atomic():
+        schedules = ScheduledTask.objects.select_for_update(no_key=True)
+        read = _read(run_id, redis, schedules)
+        if read is None:
+            return
+        if read.request is not None:
+            read.request.delete()
+        if read.row is None or read.row.status in MAY_GIVE_UP:
+            _record_not_run(read, Status.MISSED, reason(Code.NEVER_STARTED))
+        if run_id.is_backfill:
+            transaction.on_commit(partial(backfill.feed_if_possible, read.schedule, redis))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +209,7 @@ class _Read:
         )
 
 
-def _read(run_id: RunId, job: Job, schedules: QuerySet[ScheduledTask]) -> _Read | None:
+def _read(run_id: RunId, redis: Redis, schedules: QuerySet[ScheduledTask]) -> _Read | None:
     """Return what there is about a run, None if its schedule has been deleted."""
     schedule = schedules.filter(job_id=run_id.schedule_job_id).first()
     if schedule is None:
@@ -199,7 +220,7 @@ def _read(run_id: RunId, job: Job, schedules: QuerySet[ScheduledTask]) -> _Read 
     if schedule.overlap == ScheduledTask.Overlap.ALLOW:
         return _Read(run_id, schedule, row, request, [], has_spooled_ends=False)
     # Asked before the rows: the ends that leave the spool are written to them.
-    has_spooled_ends = spool.is_in_use(job.connection)
+    has_spooled_ends = spool.is_in_use(redis)
     others = list(schedule.runs.running().only("due", "requested", "attempt"))
     return _Read(run_id, schedule, row, request, others, has_spooled_ends)
 
@@ -228,7 +249,7 @@ def _log_not_started(job: Job, decision: Decision) -> None:
 def _record_not_run(read: _Read, status: str, why: Reason) -> None:
     """Write why a run doesn't start; a failed run that isn't retried keeps what it says, too."""
     row = read.row or _new_row(read)
-    if row.status != ScheduledTaskInstance.Status.FAILED:
+    if row.status != Status.FAILED:
         row.status, row.ended, row.reason = status, timezone.now(), ""
     row.reason_code, row.reason_values = why.code.value, why.fields["reason_values"]
     row.save()
@@ -247,7 +268,7 @@ def _start(read: _Read, worker_name: str) -> ScheduledTaskInstance:
     run = read.row or _new_row(read)
     if read.request is not None:
         run.requested = read.request.requested
-    run.status = ScheduledTaskInstance.Status.RUNNING
+    run.status = Status.RUNNING
     run.attempt = read.run_id.attempt
     run.started, run.ended = timezone.now(), None
     run.worker_name = worker_name
@@ -264,7 +285,7 @@ def _cancel(runs: list[ScheduledTaskInstance], schedule: ScheduledTask, redis: R
     for run in runs:
         run.parent = schedule
         run.update_attempt(
-            status=ScheduledTaskInstance.Status.CANCELED,
+            status=Status.CANCELED,
             ended=timezone.now(),
             **reason(Code.REPLACED).fields,
         )

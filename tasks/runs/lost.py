@@ -11,6 +11,7 @@ from django.db.models import F, Max, Q
 from django.utils import timezone
 from redis import Redis
 
+from tasks import registry
 from tasks.broker.enqueue import enqueue_run, enqueue_task
 from tasks.broker.in_flight import Waiting, in_flight
 from tasks.broker.keys import lease_key
@@ -22,6 +23,7 @@ from tasks.job_ids import RunId
 from tasks.models import RunRecord, RunRequest, ScheduledTask, ScheduledTaskInstance, Task
 from tasks.reasons import Code, Reason, reason
 from tasks.runs import backfill, completion
+from tasks.runs.claim import give_up
 from tasks.runs.retries import RETRY_MEMORY, awaits_retry, retry
 
 logger = logging.getLogger(__name__)
@@ -130,7 +132,7 @@ def _waiting_retries() -> Iterator[list[Waiting]]:
     delay = longest["retry_delay__max"]
     if delay is None:
         return
-    of_run = ("attempt", "due", "requested", "ended")
+    of_run = ("attempt", "due", "requested", "ended", "reason_code")
     of_parent = ("job_id", "queue", "status", "retries", "retry_delay")
     failed = (
         ScheduledTaskInstance.objects.filter(
@@ -220,8 +222,11 @@ def _is_first_request(job_id: str) -> bool:
 
 def _enqueue_again(job_id: str, redis: Redis) -> None:
     """Enqueue a lost job, if its row still waits for it."""
-    redis.delete(Job.key_for(job_id))
-    run_id = RunId.parse(job_id)
+    key, run_id = Job.key_for(job_id), RunId.parse(job_id)
+    if run_id is not None and _may_kill_its_process(run_id, key, redis):
+        give_up(run_id, redis)
+        return
+    redis.delete(key)
     if run_id is None:
         _enqueue_call_again(job_id, redis)
     elif run_id.attempt > 1:
@@ -233,6 +238,14 @@ def _enqueue_again(job_id: str, redis: Redis) -> None:
             retry(run, redis)
     else:
         _enqueue_request_again(run_id, redis)
+
+
+def _may_kill_its_process(run_id: RunId, key: str, redis: Redis) -> bool:
+    """Return whether a job was taken twice and never started, and its function has a check."""
+    if not redis.hexists(key, "put_back"):
+        return False
+    schedule = ScheduledTask.objects.filter(job_id=run_id.schedule_job_id).first()
+    return schedule is not None and registry.has_check(schedule.function)
 
 
 def _enqueue_call_again(job_id: str, redis: Redis) -> None:

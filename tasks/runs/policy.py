@@ -88,11 +88,11 @@ def decide(situation: Situation | None) -> Decision:
         return Decision(Outcome.ALREADY_RECORDED)
     if not _is_expected(situation):
         return Decision(Outcome.NOT_EXPECTED)
+    if situation.answer is not None:
+        return Decision(Outcome.SKIPPED, _reason_of(situation.answer, situation.now))
     if _is_past_start_deadline(situation):
         seconds = situation.start_deadline
         return Decision(Outcome.MISSED, reason(Code.PAST_START_DEADLINE, seconds=seconds))
-    if situation.answer is not None:
-        return Decision(Outcome.SKIPPED, _reason_of(situation.answer))
     return _by_overlap(situation)
 
 
@@ -131,9 +131,10 @@ def _is_past_start_deadline(situation: Situation) -> bool:
     return situation.now > run_id.due + timedelta(seconds=situation.start_deadline)
 
 
-def _reason_of(answer: Answer) -> Reason:
-    code = Code.CHECK_NOT_AT_ALL if isinstance(answer, NotAtAll) else Code.CHECK_NOT_NOW
-    return reason(code, text=str(answer.reason))
+def _reason_of(answer: Answer, now: datetime) -> Reason:
+    if isinstance(answer, NotAtAll):
+        return reason(Code.CHECK_NOT_AT_ALL, text=answer.reason, at=now)
+    return reason(Code.CHECK_NOT_NOW, text=answer.reason)
 
 
 def _by_overlap(situation: Situation) -> Decision:

@@ -110,7 +110,7 @@ def _call_check(check: Check, args: Any, kwargs: Any, deadline: Deadline | None)
         raise TypeError(
             f"The check returned {answer!r}: return None, NotNow(reason) or NotAtAll(reason)."
         )
-    return answer
+    return None if answer is None else type(answer)(str(answer.reason))
 
 
 def _raise(error: BaseException, *args: Any, **kwargs: Any) -> None:

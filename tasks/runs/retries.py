@@ -8,6 +8,7 @@ from redis import Redis
 
 from tasks.broker.enqueue import enqueue_run
 from tasks.models import ScheduledTaskInstance
+from tasks.reasons import REFUSALS
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ def retry(run: ScheduledTaskInstance, redis: Redis) -> None:
 def tries_left(run: ScheduledTaskInstance) -> bool:
     """Return whether a failed run is tried again."""
     is_requested = run.requested is not None
+    if run.reason_code in REFUSALS:
+        return False
     return run.attempt <= run.parent.retries and (run.parent.is_live or is_requested)
 
 

@@ -657,3 +657,17 @@ def test_background_calls_of_a_transaction_are_enqueued_after_its_commit(redis_c
         assert connection.in_atomic_block
         assert queued(redis_connection) == []
     assert len(queued(redis_connection)) == 1
+
+
+@pytest.mark.parametrize("field", ["note", "description", "cron", "queue"])
+def test_none_for_a_text_of_a_schedule_is_refused_at_its_field(field: str):
+    schedule = every()
+    with pytest.raises(InvalidSchedule, match=f"{field}: None is not valid"):
+        SchedulerService.update(schedule, **{field: None})
+
+
+def test_a_refused_update_leaves_the_callers_schedule_as_it_is():
+    schedule = every()
+    with pytest.raises(InvalidSchedule):
+        SchedulerService.update(schedule, retries=-5)
+    assert schedule.retries == 0

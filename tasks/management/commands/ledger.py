@@ -49,6 +49,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         begin = parse_time(options["since"]) if options["since"] is not None else None
+        if begin is not None and begin > timezone.now():
+            raise CommandError(_("--since is in the future: nothing was due from then on."))
         pks: Iterable[int]
         if options["schedule"] is not None:
             pks = [find_schedule(options["schedule"]).pk]

@@ -313,8 +313,8 @@ def test_a_lost_occurrence_whose_check_killed_its_process_twice_is_missed(
 
 def refused(schedule: ScheduledTask, seconds_ago: float) -> None:
     """Record that the check said so, that long ago."""
-    why = reason(Code.CHECK_NOT_AT_ALL, text="it is gone")
     due = ago(seconds_ago)
+    why = reason(Code.CHECK_NOT_AT_ALL, text="it is gone", at=due)
     schedule.runs.create(name="x", due=due, status="skipped", ended=due, **why.fields)
 
 
@@ -328,6 +328,28 @@ def test_a_schedule_whose_check_said_not_at_all_ends_and_leaves_redis(
     assert schedule.status == "death"
     assert schedules_in_redis(redis_connection) == {other.job_id}
     assert [period.kind for period in schedule.periods.all()] == ["active"]
+
+
+def test_backfill_that_is_still_to_run_is_withdrawn_when_a_check_ends_the_schedule(
+    redis_connection: Redis, put: MakeSchedule
+):
+    schedule = put(period_start=ago(60))
+    schedule.requests.create(due=ago(1_000), requested=ago(9))
+    refused(schedule, 5)
+    end_refused(redis_connection)
+    assert schedule.requests.count() == 0
+
+
+def test_a_retry_that_was_refused_at_last_ends_a_schedule_that_was_edited_meanwhile(
+    redis_connection: Redis, put: MakeSchedule
+):
+    schedule = put(period_start=ago(60))
+    why = reason(Code.CHECK_NOT_AT_ALL, text="it is gone", at=ago(1))
+    failed = {"status": "failed", "started": ago(3_600), "ended": ago(3_600)}
+    schedule.runs.create(name="x", due=ago(3_600), **failed, **why.fields)
+    end_refused(redis_connection)
+    schedule.refresh_from_db()
+    assert schedule.status == "death"
 
 
 def test_a_schedule_that_is_resumed_after_its_check_has_ended_it_stays_active(

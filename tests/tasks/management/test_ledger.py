@@ -155,3 +155,8 @@ def test_the_columns_of_the_ledger_are_aligned():
     record(hourly(name="b"), "finished", "finished", "finished")
     heading, first, second, *_ = run().splitlines()
     assert len(heading) == len(second) == len(first) + first.count("名")
+
+
+def test_the_ledger_from_a_time_in_the_future_on_is_refused():
+    with pytest.raises(CommandError, match="--since is in the future"):
+        call_command("ledger", since="2099-01-01")

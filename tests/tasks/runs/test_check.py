@@ -17,6 +17,7 @@ from tasks.job_ids import RunId
 from tasks.ledger.audit import tallies
 from tasks.models import ScheduledTask
 from tasks.reasons import Code
+from tasks.runs.retries import awaits_retry
 from tasks.services import SchedulerService, TaskService
 from tests.tasks import functions
 from tests.tasks.functions import CHECKED, perform, queued, work_off
@@ -150,6 +151,7 @@ def test_a_retry_that_the_check_refuses_is_not_made_and_the_failed_row_says_why(
     assert (run.status, run.attempt) == ("failed", 1)
     assert run.reason_in_words() == f"Failed for: ValueError: no ({words})"
     assert queued(redis_connection) == []
+    assert not awaits_retry(run)
 
 
 @pytest.mark.parametrize("expected", [True, False])
@@ -214,6 +216,18 @@ def test_a_check_with_an_error_of_its_own_in_the_database_fails_the_run(
     perform(redis_connection, enqueue(redis_connection, schedule))
     assert schedule.runs.get().reason == "Failed for: OperationalError: no such table"
     assert calls == []
+
+
+def test_a_reason_that_cannot_be_read_fails_the_run(
+    schedule: ScheduledTask, redis_connection: Redis, calls: list[Any], check: Check
+):
+    class Unreadable:
+        def __str__(self) -> str:
+            raise LookupError("no text")
+
+    check(lambda: NotNow(Unreadable()))
+    perform(redis_connection, enqueue(redis_connection, schedule))
+    assert (schedule.runs.get().reason, calls) == ("Failed for: LookupError: no text", [])
 
 
 def test_a_coroutine_can_be_a_check(

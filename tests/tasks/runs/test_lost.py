@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from tasks.broker.enqueue import enqueue_run
 from tasks.broker.leases import CERTAINTY, renew_lease
 from tasks.job import Job
+from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
+from tasks.reasons import Code
 from tasks.runs import lost
 from tasks.runs.lost import Watch
 from tasks.services import TaskService
-from tests.tasks.functions import ECHO, queued, work_off
+from tests.tasks.functions import CHECKED, ECHO, queued, work_off
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -242,3 +245,30 @@ def test_a_call_on_its_queue_is_left_there(redis_connection: Redis, clock: Simpl
     Task.objects.update(created=ago(60))
     enqueue_lost_jobs(redis_connection, clock)
     assert queued(redis_connection) == [task.job_id]
+
+
+@pytest.mark.parametrize("kind", ["manual", "backfill", "retry"])
+def test_a_requested_run_or_retry_whose_check_killed_its_process_twice_is_given_up(
+    redis_connection: Redis, clock: SimpleNamespace, kind: str
+):
+    due = ago(7_200)
+    schedule = make_row(function=CHECKED, first=due, retries=1)
+    run_id = RunId(schedule.job_id, due, is_backfill=kind == "backfill")
+    if kind == "retry":
+        failed = {"status": "failed", "started": ago(60), "ended": ago(60)}
+        schedule.runs.create(name="x", due=due, **failed)
+        run_id = run_id.next_attempt()
+    else:
+        if kind == "manual":
+            run_id = RunId(schedule.job_id, None, requested=due)
+        schedule.requests.create(due=run_id.due, requested=due)
+    enqueue_run(schedule, run_id, redis_connection)
+    redis_connection.lpop("rq:queue:default")
+    redis_connection.hset(Job.key_for(run_id.job_id), "put_back", "the first execution")
+    enqueue_lost_jobs(redis_connection, clock)
+    run = schedule.runs.get()
+    assert (run.status, run.reason_code) == (
+        "failed" if kind == "retry" else "missed",
+        Code.NEVER_STARTED,
+    )
+    assert (queued(redis_connection), schedule.requests.count()) == ([], 0)
