@@ -238,6 +238,6 @@ def _update_schedule(
     if schedule.status == ScheduledTask.Status.DEATH:
         SchedulerService.resume(schedule)
     # Scheduled again, it is active until a run fails again.
-    ScheduledTask.objects.filter(pk=schedule.pk, status=ScheduledTask.Status.FAILED).update(
-        status=ScheduledTask.Status.RUNNING
-    )
+    failed = ScheduledTask.objects.filter(pk=schedule.pk, status=ScheduledTask.Status.FAILED)
+    if failed.update(status=ScheduledTask.Status.RUNNING):
+        schedule.status = ScheduledTask.Status.RUNNING

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
             "scheduledtask",
             models.Index(fields=["status", "next_check_at"], name="schedule_next_check"),
         ),
-        # Labels and help texts: the database isn't touched.
+        # Labels, help texts and the name of a constraint.
         migrations.RemoveConstraint(
             model_name="runrequest",
             name="request_one_by_hand_per_moment",

@@ -275,6 +275,14 @@ def test_scheduling_a_feed_again_resumes_its_cancelled_schedule():
     assert polled(URL)[1].status == "running"
 
 
+def test_scheduling_a_feed_again_makes_its_failed_schedule_active():
+    schedule_feed(URL)
+    ScheduledTask.objects.update(status=ScheduledTask.Status.FAILED)
+    feed = schedule_feed(URL)
+    assert feed.schedule.status == ScheduledTask.Status.RUNNING
+    assert ScheduledTask.objects.get().status == ScheduledTask.Status.RUNNING
+
+
 def test_scheduling_a_feed_again_replaces_its_deleted_schedule():
     polled(URL)[1].delete()
     assert schedule_feed(URL).schedule == ScheduledTask.objects.get()
