@@ -17,6 +17,7 @@ import pytest
 from django.conf import LazySettings
 from redis import Redis
 
+from tasks import outages
 from tasks.broker import connection
 from tests.servers import Valkey, own_postgres
 
@@ -50,6 +51,13 @@ def redis_connection(monkeypatch: pytest.MonkeyPatch) -> Redis:
         monkeypatch.setattr(f"django_rq.{module}.get_redis_connection", connect)
     connection.connect.cache_clear()
     return connect(None)
+
+
+@pytest.fixture(autouse=True)
+def _no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no outage reach from one test to the next."""
+    for outage in (outages.database_outage, outages.redis_outage):
+        monkeypatch.setattr(outage, "_began", None)
 
 
 @pytest.fixture(scope="session")

@@ -11,15 +11,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.db import Error, InterfaceError, OperationalError, connections
+from django.db import Error, connections
 from django.utils import timezone
 from rq.job import Retry
 
 from tasks import registry
-from tasks.database import database_answers, patiently
+from tasks.database import OUTAGE_ERRORS, database_answers, patiently
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTaskInstance
+from tasks.outages import database_outage
 from tasks.reasons import NO_REASON, Code, Reason, reason
 from tasks.registry import Answer, Check, NotAtAll, NotNow
 from tasks.runs import completion, spool, sql
@@ -54,8 +55,9 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         row, raised = _claim_checked(job, args, kwargs, deadline)
     except MustWait:
         return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
-    except (OperationalError, InterfaceError) as error:
-        logger.warning("Run %s waits for the database: %s", job.id, error)
+    except OUTAGE_ERRORS as error:
+        database_outage.report(error)
+        logger.debug("Run %s waits for the database.", job.id)
         writer.catch_up(job.connection, patience=0)
         return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
     if row is None:
@@ -84,7 +86,7 @@ def _claim_checked(
     error: BaseException | None = None
     try:
         answer = _call_check(check, args, kwargs, deadline)
-    except (OperationalError, InterfaceError) as raised:
+    except OUTAGE_ERRORS as raised:
         if not database_answers():
             raise
         error = raised
@@ -209,9 +211,8 @@ class Recorder:
         }
         try:
             written = patiently(lambda: self._write_end(status, values))
-        except Error:
-            logger.exception("The end of run %s is kept in Redis.", self._job.id)
-            spool.push(self._redis, self._job.id, status, **values)
+        except Error as error:
+            spool.keep(self._redis, self._job.id, status, values, error)
             written = True
         if not written:
             logger.warning("Run %s was closed meanwhile.", self._job.id)
@@ -276,6 +277,9 @@ class LiveWriter:
     def _write(self, recorder: Recorder, with_log: bool) -> None:
         try:
             recorder.write_live(with_log)
+        except OUTAGE_ERRORS as error:
+            database_outage.report(error)
+            connections.close_all()
         except Error:
             logger.warning("The progress of a run can't be written now.", exc_info=True)
             connections.close_all()

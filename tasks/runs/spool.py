@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Any, cast
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import InterfaceError, OperationalError
+from django.db import Error
 from redis import Redis
 from redis.exceptions import RedisError
 
 from tasks.broker.keys import SPOOL_KEY, UNREADABLE_KEY
+from tasks.database import OUTAGE_ERRORS
 from tasks.job_ids import RunId
 from tasks.models import RunRecord, ScheduledTaskInstance, Task
 from tasks.runs import completion
@@ -28,6 +29,15 @@ def push(redis: Redis, job_id: str, status: str, **values: Any) -> None:
     """Keep the end of the run with this job id; `values` are fields of its row."""
     entry = {"job_id": job_id, "status": status, "values": values}
     redis.rpush(SPOOL_KEY, json.dumps(entry, cls=DjangoJSONEncoder))
+
+
+def keep(redis: Redis, job_id: str, status: str, values: dict[str, Any], error: Error) -> None:
+    """Keep the end of a run that could not be written because of `error`, which is logged."""
+    trace = None if isinstance(error, OUTAGE_ERRORS) else error
+    logger.warning(
+        "The end of run %s is kept in Redis until it can be written.", job_id, exc_info=trace
+    )
+    push(redis, job_id, status, **values)
 
 
 def is_in_use(redis: Redis) -> bool:
@@ -59,7 +69,7 @@ def _write(redis: Redis, entry: bytes) -> None:
         record = find_record(decoded["job_id"])
         if record is not None:
             completion.close(record, decoded["status"], redis, **values)
-    except (OperationalError, InterfaceError, RedisError):
+    except (*OUTAGE_ERRORS, RedisError):
         raise
     except Exception:
         logger.exception("A spooled record can't be written; it is kept in %s.", UNREADABLE_KEY)

@@ -33,6 +33,7 @@ from rq.worker import BaseWorker
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
 from tasks.job import Job
 from tasks.job_ids import is_recorded
+from tasks.outages import redis_outage
 from tasks.runs import recorder
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.timeout import Deadline
@@ -106,12 +107,12 @@ class Child:
                 self.run(taken)
                 ran += 1
         except RedisError as error:
-            text = explain(error, self._redis, self._queue_by_name)
-            logger.warning("Worker %s waits for Redis: %s", self._worker.name, text)
+            redis_outage.report(explain(error, self._redis, self._queue_by_name))
             return ran, False
         finally:
             writer.catch_up(self._redis)
             self._shared.clear_run()
+        redis_outage.worked()
         return ran, True
 
     def _may_continue(self, ran: int, limit: int, stop_at: float) -> bool:
