@@ -12,7 +12,7 @@ from tasks.outages import database_outage
 
 # How many rows are read or written in one query.
 CHUNK = 500
-# What the database raises when it can't be used: these errors may end by themselves.
+# What the database raises while it is unavailable: these errors may end by themselves.
 OUTAGE_ERRORS = (OperationalError, InterfaceError)
 T = TypeVar("T")
 # How long a process keeps trying to write a row before it gives up, in seconds.

@@ -12,7 +12,7 @@ CALM_SECONDS = 5.0
 
 
 class Outage:
-    """Whether something can't be used now, as this process has found.
+    """Whether something is unavailable now, as this process has found.
 
     Whatever fails because of it reports it, and whatever works reports that: there is one line in
     the log when it begins and one when it is over, however many attempts fail in between.
@@ -35,9 +35,9 @@ class Outage:
                 self._began = now
             self._failed, self._has_worked = now, False
         if is_new:
-            logger.warning("%s can't be used: %s", self._subject, text)
+            logger.warning("%s is unavailable: %s", self._subject, text)
         else:
-            logger.debug("%s still can't be used: %s", self._subject, text)
+            logger.debug("%s is still unavailable: %s", self._subject, text)
 
     def worked(self) -> None:
         """Report an attempt that has succeeded: an outage, if there was one, may be over."""
@@ -49,7 +49,7 @@ class Outage:
                 return
             self._began = None
         seconds = time.monotonic() - began
-        logger.warning("%s can be used again. It could not for %.0f s.", self._subject, seconds)
+        logger.warning("%s is available again, after %.0f s.", self._subject, seconds)
 
     def _is_over(self, now: float) -> bool:
         return self._has_worked and now - self._failed > CALM_SECONDS

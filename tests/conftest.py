@@ -49,7 +49,7 @@ def redis_connection(monkeypatch: pytest.MonkeyPatch) -> Redis:
 
     for module in MODULES:
         monkeypatch.setattr(f"django_rq.{module}.get_redis_connection", connect)
-    connection.connect.cache_clear()
+    connection.open_connection.cache_clear()
     return connect(None)
 
 
@@ -75,7 +75,7 @@ def valkey(valkey_server: Valkey, settings: LazySettings) -> Valkey:
     if valkey_server.stopped:
         valkey_server.start()
     valkey_server.client.flushall()
-    connection.connect.cache_clear()
+    connection.open_connection.cache_clear()
     settings.REDIS_URL = valkey_server.url
     settings.RQ_QUEUES = {
         name: queue | {"URL": valkey_server.url} for name, queue in settings.RQ_QUEUES.items()

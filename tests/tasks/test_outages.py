@@ -31,7 +31,7 @@ def test_many_failures_are_one_line(outage: Outage, clock: Clock, caplog: pytest
     for _ in range(20):
         outage.report("refused\n\tIs it running?")
         Clock.seconds += 1
-    assert caplog.messages == ["Redis can't be used: refused Is it running?"]
+    assert caplog.messages == ["Redis is unavailable: refused Is it running?"]
 
 
 def test_the_end_is_said_with_how_long_it_was(
@@ -41,7 +41,7 @@ def test_the_end_is_said_with_how_long_it_was(
     Clock.seconds += 30
     outage.worked()
     outage.worked()
-    assert caplog.messages[1:] == ["Redis can be used again. It could not for 30 s."]
+    assert caplog.messages[1:] == ["Redis is available again, after 30 s."]
 
 
 def test_attempts_that_fail_and_succeed_in_turn_are_one_outage(

@@ -108,11 +108,11 @@ def test_a_command_to_redis_whose_reply_is_lost_does_not_run_anything_twice(
 
 
 def check_said_once(system: System, subject: str) -> None:
-    """Check that each process has said once, in one line, that something could not be used."""
+    """Check that each process has said once, in one line, that something was unavailable."""
     logs = "".join(path.read_text(errors="replace") for path in system.directory.glob("*.log"))
     assert "Traceback" not in logs
     said = Counter(
-        line.split()[2] for line in logs.splitlines() if f"{subject} can't be used" in line
+        line.split()[2] for line in logs.splitlines() if f"{subject} is unavailable" in line
     )
     assert said, "nobody has said it"
     assert set(said.values()) == {1}, said
