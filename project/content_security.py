@@ -44,7 +44,7 @@ class DashboardPolicy:
         return _with_inline(view)(request, *args, **kwargs)
 
 
-def _with_inline(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def _with_inline(view: Callable[..., HttpResponse]) -> Callable[..., Any]:
     if django.VERSION >= (6, 0):
         from django.views.decorators.csp import csp_override
 
