@@ -223,6 +223,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "level": LOG_LEVEL},
+        "axes": {"level": "WARNING"},
         # With a handler here, rq-scheduler doesn't add its own.
         "rq_scheduler.scheduler": {"handlers": ["console"], "propagate": False},
     },
