@@ -28,6 +28,7 @@ from tasks.runs.claim import WAIT_INTERVAL, WAIT_TIMES, MustWait, claim_patientl
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.log_capture import BoundedText, capturing
 from tasks.runs.progress import listening
+from tasks.runs.reporting import forget_earlier_runs, report_failure
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
 from tasks.storable import as_json, clean_text, escape, failure_reason, type_name
@@ -66,6 +67,7 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         func = partial(_raise, raised)  # Recorded as if the function had raised it.
     if writer.witness is not None:
         writer.witness.start()
+    forget_earlier_runs()
     return Recorder(row, job).run(func, args, kwargs, deadline)
 
 
@@ -129,7 +131,7 @@ def record_uncallable(job: Job, error: BaseException) -> None:
         text = failure_reason(error)
         if completion.close(row, Status.FAILED, job.connection, reason=text, log=f"{text}\n"):
             job.recorded_error = error
-            logger.warning("“%s” failed: it can't be called. %s", row.name, text)
+            report_failure(row, error, text)
 
 
 class Recorder:
@@ -196,11 +198,7 @@ class Recorder:
         )
         if seconds is not None:
             self._job.recorded_error = error
-            logger.warning(
-                "“%s” failed after %.1f s. %s (The traceback is on its row: %s %s.)",
-                *(self.row.name, seconds, text),
-                *(self.row._meta.verbose_name, self.row.pk),
-            )
+            report_failure(self.row, error, text)
 
     def _end(self, status: str, **values: Any) -> float | None:
         """Write the end; return after how many seconds it was, None if it was closed meanwhile."""

@@ -19,10 +19,12 @@ from tasks.database import OUTAGE_ERRORS
 from tasks.job_ids import RunId
 from tasks.models import RunRecord, ScheduledTaskInstance, Task
 from tasks.runs import completion
+from tasks.runs.reporting import report_failure
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100
+FAILED = ScheduledTaskInstance.Status.FAILED
 
 
 def push(redis: Redis, job_id: str, status: str, **values: Any) -> None:
@@ -67,8 +69,13 @@ def _write(redis: Redis, entry: bytes) -> None:
         if "ended" in values:
             values["ended"] = datetime.fromisoformat(values["ended"])
         record = find_record(decoded["job_id"])
-        if record is not None:
-            completion.close(record, decoded["status"], redis, **values)
+        if record is None:
+            return
+        is_closed = completion.close(record, decoded["status"], redis, **values)
+        # What a function raised was reported by the process in which it did.
+        if is_closed and decoded["status"] == FAILED and "exception_class" not in values:
+            record.refresh_from_db(fields=["reason", "reason_code", "reason_values"])
+            report_failure(record, None, record.reason_in_words())
     except (*OUTAGE_ERRORS, RedisError):
         raise
     except Exception:
