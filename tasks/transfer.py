@@ -5,6 +5,7 @@ Runs, states and identities of the rows stay behind: what arrives starts its led
 
 import copy
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,7 @@ CALENDAR_FIELDS = ("name", "dates", "description")
 CALL = ("function", "args", "kwargs", "name")
 # Written even where they have the model's default: where they are left out, another one applies.
 ALWAYS = ("name", "function", "queue", "timezone")
+LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
 
 Document = dict[str, Any]
 
@@ -41,7 +43,18 @@ def exported(format: str) -> str:
     }
     if format == "json":
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text that has one of Unicode's line breaks in double quotes: else it is folded."""
+
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        style = '"' if LINE_BREAKS.search(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def _calendar_as_json(calendar: Calendar) -> Document:
