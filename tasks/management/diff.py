@@ -24,10 +24,12 @@ def write_changes(changes: Iterable[Change[Any]], write: Callable[[str], Any]) -
             line += f": {change.record.function}, {change.record.when_in_words()}"
         write(line)
         for field, (old, new) in change.differences.items():
-            write(f"    {field}: {_text(old)} → {_text(new)}")
+            write(f"    {field}: {_text(field, old)} → {_text(field, new)}")
 
 
-def _text(value: Any) -> str:
+def _text(field: str, value: Any) -> str:
+    if field == "status":
+        return str(ScheduledTask.Status(value).label)
     if isinstance(value, datetime):
         return value.isoformat()
     return json.dumps(value, ensure_ascii=False, default=str)

@@ -168,7 +168,7 @@ def test_a_list_that_is_stored_already_changes_nothing():
 
 
 def test_a_schedule_of_a_list_that_was_due_once_is_not_revived(redis_connection: Redis):
-    once = {"task_func": ECHO, "scheduled_time": ago(60)}
+    once: dict[str, Any] = {"task_func": ECHO, "scheduled_time": ago(60)}
     [schedule] = SchedulerService.sync([once])
     schedule.runs.create(name="x", due=once["scheduled_time"], status="missed", ended=ago(0))
     settle(redis_connection, Watch())
@@ -202,7 +202,9 @@ def test_an_edited_schedule_gets_the_values_of_its_list_back():
 )
 def test_processes_that_sync_at_once_take_turns(lists: Sequence[list[dict[str, Any]]]):
     for _ in range(3):
-        results = in_threads(*(lambda one=one: SchedulerService.sync(one) for one in lists * 2))
+        results = in_threads(
+            *(lambda one=one: SchedulerService.sync(one) for one in [*lists, *lists])
+        )
         assert [r for r in results if isinstance(r, Exception)] == []
     keys = ScheduledTask.objects.values_list("name", "function")
     wanted = {(item["name"], item["task_func"]) for one in lists for item in one}
