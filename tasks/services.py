@@ -14,7 +14,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any
 
-from django.db import Error, IntegrityError, transaction
+from django.db import Error, IntegrityError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -50,6 +50,8 @@ from tasks.timing.instants import MICROSECOND, from_milliseconds, to_millisecond
 
 logger = logging.getLogger(__name__)
 
+# The number of the lock in PostgreSQL that serializes the storing of lists: it only must be rare.
+LISTS_LOCK = 7_220_419_083_551
 # The fields that only the services and the ledger change.
 STATE_FIELDS = (
     "status",
@@ -272,6 +274,16 @@ def sync_lists(
     return store(read_lists(lists), lists, dry_run=dry_run)
 
 
+def take_turns() -> None:
+    """Wait until no other process is storing lists; call it first in a transaction, up to its end.
+
+    Without it, one would not see what another is about to insert. SQLite lets only one write.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LISTS_LOCK])
+
+
 def store(
     wanted: Sequence[Wanted],
     lists: Sequence[ScheduleList] = (),
@@ -282,10 +294,10 @@ def store(
     """Store valid schedules and cancel what has left the lists, all or nothing; return the changes.
 
     `from_now`: what was due before isn't expected, not even a first time that has just passed.
-    Processes that do this at the same time take turns, by locking the same rows first, and what
-    they insert in the same order.
+    Rows are written in the order of their identities: who else writes them can't deadlock with it.
     """
     with transaction.atomic():
+        take_turns()
         identities = [one.row.fingerprint for one in wanted]
         rows = ScheduledTask.objects.select_related("calendar").order_by("pk")
         rows = rows.select_for_update(of=("self",), no_key=True)

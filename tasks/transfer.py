@@ -19,7 +19,7 @@ from tasks.definitions import EDITABLE_FIELDS, dates_as_text, joined, new_row, v
 from tasks.exceptions import InvalidSchedule, TasksError
 from tasks.lists import Action, Change, Wanted, checked, differences, raise_all, repeated
 from tasks.models import Calendar, ScheduledTask
-from tasks.services import CalendarService, store
+from tasks.services import CalendarService, store, take_turns
 from tasks.timing.spec import DATETIME_FIELDS
 
 FORMATS = ("yaml", "json")
@@ -113,6 +113,7 @@ def import_document(document: Document, *, dry_run: bool = False) -> list[Change
     wanted = _schedules(document["schedules"], {one.record.name: one for one in planned}, errors)
     raise_all(errors | repeated(wanted))
     with transaction.atomic():
+        take_turns()
         if not dry_run:
             for change in planned:
                 if change.action != Action.KEEP:

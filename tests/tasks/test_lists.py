@@ -3,10 +3,12 @@
 `echo` is of the app “tests”, `note` of the app “jobs”.
 """
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from redis import Redis
 
 from tasks.broker.keys import SCHEDULES_KEY
@@ -212,3 +214,18 @@ def test_processes_that_sync_at_once_take_turns(lists: Sequence[list[dict[str, A
     functions = {item["task_func"] for item in lists[0]} & {item["task_func"] for item in lists[1]}
     if not functions:
         assert set(live()) == {"a", "b"}
+
+
+def test_a_sync_waits_until_another_one_has_been_committed():
+    def empty() -> None:
+        SchedulerService.sync([], owner="shop")
+        connection.close()
+
+    thread = threading.Thread(target=empty)
+    with transaction.atomic():
+        SchedulerService.sync([echo("a")], owner="shop")
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+    thread.join()
+    assert live() == {}
