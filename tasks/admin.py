@@ -103,6 +103,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         "next_due",
         "all_counts",
         "requested_runs",
+        "code_list",
         "job",
         "created_at",
         "updated_at",
@@ -193,7 +194,8 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             state.insert(1, "paused")
         if obj.requests.exists():
             state.append("requested_runs")
-        more = {"fields": ("note", "job", "created_at", "updated_at")}
+        origin = ["code_list"] if obj.list_owner is not None else []
+        more = {"fields": ("note", *origin, "job", "created_at", "updated_at")}
         return [(None, {"fields": state}), *fieldsets, (_("More"), more)]
 
     def get_inlines(self, request: HttpRequest, obj: ScheduledTask | None) -> Any:
@@ -326,6 +328,12 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             ngettext("%d run waiting", "%d runs waiting", number) % number,
             format_html(", {} {}", _("next"), timestamp(following.due)) if following else "",
         )
+
+    @admin.display(description=gettext_lazy("list in code"))
+    def code_list(self, schedule: ScheduledTask) -> str:
+        """Name the list that the schedule is on: when it is synced, changes made here go."""
+        text = _("%(owner)s: what is changed here lasts until the list is synced again")
+        return text % {"owner": schedule.list_owner or _("without an owner")}
 
     @admin.display(description=gettext_lazy("job"))
     def job(self, schedule: ScheduledTask) -> SafeString | str:

@@ -278,10 +278,12 @@ class ScheduledTask(models.Model):
     )
     note = models.TextField(_("note"), blank=True, help_text=_("For people, such as why paused."))
     paused_at = models.DateTimeField(_("paused at"), null=True, editable=False)
-    synced = models.BooleanField(
-        default=False,
+    # Null, not empty: an empty text is the owner of the lists that name none.
+    list_owner = models.CharField(  # noqa: DJ001
+        max_length=NAME_LENGTH,
+        null=True,
         editable=False,
-        help_text="Made by `sync`, which cancels it when it has left the list.",
+        help_text="Of the list in code that it comes from: `sync` cancels what has left its list.",
     )
     settled_through = models.DateTimeField(
         default=current_time,
