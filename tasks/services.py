@@ -30,6 +30,7 @@ from tasks.database import CHUNK
 from tasks.exceptions import InvalidCalendar, InvalidSchedule, NotPossible, SpecError, TasksError
 from tasks.job_ids import RunId
 from tasks.ledger.periods import Closing, close_period, close_periods
+from tasks.masking import mask_json, mask_text
 from tasks.models import Calendar, ScheduledTask, Task
 from tasks.reasons import Code, reason
 from tasks.registry import Kind
@@ -272,7 +273,7 @@ def _sync_one(item: Mapping[str, Any]) -> ScheduledTask:
         return SchedulerService.schedule(**item)
     raise InvalidSchedule(
         _("A schedule in code needs “scheduled_time” or “cron_string”: %(item)r.")
-        % {"item": dict(item)},
+        % {"item": mask_json(dict(item))},
         {},
     )
 
@@ -790,7 +791,9 @@ def _enqueue(task: Task) -> None:
             status=Task.Status.FAILED, ended=timezone.now(), **why.fields
         )
         task.refresh_from_db()
-        logger.error("Background call “%s” could not be enqueued: %s", task.name, error)
+        logger.error(
+            "Background call “%s” could not be enqueued: %s", task.name, mask_text(str(error))
+        )
 
 
 def _withdraw(task: Task) -> None:
