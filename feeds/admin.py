@@ -130,7 +130,7 @@ class FeedAdmin(SecretsAdmin):
 
     def secrets_of(self, record: Feed) -> dict[str, Any]:
         hidden = mask_text(record.url) != record.url
-        return {Feed._meta.get_field("url").verbose_name: record.url} if hidden else {}
+        return {_("address"): record.url} if hidden else {}
 
     @admin.display(description=gettext_lazy("address"))
     def address(self, feed: Feed) -> str:

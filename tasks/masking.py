@@ -77,7 +77,8 @@ def mask_text(text: str, hidden: re.Pattern[str] | None = None) -> str:
 
     `hidden` finds further values, by default those of the `hiding` block around the call.
     """
-    masked, end = [], 0
+    masked: list[str] = []
+    end = 0
     for start, stop in _secrets(text, hidden or _hidden.get()):
         if stop <= end:
             continue
@@ -155,12 +156,9 @@ def restore(typed: Any, shown: Any, stored: Any) -> Any:
             name: restore(part, known.get(name), kept.get(name)) for name, part in typed.items()
         }
     if isinstance(typed, list):
-        known, kept = (part if isinstance(part, list) else [] for part in (shown, stored))
-        missing = [None] * len(typed)
-        return [
-            restore(*parts)
-            for parts in zip(typed, [*known, *missing], [*kept, *missing], strict=False)
-        ]
+        none: list[Any] = [None] * len(typed)
+        columns = [[*part, *none] if isinstance(part, list) else none for part in (shown, stored)]
+        return [restore(*parts) for parts in zip(typed, *columns, strict=False)]
     if type(typed) is type(shown) and _same(typed, shown):
         return stored
     if isinstance(typed, str) and MASK in typed:

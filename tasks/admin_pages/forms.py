@@ -140,7 +140,7 @@ class CallForm(forms.ModelForm):
     def _mask(self, shown: dict[str, Any]) -> None:
         """Show these values instead of the stored ones, which are kept where they don't change."""
         self._shown, self._stored = shown, {name: self.initial.get(name) for name in shown}
-        self.initial |= shown
+        self.initial = {**self.initial, **shown}
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -31,11 +31,11 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 class ShownJob(Job):
     """A job as django-rq's pages show it, with its secret arguments masked; its payload isn't."""
 
-    @property
+    @property  # type: ignore[misc]  # never set
     def args(self) -> Any:
         return masked_arguments(str(self.func_name), list(super().args), super().kwargs)[0]
 
-    @property
+    @property  # type: ignore[misc]  # never set
     def kwargs(self) -> Any:
         return masked_arguments(str(self.func_name), list(super().args), super().kwargs)[1]
 
@@ -55,8 +55,8 @@ def shown_cron_job(job: Any) -> dict[str, Any]:
     return data | {"args": args, "kwargs": kwargs}
 
 
-views.Job = ShownJob  # type: ignore[misc, attr-defined]
-cron_views.get_cron_job_data = shown_cron_job  # type: ignore[attr-defined]
+views.Job = ShownJob  # type: ignore[attr-defined]
+cron_views.get_cron_job_data = shown_cron_job  # type: ignore[assignment, attr-defined]
 
 
 class DashboardAdmin(QueueAdmin):
@@ -135,7 +135,7 @@ def _secrets_of(kwargs: dict[str, Any]) -> list[str]:
         job = ShownJob.fetch(kwargs["job_id"], queue.connection, queue.serializer)
     except NoSuchJobError:
         return []
-    return job.secret_values
+    return cast(ShownJob, job).secret_values
 
 
 def _is_about_template(request: HttpRequest, kwargs: dict[str, Any]) -> bool:

@@ -24,7 +24,7 @@ MASKED_FIELDS = ("args", "kwargs", "description", "note")
 
 def may_reveal(request: HttpRequest) -> bool:
     """Return whether the user may see secrets."""
-    return bool(request.user.has_perm(PERMISSION))  # type: ignore[union-attr]
+    return request.user.has_perm(PERMISSION)
 
 
 def masked_fields(schedule: ScheduledTask) -> dict[str, Any]:
