@@ -34,7 +34,8 @@ def log() -> Iterator[io.StringIO]:
     lines = io.StringIO()
     handler = logging.StreamHandler(lines)
     configurator = logging.config.DictConfigurator(dict(settings.LOGGING))
-    handler.setFormatter(configurator.configure_formatter(settings.LOGGING["formatters"]["line"]))
+    formatters: Any = settings.LOGGING["formatters"]
+    handler.setFormatter(configurator.configure_formatter(formatters["line"]))
     loggers = [logging.getLogger(name) for name in (None, "rq", "rq.worker", "rq_scheduler")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
