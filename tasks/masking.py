@@ -32,6 +32,8 @@ _PREFIX = (
 )
 _SECRET_WORD = re.compile(rf"(?:{_PREFIX}|{_SECRET})*(?:{_SECRET})s?")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+# A name that ends so says what went wrong: the text after “KeyError: ” is no key.
+_OUTCOMES = {"error", "exception", "warning"}
 _NAME_LENGTH = 100
 
 # A text that is an address and nothing else: in it, an apostrophe ends no value.
@@ -68,8 +70,10 @@ class MaskingFormatter(logging.Formatter):
 @lru_cache(maxsize=5_000)
 def is_secret_name(name: str) -> bool:
     """Return whether a value of this name is secret: whether one of its words says so."""
-    words = _WORD.findall(name[:_NAME_LENGTH])
-    return any(_SECRET_WORD.fullmatch(word.lower()) for word in words)
+    words = [word.lower() for word in _WORD.findall(name[:_NAME_LENGTH])]
+    if words and words[-1] in _OUTCOMES:
+        return False
+    return any(_SECRET_WORD.fullmatch(word) for word in words)
 
 
 def mask_text(text: str, hidden: re.Pattern[str] | None = None) -> str:

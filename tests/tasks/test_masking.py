@@ -27,7 +27,7 @@ def test_a_name_is_secret_if_one_of_its_words_says_so(name):
 
 
 @pytest.mark.parametrize(
-    "name", "monkey keyboard author signal design secretary keystroke tokenize passenger q".split()
+    "name", "monkey keyboard author signal design secretary keystroke tokenize KeyError q".split()
 )
 def test_a_name_is_not_secret_because_it_has_the_letters_of_such_a_word(name):
     assert not is_secret_name(name)
@@ -62,6 +62,7 @@ def test_secrets_in_a_text_are_masked_and_the_rest_stays(text, masked):
         "https://h/?monkey=wise&page=3",
         "write to a@b.example or https://h/",
         "f(name='x')",
+        "Failed for: KeyError: 'x'",
         "https://h/?token=&page=1",
         "“daily” finished after 0.1 s.",
     ],
