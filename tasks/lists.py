@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from tasks import clock, registry
 from tasks.definitions import EDITABLE_FIELDS, new_row, refuse_unknown, revised, validate
 from tasks.exceptions import InvalidSchedule, NotPossible, TasksError, UnknownTaskFunction
+from tasks.masking import mask_json
 from tasks.models import NAME_LENGTH, Calendar, ScheduledTask
 from tasks.registry import Kind
 from tasks.timing import spec
@@ -166,9 +167,9 @@ def _row(entry: Mapping[str, Any]) -> ScheduledTask:
         when = {"cron": "", "first": values.pop("scheduled_time")}
     else:
         text = _("A schedule in code needs “scheduled_time” or “cron_string”: %(item)r.")
-        raise InvalidSchedule(text % {"item": values}, {})
+        raise InvalidSchedule(text % {"item": mask_json(values)}, {})
     if "task_func" not in values:
-        text = _("A schedule in code needs “task_func”: %(item)r.") % {"item": values}
+        text = _("A schedule in code needs “task_func”: %(item)r.") % {"item": mask_json(values)}
         raise InvalidSchedule(text, {})
     func, args, kwargs, name = (values.pop(key, None) for key in CALL)
     refuse_unknown(values)

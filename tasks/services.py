@@ -40,6 +40,7 @@ from tasks.exceptions import InvalidCalendar, InvalidSchedule, NotPossible, Spec
 from tasks.job_ids import RunId
 from tasks.ledger.periods import Closing, close_period, close_periods
 from tasks.lists import Action, Change, ScheduleList, Wanted, changes, read_lists
+from tasks.masking import mask_text
 from tasks.models import Calendar, ScheduledTask, Task
 from tasks.reasons import Code, reason
 from tasks.registry import Kind
@@ -687,7 +688,9 @@ def _enqueue(task: Task) -> None:
             status=Task.Status.FAILED, ended=timezone.now(), **why.fields
         )
         task.refresh_from_db()
-        logger.error("Background call “%s” could not be enqueued: %s", task.name, error)
+        logger.error(
+            "Background call “%s” could not be enqueued: %s", task.name, mask_text(str(error))
+        )
 
 
 def _withdraw(task: Task) -> None:
