@@ -31,9 +31,10 @@ from tasks.exceptions import InvalidCalendar, InvalidSchedule, NotPossible, Spec
 from tasks.job_ids import RunId
 from tasks.ledger.periods import Closing, close_period, close_periods
 from tasks.models import Calendar, ScheduledTask, Task
+from tasks.queue import why_unusable
 from tasks.reasons import Code, reason
 from tasks.registry import Kind
-from tasks.runs import backfill
+from tasks.runs import at_once, backfill
 from tasks.runs.stop import stop_jobs
 from tasks.timing import spec
 from tasks.timing.instants import MICROSECOND, from_milliseconds, to_milliseconds
@@ -364,11 +365,8 @@ def _validate(schedule: ScheduledTask) -> None:
     errors = _wrong_types(schedule)
     if errors:
         raise InvalidSchedule(_joined(errors), errors)
-    if schedule.queue not in settings.RQ_QUEUES:
-        errors["queue"] = [
-            _("There is no queue “%(queue)s”. The queues are: %(known)s.")
-            % {"queue": schedule.queue, "known": ", ".join(settings.RQ_QUEUES)}
-        ]
+    if why := why_unusable(schedule.queue):
+        errors["queue"] = [why]
     try:
         schedule.clean_fields(exclude={"fingerprint"})  # first: `clean` relies on their types
         schedule.full_clean(validate_unique=False, exclude={"fingerprint"})
@@ -783,6 +781,9 @@ def _create_task(
 
 def _enqueue(task: Task) -> None:
     try:
+        if at_once.runs_at_once(task) and at_once.run(task, connect()):
+            task.refresh_from_db()
+            return
         enqueue_task(task, connect())
     except (RedisError, TasksError) as error:
         why = reason(Code.NOT_ENQUEUED, error=str(error))
