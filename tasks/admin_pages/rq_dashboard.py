@@ -14,6 +14,7 @@ from django_rq.admin import QueueAdmin
 from django_rq.models import Dashboard
 from redis.exceptions import RedisError
 
+from tasks.admin_pages import rq_reading
 from tasks.job_ids import is_template
 from tasks.models import ScheduledTask
 
@@ -88,6 +89,7 @@ def _refuse(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_changelist"))
 
 
+rq_reading.install()
 if admin.site.is_registered(Dashboard):
     admin.site.unregister(Dashboard)
     admin.site.register(Dashboard, DashboardAdmin)
