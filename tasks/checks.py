@@ -1,9 +1,11 @@
 """System checks of the settings that the scheduling app relies on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.db import connections, router
 from django.utils.module_loading import import_string
 
 from tasks import registry
@@ -59,24 +61,27 @@ def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
     return found
 
 
-@checks.register(checks.Tags.database)
-def check_queues_of_schedules(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Require queues that this app can use for the schedules that are active or paused."""
-    if not kwargs["databases"]:
+@checks.register("tasks", checks.Tags.database)
+def check_queues_of_schedules(
+    databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Warn of schedules on queues that this app can't use.
+
+    It doesn't refuse them, or one of them would keep a deploy from migrating the database.
+    """
+    alias = router.db_for_read(ScheduledTask)
+    if alias not in (databases or ()):
         return []
-    ended = ScheduledTask.Status.DEATH
-    rows = ScheduledTask.objects.exclude(status=ended).order_by("pk").values_list("queue", "name")
-    schedules: dict[str, str] = {}
-    for queue, name in rows:
-        schedules.setdefault(queue, name)
+    if ScheduledTask._meta.db_table not in connections[alias].introspection.table_names():
+        return []  # The first migration comes after this check.
+    alive = ScheduledTask.objects.using(alias).exclude(status=ScheduledTask.Status.DEATH)
+    names: dict[str, str] = {}
+    for queue, name in alive.order_by("-pk").values_list("queue", "name").iterator():
+        names[queue] = name
     return [
-        checks.Error(
-            why_unusable(queue),
-            hint=f"Schedule “{name}” is on this queue.",
-            id="tasks.E031",
-        )
-        for queue, name in schedules.items()
-        if why_unusable(queue)
+        checks.Warning(why, hint=f"Schedule “{names[queue]}” is on this queue.", id="tasks.W031")
+        for queue in sorted(names)
+        if (why := why_unusable(queue))
     ]
 
 
