@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.conf import settings
 from django.db import close_old_connections
 from redis import Redis
 from redis.exceptions import ResponseError
@@ -14,6 +13,7 @@ from tasks.broker.keys import MARKER_KEY, explain
 from tasks.broker.reconcile import TIME_SLICE, Reconciler
 from tasks.ledger.retention import pruning
 from tasks.ledger.settling import ending_refused, settling_steps
+from tasks.queue import usable_queues
 from tasks.runs import spool
 from tasks.runs.lost import Watch, close_lost_runs, enqueueing_lost_jobs
 
@@ -81,7 +81,7 @@ class _Part:
                 if time.monotonic() - now >= TIME_SLICE:
                     return
         except ResponseError as error:
-            text = explain(error, self._redis, settings.RQ_QUEUES)
+            text = explain(error, self._redis, usable_queues())
             logger.error("Housekeeping (%s) waits for Redis: %s", self._name, text)
         except Exception:
             logger.exception("Housekeeping (%s) failed; it will be retried.", self._name)

@@ -72,6 +72,16 @@ def test_a_synchronous_call_runs_after_the_commit(behave: Behave):
     assert (task.status, task.result) == ("finished", False)
 
 
+@pytest.mark.django_db(transaction=False)
+def test_a_test_that_is_a_transaction_can_run_its_calls(
+    behave: Behave, django_capture_on_commit_callbacks: Any
+):
+    behave(lambda text: text.upper())
+    with django_capture_on_commit_callbacks(execute=True):
+        task = TaskService.enqueue_task(functions.call, "a")
+    assert (task.status, task.result) == ("finished", "A")
+
+
 def test_a_coroutine_function_runs_at_once_as_well(behave: Behave):
     async def answer() -> int:
         return 42
