@@ -54,7 +54,9 @@ def test_a_registered_function_that_is_enqueued_by_rqs_interface_runs(
     assert job.return_value() == [[1], {}]
 
 
-@pytest.mark.parametrize("options", [{}, {"on_success": Callback("os.getpid")}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"on_success": Callback("os.getpid")}], ids=["its function", "its callback"]
+)
 def test_what_is_not_registered_is_refused_when_it_is_enqueued_and_not_at_the_commit(
     redis_connection: Redis, options: dict[str, Any]
 ):
