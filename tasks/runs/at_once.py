@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 
 def runs_at_once(task: Task) -> bool:
     """Return whether a call is to run in the process that makes it, without a worker."""
-    return task.reserved_for is None and not settings.RQ_QUEUES[task.queue].get("ASYNC", True)
+    config = settings.RQ_QUEUES.get(task.queue, {})
+    return task.reserved_for is None and not config.get("ASYNC", True)
 
 
 def run(task: Task, redis: Redis) -> bool:
