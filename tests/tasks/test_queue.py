@@ -9,6 +9,7 @@ import pytest
 import rq.job
 from django.conf import LazySettings
 from django.db import transaction
+from django.utils import timezone
 from django_rq.queues import get_queue_by_index
 from redis import Redis
 from rq.callbacks import Callback
@@ -16,9 +17,11 @@ from rq.job import JobStatus
 from rq.registry import StartedJobRegistry, clean_registries
 from rq.serializers import JSONSerializer, PickleSerializer
 
-from tasks.exceptions import UnknownTaskFunction
+from tasks.admin_pages import forms
+from tasks.exceptions import InvalidSchedule, UnknownTaskFunction
 from tasks.job import Job
 from tasks.queue import Queue, usable_queues, why_unusable
+from tasks.services import SchedulerService
 from tests.tasks import functions
 from tests.tasks.functions import work_off
 
@@ -115,3 +118,9 @@ def test_only_queues_with_json_on_the_redis_of_the_default_queue_are_usable(
     assert why_unusable("low") == ""
     for queue, why in ((pickled, "are not JSON"), ("elsewhere", "Redis"), ("no", "no queue “no”")):
         assert why in why_unusable(queue)
+
+
+def test_a_schedule_on_a_queue_of_others_is_refused_and_the_form_does_not_offer_it(pickled: str):
+    with pytest.raises(InvalidSchedule, match="“pickled” are not JSON"):
+        SchedulerService.schedule(timezone.now(), functions.echo, queue=pickled)
+    assert [name for name, _ in forms._queue_choices()] == ["", "high", "default", "low"]
