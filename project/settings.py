@@ -190,10 +190,13 @@ RQ_QUEUES = {
 }
 RQ = {
     "JOB_CLASS": "tasks.job.Job",
+    "QUEUE_CLASS": "tasks.queue.Queue",
     "WORKER_CLASS": "tasks.worker.Worker",
     "SCHEDULER_CLASS": "tasks.scheduler.Scheduler",
     "COMMIT_MODE": "on_db_commit",
 }
+# Whether RQ jobs may call functions that aren't registered, by their import paths.
+TASKS_RUN_UNREGISTERED = environment.switch("TASKS_RUN_UNREGISTERED")
 # How many seconds after its worker died a run is closed as lost, at the latest.
 TASKS_LOST_AFTER = environment.number("TASKS_LOST_AFTER", default=60)
 # The process in which a worker runs its jobs is replaced after this many runs, or when it uses

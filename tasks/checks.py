@@ -1,5 +1,6 @@
 """System checks of the settings that the scheduling app relies on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -7,15 +8,19 @@ from django.core import checks
 from django.db import connections, router
 from django.utils.module_loading import import_string
 
+from tasks import registry
 from tasks.broker.leases import DEFAULT_LOST_AFTER, LEAST_LOST_AFTER, MOST_LOST_AFTER, is_lost_after
 from tasks.models import ScheduledTask
 from tasks.packages import CRONTAB_HIDDEN, CRONTAB_HINT, is_crontab_hidden
+from tasks.queue import is_beside_default, is_json, why_unusable
+from tasks.registry import DEFAULT_QUEUE
 from tasks.worker.child import MAX_MEMORY_MB, MAX_RUNS
 
 VENDORS = ("postgresql", "sqlite")
 JSON_SERIALIZER = "rq.serializers.JSONSerializer"
 CLASSES = {
     "JOB_CLASS": "tasks.job.Job",
+    "QUEUE_CLASS": "tasks.queue.Queue",
     "SCHEDULER_CLASS": "tasks.scheduler.Scheduler",
     "WORKER_CLASS": "tasks.worker.Worker",
 }
@@ -23,7 +28,10 @@ CLASSES = {
 
 @checks.register("tasks")
 def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Require a default queue, one Redis for all queues, and JSON payloads."""
+    """Require a default queue; one Redis, JSON and our class for all queues that this app uses.
+
+    It uses the default queue and those that registered functions name. Others may be anything.
+    """
     queues: dict[str, dict[str, Any]] = getattr(settings, "RQ_QUEUES", {})
     found: list[checks.CheckMessage] = []
     if "default" not in queues:
@@ -34,8 +42,9 @@ def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
                 id="tasks.E001",
             )
         )
-    for name, queue in queues.items():
-        if queue.get("SERIALIZER") not in (JSON_SERIALIZER, "json"):
+    used = {DEFAULT_QUEUE, *registry.used_queues()} & queues.keys()
+    for name in sorted(used):
+        if not is_json(queues[name]):
             found.append(
                 checks.Error(
                     f"The payloads of queue “{name}” are not JSON.",
@@ -43,16 +52,54 @@ def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
                     id="tasks.E002",
                 )
             )
-    connection_keys = ("URL", "HOST", "PORT", "DB", "UNIX_SOCKET_PATH", "SENTINELS", "MASTER_NAME")
-    if len({str([queue.get(key) for key in connection_keys]) for queue in queues.values()}) > 1:
-        found.append(
-            checks.Error(
-                "The queues are on different Redis servers or databases.",
-                hint="Give all of RQ_QUEUES the same connection.",
-                id="tasks.E003",
+        if not is_beside_default(queues[name]):
+            found.append(
+                checks.Error(
+                    f"Queue “{name}” is on another Redis server or database than “default”.",
+                    hint="Give both the same connection, or use another queue.",
+                    id="tasks.E003",
+                )
             )
-        )
     return found
+
+
+@checks.register("tasks", checks.Tags.database)
+def check_queues_of_schedules(
+    databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Warn of schedules on queues that this app can't use.
+
+    It doesn't refuse them, or one of them would keep a deploy from migrating the database.
+    """
+    alias = router.db_for_read(ScheduledTask)
+    if alias not in (databases or ()):
+        return []
+    if ScheduledTask._meta.db_table not in connections[alias].introspection.table_names():
+        return []  # The first migration comes after this check.
+    alive = ScheduledTask.objects.using(alias).exclude(status=ScheduledTask.Status.DEATH)
+    names: dict[str, str] = {}
+    for queue, name in alive.order_by("-pk").values_list("queue", "name").iterator():
+        names[queue] = name
+    return [
+        checks.Warning(why, hint=f"Schedule “{names[queue]}” is on this queue.", id="tasks.W031")
+        for queue in sorted(names)
+        if (why := why_unusable(queue))
+    ]
+
+
+@checks.register("tasks")
+def check_run_unregistered(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Require a plain yes or no: what runs depends on it."""
+    value = getattr(settings, "TASKS_RUN_UNREGISTERED", False)
+    if isinstance(value, bool):
+        return []
+    return [
+        checks.Error(
+            f"TASKS_RUN_UNREGISTERED is {value!r}, neither True nor False.",
+            hint="Leave it out unless the site has plain RQ jobs.",
+            id="tasks.E030",
+        )
+    ]
 
 
 @checks.register("tasks")
@@ -61,7 +108,8 @@ def check_classes(**kwargs: Any) -> list[checks.CheckMessage]:
     rq: dict[str, Any] = getattr(settings, "RQ", {})
     return [
         checks.Error(
-            f'RQ["{key}"] is not “{path}” or a subclass: runs would not be recorded.',
+            f'RQ["{key}"] is not “{path}” or a subclass: runs would not be recorded, or anything '
+            "could run.",
             hint=f'Set RQ = {{"{key}": "{path}", …}}.',
             id="tasks.E004",
         )

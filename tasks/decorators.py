@@ -148,4 +148,7 @@ def _wrap(func: Callable[P, R], name: str | None) -> Callable[P, R]:
 
 def _is_call_of(job: Job, task_name: str) -> bool:
     """Return whether this call is the job itself, and not a call that the job makes."""
-    return is_recorded(job.id) and job.func_name == task_name and not is_recording()
+    if not is_recorded(job.id) or is_recording():
+        return False
+    function = registry.find(str(job.func_name))
+    return function is not None and function.name == task_name

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from tasks import registry
 from tasks.exceptions import InvalidCalendar, InvalidSchedule
 from tasks.models import Calendar, ScheduledTask
+from tasks.queue import why_unusable
 from tasks.registry import Kind
 
 TaskFunc = Callable[..., Any] | str
@@ -134,11 +135,8 @@ def validate(schedule: ScheduledTask) -> None:
     errors = _wrong_types(schedule)
     if errors:
         raise InvalidSchedule(joined(errors), errors)
-    if schedule.queue not in settings.RQ_QUEUES:
-        errors["queue"] = [
-            _("There is no queue “%(queue)s”. The queues are: %(known)s.")
-            % {"queue": schedule.queue, "known": ", ".join(settings.RQ_QUEUES)}
-        ]
+    if why := why_unusable(schedule.queue):
+        errors["queue"] = [why]
     try:
         schedule.clean_fields(exclude={"fingerprint"})  # first: `clean` relies on their types
         schedule.full_clean(validate_unique=False, exclude={"fingerprint"})

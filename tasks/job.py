@@ -1,19 +1,28 @@
 """RQ's job as this project uses it: JSON payloads and registered functions."""
 
 import json
+import logging
 import zlib
 from collections.abc import Callable
 from copy import copy
 from datetime import datetime
 from functools import cache
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import rq.job
+from django.conf import settings
+from django.utils.translation import gettext as _
 from redis import Redis
+from rq.callbacks import Callback
 from rq.job import JobStatus, validate_job_id
 from rq.serializers import JSONSerializer
+from rq.utils import import_attribute, resolve_function_reference
 
 from tasks import registry
+from tasks.exceptions import UnknownTaskFunction
+from tasks.storable import type_name
+
+logger = logging.getLogger(__name__)
 
 # A job whose hash has only these fields doesn't need RQ's `restore`, if the rare ones are empty.
 PLAIN = frozenset(
@@ -31,10 +40,11 @@ FAILURE_TTL = 86_400
 
 
 class Job(rq.job.Job):
-    """An RQ job whose payload is JSON and whose function comes from the registry.
+    """An RQ job whose payload is JSON and whose function and callbacks come from the registry.
 
-    Any other function name, or a method of an object, raises UnknownTaskFunction when the job
-    is performed: a worker never imports what a payload names.
+    Whatever else it names, or a method of an object, raises UnknownTaskFunction when the job is
+    created, and when it is performed: a worker never imports what a payload names, unless the site
+    says so (TASKS_RUN_UNREGISTERED).
     """
 
     def __init__(
@@ -46,6 +56,13 @@ class Job(rq.job.Job):
     unreadable: Exception | None = None
     # The error that ended it, once its row says so.
     recorded_error: BaseException | None = None
+
+    @classmethod
+    def create(cls, func: Any, *args: Any, **kwargs: Any) -> Self:
+        """Create a job as RQ does; raises UnknownTaskFunction for what it may not call."""
+        job = cast(Self, super().create(func, *args, **kwargs))
+        refuse_unregistered(func, *filter(None, job._callback_names))
+        return job
 
     @classmethod
     def from_fields(cls, job_id: str, fields: dict[bytes, bytes], connection: Redis) -> Self:
@@ -85,11 +102,18 @@ class Job(rq.job.Job):
         except ValueError:
             self.meta, self._unreadable_meta = {"unserialized": meta}, meta
 
-    def check_callable(self) -> None:
-        """Raise what is wrong with a job that can't be called: its hash, payload or function."""
+    def check_callable(self, *, has_row: bool = False) -> None:
+        """Raise what is wrong with a job that can't be called: its hash, payload or functions.
+
+        The function of a job that has a row must be registered, whatever else the site runs.
+        """
         if self.unreadable is not None:
             raise self.unreadable
+        if has_row:
+            registry.get(str(self.func_name))
         self.func  # noqa: B018  (decodes the payload and asks the registry)
+        for name in filter(None, self._callback_names):
+            _function(name)
 
     @property
     def secret_values(self) -> list[str]:
@@ -101,13 +125,105 @@ class Job(rq.job.Job):
 
     @property
     def func(self) -> Callable[..., Any]:
-        return registry.get(str(self.func_name)).func
+        if not self.instance:
+            return _function(str(self.func_name))
+        if runs_unregistered():
+            return cast(Callable[..., Any], super().func)
+        raise _refusal(f"{type(self.instance).__qualname__}.{self.func_name}")
+
+    @property
+    def success_callback(self) -> Callable[..., Any] | None:
+        return _callback(self._success_callback_name)
+
+    @property
+    def failure_callback(self) -> Callable[..., Any] | None:
+        return _callback(self._failure_callback_name)
+
+    @property
+    def stopped_callback(self) -> Callable[..., Any] | None:
+        return _callback(self._stopped_callback_name)
+
+    @property
+    def _callback_names(self) -> tuple[str | None, ...]:
+        return (
+            self._success_callback_name,
+            self._failure_callback_name,
+            self._stopped_callback_name,
+        )
+
+    def result_payload(self) -> bytes | None:
+        """Return the result as Redis keeps it; one that isn't JSON is left out, with a warning."""
+        if self._result is None:
+            return None
+        try:
+            return self.serializer.dumps(self._result)
+        except Exception:  # whatever the result's own class raises
+            logger.warning(
+                "Job %s has finished. Its result is left out, because it isn't JSON: %s.",
+                *(self.id, type_name(self._result)),
+            )
+            self._result = None
+            return None
+
+    def _handle_success(self, *args: Any, **kwargs: Any) -> None:
+        self.result_payload()
+        super()._handle_success(*args, **kwargs)
 
     # RQ's own checks that the other is of this class, so its answer depends on the order.
     def __eq__(self, other: object) -> bool:
         return isinstance(other, rq.job.Job) and bool(self.id == other.id)
 
     __hash__ = rq.job.Job.__hash__
+
+
+def runs_unregistered() -> bool:
+    """Return whether the site runs plain RQ jobs too, whose functions are named by their paths."""
+    return getattr(settings, "TASKS_RUN_UNREGISTERED", False) is True
+
+
+def refuse_unregistered(*functions: Any) -> None:
+    """Raise UnknownTaskFunction for the first of these functions that no job may call.
+
+    Each is given as RQ takes it: a function, a method, a path or a callback. Nothing is imported.
+    """
+    if runs_unregistered():
+        return
+    for function in functions:
+        of = function.func if isinstance(function, Callback) else function
+        instance, name = resolve_function_reference(of)
+        if instance is not None:
+            raise _refusal(f"{type(instance).__qualname__}.{name}")
+        if registry.find(name) is None:
+            raise _refusal(name)
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """Return the function that a job names, which is imported only if the site says so."""
+    function = registry.find(name)
+    if function is not None:
+        return function.func
+    if runs_unregistered():
+        return import_attribute(name)
+    raise _refusal(name)
+
+
+def _callback(name: str | None) -> Callable[..., Any] | None:
+    """Return a callback: the function itself, because RQ refuses coroutine functions here."""
+    if not name:
+        return None
+    found = _function(name)
+    return getattr(found, "__wrapped__", found) if registry.find(name) else found
+
+
+def _refusal(name: str) -> UnknownTaskFunction:
+    return UnknownTaskFunction(
+        _(
+            "“%(name)s” is not a registered task function: decorate it with @background_task, in "
+            "the module “tasks” of an app, or set TASKS_RUN_UNREGISTERED = True to run plain RQ "
+            "jobs."
+        )
+        % {"name": name}
+    )
 
 
 @cache

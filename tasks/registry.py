@@ -59,6 +59,11 @@ class TaskFunction:
     secret: frozenset[str] = frozenset()
 
     @property
+    def path(self) -> str:
+        """The name that RQ gives it: its module and its qualified name."""
+        return f"{self.func.__module__}.{self.func.__qualname__}"
+
+    @property
     def signature(self) -> inspect.Signature:
         return inspect.signature(self.func)
 
@@ -98,6 +103,8 @@ class TaskFunction:
 
 
 _functions: dict[str, TaskFunction] = {}
+# The registered names of functions by their paths.
+_names: dict[str, str] = {}
 
 
 def default_name(func: Callable[..., Any]) -> str:
@@ -108,14 +115,15 @@ def default_name(func: Callable[..., Any]) -> str:
 def register(function: TaskFunction) -> None:
     """Add a task function; adding the same function again adds to its kinds.
 
-    Raises ValueError if another function already has the name: a programming error.
+    Raises ValueError if another function already has the name, as its name or as its path: a
+    programming error.
     """
+    for name in (function.name, function.path):
+        other = find(name)
+        if other is not None and other.path != function.path:
+            raise ValueError(f"Two task functions are named {name!r}: give one a name=.")
     known = _functions.get(function.name)
     if known is not None:
-        if known.func.__qualname__ != function.func.__qualname__ or (
-            known.func.__module__ != function.func.__module__
-        ):
-            raise ValueError(f"Two task functions are named {function.name!r}: give one a name=.")
         function = TaskFunction(
             function.name,
             function.func,
@@ -126,22 +134,36 @@ def register(function: TaskFunction) -> None:
             function.secret | known.secret,
         )
     _functions[function.name] = function
+    _names.setdefault(function.path, function.name)
+
+
+def find(name: str) -> TaskFunction | None:
+    """Return the task function with this name, or at this path, as RQ names functions."""
+    return _functions.get(name) or _functions.get(_names.get(name, ""))
+
+
+def used_queues() -> dict[str, str]:
+    """Return the queues that registered functions name, each with the first of these functions."""
+    queues: dict[str, str] = {}
+    for name, function in sorted(_functions.items()):
+        queues.setdefault(function.queue, name)
+    return queues
 
 
 def get(name: str) -> TaskFunction:
-    """Return the task function with this name; raises UnknownTaskFunction."""
-    try:
-        return _functions[name]
-    except KeyError:
+    """Return the task function with this name or at this path; raises UnknownTaskFunction."""
+    function = find(name)
+    if function is None:
         raise UnknownTaskFunction(
             _("No task function is registered as “%(name)s”. Registered: %(known)s.")
             % {"name": name, "known": ", ".join(sorted(_functions)) or _("none")}
-        ) from None
+        )
+    return function
 
 
 def has_check(name: str) -> bool:
     """Return whether a registered function of this name has a check."""
-    function = _functions.get(name)
+    function = find(name)
     return function is not None and function.check is not None
 
 

@@ -44,7 +44,7 @@ from tasks.masking import mask_text
 from tasks.models import Calendar, ScheduledTask, Task
 from tasks.reasons import Code, reason
 from tasks.registry import Kind
-from tasks.runs import backfill
+from tasks.runs import at_once, backfill
 from tasks.runs.stop import stop_jobs
 from tasks.timing import spec
 from tasks.timing.instants import MICROSECOND, from_milliseconds, to_milliseconds
@@ -681,6 +681,9 @@ def _create_task(
 
 def _enqueue(task: Task) -> None:
     try:
+        if at_once.runs_at_once(task) and at_once.run(task, connect()):
+            task.refresh_from_db()
+            return
         enqueue_task(task, connect())
     except (RedisError, TasksError) as error:
         why = reason(Code.NOT_ENQUEUED, error=str(error))

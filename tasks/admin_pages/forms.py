@@ -22,6 +22,7 @@ from tasks.broker.connection import redis_obstacle
 from tasks.exceptions import SpecError
 from tasks.masking import MASK, MaskedValue, restore
 from tasks.models import Calendar, ScheduledTask, Task
+from tasks.queue import usable_queues
 from tasks.registry import Kind, TaskFunction
 from tasks.storable import is_deeper
 from tasks.timing.text import format_interval, parse_interval
@@ -47,7 +48,7 @@ def _choice_text(function: TaskFunction) -> str:
 
 
 def _queue_choices() -> list[tuple[str, str]]:
-    return [("", "---------"), *((name, name) for name in settings.RQ_QUEUES)]
+    return [("", "---------"), *((name, name) for name in usable_queues())]
 
 
 @lru_cache(maxsize=1)

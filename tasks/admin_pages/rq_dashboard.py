@@ -19,9 +19,10 @@ from django_rq.models import Dashboard
 from django_rq.queues import get_queue_by_index
 from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
-from rq.job import Job
 
+from tasks.admin_pages import rq_reading
 from tasks.admin_pages.rq_actions import is_left_to_rq
+from tasks.admin_pages.rq_reading import PageJob
 from tasks.job_ids import is_template
 from tasks.masking import hiding, mask_text
 from tasks.models import ScheduledTask
@@ -38,7 +39,7 @@ CONFIRMATIONS = frozenset(
 VIEW_ONLY = "tasks/rq_view_only.css"
 
 
-class ShownJob(Job):
+class ShownJob(PageJob):
     """A job as django-rq's pages show it, with its secret arguments masked; its payload isn't."""
 
     @property  # type: ignore[misc]  # never set
@@ -65,6 +66,7 @@ def shown_cron_job(job: Any) -> dict[str, Any]:
     return data | {"args": args, "kwargs": kwargs}
 
 
+rq_reading.install()
 views.Job = ShownJob  # type: ignore[attr-defined]
 cron_views.get_cron_job_data = shown_cron_job  # type: ignore[assignment, attr-defined]
 

@@ -3,7 +3,6 @@
 import logging
 from datetime import datetime, timedelta
 from functools import cache
-from typing import cast
 
 import django_rq
 from django.utils import timezone
@@ -25,21 +24,18 @@ logger = logging.getLogger(__name__)
 def build_job(record: ScheduledTask | Task, job_id: str, connection: Redis) -> Job:
     """Build the job that calls a row's function, without saving it."""
     timeout = timeout_of(record)
-    return cast(
-        Job,
-        Job.create(
-            record.function,
-            args=record.args,
-            kwargs=record.kwargs,
-            id=job_id,
-            connection=connection,
-            origin=record.queue,
-            description=record.name,
-            timeout=timeout,
-            result_ttl=RESULT_TTL,
-            failure_ttl=FAILURE_TTL,
-            status=JobStatus.SCHEDULED,
-        ),
+    return Job.create(
+        record.function,
+        args=record.args,
+        kwargs=record.kwargs,
+        id=job_id,
+        connection=connection,
+        origin=record.queue,
+        description=record.name,
+        timeout=timeout,
+        result_ttl=RESULT_TTL,
+        failure_ttl=FAILURE_TTL,
+        status=JobStatus.SCHEDULED,
     )
 
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.conf import settings
 from django.db import close_old_connections
 from redis import Redis
 from redis.exceptions import ResponseError
@@ -16,6 +15,7 @@ from tasks.database import OUTAGE_ERRORS
 from tasks.ledger.retention import pruning
 from tasks.ledger.settling import ending_refused, settling_steps
 from tasks.outages import database_outage, redis_outage
+from tasks.queue import usable_queues
 from tasks.runs import spool
 from tasks.runs.lost import Watch, close_lost_runs, enqueueing_lost_jobs
 
@@ -84,7 +84,7 @@ class _Part:
                     return
             database_outage.worked()
         except ResponseError as error:
-            text = explain(error, self._redis, settings.RQ_QUEUES)
+            text = explain(error, self._redis, usable_queues())
             redis_outage.report(text)
         except OUTAGE_ERRORS as error:
             database_outage.report(error)

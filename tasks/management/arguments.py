@@ -7,9 +7,14 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
+from django_rq.workers import get_worker_class
 
 from tasks.models import ScheduledTask
+from tasks.queue import why_unusable
+from tasks.scheduler import Scheduler
+from tasks.worker import Worker
 
 # A database's largest id.
 MAX_ID = 2**63 - 1
@@ -65,4 +70,31 @@ def check_queues(names: Iterable[str]) -> None:
             raise CommandError(
                 _("There is no queue “%(queue)s”. The queues are: %(known)s.")
                 % {"queue": name, "known": ", ".join(settings.RQ_QUEUES)}
+            )
+
+
+def check_queue_of_scheduler(name: str) -> None:
+    """Raise CommandError for a queue on which a scheduler of the class in the settings can't be."""
+    check_queues([name])
+    configured = settings.RQ.get("SCHEDULER_CLASS")
+    found = import_string(configured) if isinstance(configured, str) else configured
+    if found is not None and issubclass(found, Scheduler) and (why := why_unusable(name)):
+        raise CommandError(why)
+
+
+def check_queues_of_worker(names: Iterable[str], worker_class: str | None) -> None:
+    """Raise CommandError for a queue that a worker of this class can't serve.
+
+    `worker_class` is the path of a class, None for the one in the settings.
+    """
+    names = list(names)
+    check_queues(names)
+    if not issubclass(get_worker_class(worker_class), Worker):
+        return
+    for name in names:
+        if why := why_unusable(name):
+            command = f"manage.py rqworker --worker-class rq.Worker --job-class rq.job.Job {name}"
+            raise CommandError(
+                _("%(why)s RQ's own worker can serve it: %(command)s.")
+                % {"why": why, "command": command}
             )

@@ -14,7 +14,9 @@ from types import FrameType
 from typing import Any, cast
 
 import rq.job
+import rq.queue
 import rq_scheduler.scheduler
+from django.conf import settings
 from django.utils import timezone
 from django_rq.queues import DjangoScheduler
 from redis import Redis
@@ -28,6 +30,7 @@ from tasks.job import Job
 from tasks.job_ids import is_template
 from tasks.ledger.housekeeping import Housekeeper
 from tasks.outages import database_outage, redis_outage
+from tasks.queue import Queue, usable_queues, why_unusable
 from tasks.scheduler import external_jobs
 from tasks.scheduler.dispatcher import Dispatcher
 from tasks.scheduler.leader import Leadership
@@ -54,6 +57,8 @@ class Scheduler(DjangoScheduler):
     Several may run: one leads, the others stand by. `interval` is accepted but not needed: the
     loop sleeps until something is due, or until a change wakes it.
     """
+
+    queue_class = Queue
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["job_class"] = Job
@@ -209,9 +214,7 @@ class Scheduler(DjangoScheduler):
         return self.dispatcher.dispatch_all()
 
     def _queue_names(self) -> list[str]:
-        from django_rq.settings import get_queues_list
-
-        return [queue["name"] for queue in get_queues_list()]
+        return sorted(usable_queues())
 
     # rq-scheduler's interface, for external jobs
 
@@ -293,7 +296,18 @@ class Scheduler(DjangoScheduler):
             pipe.execute()
         return job
 
+    def get_queue_for_job(self, job: rq.job.Job) -> rq.queue.Queue:
+        """Return the queue of an external job; a class that its meta names is never imported.
+
+        Raises NotPossible for a queue of the settings that this app can't use.
+        """
+        _refuse_unusable(job.origin)
+        return self.queue_class(
+            job.origin, connection=self.connection, job_class=Job, serializer=job.serializer
+        )
+
     def _create_job(self, *args: Any, **kwargs: Any) -> Job:
+        _refuse_unusable(kwargs.get("queue_name") or self.queue_name)
         func = args[0] if args else kwargs.get("func")
         name = getattr(func, "task_name", None)
         if name is not None:
@@ -323,6 +337,12 @@ class Scheduler(DjangoScheduler):
                 logger.warning("Scheduled job %r can't be read.", member, exc_info=True)
                 continue
             yield (job, from_score(score).replace(tzinfo=None)) if with_times else job
+
+
+def _refuse_unusable(queue: str) -> None:
+    """Raise NotPossible for a queue of the settings that this app can't use."""
+    if queue in settings.RQ_QUEUES and (why := why_unusable(queue)):
+        raise NotPossible(why)
 
 
 def _job_id(job: rq.job.Job | str) -> str:

@@ -209,7 +209,7 @@ class Child:
         finally:
             self._clear_away()
         if isinstance(value, Retry) or any(taken.fields.get(name) for name in LEFT_TO_RQ):
-            self._worker._finalize_success(job, queue, execution, value)
+            self._end_by_rq(job, queue, execution, value)
             self._redis.delete(lease_key(job.id))
             return
         job.ended_at = now()
@@ -218,20 +218,32 @@ class Child:
             execution.id,
             queue.name,
             job.get_result_ttl(self._worker.default_result_ttl),
-            None if value is None or is_recorded(job.id) else job.serializer.dumps(value),
+            None if is_recorded(job.id) else job.result_payload(),
             job.started_at.timestamp(),
             job.ended_at.timestamp(),
         )
         self._unreported = job, finished
 
+    def _end_by_rq(self, job: Job, queue: Queue, execution: Execution, value: Any) -> None:
+        """End a job that returned as RQ does; if its success callback raises, the job fails."""
+        if isinstance(value, Retry):
+            self._worker._finalize_success(job, queue, execution, value)
+            return
+        try:
+            self._worker._finalize_success(job, queue, execution, value)
+        except BaseException:
+            self._worker._finalize_failure(job, queue, execution, sys.exc_info())
+        finally:
+            self._clear_away()
+
     def _perform(self, job: Job, timeout: int) -> Any:
         """Call the job's function under its deadline; a job without a function is recorded too."""
+        recorded = is_recorded(job.id)
         try:
-            job.check_callable()
+            job.check_callable(has_row=recorded)
         except Exception as error:
             recorder.record_uncallable(job, error)
             raise
-        recorded = is_recorded(job.id)
         if not recorded:
             writer.catch_up(self._redis)
             self._shared.start()

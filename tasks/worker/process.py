@@ -84,6 +84,11 @@ class Worker(rq.Worker):
         kwargs["serializer"] = JSONSerializer
         kwargs["job_class"] = Job
         super().__init__(queues, name, **kwargs)
+        for queue in self.queues:
+            # Others make them too: RQ's pool of workers, with RQ's own job class and with pickle.
+            queue.job_class, queue.serializer = Job, JSONSerializer
+            # What a worker enqueues again waits for its turn, whatever the settings say.
+            queue._is_async = True
         self._child: ChildProcess | None = None
         self._doorbell = Doorbell(self.connection, self.queue_keys())
         self._child_queues = Queues(self.connection, self.key, self.name, STARTED_TTL_SECONDS)

@@ -23,6 +23,7 @@ RQ_QUEUES = {
 }
 RQ = {
     "JOB_CLASS": "tasks.job.Job",
+    "QUEUE_CLASS": "tasks.queue.Queue",
     "WORKER_CLASS": "tasks.worker.Worker",
     "SCHEDULER_CLASS": "tasks.scheduler.Scheduler",
 }

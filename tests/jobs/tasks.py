@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
 import tasks
@@ -65,6 +67,19 @@ def process_id() -> int:
 def end_by(how: str) -> Any:
     """End in the requested way."""
     return WAYS[how]()
+
+
+@background_task
+def price(path: str) -> Decimal:
+    """Append a line to a file, and return what isn't JSON."""
+    _append(path, "priced")
+    return Decimal("9.99")
+
+
+@background_task
+def note_end(job: Job, *details: Any) -> None:
+    """Append a line to the file that a job's meta names: a callback."""
+    _append(job.meta["path"], job.id)
 
 
 def _append(path: str, line: str) -> None:

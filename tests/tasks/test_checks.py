@@ -20,6 +20,7 @@ from tasks.checks import (
     check_queues,
 )
 from tasks.worker import Worker
+from tests.tasks.schedules import make_row
 
 ROOT = Path(__file__).resolve().parents[2]
 QUEUE = {"URL": "redis://one", "SERIALIZER": "rq.serializers.JSONSerializer"}
@@ -51,7 +52,38 @@ def test_queues_on_different_redis_databases_are_refused(
     assert ids(queues, settings) == ["tasks.E003"]
 
 
-@pytest.mark.parametrize("key", ["JOB_CLASS", "SCHEDULER_CLASS", "WORKER_CLASS"])
+@pytest.mark.parametrize("other", [{"URL": "redis://two"}, {"SERIALIZER": "pickle"}, {"DB": 1}])
+def test_a_queue_that_this_app_does_not_use_may_be_anything(
+    settings: LazySettings, other: dict[str, Any]
+):
+    assert ids({"default": QUEUE, "of others": QUEUE | other}, settings) == []
+
+
+@pytest.mark.django_db
+def test_a_schedule_on_a_queue_that_this_app_cannot_use_is_named(settings: LazySettings):
+    queues = {"default": QUEUE, "pickled": {"URL": "redis://one"}}
+    settings.RQ_QUEUES = queues | {"elsewhere": QUEUE | {"URL": "redis://two"}}
+    for number, queue in enumerate(("default", "pickled", "elsewhere", "gone")):
+        make_row(name=f"on {queue}", queue=queue, args=[number])
+    make_row(name="ended", queue="long gone", status="death", args=[9])
+    assert checks.check_queues_of_schedules(databases=None) == []
+    assert checks.check_queues_of_schedules(databases=["other"]) == []
+    found = checks.check_queues_of_schedules(databases=["default"])
+    assert [message.id for message in found] == ["tasks.W031"] * 3
+    text = " ".join(f"{message.msg} {message.hint}" for message in found)
+    for part in ("“on pickled”", "not JSON", "“on elsewhere”", "Redis", "“on gone”", "no queue"):
+        assert part in text
+
+
+@pytest.mark.parametrize("value", ["False", 0, None])
+def test_whether_unregistered_functions_run_must_be_plain(settings: LazySettings, value: Any):
+    settings.TASKS_RUN_UNREGISTERED = value
+    assert [message.id for message in checks.check_run_unregistered()] == ["tasks.E030"]
+    settings.TASKS_RUN_UNREGISTERED = True
+    assert checks.check_run_unregistered() == []
+
+
+@pytest.mark.parametrize("key", ["JOB_CLASS", "QUEUE_CLASS", "SCHEDULER_CLASS", "WORKER_CLASS"])
 def test_a_missing_class_of_django_rq_is_refused_by_its_setting(settings: LazySettings, key: str):
     settings.RQ = {name: value for name, value in settings.RQ.items() if name != key}
     [message] = check_classes()
@@ -63,7 +95,7 @@ def test_a_missing_class_of_django_rq_is_refused_by_its_setting(settings: LazySe
 def test_each_setting_of_django_rq_that_is_missing_is_reported(settings: LazySettings):
     del settings.RQ
     assert ids({}, settings) == ["tasks.E001"]
-    assert len(check_classes()) == 3
+    assert len(check_classes()) == 4
 
 
 def test_a_subclass_of_the_worker_passes_the_system_checks(settings: LazySettings):

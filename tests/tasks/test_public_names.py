@@ -23,6 +23,7 @@ from tasks.worker.process import Worker
         "tasks.models.ScheduledTaskInstance",
         "tasks.models.Task",
         "tasks.progress",
+        "tasks.queue.Queue",
         "tasks.services.CalendarService",
         "tasks.services.SchedulerService",
         "tasks.services.TaskService",

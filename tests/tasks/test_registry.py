@@ -12,6 +12,19 @@ def test_a_function_is_found_by_its_name():
     assert registry.get(functions.ECHO).func is functions.echo
 
 
+def test_a_function_is_found_by_its_path():
+    function = registry.get("tests.tasks.functions.only_scheduled")
+    assert function is registry.get("tests.only_scheduled")
+
+
+def test_a_name_that_is_the_path_of_another_function_is_a_programming_error():
+    other = TaskFunction(
+        "tests.tasks.functions.only_scheduled", functions.later, frozenset(), "default", None
+    )
+    with pytest.raises(ValueError, match="give one a name="):
+        registry.register(other)
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(UnknownTaskFunction, match=r"“os.system”.*tests.only_scheduled"):
         registry.get("os.system")

@@ -4,12 +4,12 @@ from typing import Any
 
 from django_rq.management.commands import rqworker
 
-from tasks.management.arguments import check_queues
+from tasks.management.arguments import check_queues_of_worker
 
 
 class Command(rqworker.Command):
     help = "Run a worker on these queues, in order of priority (default: default)."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        check_queues(args)
+        check_queues_of_worker(args, options["worker_class"])
         super().handle(*args, **options)

@@ -1,6 +1,7 @@
 """The loop, leadership, and rq-scheduler's interface."""
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,15 +9,16 @@ from typing import Any
 
 import django_rq
 import pytest
+from django.conf import LazySettings
 from django.db import OperationalError
 from django.utils import timezone
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
-from tasks.exceptions import UnknownTaskFunction
+from tasks.exceptions import NotPossible, UnknownTaskFunction
 from tasks.models import ScheduledTask
-from tasks.scheduler import Scheduler, process
+from tasks.scheduler import Scheduler, external_jobs, process
 from tasks.services import TaskService
 from tests.tasks import functions
 from tests.tasks.functions import ECHO, perform, queued
@@ -125,11 +127,50 @@ def test_a_cancelled_external_job_is_not_enqueued(
 def test_an_external_job_of_an_unregistered_function_is_never_run(
     scheduler: Scheduler, redis_connection: Redis, utc_now: datetime
 ):
-    job = scheduler.enqueue_at(utc_now, "os.getpid")
+    with pytest.raises(UnknownTaskFunction):
+        scheduler.enqueue_at(utc_now, "os.getpid")
+    job = scheduler.enqueue_at(utc_now, functions.echo)
+    job.func_name = "os.getpid"
+    job.save()
     scheduler.enqueue_jobs()
     done = perform(redis_connection, job.id)
     assert done.get_status() == "failed"
     assert UnknownTaskFunction.__name__ in done.latest_result().exc_string
+
+
+def test_a_class_that_the_meta_of_an_external_job_names_is_never_imported(
+    scheduler: Scheduler, redis_connection: Redis, utc_now: datetime
+):
+    sys.modules.pop("this", None)
+    job = scheduler.enqueue_at(utc_now, functions.echo, meta={"queue_class_name": "this.s"})
+    scheduler.enqueue_jobs()
+    assert queued(redis_connection) == [job.id]
+    assert "this" not in sys.modules
+
+
+def test_an_external_job_for_a_queue_of_others_is_refused_and_set_aside(
+    scheduler: Scheduler, redis_connection: Redis, settings: LazySettings, utc_now: datetime
+):
+    settings.RQ_QUEUES = settings.RQ_QUEUES | {"pickled": {"URL": settings.REDIS_URL}}
+    with pytest.raises(NotPossible, match="“pickled” are not JSON"):
+        scheduler.enqueue_at(utc_now, functions.echo, queue_name="pickled")
+    job = scheduler.enqueue_at(utc_now, functions.echo)
+    redis_connection.hset(job.key, "origin", "pickled")
+    scheduler.enqueue_jobs()
+    [kept] = external_jobs.quarantined(redis_connection)
+    assert "“pickled” are not JSON" in kept.reason
+    assert redis_connection.llen("rq:queue:pickled") == 0
+
+
+def test_jobs_that_rq_has_scheduled_on_a_queue_of_others_are_left_alone(
+    scheduler: Scheduler, redis_connection: Redis, settings: LazySettings
+):
+    settings.RQ_QUEUES = settings.RQ_QUEUES | {"pickled": {"URL": settings.REDIS_URL}}
+    for queue in ("pickled", "low"):
+        django_rq.get_queue(queue).enqueue_in(timedelta(seconds=-1), functions.echo)
+    scheduler.enqueue_jobs()
+    assert [redis_connection.llen(f"rq:queue:{queue}") for queue in ("pickled", "low")] == [0, 1]
+    assert redis_connection.zcard("rq:scheduled:pickled") == 1
 
 
 def test_schedules_are_listed_among_rq_schedulers_jobs(put: MakeSchedule, scheduler: Scheduler):

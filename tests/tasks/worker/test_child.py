@@ -3,24 +3,30 @@
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone, translation
 from redis import Redis
-from rq.job import Dependency, JobStatus
+from rq.callbacks import Callback
+from rq.job import Dependency, JobStatus, Retry
 from rq.queue import Queue
+from rq.repeat import Repeat
 
 from tasks.broker.enqueue import enqueue_run
+from tasks.decorators import background_task
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask
 from tasks.runs import spool
 from tasks.runs.writer import writer
+from tasks.scheduler import Scheduler
 from tasks.worker import Worker
 from tasks.worker.child import Child, has_grown
 from tasks.worker.shared_state import SharedState
@@ -246,8 +252,7 @@ def test_a_failing_callback_of_a_failed_run_is_logged(
 ):
     behave(fail)
     [job_id] = dispatch(redis_connection, schedule)
-    name = f"{broken_callback.__module__}.{broken_callback.__qualname__}"
-    redis_connection.hset(Job.key_for(job_id), "failure_callback_name", name)
+    redis_connection.hset(Job.key_for(job_id), "failure_callback_name", BROKEN)
     child.work_off()
     assert "KeyError: 'of the callback'" in caplog.text
 
@@ -284,8 +289,89 @@ def test_a_key_of_the_wrong_type_that_keeps_a_worker_waiting_is_logged(
     assert job.get_status(refresh=True) == JobStatus.FINISHED
 
 
+@pytest.mark.parametrize("result", [Decimal("1.5"), date(2026, 1, 31), {1: {2}}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"retry": Retry(max=1)},
+        {"repeat": Repeat(times=1)},
+        {"on_success": Callback(ECHO)},
+        {"meta": {"a": 1}},
+    ],
+    ids=lambda options: "".join(options) or "plain",
+)
+def test_a_job_whose_result_is_not_json_has_finished_without_it_and_its_dependents_follow(
+    child: Child,
+    redis_connection: Redis,
+    behave: Behave,
+    caplog: Any,
+    result: Any,
+    options: dict[str, Any],
+):
+    calls: list[Any] = []
+
+    def call() -> Any:
+        calls.append(1)
+        return result
+
+    behave(call)
+    job = enqueue(redis_connection, CALL, **options)
+    alone = enqueue(redis_connection, CALL)
+    dependent = enqueue(redis_connection, depends_on=Dependency(job))
+    while child.work_off() != (0, True):
+        pass
+    for one in (job, alone, dependent):
+        assert one.get_status(refresh=True) == JobStatus.FINISHED
+    for one in (job, alone):
+        assert one.return_value() is None
+        assert f"Job {one.id} has finished. Its result is left out" in caplog.text
+    assert len(calls) == (3 if "repeat" in options else 2)
+
+
+def test_an_external_job_whose_result_is_not_json_has_finished(
+    child: Child, scheduler: Scheduler, redis_connection: Redis, behave: Behave
+):
+    behave(lambda: Decimal(1))
+    job = scheduler.schedule(datetime.now(UTC), functions.call, interval=3600)
+    scheduler.enqueue_jobs()
+    assert child.work_off() == (1, True)
+    assert job.get_status(refresh=True) == JobStatus.FINISHED
+    assert job in scheduler
+
+
+def test_a_job_with_a_callback_that_is_not_registered_is_not_called(
+    child: Child, redis_connection: Redis, behave: Behave, caplog: Any
+):
+    calls: list[Any] = []
+    behave(lambda: calls.append(1))
+    sys.modules.pop("this", None)
+    for callback in ("success", "failure", "stopped"):
+        job = enqueue(redis_connection, CALL)
+        redis_connection.hset(job.key, f"{callback}_callback_name", "this.s")
+        child.work_off()
+        assert job.get_status(refresh=True) == JobStatus.FAILED
+        assert "“this.s” is not a registered task function" in job.latest_result().exc_string
+    assert (calls, "this" in sys.modules) == ([], False)
+
+
+def test_a_job_whose_success_callback_raises_fails_and_the_next_job_runs(
+    child: Child, redis_connection: Redis
+):
+    job = enqueue(redis_connection, on_success=Callback(BROKEN))
+    after = enqueue(redis_connection)
+    assert child.work_off() == (2, True)
+    assert job.get_status(refresh=True) == JobStatus.FAILED
+    assert "of the callback" in job.latest_result().exc_string
+    assert after.get_status(refresh=True) == JobStatus.FINISHED
+
+
+@background_task
 def broken_callback(*args: Any) -> None:
     raise KeyError("of the callback")
+
+
+BROKEN = f"{broken_callback.__module__}.{broken_callback.__qualname__}"
 
 
 def test_dependents_are_enqueued_when_a_job_has_finished(child: Child, redis_connection: Redis):

@@ -34,7 +34,7 @@ from tasks.worker.child import Child
 from tasks.worker.process import ChildProcess, Worker
 from tasks.worker.queues import Taken
 from tasks.worker.shared_state import Run, SharedState
-from tests.tasks.functions import perform, queued
+from tests.tasks.functions import ECHO, perform, queued
 from tests.tasks.schedules import ago, make_row
 from tests.tasks.worker.lost_answers import lost_answers
 
@@ -321,13 +321,35 @@ def test_a_template_on_a_queue_is_never_executed(schedule: ScheduledTask, redis_
     assert not schedule.runs.exists()
 
 
+def test_queues_that_a_worker_is_given_have_our_jobs_whoever_made_them(redis_connection: Redis):
+    made = rq.Queue("default", connection=redis_connection, is_async=False)
+    [queue] = Worker([made], connection=redis_connection).queues
+    assert (queue.job_class, queue.serializer, queue._is_async) == (Job, JSONSerializer, True)
+
+
+def test_a_stopped_callback_that_is_not_registered_is_not_imported(
+    redis_connection: Redis, caplog: Any
+):
+    sys.modules.pop("this", None)
+    job = Job.create(ECHO, connection=redis_connection, origin="default")
+    job.save()
+    redis_connection.hset(job.key, "stopped_callback_name", "this.s")
+    worker = Worker(["default"], connection=redis_connection)
+    stopped = Job.fetch(job.id, connection=redis_connection)
+    execution = rq.executions.Execution("x", job.id, redis_connection)
+    worker._handle_stopped_job(stopped, worker.queues[0], execution)
+    assert "“this.s” is not a registered task function" in caplog.text
+    assert "this" not in sys.modules
+
+
 @pytest.mark.parametrize("name", ["os.getpid", "tests.tasks.functions.echo.__call__"])
 def test_a_run_whose_payload_names_an_unregistered_function_fails_with_that_reason(
     redis_connection: Redis, name: str
 ):
     schedule = make_row(settled_through=ago(60))
     run_id = RunId(schedule.job_id, ago(1))
-    job = Job.create(name, id=run_id.job_id, connection=redis_connection, origin="default")
+    job = Job.create(ECHO, id=run_id.job_id, connection=redis_connection, origin="default")
+    job.func_name = name
     job.save()
     perform(redis_connection, job.id)
     run = schedule.runs.get()
