@@ -1,7 +1,7 @@
 """The decorators that register a task function and record its runs."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from rq import get_current_job
@@ -11,7 +11,6 @@ from tasks.job import Job
 from tasks.job_ids import is_recorded
 from tasks.registry import DEFAULT_QUEUE, Check, Kind, NotAtAll, NotNow, TaskFunction
 from tasks.runs import recorder
-from tasks.runs.progress import is_recording
 
 __all__ = ["NotAtAll", "NotNow", "background_task", "scheduled_task"]
 
@@ -34,6 +33,7 @@ def scheduled_task(
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
     check: Check | None = None,
+    aliases: Iterable[str] = (),
 ) -> Decorator: ...
 def scheduled_task(
     func: Callable[..., Any] | None = None,
@@ -43,6 +43,7 @@ def scheduled_task(
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
     check: Check | None = None,
+    aliases: Iterable[str] = (),
 ) -> Callable[..., Any] | Decorator:
     """Register a function for schedules and record each of its runs under its schedule.
 
@@ -52,19 +53,27 @@ def scheduled_task(
     traceback. Called directly, outside a job, it is just the function. In a job, coroutine
     functions are run to completion.
 
+    The function's hints say how its arguments are stored as JSON, and what it is called with
+    (`tasks/arguments`). `aliases` are the names that it had before: schedules and jobs made
+    under them are its own.
+
     `check` is called with the run's arguments before each run. It returns None if the run may
     start, `NotNow(reason)` if this occurrence is to be skipped, or `NotAtAll(reason)` if the
     schedule is to end as well; the row then says `skipped` with the reason, and the function
     isn't called. A retry that it refuses isn't made. An exception from the check fails the run.
     """
-    return _decorate(func, Kind.SCHEDULED, name, queue, timeout, check)
+    return _decorate(func, Kind.SCHEDULED, name, queue, timeout, check, aliases)
 
 
 @overload
 def background_task(func: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def background_task(
-    *, name: str | None = None, queue: str = DEFAULT_QUEUE, timeout: int | None = None
+    *,
+    name: str | None = None,
+    queue: str = DEFAULT_QUEUE,
+    timeout: int | None = None,
+    aliases: Iterable[str] = (),
 ) -> Decorator: ...
 def background_task(
     func: Callable[..., Any] | None = None,
@@ -73,13 +82,14 @@ def background_task(
     name: str | None = None,
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
+    aliases: Iterable[str] = (),
 ) -> Callable[..., Any] | Decorator:
     """Register a function for background calls and record each call in its `Task`.
 
     The options are those of `scheduled_task`, without `check`; a function can have both
     decorators.
     """
-    return _decorate(func, Kind.BACKGROUND, name, queue, timeout)
+    return _decorate(func, Kind.BACKGROUND, name, queue, timeout, None, aliases)
 
 
 def _decorate(
@@ -88,13 +98,18 @@ def _decorate(
     name: str | None,
     queue: str,
     timeout: int | None,
-    check: Check | None = None,
+    check: Check | None,
+    aliases: Iterable[str],
 ) -> Callable[..., Any] | Decorator:
+    if isinstance(aliases, str):
+        raise TypeError(f"aliases={aliases!r} is one text: give a list of names.")
+    former = frozenset(aliases)
+
     def decorate(func: Callable[P, R], /) -> Callable[P, R]:
         wrapped = func if hasattr(func, "task_name") else _wrap(func, name)
         task_name: str = wrapped.task_name  # type: ignore[attr-defined]
         registry.register(
-            TaskFunction(task_name, wrapped, frozenset({kind}), queue, timeout, check)
+            TaskFunction(task_name, wrapped, frozenset({kind}), queue, timeout, check, former)
         )
         return wrapped
 
@@ -107,15 +122,14 @@ def _wrap(func: Callable[P, R], name: str | None) -> Callable[P, R]:
     @functools.wraps(func)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         job = get_current_job()
-        if isinstance(job, Job) and _is_call_of(job, task_name):
-            # Returns JSON, and for a coroutine its result: only the worker calls it in a job.
+        if not (isinstance(job, Job) and job.begins_call_of(task_name)):
+            return func(*args, **kwargs)
+        # Only the worker calls it like this. A recorded call returns JSON, and for a coroutine
+        # its result.
+        if is_recorded(job.id):
             return cast(R, recorder.record(job, func, args, kwargs))
-        return func(*args, **kwargs)
+        positional, named = registry.get(task_name).load_arguments(args, kwargs)
+        return func(*positional, **named)
 
     wrapper.task_name = task_name  # type: ignore[attr-defined]
     return wrapper
-
-
-def _is_call_of(job: Job, task_name: str) -> bool:
-    """Return whether this call is the job itself, and not a call that the job makes."""
-    return is_recorded(job.id) and job.func_name == task_name and not is_recording()

@@ -19,7 +19,7 @@ from tasks import registry
 PLAIN = frozenset(
     b"data status origin description timeout result_ttl failure_ttl created_at enqueued_at meta "
     b"started_at ended_at last_heartbeat worker_name success_callback_name failure_callback_name "
-    b"stopped_callback_name group_id put_back".split()
+    b"stopped_callback_name group_id put_back refused_by refused_at".split()
 )
 RARE = (b"success_callback_name", b"failure_callback_name", b"stopped_callback_name", b"group_id")
 # What compressed data begins with.
@@ -46,6 +46,8 @@ class Job(rq.job.Job):
     unreadable: Exception | None = None
     # The error that ended it, once its row says so.
     recorded_error: BaseException | None = None
+    # Whether its function has been called.
+    _has_begun = False
 
     @classmethod
     def from_fields(cls, job_id: str, fields: dict[bytes, bytes], connection: Redis) -> Self:
@@ -86,10 +88,24 @@ class Job(rq.job.Job):
             self.meta, self._unreadable_meta = {"unserialized": meta}, meta
 
     def check_callable(self) -> None:
-        """Raise what is wrong with a job that can't be called: its hash, payload or function."""
+        """Raise what is wrong with a job that can't be called.
+
+        UnknownTaskFunction and InvalidArguments may be due to this process's version of the code;
+        anything else is due to the job's hash or payload.
+        """
         if self.unreadable is not None:
             raise self.unreadable
-        self.func  # noqa: B018  (decodes the payload and asks the registry)
+        registry.get(str(self.func_name)).check_arguments(self.args, self.kwargs)
+
+    def begins_call_of(self, name: str) -> bool:
+        """Return whether a call of this function, inside the job, is the job's own call of it.
+
+        That is the first one; later ones are made by the function itself.
+        """
+        if self._has_begun or registry.present_name(str(self.func_name)) != name:
+            return False
+        self._has_begun = True
+        return True
 
     @property
     def func(self) -> Callable[..., Any]:

@@ -35,6 +35,15 @@ DEFAULT_KEEP_RUNS = 1_000
 NAME_LENGTH = 200
 
 
+def fingerprint(name: str, function: str, args: Any, kwargs: Any) -> str:
+    """Return the identity of a schedule: a hash over its name, function and arguments.
+
+    Raises InvalidArguments if the arguments aren't JSON.
+    """
+    identity = canonical_json([name, function, args, kwargs])
+    return hashlib.sha256(identity.encode()).hexdigest()
+
+
 def _normal_dates(text: str) -> str:
     """Return excluded dates in their order; raises SpecError."""
     return format_dates(parse_dates(text))
@@ -385,6 +394,8 @@ class ScheduledTask(models.Model):
     # Set by the services: whether Redis has the schedule as this row says.
     # None until the transaction has been committed.
     projected: bool | None = None
+    # Set by the services: fingerprints of the same schedule by earlier versions of the code.
+    former_fingerprints: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return self.name
@@ -463,17 +474,32 @@ class ScheduledTask(models.Model):
 
         Raises InvalidArguments if the arguments aren't JSON.
         """
-        identity = canonical_json([self.name, self.function, self.args, self.kwargs])
-        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+        self.fingerprint = fingerprint(self.name, self.function, self.args, self.kwargs)
+
+    def misfit(self) -> str:
+        """Return why its function can't be called with its arguments; empty if it can."""
+        try:
+            function = registry.resolve(self.function, registry.Kind.SCHEDULED)
+            function.check_arguments(self.args, self.kwargs)
+        except (UnknownTaskFunction, InvalidArguments) as error:
+            return str(error)
+        return ""
+
+    def normalise_call(self) -> None:
+        """Give the function its present name, and the arguments the form in which they are stored.
+
+        Raises UnknownTaskFunction or InvalidArguments.
+        """
+        function = registry.resolve(self.function, registry.Kind.SCHEDULED)
+        self.function = function.name
+        self.args, self.kwargs = function.store_arguments(self.args, self.kwargs)
 
     def clean(self) -> None:
         """Check what single fields can't: function, arguments, spec, identity."""
         errors: dict[str, Any] = {}
         self._normalise()
         try:
-            registry.resolve(self.function, registry.Kind.SCHEDULED).check_arguments(
-                self.args, self.kwargs
-            )
+            self.normalise_call()
             self.set_fingerprint()
         except UnknownTaskFunction as error:
             errors["function"] = str(error)
@@ -852,9 +878,8 @@ class Task(RunRecord):
     def clean(self) -> None:
         """Check that the function is registered and takes the arguments."""
         try:
-            registry.resolve(self.function, registry.Kind.BACKGROUND).check_arguments(
-                self.args, self.kwargs
-            )
+            function = registry.resolve(self.function, registry.Kind.BACKGROUND)
+            self.args, self.kwargs = function.store_arguments(self.args, self.kwargs)
         except UnknownTaskFunction as error:
             raise ValidationError({"function": str(error)}) from error
         except InvalidArguments as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from tasks.arguments import Arguments, arguments_of
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.storable import MAX_DEPTH, NUL_ESCAPE, canonical_json, is_deeper
 
@@ -44,7 +45,8 @@ class TaskFunction:
     """A registered function with the defaults of its jobs.
 
     `queue` is the queue its jobs go to; `timeout` is in seconds, None for the queue's own.
-    `check` is called before each run of a schedule.
+    `check` is called before each run of a schedule. `aliases` are names that it had before: rows
+    and jobs that still have them are its own.
     """
 
     name: str
@@ -53,31 +55,61 @@ class TaskFunction:
     queue: str
     timeout: int | None
     check: Check | None = None
+    aliases: frozenset[str] = frozenset()
+
+    @property
+    def arguments(self) -> Arguments:
+        """What it takes, and how that is stored."""
+        return arguments_of(self.func)
 
     @property
     def signature(self) -> inspect.Signature:
-        return inspect.signature(self.func)
+        return self.arguments.signature
 
     @property
     def summary(self) -> str:
         """The first line of the function's docstring."""
         return (inspect.getdoc(self.func) or "").partition("\n")[0]
 
+    def store_arguments(self, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+        """Return arguments as the JSON that is stored; they may be given as that already.
+
+        Raises InvalidArguments if they aren't what the function takes.
+        """
+        stored = self._stored(args, kwargs)
+        _check_json(*stored)
+        return stored
+
     def check_arguments(self, args: Any, kwargs: Any) -> None:
-        """Raise InvalidArguments unless the function can be called with this JSON."""
-        _check_json(args, kwargs)
-        signature = self.signature
+        """Raise InvalidArguments unless the function can be called with this stored JSON."""
+        self._stored(args, kwargs)
+
+    def load_arguments(self, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+        """Return stored arguments as the function takes them: an id becomes an object.
+
+        Raises InvalidArguments if they don't fit, or if such an object is gone.
+        """
+        return self.arguments.load(args, kwargs)
+
+    def _stored(self, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+        _check_containers(args, kwargs)
         try:
-            signature.bind(*args, **kwargs)
+            self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidArguments(
                 _("%(name)s%(signature)s can't be called with these arguments: %(error)s.")
-                % {"name": self.name, "signature": signature, "error": error},
-                _field_at_fault(signature, args, kwargs),
+                % {"name": self.name, "signature": self.signature, "error": error},
+                _field_at_fault(self.signature, args, kwargs),
             ) from error
+        try:
+            return self.arguments.store(args, kwargs)
+        except RecursionError:
+            raise _too_deep() from None
 
 
 _functions: dict[str, TaskFunction] = {}
+# The present name of each function by the names that it had before.
+_aliases: dict[str, str] = {}
 
 
 def default_name(func: Callable[..., Any]) -> str:
@@ -86,10 +118,12 @@ def default_name(func: Callable[..., Any]) -> str:
 
 
 def register(function: TaskFunction) -> None:
-    """Add a task function; adding the same function again adds to its kinds.
+    """Add a task function; adding the same function again adds to its kinds and aliases.
 
-    Raises ValueError if another function already has the name: a programming error.
+    Raises ValueError if another function already has the name, or one of the aliases, as its name
+    or as an alias: a programming error.
     """
+    _refuse_ambiguous(function)
     known = _functions.get(function.name)
     if known is not None:
         if known.func.__qualname__ != function.func.__qualname__ or (
@@ -103,14 +137,26 @@ def register(function: TaskFunction) -> None:
             known.queue if function.queue == DEFAULT_QUEUE else function.queue,
             function.timeout or known.timeout,
             function.check or known.check,
+            known.aliases | function.aliases,
         )
     _functions[function.name] = function
+    _aliases.update(dict.fromkeys(function.aliases, function.name))
+
+
+def _refuse_ambiguous(function: TaskFunction) -> None:
+    """Raise ValueError if a name would stand for two functions."""
+    if function.name in _aliases:
+        raise ValueError(f"{function.name!r} is an alias of {_aliases[function.name]!r} already.")
+    for alias in function.aliases:
+        owner = alias if alias in _functions else _aliases.get(alias, function.name)
+        if owner != function.name or alias == function.name:
+            raise ValueError(f"{alias!r} can't be an alias of {function.name!r}: {owner!r} has it.")
 
 
 def get(name: str) -> TaskFunction:
-    """Return the task function with this name; raises UnknownTaskFunction."""
+    """Return the task function with this name, or alias; raises UnknownTaskFunction."""
     try:
-        return _functions[name]
+        return _functions[present_name(name)]
     except KeyError:
         raise UnknownTaskFunction(
             _("No task function is registered as “%(name)s”. Registered: %(known)s.")
@@ -118,9 +164,14 @@ def get(name: str) -> TaskFunction:
         ) from None
 
 
+def present_name(name: str) -> str:
+    """Return the present name of the function that has, or had, this name; else the name itself."""
+    return _aliases.get(name, name)
+
+
 def has_check(name: str) -> bool:
     """Return whether a registered function of this name has a check."""
-    function = _functions.get(name)
+    function = _functions.get(present_name(name))
     return function is not None and function.check is not None
 
 
@@ -144,6 +195,11 @@ def resolve(task_func: Callable[..., Any] | str, kind: Kind) -> TaskFunction:
     return function
 
 
+def functions() -> list[TaskFunction]:
+    """Return all task functions, in order of their names."""
+    return [function for _name, function in sorted(_functions.items())]
+
+
 def names(kind: Kind) -> list[str]:
     """Return the names of all functions for this kind of use, sorted."""
     return sorted(name for name, function in _functions.items() if kind in function.kinds)
@@ -159,14 +215,21 @@ def _field_at_fault(signature: inspect.Signature, args: list[Any], kwargs: dict[
     return "args"
 
 
-def _check_json(args: Any, kwargs: Any) -> None:
+def _check_containers(args: Any, kwargs: Any) -> None:
     if not isinstance(args, list):
         raise InvalidArguments(_("Positional arguments must be a JSON list, such as [1, 2]."))
     if not isinstance(kwargs, dict) or not all(isinstance(key, str) for key in kwargs):
         raise InvalidArguments(_("Named arguments must be a JSON object with text keys."), "kwargs")
+
+
+def _check_json(args: list[Any], kwargs: dict[str, Any]) -> None:
     if is_deeper(args) or is_deeper(kwargs):
-        text = _("Arguments can be nested at most %(depth)d levels deep.") % {"depth": MAX_DEPTH}
-        raise InvalidArguments(text)
+        raise _too_deep()
     text = canonical_json([args, kwargs])
     if NUL_ESCAPE.search(text):
         raise InvalidArguments(_("Arguments can't contain the NUL character."))
+
+
+def _too_deep() -> InvalidArguments:
+    text = _("Arguments can be nested at most %(depth)d levels deep.") % {"depth": MAX_DEPTH}
+    return InvalidArguments(text)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from functools import partial
-from itertools import zip_longest
+from itertools import product, zip_longest
 from typing import Any
 
 from django.conf import settings
@@ -27,14 +27,23 @@ from tasks.broker import projection
 from tasks.broker.connection import connect, reachable_redis
 from tasks.broker.enqueue import enqueue_run, enqueue_task, withdraw
 from tasks.database import CHUNK
-from tasks.exceptions import InvalidCalendar, InvalidSchedule, NotPossible, SpecError, TasksError
+from tasks.exceptions import (
+    InvalidArguments,
+    InvalidCalendar,
+    InvalidSchedule,
+    NotPossible,
+    SpecError,
+    TasksError,
+    UnknownTaskFunction,
+)
 from tasks.job_ids import RunId
 from tasks.ledger.periods import Closing, close_period, close_periods
-from tasks.models import Calendar, ScheduledTask, Task
+from tasks.models import Calendar, ScheduledTask, Task, fingerprint
 from tasks.reasons import Code, reason
-from tasks.registry import Kind
+from tasks.registry import Kind, TaskFunction
 from tasks.runs import backfill
 from tasks.runs.stop import stop_jobs
+from tasks.storable import canonical_json
 from tasks.timing import spec
 from tasks.timing.instants import MICROSECOND, from_milliseconds, to_milliseconds
 
@@ -285,11 +294,11 @@ def _new_row(
     options: dict[str, Any],
 ) -> ScheduledTask:
     function = registry.resolve(task_func, Kind.SCHEDULED)
-    positional, named = list(args or []), dict(kwargs or {})
-    function.check_arguments(positional, named)
+    given = list(args or []), dict(kwargs or {})
+    positional, named = function.store_arguments(*given)
     options["queue"] = options.get("queue") or function.queue
     try:
-        return ScheduledTask(
+        row = ScheduledTask(
             name=name or function.name,
             function=function.name,
             args=positional,
@@ -298,6 +307,25 @@ def _new_row(
         )
     except TypeError as error:
         raise InvalidSchedule(str(error), {}) from error
+    row.former_fingerprints = _former_fingerprints(row, function, given)
+    return row
+
+
+def _former_fingerprints(
+    row: ScheduledTask, function: TaskFunction, given: tuple[list[Any], dict[str, Any]]
+) -> frozenset[str]:
+    """Return the identities under which the same schedule may have been stored earlier.
+
+    The function may have had another name, which is also the schedule's unless it has its own, and
+    its arguments may have been stored as they were given.
+    """
+    functions = {function.name, *function.aliases}
+    names = functions if row.name == function.name else {row.name}
+    calls = [(row.args, row.kwargs)]
+    with suppress(InvalidArguments):  # It could not have been stored.
+        canonical_json(given)
+        calls.append(given)
+    return frozenset(fingerprint(*of, *call) for *of, call in product(names, functions, calls))
 
 
 def _as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -364,18 +392,31 @@ def _validate(schedule: ScheduledTask) -> None:
     errors = _wrong_types(schedule)
     if errors:
         raise InvalidSchedule(_joined(errors), errors)
+    errors = _normalise_call(schedule)
+    skipped = {"fingerprint", *errors}
     if schedule.queue not in settings.RQ_QUEUES:
         errors["queue"] = [
             _("There is no queue “%(queue)s”. The queues are: %(known)s.")
             % {"queue": schedule.queue, "known": ", ".join(settings.RQ_QUEUES)}
         ]
     try:
-        schedule.clean_fields(exclude={"fingerprint"})  # first: `clean` relies on their types
-        schedule.full_clean(validate_unique=False, exclude={"fingerprint"})
+        schedule.clean_fields(exclude=skipped)  # first: `clean` relies on their types
+        schedule.full_clean(validate_unique=False, exclude=skipped)
     except ValidationError as error:
         errors |= error.message_dict
     if errors:
         raise InvalidSchedule(_joined(errors), errors)
+
+
+def _normalise_call(schedule: ScheduledTask) -> dict[str, list[str]]:
+    """Bring the function and arguments into their stored form; return the errors if they can't."""
+    try:
+        schedule.normalise_call()
+    except UnknownTaskFunction as error:
+        return {"function": [str(error)]}
+    except InvalidArguments as error:
+        return {error.field: [str(error)]}
+    return {}
 
 
 def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
@@ -421,12 +462,29 @@ def _insert_or_revise(wanted: ScheduledTask) -> ScheduledTask:
     start_given = wanted.start is not None  # before the validation sets it
     _validate(wanted)
     with transaction.atomic():
+        if (former := _stored_formerly(wanted)) is not None:
+            return _revise(former, wanted, start_given)
         try:
             with transaction.atomic():
                 _insert(wanted)
         except IntegrityError:
-            return _revise(wanted, start_given)
+            rows = ScheduledTask.objects.select_for_update()
+            known = rows.get(fingerprint=wanted.fingerprint)
+            return _revise(known, wanted, start_given)
     return wanted
+
+
+def _stored_formerly(wanted: ScheduledTask) -> ScheduledTask | None:
+    """Return, locked, the schedule that an earlier version of the code stored as another one.
+
+    If that one is stored by its present identity as well, it is this row that counts.
+    """
+    former = wanted.former_fingerprints - {wanted.fingerprint}
+    if not former:
+        return None
+    rows = ScheduledTask.objects.select_for_update().order_by("pk")
+    found = list(rows.filter(fingerprint__in=[wanted.fingerprint, *former]))
+    return min(found, key=lambda row: row.fingerprint != wanted.fingerprint, default=None)
 
 
 def _insert(schedule: ScheduledTask) -> None:
@@ -439,14 +497,13 @@ def _insert(schedule: ScheduledTask) -> None:
     _project_on_commit(schedule)
 
 
-def _revise(wanted: ScheduledTask, start_given: bool) -> ScheduledTask:
-    """Give the stored schedule of the same identity the wanted values, and make it live.
+def _revise(known: ScheduledTask, wanted: ScheduledTask, start_given: bool) -> ScheduledTask:
+    """Give the stored, locked schedule the wanted values, and make it live.
 
     What the caller left open stays: the note, the start of the repeat count, and the rhythm.
     """
-    known = ScheduledTask.objects.select_for_update().get(fingerprint=wanted.fingerprint)
     schedule = copy.copy(known)
-    for field in (*EDITABLE_FIELDS, "type"):
+    for field in (*EDITABLE_FIELDS, "type", "fingerprint"):
         setattr(schedule, field, getattr(wanted, field))
     schedule.note = wanted.note or known.note
     if _counts_the_same_repeats(wanted, known) and not start_given:
@@ -765,8 +822,7 @@ def _create_task(
     func: TaskFunc, args: Sequence[Any], kwargs: Mapping[str, Any], reserved_for: datetime | None
 ) -> Task:
     function = registry.resolve(func, Kind.BACKGROUND)
-    positional, named = list(args), dict(kwargs)
-    function.check_arguments(positional, named)
+    positional, named = function.store_arguments(list(args), dict(kwargs))
     task = Task.objects.create(
         name=function.name,
         function=function.name,
