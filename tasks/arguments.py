@@ -114,7 +114,10 @@ class Scalar(ArgumentType):
     write: Callable[[Any], Any]
 
     def store(self, value: Any) -> Any:
-        return self.write(self.load(value))
+        try:
+            return self.write(self.read(value))
+        except UNREADABLE:
+            raise Unfit(str(self.wanted), value) from None
 
     def load(self, stored: Any) -> Any:
         try:
@@ -451,7 +454,7 @@ class Arguments:
 
         What the signature has no place for stays as it is.
         """
-        return self._convert(args, kwargs, lambda of, value: of.store(value))
+        return self._convert(args, kwargs, self._stores)
 
     def load(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -460,20 +463,22 @@ class Arguments:
 
         Raises InvalidArguments also for one whose object is gone.
         """
-        return self._convert(args, kwargs, lambda of, value: of.load(value))
+        return self._convert(args, kwargs, self._loads)
 
     def _convert(
         self,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
-        convert: Callable[[ArgumentType, Any], Any],
+        conversions: Mapping[str, Callable[[Any], Any]],
     ) -> tuple[list[Any], dict[str, Any]]:
-        if self._are_all_any:
+        if not conversions:
             return list(args), dict(kwargs)
 
         def one(label: str, parameter: str, value: Any, field: str) -> Any:
+            if parameter not in conversions:
+                return value
             try:
-                return convert(self.types.get(parameter, ANY), value)
+                return conversions[parameter](value)
             except Unfit as error:
                 raise InvalidArguments(error.about(label), field) from error
 
@@ -495,8 +500,12 @@ class Arguments:
         return f"{rest}[{index - len(positions)}]", rest
 
     @cached_property
-    def _are_all_any(self) -> bool:
-        return all(of is ANY for of in self.types.values())
+    def _stores(self) -> Mapping[str, Callable[[Any], Any]]:
+        return {name: of.store for name, of in self.types.items() if of is not ANY}
+
+    @cached_property
+    def _loads(self) -> Mapping[str, Callable[[Any], Any]]:
+        return {name: of.load for name, of in self.types.items() if of is not ANY}
 
     @cached_property
     def _positions(self) -> list[str]:
