@@ -219,8 +219,8 @@ trees = st.recursive(
 @st.composite
 def values(draw: st.DrawFn) -> tuple[Any, Any]:
     """Return a hint of the table and a value of its type."""
-    hint = draw(st.sampled_from([*scalars]))
-    key = draw(st.sampled_from([str, int, date, datetime, UUID, Colour, Level]))
+    hint: Any = draw(st.sampled_from([*scalars]))
+    key: Any = draw(st.sampled_from([str, int, date, datetime, UUID, Colour, Level]))
     of: Any = scalars[hint]
     options = {
         hint: of,

@@ -90,7 +90,7 @@ def test_an_external_job_calls_its_function_with_what_its_hints_name(
     def again(day: date, *rest: Any) -> None:
         seen.append(day)
         if len(seen) == 1:
-            functions.report("as it is")  # type: ignore[arg-type]
+            functions.report("as it is")
 
     behave(again)
     job = Job.create(REPORT, args=["2026-01-31"], id="external", connection=redis_connection)
