@@ -93,7 +93,8 @@ class SchedulerService:
     ) -> ScheduledTask:
         """Schedule a task function once, or every `interval` seconds from `scheduled_time`.
 
-        `task_func` is a decorated function or its registered name. `options` are other fields of
+        `task_func` is a decorated function or its registered name, `args` and `kwargs` are of the
+        types that its hints name, or their JSON (see `tasks/arguments`). `options` are other fields of
         `ScheduledTask`: queue, start, end, exclude, calendar, jitter, overlap, catch_up,
         start_deadline, retries, retry_delay, keep_runs, keep_days, note.
 
@@ -777,6 +778,7 @@ class TaskService:
     def enqueue_task(func: TaskFunc, /, *args: Any, **kwargs: Any) -> Task:
         """Call a task function in the background now; return the row that records it.
 
+        The arguments are of the types that its hints name, or their JSON (see `tasks/arguments`).
         If it can't be enqueued, the row says `failed` with the reason. Raises
         UnknownTaskFunction or InvalidArguments, and then there is no row.
         """
