@@ -93,9 +93,9 @@ class SchedulerService:
     ) -> ScheduledTask:
         """Schedule a task function once, or every `interval` seconds from `scheduled_time`.
 
-        `task_func` is a decorated function or its registered name, `args` and `kwargs` are of the
-        types that its hints name, or their JSON (see `tasks/arguments`). `options` are other fields of
-        `ScheduledTask`: queue, start, end, exclude, calendar, jitter, overlap, catch_up,
+        `task_func` is a decorated function or its registered name. `args` and `kwargs` are of the
+        types that its hints name, or their JSON (see `tasks/arguments`). `options` are other
+        fields of `ScheduledTask`: queue, start, end, exclude, calendar, jitter, overlap, catch_up,
         start_deadline, retries, retry_delay, keep_runs, keep_days, note.
 
         Nothing is due on the dates of `exclude` (dates, or strings such as 2026-12-24 and
