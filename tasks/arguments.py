@@ -160,9 +160,9 @@ def _read_date(value: Any) -> Any:
 
 
 def _read_time(value: Any) -> datetime:
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    _require(isinstance(moment, datetime) and moment.utcoffset() is not None)
-    return moment.astimezone(UTC)
+    time = datetime.fromisoformat(value) if isinstance(value, str) else value
+    _require(isinstance(time, datetime) and time.utcoffset() is not None)
+    return time.astimezone(UTC)
 
 
 def _read_duration(value: Any) -> Any:

@@ -119,10 +119,10 @@ def test_concurrent_requests_take_up_the_old_schedule_once():
 
 
 def test_a_time_is_the_same_in_every_time_zone():
-    moment = datetime(2026, 1, 31, 6, tzinfo=timezone(timedelta(hours=9)))
+    in_seoul = datetime(2026, 1, 31, 6, tzinfo=timezone(timedelta(hours=9)))
     one, other = (
         SchedulerService.schedule(FIRST, functions.at, [time])
-        for time in (moment, moment.astimezone(UTC))
+        for time in (in_seoul, in_seoul.astimezone(UTC))
     )
     assert one.pk == other.pk
     with pytest.raises(InvalidArguments, match="a time with its time zone"):
