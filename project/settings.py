@@ -199,6 +199,8 @@ RQ = {
 TASKS_RUN_UNREGISTERED = environment.switch("TASKS_RUN_UNREGISTERED")
 # How many seconds after its worker died a run is closed as lost, at the latest.
 TASKS_LOST_AFTER = environment.number("TASKS_LOST_AFTER", default=60)
+# For how many seconds a job is left to other workers when one doesn't know its function.
+TASKS_UNKNOWN_AFTER = environment.number("TASKS_UNKNOWN_AFTER", default=600)
 # The process in which a worker runs its jobs is replaced after this many runs, or when it uses
 # this many MB.
 TASKS_CHILD_MAX_RUNS = environment.number("TASKS_CHILD_MAX_RUNS", default=10_000)

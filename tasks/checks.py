@@ -1,6 +1,7 @@
-"""System checks of the settings that the scheduling app relies on."""
+"""System checks: of the settings, the task functions and the stored schedules."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +16,12 @@ from tasks.packages import CRONTAB_HIDDEN, CRONTAB_HINT, is_crontab_hidden
 from tasks.queue import is_beside_default, is_json, why_unusable
 from tasks.registry import DEFAULT_QUEUE
 from tasks.worker.child import MAX_MEMORY_MB, MAX_RUNS
+from tasks.worker.refusals import (
+    DEFAULT_UNKNOWN_AFTER,
+    LEAST_UNKNOWN_AFTER,
+    MOST_UNKNOWN_AFTER,
+    is_unknown_after,
+)
 
 VENDORS = ("postgresql", "sqlite")
 JSON_SERIALIZER = "rq.serializers.JSONSerializer"
@@ -24,6 +31,8 @@ CLASSES = {
     "SCHEDULER_CLASS": "tasks.scheduler.Scheduler",
     "WORKER_CLASS": "tasks.worker.Worker",
 }
+# How many schedules a check names.
+NAMED = 10
 
 
 @checks.register("tasks")
@@ -135,6 +144,23 @@ def check_lost_after(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 @checks.register("tasks")
+def check_unknown_after(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Require a time after which a job fails that no worker knows."""
+    value = getattr(settings, "TASKS_UNKNOWN_AFTER", DEFAULT_UNKNOWN_AFTER)
+    if is_unknown_after(value):
+        return []
+    least, most = LEAST_UNKNOWN_AFTER, MOST_UNKNOWN_AFTER
+    return [
+        checks.Error(
+            f"TASKS_UNKNOWN_AFTER is {value!r}, not a whole number of seconds "
+            f"from {least} to {most}.",
+            hint=f"Leave it out for {DEFAULT_UNKNOWN_AFTER} seconds.",
+            id="tasks.E018",
+        )
+    ]
+
+
+@checks.register("tasks")
 def check_child(**kwargs: Any) -> list[checks.CheckMessage]:
     """Require positive whole numbers as the limits of a worker's child."""
     limits = {
@@ -173,6 +199,53 @@ def check_database(**kwargs: Any) -> list[checks.CheckMessage]:
                 hint="Use PostgreSQL or SQLite, if need be through a database router.",
                 id="tasks.E008",
             )
+        )
+    return found
+
+
+@checks.register("tasks")
+def check_hints(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Warn of task functions whose hints can't be evaluated: arguments aren't checked by them."""
+    return [
+        checks.Warning(
+            f"The hints of task function “{function.name}” can't be evaluated: "
+            f"{function.arguments.problem}",
+            hint="Import what they name where the function is defined, not for type checkers only.",
+            id="tasks.W017",
+        )
+        for function in registry.functions()
+        if function.arguments.problem
+    ]
+
+
+@checks.register("tasks", checks.Tags.database)
+def check_schedules(
+    databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Warn of stored schedules that can't run: function gone, or arguments that it doesn't take.
+
+    It doesn't refuse them, or one of them would keep a deploy from migrating the database.
+    """
+    alias = router.db_for_read(ScheduledTask)
+    table = ScheduledTask._meta.db_table
+    if alias not in (databases or ()):
+        return []
+    if table not in connections[alias].introspection.table_names():
+        return []  # The first migration comes after this check.
+    active = ScheduledTask.objects.using(alias).exclude(status=ScheduledTask.Status.DEATH)
+    columns = active.only("name", "function", "args", "kwargs").order_by("pk").iterator(2000)
+    unfit = ((schedule, text) for schedule in columns if (text := schedule.misfit()))
+    found: list[checks.CheckMessage] = [
+        checks.Warning(
+            f"Schedule {schedule.pk} “{schedule.name}” can't run: {text}",
+            hint="Change it or cancel it, or give the function its old name as one of its aliases.",
+            id="tasks.W018",
+        )
+        for schedule, text in islice(unfit, NAMED)
+    ]
+    if more := sum(1 for _ in unfit):
+        found.append(
+            checks.Warning(f"… and {more} more schedules that can't run.", id="tasks.W018")
         )
     return found
 

@@ -2,17 +2,17 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from rq import get_current_job
 
 from tasks import registry
+from tasks.exceptions import InvalidArguments
 from tasks.job import Job
 from tasks.job_ids import is_recorded
 from tasks.registry import DEFAULT_QUEUE, Check, Kind, NotAtAll, NotNow, TaskFunction
 from tasks.runs import recorder
-from tasks.runs.progress import is_recording
 
 __all__ = ["NotAtAll", "NotNow", "background_task", "scheduled_task"]
 
@@ -36,6 +36,7 @@ def scheduled_task(
     timeout: int | None = None,
     check: Check | None = None,
     secret: Collection[str] = (),
+    aliases: Iterable[str] = (),
 ) -> Decorator: ...
 def scheduled_task(
     func: Callable[..., Any] | None = None,
@@ -46,6 +47,7 @@ def scheduled_task(
     timeout: int | None = None,
     check: Check | None = None,
     secret: Collection[str] = (),
+    aliases: Iterable[str] = (),
 ) -> Callable[..., Any] | Decorator:
     """Register a function for schedules and record each of its runs under its schedule.
 
@@ -55,6 +57,10 @@ def scheduled_task(
     traceback. Called directly, outside a job, it is just the function. In a job, coroutine
     functions are run to completion.
 
+    The function's hints say how its arguments are stored as JSON, and what it is called with
+    (`tasks/arguments`). `aliases` are the names that it had before: schedules and jobs made
+    under them are its own.
+
     `check` is called with the run's arguments before each run. It returns None if the run may
     start, `NotNow(reason)` if this occurrence is to be skipped, or `NotAtAll(reason)` if the
     schedule is to end as well; the row then says `skipped` with the reason, and the function
@@ -63,7 +69,7 @@ def scheduled_task(
     `secret` names parameters whose values are masked wherever a call is shown or logged. Those
     whose names say so, such as `api_token` or `password`, are masked anyway.
     """
-    return _decorate(func, Kind.SCHEDULED, name, queue, timeout, secret, check)
+    return _decorate(func, Kind.SCHEDULED, name, queue, timeout, check, secret, aliases)
 
 
 @overload
@@ -75,6 +81,7 @@ def background_task(
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
     secret: Collection[str] = (),
+    aliases: Iterable[str] = (),
 ) -> Decorator: ...
 def background_task(
     func: Callable[..., Any] | None = None,
@@ -84,13 +91,14 @@ def background_task(
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
     secret: Collection[str] = (),
+    aliases: Iterable[str] = (),
 ) -> Callable[..., Any] | Decorator:
     """Register a function for background calls and record each call in its `Task`.
 
     The options are those of `scheduled_task`, without `check`; a function can have both
     decorators.
     """
-    return _decorate(func, Kind.BACKGROUND, name, queue, timeout, secret)
+    return _decorate(func, Kind.BACKGROUND, name, queue, timeout, None, secret, aliases)
 
 
 def _decorate(
@@ -99,15 +107,22 @@ def _decorate(
     name: str | None,
     queue: str,
     timeout: int | None,
+    check: Check | None,
     secret: Collection[str],
-    check: Check | None = None,
+    aliases: Iterable[str],
 ) -> Callable[..., Any] | Decorator:
+    if isinstance(aliases, str):
+        raise TypeError(f"aliases={aliases!r} is one text: give a list of names.")
+    former = frozenset(aliases)
+
     def decorate(func: Callable[P, R], /) -> Callable[P, R]:
         wrapped = func if hasattr(func, "task_name") else _wrap(func, name)
         task_name: str = wrapped.task_name  # type: ignore[attr-defined]
         names = _parameters(func, secret)
         registry.register(
-            TaskFunction(task_name, wrapped, frozenset({kind}), queue, timeout, check, names)
+            TaskFunction(
+                task_name, wrapped, frozenset({kind}), queue, timeout, check, names, former
+            )
         )
         return wrapped
 
@@ -137,18 +152,17 @@ def _wrap(func: Callable[P, R], name: str | None) -> Callable[P, R]:
     @functools.wraps(func)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         job = get_current_job()
-        if isinstance(job, Job) and _is_call_of(job, task_name):
-            # Returns JSON, and for a coroutine its result: only the worker calls it in a job.
+        if not (isinstance(job, Job) and job.begins_call_of(task_name)):
+            return func(*args, **kwargs)
+        # Only the worker calls it like this. A recorded call returns JSON, and for a coroutine
+        # its result.
+        if is_recorded(job.id):
             return cast(R, recorder.record(job, func, args, kwargs))
-        return func(*args, **kwargs)
+        try:
+            loaded = registry.get(task_name).load_arguments(args, kwargs)
+        except InvalidArguments:
+            return func(*args, **kwargs)  # RQ's own interface takes anything: `rqenqueue` texts.
+        return func(*loaded[0], **loaded[1])
 
     wrapper.task_name = task_name  # type: ignore[attr-defined]
     return wrapper
-
-
-def _is_call_of(job: Job, task_name: str) -> bool:
-    """Return whether this call is the job itself, and not a call that the job makes."""
-    if not is_recorded(job.id) or is_recording():
-        return False
-    function = registry.find(str(job.func_name))
-    return function is not None and function.name == task_name

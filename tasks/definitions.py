@@ -2,7 +2,9 @@
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
+from itertools import product
 from typing import Any
 
 from django.conf import settings
@@ -12,10 +14,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tasks import registry
-from tasks.exceptions import InvalidCalendar, InvalidSchedule
-from tasks.models import Calendar, ScheduledTask
+from tasks.exceptions import (
+    InvalidArguments,
+    InvalidCalendar,
+    InvalidSchedule,
+    UnknownTaskFunction,
+)
+from tasks.models import Calendar, ScheduledTask, fingerprint
 from tasks.queue import why_unusable
-from tasks.registry import Kind
+from tasks.registry import Kind, TaskFunction
+from tasks.storable import canonical_json
 
 TaskFunc = Callable[..., Any] | str
 # How many calendars an error lists.
@@ -43,15 +51,15 @@ def new_row(
     Raises UnknownTaskFunction, InvalidArguments or InvalidSchedule. `validate` checks the rest.
     """
     function = registry.resolve(task_func, Kind.SCHEDULED)
-    positional, named = _as_json(args, list), _as_json(kwargs, dict)
-    function.check_arguments(positional, named)
+    given = _as_json(args, list), _as_json(kwargs, dict)
+    positional, named = function.store_arguments(*given)
     options |= {
         "queue": options.get("queue") or function.queue,
         "timezone": options.get("timezone") or settings.TIME_ZONE,
         "description": options.get("description") or "",
     }
     try:
-        return ScheduledTask(
+        row = ScheduledTask(
             name=name or function.name,
             function=function.name,
             args=positional,
@@ -60,6 +68,25 @@ def new_row(
         )
     except TypeError as error:
         raise InvalidSchedule(str(error), {}) from error
+    row.former_fingerprints = _former_fingerprints(row, function, given)
+    return row
+
+
+def _former_fingerprints(
+    row: ScheduledTask, function: TaskFunction, given: tuple[list[Any], dict[str, Any]]
+) -> frozenset[str]:
+    """Return the identities under which the same schedule may have been stored earlier.
+
+    The function may have had another name, which is also the schedule's unless it has its own, and
+    its arguments may have been stored as they were given.
+    """
+    functions = {function.name, *function.aliases}
+    names = functions if row.name == function.name else {row.name}
+    calls = [(row.args, row.kwargs)]
+    with suppress(InvalidArguments):  # It could not have been stored.
+        canonical_json(given)
+        calls.append(given)
+    return frozenset(fingerprint(*of, *call) for *of, call in product(names, functions, calls))
 
 
 def _as_json(arguments: Any, form: type[list] | type[dict]) -> Any:
@@ -135,15 +162,28 @@ def validate(schedule: ScheduledTask) -> None:
     errors = _wrong_types(schedule)
     if errors:
         raise InvalidSchedule(joined(errors), errors)
+    errors = _normalise_call(schedule)
+    skipped = {"fingerprint", *errors}
     if why := why_unusable(schedule.queue):
         errors["queue"] = [why]
     try:
-        schedule.clean_fields(exclude={"fingerprint"})  # first: `clean` relies on their types
-        schedule.full_clean(validate_unique=False, exclude={"fingerprint"})
+        schedule.clean_fields(exclude=skipped)  # first: `clean` relies on their types
+        schedule.full_clean(validate_unique=False, exclude=skipped)
     except ValidationError as error:
         errors |= error.message_dict
     if errors:
         raise InvalidSchedule(joined(errors), errors)
+
+
+def _normalise_call(schedule: ScheduledTask) -> dict[str, list[str]]:
+    """Bring the function and arguments into their stored form; return the errors if they can't."""
+    try:
+        schedule.normalise_call()
+    except UnknownTaskFunction as error:
+        return {"function": [str(error)]}
+    except InvalidArguments as error:
+        return {error.field: [str(error)]}
+    return {}
 
 
 def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
@@ -187,7 +227,7 @@ def revised(known: ScheduledTask, wanted: ScheduledTask, start_given: bool) -> S
     says whether that was given, as the validation sets it).
     """
     schedule = copy.copy(known)
-    for field in (*EDITABLE_FIELDS, "type"):
+    for field in (*EDITABLE_FIELDS, "type", "fingerprint"):
         setattr(schedule, field, getattr(wanted, field))
     schedule.note = wanted.note or known.note
     if wanted.list_owner is not None:

@@ -21,7 +21,7 @@ class UnknownTaskFunction(TasksError):
 
 
 class InvalidArguments(TasksError):
-    """Arguments that a task function doesn't take, or that aren't JSON.
+    """Arguments that a task function doesn't take, are of another type, or can't be stored.
 
     `field` says whether it is the positional ones (`args`) or the named ones (`kwargs`).
     """

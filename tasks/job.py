@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 PLAIN = frozenset(
     b"data status origin description timeout result_ttl failure_ttl created_at enqueued_at meta "
     b"started_at ended_at last_heartbeat worker_name success_callback_name failure_callback_name "
-    b"stopped_callback_name group_id put_back".split()
+    b"stopped_callback_name group_id put_back refused_by refused_at".split()
 )
 RARE = (b"success_callback_name", b"failure_callback_name", b"stopped_callback_name", b"group_id")
 # What compressed data begins with.
@@ -56,6 +56,8 @@ class Job(rq.job.Job):
     unreadable: Exception | None = None
     # The error that ended it, once its row says so.
     recorded_error: BaseException | None = None
+    # Whether its function has been called.
+    _has_begun = False
 
     @classmethod
     def create(cls, func: Any, *args: Any, **kwargs: Any) -> Self:
@@ -106,12 +108,15 @@ class Job(rq.job.Job):
         """Raise what is wrong with a job that can't be called: its hash, payload or functions.
 
         The function of a job that has a row must be registered, whatever else the site runs.
+        UnknownTaskFunction and InvalidArguments may be due to this process's version of the code;
+        anything else is due to the job's hash or payload.
         """
         if self.unreadable is not None:
             raise self.unreadable
         if has_row:
-            registry.get(str(self.func_name))
-        self.func  # noqa: B018  (decodes the payload and asks the registry)
+            registry.get(str(self.func_name)).check_arguments(self.args, self.kwargs)
+        else:
+            self.func  # noqa: B018  (asks whether the site runs it)
         for name in filter(None, self._callback_names):
             _function(name)
 
@@ -122,6 +127,16 @@ class Job(rq.job.Job):
             return registry.secret_values(str(self.func_name), list(self.args), dict(self.kwargs))
         except Exception:  # whatever is wrong with the payload, `check_callable` says
             return []
+
+    def begins_call_of(self, name: str) -> bool:
+        """Return whether a call of this function, inside the job, is the job's own call of it.
+
+        That is the first one; later ones are made by the function itself.
+        """
+        if self._has_begun or registry.present_name(str(self.func_name)) != name:
+            return False
+        self._has_begun = True
+        return True
 
     @property
     def func(self) -> Callable[..., Any]:

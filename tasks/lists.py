@@ -3,7 +3,7 @@
 Nothing is written here: `tasks.services` carries the changes out.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
@@ -207,14 +207,29 @@ def changes(
     locked them. Raises InvalidSchedule if a wanted one is on another list, and NotPossible if a
     list without an owner would cancel what is on one that has.
     """
-    known = {row.fingerprint: row for row in stored}
+    known = _matched(wanted, stored)
     raise_all(_taken(wanted, lists, known))
     planned = [_change(one, known.get(one.row.fingerprint)) for one in wanted]
     for one in lists:
-        left = list(_left(one, wanted, stored))
+        left = list(_left(one, wanted, stored, {row.pk for row in known.values()}))
         _refuse_others(one, left)
         planned += [Change(Action.CANCEL, row, row) for row in left]
     return planned
+
+
+def _matched(wanted: Iterable[Wanted], stored: Iterable[ScheduledTask]) -> dict[str, ScheduledTask]:
+    """Return the stored schedule of each wanted one that has one, by the identity of the latter.
+
+    An earlier version of the code may have stored it under another identity.
+    """
+    by_identity = {row.fingerprint: row for row in stored}
+    found = {}
+    for one in wanted:
+        for identity in (one.row.fingerprint, *sorted(one.row.former_fingerprints)):
+            if identity in by_identity:
+                found[one.row.fingerprint] = by_identity[identity]
+                break
+    return found
 
 
 def _taken(
@@ -243,6 +258,8 @@ def _change(one: Wanted, known: ScheduledTask | None) -> Change[ScheduledTask]:
     if known.status == ScheduledTask.Status.DEATH and _is_over(known, row):
         row.status = known.status
     found = differences(known, row, COMPARED)
+    if known.fingerprint != row.fingerprint:
+        found |= differences(known, row, IDENTITY)
     return Change(Action.CHANGE if found else Action.KEEP, row, known, found)
 
 
@@ -264,14 +281,16 @@ def _value(record: ScheduledTask | Calendar, name: str) -> Any:
 
 
 def _left(
-    one: ScheduleList, wanted: Iterable[Wanted], stored: Iterable[ScheduledTask]
+    one: ScheduleList,
+    wanted: Iterable[Wanted],
+    stored: Iterable[ScheduledTask],
+    kept: Collection[int],
 ) -> Iterator[ScheduledTask]:
     """Yield what is stored and not over, and that a list stands for without having it."""
-    kept = {each.row.fingerprint for each in wanted}
     own_apps = {one.app} if one.app else set()
     own_apps |= {app_of(each.row.function) for each in wanted if each.row.list_owner == NO_OWNER}
     for row in stored:
-        if row.status == ScheduledTask.Status.DEATH or row.fingerprint in kept:
+        if row.status == ScheduledTask.Status.DEATH or row.pk in kept:
             continue
         if one.owner is not None and row.list_owner == one.owner:
             yield row

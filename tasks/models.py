@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from tasks import registry
 from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
 from tasks.job_ids import RunId, new_schedule_job_id, new_task_job_id
-from tasks.masking import mask_text
+from tasks.masking import hiding, mask_text
 from tasks.reasons import CODE_LENGTH, Code, in_words
 from tasks.storable import REASON_LENGTH, canonical_json
 from tasks.timing import spec
@@ -56,6 +56,15 @@ class NameField(models.CharField):
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
         return mask_text(value) if isinstance(value, str) else value
+
+
+def fingerprint(name: str, function: str, args: Any, kwargs: Any) -> str:
+    """Return the identity of a schedule: a hash over its name, function and arguments.
+
+    Raises InvalidArguments if the arguments aren't JSON.
+    """
+    identity = canonical_json([mask_text(name), function, args, kwargs])
+    return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def _normal_dates(text: str) -> str:
@@ -411,6 +420,8 @@ class ScheduledTask(models.Model):
     # Set by the services: whether Redis has the schedule as this row says.
     # None until the transaction has been committed.
     projected: bool | None = None
+    # Set by the services: fingerprints of the same schedule by earlier versions of the code.
+    former_fingerprints: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return self.name
@@ -494,17 +505,33 @@ class ScheduledTask(models.Model):
 
         Raises InvalidArguments if the arguments aren't JSON.
         """
-        identity = canonical_json([mask_text(self.name), self.function, self.args, self.kwargs])
-        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+        self.fingerprint = fingerprint(self.name, self.function, self.args, self.kwargs)
+
+    def misfit(self) -> str:
+        """Return why its function can't be called with its arguments; empty if it can."""
+        try:
+            function = registry.resolve(self.function, registry.Kind.SCHEDULED)
+            function.check_arguments(self.args, self.kwargs)
+        except (UnknownTaskFunction, InvalidArguments) as error:
+            with hiding(registry.secret_values(self.function, self.args, self.kwargs)):
+                return mask_text(str(error))
+        return ""
+
+    def normalise_call(self) -> None:
+        """Give the function its present name, and the arguments the form in which they are stored.
+
+        Raises UnknownTaskFunction or InvalidArguments.
+        """
+        function = registry.resolve(self.function, registry.Kind.SCHEDULED)
+        self.function = function.name
+        self.args, self.kwargs = function.store_arguments(self.args, self.kwargs)
 
     def clean(self) -> None:
         """Check what single fields can't: function, arguments, spec, identity."""
         errors: dict[str, Any] = {}
         self._normalise()
         try:
-            registry.resolve(self.function, registry.Kind.SCHEDULED).check_arguments(
-                self.args, self.kwargs
-            )
+            self.normalise_call()
             self.set_fingerprint()
         except UnknownTaskFunction as error:
             errors["function"] = str(error)
@@ -897,9 +924,8 @@ class Task(RunRecord):
     def clean(self) -> None:
         """Check that the function is registered and takes the arguments."""
         try:
-            registry.resolve(self.function, registry.Kind.BACKGROUND).check_arguments(
-                self.args, self.kwargs
-            )
+            function = registry.resolve(self.function, registry.Kind.BACKGROUND)
+            self.args, self.kwargs = function.store_arguments(self.args, self.kwargs)
         except UnknownTaskFunction as error:
             raise ValidationError({"function": str(error)}) from error
         except InvalidArguments as error:

@@ -40,6 +40,8 @@ class Code(StrEnum):
     PAST_START_DEADLINE = "past_start_deadline"
     PREVIOUS_RUN = "previous_run"
     PREVIOUS_MANUAL_RUN = "previous_manual_run"
+    REFUSED_BY_ALL = "refused_by_all"
+    REFUSED_TOO_LONG = "refused_too_long"
     REPLACED = "replaced"
     RESULT_NOT_JSON = "result_not_json"
     SCHEDULE_CHANGED = "schedule_changed"
@@ -73,6 +75,14 @@ TEXTS: Mapping[Code, str] = {
     ),
     Code.PREVIOUS_RUN: gettext_noop("The run due %(due)s was still going."),
     Code.PREVIOUS_MANUAL_RUN: gettext_noop("A manual run was still going."),
+    Code.REFUSED_BY_ALL: gettext_noop(
+        "The code of all workers of its queue refused its function or its arguments; "
+        "number of workers: %(workers)s."
+    ),
+    Code.REFUSED_TOO_LONG: gettext_noop(
+        "No worker knew its function and arguments within %(seconds)s s; number of workers that "
+        "refused it: %(workers)s."
+    ),
     Code.REPLACED: gettext_noop("Replaced by the next run."),
     Code.RESULT_NOT_JSON: gettext_noop("The result is not JSON and was not kept: %(type)s."),
     Code.SCHEDULE_CHANGED: gettext_noop("The schedule was changed before it could run."),

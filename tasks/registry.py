@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from tasks.arguments import Arguments, arguments_of
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.masking import MASK, is_secret_name, mask_json, secrets_in
 from tasks.storable import MAX_DEPTH, NUL_ESCAPE, canonical_json, is_deeper
@@ -48,6 +49,7 @@ class TaskFunction:
     `queue` is the queue its jobs go to; `timeout` is in seconds, None for the queue's own.
     `check` is called before each run of a schedule. `secret` names parameters whose values are
     masked wherever a call is shown, in addition to those whose names say that they are secret.
+    `aliases` are names that it had before: rows and jobs that still have them are its own.
     """
 
     name: str
@@ -57,6 +59,7 @@ class TaskFunction:
     timeout: int | None
     check: Check | None = None
     secret: frozenset[str] = frozenset()
+    aliases: frozenset[str] = frozenset()
 
     @property
     def path(self) -> str:
@@ -64,8 +67,13 @@ class TaskFunction:
         return f"{self.func.__module__}.{self.func.__qualname__}"
 
     @property
+    def arguments(self) -> Arguments:
+        """What it takes, and how that is stored."""
+        return arguments_of(self.func)
+
+    @property
     def signature(self) -> inspect.Signature:
-        return inspect.signature(self.func)
+        return self.arguments.signature
 
     @property
     def shown_signature(self) -> inspect.Signature:
@@ -88,21 +96,45 @@ class TaskFunction:
         """The first line of the function's docstring."""
         return (inspect.getdoc(self.func) or "").partition("\n")[0]
 
+    def store_arguments(self, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+        """Return arguments as the JSON that is stored; they may be given as that already.
+
+        Raises InvalidArguments if they aren't what the function takes.
+        """
+        stored = self._stored(args, kwargs)
+        _check_json(*stored)
+        return stored
+
     def check_arguments(self, args: Any, kwargs: Any) -> None:
-        """Raise InvalidArguments unless the function can be called with this JSON."""
-        _check_json(args, kwargs)
-        signature = self.signature
+        """Raise InvalidArguments unless the function can be called with this stored JSON."""
+        self._stored(args, kwargs)
+
+    def load_arguments(self, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+        """Return stored arguments as the function takes them: an id becomes an object.
+
+        Raises InvalidArguments if they don't fit, or if such an object is gone.
+        """
+        return self.arguments.load(args, kwargs)
+
+    def _stored(self, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+        _check_containers(args, kwargs)
         try:
-            signature.bind(*args, **kwargs)
+            self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidArguments(
                 _("%(name)s%(signature)s can't be called with these arguments: %(error)s.")
                 % {"name": self.name, "signature": self.shown_signature, "error": error},
-                _field_at_fault(signature, args, kwargs),
+                _field_at_fault(self.signature, args, kwargs),
             ) from error
+        try:
+            return self.arguments.store(args, kwargs)
+        except RecursionError:
+            raise _too_deep() from None
 
 
 _functions: dict[str, TaskFunction] = {}
+# The present name of each function by the names that it had before.
+_aliases: dict[str, str] = {}
 # The registered names of functions by their paths.
 _names: dict[str, str] = {}
 
@@ -113,11 +145,12 @@ def default_name(func: Callable[..., Any]) -> str:
 
 
 def register(function: TaskFunction) -> None:
-    """Add a task function; adding the same function again adds to its kinds.
+    """Add a task function; adding the same function again adds to its kinds and aliases.
 
-    Raises ValueError if another function already has the name, as its name or as its path: a
-    programming error.
+    Raises ValueError if another function already has the name, or one of the aliases, as its name,
+    as its path or as an alias: a programming error.
     """
+    _refuse_ambiguous(function)
     for name in (function.name, function.path):
         other = find(name)
         if other is not None and other.path != function.path:
@@ -132,14 +165,26 @@ def register(function: TaskFunction) -> None:
             function.timeout or known.timeout,
             function.check or known.check,
             function.secret | known.secret,
+            known.aliases | function.aliases,
         )
     _functions[function.name] = function
     _names.setdefault(function.path, function.name)
+    _aliases.update(dict.fromkeys(function.aliases, function.name))
+
+
+def _refuse_ambiguous(function: TaskFunction) -> None:
+    """Raise ValueError if a name would stand for two functions."""
+    if function.name in _aliases:
+        raise ValueError(f"{function.name!r} is an alias of {_aliases[function.name]!r} already.")
+    for alias in function.aliases:
+        owner = alias if alias in _functions else _aliases.get(alias, function.name)
+        if owner != function.name or alias == function.name:
+            raise ValueError(f"{alias!r} can't be an alias of {function.name!r}: {owner!r} has it.")
 
 
 def find(name: str) -> TaskFunction | None:
-    """Return the task function with this name, or at this path, as RQ names functions."""
-    return _functions.get(name) or _functions.get(_names.get(name, ""))
+    """Return the task function with this name or alias, or at this path, as RQ names functions."""
+    return _functions.get(present_name(name))
 
 
 def used_queues() -> dict[str, str]:
@@ -151,7 +196,7 @@ def used_queues() -> dict[str, str]:
 
 
 def get(name: str) -> TaskFunction:
-    """Return the task function with this name or at this path; raises UnknownTaskFunction."""
+    """Return the task function with this name, alias or path; raises UnknownTaskFunction."""
     function = find(name)
     if function is None:
         raise UnknownTaskFunction(
@@ -159,6 +204,13 @@ def get(name: str) -> TaskFunction:
             % {"name": name, "known": ", ".join(sorted(_functions)) or _("none")}
         )
     return function
+
+
+def present_name(name: str) -> str:
+    """Return the name of the function that has, or had, this name or path; else the name itself."""
+    if name in _functions:
+        return name
+    return _aliases.get(name) or _names.get(name, name)
 
 
 def has_check(name: str) -> bool:
@@ -185,6 +237,11 @@ def resolve(task_func: Callable[..., Any] | str, kind: Kind) -> TaskFunction:
             % {"name": name, "decorator": f"{kind}_task"}
         )
     return function
+
+
+def functions() -> list[TaskFunction]:
+    """Return all task functions, in order of their names."""
+    return [function for _name, function in sorted(_functions.items())]
 
 
 def names(kind: Kind) -> list[str]:
@@ -222,7 +279,7 @@ def _secrecy(
     name: str, args: list[Any], kwargs: dict[str, Any]
 ) -> tuple[list[bool], dict[str, bool]]:
     """Return which arguments of a call are secret as a whole."""
-    function = _functions.get(name)
+    function = find(name)
     if function is None:
         return [False] * len(args), {key: is_secret_name(key) for key in kwargs}
     named, rest = _positional_parameters(function.func) if args else ((), "")
@@ -256,14 +313,21 @@ def _field_at_fault(signature: inspect.Signature, args: list[Any], kwargs: dict[
     return "args"
 
 
-def _check_json(args: Any, kwargs: Any) -> None:
+def _check_containers(args: Any, kwargs: Any) -> None:
     if not isinstance(args, list):
         raise InvalidArguments(_("Positional arguments must be a JSON list, such as [1, 2]."))
     if not isinstance(kwargs, dict) or not all(isinstance(key, str) for key in kwargs):
         raise InvalidArguments(_("Named arguments must be a JSON object with text keys."), "kwargs")
+
+
+def _check_json(args: list[Any], kwargs: dict[str, Any]) -> None:
     if is_deeper(args) or is_deeper(kwargs):
-        text = _("Arguments can be nested at most %(depth)d levels deep.") % {"depth": MAX_DEPTH}
-        raise InvalidArguments(text)
+        raise _too_deep()
     text = canonical_json([args, kwargs])
     if NUL_ESCAPE.search(text):
         raise InvalidArguments(_("Arguments can't contain the NUL character."))
+
+
+def _too_deep() -> InvalidArguments:
+    text = _("Arguments can be nested at most %(depth)d levels deep.") % {"depth": MAX_DEPTH}
+    return InvalidArguments(text)

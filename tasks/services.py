@@ -85,8 +85,9 @@ class SchedulerService:
     ) -> ScheduledTask:
         """Schedule a task function once, or every `interval` seconds from `scheduled_time`.
 
-        `task_func` is a decorated function or its registered name. `options` are other fields of
-        `ScheduledTask`: queue, start, end, exclude, calendar, jitter, overlap, catch_up,
+        `task_func` is a decorated function or its registered name. `args` and `kwargs` are of the
+        types that its hints name, or their JSON (see `tasks/arguments`). `options` are other
+        fields of `ScheduledTask`: queue, start, end, exclude, calendar, jitter, overlap, catch_up,
         start_deadline, retries, retry_delay, keep_runs, keep_days, note.
 
         Nothing is due on the dates of `exclude` (dates, or strings such as 2026-12-24 and
@@ -299,7 +300,11 @@ def store(
     """
     with transaction.atomic():
         take_turns()
-        identities = [one.row.fingerprint for one in wanted]
+        identities = {
+            identity
+            for one in wanted
+            for identity in (one.row.fingerprint, *one.row.former_fingerprints)
+        }
         rows = ScheduledTask.objects.select_related("calendar").order_by("pk")
         rows = rows.select_for_update(of=("self",), no_key=True)
         stored = rows.filter(Q(list_owner__isnull=False) | Q(fingerprint__in=identities))
@@ -352,12 +357,29 @@ def _insert_or_revise_valid(
     wanted: ScheduledTask, start_given: bool, from_now: bool = False
 ) -> ScheduledTask:
     with transaction.atomic():
+        if (former := _stored_formerly(wanted)) is not None:
+            return _revise(former, wanted, start_given)
         try:
             with transaction.atomic():
                 _insert(wanted, from_now)
         except IntegrityError:
-            return _revise(wanted, start_given)
+            rows = ScheduledTask.objects.select_for_update()
+            known = rows.get(fingerprint=wanted.fingerprint)
+            return _revise(known, wanted, start_given)
     return wanted
+
+
+def _stored_formerly(wanted: ScheduledTask) -> ScheduledTask | None:
+    """Return, locked, the schedule that an earlier version of the code stored as another one.
+
+    If that one is stored by its present identity as well, it is this row that counts.
+    """
+    former = wanted.former_fingerprints - {wanted.fingerprint}
+    if not former:
+        return None
+    rows = ScheduledTask.objects.select_for_update().order_by("pk")
+    found = list(rows.filter(fingerprint__in=[wanted.fingerprint, *former]))
+    return min(found, key=lambda row: row.fingerprint != wanted.fingerprint, default=None)
 
 
 def _insert(schedule: ScheduledTask, from_now: bool = False) -> None:
@@ -369,9 +391,8 @@ def _insert(schedule: ScheduledTask, from_now: bool = False) -> None:
     _project_on_commit(schedule)
 
 
-def _revise(wanted: ScheduledTask, start_given: bool) -> ScheduledTask:
-    """Give the stored schedule of the same identity the wanted values, and make it live."""
-    known = ScheduledTask.objects.select_for_update().get(fingerprint=wanted.fingerprint)
+def _revise(known: ScheduledTask, wanted: ScheduledTask, start_given: bool) -> ScheduledTask:
+    """Give the stored, locked schedule the wanted values, and make it live."""
     schedule = revised(known, wanted, start_given)
     _write_change(known, schedule)
     return schedule
@@ -618,6 +639,7 @@ class TaskService:
     def enqueue_task(func: TaskFunc, /, *args: Any, **kwargs: Any) -> Task:
         """Call a task function in the background now; return the row that records it.
 
+        The arguments are of the types that its hints name, or their JSON (see `tasks/arguments`).
         If it can't be enqueued, the row says `failed` with the reason. Raises
         UnknownTaskFunction or InvalidArguments, and then there is no row.
         """
@@ -663,8 +685,7 @@ def _create_task(
     func: TaskFunc, args: Sequence[Any], kwargs: Mapping[str, Any], reserved_for: datetime | None
 ) -> Task:
     function = registry.resolve(func, Kind.BACKGROUND)
-    positional, named = list(args), dict(kwargs)
-    function.check_arguments(positional, named)
+    positional, named = function.store_arguments(list(args), dict(kwargs))
     task = Task.objects.create(
         name=function.name,
         function=function.name,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from tests.servers import BASE_DIR
 
@@ -12,15 +13,21 @@ from tests.servers import BASE_DIR
 Site = Mapping[str, str]
 
 
-def start(site: Site, *command: str) -> "subprocess.Popen[bytes]":
-    """Start a `manage.py` command of the site with this environment, and return its process."""
+def start(site: Site, *command: str, **options: Any) -> "subprocess.Popen[bytes]":
+    """Start a `manage.py` command of the site with this environment, and return its process.
+
+    `options` are those of `Popen`.
+    """
     kept = {"PATH", "HOME", "LANG", "TMPDIR"} & os.environ.keys()
     environment = {name: os.environ[name] for name in kept} | {
         "DJANGO_SETTINGS_MODULE": "tests.process_settings",
         "SECRET_KEY": "only-for-the-tests",
     }
     return subprocess.Popen(
-        [sys.executable, "manage.py", *command], cwd=BASE_DIR, env=environment | dict(site)
+        [sys.executable, "manage.py", *command],
+        cwd=BASE_DIR,
+        env=environment | dict(site),
+        **options,
     )
 
 

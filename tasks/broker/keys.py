@@ -23,7 +23,7 @@ from rq.registry import (
     StartedJobRegistry,
 )
 from rq.results import Result
-from rq.worker_registration import REDIS_WORKER_KEYS
+from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
 
 # rq-scheduler's sorted set: our schedules, and the external jobs.
 SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
@@ -87,6 +87,7 @@ LUA_NAMES = {
     "QUEUE": QUEUE_PREFIX,
     "STARTED": STARTED_PREFIX,
     "FINISHED": FINISHED_PREFIX,
+    "SCHEDULED": SCHEDULED_PREFIX,
     "EXECUTION": EXECUTION_PREFIX,
     "EXECUTIONS": EXECUTIONS_PREFIX,
     "RESULTS": RESULTS_PREFIX,
@@ -113,6 +114,11 @@ def scheduled_key(queue: str) -> str:
 def started_key(queue: str) -> str:
     """Return the key of a queue's jobs that have started, with their executions."""
     return STARTED_PREFIX + queue
+
+
+def workers_key(queue: str) -> str:
+    """Return the key of the set of the workers that take jobs from a queue."""
+    return WORKERS_BY_QUEUE_KEY % queue
 
 
 def executions_key(job_id: str) -> str:

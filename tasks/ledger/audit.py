@@ -126,6 +126,8 @@ def _count(
         bounds = [schedule.pruned_until, begin and begin - MICROSECOND]
         after = max(filter(None, bounds), default=None)
         count = _Count(schedule, now, waits=schedule.pk in waiting)
+        if schedule.status != ScheduledTask.Status.DEATH:
+            count.tally.problem = schedule.misfit()
         try:
             count.compare(
                 _expected(schedule, periods[schedule.pk], after, now), _later(rows, after)

@@ -15,11 +15,6 @@ class ProgressListener(Protocol):
 _listener: ContextVar[ProgressListener | None] = ContextVar("tasks_current_run", default=None)
 
 
-def is_recording() -> bool:
-    """Return whether the calling code runs inside a recorded task function."""
-    return _listener.get() is not None
-
-
 @contextmanager
 def listening(listener: ProgressListener) -> Iterator[None]:
     """Send `progress` calls made inside the block to `listener`."""

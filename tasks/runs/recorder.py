@@ -23,7 +23,7 @@ from tasks.masking import hiding, mask_text
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTaskInstance
 from tasks.outages import database_outage
 from tasks.reasons import NO_REASON, Code, Reason, reason
-from tasks.registry import Answer, Check, NotAtAll, NotNow
+from tasks.registry import Answer, Check, NotAtAll, NotNow, TaskFunction
 from tasks.runs import completion, spool, sql
 from tasks.runs.claim import WAIT_INTERVAL, WAIT_TIMES, MustWait, claim_patiently, may_start
 from tasks.runs.connections import roll_back_since, state
@@ -70,12 +70,13 @@ def _record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
     if row is None:
         return None
+    call = _loading(registry.get(str(job.func_name)), func)
     if raised is not None:
-        func = partial(_raise, raised)  # Recorded as if the function had raised it.
+        call = partial(_raise, raised)  # Recorded as if the function had raised it.
     if writer.witness is not None:
         writer.witness.start()
     forget_earlier_runs()
-    return Recorder(row, job).run(func, args, kwargs, deadline)
+    return Recorder(row, job).run(call, args, kwargs, deadline)
 
 
 def _claim_checked(
@@ -85,7 +86,8 @@ def _claim_checked(
 
     The check is called only if nothing else keeps the run from starting.
     """
-    check, run_id = registry.get(str(job.func_name)).check, RunId.parse(job.id)
+    function, run_id = registry.get(str(job.func_name)), RunId.parse(job.id)
+    check = function.check
     if check is None or run_id is None:
         return claim_patiently(job), None
     writer.catch_up(job.connection)  # Or the run before would look unfinished meanwhile.
@@ -94,7 +96,7 @@ def _claim_checked(
     answer: Answer | None = None
     error: BaseException | None = None
     try:
-        answer = _call_check(check, args, kwargs, deadline)
+        answer = _call_check(_loading(function, check), args, kwargs, deadline)
     except OUTAGE_ERRORS as raised:
         if not database_answers():
             raise
@@ -124,21 +126,35 @@ def _call_check(check: Check, args: Any, kwargs: Any, deadline: Deadline | None)
     return None if answer is None else type(answer)(str(answer.reason))
 
 
+def _loading(function: TaskFunction, func: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what calls `func` with stored arguments as the task function's hints name them."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        positional, named = function.load_arguments(args, kwargs)
+        return func(*positional, **named)
+
+    return call
+
+
 def _raise(error: BaseException, *args: Any, **kwargs: Any) -> None:
     raise error
 
 
-def record_uncallable(job: Job, error: BaseException) -> None:
-    """Record a run whose function isn't registered, or whose payload can't be read, as failed."""
+def record_uncallable(job: Job, error: BaseException, why: Reason | None = None) -> None:
+    """Record as failed a run that can't be called: its payload, function or arguments are wrong.
+
+    `why` says more than the error does.
+    """
     try:
         row = claim_patiently(job)
     except MustWait:
         return  # The ledger brings it back.
     if row is not None:
         text = failure_reason(error)
-        if completion.close(row, Status.FAILED, job.connection, reason=text, log=f"{text}\n"):
+        values = {"reason": text, "log": f"{text}\n"} | (why.fields if why else {})
+        if completion.close(row, Status.FAILED, job.connection, **values):
             job.recorded_error = error
-            report_failure(row, error, text)
+            report_failure(row, error, f"{text} {why}" if why else text)
 
 
 class Recorder:

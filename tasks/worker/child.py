@@ -30,16 +30,20 @@ from rq.timeouts import JobTimeoutException
 from rq.utils import now
 from rq.worker import BaseWorker
 
+from tasks import clock
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
+from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.job import Job
 from tasks.job_ids import is_recorded
 from tasks.masking import hiding
 from tasks.outages import redis_outage
+from tasks.reasons import Reason
 from tasks.runs import recorder, reporting
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
 from tasks.worker.queues import Answer, Finished, Queues, Taken
+from tasks.worker.refusals import Refusals, live_workers, unknown_after
 from tasks.worker.shared_state import Run, SharedState
 
 logger = logging.getLogger(__name__)
@@ -51,6 +55,8 @@ MAX_MEMORY_MB = 512
 BATCH_SECONDS = 1.0
 # How long a job counts as started in RQ's registries without a heartbeat.
 STARTED_TTL_SECONDS = 90
+# What a job that another version of the code has made may raise.
+OF_OTHER_CODE = (UnknownTaskFunction, InvalidArguments)
 # The end of a job whose hash has one of these fields is left to RQ.
 LEFT_TO_RQ = (b"success_callback_name", b"webhooks", b"repeats_left", b"rate_limit_key")
 PR_SET_PDEATHSIG = 1
@@ -200,8 +206,16 @@ class Child:
         timeout = int(job.timeout or queue._default_timeout or Queue.DEFAULT_TIMEOUT)
         self._shared.take(Run(job.id, execution.id, queue.name, timeout, time.time()))
         self._runs += 1
+        obstacle = _obstacle(job)
+        why = None
+        if isinstance(obstacle, OF_OTHER_CODE):
+            why = self._refuse(taken, obstacle)
+            if why is None:
+                return
+        elif b"refused_by" in taken.fields:
+            self._redis.hdel(job.key, "refused_by", "refused_at")
         try:
-            value = contextvars.copy_context().run(self._perform, job, timeout)
+            value = contextvars.copy_context().run(self._perform, job, timeout, obstacle, why)
         except BaseException:
             self._worker._finalize_failure(job, queue, execution, sys.exc_info())
             self._redis.delete(lease_key(job.id))
@@ -236,14 +250,31 @@ class Child:
         finally:
             self._clear_away()
 
-    def _perform(self, job: Job, timeout: int) -> Any:
-        """Call the job's function under its deadline; a job without a function is recorded too."""
+    def _refuse(self, taken: Taken, obstacle: Exception) -> Reason | None:
+        """Put a job that this code can't call back for others; return why it fails instead.
+
+        If Redis becomes unavailable meanwhile, the ledger finds the job.
+        """
+        now, name = clock.timestamp(), self._worker.name
+        before = Refusals.read(taken.fields, now)
+        refusals = before.by(name)
+        verdict = refusals.verdict(live_workers(taken.queue, self._redis), now, unknown_after())
+        if isinstance(verdict, Reason):
+            return verdict
+        self._queues.put_off(taken, now + verdict, refusals.fields)
+        self._shared.clear_run()
+        level = logging.DEBUG if name in before.workers else logging.WARNING
+        logger.log(level, "Job %s is left to other workers: %s", taken.job_id, obstacle)
+        return None
+
+    def _perform(
+        self, job: Job, timeout: int, obstacle: Exception | None, why: Reason | None
+    ) -> Any:
+        """Call the job's function under its deadline; record it, too, if it can't be called."""
+        if obstacle is not None:
+            recorder.record_uncallable(job, obstacle, why)
+            raise obstacle
         recorded = is_recorded(job.id)
-        try:
-            job.check_callable(has_row=recorded)
-        except Exception as error:
-            recorder.record_uncallable(job, error)
-            raise
         if not recorded:
             writer.catch_up(self._redis)
             self._shared.start()
@@ -273,6 +304,15 @@ class Child:
         max_runs = getattr(settings, "TASKS_CHILD_MAX_RUNS", MAX_RUNS)
         left_open = roll_back_since(self._connections)
         self.is_due_for_recycling |= left_open or self._runs >= max_runs
+
+
+def _obstacle(job: Job) -> Exception | None:
+    """Return why a job can't be called, None if it can."""
+    try:
+        job.check_callable(has_row=is_recorded(job.id))
+    except Exception as error:
+        return error
+    return None
 
 
 def start(worker: BaseWorker, shared: SharedState, orders: Connection) -> NoReturn:

@@ -11,8 +11,9 @@ import hashlib
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, cast
 
 from redis import Redis
@@ -104,24 +105,39 @@ redis.call('HSET', taken, 'step', step, 'left', left, 'job', id, 'queue', queue)
 redis.call('EXPIRE', taken, 3600)
 return {left, id, queue, fields, templates}
 """)
-# KEYS: the worker. ARGV: a job that it took, its queue and execution. Returns whether it was
-# returned to its queue: not if it is already there again, or has ended. It is never returned a
-# second time: this job may be what kills its process.
-RETURN_TO_QUEUE = with_key_names("""
+# What both scripts below begin with. KEYS: the worker. ARGV: a job that it took, its queue and
+# execution. They return 0 if the job has ended, or is no longer with this worker.
+UNTAKE = """
 local worker, id, queue, execution = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local key, member = JOB .. id, id .. ':' .. execution
-if not redis.call('ZSCORE', STARTED .. queue, member)
-   or redis.call('HGET', key, 'status') ~= 'started'
-   or redis.call('HSETNX', key, 'put_back', execution) == 0 then
-  return 0
+local function is_taken()
+  return redis.call('ZSCORE', STARTED .. queue, member)
+    and redis.call('HGET', key, 'status') == 'started'
 end
-redis.call('ZREM', STARTED .. queue, member)
-redis.call('DEL', LEASE .. id, EXECUTION .. member)
-redis.call('ZREM', EXECUTIONS .. id, execution)
-redis.call('SREM', worker .. ':executions', member)
-redis.call('HDEL', key, 'started_at', 'worker_name')
-redis.call('HSET', key, 'status', 'queued')
+local function untake(status)
+  redis.call('ZREM', STARTED .. queue, member)
+  redis.call('DEL', LEASE .. id, EXECUTION .. member)
+  redis.call('ZREM', EXECUTIONS .. id, execution)
+  redis.call('SREM', worker .. ':executions', member)
+  redis.call('HDEL', key, 'started_at', 'worker_name')
+  redis.call('HSET', key, 'status', status)
+end
+"""
+# Puts a job back on its queue, at once. It is never put back like this a second time: this job may
+# be what kills its process.
+RETURN_TO_QUEUE = with_key_names(f"""{UNTAKE}
+if not is_taken() or redis.call('HSETNX', key, 'put_back', execution) == 0 then return 0 end
+untake('queued')
 redis.call('LPUSH', QUEUE .. queue, id)
+return 1
+""")
+# Puts a job back for later. ARGV also: when it is to be on its queue again (seconds), and fields of
+# its hash with their values.
+PUT_OFF = with_key_names(f"""{UNTAKE}
+if not is_taken() then return 0 end
+untake('scheduled')
+redis.call('HSET', key, unpack(ARGV, 5))
+redis.call('ZADD', SCHEDULED .. queue, ARGV[4], id)
 return 1
 """)
 # The worker may have recorded a job that took longer than this as an execution.
@@ -202,6 +218,17 @@ class Queues:
         """Put a job that was taken, but not started, back on its queue; return whether it was."""
         args = [self.worker_key, taken.job_id, taken.queue, taken.execution_id]
         return bool(self.redis.eval(RETURN_TO_QUEUE, 1, *args))
+
+    def put_off(self, taken: Taken, until: float, fields: Mapping[str, str]) -> None:
+        """Put a job that was taken back for later, with a note in these fields of its hash.
+
+        `until` is in seconds since the Unix epoch. A job that is no longer with this worker is left
+        alone.
+        """
+        note = chain.from_iterable(fields.items())
+        args: list[Any] = [self.worker_key, taken.job_id, taken.queue, taken.execution_id]
+        args += [until, *note]
+        self.redis.eval(PUT_OFF, 1, *args)
 
     def _step(self, step_id: str, finished: Finished | None, queue_names: Sequence[str]) -> Answer:
         time_of_step = now()

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from datetime import date, datetime
 from typing import Any, cast
 
 from django.db import connections
@@ -10,6 +11,7 @@ from redis import Redis
 
 from tasks.decorators import background_task, scheduled_task
 from tasks.job import Job
+from tasks.models import Calendar
 from tasks.runs.progress import progress
 from tasks.worker import Worker
 from tasks.worker.child import Child
@@ -63,17 +65,30 @@ def only_background() -> None:
     """Take nothing."""
 
 
+@background_task(aliases=["tests.report"])
+@scheduled_task(aliases=["tests.daily_report", "tests.report"])
+def report(day: date, calendar: Calendar | None = None, *, factor: float = 1.0) -> Any:
+    """Do what the test asks for, with arguments that aren't JSON."""
+    return behaviour(day, calendar, factor)
+
+
+@scheduled_task
+def at(time: datetime) -> None:
+    """Take a time."""
+
+
 # What `checked` is asked before it runs: each test puts its own answer here.
 check: Callable[..., Any] = print
 
 
 @background_task
 @scheduled_task(check=lambda *args, **kwargs: check(*args, **kwargs))
-def checked(*args: Any) -> Any:
+def checked(*args: Any, day: date | None = None) -> Any:
     """Do what the test asks for, if the check lets it."""
     return behaviour(*args)
 
 
+REPORT: str = report.task_name  # type: ignore[attr-defined]
 ECHO: str = echo.task_name  # type: ignore[attr-defined]
 LOG_IN: str = log_in.task_name  # type: ignore[attr-defined]
 CALL: str = call.task_name  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,18 +10,25 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import connection
 
-from tasks import checks, packages
+from tasks import checks, packages, registry
+from tasks.arguments import Arguments
 from tasks.checks import (
     check_child,
     check_classes,
     check_database,
+    check_hints,
     check_lost_after,
     check_packages,
     check_queues,
+    check_schedules,
+    check_unknown_after,
 )
 from tasks.worker import Worker
-from tests.tasks.schedules import make_row
+from tests.tasks import functions
+from tests.tasks.schedules import ago, make_row
 
 ROOT = Path(__file__).resolve().parents[2]
 QUEUE = {"URL": "redis://one", "SERIALIZER": "rq.serializers.JSONSerializer"}
@@ -185,3 +193,65 @@ def test_a_module_that_hides_the_package_is_named(tmp_path: Path):
         text=True,
     )
     assert f"(feeds.E001) {tmp_path}/tasks.py hides the package" in result.stderr
+
+
+@pytest.mark.parametrize("value", [0, 86_401, True, "600", 60.0, None])
+def test_a_time_for_unknown_functions_that_cannot_work_is_refused(
+    settings: LazySettings, value: Any
+):
+    assert check_unknown_after() == []
+    settings.TASKS_UNKNOWN_AFTER = value
+    assert [message.id for message in check_unknown_after()] == ["tasks.E018"]
+
+
+def test_a_task_function_whose_hints_cannot_be_evaluated_is_named(monkeypatch: pytest.MonkeyPatch):
+    assert check_hints() == []
+    broken = lambda func: Arguments(None, {}, "NameError: x")  # noqa: E731
+    monkeypatch.setattr(registry, "arguments_of", broken)
+    messages = [message.msg for message in check_hints() if functions.ECHO in message.msg]
+    assert messages == [
+        f"The hints of task function “{functions.ECHO}” can't be evaluated: NameError: x"
+    ]
+
+
+def unfit() -> list[str]:
+    return [message.msg for message in check_schedules(databases=["default"])]
+
+
+@pytest.mark.django_db
+def test_schedules_that_cannot_run_are_named_by_the_check_of_the_database():
+    make_row()
+    make_row(function="gone.away", status="death")
+    gone = make_row(name="gone", function="gone.away")
+    paused = {"status": "paused", "paused_at": ago(0)}
+    many = make_row(name="many", function="tests.only_scheduled", args=[1, 2], **paused)
+    wrong = make_row(name="wrong", function="tests.only_scheduled", args=["abc"])
+    make_row(function="tests.report", args=["2026-01-31"])
+    first, second, third = unfit()
+    assert first.startswith(f"Schedule {gone.pk} “gone” can't run: No task function is registered")
+    assert second.startswith(f"Schedule {many.pk} “many” can't run: tests.only_scheduled(number")
+    assert third == (
+        f"Schedule {wrong.pk} “wrong” can't run: “number” must be a whole number, not 'abc'."
+    )
+    out, err = StringIO(), StringIO()
+    call_command("check", databases=["default"], stdout=out, stderr=err)
+    assert "(tasks.W018) Schedule" in err.getvalue()
+
+
+@pytest.mark.django_db
+def test_only_the_first_schedules_that_cannot_run_are_named():
+    for _ in range(13):
+        make_row(function="gone.away")
+    found = unfit()
+    assert len(found) == 11
+    assert found[-1] == "… and 3 more schedules that can't run."
+
+
+@pytest.mark.django_db
+def test_the_check_of_the_database_leaves_other_databases_and_an_empty_one_alone(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    make_row(function="gone.away")
+    assert check_schedules(databases=["other"]) == check_schedules() == []
+    monkeypatch.setattr(connection.introspection, "table_names", list)
+    assert unfit() == []

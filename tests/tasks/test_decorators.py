@@ -3,6 +3,8 @@
 import asyncio
 import inspect
 from collections.abc import Callable
+from datetime import date
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -13,9 +15,10 @@ from tasks.broker.enqueue import enqueue_run, enqueue_task
 from tasks.decorators import scheduled_task
 from tasks.job import Job
 from tasks.job_ids import RunId
-from tasks.models import ScheduledTaskInstance, Task
+from tasks.models import Calendar, ScheduledTaskInstance, Task
+from tasks.services import TaskService
 from tests.tasks import functions
-from tests.tasks.functions import CALL, perform
+from tests.tasks.functions import CALL, REPORT, perform
 from tests.tasks.schedules import ago, make_row
 
 
@@ -63,6 +66,67 @@ def test_a_task_function_that_calls_itself_has_one_row(
     enqueue_task(task, redis_connection)
     perform(redis_connection, task.job_id)
     assert Task.objects.get().result == "deep"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_function_is_called_with_what_its_hints_name(
+    redis_connection: Redis, behave: Callable[..., None]
+):
+    calendar = Calendar.objects.create(name="holidays")
+    seen: list[Any] = []
+    behave(lambda *args: seen.append(args))
+    task = TaskService.enqueue_task(functions.report, date(2026, 1, 31), calendar, factor=2)
+    assert (task.args, task.kwargs) == (["2026-01-31", calendar.pk], {"factor": 2.0})
+    perform(redis_connection, task.job_id)
+    assert seen == [(date(2026, 1, 31), calendar, 2.0)]
+    assert Task.objects.get().status == "finished"
+
+
+@pytest.mark.django_db
+def test_an_external_job_calls_its_function_with_what_its_hints_name(
+    redis_connection: Redis, behave: Callable[..., None]
+):
+    seen: list[Any] = []
+
+    def again(day: date, *rest: Any) -> None:
+        seen.append(day)
+        if len(seen) == 1:
+            functions.report("as it is")
+
+    behave(again)
+    job = Job.create(REPORT, args=["2026-01-31"], id="external", connection=redis_connection)
+    job.origin = "default"
+    job.save()
+    perform(redis_connection, "external")
+    assert seen == [date(2026, 1, 31), "as it is"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_fails_by_name_if_an_object_among_its_arguments_has_been_deleted(
+    redis_connection: Redis, behave: Callable[..., None]
+):
+    calendar = Calendar.objects.create(name="holidays")
+    task = TaskService.enqueue_task(functions.report, "2026-01-31", calendar)
+    pk = calendar.pk
+    calendar.delete()
+    behave(pytest.fail)
+    perform(redis_connection, task.job_id)
+    task.refresh_from_db()
+    assert task.status == "failed"
+    assert f"“calendar”: calendar {pk} doesn't exist (any more)." in task.reason
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["tests.report", "tests.daily_report"])
+def test_a_job_of_a_function_under_its_old_name_is_run_and_recorded(
+    redis_connection: Redis, behave: Callable[..., None], name: str
+):
+    behave(lambda *args: "ran")
+    row = make_row(function=name, args=["2026-01-31"], settled_through=ago(60))
+    run_id = RunId(row.job_id, ago(0))
+    enqueue_run(row, run_id, redis_connection)
+    perform(redis_connection, run_id.job_id)
+    assert ScheduledTaskInstance.objects.get().result == "ran"
 
 
 @pytest.mark.django_db

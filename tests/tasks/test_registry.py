@@ -1,8 +1,12 @@
 """What the tests of this room share."""
 
+from datetime import date
+from typing import Any
+
 import pytest
 
 from tasks import registry
+from tasks.decorators import scheduled_task
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.registry import Kind, TaskFunction
 from tests.tasks import functions
@@ -83,7 +87,7 @@ def test_the_summary_is_the_first_line_of_the_docstring():
 )
 def test_arguments_that_do_not_fit_are_refused(args: object, kwargs: object):
     with pytest.raises(InvalidArguments):
-        registry.get("tests.only_scheduled").check_arguments(args, kwargs)
+        registry.get("tests.only_scheduled").store_arguments(args, kwargs)
 
 
 def test_arguments_nested_too_deeply_are_refused():
@@ -91,17 +95,17 @@ def test_arguments_nested_too_deeply_are_refused():
     for _ in range(100_000):
         nested = [nested]
     with pytest.raises(InvalidArguments):
-        registry.get(functions.ECHO).check_arguments(nested, {})
+        registry.get(functions.ECHO).store_arguments(nested, {})
 
 
 def test_arguments_that_fit_are_accepted():
-    registry.get("tests.only_scheduled").check_arguments([1], {"text": "é\n"})
+    registry.get("tests.only_scheduled").store_arguments([1], {"text": "é\n"})
 
 
 def test_the_text_of_an_escape_is_no_nul():
-    registry.get(functions.ECHO).check_arguments([r"C:\u0000x"], {})
+    registry.get(functions.ECHO).store_arguments([r"C:\u0000x"], {})
     with pytest.raises(InvalidArguments):
-        registry.get(functions.ECHO).check_arguments(["C:\0x"], {})
+        registry.get(functions.ECHO).store_arguments(["C:\0x"], {})
 
 
 def test_arguments_have_a_depth():
@@ -109,7 +113,7 @@ def test_arguments_have_a_depth():
     for _ in range(60):
         deep = [deep]
     with pytest.raises(InvalidArguments, match="nested"):
-        registry.get(functions.ECHO).check_arguments(deep, {})
+        registry.get(functions.ECHO).store_arguments(deep, {})
 
 
 @pytest.mark.parametrize(
@@ -140,3 +144,67 @@ def test_a_secret_default_is_not_shown():
     with pytest.raises(InvalidArguments) as caught:
         function.check_arguments([], {})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget after the test what it registers."""
+    monkeypatch.setattr(registry, "_functions", dict(registry._functions))
+    monkeypatch.setattr(registry, "_aliases", dict(registry._aliases))
+    monkeypatch.setattr(registry, "_names", dict(registry._names))
+
+
+def named(name: str, func: Any, *aliases: str) -> TaskFunction:
+    return TaskFunction(name, func, frozenset(), "default", None, aliases=frozenset(aliases))
+
+
+def test_a_function_is_found_by_the_names_that_it_had_before():
+    for alias in ("tests.report", "tests.daily_report"):
+        assert registry.get(alias) is registry.get(functions.REPORT)
+        assert registry.present_name(alias) == functions.REPORT
+        assert alias not in registry.names(Kind.SCHEDULED)
+    assert registry.resolve("tests.report", Kind.BACKGROUND).name == functions.REPORT
+
+
+@pytest.mark.usefixtures("own_registry")
+@pytest.mark.parametrize(
+    ("name", "aliases"),
+    [
+        ("tests.new", ["tests.report"]),
+        ("tests.new", [functions.ECHO]),
+        ("tests.new", ["tests.new"]),
+        ("tests.report", []),
+    ],
+)
+def test_a_name_that_would_stand_for_two_functions_is_a_programming_error(
+    name: str, aliases: list[str]
+):
+    with pytest.raises(ValueError, match=r"alias"):
+        registry.register(named(name, len, *aliases))
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_function_may_be_registered_again_with_its_aliases():
+    registry.register(named(functions.REPORT, functions.report, "tests.report", "tests.third"))
+    assert registry.get("tests.third").aliases == {
+        "tests.report",
+        "tests.daily_report",
+        "tests.third",
+    }
+
+
+def test_one_text_is_no_list_of_aliases():
+    with pytest.raises(TypeError, match="give a list"):
+        scheduled_task(aliases="tests.old")(len)
+
+
+def test_arguments_are_stored_as_json_and_turned_back():
+    function = registry.get(functions.REPORT)
+    stored = function.store_arguments([date(2026, 1, 31)], {"factor": 2})
+    assert stored == (["2026-01-31"], {"factor": 2.0})
+    assert function.load_arguments(*stored) == ([date(2026, 1, 31)], {"factor": 2.0})
+
+
+def test_an_argument_of_another_type_is_refused_by_its_name():
+    with pytest.raises(InvalidArguments, match="“number” must be a whole number, not 'abc'"):
+        registry.get("tests.only_scheduled").store_arguments(["abc"], {})

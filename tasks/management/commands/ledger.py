@@ -34,7 +34,8 @@ class Command(BaseCommand):
         "An occurrence is missing if it was due and settled but has no row; a row is unexpected if "
         "it was never due. An occurrence that has not started ten minutes after its due is "
         "overdue: it waits for a worker or for the scheduler. Exit code 1 if anything is missing, "
-        "unexpected or overdue, or if a spec is invalid."
+        "unexpected or overdue, or if a schedule has a problem: a spec that is invalid, a function "
+        "that is gone, arguments that it doesn't take."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

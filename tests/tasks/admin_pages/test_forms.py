@@ -1,6 +1,7 @@
 """The admin's forms: an invalid value is reported at its field, and nothing is stored."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from django.test import Client
 from django.urls import reverse
 
 from tasks.models import Calendar, ScheduledTask, Task
-from tests.tasks.functions import ECHO
+from tasks.services import SchedulerService
+from tests.tasks.functions import ECHO, REPORT
 from tests.tasks.pages import errors_of
 from tests.tasks.schedules import ago, make_row
 
@@ -240,3 +242,29 @@ def test_a_function_that_is_no_longer_registered_is_refused_at_its_field(edit: S
 def test_an_invalid_background_call_is_refused_at_its_field(enqueue: Submit, field, values):
     assert list(enqueue(**values)) == [field]
     assert not Task.objects.exists()
+
+
+def test_an_argument_of_another_type_is_reported_at_its_field(submit: Submit, enqueue: Submit):
+    wrong = {"args": '["soon"]'}
+    assert submit(function=REPORT, **wrong) == {
+        "args": ["“day” must be a date such as 2026-01-31, not 'soon'."]
+    }
+    wrong = {"args": '["2026-01-31"]', "kwargs": '{"factor": "2"}'}
+    assert enqueue(function=REPORT, **wrong) == {"kwargs": ["“factor” must be a number, not '2'."]}
+    assert not ScheduledTask.objects.exists()
+    assert not Task.objects.exists()
+
+
+def test_the_form_stores_arguments_as_code_does(submit: Submit):
+    assert submit(function=REPORT, args='["20260131"]', kwargs='{"factor": 2}') == {}
+    row = ScheduledTask.objects.get()
+    assert (row.args, row.kwargs) == (["2026-01-31"], {"factor": 2.0})
+    again = SchedulerService.schedule(ago(0), REPORT, [date(2026, 1, 31)], {"factor": 2})
+    assert again.pk == row.pk
+
+
+def test_a_schedule_of_an_old_name_of_its_function_can_be_edited(edit: Submit):
+    row = make_row(function="tests.report", args=["2026-01-31"])
+    assert edit(row, note="changed") == {}
+    row.refresh_from_db()
+    assert (row.note, row.function) == ("changed", REPORT)

@@ -160,3 +160,13 @@ def test_the_columns_of_the_ledger_are_aligned():
 def test_the_ledger_from_a_time_in_the_future_on_is_refused():
     with pytest.raises(CommandError, match="--since is in the future"):
         call_command("ledger", since="2099-01-01")
+
+
+def test_a_schedule_whose_function_is_gone_or_takes_other_arguments_is_a_problem_of_the_ledger():
+    make_row(name="aaa", function="gone.away")
+    make_row(name="bbb", function="tests.only_scheduled", args=["abc"])
+    make_row(name="ccc", function="gone.away", status="death")
+    output = run()
+    assert "problem: No task function is registered as “gone.away”." in output
+    assert "problem: “number” must be a whole number, not 'abc'." in output
+    assert "2 problems." in output

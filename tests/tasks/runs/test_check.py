@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -60,6 +60,20 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Check:
         return asked
 
     return set_check
+
+
+def test_a_check_is_asked_with_what_the_hints_of_its_function_name(
+    redis_connection: Redis,
+    schedule: ScheduledTask,
+    calls: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    asked: list[Any] = []
+    monkeypatch.setattr(functions, "check", lambda *args, **kwargs: asked.append(kwargs))
+    schedule.args, schedule.kwargs = [], {"day": "2026-01-31"}
+    schedule.save()
+    perform(redis_connection, enqueue(redis_connection, schedule))
+    assert asked == [{"day": date(2026, 1, 31)}]
 
 
 def test_a_run_whose_check_agrees_runs(

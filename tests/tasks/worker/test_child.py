@@ -1,5 +1,6 @@
 """The child: runs job after job, and leaves nothing of one to the next."""
 
+import json
 import logging
 import os
 import signal
@@ -19,11 +20,15 @@ from rq.job import Dependency, JobStatus, Retry
 from rq.queue import Queue
 from rq.repeat import Repeat
 
-from tasks.broker.enqueue import enqueue_run
+from tasks import clock
+from tasks.broker.enqueue import enqueue_run, enqueue_task
+from tasks.broker.in_flight import in_flight
+from tasks.broker.keys import lease_key
 from tasks.decorators import background_task
 from tasks.job import Job
 from tasks.job_ids import RunId
-from tasks.models import ScheduledTask
+from tasks.models import ScheduledTask, Task
+from tasks.reasons import Code
 from tasks.runs import spool
 from tasks.runs.writer import writer
 from tasks.scheduler import Scheduler
@@ -426,6 +431,185 @@ def test_a_job_whose_hash_cannot_be_read_fails_only_its_own_run(
     first, second = schedule.runs.order_by("due")
     assert (first.status, second.status) == ("failed", "finished")
     assert first.reason.startswith("Failed for: ")
+
+
+@pytest.fixture
+def other_worker(redis_connection: Redis) -> Worker:
+    """Return a worker of the same queues that is live as well."""
+    worker = Worker(QUEUES, connection=redis_connection, name="other")
+    worker.register_birth()
+    return worker
+
+
+# What the code of another version may have put on a queue: a job's payload.
+UNKNOWN = [["gone.away", None, [], {}], ["tests.only_scheduled", None, ["abc"], {}]]
+
+
+def make_unknown(redis: Redis, job_id: str, payload: Any = UNKNOWN[0]) -> None:
+    redis.hset(Job.key_for(job_id), "data", json.dumps(payload))
+
+
+def move_scheduled(redis: Redis) -> None:
+    """Do what the scheduler does once the jobs that were put back are due."""
+    for job_id in redis.zrange("rq:scheduled:default", 0, -1):
+        redis.zrem("rq:scheduled:default", job_id)
+        redis.rpush("rq:queue:default", job_id)
+
+
+@pytest.mark.parametrize("payload", UNKNOWN)
+def test_a_job_that_this_workers_code_does_not_know_is_left_to_the_others(
+    child: Child,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    other_worker: Worker,
+    payload: Any,
+):
+    behave(lambda: "ran")
+    unknown, known = dispatch(redis_connection, schedule, 2)
+    make_unknown(redis_connection, unknown, payload)
+    before = clock.timestamp()
+    assert child.work_off() == (2, True)
+    assert [run.run_job_id for run in schedule.runs.all()] == [known]
+    job = Job.fetch(unknown, connection=redis_connection)
+    assert (job.get_status(), job.worker_name) == (JobStatus.SCHEDULED, None)
+    assert redis_connection.zcard("rq:wip:default") == 0
+    assert not redis_connection.exists(lease_key(unknown))
+    assert redis_connection.zrange("rq:scheduled:default", 0, -1) == [unknown.encode()]
+    due = redis_connection.zscore("rq:scheduled:default", unknown)
+    assert before + 1 <= due <= clock.timestamp() + 1
+    assert in_flight([(unknown, "default")], redis_connection) == [True]
+
+
+def test_a_job_that_was_left_to_the_others_is_run_by_one_that_knows_it(
+    child: Child,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    other_worker: Worker,
+):
+    behave(lambda: "ran")
+    [job_id] = dispatch(redis_connection, schedule)
+    payload = redis_connection.hget(Job.key_for(job_id), "data")
+    make_unknown(redis_connection, job_id)
+    child.work_off()
+    redis_connection.hset(Job.key_for(job_id), "data", payload)
+    move_scheduled(redis_connection)
+    Child(other_worker, SharedState()).work_off()
+    assert [(run.status, run.result) for run in schedule.runs.all()] == [("finished", "ran")]
+    assert not redis_connection.hexists(Job.key_for(job_id), "refused_by")
+
+
+def test_a_job_that_all_live_workers_have_refused_fails_and_says_so(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, other_worker: Worker
+):
+    [job_id] = dispatch(redis_connection, schedule)
+    make_unknown(redis_connection, job_id)
+    child._worker.register_birth()
+    child.work_off()
+    for _ in range(2):
+        move_scheduled(redis_connection)
+        child.work_off()
+        assert not schedule.runs.exists()
+    move_scheduled(redis_connection)
+    Child(other_worker, SharedState()).work_off()
+    run = schedule.runs.get()
+    assert (run.status, run.reason_code) == ("failed", Code.REFUSED_BY_ALL)
+    assert run.reason_in_words().startswith(
+        "Failed for: UnknownTaskFunction: No task function is registered as “gone.away”."
+    )
+    assert "number of workers: 2." in run.reason_in_words()
+    job = Job.fetch(job_id, connection=redis_connection)
+    assert job.get_status() == JobStatus.FAILED
+
+
+def test_a_job_that_the_only_worker_does_not_know_fails_at_once(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis
+):
+    child._worker.register_birth()
+    [job_id] = dispatch(redis_connection, schedule)
+    make_unknown(redis_connection, job_id, UNKNOWN[1])
+    child.work_off()
+    run = schedule.runs.get()
+    assert (run.status, run.reason_code) == ("failed", Code.REFUSED_BY_ALL)
+    assert "“number” must be a whole number, not 'abc'." in run.reason
+
+
+def test_a_job_that_nobody_has_taken_for_too_long_fails_and_says_so(
+    child: Child,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    other_worker: Worker,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    settings.TASKS_UNKNOWN_AFTER = 60
+    [job_id] = dispatch(redis_connection, schedule)
+    make_unknown(redis_connection, job_id)
+    child.work_off()
+    assert not schedule.runs.exists()
+    move_scheduled(redis_connection)
+    later = clock.timestamp() + 61
+    monkeypatch.setattr(clock, "timestamp", lambda: later)
+    child.work_off()
+    run = schedule.runs.get()
+    assert (run.status, run.reason_code) == ("failed", Code.REFUSED_TOO_LONG)
+    assert "No worker knew its function and arguments within 61 s" in run.reason_in_words()
+
+
+def test_a_background_call_that_was_left_to_others_still_waits_in_its_row(
+    child: Child, redis_connection: Redis, other_worker: Worker
+):
+    task = Task.objects.create(name="x", function=ECHO)
+    enqueue_task(task, redis_connection)
+    make_unknown(redis_connection, task.job_id)
+    child.work_off()
+    task.refresh_from_db()
+    assert (task.status, task.started) == ("queued", None)
+
+
+def test_a_job_that_is_left_to_others_is_one_warning_of_each_worker(
+    child: Child,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    other_worker: Worker,
+    caplog: Any,
+):
+    [job_id] = dispatch(redis_connection, schedule)
+    make_unknown(redis_connection, job_id)
+    child.work_off()
+    move_scheduled(redis_connection)
+    child.work_off()
+    [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert record.getMessage().startswith(f"Job {job_id} is left to other workers: No task func")
+
+
+def test_a_job_whose_payload_cannot_be_read_is_not_left_to_others(
+    child: Child, schedule: ScheduledTask, redis_connection: Redis, other_worker: Worker
+):
+    [job_id] = dispatch(redis_connection, schedule)
+    redis_connection.hset(Job.key_for(job_id), "data", "nonsense")
+    child.work_off()
+    run = schedule.runs.get()
+    assert (run.status, run.reason_code) == ("failed", None)
+
+
+def test_a_job_that_was_left_to_others_is_not_returned_a_second_time_when_the_child_dies(
+    child: Child,
+    shared: SharedState,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    other_worker: Worker,
+):
+    [job_id] = dispatch(redis_connection, schedule)
+    make_unknown(redis_connection, job_id)
+    taken = child.next_job(more=True)
+    child.run(taken)
+    assert shared.run is None
+    assert not child._queues.return_to_queue(taken)
+    child._queues.put_off(taken, 0.0, {})
+    assert redis_connection.llen("rq:queue:default") == 0
+    assert redis_connection.zscore("rq:scheduled:default", job_id) > 0
 
 
 def test_a_job_whose_meta_cannot_be_read_runs_all_the_same(

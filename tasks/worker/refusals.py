@@ -1,0 +1,89 @@
+"""Jobs that a worker refuses because its code doesn't know their function or their arguments.
+
+While a new version is rolled out, old and new workers share the queues. What one of them can't
+call, another one may be able to: the job is put back for later. It fails only when all workers of
+its queue have refused it, or when nobody has taken it for a long time.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self, cast
+
+from django.conf import settings
+from redis import Redis
+from rq.worker import BaseWorker
+
+from tasks.broker.keys import workers_key
+from tasks.reasons import Code, Reason, reason
+
+# For how long a job is put back again and again, in seconds, and the bounds.
+DEFAULT_UNKNOWN_AFTER = 600
+LEAST_UNKNOWN_AFTER, MOST_UNKNOWN_AFTER = 1, 86_400
+# How long a refused job stays away from its queue, in seconds: at first the shortest pause, so
+# that a worker that knows it gets it soon; then a part of the time since it was first refused.
+SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
+PART_OF_AGE = 0.25
+
+
+def is_unknown_after(value: object) -> bool:
+    """Return whether TASKS_UNKNOWN_AFTER can have this value; the system checks refuse others."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return is_number and LEAST_UNKNOWN_AFTER <= cast(int, value) <= MOST_UNKNOWN_AFTER
+
+
+def unknown_after() -> int:
+    """Return after how many seconds a job fails that no worker has taken."""
+    configured = getattr(settings, "TASKS_UNKNOWN_AFTER", DEFAULT_UNKNOWN_AFTER)
+    return configured if is_unknown_after(configured) else DEFAULT_UNKNOWN_AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Which workers have refused a job; `since` is in seconds since the Unix epoch."""
+
+    workers: frozenset[str]
+    since: float
+
+    @classmethod
+    def read(cls, fields: Mapping[bytes, bytes], now: float) -> Self:
+        """Return what a job's hash says, no refusals if it says nothing or can't be read."""
+        with suppress(KeyError, ValueError, TypeError):
+            workers = frozenset(map(str, json.loads(fields[b"refused_by"])))
+            return cls(workers, float(fields[b"refused_at"]))
+        return cls(frozenset(), now)
+
+    def by(self, worker: str) -> Self:
+        """Return these and that of another worker."""
+        return type(self)(self.workers | {worker}, self.since)
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields of the job's hash that hold them."""
+        return {"refused_by": json.dumps(sorted(self.workers)), "refused_at": repr(self.since)}
+
+    def verdict(self, live: Collection[str], now: float, patience: float) -> Reason | float:
+        """Return why the job fails, or for how many seconds it is put back.
+
+        `live` are the workers of its queue; `patience` is for how long it may be put back.
+        """
+        number = len(self.workers)
+        if self.workers.issuperset(live):
+            return reason(Code.REFUSED_BY_ALL, workers=number)
+        if now - self.since >= patience:
+            return reason(Code.REFUSED_TOO_LONG, workers=number, seconds=round(now - self.since))
+        return min(max(SHORTEST_PAUSE, (now - self.since) * PART_OF_AGE), LONGEST_PAUSE)
+
+
+def live_workers(queue: str, redis: Redis) -> set[str]:
+    """Return the names of the workers that take jobs from a queue, by RQ's registry."""
+    keys = [key.decode() for key in cast(set[bytes], redis.smembers(workers_key(queue)))]
+    with redis.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.exists(key)
+        are_there = pipe.execute()
+    prefix = BaseWorker.redis_worker_namespace_prefix
+    return {
+        key.removeprefix(prefix) for key, is_there in zip(keys, are_there, strict=True) if is_there
+    }
