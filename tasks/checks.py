@@ -7,6 +7,7 @@ from django.core import checks
 from django.utils.module_loading import import_string
 
 from tasks.broker.leases import DEFAULT_LOST_AFTER, LEAST_LOST_AFTER, MOST_LOST_AFTER, is_lost_after
+from tasks.storable import LEAST_MAX_RESULT, MAX_RESULT
 from tasks.worker.child import MAX_MEMORY_MB, MAX_RUNS
 
 JSON_SERIALIZER = "rq.serializers.JSONSerializer"
@@ -97,6 +98,37 @@ def check_child(**kwargs: Any) -> list[checks.CheckMessage]:
         )
         for name, default in limits.items()
         if type(value := getattr(settings, name, default)) is not int or value < 1
+    ]
+
+
+@checks.register("tasks")
+def check_max_result(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Require a limit for results in which the description of a larger one has room."""
+    value = getattr(settings, "TASKS_MAX_RESULT", MAX_RESULT)
+    if type(value) is int and value >= LEAST_MAX_RESULT:
+        return []
+    return [
+        checks.Error(
+            f"TASKS_MAX_RESULT is {value!r}, not a whole number of bytes from "
+            f"{LEAST_MAX_RESULT} on.",
+            hint=f"Leave it out for {MAX_RESULT}.",
+            id="tasks.E021",
+        )
+    ]
+
+
+@checks.register("tasks")
+def check_isolated(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Require a clear answer to whether runs get processes of their own."""
+    value = getattr(settings, "TASKS_ISOLATED", False)
+    if isinstance(value, bool):
+        return []
+    return [
+        checks.Error(
+            f"TASKS_ISOLATED is {value!r}, neither True nor False.",
+            hint="Leave it out for False.",
+            id="tasks.E022",
+        )
     ]
 
 

@@ -34,6 +34,7 @@ def scheduled_task(
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
     check: Check | None = None,
+    isolated: bool | None = None,
 ) -> Decorator: ...
 def scheduled_task(
     func: Callable[..., Any] | None = None,
@@ -43,6 +44,7 @@ def scheduled_task(
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
     check: Check | None = None,
+    isolated: bool | None = None,
 ) -> Callable[..., Any] | Decorator:
     """Register a function for schedules and record each of its runs under its schedule.
 
@@ -52,19 +54,26 @@ def scheduled_task(
     traceback. Called directly, outside a job, it is just the function. In a job, coroutine
     functions are run to completion.
 
+    With `isolated=True` each run gets a process of its own, and leaves nothing behind in the
+    worker's; a schedule can say otherwise, and None leaves it to the setting TASKS_ISOLATED.
+
     `check` is called with the run's arguments before each run. It returns None if the run may
     start, `NotNow(reason)` if this occurrence is to be skipped, or `NotAtAll(reason)` if the
     schedule is to end as well; the row then says `skipped` with the reason, and the function
     isn't called. A retry that it refuses isn't made. An exception from the check fails the run.
     """
-    return _decorate(func, Kind.SCHEDULED, name, queue, timeout, check)
+    return _decorate(func, Kind.SCHEDULED, name, queue, timeout, check, isolated)
 
 
 @overload
 def background_task(func: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def background_task(
-    *, name: str | None = None, queue: str = DEFAULT_QUEUE, timeout: int | None = None
+    *,
+    name: str | None = None,
+    queue: str = DEFAULT_QUEUE,
+    timeout: int | None = None,
+    isolated: bool | None = None,
 ) -> Decorator: ...
 def background_task(
     func: Callable[..., Any] | None = None,
@@ -73,13 +82,14 @@ def background_task(
     name: str | None = None,
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
+    isolated: bool | None = None,
 ) -> Callable[..., Any] | Decorator:
     """Register a function for background calls and record each call in its `Task`.
 
     The options are those of `scheduled_task`, without `check`; a function can have both
     decorators.
     """
-    return _decorate(func, Kind.BACKGROUND, name, queue, timeout)
+    return _decorate(func, Kind.BACKGROUND, name, queue, timeout, isolated=isolated)
 
 
 def _decorate(
@@ -89,12 +99,13 @@ def _decorate(
     queue: str,
     timeout: int | None,
     check: Check | None = None,
+    isolated: bool | None = None,
 ) -> Callable[..., Any] | Decorator:
     def decorate(func: Callable[P, R], /) -> Callable[P, R]:
         wrapped = func if hasattr(func, "task_name") else _wrap(func, name)
         task_name: str = wrapped.task_name  # type: ignore[attr-defined]
         registry.register(
-            TaskFunction(task_name, wrapped, frozenset({kind}), queue, timeout, check)
+            TaskFunction(task_name, wrapped, frozenset({kind}), queue, timeout, check, isolated)
         )
         return wrapped
 

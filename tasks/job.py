@@ -46,6 +46,8 @@ class Job(rq.job.Job):
     unreadable: Exception | None = None
     # The error that ended it, once its row says so.
     recorded_error: BaseException | None = None
+    # Called when its function has returned: undoes what that has changed in the process.
+    restore_process: Callable[[], None] | None = None
 
     @classmethod
     def from_fields(cls, job_id: str, fields: dict[bytes, bytes], connection: Redis) -> Self:

@@ -44,7 +44,8 @@ class TaskFunction:
     """A registered function with the defaults of its jobs.
 
     `queue` is the queue its jobs go to; `timeout` is in seconds, None for the queue's own.
-    `check` is called before each run of a schedule.
+    `check` is called before each run of a schedule. `isolated` says whether each run gets a
+    process of its own, None if the setting TASKS_ISOLATED does.
     """
 
     name: str
@@ -53,6 +54,7 @@ class TaskFunction:
     queue: str
     timeout: int | None
     check: Check | None = None
+    isolated: bool | None = None
 
     @property
     def signature(self) -> inspect.Signature:
@@ -103,6 +105,7 @@ def register(function: TaskFunction) -> None:
             known.queue if function.queue == DEFAULT_QUEUE else function.queue,
             function.timeout or known.timeout,
             function.check or known.check,
+            known.isolated if function.isolated is None else function.isolated,
         )
     _functions[function.name] = function
 

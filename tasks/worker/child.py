@@ -7,7 +7,6 @@ or a transaction behind.
 """
 
 import contextvars
-import ctypes
 import logging
 import os
 import random
@@ -16,6 +15,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any, NoReturn
@@ -35,6 +36,9 @@ from tasks.job import Job
 from tasks.job_ids import is_recorded
 from tasks.runs import recorder
 from tasks.runs.connections import roll_back_since, state
+from tasks.runs.isolation import is_isolated
+from tasks.runs.process_state import ProcessState
+from tasks.runs.processes import die_with_parent, ending_copies
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
 from tasks.worker.queues import Answer, Finished, Queues, Taken
@@ -51,7 +55,6 @@ BATCH_SECONDS = 1.0
 STARTED_TTL_SECONDS = 90
 # The end of a job whose hash has one of these fields is left to RQ.
 LEFT_TO_RQ = (b"success_callback_name", b"webhooks", b"repeats_left", b"rate_limit_key")
-PR_SET_PDEATHSIG = 1
 
 
 class Child:
@@ -66,6 +69,8 @@ class Child:
         # The job that returned and is not yet reported to Redis, with the report.
         self._unreported: tuple[Job, Finished] | None = None
         self._connections = state()
+        self._process_state = ProcessState()
+        self._is_restored = True
         self._runs = 0
         # Whether another process should take over.
         self.is_due_for_recycling = False
@@ -185,6 +190,10 @@ class Child:
 
     def run(self, taken: Taken) -> None:
         """Run one job. Its row records how it ended, RQ's registries with the next step."""
+        with ending_copies():
+            self._run(taken)
+
+    def _run(self, taken: Taken) -> None:
         queue = self._queue_by_name[taken.queue]
         job = Job.from_fields(taken.job_id, taken.fields, self._redis)
         job.origin, job.worker_name, job.started_at = queue.name, self._worker.name, now()
@@ -195,14 +204,12 @@ class Child:
         try:
             value = contextvars.copy_context().run(self._perform, job, timeout)
         except BaseException:
-            self._worker._finalize_failure(job, queue, execution, sys.exc_info())
-            self._redis.delete(lease_key(job.id))
+            self._let_rq_end(job, self._worker._finalize_failure, queue, execution, sys.exc_info())
             return
         finally:
-            self._clear_away()
+            self._clear_away(job)
         if isinstance(value, Retry) or any(taken.fields.get(name) for name in LEFT_TO_RQ):
-            self._worker._finalize_success(job, queue, execution, value)
-            self._redis.delete(lease_key(job.id))
+            self._let_rq_end(job, self._worker._finalize_success, queue, execution, value)
             return
         job.ended_at = now()
         finished = Finished(
@@ -216,6 +223,14 @@ class Child:
         )
         self._unreported = job, finished
 
+    def _let_rq_end(self, job: Job, end: Callable[..., Any], *args: Any) -> None:
+        """End a job by RQ's own code, which calls the job's callbacks."""
+        self._restore_process(job)
+        self._is_restored = False
+        end(job, *args)
+        self._redis.delete(lease_key(job.id))
+        self._restore_process(job)
+
     def _perform(self, job: Job, timeout: int) -> Any:
         """Call the job's function under its deadline; a job without a function is recorded too."""
         try:
@@ -223,6 +238,9 @@ class Child:
         except Exception as error:
             recorder.record_uncallable(job, error)
             raise
+        self._process_state.remember()
+        self._is_restored = False
+        job.restore_process = partial(self._restore, str(job.func_name))
         recorded = is_recorded(job.id)
         if not recorded:
             writer.catch_up(self._redis)
@@ -236,6 +254,8 @@ class Child:
         deadline = Deadline(timeout, JobTimeoutException, job_id=job.id)
         try:
             with deadline:
+                if not recorded and is_isolated(job):
+                    return recorder.perform_apart(job, deadline)
                 return job.perform()
         finally:
             self.is_due_for_recycling |= deadline.fired
@@ -243,10 +263,18 @@ class Child:
     def _execution(self, job_id: str, execution_id: str) -> Execution:
         return Execution(execution_id, job_id, self._redis, self._worker.name)
 
-    def _clear_away(self) -> None:
+    def _restore_process(self, job: Job) -> None:
+        """Undo what a job has changed in this process, unless that has been done."""
+        if not self._is_restored and job.restore_process is not None:
+            job.restore_process()
+
+    def _restore(self, function: str) -> None:
+        self.is_due_for_recycling |= not self._process_state.restore(function)
+        self._is_restored = True
+
+    def _clear_away(self, job: Job) -> None:
         """Undo what a function has left behind that would affect the next run."""
-        signal.alarm(0)
-        set_signals()
+        self._restore_process(job)
         for connection in django.db.connections.all(initialized_only=True):
             if connection.errors_occurred and not connection.in_atomic_block:
                 connection.close()
@@ -261,7 +289,7 @@ def start(worker: BaseWorker, shared: SharedState, orders: Connection) -> NoRetu
     os.setpgrp()
     random.seed()
     set_signals()
-    _die_with_parent(parent)
+    die_with_parent(parent)
     try:
         Child(worker, shared).serve(orders)
     except BaseException:
@@ -281,25 +309,6 @@ def set_signals() -> None:
 
 def _do_nothing(signum: int, frame: FrameType | None) -> None:
     pass
-
-
-def _die_with_parent(parent: int) -> None:
-    """End this process when its worker has died: nobody renews the lease of its run any more.
-
-    On Linux the kernel does it, whatever the function is doing; elsewhere a thread.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    else:
-        threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def _watch_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def has_grown() -> bool:
