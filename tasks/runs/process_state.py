@@ -18,7 +18,7 @@ import sys
 import time
 import warnings
 import weakref
-from _signal import getsignal  # `signal.getsignal` is twenty times slower.
+from _signal import getsignal  # type: ignore[import-not-found]  # 20 times as fast
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -49,7 +49,7 @@ class Piece:
 
     name: str
     read: Callable[[], Any]
-    restore: Callable[[Any], None]
+    restore: Callable[[Any], object]
 
 
 class ProcessState:
@@ -58,7 +58,8 @@ class ProcessState:
     def __init__(self) -> None:
         self._before: list[tuple[Piece, Any]] = []
         self._decimal: decimal.Context | None = None
-        self._told: set[tuple[str, str]] = set()
+        # The functions that have changed something, each with the name of the piece.
+        self.told: set[tuple[str, str]] = set()
 
     def remember(self) -> None:
         """Note the state, the first time that this is called: before the first run.
@@ -76,13 +77,16 @@ class ProcessState:
 
         Then another process must take over before the next run.
         """
-        lost = []
-        for piece, before in self._before:
-            if not _is(piece, before):
-                self._tell(function, piece.name)
-                _restore(piece, before)
-                if not _is(piece, before):
-                    lost.append(piece.name)
+        changed = [(piece, before) for piece, before in self._before if not _is(piece, before)]
+        if not changed:
+            return True
+        errors = [_restore(piece, before) for piece, before in changed]
+        lost = [
+            f"{piece.name} ({error})" if error else piece.name
+            for (piece, before), error in zip(changed, errors, strict=True)
+            if not _is(piece, before)
+        ]
+        self._tell(function, [piece.name for piece, _ in changed])
         if lost:
             logger.warning(
                 "“%s” changed what can't be restored in its process, which is replaced: %s.",
@@ -90,11 +94,14 @@ class ProcessState:
             )
         return not lost
 
-    def _tell(self, function: str, name: str) -> None:
-        if (function, name) not in self._told:
-            self._told.add((function, name))
+    def _tell(self, function: str, names: list[str]) -> None:
+        """Log what a function has changed, once for each function and piece."""
+        new = [name for name in names if (function, name) not in self.told]
+        self.told.update((function, name) for name in new)
+        if new:
             logger.info(
-                "“%s” changed the state of its process, which was restored: %s.", function, name
+                "“%s” changed the state of its process, which was restored: %s.",
+                *(function, ", ".join(new)),
             )
 
 
@@ -112,11 +119,13 @@ def _is(piece: Piece, before: Any) -> bool:
         return False
 
 
-def _restore(piece: Piece, before: Any) -> None:
+def _restore(piece: Piece, before: Any) -> Exception | None:
+    """Restore a piece; return what kept that from being done."""
     try:
         piece.restore(before)
     except Exception as error:
-        logger.warning("Not restored: %s (%s).", piece.name, error)
+        return error
+    return None
 
 
 def pieces() -> list[Piece]:
@@ -293,7 +302,8 @@ def _set_limits(before: list[tuple[int, int]]) -> None:
 
 
 def _settings() -> Any:
-    return id(settings._wrapped), settings._wrapped, vars(settings._wrapped)
+    wrapped = settings._wrapped  # type: ignore[misc]
+    return id(wrapped), wrapped, vars(wrapped)
 
 
 def _set_settings(before: Any) -> None:

@@ -2,11 +2,14 @@
 
 Python offers no list of them. Up to version 3.12 the dictionary of a thread's state has an entry
 for each; without it, the thread-local is for this thread as if it had never been used. From 3.13
-on there is no such entry, and thread-locals stay as a function leaves them.
+on there is no such entry: those that exist at the start are looked for among all objects, and
+those that are made later are not found.
 """
 
 import ctypes
+import gc
 import threading
+from contextlib import suppress
 from typing import Any
 
 from django.db import connections
@@ -18,75 +21,89 @@ PREFIX = "thread.local."
 ASGIREF_NAME = "cvar"
 
 
-def _entries() -> dict[Any, Any]:
-    """Return the dictionary of this thread's state, an empty one if it has no thread-locals."""
-    get = ctypes.pythonapi.PyThreadState_GetDict
-    get.restype, get.argtypes = ctypes.c_void_p, []
-    address = get()
-    if not address:
-        return {}
-    entries: dict[Any, Any] = ctypes.cast(address, ctypes.py_object).value
-    probe = threading.local()
-    probe.value = 1
-    key = f"{PREFIX}{id(probe):#x}"
-    if key not in entries:
-        return {}
-    del entries[key]
-    return {} if hasattr(probe, "value") else entries
-
-
-def _of(key: str) -> threading.local:
-    """Return the thread-local of an entry, which exists as long as the entry does."""
-    local: threading.local = ctypes.cast(int(key.removeprefix(PREFIX), 16), ctypes.py_object).value
-    return local
-
-
 class ThreadLocals:
-    """The thread-locals of this thread, as they are when this object is made.
+    """The thread-locals of this thread, as they are when `read` is called first.
 
     Those in which Django keeps its database connections are left alone.
     """
 
     def __init__(self) -> None:
-        self._entries = _entries()
-        self._known: dict[str, tuple[threading.local, dict[str, Any] | None]] = {}
-        for key in filter(_is_local, list(self._entries)):
-            local = _of(key)
-            self._known[key] = local, None if _has_connections(local) else dict(vars(local))
+        # Its keys are those of the thread-locals in use.
+        self._in_use: dict[Any, Any] | None = None
+        # Each with its values at the start, None if it is left alone.
+        self._known: dict[Any, tuple[threading.local, dict[str, Any] | None]] = {}
 
     def read(self) -> bool:
         """Return whether they are as they were."""
-        return not any(map(self._has_changed, list(self._entries)))
+        if self._in_use is None:
+            self._in_use = self._find()
+        return not any(map(self._has_changed, list(self._in_use)))
 
     def restore(self, before: bool) -> None:
         """Give them their values again; those that have been used since are as if they were new."""
-        for key in filter(self._has_changed, list(self._entries)):
+        in_use = self._in_use or {}
+        for key in filter(self._has_changed, list(in_use)):
             local, values = self._known.get(key, (None, None))
             if local is None or values is None:
-                del self._entries[key]
+                del in_use[key]
             else:
                 vars(local).clear()
                 vars(local).update(values)
 
+    def _find(self) -> dict[Any, Any]:
+        entries = entries_of_this_thread()
+        if entries is None:
+            found = [one for one in gc.get_objects() if issubclass(type(one), threading.local)]
+            locals_by_key: dict[Any, threading.local] = {id(one): one for one in found}
+        else:
+            locals_by_key = {key: _of(key) for key in filter(_is_local, list(entries))}
+        for key, local in locals_by_key.items():
+            with suppress(Exception):  # whatever its class does when this thread first uses it
+                self._known[key] = local, dict(vars(local))
+        return self._known if entries is None else entries
+
     def _has_changed(self, key: Any) -> bool:
         known = self._known.get(key)
         if known is None:
-            return self._is_new(key)
-        local, values = known
-        return values is not None and vars(local) != values
-
-    def _is_new(self, key: Any) -> bool:
-        if not _is_local(key):
-            return False
-        local = _of(key)
+            if not _is_local(key):
+                return False
+            local, values = _of(key), None
+        else:
+            local, values = known
+            if values is None or vars(local) == values:
+                return False
         if not _has_connections(local):
             return True
         self._known[key] = local, None
         return False
 
 
+def entries_of_this_thread() -> dict[Any, Any] | None:
+    """Return the dictionary of this thread's state; None if it has no thread-locals."""
+    get = ctypes.pythonapi.PyThreadState_GetDict
+    get.restype, get.argtypes = ctypes.c_void_p, []
+    probe = threading.local()
+    probe.value = 1
+    address = get()
+    if not address:
+        return None
+    entries: dict[Any, Any] = ctypes.cast(address, ctypes.py_object).value
+    key = f"{PREFIX}{id(probe):#x}"
+    if key not in entries:
+        return None
+    del entries[key]
+    return None if hasattr(probe, "value") else entries
+
+
 def _is_local(key: Any) -> bool:
     return isinstance(key, str) and key.startswith(PREFIX)
+
+
+def _of(key: str) -> threading.local:
+    """Return the thread-local of an entry, which exists as long as the entry does."""
+    address = int(key.removeprefix(PREFIX), 16)
+    local: threading.local = ctypes.cast(address, ctypes.py_object).value
+    return local
 
 
 def _has_connections(local: threading.local) -> bool:

@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 
-from tasks.checks import check_child, check_classes, check_lost_after, check_queues
+from tasks.checks import (
+    check_child,
+    check_classes,
+    check_isolated,
+    check_lost_after,
+    check_max_result,
+    check_queues,
+)
 from tasks.worker import Worker
 
 QUEUE = {"URL": "redis://one", "SERIALIZER": "rq.serializers.JSONSerializer"}
@@ -91,3 +98,22 @@ def test_the_limits_of_the_workers_child_are_optional(settings: LazySettings):
     del settings.TASKS_CHILD_MAX_RUNS
     del settings.TASKS_CHILD_MAX_MEMORY
     assert check_child() == []
+
+
+@pytest.mark.parametrize("value", [1_023, 0, -1, 65_536.0, "65536", True, None])
+def test_an_invalid_limit_of_results_is_refused(settings: LazySettings, value: Any):
+    settings.TASKS_MAX_RESULT = value
+    assert [message.id for message in check_max_result()] == ["tasks.E021"]
+
+
+def test_the_limit_of_results_is_optional(settings: LazySettings):
+    del settings.TASKS_MAX_RESULT
+    assert check_max_result() == []
+
+
+@pytest.mark.parametrize("value", [None, 1, "on"])
+def test_a_setting_for_isolation_that_is_no_clear_answer_is_refused(
+    settings: LazySettings, value: Any
+):
+    settings.TASKS_ISOLATED = value
+    assert [message.id for message in check_isolated()] == ["tasks.E022"]

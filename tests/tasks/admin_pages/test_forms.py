@@ -240,3 +240,11 @@ def test_a_function_that_is_no_longer_registered_is_refused_at_its_field(edit: S
 def test_an_invalid_background_call_is_refused_at_its_field(enqueue: Submit, field, values):
     assert list(enqueue(**values)) == [field]
     assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize(("chosen", "isolated"), [("", None), ("True", True), ("False", False)])
+def test_the_form_of_a_schedule_says_whether_its_runs_are_isolated(
+    submit: Submit, chosen: str, isolated: bool | None
+):
+    assert submit(isolated=chosen) == {}
+    assert ScheduledTask.objects.get().isolated is isolated

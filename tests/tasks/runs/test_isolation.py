@@ -39,6 +39,7 @@ def schedule(schedule: ScheduledTask) -> ScheduledTask:
 def test_an_isolated_run_that_returns_is_finished_with_its_result(run: Run):
     row = run(lambda: {"process": os.getpid()})
     assert row.status == "finished"
+    assert row.result is not None
     assert row.result["process"] != os.getpid()
 
 
@@ -124,6 +125,7 @@ def test_the_progress_of_an_isolated_run_is_recorded(run: Run):
 
 def test_a_result_that_is_no_json_or_too_large_is_noted_for_an_isolated_run(run: Run):
     row = run(lambda: "x" * 10**6)
+    assert row.result is not None
     assert row.result["size"] == 10**6 + 2
     assert len(row.result["beginning"]) < MAX_RESULT
 

@@ -12,6 +12,7 @@ import re
 import resource
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -23,9 +24,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
-from django.db import connection
+from django.db import connections
 from django.db.models.signals import post_save
 
+from tasks.runs import thread_locals
 from tasks.runs.process_state import ProcessState, pieces
 from tests.servers import BASE_DIR
 
@@ -129,9 +131,24 @@ def test_what_a_function_changes_is_noticed_and_restored(name: str):
         state.remember()
         CHANGES[name]()
         is_restored = state.restore("tests.function")
-        return [is_restored, *[piece for _, piece in state._told]]
+        return [is_restored, ("tests.function", name) in state.told]
 
-    assert in_a_fork(change_and_restore) == [True, name]
+    assert in_a_fork(change_and_restore) == [True, True]
+
+
+def test_a_process_in_which_nothing_was_changed_is_left_alone():
+    code = (
+        "import django; django.setup()\n"
+        "from tasks.runs.process_state import ProcessState\n"
+        "state = ProcessState()\n"
+        "state.remember()\n"
+        "print(state.restore('tests.function'), state.told)"
+    )
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.process_settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=BASE_DIR, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "True set()\n", done.stderr
 
 
 def test_each_piece_of_the_table_has_a_test():
@@ -212,14 +229,47 @@ def test_a_thread_local_has_the_values_of_the_start_again():
     assert in_a_fork(change_and_restore) == [["tenant", "of the start"]]
 
 
+@pytest.fixture(params=["listed", "searched for"])
+def finding(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have thread-locals found as on Python 3.12 and before (if it is one), and as on 3.13."""
+    if request.param == "searched for":
+        monkeypatch.setattr(thread_locals, "entries_of_this_thread", lambda: None)
+
+
+class Stack(threading.local):
+    def __init__(self) -> None:
+        self.entries = ["of the start"]
+
+
+STACK = Stack()
+
+
+@pytest.mark.usefixtures("finding")
+def test_a_thread_local_that_fills_itself_is_restored():
+    def change_and_restore() -> list[Any]:
+        state = ProcessState()
+        state.remember()
+        STACK.entries = ["left behind"]
+        SEEN_BEFORE.tenant = "left behind"
+        state.restore("tests.function")
+        return [STACK.entries, hasattr(SEEN_BEFORE, "tenant")]
+
+    assert in_a_fork(change_and_restore) == [["of the start"], False]
+
+
 @pytest.mark.django_db
+@pytest.mark.usefixtures("finding")
 def test_database_connections_are_no_leftovers():
-    state = ProcessState()
-    state.remember()
-    connection.ensure_connection()
-    kept = connection.connection
-    state.restore("tests.function")
-    assert connection.connection is kept
+    def connect_and_restore() -> bool:
+        unused = connections["default"]
+        del connections["default"]  # As when a process has not used its database yet.
+        state = ProcessState()
+        state.remember()
+        used = connections["default"]
+        is_restored = state.restore("tests.function")
+        return is_restored and connections["default"] is used is not unused
+
+    assert in_a_fork(connect_and_restore)
 
 
 def test_each_run_has_a_decimal_context_of_its_own():
