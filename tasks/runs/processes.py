@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)  # Here, as it takes as long as a tenth of a fork.
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def die_with_parent(parent: int) -> None:
     On Linux the kernel does it, whatever the function is doing; elsewhere a thread.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     else:
         threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
     if os.getppid() != parent:
