@@ -127,6 +127,12 @@ def has_check(name: str) -> bool:
     return function is not None and function.check is not None
 
 
+def is_isolated(name: str) -> bool | None:
+    """Return whether the runs of a function get processes of their own, None if it doesn't say."""
+    function = _functions.get(name)
+    return None if function is None else function.isolated
+
+
 def resolve(task_func: Callable[..., Any] | str, kind: Kind) -> TaskFunction:
     """Return the registered function for a name or a decorated function.
 

@@ -52,7 +52,7 @@ def is_isolated(job: Job) -> bool:
     by_schedule = job.meta.get("isolated") if isinstance(job.meta, dict) else None
     if isinstance(by_schedule, bool):
         return by_schedule
-    by_function = registry.get(str(job.func_name)).isolated
+    by_function = registry.is_isolated(str(job.func_name))
     if by_function is not None:
         return by_function
     return bool(getattr(settings, "TASKS_ISOLATED", False))
@@ -102,23 +102,25 @@ def apart(
     """Call a function in a process of its own and return how it ended there.
 
     What it sends through the channel goes to `lines` and `listener`. A process that dies ends with
-    ProcessLost, one that ignores its timeout with the deadline's error.
+    ProcessLost, one that ignores its timeout with the deadline's error; OSError means that there
+    could be none.
     """
-    ours, theirs = Pipe(duplex=False)
-    _flush()
     parent = os.getpid()
-    pid = fork()
+    try:
+        ours, theirs = Pipe(duplex=False)
+        _flush()
+        pid = fork()
+    except OSError as error:
+        return Ended(error=error)
     if pid == 0:
         _run_and_exit(call, Channel(theirs, deadline), parent)
     theirs.close()
-    try:
-        ended = _follow(ours, pid, lines, listener, deadline)
-    except BaseException:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        raise
-    finally:
-        ours.close()
+    with ours:
+        try:
+            ended = _follow(ours, pid, lines, listener, deadline)
+        except Exception as error:
+            os.kill(pid, signal.SIGKILL)
+            ended = Ended(error=error)
     _, status = os.waitpid(pid, 0)
     return ended or Ended(error=_lost(status))
 

@@ -179,10 +179,10 @@ class Recorder:
         call = partial(_call, func, args, kwargs, deadline)
         with live_writer().watching(self) as live:
             if isolated:
-                there = lambda channel: _follow(call, channel, channel)  # noqa: E731
+                there = lambda channel: _observe(call, channel, channel)  # noqa: E731
                 ended = apart(there, self._text, self, deadline, live.fork)
             else:
-                ended = _follow(call, self._text, self, self._job.restore_process)
+                ended = _observe(call, self._text, self, self._job.restore_process)
         if ended.note is not None:
             self._text.add(str(ended.note))
         if ended.error is not None:
@@ -198,12 +198,13 @@ class Recorder:
         return value
 
     def _end_failed(self, error: BaseException) -> None:
-        lost = isinstance(error, ProcessLost)
-        text = str(error) if lost else failure_reason(error)
+        text, why = failure_reason(error), {}
+        if isinstance(error, ProcessLost):
+            text, why = str(error), error.fields
         self._text.add(text)
         seconds = self._end(
             Status.FAILED,
-            **(error.fields if isinstance(error, ProcessLost) else {"reason": text}),
+            **(why or {"reason": text}),
             exception_class=type_name(error)[:NAME_LENGTH],
             traceback=clean_text("".join(traceback.format_exception(error))[-16_384:]),
             progress=self._percent,
@@ -328,7 +329,7 @@ def live_writer() -> LiveWriter:
     return _live_writers[pid]
 
 
-def _follow(
+def _observe(
     call: Callable[[], Any],
     lines: Lines,
     listener: ProgressListener,

@@ -85,6 +85,14 @@ def test_an_isolated_run_that_is_killed_is_lost_though_another_process_holds_its
     assert end(run(fork_and_die)) == ("failed", "Lost: its process was killed by signal 9.")
 
 
+def test_an_isolated_run_that_gets_no_process_has_failed(run: Run, monkeypatch: pytest.MonkeyPatch):
+    def refuse() -> int:
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    assert end(run(lambda: 1)) == ("failed", "Failed for: BlockingIOError: no more processes")
+
+
 def test_an_isolated_run_that_times_out_has_failed(run: Run):
     row = run(lambda: time.sleep(30))
     assert row.reason.startswith("Failed for: JobTimeoutException: Task exceeded")
