@@ -63,8 +63,9 @@ def leave_to_parent() -> None:
         pools = getattr(connection, "_connection_pools", {})
         _of_parent.extend([connection, connection.connection, dict(pools)])
         pools.clear()
-        if connection.vendor == "postgresql" and connection.connection is not None:
+        session = connection.connection
+        if connection.vendor == "postgresql" and session is not None and not session.closed:
             nothing = os.open(os.devnull, os.O_RDWR)
-            os.dup2(nothing, connection.connection.fileno(), inheritable=False)
+            os.dup2(nothing, session.fileno(), inheritable=False)
             os.close(nothing)
         del connections[connection.alias]

@@ -156,6 +156,20 @@ def test_an_isolated_run_uses_the_database_as_any_other(site: Site):
     assert "left a transaction open" in left_open.reason_in_words()
 
 
+@on_postgresql
+def test_an_isolated_run_runs_though_the_session_of_its_worker_has_ended(site: Site, notes: Path):
+    call("note", str(notes), "x", 2)
+    after = call("session_apart")
+    with running(site, "rqworker", "default"):
+        wait_for(notes.read_text, "the start of the first call")
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        wait_for(lambda: status(after) == "finished", "the isolated call")
+
+
 def test_a_copy_that_a_function_makes_of_its_process_ends_with_the_function(
     site: Site, notes: Path
 ):

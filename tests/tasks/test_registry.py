@@ -3,6 +3,7 @@
 import pytest
 
 from tasks import registry
+from tasks.decorators import background_task, scheduled_task
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.registry import Kind, TaskFunction
 from tests.tasks import functions
@@ -97,3 +98,14 @@ def test_arguments_have_a_depth():
         deep = [deep]
     with pytest.raises(InvalidArguments, match="nested"):
         registry.get(functions.ECHO).check_arguments(deep, {})
+
+
+def test_a_function_says_once_for_both_its_uses_whether_its_runs_are_isolated():
+    @background_task
+    @scheduled_task(name="tests.apart", isolated=True)
+    def apart() -> None: ...
+
+    assert registry.is_isolated("tests.apart") is True
+    assert registry.is_isolated("tests.only_scheduled") is None
+    assert registry.is_isolated("not.registered") is None
+    del registry._functions["tests.apart"]
