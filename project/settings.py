@@ -205,6 +205,10 @@ TASKS_UNKNOWN_AFTER = environment.number("TASKS_UNKNOWN_AFTER", default=600)
 # this many MB.
 TASKS_CHILD_MAX_RUNS = environment.number("TASKS_CHILD_MAX_RUNS", default=10_000)
 TASKS_CHILD_MAX_MEMORY = environment.number("TASKS_CHILD_MAX_MEMORY", default=512)
+# Whether each run gets a process of its own unless its function or its schedule says otherwise.
+TASKS_ISOLATED = environment.switch("TASKS_ISOLATED")
+# How many bytes of JSON a row keeps of a result.
+TASKS_MAX_RESULT = environment.number("TASKS_MAX_RESULT", default=65_536, least=1_024)
 
 
 # Feeds, and what `manage.py up` runs

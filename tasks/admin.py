@@ -142,6 +142,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
                     "catch_up",
                     "start_deadline",
                     "timeout",
+                    "isolated",
                     "retries",
                     "retry_delay",
                     "keep_runs",

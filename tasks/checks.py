@@ -15,6 +15,7 @@ from tasks.models import ScheduledTask
 from tasks.packages import CRONTAB_HIDDEN, CRONTAB_HINT, is_crontab_hidden
 from tasks.queue import is_beside_default, is_json, why_unusable
 from tasks.registry import DEFAULT_QUEUE
+from tasks.storable import LEAST_MAX_RESULT, MAX_RESULT
 from tasks.worker.child import MAX_MEMORY_MB, MAX_RUNS
 from tasks.worker.refusals import (
     DEFAULT_UNKNOWN_AFTER,
@@ -256,6 +257,37 @@ def check_packages(**kwargs: Any) -> list[checks.CheckMessage]:
     if not is_crontab_hidden():
         return []
     return [checks.Warning(CRONTAB_HIDDEN, hint=CRONTAB_HINT, id="tasks.W001")]
+
+
+@checks.register("tasks")
+def check_max_result(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Require a limit for results in which the description of a larger one has room."""
+    value = getattr(settings, "TASKS_MAX_RESULT", MAX_RESULT)
+    if type(value) is int and value >= LEAST_MAX_RESULT:
+        return []
+    return [
+        checks.Error(
+            f"TASKS_MAX_RESULT is {value!r}, not a whole number of bytes from "
+            f"{LEAST_MAX_RESULT} on.",
+            hint=f"Leave it out for {MAX_RESULT}.",
+            id="tasks.E021",
+        )
+    ]
+
+
+@checks.register("tasks")
+def check_isolated(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Require a clear answer to whether runs get processes of their own."""
+    value = getattr(settings, "TASKS_ISOLATED", False)
+    if isinstance(value, bool):
+        return []
+    return [
+        checks.Error(
+            f"TASKS_ISOLATED is {value!r}, neither True nor False.",
+            hint="Leave it out for False.",
+            id="tasks.E022",
+        )
+    ]
 
 
 def _is_a(configured: Any, path: str) -> bool:

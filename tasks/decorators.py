@@ -37,6 +37,7 @@ def scheduled_task(
     check: Check | None = None,
     secret: Collection[str] = (),
     aliases: Iterable[str] = (),
+    isolated: bool | None = None,
 ) -> Decorator: ...
 def scheduled_task(
     func: Callable[..., Any] | None = None,
@@ -48,6 +49,7 @@ def scheduled_task(
     check: Check | None = None,
     secret: Collection[str] = (),
     aliases: Iterable[str] = (),
+    isolated: bool | None = None,
 ) -> Callable[..., Any] | Decorator:
     """Register a function for schedules and record each of its runs under its schedule.
 
@@ -61,6 +63,9 @@ def scheduled_task(
     (`tasks/arguments`). `aliases` are the names that it had before: schedules and jobs made
     under them are its own.
 
+    With `isolated=True` each run gets a process of its own, and leaves nothing behind in the
+    worker's; a schedule can say otherwise, and None leaves it to the setting TASKS_ISOLATED.
+
     `check` is called with the run's arguments before each run. It returns None if the run may
     start, `NotNow(reason)` if this occurrence is to be skipped, or `NotAtAll(reason)` if the
     schedule is to end as well; the row then says `skipped` with the reason, and the function
@@ -69,7 +74,7 @@ def scheduled_task(
     `secret` names parameters whose values are masked wherever a call is shown or logged. Those
     whose names say so, such as `api_token` or `password`, are masked anyway.
     """
-    return _decorate(func, Kind.SCHEDULED, name, queue, timeout, check, secret, aliases)
+    return _decorate(func, Kind.SCHEDULED, name, queue, timeout, check, secret, aliases, isolated)
 
 
 @overload
@@ -82,6 +87,7 @@ def background_task(
     timeout: int | None = None,
     secret: Collection[str] = (),
     aliases: Iterable[str] = (),
+    isolated: bool | None = None,
 ) -> Decorator: ...
 def background_task(
     func: Callable[..., Any] | None = None,
@@ -92,13 +98,14 @@ def background_task(
     timeout: int | None = None,
     secret: Collection[str] = (),
     aliases: Iterable[str] = (),
+    isolated: bool | None = None,
 ) -> Callable[..., Any] | Decorator:
     """Register a function for background calls and record each call in its `Task`.
 
     The options are those of `scheduled_task`, without `check`; a function can have both
     decorators.
     """
-    return _decorate(func, Kind.BACKGROUND, name, queue, timeout, None, secret, aliases)
+    return _decorate(func, Kind.BACKGROUND, name, queue, timeout, None, secret, aliases, isolated)
 
 
 def _decorate(
@@ -110,6 +117,7 @@ def _decorate(
     check: Check | None,
     secret: Collection[str],
     aliases: Iterable[str],
+    isolated: bool | None,
 ) -> Callable[..., Any] | Decorator:
     if isinstance(aliases, str):
         raise TypeError(f"aliases={aliases!r} is one text: give a list of names.")
@@ -121,7 +129,15 @@ def _decorate(
         names = _parameters(func, secret)
         registry.register(
             TaskFunction(
-                task_name, wrapped, frozenset({kind}), queue, timeout, check, names, former
+                task_name,
+                wrapped,
+                frozenset({kind}),
+                queue,
+                timeout,
+                check,
+                names,
+                former,
+                isolated,
             )
         )
         return wrapped

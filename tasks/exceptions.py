@@ -3,6 +3,8 @@
 A message names its subject and says what to do; it is shown to people verbatim.
 """
 
+from typing import Any
+
 
 class TasksError(Exception):
     """The base of all errors of this project."""
@@ -52,3 +54,18 @@ class InvalidCalendar(TasksError):
 
 class NotPossible(TasksError):
     """An action that its subject doesn't allow in its present state."""
+
+
+class IsolatedRunFailed(TasksError):
+    """What a function raised in a process of its own: a class of the same name, made for it.
+
+    Its note is the traceback in that process.
+    """
+
+
+class ProcessLost(TasksError):
+    """The process of an isolated run died; `fields` of its row say how."""
+
+    def __init__(self, message: str, fields: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.fields = fields

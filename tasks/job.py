@@ -58,6 +58,8 @@ class Job(rq.job.Job):
     recorded_error: BaseException | None = None
     # Whether its function has been called.
     _has_begun = False
+    # Called when its function has returned: undoes what that has changed in the process.
+    restore_process: Callable[[], None] | None = None
 
     @classmethod
     def create(cls, func: Any, *args: Any, **kwargs: Any) -> Self:

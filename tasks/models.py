@@ -281,6 +281,13 @@ class ScheduledTask(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(MAX_TIMEOUT)],
         help_text=_("Seconds until a run is stopped. Empty: the queue's own."),
     )
+    isolated = models.BooleanField(
+        _("isolated"),
+        null=True,
+        blank=True,
+        choices=[(True, _("yes")), (False, _("no"))],
+        help_text=_("Whether each run gets a process of its own. Empty: as its function says."),
+    )
     retries = models.PositiveSmallIntegerField(
         _("retries"),
         default=0,

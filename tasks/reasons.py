@@ -44,6 +44,7 @@ class Code(StrEnum):
     REFUSED_TOO_LONG = "refused_too_long"
     REPLACED = "replaced"
     RESULT_NOT_JSON = "result_not_json"
+    RESULT_TOO_LARGE = "result_too_large"
     SCHEDULE_CHANGED = "schedule_changed"
     SCHEDULE_ENDED = "schedule_ended"
     SCHEDULE_STOPPED = "schedule_stopped"
@@ -85,6 +86,10 @@ TEXTS: Mapping[Code, str] = {
     ),
     Code.REPLACED: gettext_noop("Replaced by the next run."),
     Code.RESULT_NOT_JSON: gettext_noop("The result is not JSON and was not kept: %(type)s."),
+    Code.RESULT_TOO_LARGE: gettext_noop(
+        "The result has %(size)s bytes, and its beginning was kept: at most %(limit)s are "
+        "(TASKS_MAX_RESULT)."
+    ),
     Code.SCHEDULE_CHANGED: gettext_noop("The schedule was changed before it could run."),
     Code.SCHEDULE_ENDED: gettext_noop("The schedule had ended before it could run."),
     Code.SCHEDULE_STOPPED: gettext_noop(

@@ -50,6 +50,8 @@ class TaskFunction:
     `check` is called before each run of a schedule. `secret` names parameters whose values are
     masked wherever a call is shown, in addition to those whose names say that they are secret.
     `aliases` are names that it had before: rows and jobs that still have them are its own.
+    `isolated` says whether each run gets a process of its own, None if the setting TASKS_ISOLATED
+    does.
     """
 
     name: str
@@ -60,6 +62,7 @@ class TaskFunction:
     check: Check | None = None
     secret: frozenset[str] = frozenset()
     aliases: frozenset[str] = frozenset()
+    isolated: bool | None = None
 
     @property
     def path(self) -> str:
@@ -166,6 +169,7 @@ def register(function: TaskFunction) -> None:
             function.check or known.check,
             function.secret | known.secret,
             known.aliases | function.aliases,
+            known.isolated if function.isolated is None else function.isolated,
         )
     _functions[function.name] = function
     _names.setdefault(function.path, function.name)
@@ -217,6 +221,12 @@ def has_check(name: str) -> bool:
     """Return whether a registered function of this name has a check."""
     function = find(name)
     return function is not None and function.check is not None
+
+
+def is_isolated(name: str) -> bool | None:
+    """Return whether the runs of a function get processes of their own, None if it doesn't say."""
+    function = _functions.get(name)
+    return None if function is None else function.isolated
 
 
 def resolve(task_func: Callable[..., Any] | str, kind: Kind) -> TaskFunction:

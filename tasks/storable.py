@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,9 @@ from tasks.masking import mask_text
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 REASON_LENGTH = 500
+# How many bytes of JSON a result may have, unless TASKS_MAX_RESULT says otherwise; and at least.
+MAX_RESULT = 64 * 1024
+LEAST_MAX_RESULT = 1024
 # How deep JSON may be nested: what one process can read, every process must be able to read.
 MAX_DEPTH = 50
 # A NUL in JSON text, but not an escaped backslash before "u0000".
@@ -25,12 +29,16 @@ def escape(text: str) -> str:
 
 def failure_reason(error: BaseException) -> str:
     """Say in one line why a run failed, without secrets."""
-    try:
-        message = str(error)
-    except Exception:
-        message = "(its message can't be read)"
-    text = f"Failed for: {type(error).__name__}: {message}".rstrip(": ")
+    text = f"Failed for: {type(error).__name__}: {message_of(error)}".rstrip(": ")
     return clean_text(mask_text(" ".join(text.split())))[:REASON_LENGTH]
+
+
+def message_of(error: BaseException) -> str:
+    """Return the message of an error, whatever its class does."""
+    try:
+        return str(error)
+    except Exception:
+        return "(its message can't be read)"
 
 
 def type_name(value: Any) -> str:
@@ -41,6 +49,43 @@ def type_name(value: Any) -> str:
 def clean_text(text: str) -> str:
     """Replace what no database stores: NUL and lone surrogates."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class StorableResult:
+    """A result as a row holds it.
+
+    `not_json` says what it was if it isn't JSON, and the value is then None. `too_large` is the
+    size in bytes of one that exceeds the limit, and the value then describes it.
+    """
+
+    value: Any
+    not_json: str | None = None
+    too_large: int | None = None
+
+
+def storable_result(result: Any, limit: float) -> StorableResult:
+    """Return a result as JSON of at most `limit` bytes.
+
+    Of one that is larger, a description is kept: `truncated`, its `size`, its `type` and the
+    `beginning` of its JSON text.
+    """
+    value, not_json = as_json(result)
+    text = json.dumps(value, ensure_ascii=False).encode()
+    if len(text) <= limit:
+        return StorableResult(value, not_json)
+    description = {
+        "truncated": True,
+        "size": len(text),
+        "type": type_name(result)[:REASON_LENGTH],
+        "beginning": "",
+    }
+    # In the description, the text's quotes and backslashes are escaped.
+    room = int(limit) - len(json.dumps(description, ensure_ascii=False).encode())
+    beginning = text[: max(room, 0)].decode(errors="ignore")
+    while beginning and len(json.dumps(beginning, ensure_ascii=False).encode()) - 2 > room:
+        beginning = beginning[: len(beginning) // 2]
+    return StorableResult(description | {"beginning": beginning}, too_large=len(text))
 
 
 def as_json(result: Any) -> tuple[Any, str | None]:

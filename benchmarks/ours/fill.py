@@ -1,6 +1,7 @@
 """Many schedules at once: one is made by the service, the others are copies of it."""
 
 from datetime import datetime
+from typing import Any
 
 import django_rq
 from django.db import connection
@@ -41,16 +42,18 @@ def schedules(
     cron: str | None = None,
     next_due: datetime,
     rows: bool = True,
+    **options: Any,
 ) -> None:
     """Make `number` schedules, the same but for their ids, that are next due at `next_due`.
 
-    Without `rows` only the first one is in the database.
+    Without `rows` only the first one is in the database. `options` are other fields.
     """
+    options["name"] = "benchmark"
     if cron is not None:
-        model = SchedulerService.cron(cron, noop, name="benchmark")
+        model = SchedulerService.cron(cron, noop, **options)
     else:
         assert first is not None
-        model = SchedulerService.schedule(first, noop, name="benchmark", interval=interval)
+        model = SchedulerService.schedule(first, noop, interval=interval, **options)
     if rows:
         _copy_rows(model, number - 1)
     _copy_images(model.job_id, number, next_due.timestamp())

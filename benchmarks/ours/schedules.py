@@ -21,13 +21,18 @@ def every_second(number: int, first: float, spread: float) -> None:
         SchedulerService.schedule(due, noop, [index], name=f"benchmark {index}", interval=1)
 
 
-def all_due_now(number: int) -> None:
+def all_due_now(number: int, isolated: bool = False) -> None:
     """Make `number` schedules and put one occurrence of each on the queue."""
     import django_rq
 
     first = timezone.now().replace(microsecond=0) - timedelta(seconds=1)
-    fill.schedules(number, first=first, interval=86_400, next_due=first)
+    fill.schedules(number, first=first, interval=86_400, next_due=first, isolated=isolated)
     django_rq.get_scheduler("default").enqueue_jobs()
+
+
+def all_due_now_isolated(number: int) -> None:
+    """Do what `all_due_now` does; each run gets a process of its own."""
+    all_due_now(number, isolated=True)
 
 
 def none_due(number: int) -> None:

@@ -13,6 +13,8 @@ from tasks.storable import escape
 
 NONE = "–"
 OUTCOME_LENGTH = 120
+# How many characters of JSON are shown of what was stored before there was a limit.
+BOX_LENGTH = 256 * 1024
 
 
 def badge(status: str, text: str) -> SafeString:
@@ -64,6 +66,8 @@ def pretty_json(value: Any) -> SafeString | str:
     if value is None:
         return NONE
     text = json.dumps(value, ensure_ascii=False)
+    if len(text) > BOX_LENGTH:
+        return box(f"{text[:BOX_LENGTH]}…")
     if len(text) > OUTCOME_LENGTH:
         return box(json.dumps(value, indent=2, ensure_ascii=False))
     return format_html("<code>{}</code>", escape(text))

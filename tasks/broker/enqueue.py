@@ -3,6 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 
 import django_rq
 from django.utils import timezone
@@ -35,8 +36,15 @@ def build_job(record: ScheduledTask | Task, job_id: str, connection: Redis) -> J
         timeout=timeout,
         result_ttl=RESULT_TTL,
         failure_ttl=FAILURE_TTL,
+        meta=own_meta(record),
         status=JobStatus.SCHEDULED,
     )
+
+
+def own_meta(record: ScheduledTask | Task) -> dict[str, Any]:
+    """Return what a job's worker has to know of its row besides the call."""
+    isolated = record.isolated if isinstance(record, ScheduledTask) else None
+    return {} if isolated is None else {"isolated": isolated}
 
 
 def timeout_of(record: ScheduledTask | Task) -> int:

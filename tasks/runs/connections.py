@@ -1,5 +1,8 @@
 """What a task function must not leave behind on the database connections."""
 
+import os
+from typing import Any
+
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -8,6 +11,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 State = tuple[int, bool, bool]
 # What psycopg calls a connection in a transaction.
 OPEN = ("ACTIVE", "INTRANS", "INERROR")
+# The connections of this process's parent, kept so that nothing closes them.
+_of_parent: list[Any] = []
 
 
 def state() -> dict[str, State]:
@@ -45,3 +50,22 @@ def roll_back_since(before: dict[str, State]) -> bool:
             connection.close()
             found = True
     return found
+
+
+def leave_to_parent() -> None:
+    """Have this process, which was just forked, open connections of its own when it needs them.
+
+    Those of its parent are neither used nor closed: SQLite allows neither, and a goodbye on a
+    shared socket would end the parent's session. The sockets are replaced, or they would keep that
+    session open if this process outlives its parent.
+    """
+    for connection in connections.all(initialized_only=True):
+        pools = getattr(connection, "_connection_pools", {})
+        _of_parent.extend([connection, connection.connection, dict(pools)])
+        pools.clear()
+        session = connection.connection
+        if connection.vendor == "postgresql" and session is not None and not session.closed:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, session.fileno(), inheritable=False)
+            os.close(nothing)
+        del connections[connection.alias]

@@ -3,11 +3,12 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 from tasks.masking import hidden_now, mask_text
-from tasks.storable import escape
+from tasks.storable import escape, type_name
 
 LIMIT = 64 * 1024
 HALF = LIMIT // 2 - 64
@@ -63,8 +64,14 @@ def _shorten(line: str) -> str:
     return f"{head} … {len(line) - 2 * part} characters left out … {tail}"
 
 
+class Lines(Protocol):
+    """What takes the lines that are captured."""
+
+    def add(self, line: str) -> None: ...
+
+
 class _Handler(logging.Handler):
-    def __init__(self, text: BoundedText) -> None:
+    def __init__(self, text: Lines) -> None:
         super().__init__(logging.INFO)
         self._text = text
         self._hidden = hidden_now()  # Other threads, which may log too, don't know it.
@@ -72,13 +79,30 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._text.add(mask_text(self.format(record), self._hidden))
-        except Exception:
-            self.handleError(record)
+            line = self.format(record)
+        except Exception as error:
+            line = self.format(_malformed(record, error))
+        self._text.add(mask_text(line, self._hidden))
+
+
+def _malformed(record: logging.LogRecord, error: Exception) -> logging.LogRecord:
+    """Return a record of the same call that says what was given and why it can't be formatted."""
+    given = " ".join(map(_shown, [record.msg, record.args]))
+    text = f"(malformed: {type(error).__name__}: {_shown(error, str)}) {given}"
+    return logging.LogRecord(
+        record.name, record.levelno, record.pathname, record.lineno, text, None, None
+    )
+
+
+def _shown(value: Any, show: Callable[[Any], str] = repr) -> str:
+    try:
+        return show(value)
+    except Exception:
+        return f"({type_name(value)} that can't be shown)"
 
 
 @contextmanager
-def capturing(text: BoundedText) -> Iterator[None]:
+def capturing(text: Lines) -> Iterator[None]:
     """Add what any logger emits at INFO and above inside the block to `text`, without secrets.
 
     A root logger that is set to show less still does: only the capture sees more.

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import math
 import os
 import threading
 import time
@@ -17,22 +18,26 @@ from rq.job import Retry
 
 from tasks import registry
 from tasks.database import OUTAGE_ERRORS, database_answers, patiently
+from tasks.exceptions import ProcessLost
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.masking import hiding, mask_text
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTaskInstance
 from tasks.outages import database_outage
-from tasks.reasons import NO_REASON, Code, Reason, reason
+from tasks.reasons import NO_REASON, Reason
 from tasks.registry import Answer, Check, NotAtAll, NotNow, TaskFunction
 from tasks.runs import completion, spool, sql
 from tasks.runs.claim import WAIT_INTERVAL, WAIT_TIMES, MustWait, claim_patiently, may_start
 from tasks.runs.connections import roll_back_since, state
-from tasks.runs.log_capture import BoundedText, capturing
-from tasks.runs.progress import listening
+from tasks.runs.ended import Ended, ended_with, max_result
+from tasks.runs.isolation import Channel, apart, is_isolated
+from tasks.runs.log_capture import BoundedText, Lines, capturing
+from tasks.runs.processes import ending_copies
+from tasks.runs.progress import ProgressListener, listening
 from tasks.runs.reporting import forget_earlier_runs, report_failure
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
-from tasks.storable import as_json, clean_text, escape, failure_reason, type_name
+from tasks.storable import clean_text, escape, failure_reason, type_name
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +81,8 @@ def _record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     if writer.witness is not None:
         writer.witness.start()
     forget_earlier_runs()
-    return Recorder(row, job).run(call, args, kwargs, deadline)
+    isolated = raised is None and is_isolated(job)
+    return Recorder(row, job).run(call, args, kwargs, deadline, isolated=isolated)
 
 
 def _claim_checked(
@@ -96,7 +102,7 @@ def _claim_checked(
     answer: Answer | None = None
     error: BaseException | None = None
     try:
-        answer = _call_check(_loading(function, check), args, kwargs, deadline)
+        answer = _call_check(_loading(function, check), args, kwargs, deadline, job.restore_process)
     except OUTAGE_ERRORS as raised:
         if not database_answers():
             raise
@@ -106,7 +112,13 @@ def _claim_checked(
     return claim_patiently(job, answer), error
 
 
-def _call_check(check: Check, args: Any, kwargs: Any, deadline: Deadline | None) -> Answer | None:
+def _call_check(
+    check: Check,
+    args: Any,
+    kwargs: Any,
+    deadline: Deadline | None,
+    restore_process: Callable[[], None] | None,
+) -> Answer | None:
     """Call a check, within the timeout that it shares with its function.
 
     Raises what it raises, also that it took too long, and TypeError if it returns anything else
@@ -116,6 +128,8 @@ def _call_check(check: Check, args: Any, kwargs: Any, deadline: Deadline | None)
     try:
         answer = _call(check, args, kwargs, deadline)
     finally:
+        if restore_process is not None:
+            restore_process()
         roll_back_since(before)
         if deadline is not None:
             deadline.spend(time.monotonic() - started)
@@ -177,32 +191,33 @@ class Recorder:
         self._percent, self._message = percent, mask_text(escape(message))[:200]
 
     def run(
-        self, func: Callable[..., Any], args: Any, kwargs: Any, deadline: Deadline | None
+        self,
+        func: Callable[..., Any],
+        args: Any,
+        kwargs: Any,
+        deadline: Deadline | None,
+        *,
+        isolated: bool = False,
     ) -> Any:
-        """Call the function and record how it ends; return its JSON result or re-raise."""
-        error: BaseException | None = None
-        result = None
-        before = state()
-        with live_writer().watching(self):
-            try:
-                with capturing(self._text), listening(self):
-                    result = _call(func, args, kwargs, deadline)
-            except BaseException as raised:
-                error = raised
-        left_open = roll_back_since(before)
-        note = reason(Code.LEFT_TRANSACTION_OPEN) if left_open else None
-        if note is not None:
-            self._text.add(str(note))
-        if error is not None:
-            self._end_failed(error)
-            raise error
-        return self._end_finished(result, note)
+        """Call the function and record how it ends; return its JSON result or re-raise.
 
-    def _end_finished(self, result: Any, note: Reason | None) -> Any:
-        value, not_json = as_json(result)
-        if not_json is not None:
-            note = reason(Code.RESULT_NOT_JSON, type=not_json[:NAME_LENGTH])
-            self._text.add(str(note))
+        With `isolated` it is called in a process of its own.
+        """
+        call = partial(_call, func, args, kwargs, deadline)
+        with live_writer().watching(self) as live:
+            if isolated:
+                there = lambda channel: _observe(call, channel, channel)  # noqa: E731
+                ended = apart(there, self._text, self, deadline, live.fork)
+            else:
+                ended = _observe(call, self._text, self, self._job.restore_process)
+        if ended.note is not None:
+            self._text.add(str(ended.note))
+        if ended.error is not None:
+            self._end_failed(ended.error)
+            raise ended.error
+        return self._end_finished(ended.result, ended.note)
+
+    def _end_finished(self, value: Any, note: Reason | None) -> Any:
         fields = note.fields if note is not None else NO_REASON
         seconds = self._end(Status.FINISHED, result=value, progress=100, **fields)
         if seconds is not None:
@@ -210,11 +225,13 @@ class Recorder:
         return value
 
     def _end_failed(self, error: BaseException) -> None:
-        text = failure_reason(error)
+        text, why = failure_reason(error), {}
+        if isinstance(error, ProcessLost):
+            text, why = str(error), error.fields
         self._text.add(text)
         seconds = self._end(
             Status.FAILED,
-            reason=text,
+            **(why or {"reason": text}),
             exception_class=type_name(error)[:NAME_LENGTH],
             traceback=clean_text(mask_text("".join(traceback.format_exception(error)))[-16_384:]),
             progress=self._percent,
@@ -273,6 +290,7 @@ class LiveWriter:
 
     def __init__(self) -> None:
         self._recorder: Recorder | None = None
+        self._working = threading.Lock()
         threading.Thread(target=self._run, daemon=True, name="live writer").start()
 
     def watching(self, recorder: Recorder) -> "_Watching":
@@ -284,16 +302,22 @@ class LiveWriter:
         before, self._recorder = self._recorder, recorder
         return before
 
+    def fork(self) -> int:
+        """Fork this process while the thread holds nothing that the fork would wait for."""
+        with self._working:
+            return os.fork()
+
     def _run(self) -> None:
         pause, looks, last = threading.Event(), 0, None
         while not pause.wait(PROGRESS_EVERY):
-            recorder = self._recorder
-            looks = looks + 1 if recorder is last else 1
-            if recorder is not None:
-                self._write(recorder, with_log=looks % (LOG_EVERY // PROGRESS_EVERY) == 0)
-            elif last is not None:
-                connections.close_all()
-            last = recorder
+            with self._working:
+                recorder = self._recorder
+                looks = looks + 1 if recorder is last else 1
+                if recorder is not None:
+                    self._write(recorder, with_log=looks % (LOG_EVERY // PROGRESS_EVERY) == 0)
+                elif last is not None:
+                    connections.close_all()
+                last = recorder
 
     def _write(self, recorder: Recorder, with_log: bool) -> None:
         try:
@@ -310,8 +334,9 @@ class _Watching:
     def __init__(self, live: LiveWriter, recorder: Recorder) -> None:
         self._live, self._recorder = live, recorder
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> LiveWriter:
         self._before = self._live.watch(self._recorder)
+        return self._live
 
     def __exit__(self, *exc_info: object) -> None:
         self._live.watch(self._before)
@@ -329,14 +354,62 @@ def live_writer() -> LiveWriter:
     return _live_writers[pid]
 
 
+def _observe(
+    call: Callable[[], Any],
+    lines: Lines,
+    listener: ProgressListener,
+    restore_process: Callable[[], None] | None = None,
+) -> Ended:
+    """Call a function, pass on what it logs and how far it is, and return how it ended."""
+    error: BaseException | None = None
+    result = None
+    before = state()
+    try:
+        with capturing(lines), listening(listener):
+            result = call()
+    except BaseException as raised:
+        error = raised
+    if restore_process is not None:
+        restore_process()
+    left_open = roll_back_since(before)
+    return ended_with(result, error, left_open=left_open, limit=max_result())
+
+
+def perform_apart(job: Job, deadline: Deadline) -> Any:
+    """Perform a job that has no row in a process of its own; return its result as JSON.
+
+    Raises what its function raises there.
+    """
+    deadline.hold()
+
+    def perform(channel: Channel) -> Ended:
+        error: BaseException | None = None
+        result = None
+        try:
+            result = _call(job.perform, (), {}, deadline)
+        except BaseException as raised:
+            error = raised
+        left_open = roll_back_since({})
+        return ended_with(result, error, left_open=left_open, limit=math.inf)
+
+    ended = apart(perform, BoundedText(), None, deadline, live_writer().fork)
+    if ended.note is not None:
+        logger.warning("Job %s: %s", job.id, ended.note)
+    if ended.error is not None:
+        raise ended.error
+    job._result = ended.result  # as `perform` does in the process in which it is called
+    return ended.result
+
+
 def _call(func: Callable[..., Any], args: Any, kwargs: Any, deadline: Deadline | None) -> Any:
     """Call the function under its deadline; one that swallowed its timeout has failed."""
     try:
-        if deadline is not None:
-            deadline.setup_death_penalty()
-        result = func(*args, **kwargs)
-        if inspect.iscoroutine(result):
-            result = asyncio.run(_await(result))
+        with ending_copies():
+            if deadline is not None:
+                deadline.setup_death_penalty()
+            result = func(*args, **kwargs)
+            if inspect.iscoroutine(result):
+                result = asyncio.run(_await(result))
     finally:
         if deadline is not None:
             deadline.hold()

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from rq.timeouts import BaseTimeoutException, UnixSignalDeathPenalty
 
+POSTPONED_SECONDS = 0.05
+
 
 class Deadline(UnixSignalDeathPenalty):
     """RQ's timeout by alarm, which the recorder can hold back, and which remembers that it fired.
@@ -25,6 +27,8 @@ class Deadline(UnixSignalDeathPenalty):
     ) -> None:
         super().__init__(timeout or 0, exception, **kwargs)
         self.fired = False
+        # Set while an exception would do damage; the alarm then goes off a moment later.
+        self.is_postponed = False
         self._left = float(self._timeout)
 
     @classmethod
@@ -47,6 +51,9 @@ class Deadline(UnixSignalDeathPenalty):
         return super().__exit__(type, value, traceback)
 
     def handle_death_penalty(self, signum: int, frame: FrameType | None) -> None:
+        if self.is_postponed:
+            signal.setitimer(signal.ITIMER_REAL, POSTPONED_SECONDS)
+            return
         self.fired = True
         super().handle_death_penalty(signum, frame)
 
@@ -54,6 +61,11 @@ class Deadline(UnixSignalDeathPenalty):
         """Start the alarm for what is left of the timeout; there is none for a timeout of -1."""
         signal.signal(signal.SIGALRM, self.handle_death_penalty)
         signal.alarm(max(math.ceil(self._left), 0))
+
+    @property
+    def left(self) -> float:
+        """How many seconds the function has, not positive if it has any number."""
+        return self._left
 
     def spend(self, seconds: float) -> None:
         """Have the next alarm go off that much earlier, but not before a second has passed."""

@@ -7,7 +7,6 @@ or a transaction behind.
 """
 
 import contextvars
-import ctypes
 import logging
 import os
 import random
@@ -16,6 +15,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any, NoReturn
@@ -40,6 +41,9 @@ from tasks.outages import redis_outage
 from tasks.reasons import Reason
 from tasks.runs import recorder, reporting
 from tasks.runs.connections import roll_back_since, state
+from tasks.runs.isolation import is_isolated
+from tasks.runs.process_state import ProcessState
+from tasks.runs.processes import die_with_parent, ending_copies
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
 from tasks.worker.queues import Answer, Finished, Queues, Taken
@@ -59,7 +63,6 @@ STARTED_TTL_SECONDS = 90
 OF_OTHER_CODE = (UnknownTaskFunction, InvalidArguments)
 # The end of a job whose hash has one of these fields is left to RQ.
 LEFT_TO_RQ = (b"success_callback_name", b"webhooks", b"repeats_left", b"rate_limit_key")
-PR_SET_PDEATHSIG = 1
 
 
 class Child:
@@ -74,6 +77,8 @@ class Child:
         # The job that returned and is not yet reported to Redis, with the report.
         self._unreported: tuple[Job, Finished] | None = None
         self._connections = state()
+        self._process_state = ProcessState()
+        self._is_restored = True
         self._runs = 0
         # Whether another process should take over.
         self.is_due_for_recycling = False
@@ -196,7 +201,7 @@ class Child:
         """Run one job. Its row records how it ended, RQ's registries with the next step."""
         job = Job.from_fields(taken.job_id, taken.fields, self._redis)
         # For a run with a row, the recorder hides them.
-        with hiding([] if is_recorded(job.id) else job.secret_values):
+        with ending_copies(), hiding([] if is_recorded(job.id) else job.secret_values):
             self._run(job, taken)
 
     def _run(self, job: Job, taken: Taken) -> None:
@@ -217,14 +222,12 @@ class Child:
         try:
             value = contextvars.copy_context().run(self._perform, job, timeout, obstacle, why)
         except BaseException:
-            self._worker._finalize_failure(job, queue, execution, sys.exc_info())
-            self._redis.delete(lease_key(job.id))
+            self._let_rq_end(job, self._worker._finalize_failure, queue, execution, sys.exc_info())
             return
         finally:
-            self._clear_away()
+            self._clear_away(job)
         if isinstance(value, Retry) or any(taken.fields.get(name) for name in LEFT_TO_RQ):
-            self._end_by_rq(job, queue, execution, value)
-            self._redis.delete(lease_key(job.id))
+            self._let_rq_end(job, self._end_by_rq, queue, execution, value)
             return
         job.ended_at = now()
         finished = Finished(
@@ -247,8 +250,14 @@ class Child:
             self._worker._finalize_success(job, queue, execution, value)
         except BaseException:
             self._worker._finalize_failure(job, queue, execution, sys.exc_info())
-        finally:
-            self._clear_away()
+
+    def _let_rq_end(self, job: Job, end: Callable[..., Any], *args: Any) -> None:
+        """End a job by RQ's own code, which calls the job's callbacks."""
+        self._restore_process(job)
+        self._is_restored = False
+        end(job, *args)
+        self._redis.delete(lease_key(job.id))
+        self._restore_process(job)
 
     def _refuse(self, taken: Taken, obstacle: Exception) -> Reason | None:
         """Put a job that this code can't call back for others; return why it fails instead.
@@ -274,6 +283,9 @@ class Child:
         if obstacle is not None:
             recorder.record_uncallable(job, obstacle, why)
             raise obstacle
+        self._process_state.remember()
+        self._is_restored = False
+        job.restore_process = partial(self._restore, str(job.func_name))
         recorded = is_recorded(job.id)
         if not recorded:
             writer.catch_up(self._redis)
@@ -287,6 +299,8 @@ class Child:
         deadline = Deadline(timeout, JobTimeoutException, job_id=job.id)
         try:
             with deadline:
+                if not recorded and is_isolated(job):
+                    return recorder.perform_apart(job, deadline)
                 return job.perform()
         finally:
             self.is_due_for_recycling |= deadline.fired
@@ -294,10 +308,18 @@ class Child:
     def _execution(self, job_id: str, execution_id: str) -> Execution:
         return Execution(execution_id, job_id, self._redis, self._worker.name)
 
-    def _clear_away(self) -> None:
+    def _restore_process(self, job: Job) -> None:
+        """Undo what a job has changed in this process, unless that has been done."""
+        if not self._is_restored and job.restore_process is not None:
+            job.restore_process()
+
+    def _restore(self, function: str) -> None:
+        self.is_due_for_recycling |= not self._process_state.restore(function)
+        self._is_restored = True
+
+    def _clear_away(self, job: Job) -> None:
         """Undo what a function has left behind that would affect the next run."""
-        signal.alarm(0)
-        set_signals()
+        self._restore_process(job)
         for connection in django.db.connections.all(initialized_only=True):
             if connection.errors_occurred and not connection.in_atomic_block:
                 connection.close()
@@ -321,7 +343,7 @@ def start(worker: BaseWorker, shared: SharedState, orders: Connection) -> NoRetu
     os.setpgrp()
     random.seed()
     set_signals()
-    _die_with_parent(parent)
+    die_with_parent(parent)
     try:
         Child(worker, shared).serve(orders)
     except BaseException:
@@ -341,25 +363,6 @@ def set_signals() -> None:
 
 def _do_nothing(signum: int, frame: FrameType | None) -> None:
     pass
-
-
-def _die_with_parent(parent: int) -> None:
-    """End this process when its worker has died: nobody renews the lease of its run any more.
-
-    On Linux the kernel does it, whatever the function is doing; elsewhere a thread.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    else:
-        threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def _watch_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def _count_threads() -> int:

@@ -40,6 +40,7 @@ from tasks.models import ScheduledTaskInstance
 from tasks.outages import redis_outage
 from tasks.reasons import Code, reason
 from tasks.runs import spool
+from tasks.runs.process_state import signals
 from tasks.runs.timeout import Deadline
 from tasks.worker.child import STARTED_TTL_SECONDS, start
 from tasks.worker.doorbell import Doorbell
@@ -318,6 +319,7 @@ class Worker(rq.Worker):
     def _fork(self) -> ChildProcess:
         """Fork the child with all database connections closed, or both processes would use them."""
         django.db.connections.close_all()
+        signals()  # Finding them takes a while: the children inherit the list.
         ours, theirs = Pipe()
         shared = SharedState()
         pid = os.fork()

@@ -4,14 +4,19 @@ import contextlib
 import ctypes
 import logging
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from django.db import connection, transaction
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
@@ -20,6 +25,8 @@ from tasks.decorators import background_task, scheduled_task
 from tests.jobs import ways
 
 logger = logging.getLogger(__name__)
+
+tenant = threading.local()
 
 
 @background_task
@@ -141,3 +148,86 @@ WAYS = {
     "many logs": _log_a_lot,
     "a terminated subprocess": _terminate_a_subprocess,
 }
+
+
+@background_task(isolated=True)
+def process_id_apart() -> int:
+    """Return in which process it runs, which is one of its own."""
+    return os.getpid()
+
+
+@background_task(timeout=1, isolated=True)
+def end_apart_by(how: str) -> Any:
+    """End in the requested way, in a process of its own."""
+    return WAYS[how]()
+
+
+@background_task(isolated=True)
+@scheduled_task
+def note_apart(path: str, text: str = "ran", seconds: float = 0) -> int:
+    """Do what `note` does, in a process of its own, and note which; return that."""
+    _append(path, f"process {os.getpid()}")
+    note(path, text, seconds)
+    return os.getpid()
+
+
+@background_task(isolated=True)
+def count_apart(to: int, pause: float) -> int:
+    """Do what `count` does, in a process of its own."""
+    return count(to, pause)
+
+
+@background_task
+def session() -> int:
+    """Return which session of PostgreSQL serves this process."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+@background_task(isolated=True)
+def session_apart() -> int:
+    """Return which session of PostgreSQL serves a process of its own."""
+    return session()
+
+
+@background_task(isolated=True)
+def leave_a_transaction_open() -> None:
+    """Leave a transaction open, in a process of its own."""
+    transaction.set_autocommit(False)
+    connection.ensure_connection()
+
+
+@background_task
+def fork_and(how: str, path: str) -> Any:
+    """Fork; the copy ends in the requested way, and the original returns with which status."""
+    pid = os.fork()
+    _append(path, "copy" if pid == 0 else "original")
+    if pid == 0:
+        return WAYS[how]()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@background_task
+def change_its_process() -> None:
+    """Leave as much behind in its process as it can."""
+    tenant.name = "left behind"
+    os.environ["TENANT"] = "left behind"
+    directory = tempfile.mkdtemp()
+    os.chdir(directory)
+    os.rmdir(directory)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    socket.setdefaulttimeout(1e-9)
+
+
+@background_task
+def its_process() -> list[Any]:
+    """Return what it finds in its process."""
+    return [
+        getattr(tenant, "name", None),
+        os.environ.get("TENANT"),
+        os.getcwd(),
+        resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 3,
+        socket.getdefaulttimeout(),
+    ]

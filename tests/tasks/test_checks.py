@@ -20,7 +20,9 @@ from tasks.checks import (
     check_classes,
     check_database,
     check_hints,
+    check_isolated,
     check_lost_after,
+    check_max_result,
     check_packages,
     check_queues,
     check_schedules,
@@ -255,3 +257,22 @@ def test_the_check_of_the_database_leaves_other_databases_and_an_empty_one_alone
     assert check_schedules(databases=["other"]) == check_schedules() == []
     monkeypatch.setattr(connection.introspection, "table_names", list)
     assert unfit() == []
+
+
+@pytest.mark.parametrize("value", [1_023, 0, -1, 65_536.0, "65536", True, None])
+def test_an_invalid_limit_of_results_is_refused(settings: LazySettings, value: Any):
+    settings.TASKS_MAX_RESULT = value
+    assert [message.id for message in check_max_result()] == ["tasks.E021"]
+
+
+def test_the_limit_of_results_is_optional(settings: LazySettings):
+    del settings.TASKS_MAX_RESULT
+    assert check_max_result() == []
+
+
+@pytest.mark.parametrize("value", [None, 1, "on"])
+def test_a_setting_for_isolation_that_is_no_clear_answer_is_refused(
+    settings: LazySettings, value: Any
+):
+    settings.TASKS_ISOLATED = value
+    assert [message.id for message in check_isolated()] == ["tasks.E022"]

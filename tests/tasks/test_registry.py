@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks import registry
-from tasks.decorators import scheduled_task
+from tasks.decorators import background_task, scheduled_task
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.registry import Kind, TaskFunction
 from tests.tasks import functions
@@ -208,3 +208,14 @@ def test_arguments_are_stored_as_json_and_turned_back():
 def test_an_argument_of_another_type_is_refused_by_its_name():
     with pytest.raises(InvalidArguments, match="“number” must be a whole number, not 'abc'"):
         registry.get("tests.only_scheduled").store_arguments(["abc"], {})
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_function_says_once_for_both_its_uses_whether_its_runs_are_isolated():
+    @background_task
+    @scheduled_task(name="tests.apart", isolated=True)
+    def apart() -> None: ...
+
+    assert registry.is_isolated("tests.apart") is True
+    assert registry.is_isolated("tests.only_scheduled") is None
+    assert registry.is_isolated("not.registered") is None

@@ -1,12 +1,20 @@
 """What rows hold can be stored by every database."""
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.storable import as_json, canonical_json, clean_text, failure_reason
+from tasks.storable import (
+    StorableResult,
+    as_json,
+    canonical_json,
+    clean_text,
+    failure_reason,
+    storable_result,
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -71,3 +79,24 @@ def test_a_result_that_is_nested_too_deeply_is_not_kept():
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys():
     assert canonical_json({"b": 1, "a": 2}) == canonical_json({"a": 2, "b": 1})
+
+
+@given(json_values)
+def test_a_result_within_the_limit_stays_as_it_is(value: Any):
+    assert storable_result(value, 10_000) == StorableResult(value)
+
+
+@pytest.mark.parametrize("result", ["한" * 10**6, ['"'] * 10**6, {"a\0": "\ud800" * 10**6}])
+def test_of_a_result_that_is_too_large_size_type_and_beginning_are_kept(result: Any):
+    stored = storable_result(result, 5_000)
+    size = len(json.dumps(as_json(result)[0], ensure_ascii=False).encode())
+    name = f"builtins.{type(result).__name__}"
+    description = {"truncated": True, "size": size, "type": name}
+    assert stored.too_large == size
+    assert stored.value == description | {"beginning": stored.value["beginning"]}
+    assert json.dumps(as_json(result)[0], ensure_ascii=False).startswith(stored.value["beginning"])
+    assert 2_500 < len(json.dumps(stored.value, ensure_ascii=False).encode()) <= 5_000
+
+
+def test_a_result_that_is_not_json_is_not_too_large_either():
+    assert storable_result({1} | set(range(10**5)), 1_024) == StorableResult(None, "builtins.set")

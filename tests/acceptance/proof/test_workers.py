@@ -43,7 +43,14 @@ def _waits(system: System, schedule: Schedule) -> bool:
 def test_a_run_whose_process_is_killed_is_closed_as_lost_and_tried_again(
     system: System, victim: str
 ):
-    system.make(*long_runs(seconds=2, interval=8))
+    isolated = Schedule(
+        "isolated",
+        next_second(),
+        interval=8,
+        seconds=2,
+        options={"queue": "lane-3", "overlap": "wait", "isolated": True},
+    )
+    system.make(*long_runs(seconds=2, interval=8), isolated)
     system.scheduler()
     workers = {
         schedule.name: system.worker(schedule.options["queue"]) for schedule in system.schedules
@@ -54,8 +61,8 @@ def test_a_run_whose_process_is_killed_is_closed_as_lost_and_tried_again(
         system.worker(schedule.options["queue"])
     check(system)
     reasons = {run.schedule: run.reason for run in system.runs() if run.status == "failed"}
-    assert reasons.keys() == {"once"}
-    assert reasons["once"].startswith("lost_")
+    assert reasons.keys() == {"once", "isolated"}
+    assert all(reason.startswith("lost_") for reason in reasons.values())
 
 
 @pytest.mark.case(8)

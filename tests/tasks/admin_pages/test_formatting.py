@@ -86,6 +86,7 @@ def test_a_call_is_shown_as_python_writes_it():
 
 def test_a_short_result_is_shown_in_a_line_and_a_longer_one_in_a_box():
     assert pretty_json({"new": 1}) == "<code>{&quot;new&quot;: 1}</code>"
+    assert len(pretty_json("x" * 10**6)) < 300_000
     assert pretty_json(list(range(100))).startswith('<pre class="text">[\n  0,')
 
 

@@ -268,3 +268,11 @@ def test_a_schedule_of_an_old_name_of_its_function_can_be_edited(edit: Submit):
     assert edit(row, note="changed") == {}
     row.refresh_from_db()
     assert (row.note, row.function) == ("changed", REPORT)
+
+
+@pytest.mark.parametrize(("chosen", "isolated"), [("", None), ("True", True), ("False", False)])
+def test_the_form_of_a_schedule_says_whether_its_runs_are_isolated(
+    submit: Submit, chosen: str, isolated: bool | None
+):
+    assert submit(isolated=chosen) == {}
+    assert ScheduledTask.objects.get().isolated is isolated

@@ -3,6 +3,8 @@
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -102,3 +104,51 @@ def test_a_captured_log_can_be_read_while_another_thread_adds():
     finally:
         stop.set()
         adding.join()
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("message", "args", "line"),
+    [
+        (
+            "%d new",
+            ("x",),
+            "(malformed: TypeError: %d format: a real number is required, not str) ",
+        ),
+        ("%s and %s", ("x",), "(malformed: TypeError: not enough arguments for format string) "),
+        ("new", ("x",), "(malformed: TypeError: not all arguments converted "),
+        ("%(n)s new", ({"m": 1},), "(malformed: KeyError: 'n') "),
+        (Unspeakable(), (), "(malformed: RuntimeError: no words) "),
+    ],
+)
+def test_a_malformed_log_call_is_captured_as_it_was_given(
+    message: Any, args: tuple[Any, ...], line: str
+):
+    text = BoundedText()
+    with without_other_handlers(), capturing(text):
+        logging.getLogger("tests.some").info(message, *args)
+    captured = str(text)
+    assert f"INFO tests.some: {line}" in captured
+    assert "x" not in args or "'x'" in captured
+
+
+def test_an_argument_that_cannot_be_shown_does_not_keep_a_log_call_from_being_captured():
+    text = BoundedText()
+    with without_other_handlers(), capturing(text):
+        logging.getLogger("tests.some").info("%d", Unspeakable())
+    assert "that can't be shown)" in str(text)
+
+
+@contextmanager
+def without_other_handlers() -> Iterator[None]:
+    """Remove the handlers of pytest, which raise what is wrong with a log call."""
+    root = logging.getLogger()
+    handlers, root.handlers[:] = root.handlers[:], []
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers

@@ -1,6 +1,7 @@
 """A run's row: live while its function runs, truthful when it ends."""
 
 import contextlib
+import json
 import logging
 import sys
 import time
@@ -17,6 +18,7 @@ from tasks.broker.enqueue import enqueue_task
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
 from tasks.runs import recorder, spool, sql
+from tasks.storable import MAX_RESULT
 from tests.tasks.functions import CALL, perform
 from tests.tasks.runs.attempts import Behave, Run, end, enqueue, past, raising
 from tests.tasks.schedules import ago, make_row
@@ -114,6 +116,28 @@ def test_a_result_that_is_not_json_is_noted_and_the_run_is_finished(
 def test_characters_no_database_stores_are_replaced_in_the_result(run: Run):
     row = run(lambda: {"a\0": "\ud800", "b": "\\u0000"})
     assert row.result == {"a\ufffd": "?", "b": "\\u0000"}
+
+
+def test_a_result_of_50_mb_is_bounded_and_its_row_says_so(run: Run, settings: Any):
+    row = run(lambda: ["x" * 50] * 10**6)
+    assert row.result is not None
+    assert (row.result["truncated"], row.result["type"]) == (True, "builtins.list")
+    assert row.result["beginning"].startswith('["xxx')
+    assert len(json.dumps(row.result)) <= MAX_RESULT
+    size = row.result["size"]
+    assert end(row) == (
+        "finished",
+        f"The result has {size} bytes, and its beginning was kept: "
+        "at most 65536 are (TASKS_MAX_RESULT).",
+    )
+    assert row.reason_code == "result_too_large"
+
+
+def test_the_limit_of_a_result_is_a_setting(run: Run, settings: Any):
+    settings.TASKS_MAX_RESULT = 1_024
+    row = run(lambda: "x" * 2_000)
+    assert row.result is not None
+    assert row.result["size"] == 2_002
 
 
 def test_the_status_of_a_schedule_follows_its_runs(
