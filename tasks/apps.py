@@ -13,6 +13,8 @@ class TasksConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from tasks import checks, receivers  # noqa: F401  (importing registers them)
+        from tasks import checks, clock, receivers  # noqa: F401  (importing registers them)
+        from tasks.broker.clock import refresh
 
+        clock.keep_fresh(refresh)
         autodiscover_modules("tasks")

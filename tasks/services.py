@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.broker import projection
 from tasks.broker.connection import connect, reachable_redis
 from tasks.broker.enqueue import enqueue_run, enqueue_task, withdraw
@@ -183,7 +183,7 @@ class SchedulerService:
 
         Raises NotPossible for a schedule that isn't live.
         """
-        changes: dict[str, Any] = {"paused_at": timezone.now()}
+        changes: dict[str, Any] = {"paused_at": clock.now()}
         if note:
             changes["note"] = note
         _change_status(schedule, ScheduledTask.Status.PAUSED, allowed=ScheduledTask.LIVE, **changes)
@@ -210,7 +210,7 @@ class SchedulerService:
         schedule's function no longer exists.
         """
         registry.resolve(schedule.function, Kind.SCHEDULED)
-        requested = from_milliseconds(to_milliseconds(timezone.now()))
+        requested = from_milliseconds(to_milliseconds(clock.now()))
         redis = reachable_redis()
         if redis is None:
             raise NotPossible(
@@ -431,7 +431,7 @@ def _insert_or_revise(wanted: ScheduledTask) -> ScheduledTask:
 
 def _insert(schedule: ScheduledTask) -> None:
     """Write a new, valid schedule."""
-    now = timezone.now()
+    now = clock.now()
     schedule.settled_through = schedule.period_start = _start_of_period(
         _first_just_due(schedule, now), now
     )
@@ -473,7 +473,7 @@ def _keeps_rhythm(wanted: ScheduledTask, known: ScheduledTask) -> bool:
     Code may request it at each start, which must not shift the schedule each time.
     """
     same = known.is_live and wanted.interval is not None and wanted.interval == known.interval
-    since_first = timezone.now() - wanted.first if same and wanted.first else None
+    since_first = clock.now() - wanted.first if same and wanted.first else None
     return since_first is not None and timedelta(0) <= since_first < JUST_NOW
 
 
@@ -487,7 +487,7 @@ def _write_change(known: ScheduledTask, schedule: ScheduledTask) -> None:
     """Write a valid schedule over its stored version, whose row the caller has locked."""
     if closing := _change_period(known, schedule):
         close_periods([closing])
-    schedule.next_check_at = timezone.now()
+    schedule.next_check_at = clock.now()
     schedule.save()
     _project_on_commit(schedule)
 
@@ -500,7 +500,7 @@ def _change_period(known: ScheduledTask, schedule: ScheduledTask) -> Closing | N
     changed = known.spec_values() != schedule.spec_values()
     if not changed and known.status != ScheduledTask.Status.DEATH:
         return None
-    now = timezone.now()
+    now = clock.now()
     first = _first_just_due(schedule, now) if changed else None
     if first is not None and schedule.first == known.first and first <= known.settled_through:
         first = None  # It has its row already.
@@ -542,7 +542,7 @@ def _change_status(
                 _("The status of “%(name)s” is “%(status)s”: that isn't possible now.")
                 % {"name": known.name, "status": known.get_status_display()}
             )
-        now = timezone.now()
+        now = clock.now()
         if known.status != status:
             close_period(known, now, reason(Code.SCHEDULE_STOPPED))
             changes["period_start"] = known.period_start
@@ -668,7 +668,7 @@ def _change_calendar(calendar: Calendar) -> None:
     before = Calendar.objects.get(pk=calendar.pk)
     if before.dates == calendar.dates:
         return
-    now, why = timezone.now(), reason(Code.SCHEDULE_CHANGED)
+    now, why = clock.now(), reason(Code.SCHEDULE_CHANGED)
     unaffected: list[int] = []
     changed: list[ScheduledTask] = []
     closings: list[Closing | None] = []
@@ -733,7 +733,7 @@ class TaskService:
 
         Raises InvalidSchedule for a naive datetime; everything else is as in `enqueue_task`.
         """
-        reserved_for = timezone.now() + when if isinstance(when, timedelta) else when
+        reserved_for = clock.now() + when if isinstance(when, timedelta) else when
         if timezone.is_naive(reserved_for):
             raise InvalidSchedule(
                 _("%(time)s has no time zone: give an aware datetime.") % {"time": reserved_for},
@@ -747,7 +747,7 @@ class TaskService:
 
         Raises NotPossible if it has already ended.
         """
-        now = timezone.now()
+        now = clock.now()
         unfinished = [*Task.WAITING, Task.Status.RUNNING]
         cancelled = Task.objects.filter(pk=task.pk, status__in=unfinished).update(
             status=Task.Status.CANCELED, ended=now, **reason(Code.CALL_CANCELLED).fields
@@ -787,7 +787,7 @@ def _enqueue(task: Task) -> None:
     except (RedisError, TasksError) as error:
         why = reason(Code.NOT_ENQUEUED, error=str(error))
         Task.objects.filter(pk=task.pk, status__in=Task.WAITING).update(
-            status=Task.Status.FAILED, ended=timezone.now(), **why.fields
+            status=Task.Status.FAILED, ended=clock.now(), **why.fields
         )
         task.refresh_from_db()
         logger.error("Background call “%s” could not be enqueued: %s", task.name, error)

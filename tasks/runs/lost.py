@@ -8,10 +8,9 @@ from itertools import chain
 from typing import Any, cast
 
 from django.db.models import F, Max, Q
-from django.utils import timezone
 from redis import Redis
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.broker.enqueue import enqueue_run, enqueue_task
 from tasks.broker.in_flight import Waiting, in_flight
 from tasks.broker.keys import lease_key
@@ -118,7 +117,7 @@ def enqueueing_lost_jobs(redis: Redis, watch: Watch) -> Iterator[None]:
 
 def _waiting_calls() -> Iterator[list[Waiting]]:
     """Yield, in chunks, the jobs of the calls that have been waiting for a while."""
-    cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
+    cutoff = clock.now() - timedelta(seconds=CERTAINTY)
     waiting = Task.objects.filter(status__in=Task.WAITING, created__lt=cutoff).order_by("pk")
     last = 0
     while rows := list(waiting.filter(pk__gt=last).values_list("pk", "job_id", "queue")[:CHUNK]):
@@ -143,7 +142,7 @@ def _waiting_retries() -> Iterator[list[Waiting]]:
         .only(*of_run, *(f"parent__{name}" for name in of_parent))
         .order_by("ended", "pk")
     )
-    later = Q(ended__gt=timezone.now() - RETRY_MEMORY - timedelta(seconds=delay))
+    later = Q(ended__gt=clock.now() - RETRY_MEMORY - timedelta(seconds=delay))
     while runs := list(failed.filter(later)[:CHUNK]):
         ended = runs[-1].ended
         later = Q(ended__gt=ended) | Q(ended=ended, pk__gt=runs[-1].pk)
@@ -156,7 +155,7 @@ def _waiting_retries() -> Iterator[list[Waiting]]:
 
 def _waiting_requests() -> Iterator[list[Waiting]]:
     """Yield, in chunks, the jobs of manual runs, and of what backfill runs next."""
-    cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
+    cutoff = clock.now() - timedelta(seconds=CERTAINTY)
     requests = RunRequest.objects.filter(requested__lt=cutoff).order_by("pk")
     manual = requests.filter(due=None).select_related("parent")
     last = 0
@@ -261,7 +260,7 @@ def _enqueue_call_again(job_id: str, redis: Redis) -> None:
 def _end_call(job_id: str, status: str, why: Reason) -> None:
     """End a call that will not run, if it is still waiting."""
     Task.objects.filter(job_id=job_id, status__in=Task.WAITING).update(
-        status=status, ended=timezone.now(), **why.fields
+        status=status, ended=clock.now(), **why.fields
     )
 
 

@@ -15,11 +15,11 @@ from typing import Any, cast
 
 import rq.job
 import rq_scheduler.scheduler
-from django.utils import timezone
 from django_rq.queues import DjangoScheduler
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tasks import clock
 from tasks.broker.keys import SCHEDULES_KEY, WAKE_KEY, explain, scheduled_key
 from tasks.broker.reconcile import reconcile
 from tasks.exceptions import NotPossible
@@ -133,7 +133,7 @@ class Scheduler(DjangoScheduler):
             for name in self._queue_names():
                 pipe.zrange(scheduled_key(name), 0, 0, withscores=True)
             next_scores = [entries[0][1] for entries in pipe.execute() if entries]
-        pause = min([POLL_INTERVAL, *(score - time.time() for score in next_scores)])
+        pause = min([POLL_INTERVAL, *(score - clock.timestamp() for score in next_scores)])
         self.alarm.sleep(pause)
 
     def _listen(self) -> None:
@@ -280,7 +280,7 @@ class Scheduler(DjangoScheduler):
             job.meta["repeat"] = int(repeat)
         if at_front:
             job.enqueue_at_front = True
-        due = external_jobs.next_cron_due(job.meta, timezone.now())
+        due = external_jobs.next_cron_due(job.meta, clock.now())
         with self.connection.pipeline() as pipe:
             job.save(pipeline=pipe)
             pipe.zadd(SCHEDULES_KEY, {job.id: due})

@@ -27,9 +27,9 @@ from rq.executions import Execution
 from rq.job import Retry
 from rq.queue import Queue
 from rq.timeouts import JobTimeoutException
-from rq.utils import now
 from rq.worker import BaseWorker
 
+from tasks import clock
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
 from tasks.job import Job
 from tasks.job_ids import is_recorded
@@ -187,10 +187,10 @@ class Child:
         """Run one job. Its row records how it ended, RQ's registries with the next step."""
         queue = self._queue_by_name[taken.queue]
         job = Job.from_fields(taken.job_id, taken.fields, self._redis)
-        job.origin, job.worker_name, job.started_at = queue.name, self._worker.name, now()
+        job.origin, job.worker_name, job.started_at = queue.name, self._worker.name, clock.now()
         execution = self._execution(job.id, taken.execution_id)
         timeout = int(job.timeout or queue._default_timeout or Queue.DEFAULT_TIMEOUT)
-        self._shared.take(Run(job.id, execution.id, queue.name, timeout, time.time()))
+        self._shared.take(Run(job.id, execution.id, queue.name, timeout, time.monotonic()))
         self._runs += 1
         try:
             value = contextvars.copy_context().run(self._perform, job, timeout)
@@ -204,7 +204,7 @@ class Child:
             self._worker._finalize_success(job, queue, execution, value)
             self._redis.delete(lease_key(job.id))
             return
-        job.ended_at = now()
+        job.ended_at = clock.now()
         finished = Finished(
             job.id,
             execution.id,

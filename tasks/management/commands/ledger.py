@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from tasks import clock
 from tasks.ledger.audit import NAMED, Dues, Tally, tallies
 from tasks.management.arguments import find_schedule, parse_time
 from tasks.management.columns import fit, width
@@ -49,7 +50,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         begin = parse_time(options["since"]) if options["since"] is not None else None
-        if begin is not None and begin > timezone.now():
+        if begin is not None and begin > clock.now():
             raise CommandError(_("--since is in the future: nothing was due from then on."))
         pks: Iterable[int]
         if options["schedule"] is not None:
