@@ -13,8 +13,8 @@ class TasksConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from tasks import checks, clock, receivers  # noqa: F401  (importing registers them)
-        from tasks.broker.clock import refresh
+        from tasks import checks, receivers  # noqa: F401  (importing registers them)
+        from tasks.broker import clock
 
-        clock.keep_fresh(refresh)
+        clock.install()
         autodiscover_modules("tasks")

@@ -50,7 +50,7 @@ class _Reading:
 class _State:
     reading: _Reading | None = None
     stepped_at: float = -math.inf
-    resumed_at: float = -math.inf
+    disturbed_at: float = -math.inf
     refresh: Callable[[], object] | None = None
     max_age: float = MAX_AGE_SECONDS
     refresh_at: float = -math.inf
@@ -94,7 +94,7 @@ def observe(seconds: float, sent: float, received: float) -> float:
         return 0.0
     passed = seen.at - before.at
     if passed - (seen.monotonic - before.monotonic) > SUSPENSION_SECONDS + error + before.error:
-        _state.resumed_at = received
+        _state.disturbed_at = received
     difference = seconds - (before.seconds + passed)
     if abs(difference) > error:
         _state.reading = seen
@@ -102,7 +102,7 @@ def observe(seconds: float, sent: float, received: float) -> float:
         _state.reading = _Reading(seconds - difference, seen.at, before.error, seen.monotonic)
     if abs(difference) <= STEP_SECONDS + error + before.error:
         return 0.0
-    _state.stepped_at = received
+    _state.stepped_at = _state.disturbed_at = received
     return difference
 
 
@@ -116,12 +116,29 @@ def undisturbed_for() -> float:
 
     Redis's clock has not been set, and this machine was not suspended, as far as is known.
     """
-    return elapsed_clock() - max(_state.stepped_at, _state.resumed_at)
+    return elapsed_clock() - _state.disturbed_at
+
+
+def note_disturbance() -> None:
+    """Note that leases may have lapsed whose owners are alive."""
+    _state.disturbed_at = elapsed_clock()
 
 
 def offset() -> float:
     """Return by how many seconds the system's clock is ahead of Redis's, 0.0 if not known."""
     return 0.0 if _state.reading is None else time.time() - timestamp()
+
+
+def is_notable(offset: float) -> bool:
+    """Return whether a system's clock with this offset is to be set right."""
+    return abs(offset) > NOTABLE_OFFSET_SECONDS
+
+
+def is_news(said: float, offset: float) -> bool:
+    """Return whether an offset is worth saying, after the one `said` before (0.0 for none)."""
+    if is_notable(offset):
+        return abs(offset - said) > NOTABLE_OFFSET_SECONDS
+    return said != 0.0
 
 
 def keep_fresh(refresh: Callable[[], object], max_age: float = MAX_AGE_SECONDS) -> None:
@@ -135,5 +152,5 @@ def keep_fresh(refresh: Callable[[], object], max_age: float = MAX_AGE_SECONDS) 
 
 def reset() -> None:
     """Forget all readings, for tests."""
-    _state.reading, _state.stepped_at, _state.resumed_at = None, -math.inf, -math.inf
+    _state.reading, _state.stepped_at, _state.disturbed_at = None, -math.inf, -math.inf
     _state.refresh, _state.max_age, _state.refresh_at = None, MAX_AGE_SECONDS, -math.inf

@@ -1,12 +1,29 @@
-"""Reads Redis's clock, by which everything is judged (R12)."""
+"""Reads Redis's clock, by which everything is judged, and says whose clock is off (R12)."""
 
+import json
+import logging
+import sys
+import time
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
 
+import rq.utils
 from redis import Redis
 from redis.exceptions import RedisError
 
 from tasks import clock
 from tasks.broker.connection import connect
+from tasks.broker.keys import CLOCK_STEP_KEY, CLOCKS_KEY
+
+logger = logging.getLogger(__name__)
+
+# How often a process whose clock is off says so in Redis, and how long that counts, in seconds.
+PUBLISH_EVERY = 10.0
+PUBLISHED_FOR = 30
+# How long Redis remembers that its clock was set, in seconds.
+STEP_REMEMBERED_FOR = 3_600
 
 
 def read(redis: Redis) -> float:
@@ -19,7 +36,108 @@ def read(redis: Redis) -> float:
     return clock.observe(seconds + microseconds / 1e6, sent, clock.elapsed_clock())
 
 
-def refresh() -> None:
+def refresh(redis: Redis | None = None) -> None:
     """Read Redis's clock if Redis is available."""
     with suppress(RedisError):
-        read(connect())
+        read(redis or connect())
+
+
+def install() -> None:
+    """Have this process go by Redis's clock, and RQ's own code in it as well.
+
+    RQ stamps jobs, and judges by these stamps which of them are over or abandoned.
+    """
+    clock.keep_fresh(refresh)
+    systems_clock = rq.utils.now
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "rq" and getattr(module, "now", None) is systems_clock:
+            module.now = clock.now  # type: ignore[attr-defined]
+
+
+class ClockKeeper:
+    """Keeps the clock of a process, and says by how much its system's clock is off.
+
+    `name` says which process that is, for people.
+    """
+
+    def __init__(self, redis: Redis, name: str) -> None:
+        self._redis = redis
+        self._name = name
+        # The offset that was last said, 0.0 if the system's clock was right.
+        self._said = 0.0
+        self._is_published = False
+        self._next_publication = 0.0
+
+    def keep(self) -> float:
+        """Read Redis's clock; return by how many seconds it was set since the last time.
+
+        Raises RedisError if Redis is unavailable.
+        """
+        step = read(self._redis)
+        if step:
+            logger.warning("Redis's clock was set: it jumped by %+.1f s. It is followed.", step)
+            note = json.dumps([clock.timestamp(), step])
+            self._redis.set(CLOCK_STEP_KEY, note, ex=STEP_REMEMBERED_FOR)
+        self._say(clock.offset())
+        return step
+
+    def _say(self, offset: float) -> None:
+        is_news = clock.is_news(self._said, offset)
+        if is_news and clock.is_notable(offset):
+            text = "%s: the system's clock is %.1f s %s Redis's, which is the one that counts."
+            side = "ahead of" if offset > 0 else "behind"
+            logger.warning(text, self._name, abs(offset), side)
+        elif is_news:
+            logger.info("%s: the system's clock agrees with Redis's again.", self._name)
+        if is_news:
+            self._said = offset if clock.is_notable(offset) else 0.0
+        if is_news or time.monotonic() >= self._next_publication:
+            self._publish()
+            self._next_publication = time.monotonic() + PUBLISH_EVERY
+
+    def _publish(self) -> None:
+        if not self._said:
+            self.withdraw()
+            return
+        late = [name for name in _published(self._redis) if name not in offsets(self._redis)]
+        with self._redis.pipeline() as pipe:
+            if late:
+                pipe.hdel(CLOCKS_KEY, *late)
+            pipe.hset(CLOCKS_KEY, self._name, json.dumps([clock.timestamp(), self._said]))
+            pipe.expire(CLOCKS_KEY, PUBLISHED_FOR)
+            pipe.execute()
+        self._is_published = True
+
+    def withdraw(self) -> None:
+        """Take back what was said in Redis: the process ends, or its system's clock is right."""
+        if self._is_published:
+            self._redis.hdel(CLOCKS_KEY, self._name)
+            self._is_published = False
+
+
+def offsets(redis: Redis) -> dict[str, float]:
+    """Return the processes whose system's clock is off now, and by how many seconds."""
+    since = clock.timestamp() - PUBLISHED_FOR
+    return {name: offset for name, (at, offset) in _published(redis).items() if at >= since}
+
+
+def _published(redis: Redis) -> dict[str, tuple[float, float]]:
+    entries = cast(dict[bytes, bytes], redis.hgetall(CLOCKS_KEY))
+    return {name.decode(): tuple(json.loads(entry)) for name, entry in entries.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStep:
+    """Redis's clock was set: when, by its new time, and by how many seconds."""
+
+    at: datetime
+    seconds: float
+
+
+def last_step(redis: Redis) -> ClockStep | None:
+    """Return the last time in the past hour that Redis's clock was set, as far as is known."""
+    note = cast(bytes | None, redis.get(CLOCK_STEP_KEY))
+    if note is None:
+        return None
+    at, seconds = json.loads(note)
+    return ClockStep(datetime.fromtimestamp(at, UTC), seconds)

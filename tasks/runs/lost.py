@@ -5,7 +5,7 @@ import time
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 from django.db.models import F, Max, Q
 from redis import Redis
@@ -13,8 +13,7 @@ from redis import Redis
 from tasks import clock, registry
 from tasks.broker.enqueue import enqueue_run, enqueue_task
 from tasks.broker.in_flight import Waiting, in_flight
-from tasks.broker.keys import lease_key
-from tasks.broker.leases import CERTAINTY
+from tasks.broker.leases import CERTAINTY, are_held
 from tasks.database import CHUNK
 from tasks.exceptions import TasksError
 from tasks.job import Job
@@ -67,10 +66,8 @@ def close_lost_runs(redis: Redis, watch: Watch) -> None:
     tasks = Task.objects.filter(status=Task.Status.RUNNING).only("attempt", "job_id")
     # Only the fields that their leases' names are made of: logs and tracebacks can be large.
     records: dict[str, RunRecord] = {record.run_job_id: record for record in chain(runs, tasks)}
-    leases = redis.mget([lease_key(job_id) for job_id in records]) if records else []
-    unleased = [
-        job_id for job_id, lease in zip(records, cast(list[Any], leases), strict=True) if not lease
-    ]
+    held = are_held(redis, list(records))
+    unleased = [job_id for job_id, is_held in zip(records, held, strict=True) if not is_held]
     for job_id in watch.confirmed(unleased):
         _close_as_lost(records[job_id], redis)
 

@@ -10,7 +10,8 @@ from tasks.broker.keys import LEADER_KEY
 
 # How long the lease of a leader that no longer renews it keeps the others out, in milliseconds.
 LEASE_MS = 10_000
-# KEYS: the lease. ARGV: token, milliseconds. Takes a free lease, or renews the token's own.
+# KEYS: the lease. ARGV: token, milliseconds. Takes a free lease, or renews the token's own. One of
+# another's that would last for longer than ours was granted before Redis's clock was set back.
 HOLD = """
 local owner = redis.call('GET', KEYS[1])
 if not owner then
@@ -20,6 +21,9 @@ end
 if owner == ARGV[1] then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return 1
+end
+if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return 0
 """

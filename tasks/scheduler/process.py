@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from types import FrameType
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tasks import clock
+from tasks.broker.clock import ClockKeeper
 from tasks.broker.keys import SCHEDULES_KEY, WAKE_KEY, explain, scheduled_key
 from tasks.broker.reconcile import reconcile
 from tasks.exceptions import NotPossible
@@ -44,6 +46,8 @@ HOUSEKEEPING_INTERVAL = 0.5
 OUTAGE_POLL_INTERVAL = 1.0
 # How often the heartbeat that rq-scheduler's tools read is sent, in seconds.
 HEARTBEAT_INTERVAL = 10.0
+# After Redis's clock was set, dispatch waits until it has not been set again for so many seconds.
+STEADY_SECONDS = 5.0
 
 
 class Scheduler(DjangoScheduler):
@@ -58,6 +62,7 @@ class Scheduler(DjangoScheduler):
         super().__init__(*args, **kwargs)
         self.connection: Redis
         self._leadership = Leadership(self.connection, self.name)
+        self._clock = ClockKeeper(self.connection, f"Scheduler {self.name}")
         self._stopping = threading.Event()
         self._stop_requested = False
         self.alarm = Alarm()
@@ -86,7 +91,7 @@ class Scheduler(DjangoScheduler):
         housekeeper = Housekeeper(self.connection)
         background_work = (
             (housekeeper.tick, HOUSEKEEPING_INTERVAL),
-            (self.dispatcher.catch_up, POLL_INTERVAL),
+            (self._catch_up, POLL_INTERVAL),
             (self._listen, 0.0),
         )
         for work, pause in background_work:
@@ -105,6 +110,7 @@ class Scheduler(DjangoScheduler):
 
     def lead_or_stand_by(self) -> None:
         """Make one round of the loop: dispatch if this process leads, then sleep."""
+        self._clock.keep()
         self._send_heartbeat()
         led, self.leads = self.leads, self._leadership.hold()
         if self.leads != led:
@@ -112,9 +118,16 @@ class Scheduler(DjangoScheduler):
         if not self.leads:
             self.alarm.sleep(STANDBY_POLL_INTERVAL)
             return
+        if clock.steady_for() < STEADY_SECONDS:
+            self.alarm.sleep(POLL_INTERVAL)
+            return
         self.dispatcher.dispatch_punctual()
         self.dispatcher.move_reserved()
         self._sleep_until_due()
+
+    def _catch_up(self) -> None:
+        if clock.steady_for() >= STEADY_SECONDS:
+            self.dispatcher.catch_up()
 
     def _send_heartbeat(self) -> None:
         """Renew the key by which rq-scheduler's tools see this scheduler."""
@@ -170,6 +183,7 @@ class Scheduler(DjangoScheduler):
         self._stopping.set()
         try:
             self._leadership.release()
+            self._clock.withdraw()
             self.register_death()
         except RedisError as error:
             logger.warning("The lease could not be released and will expire: %s", error)
@@ -200,6 +214,7 @@ class Scheduler(DjangoScheduler):
 
         A bad schedule is set aside and stops no other (R7).
         """
+        self._clock.keep()
         return self.dispatcher.dispatch_all()
 
     def _queue_names(self) -> list[str]:
@@ -234,6 +249,10 @@ class Scheduler(DjangoScheduler):
                 f"Job {job.id} belongs to a schedule: use “run now” of the schedule instead."
             )
         external_jobs.enqueue(job, self)
+
+    def enqueue_in(self, time_delta: timedelta, func: Any, *args: Any, **kwargs: Any) -> rq.job.Job:
+        """Schedule an external job for so much time from now on, by Redis's clock."""
+        return self.enqueue_at(clock.now() + time_delta, func, *args, **kwargs)
 
     def cron(
         self,

@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any, NoReturn
@@ -30,6 +31,7 @@ from rq.timeouts import JobTimeoutException
 from rq.worker import BaseWorker
 
 from tasks import clock
+from tasks.broker.clock import refresh
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
 from tasks.job import Job
 from tasks.job_ids import is_recorded
@@ -51,6 +53,8 @@ BATCH_SECONDS = 1.0
 STARTED_TTL_SECONDS = 90
 # The end of a job whose hash has one of these fields is left to RQ.
 LEFT_TO_RQ = (b"success_callback_name", b"webhooks", b"repeats_left", b"rate_limit_key")
+# How old its reading of Redis's clock may become: each step that takes a job also reads it.
+CLOCK_AGE_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1
 
 
@@ -79,6 +83,7 @@ class Child:
         run, whether Redis answers, and whether this process ends now.
         """
         writer.witness = self._shared
+        clock.keep_fresh(partial(refresh, self._redis), CLOCK_AGE_SECONDS)
         threads = threading.active_count() + 1  # with the one that shows progress
         while not self.is_due_for_recycling:
             try:

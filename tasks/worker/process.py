@@ -33,6 +33,8 @@ from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy, WorkerStatus
 
 from tasks import clock
+from tasks.broker.clock import ClockKeeper
+from tasks.broker.clock import read as read_clock
 from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
 from tasks.job import Job
@@ -89,6 +91,7 @@ class Worker(rq.Worker):
         self._next_heartbeat = 0.0
         self._next_renewal = 0.0
         self._overtime = Overtime()
+        self._clock = ClockKeeper(self.connection, f"Worker {self.name}")
 
     # The loop
 
@@ -199,8 +202,9 @@ class Worker(rq.Worker):
             super().register_birth()
 
     def _send_heartbeat(self) -> None:
-        """Send a heartbeat if one is due."""
+        """Send a heartbeat, and read the clock, if that is due."""
         if time.monotonic() >= self._next_heartbeat:
+            self._clock.keep()
             self.heartbeat()
             self._next_heartbeat = time.monotonic() + HEARTBEAT_INTERVAL_SECONDS
 
@@ -217,6 +221,7 @@ class Worker(rq.Worker):
 
     def _deregister(self) -> None:
         try:
+            self._clock.withdraw()
             self.teardown()
         except RedisError as error:
             logger.warning("Worker %s could not be deregistered: %s", self.name, error)
@@ -401,6 +406,7 @@ class Worker(rq.Worker):
         """Spool the end that the dead child had kept, and the reason why its current run ended."""
         run, end = child.shared.run, child.shared.end
         try:
+            read_clock(self.connection)
             if end is not None:
                 values = end["values"]
                 spool.push(self.connection, end["job_id"], end["status"], **values)
