@@ -25,6 +25,7 @@ from tasks.admin_pages.formatting import (
     short_duration,
     timestamp,
 )
+from tasks.broker.clock import notices as clock_notices
 from tasks.broker.connection import queues_without_worker, reachable_redis
 from tasks.broker.keys import LEADER_KEY
 from tasks.exceptions import TasksError
@@ -32,7 +33,10 @@ from tasks.models import RunRecord, ScheduledTaskInstance
 
 
 def obstacles(queues: Iterable[str]) -> list[str]:
-    """Return what keeps work on these queues from running now, and what to do about it."""
+    """Return what keeps work on these queues from running now, and what to do about it.
+
+    Also whose clock is off: times are not as people there expect.
+    """
     try:
         redis = reachable_redis()
         if redis is None:
@@ -44,7 +48,8 @@ def obstacles(queues: Iterable[str]) -> list[str]:
         if wanted and not redis.exists(LEADER_KEY):
             found.append(_("No scheduler is running: start one (manage.py rqscheduler)."))
         unserved = wanted & queues_without_worker() if wanted else set()
-        return found + [no_worker(queue) for queue in sorted(unserved)]
+        found += [no_worker(queue) for queue in sorted(unserved)]
+        return found + clock_notices(redis)
     except RedisError as error:
         return [_("Redis does not answer: %(error)s.") % {"error": error}]
 

@@ -5,17 +5,19 @@ import logging
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
 import rq.utils
+from django.utils import formats, timezone
+from django.utils.translation import gettext as _
 from redis import Redis
 from redis.exceptions import RedisError
 
 from tasks import clock
 from tasks.broker.connection import connect
 from tasks.broker.keys import CLOCK_STEP_KEY, CLOCKS_KEY
+from tasks.timing.text import format_interval
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ class ClockKeeper:
         """
         step = read(self._redis)
         if step:
-            logger.warning("Redis's clock was set: it jumped by %+.1f s. It is followed.", step)
+            logger.warning("Redis's clock was set: it jumped by %+.1f s, and is followed.", step)
             note = json.dumps([clock.timestamp(), step])
             self._redis.set(CLOCK_STEP_KEY, note, ex=STEP_REMEMBERED_FOR)
         self._say(clock.offset())
@@ -126,18 +128,31 @@ def _published(redis: Redis) -> dict[str, tuple[float, float]]:
     return {name.decode(): tuple(json.loads(entry)) for name, entry in entries.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class ClockStep:
-    """Redis's clock was set: when, by its new time, and by how many seconds."""
+def notices(redis: Redis) -> list[str]:
+    """Return, for people, whose clock is off, and whether Redis's own was set in the past hour.
 
-    at: datetime
-    seconds: float
-
-
-def last_step(redis: Redis) -> ClockStep | None:
-    """Return the last time in the past hour that Redis's clock was set, as far as is known."""
+    Raises RedisError if Redis is unavailable.
+    """
+    found = []
+    for process, offset in sorted(offsets(redis).items()):
+        text = (
+            _("%(process)s: the system's clock is %(span)s ahead of Redis's, which counts.")
+            if offset > 0
+            else _("%(process)s: the system's clock is %(span)s behind Redis's, which counts.")
+        )
+        found.append(text % {"process": process, "span": _span(offset)})
     note = cast(bytes | None, redis.get(CLOCK_STEP_KEY))
-    if note is None:
-        return None
-    at, seconds = json.loads(note)
-    return ClockStep(datetime.fromtimestamp(at, UTC), seconds)
+    if note is not None:
+        at, step = json.loads(note)
+        text = (
+            _("Redis's clock was set forward by %(span)s at %(time)s: what it skipped is recorded.")
+            if step > 0
+            else _("Redis's clock was set back by %(span)s at %(time)s: nothing is repeated.")
+        )
+        local = timezone.localtime(datetime.fromtimestamp(at, UTC))
+        found.append(text % {"span": _span(step), "time": formats.date_format(local, "Y-m-d H:i")})
+    return found
+
+
+def _span(seconds: float) -> str:
+    return format_interval(max(round(abs(seconds)), 1))

@@ -2,14 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
+from redis.exceptions import RedisError
 
 from tasks import clock
+from tasks.broker.clock import notices
+from tasks.broker.connection import connect
 from tasks.ledger.audit import NAMED, Dues, Tally, tallies
 from tasks.management.arguments import find_schedule, parse_time
 from tasks.management.columns import fit, width
@@ -62,6 +66,7 @@ class Command(BaseCommand):
         for tally in tallies(pks, begin):
             self._write(tally)
             total += _numbers(tally) + Counter(schedules=1, problems=int(bool(tally.problem)))
+        self._say_whose_clock_is_off()
         self._conclude(total)
 
     def _write(self, tally: Tally) -> None:
@@ -79,6 +84,11 @@ class Command(BaseCommand):
             self.stdout.write("    " + text % {"due": local})
         if dues.number > NAMED:
             self.stdout.write("    " + _("and %(n)d more") % {"n": dues.number - NAMED})
+
+    def _say_whose_clock_is_off(self) -> None:
+        with suppress(RedisError):  # The ledger itself is in the database.
+            for notice in notices(connect()):
+                self.stdout.write(self.style.WARNING(notice))
 
     def _row(self, name: str, cells: list[str]) -> None:
         texts = [
