@@ -64,13 +64,23 @@ def timestamp() -> float:
 
     As long as this process has never read Redis's clock, it is the system's.
     """
-    if _state.refresh is not None and elapsed_clock() >= _state.refresh_at:
-        _state.refresh_at = elapsed_clock() + RETRY_SECONDS
-        _state.refresh()
+    if elapsed_clock() >= _state.refresh_at:
+        _refresh()
     reading = _state.reading
     if reading is None:
         return time.time()
     return reading.seconds + elapsed_clock() - reading.at
+
+
+def _refresh() -> None:
+    """Have the clock read, by one thread at a time, and not again at once if that fails."""
+    _state.refresh_at = math.inf
+    try:
+        if _state.refresh is not None:
+            _state.refresh()
+    finally:
+        if _state.refresh_at == math.inf:
+            _state.refresh_at = elapsed_clock() + RETRY_SECONDS
 
 
 def now() -> datetime:

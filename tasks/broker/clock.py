@@ -101,10 +101,10 @@ class ClockKeeper:
         if not self._said:
             self.withdraw()
             return
-        late = [name for name in _published(self._redis) if name not in offsets(self._redis)]
+        ended = _published(self._redis).keys() - offsets(self._redis).keys()
         with self._redis.pipeline() as pipe:
-            if late:
-                pipe.hdel(CLOCKS_KEY, *late)
+            if ended:
+                pipe.hdel(CLOCKS_KEY, *ended)
             pipe.hset(CLOCKS_KEY, self._name, json.dumps([clock.timestamp(), self._said]))
             pipe.expire(CLOCKS_KEY, PUBLISHED_FOR)
             pipe.execute()

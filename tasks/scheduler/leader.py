@@ -46,8 +46,7 @@ class Leadership:
 
     def hold(self, lease_ms: int = LEASE_MS) -> bool:
         """Take or renew the lease; return whether this process leads now."""
-        args = [self._token, lease_ms, LONGEST_LEASE_MS]
-        return bool(self._hold(keys=[LEADER_KEY], args=args))
+        return bool(self._hold(keys=[LEADER_KEY], args=[self._token, lease_ms, LONGEST_LEASE_MS]))
 
     def release(self) -> None:
         """Let another process lead at once, if this one leads."""

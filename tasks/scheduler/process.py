@@ -313,6 +313,10 @@ class Scheduler(DjangoScheduler):
             args, kwargs = (name, *args[1:]), {k: v for k, v in kwargs.items() if k != "func"}
         return cast(Job, super()._create_job(*args, **kwargs))
 
+    def count(self, until: Any = None) -> int:
+        """Return how many jobs are scheduled, until a time or for so much time from now on."""
+        return int(super().count(_at(until)))
+
     def get_jobs(
         self,
         until: Any = None,
@@ -321,7 +325,7 @@ class Scheduler(DjangoScheduler):
         length: int | None = None,
     ) -> Iterator[Any]:
         """Yield scheduled jobs as rq-scheduler does, but without ever changing anything."""
-        limit = rq_scheduler.scheduler.rationalize_until(until)
+        limit = rq_scheduler.scheduler.rationalize_until(_at(until))
         entries = cast(
             list[tuple[bytes, float]],
             self.connection.zrangebyscore(
@@ -336,6 +340,11 @@ class Scheduler(DjangoScheduler):
                 logger.warning("Scheduled job %r can't be read.", member, exc_info=True)
                 continue
             yield (job, from_score(score).replace(tzinfo=None)) if with_times else job
+
+
+def _at(until: Any) -> Any:
+    """Return the time that a delay from now on means, by Redis's clock."""
+    return clock.now() + until if isinstance(until, timedelta) else until
 
 
 def _job_id(job: rq.job.Job | str) -> str:

@@ -188,9 +188,9 @@ class System:
             schedule.job_id = job_id
         return all(schedule.first > now() for schedule in schedules)
 
-    def reserve(self, seconds: float) -> None:
-        """Reserve a background call for so much time from now on."""
-        self._fork_server.call("reserve", seconds)
+    def reserve(self, seconds: float, clock: FakeClock) -> None:
+        """Reserve a background call for so much time from now on, in a process with this clock."""
+        self._fork_server.call("reserve", seconds, **clock.of_fork)
 
     # Processes
 

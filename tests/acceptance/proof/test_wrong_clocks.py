@@ -4,6 +4,7 @@ The clock of Redis is the one that counts (R12).
 """
 
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -93,12 +94,13 @@ def test_a_scheduler_whose_clock_is_off_for_90_seconds_misses_nothing(system: Sy
 def test_a_call_that_is_reserved_waits_for_redis_clock(system: System):
     system.scheduler(clock=system.clock(2 * HOUR))
     system.worker()
-    system.reserve(HOUR / 2)
+    system.reserve(HOUR / 2, clock=system.clock(-2 * HOUR))
     schedule = Schedule("plain", next_second(), interval=2)
     system.make(schedule)
     check_runs_continue(system)
-    [[status]] = system.query("SELECT status FROM tasks_task")
+    [[status, reserved_for]] = system.query("SELECT status, reserved_for FROM tasks_task")
     assert status == "reserved"
+    assert timedelta(0) < reserved_for - now() <= timedelta(seconds=HOUR / 2)
 
 
 def test_a_scheduler_whose_clock_steps_back_and_forth_neither_loses_nor_doubles_anything(

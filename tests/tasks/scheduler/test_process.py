@@ -13,6 +13,7 @@ from django.utils import timezone
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from tasks import clock
 from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
 from tasks.exceptions import UnknownTaskFunction
 from tasks.models import ScheduledTask
@@ -65,7 +66,7 @@ def test_after_redis_clock_was_set_dispatch_waits_until_it_is_steady(
 ):
     put(first=ago(1), settled_through=ago(2))
     steady = [process.STEADY_SECONDS - 0.1]
-    monkeypatch.setattr(process.clock, "steady_for", lambda: steady[0])
+    monkeypatch.setattr(clock, "steady_for", lambda: steady[0])
     scheduler.lead_or_stand_by()
     scheduler._catch_up()
     assert queued(redis_connection) == []
