@@ -350,12 +350,12 @@ class Worker(rq.Worker):
             record_execution(self.connection, execution, STARTED_TTL_SECONDS)
         elif time.monotonic() < self._next_renewal:
             return
-        self._next_renewal = time.monotonic() + LEASE_RENEWAL_SECONDS
         renew_lease(self.connection, run.job_id, self.name)
         registry = self._queue(run).started_job_registry
         with self.connection.pipeline() as pipe:
             execution.heartbeat(registry, STARTED_TTL_SECONDS, pipeline=pipe)
             pipe.execute()
+        self._next_renewal = time.monotonic() + LEASE_RENEWAL_SECONDS
         self._send_heartbeat()
 
     def _execution(self, run: Run) -> Execution:
