@@ -19,6 +19,7 @@ from feeds.exceptions import BadUrl
 from feeds.models import Entry, Feed
 from feeds.parsing import without_images
 from tasks import clock
+from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE, badge
 from tasks.models import ScheduledTaskInstance
 
@@ -46,7 +47,7 @@ def web_link(url: str, text: str) -> SafeString | str:
 
 
 @admin.register(Feed)
-class FeedAdmin(admin.ModelAdmin):
+class FeedAdmin(BriefAdmin):
     """Feeds: add and remove. To poll one less often or not at all, change its schedule."""
 
     form = FeedForm

@@ -1,13 +1,15 @@
 """Django's settings. What differs between sites comes from the environment, read only here."""
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import django
 from django.core.exceptions import ImproperlyConfigured
 
-from project import environment
+from project import content_security, environment
 from project.secret import stored_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -41,8 +43,10 @@ if SECURE_SSL:
     SECURE_HSTS_SECONDS = environment.number(
         "SECURE_HSTS_SECONDS", default=31_536_000, least=0, most=2**31 - 1
     )
-    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-    SECURE_HSTS_PRELOAD = True
+    # Each binds more than this site, for as long as browsers remember it.
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = environment.switch("SECURE_HSTS_INCLUDE_SUBDOMAINS")
+    SECURE_HSTS_PRELOAD = environment.switch("SECURE_HSTS_PRELOAD")
+    SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 
@@ -58,6 +62,7 @@ INSTALLED_APPS = [
     "feeds",
     "tasks",
     "django_rq",
+    "axes",
 ]
 
 MIDDLEWARE = [
@@ -70,7 +75,15 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+    "project.content_security.DashboardPolicy",
 ]
+if django.VERSION >= (6, 0):
+    MIDDLEWARE.insert(1, "django.middleware.csp.ContentSecurityPolicyMiddleware")
+    SECURE_CSP = content_security.POLICY
+else:
+    MIDDLEWARE.insert(1, "csp.middleware.CSPMiddleware")
+    CONTENT_SECURITY_POLICY = {"DIRECTIVES": content_security.POLICY}
 
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
@@ -98,6 +111,21 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+# Guessed passwords: a user is locked from the address where they come from, never everywhere.
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "project.client_address.client_address"
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True
+AXES_LOCKOUT_TEMPLATE = "project/locked_out.html"
+AXES_VERBOSE = False
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -195,6 +223,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "level": LOG_LEVEL},
+        "axes": {"level": "WARNING"},
         # With a handler here, rq-scheduler doesn't add its own.
         "rq_scheduler.scheduler": {"handlers": ["console"], "propagate": False},
     },

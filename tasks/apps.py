@@ -1,8 +1,12 @@
 """The Django app "tasks"."""
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
+
+from tasks.packages import refuse_hidden_crontab
 
 
 class TasksConfig(AppConfig):
@@ -11,6 +15,10 @@ class TasksConfig(AppConfig):
     name = "tasks"
     verbose_name = _("Scheduled tasks")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def __init__(self, app_name: str, app_module: Any) -> None:
+        super().__init__(app_name, app_module)
+        refuse_hidden_crontab()
 
     def ready(self) -> None:
         from tasks import checks, receivers  # noqa: F401  (importing registers them)

@@ -4,11 +4,15 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.db import connections, router
 from django.utils.module_loading import import_string
 
 from tasks.broker.leases import DEFAULT_LOST_AFTER, LEAST_LOST_AFTER, MOST_LOST_AFTER, is_lost_after
+from tasks.models import ScheduledTask
+from tasks.packages import CRONTAB_HIDDEN, CRONTAB_HINT, is_crontab_hidden
 from tasks.worker.child import MAX_MEMORY_MB, MAX_RUNS
 
+VENDORS = ("postgresql", "sqlite")
 JSON_SERIALIZER = "rq.serializers.JSONSerializer"
 CLASSES = {
     "JOB_CLASS": "tasks.job.Job",
@@ -98,6 +102,39 @@ def check_child(**kwargs: Any) -> list[checks.CheckMessage]:
         for name, default in limits.items()
         if type(value := getattr(settings, name, default)) is not int or value < 1
     ]
+
+
+@checks.register("tasks")
+def check_database(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Require aware times, and a database that the statements of this app are written for."""
+    found: list[checks.CheckMessage] = []
+    if not settings.USE_TZ:
+        found.append(
+            checks.Error(
+                "USE_TZ is off, but the times of schedules and runs are aware.",
+                hint="Set USE_TZ = True. TIME_ZONE says in which zone the admin shows times.",
+                id="tasks.E007",
+            )
+        )
+    alias = router.db_for_write(ScheduledTask)
+    vendor = connections[alias].vendor
+    if vendor not in VENDORS:
+        found.append(
+            checks.Error(
+                f"The database “{alias}”, where schedules and runs are, is {vendor}.",
+                hint="Use PostgreSQL or SQLite, if need be through a database router.",
+                id="tasks.E008",
+            )
+        )
+    return found
+
+
+@checks.register("tasks")
+def check_packages(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Find modules of others that are hidden."""
+    if not is_crontab_hidden():
+        return []
+    return [checks.Warning(CRONTAB_HIDDEN, hint=CRONTAB_HINT, id="tasks.W001")]
 
 
 def _is_a(configured: Any, path: str) -> bool:

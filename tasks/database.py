@@ -1,7 +1,6 @@
 """The database as all parts use it: whether it answers, retries, and chunks of rows."""
 
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -9,10 +8,12 @@ from typing import Any, TypeVar
 
 from django.db import Error, InterfaceError, OperationalError, close_old_connections, connection
 
-logger = logging.getLogger(__name__)
+from tasks.outages import database_outage
 
 # How many rows are read or written in one query.
 CHUNK = 500
+# What the database raises while it is unavailable: these errors may end by themselves.
+OUTAGE_ERRORS = (OperationalError, InterfaceError)
 T = TypeVar("T")
 # How long a process keeps trying to write a row before it gives up, in seconds.
 PATIENCE = 10.0
@@ -45,11 +46,16 @@ def patiently(write: Callable[[], T], patience: float = PATIENCE) -> T:
     pause = 0.05
     while True:
         try:
-            return write()
-        except (OperationalError, InterfaceError):
-            if connection.in_atomic_block or time.monotonic() >= give_up:
+            written = write()
+        except OUTAGE_ERRORS as error:
+            if connection.in_atomic_block:
                 raise
-            logger.warning("The database can't be written to, trying again.", exc_info=True)
+            database_outage.report(error)
+            if time.monotonic() >= give_up:
+                raise
+        else:
+            database_outage.worked()
+            return written
         with contextlib.suppress(Error):
             connection.close()
         time.sleep(pause)

@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 from tasks import clock, registry
 from tasks.broker import projection
-from tasks.broker.connection import connect, reachable_redis
+from tasks.broker.connection import connect, redis_obstacle
 from tasks.broker.enqueue import enqueue_run, enqueue_task, withdraw
 from tasks.database import CHUNK
 from tasks.exceptions import InvalidCalendar, InvalidSchedule, NotPossible, SpecError, TasksError
@@ -206,21 +206,21 @@ class SchedulerService:
         """Request a run of a schedule now, whatever its status; return the run's identity.
 
         The schedule's overlap policy applies. Inside a transaction, the run is enqueued after
-        the commit. Raises NotPossible if Redis is unavailable, UnknownTaskFunction if the
-        schedule's function no longer exists.
+        the commit. Raises NotPossible if Redis is unavailable or refuses writes,
+        UnknownTaskFunction if the schedule's function no longer exists.
         """
         registry.resolve(schedule.function, Kind.SCHEDULED)
         requested = from_milliseconds(to_milliseconds(clock.now()))
-        redis = reachable_redis()
-        if redis is None:
+        if obstacle := redis_obstacle():
             raise NotPossible(
-                _("“%(name)s” can't be run now: Redis is unavailable.") % {"name": schedule.name}
+                _("“%(name)s” can't be run now. Redis is unavailable: %(why)s")
+                % {"name": schedule.name, "why": obstacle}
             )
         with transaction.atomic():
             known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=schedule.pk)
             request, _made = known.requests.get_or_create(due=None, requested=requested)
             run_id = request.run_id
-            transaction.on_commit(partial(_enqueue_requested, known, run_id, redis))
+            transaction.on_commit(partial(_enqueue_requested, known, run_id, connect()))
         return run_id
 
     @staticmethod

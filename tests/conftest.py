@@ -17,7 +17,7 @@ import pytest
 from django.conf import LazySettings
 from redis import Redis
 
-from tasks import clock
+from tasks import clock, outages
 from tasks.broker import connection
 from tests.servers import Valkey, own_postgres
 
@@ -55,8 +55,15 @@ def redis_connection(monkeypatch: pytest.MonkeyPatch) -> Redis:
 
     for module in MODULES:
         monkeypatch.setattr(f"django_rq.{module}.get_redis_connection", connect)
-    connection.connect.cache_clear()
+    connection.open_connection.cache_clear()
     return connect(None)
+
+
+@pytest.fixture(autouse=True)
+def _no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no outage reach from one test to the next."""
+    for outage in (outages.database_outage, outages.redis_outage):
+        monkeypatch.setattr(outage, "_began", None)
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +81,7 @@ def valkey(valkey_server: Valkey, settings: LazySettings) -> Valkey:
     if valkey_server.stopped:
         valkey_server.start()
     valkey_server.client.flushall()
-    connection.connect.cache_clear()
+    connection.open_connection.cache_clear()
     settings.REDIS_URL = valkey_server.url
     settings.RQ_QUEUES = {
         name: queue | {"URL": valkey_server.url} for name, queue in settings.RQ_QUEUES.items()

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterable
+from functools import wraps
+from http.client import FOUND
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -26,8 +28,13 @@ from tasks.admin_pages.formatting import (
     timestamp,
 )
 from tasks.broker.clock import notices as clock_notices
-from tasks.broker.connection import queues_without_worker, reachable_redis
-from tasks.broker.keys import LEADER_KEY
+from tasks.broker.connection import (
+    connect,
+    in_a_hurry,
+    queues_without_worker,
+    redis_obstacle,
+)
+from tasks.broker.keys import LEADER_KEY, explain
 from tasks.exceptions import TasksError
 from tasks.models import RunRecord, ScheduledTaskInstance
 
@@ -37,21 +44,32 @@ def obstacles(queues: Iterable[str]) -> list[str]:
 
     Also whose clock is off: times are not as people there expect.
     """
+    wanted, redis, found = set(queues), connect(), []
     try:
-        redis = reachable_redis()
-        if redis is None:
-            return [
-                _("Redis is unavailable: your changes are saved and take effect when it is back.")
-            ]
-        wanted = set(queues)
-        found = []
-        if wanted and not redis.exists(LEADER_KEY):
+        if not redis.exists(LEADER_KEY) and wanted:
+            # No leader can renew its lease while Redis refuses writes.
+            if why := redis_obstacle():
+                return [redis_unavailable(why)]
             found.append(_("No scheduler is running: start one (manage.py rqscheduler)."))
-        unserved = wanted & queues_without_worker() if wanted else set()
-        found += [no_worker(queue) for queue in sorted(unserved)]
-        return found + clock_notices(redis)
+        clocks = clock_notices(redis)
     except RedisError as error:
-        return [_("Redis does not answer: %(error)s.") % {"error": error}]
+        return [redis_unavailable(explain(error, redis, wanted))]
+    unserved = wanted & queues_without_worker() if wanted else set()
+    return found + [no_worker(queue) for queue in sorted(unserved)] + clocks
+
+
+def redis_unavailable(why: str) -> str:
+    """Return the warning that Redis is unavailable, with what becomes of what people change."""
+    return _(
+        "Redis is unavailable (%(why)s): changes to schedules are saved and take effect when it "
+        "is back."
+    ) % {"why": why.rstrip(".")}
+
+
+def warn_of_redis(request: HttpRequest) -> None:
+    """Add the warning that Redis is unavailable to the messages, if it is."""
+    if why := redis_obstacle():
+        messages.warning(request, redis_unavailable(why))
 
 
 def no_worker(queue: str) -> str:
@@ -72,7 +90,31 @@ def time_column(field: str, label: Any) -> Callable[[Any, Any], Any]:
     return shown
 
 
-class TasksAdmin(admin.ModelAdmin):
+class BriefAdmin(admin.ModelAdmin):
+    """Pages that wait for Redis only briefly, and say after a change what Redis has refused."""
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        patterns: list[URLPattern] = super().urls
+        for pattern in patterns:
+            if pattern.callback is not None:
+                pattern.callback = self._briefly(pattern.callback)
+        return patterns
+
+    def _briefly(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def brief(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            with in_a_hurry():
+                response = view(request, *args, **kwargs)
+                is_change = request.method == "POST" and response.status_code == FOUND
+                if is_change and self.admin_site.has_permission(request):
+                    warn_of_redis(request)
+            return response
+
+        return brief
+
+
+class TasksAdmin(BriefAdmin):
     """What all pages of this app share: notices, and actions that report their outcome."""
 
     list_per_page = 50

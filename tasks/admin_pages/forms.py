@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from tasks import clock, registry
+from tasks.broker.connection import redis_obstacle
 from tasks.exceptions import SpecError
 from tasks.models import Calendar, ScheduledTask, Task
 from tasks.registry import Kind, TaskFunction
@@ -257,3 +258,10 @@ class TaskForm(CallForm):
         if "reserved_for" in self.fields:
             bounds = [MinValueValidator(EARLIEST), MaxValueValidator(LATEST)]
             self.fields["reserved_for"].validators += bounds
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if not self.errors and (why := redis_obstacle()):
+            text = _("The call can't be enqueued. Redis is unavailable: %(why)s") % {"why": why}
+            raise ValidationError(text)
+        return data

@@ -1,31 +1,97 @@
 """The connection to Redis, and whether Redis and the workers are available."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import django_rq
 from django.conf import settings
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, TimeoutError
+from redis.retry import Retry
 from rq import Worker as RqWorker
 
+from tasks.broker.keys import PROBE_KEY, explain
 
-@cache
+# How long a page waits for an answer of Redis, in seconds: who looks at it is told instead.
+PAGE_PATIENCE_SECONDS = 0.5
+PROBE_LIFETIME_SECONDS = 60
+
+
+@dataclass
+class _Page:
+    """Whether Redis has failed to answer in time while this page was made."""
+
+    has_waited: bool = False
+
+
+_page: ContextVar[_Page | None] = ContextVar("page", default=None)
+
+
+@contextmanager
+def in_a_hurry() -> Iterator[None]:
+    """Wait no longer than `PAGE_PATIENCE_SECONDS` for Redis inside a `with` block.
+
+    Once an answer has not come within that time, each further command raises RedisError at once.
+    """
+    token = _page.set(_Page())
+    try:
+        yield
+    finally:
+        _page.reset(token)
+
+
 def connect() -> Redis:
     """Return this process's connection to the Redis of the queues.
 
-    There is only one: RQ keeps every connection that a job was enqueued with.
+    There is only one (and another for pages): RQ keeps every connection that a job was enqueued
+    with.
     """
-    return django_rq.get_connection()
+    return open_connection(is_hurried=_page.get() is not None)
 
 
-def reachable_redis() -> Redis | None:
-    """Return a connection to Redis, None if it is unavailable."""
+@cache
+def open_connection(is_hurried: bool) -> Redis:
+    """Open the connection that `connect` returns: the patient one, or that of pages."""
+    connection = django_rq.get_connection()
+    if is_hurried:
+        for name in ("socket_timeout", "socket_connect_timeout"):
+            connection.connection_pool.connection_kwargs[name] = PAGE_PATIENCE_SECONDS
+        connection.set_retry(_Once())
+    return connection
+
+
+class _Once(Retry):
+    """Tries a command once, and not at all once a page has waited for Redis in vain."""
+
+    def __init__(self) -> None:
+        super().__init__(NoBackoff(), 0)
+
+    def call_with_retry(self, do: Callable[[], Any], *args: Any, **options: Any) -> Any:
+        page = _page.get()
+        if page is None:
+            return super().call_with_retry(do, *args, **options)
+        if page.has_waited:
+            raise TimeoutError("it has not answered in time")
+        try:
+            return super().call_with_retry(do, *args, **options)
+        except TimeoutError:
+            page.has_waited = True
+            raise
+
+
+def redis_obstacle() -> str | None:
+    """Return why Redis is unavailable, None if it answers and takes writes."""
     redis = connect()
     try:
-        redis.ping()
-    except RedisError:
-        return None
-    return redis
+        redis.set(PROBE_KEY, 1, ex=PROBE_LIFETIME_SECONDS)
+    except RedisError as error:
+        return explain(error, redis, settings.RQ_QUEUES)
+    return None
 
 
 def queues_without_worker() -> set[str]:

@@ -9,7 +9,7 @@ searched for only after that error.
 from collections.abc import Iterable, Mapping
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from rq.defaults import RQ_KEY_PREFIX
 from rq.executions import ExecutionRegistry
 from rq.job import Job
@@ -38,6 +38,8 @@ MARKER_KEY = "tasks:projected"
 WAKE_KEY = "tasks:wake"
 # What could not be dispatched: a hash of notes by member of the sorted set.
 QUARANTINE_KEY = "tasks:quarantine"
+# Written to learn whether Redis takes writes.
+PROBE_KEY = "tasks:probe"
 SPOOL_KEY = "tasks:spool"
 UNREADABLE_KEY = "tasks:spool:unreadable"
 # Whose system's clock is off: a hash, by the process, of when it said so and by how much.
@@ -64,6 +66,7 @@ TYPES = {
     DISPATCH_RECORDS_KEY: "hash",
     MARKER_KEY: "string",
     WAKE_KEY: "list",
+    PROBE_KEY: "string",
     SPOOL_KEY: "list",
     UNREADABLE_KEY: "list",
     QUARANTINE_KEY: "hash",
@@ -162,6 +165,11 @@ def wrong_types(redis: Redis, expected: Mapping[str, str]) -> list[str]:
 
 def explain(error: RedisError, redis: Redis, queue_names: Iterable[str]) -> str:
     """Return what is wrong with Redis, naming the keys of the wrong type if there are any."""
+    if isinstance(error, AuthenticationError | NoPermissionError):
+        return (
+            f"it refuses the user or password that the settings name for it ({error}): "
+            "correct the address of the queues."
+        )
     if not is_wrong_type(error):
         return str(error)
     expected = dict(TYPES)

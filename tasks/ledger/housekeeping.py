@@ -14,8 +14,10 @@ from tasks import clock
 from tasks.broker.keys import MARKER_KEY, explain
 from tasks.broker.leases import LEASE_SECONDS
 from tasks.broker.reconcile import TIME_SLICE, Reconciler
+from tasks.database import OUTAGE_ERRORS
 from tasks.ledger.retention import pruning
 from tasks.ledger.settling import ending_refused, settling_steps
+from tasks.outages import database_outage, redis_outage
 from tasks.runs import spool
 from tasks.runs.lost import Watch, close_lost_runs, enqueueing_lost_jobs
 
@@ -97,9 +99,12 @@ class _Part:
             for _step in self._rest:
                 if time.monotonic() - now >= TIME_SLICE:
                     return
+            database_outage.worked()
         except ResponseError as error:
             text = explain(error, self._redis, settings.RQ_QUEUES)
-            logger.error("Housekeeping (%s) waits for Redis: %s", self._name, text)
+            redis_outage.report(text)
+        except OUTAGE_ERRORS as error:
+            database_outage.report(error)
         except Exception:
             logger.exception("Housekeeping (%s) failed; it will be retried.", self._name)
         self._rest = None

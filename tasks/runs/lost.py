@@ -22,6 +22,7 @@ from tasks.models import RunRecord, RunRequest, ScheduledTask, ScheduledTaskInst
 from tasks.reasons import Code, Reason, reason
 from tasks.runs import backfill, completion
 from tasks.runs.claim import give_up
+from tasks.runs.reporting import report_failure
 from tasks.runs.retries import RETRY_MEMORY, awaits_retry, retry
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def _close_as_lost(seen: RunRecord, redis: Redis) -> None:
         return
     lost = reason(Code.LOST_CONTACT, worker=record.worker_name)
     if completion.close(record, Status.FAILED, redis, **lost.fields):
-        logger.warning("Run %s (“%s”) is lost.", record.run_job_id, record.name)
+        report_failure(record, None, str(lost))
 
 
 def enqueue_lost_jobs(redis: Redis, watch: Watch) -> None:

@@ -11,14 +11,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.db import Error, InterfaceError, OperationalError, connections
+from django.db import Error, connections
 from rq.job import Retry
 
 from tasks import clock, registry
-from tasks.database import database_answers, patiently
+from tasks.database import OUTAGE_ERRORS, database_answers, patiently
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTaskInstance
+from tasks.outages import database_outage
 from tasks.reasons import NO_REASON, Code, Reason, reason
 from tasks.registry import Answer, Check, NotAtAll, NotNow
 from tasks.runs import completion, spool, sql
@@ -26,6 +27,7 @@ from tasks.runs.claim import WAIT_INTERVAL, WAIT_TIMES, MustWait, claim_patientl
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.log_capture import BoundedText, capturing
 from tasks.runs.progress import listening
+from tasks.runs.reporting import forget_earlier_runs, report_failure
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
 from tasks.storable import as_json, clean_text, escape, failure_reason, type_name
@@ -53,8 +55,9 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         row, raised = _claim_checked(job, args, kwargs, deadline)
     except MustWait:
         return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
-    except (OperationalError, InterfaceError) as error:
-        logger.warning("Run %s waits for the database: %s", job.id, error)
+    except OUTAGE_ERRORS as error:
+        database_outage.report(error)
+        logger.debug("Run %s waits for the database.", job.id)
         writer.catch_up(job.connection, patience=0)
         return Retry(max=WAIT_TIMES, interval=WAIT_INTERVAL)
     if row is None:
@@ -63,6 +66,7 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         func = partial(_raise, raised)  # Recorded as if the function had raised it.
     if writer.witness is not None:
         writer.witness.start()
+    forget_earlier_runs()
     return Recorder(row, job).run(func, args, kwargs, deadline)
 
 
@@ -83,7 +87,7 @@ def _claim_checked(
     error: BaseException | None = None
     try:
         answer = _call_check(check, args, kwargs, deadline)
-    except (OperationalError, InterfaceError) as raised:
+    except OUTAGE_ERRORS as raised:
         if not database_answers():
             raise
         error = raised
@@ -126,7 +130,7 @@ def record_uncallable(job: Job, error: BaseException) -> None:
         text = failure_reason(error)
         if completion.close(row, Status.FAILED, job.connection, reason=text, log=f"{text}\n"):
             job.recorded_error = error
-            logger.warning("“%s” failed: it can't be called. %s", row.name, text)
+            report_failure(row, error, text)
 
 
 class Recorder:
@@ -193,11 +197,7 @@ class Recorder:
         )
         if seconds is not None:
             self._job.recorded_error = error
-            logger.warning(
-                "“%s” failed after %.1f s. %s (The traceback is on its row: %s %s.)",
-                *(self.row.name, seconds, text),
-                *(self.row._meta.verbose_name, self.row.pk),
-            )
+            report_failure(self.row, error, text)
 
     def _end(self, status: str, **values: Any) -> float | None:
         """Write the end; return after how many seconds it was, None if it was closed meanwhile."""
@@ -208,9 +208,8 @@ class Recorder:
         }
         try:
             written = patiently(lambda: self._write_end(status, values))
-        except Error:
-            logger.exception("The end of run %s is kept in Redis.", self._job.id)
-            spool.push(self._redis, self._job.id, status, **values)
+        except Error as error:
+            spool.keep(self._redis, self._job.id, status, values, error)
             written = True
         if not written:
             logger.warning("Run %s was closed meanwhile.", self._job.id)
@@ -275,6 +274,9 @@ class LiveWriter:
     def _write(self, recorder: Recorder, with_log: bool) -> None:
         try:
             recorder.write_live(with_log)
+        except OUTAGE_ERRORS as error:
+            database_outage.report(error)
+            connections.close_all()
         except Error:
             logger.warning("The progress of a run can't be written now.", exc_info=True)
             connections.close_all()

@@ -10,24 +10,36 @@ from datetime import datetime
 from typing import Any, cast
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import InterfaceError, OperationalError
+from django.db import Error
 from redis import Redis
 from redis.exceptions import RedisError
 
 from tasks.broker.keys import SPOOL_KEY, UNREADABLE_KEY
+from tasks.database import OUTAGE_ERRORS
 from tasks.job_ids import RunId
 from tasks.models import RunRecord, ScheduledTaskInstance, Task
 from tasks.runs import completion
+from tasks.runs.reporting import report_failure
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100
+FAILED = ScheduledTaskInstance.Status.FAILED
 
 
 def push(redis: Redis, job_id: str, status: str, **values: Any) -> None:
     """Keep the end of the run with this job id; `values` are fields of its row."""
     entry = {"job_id": job_id, "status": status, "values": values}
     redis.rpush(SPOOL_KEY, json.dumps(entry, cls=DjangoJSONEncoder))
+
+
+def keep(redis: Redis, job_id: str, status: str, values: dict[str, Any], error: Error) -> None:
+    """Keep the end of a run that could not be written because of `error`, which is logged."""
+    trace = None if isinstance(error, OUTAGE_ERRORS) else error
+    logger.warning(
+        "The end of run %s is kept in Redis until it can be written.", job_id, exc_info=trace
+    )
+    push(redis, job_id, status, **values)
 
 
 def is_in_use(redis: Redis) -> bool:
@@ -57,9 +69,14 @@ def _write(redis: Redis, entry: bytes) -> None:
         if "ended" in values:
             values["ended"] = datetime.fromisoformat(values["ended"])
         record = find_record(decoded["job_id"])
-        if record is not None:
-            completion.close(record, decoded["status"], redis, **values)
-    except (OperationalError, InterfaceError, RedisError):
+        if record is None:
+            return
+        is_closed = completion.close(record, decoded["status"], redis, **values)
+        # What a function raised was reported by the process in which it did.
+        if is_closed and decoded["status"] == FAILED and "exception_class" not in values:
+            record.refresh_from_db(fields=["reason", "reason_code", "reason_values"])
+            report_failure(record, None, record.reason_in_words())
+    except (*OUTAGE_ERRORS, RedisError):
         raise
     except Exception:
         logger.exception("A spooled record can't be written; it is kept in %s.", UNREADABLE_KEY)

@@ -62,9 +62,8 @@ class Writer:
         job_id, end = self._end
         try:
             patiently(lambda: self._write(None), patience)
-        except Error:
-            logger.exception("The end of run %s is kept in Redis.", job_id)
-            spool.push(redis, job_id, Status.FINISHED, **end.values)
+        except Error as error:
+            spool.keep(redis, job_id, Status.FINISHED, end.values, error)
             self._forget()
 
     def _write(self, start: sql.Start | None) -> ScheduledTaskInstance | None:

@@ -28,6 +28,7 @@ from tasks.database import database_answers
 from tasks.job_ids import is_template
 from tasks.ledger import misfires
 from tasks.models import ScheduledTask
+from tasks.outages import database_outage
 from tasks.scheduler import external_jobs, planning, scripts
 from tasks.scheduler.planning import ON_TIME_MS, LateStep, Step
 from tasks.storable import clean_text
@@ -204,10 +205,10 @@ class Dispatcher:
             misfires.record_not_run({one.step.job_id: one.plan for one in late}, self._redis)
         except Error as error:
             if len(late) == 1:
-                logger.warning("Schedule %s waits for the database: %s", late[0].step.job_id, error)
+                database_outage.report(error)
                 return []
             if not database_answers():
-                logger.warning("%d late schedules wait for the database: %s", len(late), error)
+                database_outage.report(error)
                 return []
             return [step for one in late for step in self._record_missed([one])]
         return [one.step for one in late]
@@ -238,9 +239,7 @@ class Dispatcher:
                 close_old_connections()
                 ScheduledTask.objects.filter(job_id=job_id).update(problem=problem)
             except Error as error:
-                logger.warning(
-                    "The problem of schedule %s can't be noted on its row yet: %s", job_id, error
-                )
+                database_outage.report(error)
                 return
             self._problems.popleft()
 

@@ -24,10 +24,12 @@ from tasks import clock
 from tasks.broker.clock import ClockKeeper
 from tasks.broker.keys import SCHEDULES_KEY, WAKE_KEY, explain, scheduled_key
 from tasks.broker.reconcile import reconcile
+from tasks.database import OUTAGE_ERRORS
 from tasks.exceptions import NotPossible
 from tasks.job import Job
 from tasks.job_ids import is_template
 from tasks.ledger.housekeeping import Housekeeper
+from tasks.outages import database_outage, redis_outage
 from tasks.scheduler import external_jobs
 from tasks.scheduler.dispatcher import Dispatcher
 from tasks.scheduler.leader import Leadership
@@ -100,8 +102,9 @@ class Scheduler(DjangoScheduler):
         while not self._is_stopping:
             try:
                 self.lead_or_stand_by()
+                redis_outage.worked()
             except RedisError as error:
-                logger.warning("Dispatch waits for Redis: %s", self._explain(error))
+                redis_outage.report(self._explain(error))
                 self.alarm.sleep(OUTAGE_POLL_INTERVAL)
             except Exception:
                 logger.exception("A round of dispatch failed; the next one follows.")
@@ -198,7 +201,10 @@ class Scheduler(DjangoScheduler):
             try:
                 work()
             except RedisError as error:
-                logger.warning("The scheduler's work waits for Redis: %s", self._explain(error))
+                redis_outage.report(self._explain(error))
+                self._stopping.wait(OUTAGE_POLL_INTERVAL)
+            except OUTAGE_ERRORS as error:
+                database_outage.report(error)
                 self._stopping.wait(OUTAGE_POLL_INTERVAL)
             except Exception:
                 logger.exception("A round of the scheduler's work failed; the next one follows.")

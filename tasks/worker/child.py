@@ -35,7 +35,8 @@ from tasks.broker.clock import refresh
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
 from tasks.job import Job
 from tasks.job_ids import is_recorded
-from tasks.runs import recorder
+from tasks.outages import redis_outage
+from tasks.runs import recorder, reporting
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
@@ -84,15 +85,16 @@ class Child:
         """
         writer.witness = self._shared
         clock.keep_fresh(partial(refresh, self._redis), CLOCK_AGE_SECONDS)
-        threads = threading.active_count() + 1  # with the one that shows progress
+        threads = _count_threads() + 1  # with the one that shows progress
         while not self.is_due_for_recycling:
             try:
                 limit = orders.recv()
             except EOFError:
                 break
             ran, redis_answers = self.work_off(limit)
-            self.is_due_for_recycling |= threading.active_count() > threads or has_grown()
+            self.is_due_for_recycling |= _count_threads() > threads or has_grown()
             orders.send((ran, redis_answers, self.is_due_for_recycling))
+        reporting.flush()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
@@ -111,12 +113,12 @@ class Child:
                 self.run(taken)
                 ran += 1
         except RedisError as error:
-            text = explain(error, self._redis, self._queue_by_name)
-            logger.warning("Worker %s waits for Redis: %s", self._worker.name, text)
+            redis_outage.report(explain(error, self._redis, self._queue_by_name))
             return ran, False
         finally:
             writer.catch_up(self._redis)
             self._shared.clear_run()
+        redis_outage.worked()
         return ran, True
 
     def _may_continue(self, ran: int, limit: int, stop_at: float) -> bool:
@@ -305,6 +307,11 @@ def _watch_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
+
+
+def _count_threads() -> int:
+    """Count the threads of this process without those by which Sentry sends its reports."""
+    return sum(not thread.name.startswith("sentry") for thread in threading.enumerate())
 
 
 def has_grown() -> bool:

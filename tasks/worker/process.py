@@ -39,6 +39,7 @@ from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
 from tasks.job import Job
 from tasks.models import ScheduledTaskInstance
+from tasks.outages import redis_outage
 from tasks.reasons import Code, reason
 from tasks.runs import spool
 from tasks.runs.timeout import Deadline
@@ -180,10 +181,12 @@ class Worker(rq.Worker):
         """
         while True:
             try:
-                return step(*args)
+                answer = step(*args)
             except RedisError as error:
-                text = explain(error, self.connection, self.queue_names())
-                logger.warning("Worker %s waits for Redis: %s", self.name, text)
+                redis_outage.report(explain(error, self.connection, self.queue_names()))
+            else:
+                redis_outage.worked()
+                return answer
             self._wait_for_redis()
 
     def _wait_for_redis(self) -> None:
@@ -339,7 +342,7 @@ class Worker(rq.Worker):
         try:
             self._renew_lease(run)
         except RedisError as error:
-            logger.warning("The lease of job %s could not be renewed: %s", run.job_id, error)
+            redis_outage.report(error)
         self._overtime.look_away(time.monotonic())
 
     def _renew_lease(self, run: Run) -> None:

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.browser import launched
 from tests.servers import Up, running_up
@@ -50,6 +50,11 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+def note_error(errors: list[str], page: Page, line: ConsoleMessage) -> None:
+    if line.type == "error" and not line.location["url"].endswith("/favicon.ico"):
+        errors.append(f"{page.url}: {line.text}")
+
+
 @pytest.fixture(scope="module")
 def page(browser: Browser, up: Up) -> Iterator[Page]:
     """Log in and return a page that waits up to 20 seconds for what it expects."""
@@ -57,6 +62,8 @@ def page(browser: Browser, up: Up) -> Iterator[Page]:
     page = browser.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(f"{page.url}: {error}"))
+    # What the Content-Security-Policy has refused is an error in the console.
+    page.on("console", lambda line: note_error(errors, page, line))
     [password] = re.findall(r"admin with the password (\S+)", up.output)
     page.goto(up.address)
     page.fill("#id_username", "admin")

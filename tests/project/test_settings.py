@@ -122,6 +122,12 @@ def test_the_production_settings_pass_djangos_deployment_check(data_dir):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize("name", ["SECURE_HSTS_INCLUDE_SUBDOMAINS", "SECURE_HSTS_PRELOAD"])
+def test_https_binds_no_more_than_this_site_unless_it_is_asked_for(data_dir, name):
+    assert setting(name, data_dir, **PRODUCTION) is False
+    assert setting(name, data_dir, **PRODUCTION, **{name: "on"}) is True
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -1,13 +1,27 @@
 """Settings that can't work are refused by the system checks, with a hint."""
 
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.core.exceptions import ImproperlyConfigured
 
-from tasks.checks import check_child, check_classes, check_lost_after, check_queues
+from tasks import checks, packages
+from tasks.checks import (
+    check_child,
+    check_classes,
+    check_database,
+    check_lost_after,
+    check_packages,
+    check_queues,
+)
 from tasks.worker import Worker
 
+ROOT = Path(__file__).resolve().parents[2]
 QUEUE = {"URL": "redis://one", "SERIALIZER": "rq.serializers.JSONSerializer"}
 
 
@@ -91,3 +105,51 @@ def test_the_limits_of_the_workers_child_are_optional(settings: LazySettings):
     del settings.TASKS_CHILD_MAX_RUNS
     del settings.TASKS_CHILD_MAX_MEMORY
     assert check_child() == []
+
+
+def test_naive_times_are_refused(settings: LazySettings):
+    settings.USE_TZ = False
+    assert [message.id for message in check_database()] == ["tasks.E007"]
+
+
+@pytest.mark.parametrize("vendor", ["mysql", "oracle"])
+def test_databases_for_which_no_statements_are_written_are_refused(
+    monkeypatch: pytest.MonkeyPatch, vendor: str
+):
+    other = SimpleNamespace(vendor=vendor)
+    monkeypatch.setattr(checks, "connections", {"default": other})
+    [message] = check_database()
+    assert (message.id, vendor in message.msg) == ("tasks.E008", True)
+
+
+def test_a_hidden_crontab_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(packages, "distribution", lambda name: name)
+    assert [message.id for message in check_packages()] == ["tasks.W001"]
+
+
+def test_a_project_with_celery_beat_is_told_why_it_cannot_start(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(packages, "distribution", lambda name: name)
+    packages.refuse_hidden_crontab()
+    with_beat = SimpleNamespace(INSTALLED_APPS=["tasks", "django_celery_beat"])
+    monkeypatch.setattr(packages, "settings", with_beat)
+    with pytest.raises(ImproperlyConfigured, match="pip uninstall crontab"):
+        packages.refuse_hidden_crontab()
+
+
+def test_a_module_that_hides_the_package_is_named(tmp_path: Path):
+    (tmp_path / "tasks.py").write_text("")
+    script = (
+        "import django; from django.conf import settings; "
+        "settings.configure(INSTALLED_APPS=['django.contrib.contenttypes', 'tasks', 'feeds']); "
+        "django.setup()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+    assert f"(feeds.E001) {tmp_path}/tasks.py hides the package" in result.stderr

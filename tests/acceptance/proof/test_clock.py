@@ -15,7 +15,7 @@ import rq_scheduler
 from django.conf import LazySettings
 from redis import Redis
 
-from tasks.broker.connection import connect
+from tasks.broker.connection import open_connection
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.services import SchedulerService
 from tests import oracle
@@ -73,7 +73,7 @@ def redis_connection(valkey: Valkey, settings: LazySettings) -> Redis:
     settings.RQ_QUEUES = {
         name: queue | {"URL": valkey.url} for name, queue in settings.RQ_QUEUES.items()
     }
-    connect.cache_clear()
+    open_connection.cache_clear()
     return valkey.client
 
 

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -106,6 +107,17 @@ def test_a_command_to_redis_whose_reply_is_lost_does_not_run_anything_twice(
     assert len(proxy.dropped) >= 2, proxy.dropped
 
 
+def check_said_once(system: System, subject: str) -> None:
+    """Check that each process has said once, in one line, that something was unavailable."""
+    logs = "".join(path.read_text(errors="replace") for path in system.directory.glob("*.log"))
+    assert "Traceback" not in logs
+    said = Counter(
+        line.split()[2] for line in logs.splitlines() if f"{subject} is unavailable" in line
+    )
+    assert said, "nobody has said it"
+    assert set(said.values()) == {1}, said
+
+
 @pytest.mark.case(13)
 @pytest.mark.parametrize("seconds", [4, 20])
 def test_a_run_that_is_due_while_the_database_is_unavailable_starts_when_it_is_back(
@@ -126,6 +138,8 @@ def test_a_run_that_is_due_while_the_database_is_unavailable_starts_when_it_is_b
     fragile_postgres.start()
     check_runs_continue(system)
     check(system)
+    if system.subject == "ours":
+        check_said_once(system, "The database")
 
 
 @pytest.mark.case(14)
@@ -148,3 +162,5 @@ def test_the_end_of_a_run_is_written_after_20_seconds_without_the_database(
     fragile_postgres.start()
     check(system, until=system.schedules[0].first)
     assert {(run.status, run.attempt) for run in system.runs()} == {("finished", 1)}
+    if system.subject == "ours":
+        check_said_once(system, "The database")

@@ -6,9 +6,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from redis import Redis
+from rq.job import Job, JobStatus
+from rq.queue import Queue
 from rq.worker import Worker
 
+from tasks.broker.enqueue import enqueue_run
 from tasks.broker.keys import SCHEDULES_KEY
+from tasks.job_ids import RunId
+from tasks.models import ScheduledTask, Task
 from tasks.services import TaskService
 from tests.tasks.functions import ECHO, queued
 from tests.tasks.pages import staff
@@ -125,3 +130,161 @@ def test_django_rqs_pages_answer_503_while_redis_is_unavailable(
         response = admin_client.get(url)
         assert response.status_code == 503
         assert "they are not lost" in response.content.decode()
+
+
+# What its buttons do to our jobs
+
+
+QUEUE_PAGE = reverse("admin:django_rq_jobs", args=[DEFAULT_QUEUE])
+BULK = reverse("admin:django_rq_actions", args=[DEFAULT_QUEUE])
+
+
+def put_on_queue(schedule: ScheduledTask, redis: Redis) -> str:
+    """Put an occurrence's job on its queue; return the job's id."""
+    run_id = RunId(schedule.job_id, ago(1))
+    enqueue_run(schedule, run_id, redis)
+    return run_id.job_id
+
+
+def fail_in_rq(job_id: str, redis: Redis) -> None:
+    job = Job.fetch(job_id, connection=redis)
+    job.set_status(JobStatus.FAILED)
+    queue = Queue("default", connection=redis)
+    queue.remove(job_id)
+    queue.failed_job_registry.add(job, ttl=1000)
+
+
+def failed_run(schedule: ScheduledTask, redis: Redis) -> str:
+    job_id = put_on_queue(schedule, redis)
+    run = RunId.parse(job_id)
+    schedule.runs.create(
+        name=schedule.name, due=run.due, status="failed", started=ago(1), ended=ago(0)
+    )
+    fail_in_rq(job_id, redis)
+    return job_id
+
+
+def posted(client: Client, url: str, **data: Any) -> str:
+    return client.post(url, data, follow=True).content.decode()
+
+
+def test_requeue_of_a_failed_run_runs_its_schedule_again(
+    admin_client: Client, put: MakeSchedule, redis_connection: Redis
+):
+    schedule = put()
+    job_id = failed_run(schedule, redis_connection)
+    page = posted(admin_client, job_page(job_id, "requeue_job"))
+    assert "1 run was requested" in page
+    assert "successfully requeued" not in page
+    assert schedule.requests.filter(due=None).count() == 1
+
+
+def test_requeue_of_an_ended_call_makes_the_call_again(
+    admin_client: Client, redis_connection: Redis
+):
+    call = TaskService.enqueue_task(ECHO, 7)
+    Task.objects.filter(pk=call.pk).update(status="failed", ended=ago(0))
+    fail_in_rq(call.job_id, redis_connection)
+    posted(admin_client, job_page(call.job_id, "requeue_job"))
+    again = Task.objects.exclude(pk=call.pk).get()
+    assert (again.function, again.args, again.status) == (ECHO, [7], "queued")
+
+
+def test_requeue_of_what_has_not_ended_is_refused(admin_client: Client, redis_connection: Redis):
+    call = TaskService.enqueue_task(ECHO)
+    assert "has not ended yet" in posted(admin_client, job_page(call.job_id, "enqueue_job"))
+    assert Task.objects.count() == 1
+
+
+def test_requeue_of_all_failed_jobs_runs_ours_again_and_leaves_the_others_to_rq(
+    admin_client: Client, put: MakeSchedule, redis_connection: Redis
+):
+    schedule = put()
+    failed_run(schedule, redis_connection)
+    queue = Queue("default", connection=redis_connection)
+    plain = queue.enqueue("builtins.print")
+    fail_in_rq(plain.id, redis_connection)
+    posted(admin_client, reverse("admin:django_rq_requeue_all", args=[DEFAULT_QUEUE]))
+    assert schedule.requests.filter(due=None).count() == 1
+    assert plain.id in queue.get_job_ids()
+    assert queue.failed_job_registry.get_job_ids() == []
+
+
+def test_delete_of_a_running_run_is_refused(
+    admin_client: Client, put: MakeSchedule, redis_connection: Redis
+):
+    schedule = put()
+    job_id = put_on_queue(schedule, redis_connection)
+    schedule.runs.create(
+        name=schedule.name, due=RunId.parse(job_id).due, status="running", started=ago(1)
+    )
+    assert "stop it instead" in posted(admin_client, job_page(job_id, "delete_job"))
+    assert Job.exists(job_id, connection=redis_connection)
+
+
+def test_delete_of_a_waiting_run_is_refused(
+    admin_client: Client, put: MakeSchedule, redis_connection: Redis
+):
+    job_id = put_on_queue(put(), redis_connection)
+    assert "pause or cancel the schedule" in posted(admin_client, job_page(job_id, "delete_job"))
+    assert job_id in queued(redis_connection)
+
+
+def test_delete_of_a_waiting_call_cancels_it(admin_client: Client, redis_connection: Redis):
+    call = TaskService.enqueue_task(ECHO)
+    assert "1 call was cancelled" in posted(admin_client, job_page(call.job_id, "delete_job"))
+    call.refresh_from_db()
+    assert call.status == "canceled"
+    assert not queued(redis_connection)
+
+
+def test_delete_of_an_ended_run_deletes_only_its_job(
+    admin_client: Client, put: MakeSchedule, redis_connection: Redis
+):
+    schedule = put()
+    job_id = failed_run(schedule, redis_connection)
+    posted(admin_client, job_page(job_id, "delete_job"))
+    assert not Job.exists(job_id, connection=redis_connection)
+    assert schedule.runs.count() == 1
+
+
+def test_bulk_actions_do_the_same_and_leave_the_others_to_rq(
+    admin_client: Client, put: MakeSchedule, redis_connection: Redis
+):
+    schedule, call = put(), TaskService.enqueue_task(ECHO)
+    waiting = put_on_queue(schedule, redis_connection)
+    plain = Queue("default", connection=redis_connection).enqueue("builtins.print")
+    page = posted(admin_client, BULK, action="delete", job_ids=[waiting, call.job_id, plain.id])
+    assert "pause or cancel the schedule" in page
+    assert "successfully deleted 1 jobs" in page
+    assert queued(redis_connection) == [waiting]
+    assert Task.objects.get().status == "canceled"
+
+
+def test_a_queue_on_which_runs_of_schedules_wait_is_not_emptied(
+    admin_client: Client, put: MakeSchedule, redis_connection: Redis
+):
+    waiting, call = put_on_queue(put(), redis_connection), TaskService.enqueue_task(ECHO)
+    page = posted(admin_client, reverse("admin:django_rq_clear", args=[DEFAULT_QUEUE]))
+    assert "pause or cancel the schedule instead" in page
+    assert set(queued(redis_connection)) == {waiting, call.job_id}
+
+
+def test_emptying_a_queue_cancels_the_calls_on_it(admin_client: Client, redis_connection: Redis):
+    TaskService.enqueue_task(ECHO)
+    posted(admin_client, reverse("admin:django_rq_clear", args=[DEFAULT_QUEUE]))
+    assert Task.objects.get().status == "canceled"
+    assert not queued(redis_connection)
+
+
+@pytest.mark.parametrize("page", ["clear", "requeue_all", "delete_failed_jobs"])
+def test_viewers_are_not_asked_to_confirm_what_they_may_not_do(client: Client, page: str):
+    client.force_login(staff("view_scheduledtask"))
+    url = reverse(f"admin:django_rq_{page}", args=[DEFAULT_QUEUE])
+    assert client.get(url).status_code == 403
+
+
+def test_buttons_are_hidden_from_viewers_only(client: Client, admin_client: Client):
+    client.force_login(staff("view_scheduledtask"))
+    assert "rq_view_only.css" in client.get(QUEUE_PAGE).content.decode()
+    assert "rq_view_only.css" not in admin_client.get(QUEUE_PAGE).content.decode()

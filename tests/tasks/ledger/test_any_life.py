@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from tasks import clock as one_clock
-from tasks.broker.connection import connect
+from tasks.broker.connection import open_connection
 from tasks.broker.leases import CERTAINTY
 from tasks.broker.reconcile import reconcile
 from tasks.exceptions import NotPossible
@@ -39,7 +39,7 @@ class Life:
         self.redis = redis
         self.lost_dues = Watch()
         redis.flushall()
-        connect.cache_clear()
+        open_connection.cache_clear()
         ScheduledTask.objects.all().delete()
         self.scheduler = django_rq.get_scheduler("default")
 

@@ -1,12 +1,13 @@
 """The two writes of every run: they say what the policies say, and what `outcome` would write."""
 
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import IO, Any
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.utils import timezone
 
 from tasks.job_ids import RunId
@@ -185,6 +186,62 @@ def test_threads_that_start_runs_at_once_all_get_their_turn():
     schedules = [make_row(settled_through=ago(3600)) for _ in range(8)]
     started = in_threads(*[partial(start, schedule) for schedule in schedules])
     assert all(isinstance(run, ScheduledTaskInstance) for run in started)
+
+
+on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has no turns")
+
+
+@pytest.fixture
+def turn(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[str]]:
+    """Return the file by which SQLite's writers take turns, locked as by a frozen process."""
+    monkeypatch.setattr(sql, "TURN_SECONDS", 0.1)
+    with open(f"{connection.settings_dict['NAME']}-turn", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        sql._turn.cache_clear()
+        yield file
+    sql._turn.cache_clear()
+
+
+@on_sqlite
+@pytest.mark.django_db(transaction=True)
+def test_a_frozen_holder_of_the_turn_keeps_no_run_from_being_written(
+    turn: IO[str], caplog: pytest.LogCaptureFixture
+):
+    schedule = make_row(settled_through=ago(3600), overlap="allow")
+    assert start(schedule, 10) is not None
+    assert start(schedule, 5) is not None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "-turn has not written for" in caplog.text
+
+
+@on_sqlite
+@pytest.mark.django_db(transaction=True)
+def test_turns_are_taken_again_once_the_lock_is_free(
+    turn: IO[str], caplog: pytest.LogCaptureFixture
+):
+    schedule = make_row(settled_through=ago(3600), overlap="allow")
+    start(schedule, 10)
+    fcntl.flock(turn, fcntl.LOCK_UN)
+    start(schedule, 8)
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    start(schedule, 5)
+    assert len(caplog.records) == 2, "it waited for its turn again, and said so"
+
+
+@on_sqlite
+@pytest.mark.django_db(transaction=True)
+def test_a_full_disk_is_named(schedule: ScheduledTask):
+    run = start(schedule)
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA page_count")
+        cursor.execute(f"PRAGMA max_page_count = {cursor.fetchone()[0]}")
+    try:
+        with pytest.raises(OperationalError, match="disk is full"):
+            sql.write(sql.End(run, VALUES | {"ended": timezone.now(), "log": "x" * 10**7}), None)
+        assert schedule.runs.get().status == "running"
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA max_page_count = 1073741823")
 
 
 on_postgresql = pytest.mark.skipif(

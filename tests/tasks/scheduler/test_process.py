@@ -238,7 +238,7 @@ def test_a_key_of_the_wrong_type_is_named_and_dispatch_resumes_when_it_is_remove
 
     monkeypatch.setattr(scheduler.alarm, "sleep", mend)
     scheduler.run()
-    assert f"Dispatch waits for Redis: The key {key} in Redis is a string, not a " in caplog.text
+    assert f"Redis is unavailable: The key {key} in Redis is a string, not a " in caplog.text
     assert len(queued(redis_connection)) == 1
 
 

@@ -1,0 +1,71 @@
+"""Reports recorded failures: to the log, and to Sentry if the site uses it."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.urls import NoReverseMatch, reverse
+
+from tasks.models import RunRecord, ScheduledTaskInstance
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 2.0
+
+
+def report_failure(record: RunRecord, error: BaseException | None, text: str) -> None:
+    """Log a failure that is on its row as an error, with the traceback if there is one.
+
+    Sentry gets it once, tagged with the name and with the address of the row's page in the admin.
+    """
+    sentry = _sentry()
+    if sentry is None:
+        _log(record, error, text)
+        return
+    with _described(sentry, record):
+        if error is not None:
+            sentry.capture_exception(error)
+        _log(record, error, text)  # Sentry's integration of logging drops what it has already.
+
+
+def forget_earlier_runs() -> None:
+    """Keep what Sentry has noted of earlier runs of this process out of the next one's report."""
+    if (sentry := _sentry()) is not None:
+        sentry.get_isolation_scope().clear_breadcrumbs()
+
+
+def flush() -> None:
+    """Send what Sentry still has to send, before this process ends."""
+    if (sentry := _sentry()) is not None:
+        sentry.flush(timeout=FLUSH_SECONDS)
+
+
+def _log(record: RunRecord, error: BaseException | None, text: str) -> None:
+    logger.error("“%s” failed: %s", record.name, text, exc_info=error)
+
+
+def _sentry() -> Any:
+    """Return Sentry's SDK if the site has initialised it."""
+    sentry = sys.modules.get("sentry_sdk")
+    return sentry if sentry is not None and sentry.is_initialized() else None
+
+
+@contextmanager
+def _described(sentry: Any, record: RunRecord) -> Iterator[None]:
+    kind = "schedule" if isinstance(record, ScheduledTaskInstance) else "call"
+    with sentry.new_scope() as scope:
+        scope.set_tag(kind, record.name)
+        scope.set_context("run", {"address": _address(record), "attempt": record.attempt})
+        yield
+
+
+def _address(record: RunRecord) -> str:
+    """Return the path of the row's page in the admin, "" if the site has no admin."""
+    try:
+        return reverse(
+            f"admin:{record._meta.app_label}_{record._meta.model_name}_change", args=[record.pk]
+        )
+    except NoReverseMatch:
+        return ""

@@ -1,0 +1,81 @@
+"""Failures reach Sentry: the real SDK in a real worker, with a transport that collects."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+from redis import Redis
+
+from tasks.models import RunRecord
+from tasks.runs import spool
+from tasks.services import SchedulerService, TaskService
+from tests.processes import Site, work_off
+
+
+@pytest.fixture
+def collected(tmp_path: Path) -> Path:
+    path = tmp_path / "collected"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def sentry_site(site: Site, collected: Path) -> Site:
+    return {
+        **site,
+        "DJANGO_SETTINGS_MODULE": "tests.sentry_settings",
+        "SENTRY_COLLECTED": str(collected),
+    }
+
+
+def errors(collected: Path) -> list[dict[str, Any]]:
+    events = [json.loads(line) for line in collected.read_text().splitlines()]
+    return [event for event in events if event.get("level") == "error"]
+
+
+def page_of(record: RunRecord) -> str:
+    return reverse(f"admin:tasks_{record._meta.model_name}_change", args=[record.pk])
+
+
+def test_a_failed_run_is_reported_once_with_its_schedule_and_its_page(
+    sentry_site: Site, collected: Path
+):
+    schedule = SchedulerService.schedule(
+        timezone.now() + timedelta(days=1), "tests.jobs.end_by", ["raise"], name="nightly"
+    )
+    SchedulerService.run_now(schedule)
+    work_off(sentry_site)
+    [event] = errors(collected)
+    assert event["exception"]["values"][-1]["value"] == "as asked"
+    assert event["tags"]["schedule"] == "nightly"
+    assert event["contexts"]["run"]["address"] == page_of(schedule.runs.get())
+
+
+def test_a_failed_call_is_reported_once_with_its_page(sentry_site: Site, collected: Path):
+    call = TaskService.enqueue_task("tests.jobs.end_by", "raise")
+    work_off(sentry_site)
+    [event] = errors(collected)
+    assert event["exception"]["values"][-1]["value"] == "as asked"
+    assert event["contexts"]["run"]["address"] == page_of(call)
+
+
+def test_each_of_several_failures_is_reported(sentry_site: Site, collected: Path):
+    for _ in range(3):
+        TaskService.enqueue_task("tests.jobs.end_by", "raise")
+    TaskService.enqueue_task("tests.jobs.end_by", "return")
+    work_off(sentry_site)
+    assert len(errors(collected)) == 3
+
+
+def test_a_failure_that_no_function_raised_is_logged_as_an_error(
+    site: Site, redis_connection: Redis, caplog: pytest.LogCaptureFixture
+):
+    TaskService.enqueue_task("tests.jobs.end_by", "kill")
+    work_off(site)
+    spool.drain(redis_connection)
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "tests.jobs.end_by” failed: Lost: its process was killed" in record.getMessage()
