@@ -10,6 +10,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 BENCH := .venv-bench
 MATRIX := .venv-matrix
+LOCKING := .venv-lock
+COMPILE := $(LOCKING)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 # Many tests wait: more processes than cores are of use. Those of a file stay together, but for
 # the proof, whose tests share nothing.
 BY_FILE := $(BIN)/pytest -rs -n 4 --dist loadfile
@@ -17,7 +20,7 @@ RECORDING := $(addprefix tests/tasks/,ledger/test_settling.py runs/test_check.py
 	runs/test_policy.py runs/test_recorder.py runs/test_retries.py runs/test_sql.py worker/test_child.py)
 ONE_BY_ONE := $(BIN)/pytest -n 4 --dist load --maxschedchunk 1
 
-.PHONY: help run test test-matrix soak prove-harness rq-scheduler-suite lint bench clean
+.PHONY: help run test test-matrix soak prove-harness rq-scheduler-suite lint lock audit bench clean
 
 help:  ## prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,20 +55,28 @@ lint: $(VENV)/development  ## runs ruff, mypy, import-linter and the check for m
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
+lock: $(LOCKING)/installed  ## writes the lock files anew: the newest versions that the requirements allow
+	$(COMPILE) requirements-dev.txt --output-file requirements-dev.lock
+	$(COMPILE) requirements.txt --constraints requirements-dev.lock --output-file requirements.lock
+
+audit: $(LOCKING)/installed  ## looks for known vulnerabilities in what the lock files name
+	$(LOCKING)/bin/pip-audit --disable-pip --require-hashes --requirement requirements-dev.lock
+
 # make bench ONLY="dispatch runs" REPS=1, and QUICK=1 to try the benchmarks themselves.
 bench: $(VENV)/development $(BENCH)/peers/installed $(BENCH)/celery/installed  ## measures the speed, compared with others: docs/benchmarks.md
 	@$(BIN)/python -W ignore -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPS),--reps $(REPS)) $(if $(QUICK),--quick)
 
 clean:  ## removes environments, builds and caches, never var/
-	rm -rf .venv .venv-django* $(BENCH) $(MATRIX) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-django* $(BENCH) $(MATRIX) $(LOCKING) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # The stamps: what is newer than its list of requirements is not installed again.
-$(VENV)/runtime: requirements.txt | $(VENV)/created
-	$(PIP) install -r requirements.txt $(DJANGO:%='django==%.*')
+# What is installed is what the lock files say, down to the hash; a pinned Django has no lock.
+$(VENV)/runtime: requirements.txt requirements.lock | $(VENV)/created
+	$(PIP) install $(if $(DJANGO),-r $< 'django==$(DJANGO).*',--require-hashes -r requirements.lock)
 	@touch $@
 
-$(VENV)/development: requirements-dev.txt requirements.txt | $(VENV)/created
-	$(PIP) install -r requirements-dev.txt $(DJANGO:%='django==%.*')
+$(VENV)/development: requirements-dev.txt requirements.txt requirements-dev.lock | $(VENV)/created
+	$(PIP) install $(if $(DJANGO),-r $< 'django==$(DJANGO).*',--require-hashes -r requirements-dev.lock)
 	@touch $(VENV)/runtime $@
 
 $(BENCH)/peers/installed: benchmarks/peers/requirements.txt
@@ -73,6 +84,11 @@ $(BENCH)/celery/installed: benchmarks/peers/requirements-celery.txt
 $(BENCH)/%/installed:
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip --disable-pip-version-check --quiet install -r $<
+	@touch $@
+
+$(LOCKING)/installed:
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check --quiet install "uv>=0.9,<1" "pip-audit>=2.9,<3"
 	@touch $@
 
 $(VENV)/created:

@@ -21,6 +21,8 @@ from feeds.parsing import without_images
 from tasks import clock
 from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE, badge
+from tasks.admin_pages.secrets import SecretsAdmin
+from tasks.masking import mask_text
 from tasks.models import ScheduledTaskInstance
 
 
@@ -40,19 +42,27 @@ class FeedForm(forms.ModelForm):
 
 
 def web_link(url: str, text: str) -> SafeString | str:
-    """Link to an external page, without telling it where the reader comes from."""
+    """Link to an external page, without telling it where the reader comes from.
+
+    An address with a secret in it is shown without the secret, and so isn't a link.
+    """
     if not url:
         return text or NONE
+    if (masked := mask_text(url)) != url:
+        return masked
     return format_html('<a href="{}" rel="noopener noreferrer">{}</a>', url, text or url)
 
 
 @admin.register(Feed)
-class FeedAdmin(BriefAdmin):
+class FeedAdmin(BriefAdmin, SecretsAdmin):
     """Feeds: add and remove. To poll one less often or not at all, change its schedule."""
 
     form = FeedForm
     list_display = ("__str__", "address", "entries", "when", "last_run")
-    search_fields = ("title", "url")
+    search_fields = ("title",)
+    secret_search_fields = ("url",)
+    secret_columns = frozenset({"url", "link", "etag", "last_modified"})
+    ordering = ("title", "pk")
     list_per_page = 50
     show_full_result_count = False
     fields = (
@@ -119,7 +129,11 @@ class FeedAdmin(BriefAdmin):
         missing = set() if allowed else {Feed._meta.verbose_name}
         return [str(feed) for feed in feeds], counts, missing, []
 
-    @admin.display(description=gettext_lazy("address"), ordering="url")
+    def secrets_of(self, record: Feed) -> dict[str, Any]:
+        hidden = mask_text(record.url) != record.url
+        return {_("address"): record.url} if hidden else {}
+
+    @admin.display(description=gettext_lazy("address"))
     def address(self, feed: Feed) -> str:
         return feed.shown_url
 
@@ -156,13 +170,14 @@ class FeedAdmin(BriefAdmin):
 
 
 @admin.register(Entry)
-class EntryAdmin(admin.ModelAdmin):
+class EntryAdmin(SecretsAdmin):
     """Entries, read-only, as they were in their feeds."""
 
     list_display = ("__str__", "feed", "published", "page")
     list_filter = ("feed",)
     list_select_related = ("feed",)
     search_fields = ("title", "author")
+    secret_columns = frozenset({"link", "guid", "summary", "content"})
     date_hierarchy = "published"
     list_per_page = 50
     show_full_result_count = False
@@ -174,7 +189,7 @@ class EntryAdmin(admin.ModelAdmin):
         "published",
         "updated",
         "first_seen",
-        "guid",
+        "shown_guid",
         "shown_summary",
         "shown_content",
     )
@@ -201,6 +216,10 @@ class EntryAdmin(admin.ModelAdmin):
     def page(self, entry: Entry) -> SafeString | str:
         return web_link(entry.link, entry.link)
 
+    @admin.display(description=gettext_lazy("id"))
+    def shown_guid(self, entry: Entry) -> str:
+        return mask_text(entry.guid)
+
     @admin.display(description=gettext_lazy("summary"))
     def shown_summary(self, entry: Entry) -> SafeString | str:
         return boxed_html(entry.summary)
@@ -214,5 +233,5 @@ def boxed_html(html: str) -> SafeString | str:
     """Show a feed's HTML in a box that scrolls, sanitised once more, without its images."""
     if not html:
         return NONE
-    safe = mark_safe(without_images(html))
+    safe = mark_safe(without_images(mask_text(html)))
     return format_html('<div class="feed-html">{}</div>', safe)

@@ -1,22 +1,25 @@
 """What can go wrong with a feed. Each message names the address and says what to do."""
 
-import re
-
 from tasks.exceptions import TasksError
+from tasks.masking import mask_text
 
-_CREDENTIALS = re.compile(r"(?<=//)[^/?#]*@")
 _SHOWN_LENGTH = 200
 
 
 def shown_url(url: str) -> str:
-    """Return a URL that is safe to show and log: without credentials, on one short line."""
+    """Return a URL that is safe to show and log: with its secrets masked, on one short line."""
     url = "".join(char if char.isprintable() else "?" for char in url)
-    url = _CREDENTIALS.sub("", url, count=1)
+    url = mask_text(url)
     return url if len(url) <= _SHOWN_LENGTH else url[: _SHOWN_LENGTH - 1] + "…"
 
 
+def without_secrets(url: str) -> str:
+    """Return a URL as it is, or without its query if a secret is in it."""
+    return url if mask_text(url) == url else url.partition("#")[0].partition("?")[0]
+
+
 class FeedError(TasksError):
-    """The base: something about one feed; `url` is its address, without credentials."""
+    """The base: something about one feed; `url` is its address, its secrets masked."""
 
     def __init__(self, url: str, problem: str) -> None:
         self.url = shown_url(url)

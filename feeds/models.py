@@ -11,6 +11,7 @@ from feeds.exceptions import shown_url
 from feeds.parsing import MAX_LINK, MAX_TEXT
 from tasks import clock
 from tasks.fields import StampField
+from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
 MAX_URL = 2_000
@@ -82,11 +83,11 @@ class Feed(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.title or self.shown_url
+        return mask_text(self.title) or self.shown_url
 
     @property
     def shown_url(self) -> str:
-        """The address without credentials, to be shown and logged."""
+        """The address with its secrets masked, to be shown and logged."""
         return shown_url(self.url)
 
 
@@ -127,4 +128,4 @@ class Entry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.title or self.guid
+        return mask_text(self.title or self.guid)

@@ -6,6 +6,7 @@ import logging
 from django.conf import settings
 
 from feeds import sandbox, services
+from feeds.exceptions import shown_url, without_secrets
 from feeds.fetching import Response, fetch
 from feeds.models import Feed
 from tasks.decorators import scheduled_task
@@ -28,7 +29,8 @@ def fetch_rss(feed_id: int) -> dict[str, int]:
         logger.info("%s has not changed since the last poll.", feed.shown_url)
         counts = services.Counts()
     else:
-        parsed = sandbox.parse(response.body, response.content_type, response.url)
+        # Its own address is the base of links without one, which people see.
+        parsed = sandbox.parse(response.body, response.content_type, without_secrets(response.url))
         counts = services.store(feed_id, parsed, response.etag, response.last_modified)
         logger.info(
             "%s: %d new, %d updated and %d unchanged entries (%d bytes).",
@@ -59,6 +61,6 @@ def _fetch(feed: Feed) -> Response:
         logger.warning(
             "%s has moved permanently to %s. Schedule that address instead.",
             feed.shown_url,
-            response.moved_to,
+            shown_url(response.moved_to),
         )
     return response

@@ -87,22 +87,22 @@ def number(name: str, default: int, least: int | None = None, most: int | None =
     return found
 
 
-def switch(name: str) -> bool:
+def switch(name: str, default: bool = False) -> bool:
     """Return a setting that is on or off, off by default."""
-    value = text(name, "off").lower()
+    value = text(name, "on" if default else "off").lower()
     if value not in (*SWITCHES["on"], *SWITCHES["off"]):
         raise refusal(name, "on or off", value)
     return value in SWITCHES["on"]
 
 
 def folder(name: str, default: Path) -> Path:
-    """Return a folder in which this process can write; it is created if it doesn't exist."""
+    """Return a folder in which this process can write; it is created, privately, if need be."""
     value = text(name, str(default))
     with usable(name, value):
         if not value:
             raise OSError("it is empty")
         path = Path(value).resolve()
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise OSError("no permission")
     return path

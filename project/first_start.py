@@ -9,9 +9,11 @@ import secrets
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from feeds.models import Feed
 from feeds.services import schedule_feed, validate_url
+from tasks.models import ScheduledTask
 from tasks.services import SchedulerService
 
 ADMIN = "admin"
@@ -40,11 +42,17 @@ def schedule_named_feeds() -> None:
 
 
 def schedule_activity_feed(address: str) -> None:
-    """Poll the system's own activity feed; on later starts only update its address."""
+    """Poll the system's own activity feed; on later starts only update its address.
+
+    If it is off, polling it is paused.
+    """
     path = reverse("feeds:activity")
     url = f"{address}{path}"
     known = Feed.objects.filter(url__startswith="http://127.0.0.1:", url__endswith=path)
-    if known:
+    if not settings.ACTIVITY_FEED_OF_UP:
+        for schedule in ScheduledTask.objects.live().filter(pk__in=known.values("schedule")):
+            SchedulerService.pause(schedule, _("The activity feed is off (ACTIVITY_FEED)."))
+    elif known:
         known.exclude(url=url).update(url=url)
     elif is_new():
         schedule_feed(url, interval=ACTIVITY_INTERVAL_SECONDS, name="Activity feed")

@@ -10,6 +10,7 @@ import django
 from django.core.exceptions import ImproperlyConfigured
 
 from project import content_security, environment
+from project.private import create_privately
 from project.secret import stored_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -18,15 +19,18 @@ LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 
 # The site
 
+create_privately()
 DEBUG = environment.switch("DEBUG")
 DATA_DIR = environment.folder("DATA_DIR", default=BASE_DIR / "var")
 
 ALLOWED_HOSTS = environment.hosts("ALLOWED_HOSTS", default=LOOPBACK)
 CSRF_TRUSTED_ORIGINS = environment.origins("CSRF_TRUSTED_ORIGINS")
 
+OTHER_HOSTS = set(ALLOWED_HOSTS) - set(LOOPBACK)
+
 SECRET_KEY = environment.text("SECRET_KEY", default="")
 if not SECRET_KEY:
-    if set(ALLOWED_HOSTS) - set(LOOPBACK):
+    if OTHER_HOSTS:
         raise ImproperlyConfigured(
             "A site that others can reach (ALLOWED_HOSTS) needs a SECRET_KEY in the environment: "
             "make one with `python -c 'import secrets; print(secrets.token_urlsafe(50))'`, "
@@ -133,6 +137,8 @@ with environment.usable("DATA_DIR", str(DATA_DIR)):
     STATIC_ROOT.mkdir(exist_ok=True)
 # Served straight from the apps, so that no collectstatic step is needed.
 WHITENOISE_USE_FINDERS = True
+# Files in DATA_DIR are their owner's alone, those of `collectstatic` too.
+FILE_UPLOAD_PERMISSIONS = 0o600
 
 LANGUAGE_CODE = environment.language("LANGUAGE_CODE", default="en-us")
 TIME_ZONE = environment.time_zone("TIME_ZONE", default="UTC")
@@ -200,6 +206,10 @@ TASKS_CHILD_MAX_MEMORY = environment.number("TASKS_CHILD_MAX_MEMORY", default=51
 
 FEEDS = environment.words("FEEDS", default=[])
 FEEDS_ALLOWED_HOSTS = environment.hosts("FEEDS_ALLOWED_HOSTS", default=[])
+# Anybody who can reach the site can read it, so it is off. `manage.py up` turns it on where that
+# is only this machine.
+FEEDS_ACTIVITY_FEED = environment.switch("ACTIVITY_FEED")
+ACTIVITY_FEED_OF_UP = environment.switch("ACTIVITY_FEED", default=not OTHER_HOSTS)
 PORT = environment.number("PORT", default=8000, least=1, most=65_535)
 WORKERS = environment.number("WORKERS", default=2, least=1, most=1_000)
 
@@ -216,7 +226,9 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
-            "format": ("" if SUPERVISED else "%(asctime)s ") + "%(levelname)s %(name)s: %(message)s"
+            "class": "tasks.masking.MaskingFormatter",
+            "format": ("" if SUPERVISED else "%(asctime)s ")
+            + "%(levelname)s %(name)s: %(message)s",
         },
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},

@@ -36,7 +36,7 @@ def command(socket: Path, data: Path) -> list[str]:
     data.mkdir(exist_ok=True)
     return [
         str(get_binary_path()),
-        *("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
+        *("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "600"),
         *("--dir", str(data), "--appendonly", "yes", "--save", ""),
         *("--loglevel", "warning"),
     ]

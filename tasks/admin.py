@@ -24,6 +24,8 @@ from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, badge, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
+from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
+from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.services import SchedulerService
 
@@ -46,7 +48,7 @@ class LatestRuns(RunDisplay, admin.TabularInline):
         """Return only the newest: a schedule can have any number of runs."""
         match = request.resolver_match
         pk = match.kwargs.get("object_id") if match else None
-        runs = super().get_queryset(request)
+        runs = super().get_queryset(request).select_related("parent")
         if pk is None or not str(pk).isdecimal():
             return runs.none()
         newest = runs.filter(parent_id=int(pk)).order_by("-id").values_list("id", flat=True)
@@ -92,7 +94,9 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
     inlines = (LatestRuns,)
     list_display = ("name", "status_badge", "when", "next_due", "last_run", "counts", "success")
     list_filter = ("status", "type", "queue", "function", "calendar")
-    search_fields = ("name", "function", "description", "note")
+    search_fields = ("name", "function")
+    secret_search_fields = ("description", "note")
+    secret_columns = frozenset({*MASKED_FIELDS, "fingerprint", "problem"})
     actions = ("run_now", "pause", "resume", "cancel")
     buttons = actions
     readonly_fields = (
@@ -103,6 +107,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         "next_due",
         "all_counts",
         "requested_runs",
+        "code_list",
         "job",
         "created_at",
         "updated_at",
@@ -193,8 +198,22 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             state.insert(1, "paused")
         if obj.requests.exists():
             state.append("requested_runs")
-        more = {"fields": ("note", "job", "created_at", "updated_at")}
+        origin = ["code_list"] if obj.list_owner is not None else []
+        more = {"fields": ("note", *origin, "job", "created_at", "updated_at")}
         return [(None, {"fields": state}), *fieldsets, (_("More"), more)]
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> ScheduledTask | None:
+        """Return a schedule as the user may see it; the form of those who may change it masks."""
+        schedule = super().get_object(request, object_id, from_field)
+        if schedule is not None and not self.has_change_permission(request, schedule):
+            for field, value in masked_fields(schedule).items():
+                setattr(schedule, field, value)
+        return schedule
+
+    def secrets_of(self, record: ScheduledTask) -> dict[str, Any]:
+        return secrets_of_schedule(record)
 
     def get_inlines(self, request: HttpRequest, obj: ScheduledTask | None) -> Any:
         return self.inlines if obj is not None else ()
@@ -279,13 +298,15 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             parts.append(format_html('<span class="quiet">{}</span>', reason))
         if schedule.problem:
             problem = '<span class="status status-problem" title="{}">{}</span>'
-            parts.append(format_html(problem, schedule.problem, _("problem")))
+            parts.append(format_html(problem, mask_text(schedule.problem), _("problem")))
         return format_html_join(" ", "{}", [[part] for part in parts])
 
     @admin.display(description=gettext_lazy("paused"))
     def paused(self, schedule: ScheduledTask) -> SafeString:
         return format_html(
-            '{} <span class="quiet">{}</span>', timestamp(schedule.paused_at), schedule.note
+            '{} <span class="quiet">{}</span>',
+            timestamp(schedule.paused_at),
+            mask_text(schedule.note),
         )
 
     @admin.display(description=gettext_lazy("last run"), ordering="last_run_started")
@@ -327,6 +348,12 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             format_html(", {} {}", _("next"), timestamp(following.due)) if following else "",
         )
 
+    @admin.display(description=gettext_lazy("list in code"))
+    def code_list(self, schedule: ScheduledTask) -> str:
+        """Name the list that the schedule is on: when it is synced, changes made here go."""
+        text = _("%(owner)s: what is changed here lasts until the list is synced again")
+        return text % {"owner": schedule.list_owner or _("without an owner")}
+
     @admin.display(description=gettext_lazy("job"))
     def job(self, schedule: ScheduledTask) -> SafeString | str:
         return job_link(schedule.job_id, schedule.queue, schedule.is_live)
@@ -339,7 +366,7 @@ def history(schedule: ScheduledTask) -> list[tuple[SafeString | str, ...]]:
             badge(period.kind, period.get_kind_display()),
             timestamp(period.start),
             timestamp(period.end),
-            period.in_words(),
+            mask_text(period.in_words()),
         )
         for period in schedule.periods.all()[:LATEST_PERIODS]
     ]

@@ -1,7 +1,8 @@
 """The decorators that register a task function and record its runs."""
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Collection
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from rq import get_current_job
@@ -34,6 +35,7 @@ def scheduled_task(
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
     check: Check | None = None,
+    secret: Collection[str] = (),
 ) -> Decorator: ...
 def scheduled_task(
     func: Callable[..., Any] | None = None,
@@ -43,6 +45,7 @@ def scheduled_task(
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
     check: Check | None = None,
+    secret: Collection[str] = (),
 ) -> Callable[..., Any] | Decorator:
     """Register a function for schedules and record each of its runs under its schedule.
 
@@ -56,15 +59,22 @@ def scheduled_task(
     start, `NotNow(reason)` if this occurrence is to be skipped, or `NotAtAll(reason)` if the
     schedule is to end as well; the row then says `skipped` with the reason, and the function
     isn't called. A retry that it refuses isn't made. An exception from the check fails the run.
+
+    `secret` names parameters whose values are masked wherever a call is shown or logged. Those
+    whose names say so, such as `api_token` or `password`, are masked anyway.
     """
-    return _decorate(func, Kind.SCHEDULED, name, queue, timeout, check)
+    return _decorate(func, Kind.SCHEDULED, name, queue, timeout, secret, check)
 
 
 @overload
 def background_task(func: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def background_task(
-    *, name: str | None = None, queue: str = DEFAULT_QUEUE, timeout: int | None = None
+    *,
+    name: str | None = None,
+    queue: str = DEFAULT_QUEUE,
+    timeout: int | None = None,
+    secret: Collection[str] = (),
 ) -> Decorator: ...
 def background_task(
     func: Callable[..., Any] | None = None,
@@ -73,13 +83,14 @@ def background_task(
     name: str | None = None,
     queue: str = DEFAULT_QUEUE,
     timeout: int | None = None,
+    secret: Collection[str] = (),
 ) -> Callable[..., Any] | Decorator:
     """Register a function for background calls and record each call in its `Task`.
 
     The options are those of `scheduled_task`, without `check`; a function can have both
     decorators.
     """
-    return _decorate(func, Kind.BACKGROUND, name, queue, timeout)
+    return _decorate(func, Kind.BACKGROUND, name, queue, timeout, secret)
 
 
 def _decorate(
@@ -88,17 +99,36 @@ def _decorate(
     name: str | None,
     queue: str,
     timeout: int | None,
+    secret: Collection[str],
     check: Check | None = None,
 ) -> Callable[..., Any] | Decorator:
     def decorate(func: Callable[P, R], /) -> Callable[P, R]:
         wrapped = func if hasattr(func, "task_name") else _wrap(func, name)
         task_name: str = wrapped.task_name  # type: ignore[attr-defined]
+        names = _parameters(func, secret)
         registry.register(
-            TaskFunction(task_name, wrapped, frozenset({kind}), queue, timeout, check)
+            TaskFunction(task_name, wrapped, frozenset({kind}), queue, timeout, check, names)
         )
         return wrapped
 
     return decorate if func is None else decorate(func)
+
+
+def _parameters(func: Callable[..., Any], names: Collection[str]) -> frozenset[str]:
+    """Return names of parameters; raises ValueError if the function has none of a name.
+
+    A name that is misspelt would protect nothing.
+    """
+    if not names:
+        return frozenset()
+    parameters = inspect.signature(func).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    unknown = set() if takes_any else set(names) - set(parameters)
+    if unknown or isinstance(names, str):
+        raise ValueError(
+            f"secret={names!r} must be a list of the names of parameters of {func.__qualname__}."
+        )
+    return frozenset(names)
 
 
 def _wrap(func: Callable[P, R], name: str | None) -> Callable[P, R]:

@@ -32,7 +32,10 @@ class InvalidArguments(TasksError):
 
 
 class InvalidSchedule(TasksError):
-    """A schedule with invalid values: `errors` maps field names to messages."""
+    """A schedule with invalid values: `errors` maps field names to messages.
+
+    For a list of schedules it maps the entries at fault, such as “entry 2”, to messages.
+    """
 
     def __init__(self, message: str, errors: dict[str, list[str]]) -> None:
         super().__init__(message)

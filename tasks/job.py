@@ -92,6 +92,14 @@ class Job(rq.job.Job):
         self.func  # noqa: B018  (decodes the payload and asks the registry)
 
     @property
+    def secret_values(self) -> list[str]:
+        """The secrets among its arguments; none if its payload can't be read."""
+        try:
+            return registry.secret_values(str(self.func_name), list(self.args), dict(self.kwargs))
+        except Exception:  # whatever is wrong with the payload, `check_callable` says
+            return []
+
+    @property
     def func(self) -> Callable[..., Any]:
         return registry.get(str(self.func_name)).func
 

@@ -19,6 +19,7 @@ from tasks import clock, registry
 from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
 from tasks.fields import StampField
 from tasks.job_ids import RunId, new_schedule_job_id, new_task_job_id
+from tasks.masking import mask_text
 from tasks.reasons import CODE_LENGTH, Code, in_words
 from tasks.storable import REASON_LENGTH, canonical_json
 from tasks.timing import spec
@@ -33,6 +34,28 @@ MAX_KEEP_RUNS = 1_000_000
 MAX_KEEP_DAYS = 36_500
 DEFAULT_KEEP_RUNS = 1_000
 NAME_LENGTH = 200
+
+
+class NameField(models.CharField):
+    """A name, which is shown everywhere, and so is stored with its secrets masked.
+
+    What a name is compared with in a query is masked too: a schedule that was named after an
+    address is found by that address.
+    """
+
+    def deconstruct(self) -> Any:
+        """Call it a CharField in migrations: it makes no difference to the database."""
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = self.get_prep_value(getattr(model_instance, self.attname))
+        setattr(model_instance, self.attname, value)
+        return value
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super().get_prep_value(value)
+        return mask_text(value) if isinstance(value, str) else value
 
 
 def _normal_dates(text: str) -> str:
@@ -137,7 +160,7 @@ class ScheduledTask(models.Model):
         "end",
     ]
 
-    name = models.CharField(_("name"), max_length=NAME_LENGTH)
+    name = NameField(_("name"), max_length=NAME_LENGTH)
     job_id = models.CharField(
         _("job id"), max_length=64, unique=True, editable=False, default=new_schedule_job_id
     )
@@ -278,10 +301,12 @@ class ScheduledTask(models.Model):
     )
     note = models.TextField(_("note"), blank=True, help_text=_("For people, such as why paused."))
     paused_at = models.DateTimeField(_("paused at"), null=True, editable=False)
-    synced = models.BooleanField(
-        default=False,
+    # Null, not empty: an empty text is the owner of the lists that name none.
+    list_owner = models.CharField(  # noqa: DJ001
+        max_length=NAME_LENGTH,
+        null=True,
         editable=False,
-        help_text="Made by `sync`, which cancels it when it has left the list.",
+        help_text="Of the list in code that it comes from: `sync` cancels what has left its list.",
     )
     settled_through = StampField(
         default=clock.now,
@@ -311,6 +336,7 @@ class ScheduledTask(models.Model):
     class Meta:
         verbose_name = _("schedule")
         verbose_name_plural = _("schedules")
+        permissions: ClassVar = [("reveal_secrets", _("Can reveal secrets"))]
         ordering: ClassVar = ["name", "id"]
         indexes: ClassVar = [
             models.Index(fields=["status", "next_check_at"], name="schedule_next_check")
@@ -458,12 +484,17 @@ class ScheduledTask(models.Model):
         words = {"status": self.get_status_display(), "reason": self.end_reason()}
         return gettext("%(status)s: %(reason)s") % words if words["reason"] else words["status"]
 
+    @property
+    def secret_values(self) -> list[str]:
+        """The secrets among its arguments, which the records of its runs must not show either."""
+        return registry.secret_values(self.function, self.args, self.kwargs)
+
     def set_fingerprint(self) -> None:
         """Compute the identity: a hash over name, function and arguments.
 
         Raises InvalidArguments if the arguments aren't JSON.
         """
-        identity = canonical_json([self.name, self.function, self.args, self.kwargs])
+        identity = canonical_json([mask_text(self.name), self.function, self.args, self.kwargs])
         self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
 
     def clean(self) -> None:
@@ -496,6 +527,7 @@ class ScheduledTask(models.Model):
             raise SpecError("exclude", str(text))
 
     def _normalise(self) -> None:
+        self.name = mask_text(self.name)
         self.cron = " ".join(self.cron.split())
         self.type = self.Type.CRON if self.cron else self.Type.SCHEDULE
         if self.first is not None:
@@ -601,7 +633,7 @@ class RunRecord(models.Model):
 
     Status: ClassVar[type[models.TextChoices]]
 
-    name = models.CharField(_("name"), max_length=NAME_LENGTH)
+    name = NameField(_("name"), max_length=NAME_LENGTH)
     status = models.CharField(_("status"), max_length=16, db_index=False)
     failed = models.GeneratedField(
         expression=models.Case(
@@ -638,6 +670,11 @@ class RunRecord(models.Model):
     @abstractmethod
     def run_job_id(self) -> str:
         """The id of the job that runs this attempt."""
+
+    @property
+    @abstractmethod
+    def secret_values(self) -> list[str]:
+        """The secrets among the arguments of its call."""
 
     def reason_in_words(self) -> str:
         """Return in the active language why it ended so; empty if there is nothing to say."""
@@ -767,6 +804,10 @@ class ScheduledTaskInstance(RunRecord):
         return self.run_id.job_id
 
     @property
+    def secret_values(self) -> list[str]:
+        return self.parent.secret_values
+
+    @property
     def run_id(self) -> RunId:
         """Which run this is, as its job's id says it."""
         return RunId(
@@ -848,6 +889,10 @@ class Task(RunRecord):
     @property
     def run_job_id(self) -> str:
         return self.job_id
+
+    @property
+    def secret_values(self) -> list[str]:
+        return registry.secret_values(self.function, self.args, self.kwargs)
 
     def clean(self) -> None:
         """Check that the function is registered and takes the arguments."""

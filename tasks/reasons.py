@@ -12,6 +12,7 @@ from typing import Any
 
 from django.utils.translation import gettext, gettext_noop
 
+from tasks.masking import mask_text
 from tasks.storable import clean_text, instant_text
 
 CODE_LENGTH = 40
@@ -107,7 +108,7 @@ NO_REASON: Mapping[str, Any] = {"reason_code": None, "reason_values": None}
 
 
 def reason(code: Code, **values: Any) -> Reason:
-    """Return a reason; texts among its values are shortened, and cleaned for the database."""
+    """Return a reason; texts among its values are masked, shortened, and cleaned to be stored."""
     return Reason(code, {name: _storable(value) for name, value in values.items()})
 
 
@@ -134,7 +135,7 @@ def codes_with(words: str) -> list[str]:
 def _storable(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
-    return clean_text(value)[:VALUE_LENGTH] if isinstance(value, str) else value
+    return clean_text(mask_text(value))[:VALUE_LENGTH] if isinstance(value, str) else value
 
 
 def _shown(name: str, value: Any) -> Any:

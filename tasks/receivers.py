@@ -1,13 +1,13 @@
-"""Removes a deleted schedule from Redis, whether the row, a queryset or a cascade deleted it."""
+"""What happens when rows are deleted, or loaded from a fixture, without the services."""
 
 from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models.signals import post_delete
+from django.db.models.signals import post_delete, pre_save
 from django.dispatch import receiver
 
-from tasks.models import ScheduledTask
+from tasks.models import Calendar, ScheduledTask
 
 
 @receiver(post_delete, sender=ScheduledTask)
@@ -16,3 +16,24 @@ def remove_from_redis(sender: Any, instance: ScheduledTask, **kwargs: Any) -> No
     from tasks.services import unschedule
 
     transaction.on_commit(partial(unschedule, instance.job_id))
+
+
+@receiver(pre_save, sender=ScheduledTask)
+def load_schedule(
+    sender: Any, instance: ScheduledTask, raw: bool, using: str, **kwargs: Any
+) -> None:
+    """Begin the ledger of a schedule that a fixture brings."""
+    from tasks.ledger.fixtures import begin_ledger
+
+    if raw:
+        begin_ledger(instance, using)
+
+
+@receiver(pre_save, sender=Calendar)
+def load_calendar(sender: Any, instance: Calendar, raw: bool, **kwargs: Any) -> None:
+    """Settle what was expected before a fixture changes a calendar's dates."""
+    from tasks.services import settle_users
+
+    if raw and Calendar.objects.filter(pk=instance.pk).exists():
+        with transaction.atomic():
+            settle_users(instance)

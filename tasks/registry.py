@@ -4,11 +4,13 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
+from tasks.masking import MASK, is_secret_name, mask_json, secrets_in
 from tasks.storable import MAX_DEPTH, NUL_ESCAPE, canonical_json, is_deeper
 
 DEFAULT_QUEUE = "default"
@@ -44,7 +46,8 @@ class TaskFunction:
     """A registered function with the defaults of its jobs.
 
     `queue` is the queue its jobs go to; `timeout` is in seconds, None for the queue's own.
-    `check` is called before each run of a schedule.
+    `check` is called before each run of a schedule. `secret` names parameters whose values are
+    masked wherever a call is shown, in addition to those whose names say that they are secret.
     """
 
     name: str
@@ -53,10 +56,27 @@ class TaskFunction:
     queue: str
     timeout: int | None
     check: Check | None = None
+    secret: frozenset[str] = frozenset()
 
     @property
     def signature(self) -> inspect.Signature:
         return inspect.signature(self.func)
+
+    @property
+    def shown_signature(self) -> inspect.Signature:
+        """The signature, with secret defaults masked."""
+        signature = self.signature
+        parameters = [
+            parameter.replace(default=MASK)
+            if _has_default(parameter) and self.is_secret(parameter.name)
+            else parameter
+            for parameter in signature.parameters.values()
+        ]
+        return signature.replace(parameters=parameters)
+
+    def is_secret(self, parameter: str) -> bool:
+        """Return whether the values of a parameter are masked."""
+        return parameter in self.secret or is_secret_name(parameter)
 
     @property
     def summary(self) -> str:
@@ -72,7 +92,7 @@ class TaskFunction:
         except TypeError as error:
             raise InvalidArguments(
                 _("%(name)s%(signature)s can't be called with these arguments: %(error)s.")
-                % {"name": self.name, "signature": signature, "error": error},
+                % {"name": self.name, "signature": self.shown_signature, "error": error},
                 _field_at_fault(signature, args, kwargs),
             ) from error
 
@@ -103,6 +123,7 @@ def register(function: TaskFunction) -> None:
             known.queue if function.queue == DEFAULT_QUEUE else function.queue,
             function.timeout or known.timeout,
             function.check or known.check,
+            function.secret | known.secret,
         )
     _functions[function.name] = function
 
@@ -147,6 +168,60 @@ def resolve(task_func: Callable[..., Any] | str, kind: Kind) -> TaskFunction:
 def names(kind: Kind) -> list[str]:
     """Return the names of all functions for this kind of use, sorted."""
     return sorted(name for name, function in _functions.items() if kind in function.kinds)
+
+
+def masked_arguments(name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Return the arguments of a call as they are shown, with the mask in place of each secret.
+
+    The function need not be registered any more; then what isn't named isn't known to be secret.
+    """
+    if not isinstance(args, list) or not isinstance(kwargs, dict):
+        return mask_json(args), mask_json(kwargs)
+    positional, named = _secrecy(name, args, kwargs)
+    pairs = zip(args, positional, strict=True)
+    return (
+        [mask_json(value, is_secret=secret) for value, secret in pairs],
+        {key: mask_json(value, is_secret=named[key]) for key, value in kwargs.items()},
+    )
+
+
+def secret_values(name: str, args: Any, kwargs: Any) -> list[str]:
+    """Return, as texts, the secrets among the arguments of a call."""
+    if not args and not kwargs:
+        return []
+    if not isinstance(args, list) or not isinstance(kwargs, dict):
+        return [*secrets_in(args), *secrets_in(kwargs)]
+    positional, named = _secrecy(name, args, kwargs)
+    pairs = [*zip(args, positional, strict=True), *((kwargs[key], named[key]) for key in kwargs)]
+    return [text for value, secret in pairs for text in secrets_in(value, is_secret=secret)]
+
+
+def _secrecy(
+    name: str, args: list[Any], kwargs: dict[str, Any]
+) -> tuple[list[bool], dict[str, bool]]:
+    """Return which arguments of a call are secret as a whole."""
+    function = _functions.get(name)
+    if function is None:
+        return [False] * len(args), {key: is_secret_name(key) for key in kwargs}
+    named, rest = _positional_parameters(function.func) if args else ((), "")
+    parameters = [*named[: len(args)], *[rest] * (len(args) - len(named))]
+    return (
+        [function.is_secret(parameter) for parameter in parameters],
+        {key: function.is_secret(key) for key in kwargs},
+    )
+
+
+@cache
+def _positional_parameters(func: Callable[..., Any]) -> tuple[tuple[str, ...], str]:
+    """Return the names of positional parameters, and of the one that takes any number more."""
+    parameters = inspect.signature(func).parameters.values()
+    rest = [one.name for one in parameters if one.kind is one.VAR_POSITIONAL]
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(one.name for one in parameters if one.kind in kinds), "".join(rest)
+
+
+def _has_default(parameter: inspect.Parameter) -> bool:
+    return parameter.default is not inspect.Parameter.empty
 
 
 def _field_at_fault(signature: inspect.Signature, args: list[Any], kwargs: dict[str, Any]) -> str:

@@ -5,18 +5,17 @@ is unavailable, the row stands, and the scheduler brings it to Redis once that i
 """
 
 import copy
+import dataclasses
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import zip_longest
 from typing import Any
 
-from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.db import Error, IntegrityError, models, transaction
-from django.db.models import F
+from django.db import Error, IntegrityError, connection, transaction
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis import Redis
@@ -27,9 +26,21 @@ from tasks.broker import projection
 from tasks.broker.connection import connect, redis_obstacle
 from tasks.broker.enqueue import enqueue_run, enqueue_task, withdraw
 from tasks.database import CHUNK
+from tasks.definitions import (
+    TaskFunc,
+    as_stored,
+    dates_as_text,
+    new_row,
+    refuse_unknown,
+    revised,
+    validate,
+    validate_calendar,
+)
 from tasks.exceptions import InvalidCalendar, InvalidSchedule, NotPossible, SpecError, TasksError
 from tasks.job_ids import RunId
 from tasks.ledger.periods import Closing, close_period, close_periods
+from tasks.lists import Action, Change, ScheduleList, Wanted, changes, read_lists
+from tasks.masking import mask_text
 from tasks.models import Calendar, ScheduledTask, Task
 from tasks.reasons import Code, reason
 from tasks.registry import Kind
@@ -40,18 +51,8 @@ from tasks.timing.instants import MICROSECOND, from_milliseconds, to_millisecond
 
 logger = logging.getLogger(__name__)
 
-TaskFunc = Callable[..., Any] | str
-# How many calendars an error lists.
-CALENDARS_NAMED = 20
-# A first time this short ago means “from now on”.
-JUST_NOW = timedelta(minutes=1)
-
-# The fields of a schedule that people may change. Its `type` follows from the others.
-EDITABLE_FIELDS = tuple(
-    field.name
-    for field in ScheduledTask._meta.concrete_fields
-    if field.editable and not field.primary_key and field.name != "type"
-)
+# The number of the lock in PostgreSQL that serializes the storing of lists: it only must be rare.
+LISTS_LOCK = 7_220_419_083_551
 # The fields that only the services and the ledger change.
 STATE_FIELDS = (
     "status",
@@ -60,7 +61,7 @@ STATE_FIELDS = (
     "period_start",
     "pruned_until",
     "problem",
-    "synced",
+    "list_owner",
 )
 
 
@@ -101,9 +102,9 @@ class SchedulerService:
         UnknownTaskFunction, InvalidArguments or InvalidSchedule.
         """
         options |= {"first": scheduled_time, "interval": interval, "cron": ""}
-        options |= {"timezone": timezone or settings.TIME_ZONE}
-        options |= {"description": description or "", "repeat": repeat, "timeout": timeout}
-        return _insert_or_revise(_new_row(task_func, args, kwargs, name, options))
+        options |= {"timezone": timezone, "description": description}
+        options |= {"repeat": repeat, "timeout": timeout}
+        return _insert_or_revise(new_row(task_func, args, kwargs, name, options))
 
     @staticmethod
     def cron(
@@ -123,10 +124,10 @@ class SchedulerService:
 
         `timezone` is the project's TIME_ZONE by default; all else is as in `schedule`.
         """
-        options |= {"cron": cron_string, "timezone": timezone or settings.TIME_ZONE}
-        options |= {"first": None, "interval": None}
-        options |= {"description": description or "", "repeat": repeat, "timeout": timeout}
-        return _insert_or_revise(_new_row(task_func, args, kwargs, name, options))
+        options |= {"first": None, "interval": None, "cron": cron_string}
+        options |= {"timezone": timezone, "description": description}
+        options |= {"repeat": repeat, "timeout": timeout}
+        return _insert_or_revise(new_row(task_func, args, kwargs, name, options))
 
     @staticmethod
     def save(schedule: ScheduledTask) -> ScheduledTask:
@@ -136,7 +137,7 @@ class SchedulerService:
         InvalidSchedule if a value is invalid, or if another schedule has the same name, function
         and arguments.
         """
-        _validate(schedule)
+        validate(schedule)
         with _refusing_duplicates(schedule), transaction.atomic():
             if schedule._state.adding:
                 _insert(schedule)
@@ -152,21 +153,21 @@ class SchedulerService:
 
             SchedulerService.update(schedule, interval=900, overlap="wait")
 
-        `changes` may name any of `EDITABLE_FIELDS`, such as name, args, queue, interval, retries
-        or note; `exclude` and `calendar` are given as in `schedule`. All other fields keep their
-        stored values, even where this copy of the row is older. To turn an interval into a cron
-        schedule, pass cron="…", interval=None, first=None.
+        `changes` may name any of `tasks.definitions.EDITABLE_FIELDS`, such as name, args, queue,
+        interval, retries or note; `exclude` and `calendar` are given as in `schedule`. All other
+        fields keep their stored values, even where this copy of the row is older. To turn an
+        interval into a cron schedule, pass cron="…", interval=None, first=None.
 
         The status doesn't change; everything else is as in `save`. Raises InvalidSchedule, also
         for a field that doesn't exist or can't be changed.
         """
-        _refuse_unknown(changes)
+        refuse_unknown(changes)
         with _refusing_duplicates(schedule), transaction.atomic():
             schedule.refresh_from_db(from_queryset=ScheduledTask.objects.select_for_update())
             known, changed = copy.copy(schedule), copy.copy(schedule)
-            for field, value in _as_stored(changes).items():
+            for field, value in as_stored(changes).items():
                 setattr(changed, field, value)
-            _validate(changed)
+            validate(changed)
             for stored in ScheduledTask._meta.concrete_fields:
                 setattr(schedule, stored.name, getattr(changed, stored.name))
             _write_change(known, schedule)
@@ -245,159 +246,83 @@ class SchedulerService:
         return backfill.request(schedule, start, end, limit)
 
     @staticmethod
-    def sync(schedules: Iterable[Mapping[str, Any]]) -> list[ScheduledTask]:
-        """Make the stored schedules match a list in code, all or nothing.
+    def sync(
+        schedules: Iterable[Mapping[str, Any]], owner: str | None = None, *, app: str | None = None
+    ) -> list[ScheduledTask]:
+        """Make the stored schedules match a list in code, all or nothing; return its schedules.
 
         Each item holds the arguments of `schedule` (with `scheduled_time`) or of `cron` (with
-        `cron_string`). Schedules made by an earlier `sync` that are no longer in the list are
-        cancelled; those made in other ways are left alone.
+        `cron_string`). What has left the list of this `owner` is cancelled. Without an owner, it
+        is what earlier calls without one have made with functions of the same apps; an empty list
+        names its `app`. Schedules made in other ways are left alone, until they are on a list.
+
+        Raises InvalidSchedule, whose `errors` name all invalid entries: also those that have the
+        same name, function and arguments, or that are on another owner's list. Raises NotPossible
+        if a list without an owner would cancel what is on one that has.
         """
-        with transaction.atomic():
-            wanted = [_sync_one(item) for item in schedules]
-            removed = ScheduledTask.objects.filter(synced=True).exclude(
-                pk__in=[schedule.pk for schedule in wanted]
-            )
-            for schedule in removed.exclude(status=ScheduledTask.Status.DEATH):
-                SchedulerService.cancel(schedule)
-            ScheduledTask.objects.filter(pk__in=[schedule.pk for schedule in wanted]).update(
-                synced=True
-            )
-        return wanted
+        done = sync_lists([ScheduleList(list(schedules), owner, app)])
+        return [one.record for one in done if one.action != Action.CANCEL]
 
 
-def _sync_one(item: Mapping[str, Any]) -> ScheduledTask:
-    if "cron_string" in item:
-        return SchedulerService.cron(**item)
-    if "scheduled_time" in item:
-        return SchedulerService.schedule(**item)
-    raise InvalidSchedule(
-        _("A schedule in code needs “scheduled_time” or “cron_string”: %(item)r.")
-        % {"item": dict(item)},
-        {},
-    )
+def sync_lists(
+    lists: Sequence[ScheduleList], *, dry_run: bool = False
+) -> list[Change[ScheduledTask]]:
+    """Make the stored schedules match these lists, as `SchedulerService.sync` does with one.
+
+    A schedule may move from one of them to another. Returns what was done, or, for a dry run, what
+    would be.
+    """
+    return store(read_lists(lists), lists, dry_run=dry_run)
 
 
-def _new_row(
-    task_func: TaskFunc,
-    args: Sequence[Any] | None,
-    kwargs: Mapping[str, Any] | None,
-    name: str | None,
-    options: dict[str, Any],
-) -> ScheduledTask:
-    function = registry.resolve(task_func, Kind.SCHEDULED)
-    positional, named = list(args or []), dict(kwargs or {})
-    function.check_arguments(positional, named)
-    options["queue"] = options.get("queue") or function.queue
-    try:
-        return ScheduledTask(
-            name=name or function.name,
-            function=function.name,
-            args=positional,
-            kwargs=named,
-            **_as_stored(options),
-        )
-    except TypeError as error:
-        raise InvalidSchedule(str(error), {}) from error
+def take_turns() -> None:
+    """Wait until no other process is storing lists; call it first in a transaction, up to its end.
+
+    Without it, one would not see what another is about to insert. SQLite lets only one write.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LISTS_LOCK])
 
 
-def _as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert field values from the forms that callers may use to those that the row stores."""
-    forms: dict[str, Callable[[Any], Any]] = {"calendar": _calendar, "exclude": _dates_as_text}
-    return {
-        field: forms[field](value) if field in forms else value for field, value in values.items()
-    }
+def store(
+    wanted: Sequence[Wanted],
+    lists: Sequence[ScheduleList] = (),
+    *,
+    dry_run: bool = False,
+    from_now: bool = False,
+) -> list[Change[ScheduledTask]]:
+    """Store valid schedules and cancel what has left the lists, all or nothing; return the changes.
+
+    `from_now`: what was due before isn't expected, not even a first time that has just passed.
+    Rows are written in the order of their identities: who else writes them can't deadlock with it.
+    """
+    with transaction.atomic():
+        take_turns()
+        identities = [one.row.fingerprint for one in wanted]
+        rows = ScheduledTask.objects.select_related("calendar").order_by("pk")
+        rows = rows.select_for_update(of=("self",), no_key=True)
+        stored = rows.filter(Q(list_owner__isnull=False) | Q(fingerprint__in=identities))
+        planned = changes(wanted, lists, list(stored))
+        if dry_run:
+            return planned
+        order = sorted(range(len(planned)), key=lambda i: planned[i].record.fingerprint)
+        done = {i: _carry_out(planned[i], from_now) for i in order}
+    return [done[i] for i in range(len(planned))]
 
 
-def _refuse_unknown(changes: Iterable[str]) -> None:
-    """Raise InvalidSchedule for names of fields that don't exist or can't be edited."""
-    errors = {
-        name: [
-            _("“%(name)s” is not a field of a schedule that can be changed. These are: %(known)s.")
-            % {"name": name, "known": ", ".join(EDITABLE_FIELDS)}
-        ]
-        for name in changes
-        if name not in EDITABLE_FIELDS
-    }
-    if errors:
-        raise InvalidSchedule(_joined(errors), errors)
-
-
-def _joined(errors: Mapping[str, Iterable[str]]) -> str:
-    return " ".join(text for texts in errors.values() for text in texts)
-
-
-def _calendar(wanted: Calendar | str | None) -> Calendar | None:
-    """Return a calendar, given as itself or by name; raises InvalidSchedule if it is unknown."""
-    if wanted is None or wanted == "":
-        return None
-    if isinstance(wanted, Calendar) and wanted.pk is not None:
-        return wanted
-    known = Calendar.objects.filter(name=str(wanted)).first()
-    if known is None:
-        names = ", ".join(Calendar.objects.values_list("name", flat=True)[:CALENDARS_NAMED])
-        text = _("There is no calendar “%(name).100s”. The calendars are: %(known)s.") % {
-            "name": wanted,
-            "known": names or _("none"),
-        }
-        raise InvalidSchedule(text, {"calendar": [text]})
-    return known
-
-
-def _dates_as_text(dates: str | Iterable[date | str] | None) -> str:
-    """Return excluded dates as the row stores them; raises InvalidSchedule for other values."""
-    if dates is None or isinstance(dates, str):
-        return dates or ""
-    try:
-        return "\n".join(_date_as_text(day) for day in dates)
-    except TypeError as error:
-        text = _("exclude: %(value).100r is not a list of valid dates.") % {"value": dates}
-        raise InvalidSchedule(text, {"exclude": [text]}) from error
-
-
-def _date_as_text(day: date | str) -> str:
-    if isinstance(day, datetime) or not isinstance(day, date | str):
-        raise TypeError(f"{day!r} is not a valid date")
-    return str(day)
-
-
-def _validate(schedule: ScheduledTask) -> None:
-    errors = _wrong_types(schedule)
-    if errors:
-        raise InvalidSchedule(_joined(errors), errors)
-    if schedule.queue not in settings.RQ_QUEUES:
-        errors["queue"] = [
-            _("There is no queue “%(queue)s”. The queues are: %(known)s.")
-            % {"queue": schedule.queue, "known": ", ".join(settings.RQ_QUEUES)}
-        ]
-    try:
-        schedule.clean_fields(exclude={"fingerprint"})  # first: `clean` relies on their types
-        schedule.full_clean(validate_unique=False, exclude={"fingerprint"})
-    except ValidationError as error:
-        errors |= error.message_dict
-    if errors:
-        raise InvalidSchedule(_joined(errors), errors)
-
-
-def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
-    """Return an error for each number and time of the wrong type, which Django might convert."""
-    errors: dict[str, list[str]] = {}
-    for field in ScheduledTask._meta.concrete_fields:
-        value = getattr(schedule, field.attname)
-        may_be_none = field.null or field.name not in EDITABLE_FIELDS
-        if field.primary_key or (value is None and may_be_none):
-            continue
-        if value is None:
-            errors[field.name] = [_("%(name)s: None is not valid.") % {"name": field.name}]
-        elif isinstance(field, models.DateTimeField) and not isinstance(value, datetime):
-            errors[field.name] = [
-                _("%(name)s: %(value)r is not a datetime.") % {"name": field.name, "value": value}
-            ]
-        elif isinstance(field, models.IntegerField) and type(value) is not int:
-            errors[field.name] = [
-                _("%(name)s: %(value)r is not a whole number.")
-                % {"name": field.name, "value": value}
-            ]
-    return errors
+def _carry_out(change: Change[ScheduledTask], from_now: bool) -> Change[ScheduledTask]:
+    schedule = change.record
+    if change.action == Action.ADD:
+        # Another process may have made it meanwhile, by the same list.
+        schedule = _insert_or_revise_valid(schedule, start_given=False, from_now=from_now)
+    elif change.action == Action.CANCEL:
+        SchedulerService.cancel(schedule)
+    elif change.action == Action.CHANGE and change.known is not None:
+        _write_change(change.known, schedule, from_now)
+    else:
+        _project_on_commit(schedule)
+    return dataclasses.replace(change, record=schedule)
 
 
 @contextmanager
@@ -419,62 +344,37 @@ def _insert_or_revise(wanted: ScheduledTask) -> ScheduledTask:
     The unique constraint decides which, so two processes at the same time make one row.
     """
     start_given = wanted.start is not None  # before the validation sets it
-    _validate(wanted)
+    validate(wanted)
+    return _insert_or_revise_valid(wanted, start_given)
+
+
+def _insert_or_revise_valid(
+    wanted: ScheduledTask, start_given: bool, from_now: bool = False
+) -> ScheduledTask:
     with transaction.atomic():
         try:
             with transaction.atomic():
-                _insert(wanted)
+                _insert(wanted, from_now)
         except IntegrityError:
             return _revise(wanted, start_given)
     return wanted
 
 
-def _insert(schedule: ScheduledTask) -> None:
-    """Write a new, valid schedule."""
+def _insert(schedule: ScheduledTask, from_now: bool = False) -> None:
+    """Write a new, valid schedule; `from_now`: a first time that has passed isn't expected."""
     now = clock.now()
-    schedule.settled_through = schedule.period_start = _start_of_period(
-        _first_just_due(schedule, now), now
-    )
+    first = None if from_now else _first_just_due(schedule, now)
+    schedule.settled_through = schedule.period_start = _start_of_period(first, now)
     schedule.save(force_insert=True)
     _project_on_commit(schedule)
 
 
 def _revise(wanted: ScheduledTask, start_given: bool) -> ScheduledTask:
-    """Give the stored schedule of the same identity the wanted values, and make it live.
-
-    What the caller left open stays: the note, the start of the repeat count, and the rhythm.
-    """
+    """Give the stored schedule of the same identity the wanted values, and make it live."""
     known = ScheduledTask.objects.select_for_update().get(fingerprint=wanted.fingerprint)
-    schedule = copy.copy(known)
-    for field in (*EDITABLE_FIELDS, "type"):
-        setattr(schedule, field, getattr(wanted, field))
-    schedule.note = wanted.note or known.note
-    if _counts_the_same_repeats(wanted, known) and not start_given:
-        schedule.start = known.start
-    if _keeps_rhythm(wanted, known):
-        schedule.first = known.first
-    if known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
-        schedule.status = ScheduledTask.Status.RUNNING
+    schedule = revised(known, wanted, start_given)
     _write_change(known, schedule)
     return schedule
-
-
-def _counts_the_same_repeats(wanted: ScheduledTask, known: ScheduledTask) -> bool:
-    """Return whether both are the same cron schedule with the same number of repeats."""
-    same = all(
-        getattr(wanted, field) == getattr(known, field) for field in ("cron", "timezone", "repeat")
-    )
-    return same and bool(wanted.cron and wanted.repeat)
-
-
-def _keeps_rhythm(wanted: ScheduledTask, known: ScheduledTask) -> bool:
-    """Return whether “every hour from now on” is requested for what already runs every hour.
-
-    Code may request it at each start, which must not shift the schedule each time.
-    """
-    same = known.is_live and wanted.interval is not None and wanted.interval == known.interval
-    since_first = clock.now() - wanted.first if same and wanted.first else None
-    return since_first is not None and timedelta(0) <= since_first < JUST_NOW
 
 
 def _keep_state(schedule: ScheduledTask, known: ScheduledTask) -> None:
@@ -483,16 +383,21 @@ def _keep_state(schedule: ScheduledTask, known: ScheduledTask) -> None:
         setattr(schedule, field, getattr(known, field))
 
 
-def _write_change(known: ScheduledTask, schedule: ScheduledTask) -> None:
-    """Write a valid schedule over its stored version, whose row the caller has locked."""
-    if closing := _change_period(known, schedule):
+def _write_change(known: ScheduledTask, schedule: ScheduledTask, from_now: bool = False) -> None:
+    """Write a valid schedule over its stored version, whose row the caller has locked.
+
+    `from_now`: a first time of its new spec that has passed isn't expected.
+    """
+    if closing := _change_period(known, schedule, from_now):
         close_periods([closing])
     schedule.next_check_at = clock.now()
     schedule.save()
     _project_on_commit(schedule)
 
 
-def _change_period(known: ScheduledTask, schedule: ScheduledTask) -> Closing | None:
+def _change_period(
+    known: ScheduledTask, schedule: ScheduledTask, from_now: bool = False
+) -> Closing | None:
     """Set from when the new spec counts; return how the present period ends, if it does.
 
     It ends if the spec changes, or if the schedule becomes live again.
@@ -501,7 +406,7 @@ def _change_period(known: ScheduledTask, schedule: ScheduledTask) -> Closing | N
     if not changed and known.status != ScheduledTask.Status.DEATH:
         return None
     now = clock.now()
-    first = _first_just_due(schedule, now) if changed else None
+    first = _first_just_due(schedule, now) if changed and not from_now else None
     if first is not None and schedule.first == known.first and first <= known.settled_through:
         first = None  # It has its row already.
     schedule.settled_through = _start_of_period(first, now)
@@ -622,11 +527,11 @@ class CalendarService:
         `dates` are given as `exclude` in `SchedulerService.schedule`. Raises InvalidCalendar.
         """
         try:
-            text = _dates_as_text(dates)
+            text = dates_as_text(dates)
         except InvalidSchedule as error:
             raise InvalidCalendar(str(error), {"dates": error.errors["exclude"]}) from error
         wanted = Calendar(name=name, dates=text, description=description)
-        _validate_calendar(wanted, validate_unique=False)
+        validate_calendar(wanted, validate_unique=False)
         values = {"dates": wanted.dates, "description": description}
         with transaction.atomic():
             calendar, is_new = Calendar.objects.get_or_create(name=name, defaults=values)
@@ -642,11 +547,11 @@ class CalendarService:
         If the new dates change what was expected before now, that is settled first. Raises
         InvalidCalendar if a value is invalid.
         """
-        _validate_calendar(calendar)
+        validate_calendar(calendar)
         try:
             with transaction.atomic():
                 if not calendar._state.adding:
-                    _change_calendar(calendar)
+                    settle_users(calendar)
                 calendar.save()
         except IntegrityError as error:
             text = _("There is already a calendar “%(name)s”.") % {"name": calendar}
@@ -654,14 +559,7 @@ class CalendarService:
         return calendar
 
 
-def _validate_calendar(calendar: Calendar, **options: Any) -> None:
-    try:
-        calendar.full_clean(**options)
-    except ValidationError as error:
-        raise InvalidCalendar(_joined(error.message_dict), error.message_dict) from error
-
-
-def _change_calendar(calendar: Calendar) -> None:
+def settle_users(calendar: Calendar) -> None:
     """Settle what a calendar's schedules expect, before its dates change."""
     users = ScheduledTask.objects.live().filter(calendar=calendar)
     locked = list(users.select_for_update(of=("self",)).order_by("pk"))
@@ -790,7 +688,9 @@ def _enqueue(task: Task) -> None:
             status=Task.Status.FAILED, ended=clock.now(), **why.fields
         )
         task.refresh_from_db()
-        logger.error("Background call “%s” could not be enqueued: %s", task.name, error)
+        logger.error(
+            "Background call “%s” could not be enqueued: %s", task.name, mask_text(str(error))
+        )
 
 
 def _withdraw(task: Task) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from tasks.exceptions import InvalidArguments
+from tasks.masking import mask_text
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 REASON_LENGTH = 500
@@ -23,13 +24,13 @@ def escape(text: str) -> str:
 
 
 def failure_reason(error: BaseException) -> str:
-    """Say in one line why a run failed."""
+    """Say in one line why a run failed, without secrets."""
     try:
         message = str(error)
     except Exception:
         message = "(its message can't be read)"
     text = f"Failed for: {type(error).__name__}: {message}".rstrip(": ")
-    return clean_text(" ".join(text.split()))[:REASON_LENGTH]
+    return clean_text(mask_text(" ".join(text.split())))[:REASON_LENGTH]
 
 
 def type_name(value: Any) -> str:

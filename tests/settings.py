@@ -10,10 +10,10 @@ import tempfile
 from tests.servers import own_postgres
 
 OF_THE_SITE = """
-    ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS DATABASE_URL DEBUG FEEDS FEEDS_ALLOWED_HOSTS LANGUAGE_CODE
-    LOG_LEVEL PORT REDIS_URL SECURE_HSTS_INCLUDE_SUBDOMAINS SECURE_HSTS_PRELOAD SECURE_HSTS_SECONDS
-    SECURE_SSL SUPERVISED TASKS_CHILD_MAX_MEMORY TASKS_CHILD_MAX_RUNS TASKS_LOST_AFTER TIME_ZONE
-    WORKERS
+    ACTIVITY_FEED ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS DATABASE_URL DEBUG FEEDS FEEDS_ALLOWED_HOSTS
+    LANGUAGE_CODE LOG_LEVEL PORT REDIS_URL SECURE_HSTS_INCLUDE_SUBDOMAINS SECURE_HSTS_PRELOAD
+    SECURE_HSTS_SECONDS SECURE_SSL SUPERVISED TASKS_CHILD_MAX_MEMORY TASKS_CHILD_MAX_RUNS
+    TASKS_LOST_AFTER TIME_ZONE WORKERS
 """
 for _name in OF_THE_SITE.split():
     os.environ.pop(_name, None)
@@ -24,8 +24,12 @@ os.environ["SECRET_KEY"] = "only-for-the-tests"
 if os.environ.get("TEST_DATABASE") == "postgres":
     os.environ["DATABASE_URL"] = own_postgres().url
 
+_umask = os.umask(0o022)
 from project.settings import *  # noqa: E402, F403
 from project.settings import DATA_DIR, DATABASES  # noqa: E402
+
+# The usual one again: the processes that the tests start must not depend on the tests' own.
+os.umask(_umask)
 
 # A file, not memory: threads and other processes see the same rows.
 DATABASES["default"]["TEST"] = {

@@ -27,6 +27,7 @@ from tasks.admin_pages.formatting import (
     short_duration,
     timestamp,
 )
+from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.broker.clock import notices as clock_notices
 from tasks.broker.connection import (
     connect,
@@ -36,6 +37,7 @@ from tasks.broker.connection import (
 )
 from tasks.broker.keys import LEADER_KEY, explain
 from tasks.exceptions import TasksError
+from tasks.masking import hiding, mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance
 
 
@@ -114,7 +116,7 @@ class BriefAdmin(admin.ModelAdmin):
         return brief
 
 
-class TasksAdmin(BriefAdmin):
+class TasksAdmin(BriefAdmin, SecretsAdmin):
     """What all pages of this app share: notices, and actions that report their outcome."""
 
     list_per_page = 50
@@ -204,7 +206,7 @@ class TasksAdmin(BriefAdmin):
                 messages.error(request, str(error))
             else:
                 changed += 1
-                self.log_change(request, record, history)
+                self.log_change(request, record, mask_text(history))
         if changed:
             messages.success(request, done(changed))
 
@@ -234,12 +236,13 @@ class RunDisplay:
     @admin.display(description=gettext_lazy("outcome"))
     def outcome(self, record: Any) -> str:
         """Show, in one line, a running record's progress, otherwise its reason or its result."""
-        if record.status == record.Status.RUNNING:
-            return progress_bar(record.progress, record.progress_message)
-        reason = record.reason_in_words()
-        if reason or record.result is None:
-            return one_line(reason)
-        return one_line(json.dumps(record.result, ensure_ascii=False))
+        with hiding(record.secret_values):
+            if record.status == record.Status.RUNNING:
+                return progress_bar(record.progress, mask_text(record.progress_message))
+            reason = record.reason_in_words()
+            if reason or record.result is None:
+                return one_line(mask_text(reason))
+            return one_line(json.dumps(mask_json(record.result), ensure_ascii=False))
 
 
 def job_link(job_id: str, queue: str, is_kept: bool) -> SafeString | str:

@@ -16,6 +16,7 @@ from tasks.admin_pages.base import TasksAdmin
 from tasks.admin_pages.formatting import timestamp
 from tasks.broker.connection import connect
 from tasks.exceptions import TasksError
+from tasks.masking import mask_text
 from tasks.scheduler import external_jobs
 
 ACTIONS = {"put_back": external_jobs.put_back, "discard": external_jobs.discard}
@@ -73,10 +74,10 @@ def _shown(jobs: Iterable[external_jobs.ExternalJob]) -> list[dict[str, Any]]:
     return [
         {
             "key": job.member.hex(),
-            "name": job.name,
-            "function": job.function,
+            "name": mask_text(job.name),
+            "function": mask_text(job.function),
             "shown_due": timestamp(job.due),
-            "reason": job.reason,
+            "reason": mask_text(job.reason),
         }
         for job in islice(jobs, MAX_SHOWN)
     ]

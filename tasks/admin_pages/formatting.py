@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from tasks.registry import masked_arguments
 from tasks.storable import escape
 
 NONE = "–"
@@ -69,7 +70,8 @@ def pretty_json(value: Any) -> SafeString | str:
 
 
 def call(function: str, args: list[Any], kwargs: dict[str, Any]) -> SafeString:
-    """Show a call as Python writes it, with JSON values: feeds.fetch_rss(3)."""
+    """Show a call as Python writes it, with JSON values, without secrets: feeds.fetch_rss(3)."""
+    args, kwargs = masked_arguments(function, args, kwargs)
     values = [json.dumps(value, ensure_ascii=False) for value in args]
     values += [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in kwargs.items()]
     return format_html("<code>{}</code>", escape(f"{function}({', '.join(values)})"))

@@ -16,8 +16,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from tasks import clock, registry
+from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields
 from tasks.broker.connection import redis_obstacle
 from tasks.exceptions import SpecError
+from tasks.masking import MASK, MaskedValue, restore
 from tasks.models import Calendar, ScheduledTask, Task
 from tasks.registry import Kind, TaskFunction
 from tasks.storable import is_deeper
@@ -37,7 +39,7 @@ def _function_choices(kind: Kind) -> list[tuple[str, str]]:
 
 def _choice_text(function: TaskFunction) -> str:
     """Return the signature of a task function, and its summary."""
-    signature = function.signature.replace(return_annotation=inspect.Signature.empty)
+    signature = function.shown_signature.replace(return_annotation=inspect.Signature.empty)
     text = f"{function.name}{signature}"
     text = f"{text} — {function.summary}" if function.summary else text
     return text if len(text) <= CHOICE_LENGTH else f"{text[: CHOICE_LENGTH - 1]}…"
@@ -132,6 +134,26 @@ class CallForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._offer("function", _function_choices(self.kind))
+        self._shown: dict[str, Any] = {}
+        self._stored: dict[str, Any] = {}
+
+    def _mask(self, shown: dict[str, Any]) -> None:
+        """Show these values instead of the stored ones, which are kept where they don't change."""
+        self._shown, self._stored = shown, {name: self.initial.get(name) for name in shown}
+        self.initial = {**self.initial, **shown}
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        for name in [name for name in MASKED_FIELDS if name in data]:
+            try:
+                data[name] = restore(data[name], self._shown.get(name), self._stored.get(name))
+            except MaskedValue:
+                text = _(
+                    "“%(mask)s” stands for a secret that isn't shown. Leave the value as it is, "
+                    "or type the secret instead."
+                )
+                self.add_error(name, text % {"mask": MASK})
+        return data
 
     def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
         """Offer a list of choices for a field; its current value remains one of them."""
@@ -198,7 +220,9 @@ class ScheduledTaskForm(CallForm):
         self._offer("timezone", _zone_choices())
         for name in {"name", "queue"} & self.fields.keys():
             self.fields[name].required = False
-        if self.instance.pk is None:
+        if self.instance.pk is not None:
+            self._mask(masked_fields(self.instance))
+        else:
             self.initial = {"queue": "", "timezone": settings.TIME_ZONE, **self.initial}
 
     def clean(self) -> dict[str, Any]:

@@ -2,23 +2,30 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.templatetags.static import static
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django_rq import cron_views, views
 from django_rq.admin import QueueAdmin
+from django_rq.cron import get_cron_job_data
 from django_rq.models import Dashboard
+from django_rq.queues import get_queue_by_index
 from redis.exceptions import RedisError
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
 
 from tasks.admin_pages.rq_actions import is_left_to_rq
 from tasks.job_ids import is_template
+from tasks.masking import hiding, mask_text
 from tasks.models import ScheduledTask
+from tasks.registry import masked_arguments, secret_values
 
 View = Callable[..., HttpResponse]
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -29,6 +36,37 @@ CONFIRMATIONS = frozenset(
     "clear delete_failed_jobs requeue_all delete_job requeue_job enqueue_job".split()
 )
 VIEW_ONLY = "tasks/rq_view_only.css"
+
+
+class ShownJob(Job):
+    """A job as django-rq's pages show it, with its secret arguments masked; its payload isn't."""
+
+    @property  # type: ignore[misc]  # never set
+    def args(self) -> Any:
+        return masked_arguments(str(self.func_name), list(super().args), super().kwargs)[0]
+
+    @property  # type: ignore[misc]  # never set
+    def kwargs(self) -> Any:
+        return masked_arguments(str(self.func_name), list(super().args), super().kwargs)[1]
+
+    @property
+    def secret_values(self) -> list[str]:
+        """The secrets among its arguments; none if its payload can't be read."""
+        try:
+            return secret_values(str(self.func_name), list(super().args), super().kwargs)
+        except Exception:  # whatever a serializer raises; the page then shows no arguments
+            return []
+
+
+def shown_cron_job(job: Any) -> dict[str, Any]:
+    """Return what django-rq's page shows of a job of `rqcron`, with its secret arguments masked."""
+    data: dict[str, Any] = get_cron_job_data(job)
+    args, kwargs = masked_arguments(str(job.func_name), list(job.args or ()), job.kwargs or {})
+    return data | {"args": args, "kwargs": kwargs}
+
+
+views.Job = ShownJob  # type: ignore[attr-defined]
+cron_views.get_cron_job_data = shown_cron_job  # type: ignore[assignment, attr-defined]
 
 
 class DashboardAdmin(QueueAdmin):
@@ -60,25 +98,35 @@ class DashboardAdmin(QueueAdmin):
     def _guarded(self, view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            # The view itself redirects others to the login page, or accepts their token.
-            if not self.admin_site.has_permission(request):
-                return view(request, *args, **kwargs)
-            page = ((request.resolver_match and request.resolver_match.url_name) or "")[
-                len(PREFIX) :
-            ]
-            self._check(request, page)
+            match = request.resolver_match
+            page = ((match and match.url_name) or "").removeprefix(PREFIX)
             try:
+                if not self.admin_site.has_permission(request):
+                    # The view itself redirects to the login page, or accepts a token.
+                    return self._masked(view, request, *args, **kwargs)
+                self._check(request, page)
                 if request.method in SAFE_METHODS:
-                    return self._show(request, view(request, *args, **kwargs))
+                    return self._show(request, self._masked(view, request, *args, **kwargs))
                 if _is_about_template(request, kwargs):
                     return _refuse(request)
                 if is_left_to_rq(request, page, **kwargs):
-                    return view(request, *args, **kwargs)
+                    return self._masked(view, request, *args, **kwargs)
             except RedisError as error:
                 return self._redis_unavailable(request, error)
             return HttpResponseRedirect(reverse(QUEUE_PAGE, args=[kwargs["queue_index"]]))
 
         return guarded
+
+    def _masked(self, view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Return a page without the secrets in the texts of a job, such as its traceback."""
+        response = view(request, *args, **kwargs)
+        if isinstance(response, SimpleTemplateResponse):
+            response.render()
+        if response.streaming or not response.get("Content-Type", "").startswith("text/html"):
+            return response
+        with hiding(_secrets_of(kwargs)):
+            response.content = mask_text(response.content.decode()).encode()
+        return response
 
     def _check(self, request: HttpRequest, page: str) -> None:
         only_shows = request.method in SAFE_METHODS and page not in CONFIRMATIONS
@@ -102,6 +150,18 @@ class DashboardAdmin(QueueAdmin):
         }
         template = "admin/tasks/redis_unavailable.html"
         return TemplateResponse(request, template, context, status=503)
+
+
+def _secrets_of(kwargs: dict[str, Any]) -> list[str]:
+    """Return the secrets among the arguments of the job that a page is about, if it is of one."""
+    if "job_id" not in kwargs:
+        return []
+    queue = get_queue_by_index(kwargs["queue_index"])
+    try:
+        job = ShownJob.fetch(kwargs["job_id"], queue.connection, queue.serializer)
+    except NoSuchJobError:
+        return []
+    return cast(ShownJob, job).secret_values
 
 
 def _is_about_template(request: HttpRequest, kwargs: dict[str, Any]) -> bool:

@@ -19,8 +19,10 @@ from tasks import clock
 from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, time_column
 from tasks.admin_pages.formatting import box, call, pretty_json, progress_bar
 from tasks.admin_pages.forms import TaskForm
+from tasks.admin_pages.secrets import secrets_of_call
 from tasks.exceptions import NotPossible
 from tasks.job import RESULT_TTL
+from tasks.masking import hiding, mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance, Task
 from tasks.reasons import codes_with
 from tasks.services import TaskService
@@ -35,6 +37,10 @@ class RecordAdmin(RunDisplay, TasksAdmin):
 
     sections: ClassVar[tuple[tuple[Any, tuple[str, ...]], ...]]
     sortable_by = ()
+    # Names and reasons are stored without secrets, and can be searched; so can what is no text.
+    secret_columns = frozenset(
+        {"args", "kwargs", "log", "result", "traceback", "reason_values", "progress_message"}
+    )
     # Fields of the page that show a value of the record under another name.
     sources: ClassVar[dict[str, str]] = {
         "status_badge": "status",
@@ -99,23 +105,24 @@ class RecordAdmin(RunDisplay, TasksAdmin):
 
     @admin.display(description=gettext_lazy("progress"))
     def progress_text(self, record: RunRecord) -> SafeString:
-        return progress_bar(record.progress, record.progress_message)
+        return progress_bar(record.progress, masked_text(record, record.progress_message))
 
     @admin.display(description=gettext_lazy("reason"))
     def reason_text(self, record: RunRecord) -> str:
-        return escape(record.reason_in_words())
+        return escape(masked_text(record, record.reason_in_words()))
 
     @admin.display(description=gettext_lazy("log"))
     def log_text(self, record: RunRecord) -> SafeString | str:
-        return box(record.log)
+        return box(masked_text(record, record.log))
 
     @admin.display(description=gettext_lazy("traceback"))
     def traceback_text(self, record: RunRecord) -> SafeString | str:
-        return box(record.traceback)
+        return box(masked_text(record, record.traceback))
 
     @admin.display(description=gettext_lazy("result"))
     def result_text(self, record: RunRecord) -> SafeString | str:
-        return pretty_json(record.result)
+        with hiding(record.secret_values):
+            return pretty_json(mask_json(record.result))
 
     @admin.display(description=gettext_lazy("job"))
     def job(self, record: Any) -> SafeString | str:
@@ -128,6 +135,12 @@ class RecordAdmin(RunDisplay, TasksAdmin):
     def queue_of(self, record: Any) -> str:
         """Return the queue that the record's job was put on."""
         return record.queue
+
+
+def masked_text(record: RunRecord, text: str) -> str:
+    """Return a text of a record, which an older version may have stored with its secrets."""
+    with hiding(record.secret_values):
+        return mask_text(text)
 
 
 class ScheduleFilter(admin.SimpleListFilter):
@@ -267,6 +280,9 @@ class TaskAdmin(RecordAdmin):
             _("Cancelled."),
             lambda n: ngettext("%d call was cancelled.", "%d calls were cancelled.", n) % n,
         )
+
+    def secrets_of(self, record: Task) -> dict[str, Any]:
+        return secrets_of_call(record)
 
     @admin.display(description=gettext_lazy("call"))
     def call(self, task: Task) -> SafeString:

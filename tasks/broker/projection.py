@@ -20,6 +20,7 @@ from tasks.broker.enqueue import timeout_of, wake
 from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY, with_key_names
 from tasks.exceptions import TasksError
 from tasks.job import FAILURE_TTL, RESULT_TTL, Job
+from tasks.masking import mask_text
 from tasks.models import ScheduledTask
 from tasks.storable import canonical_json, clean_text
 from tasks.timing import spec
@@ -267,10 +268,10 @@ def _problem(schedule: ScheduledTask, error: Exception) -> str:
     """Return, as text, why a schedule can't be scheduled; log it unless its row already says so."""
     is_ours = isinstance(error, TasksError)
     text = str(error) if is_ours else f"{type(error).__name__}: {error}"
-    problem = clean_text(text)[:PROBLEM_LENGTH]
+    problem = clean_text(mask_text(text))[:PROBLEM_LENGTH]
     if problem != schedule.problem:
         trace = None if is_ours else error
-        logger.error("Schedule “%s” can't be scheduled: %s", schedule, text, exc_info=trace)
+        logger.error("Schedule “%s” can't be scheduled: %s", schedule, problem, exc_info=trace)
     return problem
 
 

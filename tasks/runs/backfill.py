@@ -93,8 +93,8 @@ def _check(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) 
     if schedule.pruned_until is not None and start < schedule.pruned_until:
         raise NotPossible(
             _(
-                "Runs due up to %(due)s have been deleted by retention, so they may have run. "
-                "Begin after it."
+                "Runs due up to %(due)s may have run: they have been deleted by retention, or the "
+                "schedule was loaded from another database then. Begin after it."
             )
             % {"due": instant_text(schedule.pruned_until)}
         )

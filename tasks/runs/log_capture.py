@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tasks.masking import hidden_now, mask_text
 from tasks.storable import escape
 
 LIMIT = 64 * 1024
@@ -66,18 +67,19 @@ class _Handler(logging.Handler):
     def __init__(self, text: BoundedText) -> None:
         super().__init__(logging.INFO)
         self._text = text
+        self._hidden = hidden_now()  # Other threads, which may log too, don't know it.
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._text.add(self.format(record))
+            self._text.add(mask_text(self.format(record), self._hidden))
         except Exception:
             self.handleError(record)
 
 
 @contextmanager
 def capturing(text: BoundedText) -> Iterator[None]:
-    """Add what any logger emits at INFO and above inside the block to `text`.
+    """Add what any logger emits at INFO and above inside the block to `text`, without secrets.
 
     A root logger that is set to show less still does: only the capture sees more.
     """

@@ -18,6 +18,7 @@ from tasks import clock, registry
 from tasks.database import OUTAGE_ERRORS, database_answers, patiently
 from tasks.job import Job
 from tasks.job_ids import RunId
+from tasks.masking import hiding, mask_text
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTaskInstance
 from tasks.outages import database_outage
 from tasks.reasons import NO_REASON, Code, Reason, reason
@@ -46,8 +47,14 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
     A run that must not start (again) is settled without calling the function and returns None.
     One that can't start yet, because it has to wait for another one or for the database,
-    returns RQ's Retry, with which RQ enqueues it again.
+    returns RQ's Retry, with which RQ enqueues it again. What it logs and why it fails is recorded
+    without the secrets among its arguments.
     """
+    with hiding(registry.secret_values(str(job.func_name), list(args), dict(kwargs))):
+        return _record(job, func, args, kwargs)
+
+
+def _record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     deadline = Deadline.current()
     if deadline is not None:
         deadline.hold()
@@ -150,7 +157,7 @@ class Recorder:
 
     def on_progress(self, percent: int, message: str) -> None:
         """Note the progress; another thread writes it to the row."""
-        self._percent, self._message = percent, escape(message)[:200]
+        self._percent, self._message = percent, mask_text(escape(message))[:200]
 
     def run(
         self, func: Callable[..., Any], args: Any, kwargs: Any, deadline: Deadline | None
@@ -192,7 +199,7 @@ class Recorder:
             Status.FAILED,
             reason=text,
             exception_class=type_name(error)[:NAME_LENGTH],
-            traceback=clean_text("".join(traceback.format_exception(error))[-16_384:]),
+            traceback=clean_text(mask_text("".join(traceback.format_exception(error)))[-16_384:]),
             progress=self._percent,
         )
         if seconds is not None:

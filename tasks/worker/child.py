@@ -35,6 +35,7 @@ from tasks.broker.clock import refresh
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
 from tasks.job import Job
 from tasks.job_ids import is_recorded
+from tasks.masking import hiding
 from tasks.outages import redis_outage
 from tasks.runs import recorder, reporting
 from tasks.runs.connections import roll_back_since, state
@@ -192,8 +193,13 @@ class Child:
 
     def run(self, taken: Taken) -> None:
         """Run one job. Its row records how it ended, RQ's registries with the next step."""
-        queue = self._queue_by_name[taken.queue]
         job = Job.from_fields(taken.job_id, taken.fields, self._redis)
+        # For a run with a row, the recorder hides them.
+        with hiding([] if is_recorded(job.id) else job.secret_values):
+            self._run(job, taken)
+
+    def _run(self, job: Job, taken: Taken) -> None:
+        queue = self._queue_by_name[taken.queue]
         job.origin, job.worker_name, job.started_at = queue.name, self._worker.name, clock.now()
         execution = self._execution(job.id, taken.execution_id)
         timeout = int(job.timeout or queue._default_timeout or Queue.DEFAULT_TIMEOUT)

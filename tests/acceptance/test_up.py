@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,16 @@ def test_the_first_start_of_up_prints_the_password_once(up):
 
 def test_up_polls_its_own_activity_feed_from_the_first_start(up):
     wait_for(lambda: finished_runs(up.data_dir), "a finished run", seconds=15)
+
+
+def test_what_a_running_system_stores_can_be_read_by_its_owner_only(up):
+    wait_for(lambda: finished_runs(up.data_dir), "a finished run", seconds=15)
+    opened = []
+    for path in (up.data_dir, *up.data_dir.rglob("*")):
+        with suppress(FileNotFoundError):
+            opened += [path] if path.lstat().st_mode & 0o077 else []
+    assert opened == []
+    assert "was open to other users" not in up.output
 
 
 def test_up_runs_valkey_a_web_server_a_scheduler_and_two_workers(up):

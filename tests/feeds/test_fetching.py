@@ -276,7 +276,7 @@ def test_a_fetch_reports_an_unknown_host_without_the_credentials():
         exceptions.HostNotFound, match=r"“nowhere\.invalid” was not found"
     ) as caught:
         fetch_url("http://me:secret@nowhere.invalid/feed.xml")
-    assert str(caught.value).startswith("http://nowhere.invalid/feed.xml: ")
+    assert str(caught.value).startswith("http://•••@nowhere.invalid/feed.xml: ")
 
 
 @pytest.mark.parametrize(

@@ -298,7 +298,7 @@ def test_the_first_time_stays_when_a_feed_is_scheduled_again(monkeypatch):
 
 def test_the_names_of_a_feed_and_its_schedule_show_no_credentials():
     feed, schedule = polled("https://me:secret@feeds.example/x")
-    assert schedule.name == str(feed) == "https://feeds.example/x"
+    assert schedule.name == str(feed) == "https://•••@feeds.example/x"
 
 
 def test_an_invalid_schedule_of_a_new_feed_leaves_no_feed_behind():

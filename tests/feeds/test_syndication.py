@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.urls import reverse
 
 from feeds import parsing, syndication
@@ -11,6 +12,12 @@ from tests.feeds.polled import polled
 pytestmark = pytest.mark.django_db
 
 ENDED = datetime(2025, 3, 4, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def on(settings: LazySettings) -> None:
+    """Turn the activity feed on."""
+    settings.FEEDS_ACTIVITY_FEED = True
 
 
 @pytest.fixture
@@ -29,6 +36,14 @@ def read(client) -> parsing.ParsedFeed:
     response = client.get("/feeds/activity/")
     assert response.status_code == 200
     return parsing.parse(response.content, response["Content-Type"], "http://testserver/")
+
+
+def test_the_activity_feed_is_off_unless_the_site_asks_for_it(schedule, client, settings):
+    run(schedule)
+    del settings.FEEDS_ACTIVITY_FEED
+    assert client.get("/feeds/activity/").status_code == 404
+    settings.FEEDS_ACTIVITY_FEED = False
+    assert client.get("/feeds/activity/").status_code == 404
 
 
 def test_each_ended_run_is_an_entry_of_the_activity_feed(schedule, client):

@@ -22,7 +22,7 @@ Row = dict[str, Any]
 OF_SCHEDULES = """
     job_id name type description function args kwargs fingerprint queue first interval cron timezone
     repeat start end exclude calendar_id jitter overlap catch_up start_deadline timeout retries
-    retry_delay keep_runs keep_days note paused_at synced created
+    retry_delay keep_runs keep_days note paused_at created
 """.split()
 OF_RUNS = """
     parent_id name status failed attempt started ended worker_name progress progress_message reason
@@ -34,6 +34,7 @@ LIVE = {
     *("waits on its queue", "lost its worker", "its end is on the spool"),
     *("once, to come", "without its function"),
 }
+SYNCED = "monthly in Berlin"
 
 
 @dataclass
@@ -50,6 +51,15 @@ class Database:
                 return [dict(row) for row in lite.execute(query)]
         with psycopg.connect(self.url, row_factory=dict_row) as connection:
             return connection.execute(query.encode()).fetchall()
+
+    def execute(self, statement: str) -> None:
+        """Change rows."""
+        if self.url.startswith("sqlite"):
+            with closing(sqlite3.connect(self.url.removeprefix("sqlite:///"))) as lite, lite:
+                lite.execute(statement)
+        else:
+            with psycopg.connect(self.url) as connection:
+                connection.execute(statement.encode())
 
     def number(self, query: str) -> int:
         """Return how many rows a query finds."""
@@ -98,6 +108,8 @@ def site(
     valkey.start()
     upgrade.load_redis(valkey.client)
     database = Database(url)
+    # None of its schedules was made by `sync`.
+    database.execute(f"UPDATE tasks_scheduledtask SET synced = true WHERE name = '{SYNCED}'")
     before = database.schedules(), database.runs(), _periods(database)
     environment = {
         "DATA_DIR": str(data_dir),
@@ -150,6 +162,11 @@ def by_due(runs: list[Row]) -> list[tuple[str, int, bool]]:
 
 def test_an_upgrade_keeps_every_schedule_with_all_that_people_have_set(site: Upgraded):
     assert only(site.database.schedules(), OF_SCHEDULES) == only(site.schedules, OF_SCHEDULES)
+
+
+def test_an_upgrade_keeps_which_schedules_sync_has_made(site: Upgraded):
+    owners = {row["name"]: row["list_owner"] for row in site.database.schedules()}
+    assert {name: owner for name, owner in owners.items() if owner is not None} == {SYNCED: ""}
 
 
 def test_an_upgrade_keeps_the_status_of_schedules(site: Upgraded):

@@ -39,6 +39,21 @@ def test_the_activity_feed_is_polled_every_5_seconds():
     assert (feed.schedule.interval, feed.schedule.name) == (5, "Activity feed")
 
 
+def test_an_activity_feed_that_is_off_is_not_polled(settings):
+    start()
+    settings.ACTIVITY_FEED_OF_UP = False
+    start()
+    schedule = ScheduledTask.objects.get()
+    assert (schedule.status, schedule.note) == (
+        "paused",
+        "The activity feed is off (ACTIVITY_FEED).",
+    )
+    schedule.delete()
+    Feed.objects.all().delete()
+    start()
+    assert not Feed.objects.exists()
+
+
 def test_on_another_port_the_activity_feed_gets_the_new_address():
     start()
     start("http://127.0.0.1:9000")

@@ -238,3 +238,19 @@ def test_valid_addresses_with_their_options_are_accepted(data_dir, name: str, va
 def test_languages_and_their_variants_are_accepted(data_dir, code: str):
     result = run(data_dir, "manage.py", "check", LANGUAGE_CODE=code)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "of_the_site", "of_up"),
+    [
+        ({}, False, True),
+        ({"ALLOWED_HOSTS": "tasks.example.com", "SECRET_KEY": "x"}, False, False),
+        ({"ACTIVITY_FEED": "on"}, True, True),
+        ({"ACTIVITY_FEED": "off"}, False, False),
+    ],
+)
+def test_the_activity_feed_is_off_but_for_up_on_this_machine(
+    data_dir, environment, of_the_site, of_up
+):
+    assert setting("FEEDS_ACTIVITY_FEED", data_dir, **environment) is of_the_site
+    assert setting("ACTIVITY_FEED_OF_UP", data_dir, **environment) is of_up

@@ -32,6 +32,13 @@ def echo(*args: Any, **kwargs: Any) -> list[Any]:
 
 
 @background_task
+@scheduled_task(secret=["pin"])
+def log_in(pin: str, api_token: str = "", *, where: Any = None) -> Any:
+    """Take secrets: one that is marked, one that its name gives away."""
+    return behaviour(pin, api_token, where)
+
+
+@background_task
 @scheduled_task
 def call(*args: Any, **kwargs: Any) -> Any:
     """Do what the test asks for."""
@@ -68,6 +75,7 @@ def checked(*args: Any) -> Any:
 
 
 ECHO: str = echo.task_name  # type: ignore[attr-defined]
+LOG_IN: str = log_in.task_name  # type: ignore[attr-defined]
 CALL: str = call.task_name  # type: ignore[attr-defined]
 CHECKED: str = checked.task_name  # type: ignore[attr-defined]
 

@@ -189,6 +189,17 @@ def test_the_page_of_a_schedule_counts_its_requested_runs(admin_client: Client):
     assert "3 runs waiting, next" in text
 
 
+@pytest.mark.parametrize(("owner", "shown"), [("shop", "shop: "), ("", "without an owner: ")])
+def test_the_page_of_a_schedule_names_the_list_in_code_that_overwrites_changes(
+    admin_client: Client, owner: str, shown: str
+):
+    schedule = make_row()
+    assert "synced again" not in text_of(admin_client.get(page_of(schedule)))
+    ScheduledTask.objects.update(list_owner=owner)
+    text = text_of(admin_client.get(page_of(schedule)))
+    assert f"{shown}what is changed here lasts until the list is synced again" in text
+
+
 def test_refreshing_a_page_leaves_the_messages_for_the_user(admin_client: Client):
     schedule = make_row()
     admin_client.post(act_url(schedule, "pause"))

@@ -10,6 +10,7 @@ from redis import Redis
 import tasks
 from tasks import registry
 from tasks.broker.enqueue import enqueue_run, enqueue_task
+from tasks.decorators import scheduled_task
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTaskInstance, Task
@@ -72,3 +73,11 @@ def test_an_external_job_of_a_task_function_runs_without_a_record(redis_connecti
     assert perform(redis_connection, "external").return_value() == [[1], {}]
     assert not Task.objects.exists()
     assert not ScheduledTaskInstance.objects.exists()
+
+
+def test_a_parameter_that_is_marked_secret_must_exist():
+    def log_in(pin: str) -> None: ...
+
+    with pytest.raises(ValueError, match=r"secret=\['pni'\] must be a list of the names of param"):
+        scheduled_task(name="tests.misspelt", secret=["pni"])(log_in)
+    assert "tests.misspelt" not in registry.names(registry.Kind.SCHEDULED)

@@ -97,3 +97,33 @@ def test_arguments_have_a_depth():
         deep = [deep]
     with pytest.raises(InvalidArguments, match="nested"):
         registry.get(functions.ECHO).check_arguments(deep, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "kwargs", "shown"),
+    [
+        (functions.LOG_IN, ["1", "2"], {}, (["•••", "•••"], {})),
+        (functions.LOG_IN, [], {"pin": "1", "where": [1]}, ([], {"pin": "•••", "where": [1]})),
+        (functions.ECHO, ["1"], {"pin": "1", "token": 7}, (["1"], {"pin": "1", "token": "•••"})),
+        ("gone.away", ["1"], {"api_key": "1"}, (["1"], {"api_key": "•••"})),
+        (functions.LOG_IN, {"token": "1"}, {}, ({"token": "•••"}, {})),
+    ],
+)
+def test_secret_arguments_are_masked_by_the_names_of_their_parameters(name, args, kwargs, shown):
+    assert registry.masked_arguments(name, args, kwargs) == shown
+
+
+def test_the_secret_arguments_of_a_call_are_known():
+    found = registry.secret_values(functions.LOG_IN, ["1"], {"where": {"token": "2"}, "n": 3})
+    assert found == ["1", "2"]
+
+
+def test_a_secret_default_is_not_shown():
+    def connect(host: str, password: str = "hunter2", *, pin: str = "1234") -> None: ...
+
+    function = TaskFunction("x", connect, frozenset(), "default", None, secret=frozenset({"pin"}))
+    assert "hunter2" not in str(function.shown_signature)
+    assert "1234" not in str(function.shown_signature)
+    with pytest.raises(InvalidArguments) as caught:
+        function.check_arguments([], {})
+    assert "hunter2" not in str(caught.value)

@@ -503,12 +503,12 @@ def test_sync_makes_the_schedules_of_the_list_and_cancels_those_no_longer_in_it(
         "c": ("running", None),
         "manual": ("running", 60),
     }
-    assert stored(manual).synced is False
+    assert stored(manual).list_owner is None
 
 
 def test_sync_resumes_a_schedule_that_returns_to_the_list():
     SchedulerService.sync([item("a")])
-    SchedulerService.sync([])
+    SchedulerService.sync([], app="tests")
     SchedulerService.sync([item("a")])
     assert ScheduledTask.objects.get().status == "running"
 

@@ -111,6 +111,7 @@ class Command(BaseCommand):
         return os.environ | {
             "ALLOWED_HOSTS": " ".join([*settings.ALLOWED_HOSTS, "127.0.0.1"]),
             "FEEDS_ALLOWED_HOSTS": " ".join([*settings.FEEDS_ALLOWED_HOSTS, own]),
+            "ACTIVITY_FEED": "on" if settings.ACTIVITY_FEED_OF_UP else "off",
             "SUPERVISED": "on",
             "PYTHONUNBUFFERED": "1",
         }

@@ -1,0 +1,220 @@
+"""Schedules as callers define them: from their values to valid rows, which aren't written here."""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.translation import gettext as _
+
+from tasks import clock, registry
+from tasks.exceptions import InvalidCalendar, InvalidSchedule
+from tasks.models import Calendar, ScheduledTask
+from tasks.registry import Kind
+
+TaskFunc = Callable[..., Any] | str
+# How many calendars an error lists.
+CALENDARS_NAMED = 20
+# A first time this short ago means “from now on”.
+JUST_NOW = timedelta(minutes=1)
+
+# The fields of a schedule that people may change. Its `type` follows from the others.
+EDITABLE_FIELDS = tuple(
+    field.name
+    for field in ScheduledTask._meta.concrete_fields
+    if field.editable and not field.primary_key and field.name != "type"
+)
+
+
+def new_row(
+    task_func: TaskFunc,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    name: str | None,
+    options: dict[str, Any],
+) -> ScheduledTask:
+    """Return an unsaved schedule of a task function; `options` are other fields of the row.
+
+    Raises UnknownTaskFunction, InvalidArguments or InvalidSchedule. `validate` checks the rest.
+    """
+    function = registry.resolve(task_func, Kind.SCHEDULED)
+    positional, named = _as_json(args, list), _as_json(kwargs, dict)
+    function.check_arguments(positional, named)
+    options |= {
+        "queue": options.get("queue") or function.queue,
+        "timezone": options.get("timezone") or settings.TIME_ZONE,
+        "description": options.get("description") or "",
+    }
+    try:
+        return ScheduledTask(
+            name=name or function.name,
+            function=function.name,
+            args=positional,
+            kwargs=named,
+            **as_stored(options),
+        )
+    except TypeError as error:
+        raise InvalidSchedule(str(error), {}) from error
+
+
+def _as_json(arguments: Any, form: type[list] | type[dict]) -> Any:
+    """Return arguments in their JSON form; what has no such form is left to `check_arguments`."""
+    kind = Sequence if form is list else Mapping
+    is_of_kind = isinstance(arguments, kind) and not isinstance(arguments, str)
+    return form(arguments) if is_of_kind else form() if arguments is None else arguments
+
+
+def as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert field values from the forms that callers may use to those that the row stores."""
+    forms: dict[str, Callable[[Any], Any]] = {"calendar": _calendar, "exclude": dates_as_text}
+    return {
+        field: forms[field](value) if field in forms else value for field, value in values.items()
+    }
+
+
+def refuse_unknown(changes: Iterable[str]) -> None:
+    """Raise InvalidSchedule for names of fields that don't exist or can't be edited."""
+    errors = {
+        name: [
+            _("“%(name)s” is not a field of a schedule that can be changed. These are: %(known)s.")
+            % {"name": name, "known": ", ".join(EDITABLE_FIELDS)}
+        ]
+        for name in changes
+        if name not in EDITABLE_FIELDS
+    }
+    if errors:
+        raise InvalidSchedule(joined(errors), errors)
+
+
+def joined(errors: Mapping[str, Iterable[str]]) -> str:
+    """Return the messages of an error as one text."""
+    return " ".join(text for texts in errors.values() for text in texts)
+
+
+def _calendar(wanted: Calendar | str | None) -> Calendar | None:
+    """Return a calendar, given as itself or by name; raises InvalidSchedule if it is unknown."""
+    if wanted is None or wanted == "":
+        return None
+    if isinstance(wanted, Calendar) and wanted.pk is not None:
+        return wanted
+    known = Calendar.objects.filter(name=str(wanted)).first()
+    if known is None:
+        names = ", ".join(Calendar.objects.values_list("name", flat=True)[:CALENDARS_NAMED])
+        text = _("There is no calendar “%(name).100s”. The calendars are: %(known)s.") % {
+            "name": wanted,
+            "known": names or _("none"),
+        }
+        raise InvalidSchedule(text, {"calendar": [text]})
+    return known
+
+
+def dates_as_text(dates: str | Iterable[date | str] | None) -> str:
+    """Return excluded dates as the row stores them; raises InvalidSchedule for other values."""
+    if dates is None or isinstance(dates, str):
+        return dates or ""
+    try:
+        return "\n".join(_date_as_text(day) for day in dates)
+    except TypeError as error:
+        text = _("exclude: %(value).100r is not a list of valid dates.") % {"value": dates}
+        raise InvalidSchedule(text, {"exclude": [text]}) from error
+
+
+def _date_as_text(day: date | str) -> str:
+    if isinstance(day, datetime) or not isinstance(day, date | str):
+        raise TypeError(f"{day!r} is not a valid date")
+    return str(day)
+
+
+def validate(schedule: ScheduledTask) -> None:
+    """Raise InvalidSchedule unless the row can be written; put its values in their stored form."""
+    errors = _wrong_types(schedule)
+    if errors:
+        raise InvalidSchedule(joined(errors), errors)
+    if schedule.queue not in settings.RQ_QUEUES:
+        errors["queue"] = [
+            _("There is no queue “%(queue)s”. The queues are: %(known)s.")
+            % {"queue": schedule.queue, "known": ", ".join(settings.RQ_QUEUES)}
+        ]
+    try:
+        schedule.clean_fields(exclude={"fingerprint"})  # first: `clean` relies on their types
+        schedule.full_clean(validate_unique=False, exclude={"fingerprint"})
+    except ValidationError as error:
+        errors |= error.message_dict
+    if errors:
+        raise InvalidSchedule(joined(errors), errors)
+
+
+def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
+    """Return an error for each number and time of the wrong type, which Django might convert."""
+    errors: dict[str, list[str]] = {}
+    for field in ScheduledTask._meta.concrete_fields:
+        value = getattr(schedule, field.attname)
+        may_be_none = field.null or field.name not in EDITABLE_FIELDS
+        if field.primary_key or (value is None and may_be_none):
+            continue
+        if value is None:
+            errors[field.name] = [_("%(name)s: None is not valid.") % {"name": field.name}]
+        elif isinstance(field, models.DateTimeField) and not isinstance(value, datetime):
+            errors[field.name] = [
+                _("%(name)s: %(value)r is not a datetime.") % {"name": field.name, "value": value}
+            ]
+        elif isinstance(field, models.IntegerField) and type(value) is not int:
+            errors[field.name] = [
+                _("%(name)s: %(value)r is not a whole number.")
+                % {"name": field.name, "value": value}
+            ]
+    return errors
+
+
+def validate_calendar(calendar: Calendar, **options: Any) -> None:
+    """Raise InvalidCalendar unless the calendar can be written; put its dates in order.
+
+    `options` are those of `full_clean`.
+    """
+    try:
+        calendar.full_clean(**options)
+    except ValidationError as error:
+        raise InvalidCalendar(joined(error.message_dict), error.message_dict) from error
+
+
+def revised(known: ScheduledTask, wanted: ScheduledTask, start_given: bool) -> ScheduledTask:
+    """Return the stored schedule with the values of a valid one that has the same identity.
+
+    If those are of a live one, it becomes live as well, unless it is paused. What the caller left
+    open stays: the note, its list, the rhythm, and the start of the repeat count (`start_given`
+    says whether that was given, as the validation sets it).
+    """
+    schedule = copy.copy(known)
+    for field in (*EDITABLE_FIELDS, "type"):
+        setattr(schedule, field, getattr(wanted, field))
+    schedule.note = wanted.note or known.note
+    if wanted.list_owner is not None:
+        schedule.list_owner = wanted.list_owner
+    if _counts_the_same_repeats(wanted, known) and not start_given:
+        schedule.start = known.start
+    if _keeps_rhythm(wanted, known):
+        schedule.first = known.first
+    if wanted.is_live and known.status in (ScheduledTask.Status.DEATH, ScheduledTask.Status.FAILED):
+        schedule.status = ScheduledTask.Status.RUNNING
+    return schedule
+
+
+def _counts_the_same_repeats(wanted: ScheduledTask, known: ScheduledTask) -> bool:
+    """Return whether both are the same cron schedule with the same number of repeats."""
+    same = all(
+        getattr(wanted, field) == getattr(known, field) for field in ("cron", "timezone", "repeat")
+    )
+    return same and bool(wanted.cron and wanted.repeat)
+
+
+def _keeps_rhythm(wanted: ScheduledTask, known: ScheduledTask) -> bool:
+    """Return whether “every hour from now on” is requested for what already runs every hour.
+
+    Code may request it at each start, which must not shift the schedule each time.
+    """
+    same = known.is_live and wanted.interval is not None and wanted.interval == known.interval
+    since_first = clock.now() - wanted.first if same and wanted.first else None
+    return since_first is not None and timedelta(0) <= since_first < JUST_NOW

@@ -1,0 +1,21 @@
+"""The command that writes the definitions of schedules as YAML or JSON."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from tasks.transfer import FORMATS, exported
+
+
+class Command(BaseCommand):
+    help = (
+        "Write the schedules that have not ended, and the calendars that they use, to the standard "
+        "output, as import_schedules reads them: their definitions, without runs. Arguments are "
+        "written as they are, secrets included."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: yaml")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(exported(options["format"]), ending="")

@@ -1,0 +1,231 @@
+"""Definitions of schedules and calendars as text, to move them from one system to another.
+
+Runs, states and identities of the rows stay behind: what arrives starts its ledger there.
+"""
+
+import copy
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import yaml
+from django.db import models, transaction
+from django.utils.translation import gettext as _
+
+from tasks import clock
+from tasks.definitions import EDITABLE_FIELDS, dates_as_text, joined, new_row, validate_calendar
+from tasks.exceptions import InvalidSchedule, TasksError
+from tasks.lists import Action, Change, Wanted, checked, differences, raise_all, repeated
+from tasks.models import Calendar, ScheduledTask
+from tasks.services import CalendarService, store, take_turns
+from tasks.timing.spec import DATETIME_FIELDS
+
+FORMATS = ("yaml", "json")
+CALENDAR_FIELDS = ("name", "dates", "description")
+CALL = ("function", "args", "kwargs", "name")
+# Written even where they have the model's default: where they are left out, another one applies.
+ALWAYS = ("name", "function", "queue", "timezone")
+LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
+
+Document = dict[str, Any]
+
+
+def exported(format: str) -> str:
+    """Return the schedules that have not ended, and the calendars that they use, as text."""
+    schedules = ScheduledTask.objects.exclude(status=ScheduledTask.Status.DEATH)
+    schedules = schedules.select_related("calendar").order_by("name", "pk")
+    calendars = Calendar.objects.filter(schedules__in=schedules).distinct().order_by("name")
+    document = {
+        "calendars": [_calendar_as_json(one) for one in calendars],
+        "schedules": [_as_json(one) for one in schedules],
+    }
+    if format == "json":
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text that has one of Unicode's line breaks in double quotes: else it is folded."""
+
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        style = '"' if LINE_BREAKS.search(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
+def _calendar_as_json(calendar: Calendar) -> Document:
+    values = {"name": calendar.name, "dates": calendar.dates.split("\n") if calendar.dates else []}
+    return values | ({"description": calendar.description} if calendar.description else {})
+
+
+def _as_json(schedule: ScheduledTask) -> Document:
+    values: Document = {}
+    defaults = ScheduledTask()
+    for name in EDITABLE_FIELDS:
+        value = getattr(schedule, name)
+        if name not in ALWAYS and value == getattr(defaults, name):
+            continue
+        if isinstance(value, datetime):
+            value = value.isoformat()
+        elif isinstance(value, Calendar):
+            value = value.name
+        elif name == "exclude":
+            value = value.split("\n")
+        values[name] = value
+    if schedule.status == ScheduledTask.Status.PAUSED:
+        values["paused"] = True
+    return values
+
+
+def read(text: str, format: str) -> Document:
+    """Return the document that a text holds; raises InvalidSchedule if it isn't one."""
+    load: Callable[[str], Any] = json.loads if format == "json" else yaml.safe_load
+    try:
+        document = load(text)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        shown = _("This is not %(format)s: %(error)s") % {"format": format.upper(), "error": error}
+        raise InvalidSchedule(shown, {}) from error
+    parts = {"calendars", "schedules"}
+    if not isinstance(document, dict) or not parts.issuperset(document):
+        raise InvalidSchedule(_("A document has two lists: “calendars” and “schedules”."), {})
+    document = {name: document.get(name) or [] for name in sorted(parts)}
+    if not all(isinstance(entries, list) for entries in document.values()):
+        raise InvalidSchedule(_("“calendars” and “schedules” must be lists."), {})
+    return document
+
+
+def import_document(document: Document, *, dry_run: bool = False) -> list[Change[Any]]:
+    """Store the definitions of a document that `read` has returned, all or nothing.
+
+    A schedule with the same name, function and arguments is changed, and becomes active again if
+    it had ended; a paused one stays paused. One that is paused in the document arrives paused if it
+    is new. Nothing is cancelled or deleted. What was due before now isn't expected.
+
+    Returns what was done, or, for a dry run, what would be. Raises InvalidSchedule, whose `errors`
+    name all invalid entries.
+    """
+    errors: dict[str, list[str]] = {}
+    planned = _calendars(document["calendars"], errors)
+    wanted = _schedules(document["schedules"], {one.record.name: one for one in planned}, errors)
+    raise_all(errors | repeated(wanted))
+    with transaction.atomic():
+        take_turns()
+        if not dry_run:
+            for change in planned:
+                if change.action != Action.KEEP:
+                    CalendarService.save(change.record)
+        return [*planned, *store(wanted, dry_run=dry_run, from_now=True)]
+
+
+def _place(part: str, number: int, entry: Any) -> str:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    words = {"part": part, "number": number, "name": name}
+    if name is None:
+        return _("%(part)s, entry %(number)d") % words
+    return _("%(part)s, entry %(number)d (“%(name).100s”)") % words
+
+
+def _calendars(entries: Iterable[Any], errors: dict[str, list[str]]) -> list[Change[Calendar]]:
+    """Return what has to be done with calendars; note the invalid entries in `errors`."""
+    changes: dict[str, Change[Calendar]] = {}
+    for number, entry in enumerate(entries, 1):
+        place = _place("calendars", number, entry)
+        try:
+            change = _calendar(entry)
+            if changes.setdefault(change.record.name, change) is not change:
+                errors[place] = [_("There are two calendars with this name.")]
+        except TasksError as error:
+            errors[place] = [str(error)]
+    return list(changes.values())
+
+
+def _calendar(entry: Any) -> Change[Calendar]:
+    _check(entry, CALENDAR_FIELDS, Calendar)
+    name = entry.get("name") or ""
+    known = Calendar.objects.filter(name=name).first()
+    record = Calendar(name=name) if known is None else copy.copy(known)
+    record.dates = dates_as_text(entry.get("dates"))
+    record.description = entry.get("description") or ""
+    validate_calendar(record)
+    if known is None:
+        return Change(Action.ADD, record)
+    found = differences(known, record, CALENDAR_FIELDS)
+    return Change(Action.CHANGE if found else Action.KEEP, record, known, found)
+
+
+def _schedules(
+    entries: Iterable[Any],
+    calendars: Mapping[str, Change[Calendar]],
+    errors: dict[str, list[str]],
+) -> list[Wanted]:
+    """Return the valid schedules; note the invalid entries in `errors`."""
+    wanted = []
+    for number, entry in enumerate(entries, 1):
+        place = _place("schedules", number, entry)
+        try:
+            wanted.append(checked(place, _schedule(entry, calendars)))
+        except TasksError as error:
+            errors[place] = [str(error)]
+    return wanted
+
+
+def _schedule(entry: Any, calendars: Mapping[str, Change[Calendar]]) -> ScheduledTask:
+    _check(entry, (*EDITABLE_FIELDS, "paused"), ScheduledTask)
+    values = dict(entry)
+    func, args, kwargs, name = (values.pop(key, None) for key in CALL)
+    is_paused = values.pop("paused", False)
+    # One of this document may not be stored yet.
+    own = calendars.get(values.get("calendar") or "")
+    if own is not None:
+        del values["calendar"]
+    row = new_row(func, args, kwargs, name, values | _times(values))
+    if own is not None:
+        row.calendar = own.record
+    if is_paused:
+        row.status, row.paused_at = ScheduledTask.Status.PAUSED, clock.now()
+    return row
+
+
+def _times(values: Mapping[str, Any]) -> dict[str, datetime]:
+    """Return the times that are written as text; raises InvalidSchedule if one isn't a time."""
+    times = {}
+    for name in DATETIME_FIELDS:
+        if isinstance(values.get(name), str):
+            try:
+                times[name] = datetime.fromisoformat(values[name])
+            except ValueError as error:
+                text = _("%(name)s: “%(value)s” is not a time.") % {
+                    "name": name,
+                    "value": values[name],
+                }
+                raise InvalidSchedule(text, {name: [text]}) from error
+    return times
+
+
+def _check(entry: Any, known: Collection[str], model: type[models.Model]) -> None:
+    """Raise InvalidSchedule unless an entry has only known keys, and text where that is stored."""
+    if not isinstance(entry, dict):
+        raise InvalidSchedule(_("%(entry).100r is not a mapping.") % {"entry": entry}, {})
+    errors = {}
+    for name, value in entry.items():
+        words = {"name": name, "value": value, "known": ", ".join(known)}
+        if name not in known:
+            errors[str(name)] = [_("“%(name)s” is not known here. These are: %(known)s.") % words]
+        elif name == "paused" and not isinstance(value, bool):
+            errors[name] = [_("paused: %(value).100r is neither true nor false.") % words]
+        elif _is_text(model, name) and not isinstance(value, str | None):
+            errors[name] = [_("%(name)s: %(value).100r is not text.") % words]
+    if errors:
+        raise InvalidSchedule(joined(errors), errors)
+
+
+def _is_text(model: type[models.Model], name: str) -> bool:
+    """Return whether a value of this key is text; dates may be a list as well."""
+    if name in ("paused", "dates", "exclude"):
+        return False
+    field = model._meta.get_field(name)
+    return isinstance(field, models.CharField | models.TextField | models.ForeignKey)
