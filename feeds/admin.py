@@ -9,7 +9,6 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
@@ -19,6 +18,7 @@ from feeds import services
 from feeds.exceptions import BadUrl
 from feeds.models import Entry, Feed
 from feeds.parsing import without_images
+from tasks import clock
 from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE, badge
 from tasks.admin_pages.secrets import SecretsAdmin
@@ -158,7 +158,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
 
     @admin.display(description=gettext_lazy("next due"), empty_value=NONE)
     def next_due(self, feed: Feed) -> Any:
-        return feed.schedule and feed.schedule.next_due(timezone.now())
+        return feed.schedule and feed.schedule.next_due(clock.now())
 
     @admin.display(description=gettext_lazy("last run"))
     def last_run(self, feed: Any) -> SafeString | str:

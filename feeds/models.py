@@ -5,11 +5,12 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from feeds.exceptions import shown_url
 from feeds.parsing import MAX_LINK, MAX_TEXT
+from tasks import clock
+from tasks.fields import StampField
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
@@ -65,8 +66,8 @@ class Feed(models.Model):
         related_name="+",
         verbose_name=_("schedule"),
     )
-    created = models.DateTimeField(_("created"), auto_now_add=True)
-    updated = models.DateTimeField(_("updated"), auto_now=True)
+    created = StampField(_("created"), auto_now_add=True)
+    updated = StampField(_("updated"), auto_now=True)
 
     objects = FeedQuerySet.as_manager()
 
@@ -102,16 +103,16 @@ class Entry(models.Model):
     author = models.CharField(_("author"), max_length=MAX_TEXT, blank=True)
     summary = models.TextField(_("summary"), blank=True)
     content = models.TextField(_("content"), blank=True)
-    published = models.DateTimeField(
+    published = StampField(
         _("published"),
-        default=timezone.now,
+        default=clock.now,
         help_text=_("As the feed says, else when it was first seen; never in the future."),
     )
     updated = models.DateTimeField(_("updated"), null=True, blank=True)
     digest = models.CharField(
         max_length=64, editable=False, help_text="Changes with what the entry says."
     )
-    first_seen = models.DateTimeField(_("first seen"), default=timezone.now, editable=False)
+    first_seen = StampField(_("first seen"), default=clock.now, editable=False)
 
     class Meta:
         verbose_name = _("entry")

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from feeds.exceptions import BadUrl, UnknownFeed
 from feeds.models import MAX_URL, Entry, Feed
 from feeds.parsing import ParsedEntry, ParsedFeed
+from tasks import clock
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService
 
@@ -164,7 +164,7 @@ def _known_entries(feed: Feed) -> Iterable[Entry]:
 
 
 def _store_entries(feed: Feed, listed: dict[str, ParsedEntry], stored: dict[str, Entry]) -> Counts:
-    now = timezone.now()
+    now = clock.now()
     changed = [
         _row(feed, entry, stored.get(guid), now)
         for guid, entry in listed.items()
@@ -212,7 +212,7 @@ def _new_schedule(
     if cron is not None:
         return SchedulerService.cron(cron, TASK_FUNCTION, **options)
     interval = DEFAULT_INTERVAL if interval is None else interval
-    first = anchor(feed.url, interval, timezone.now())
+    first = anchor(feed.url, interval, clock.now())
     return SchedulerService.schedule(first, TASK_FUNCTION, interval=interval, **options)
 
 
@@ -231,7 +231,7 @@ def _update_schedule(
     elif interval not in (None, schedule.interval):  # the same one keeps its anchor
         options |= {
             "cron": "",
-            "first": anchor(url, interval, timezone.now()),
+            "first": anchor(url, interval, clock.now()),
             "interval": interval,
         }
     SchedulerService.update(schedule, **options)

@@ -9,7 +9,6 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -19,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 import tasks.admin_pages.calendars
 import tasks.admin_pages.rq_dashboard
 import tasks.admin_pages.runs  # noqa: F401
+from tasks import clock
 from tasks.admin_pages.backfill import backfill_page
 from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
@@ -290,7 +290,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
 
     @admin.display(description=gettext_lazy("next due"))
     def next_due(self, schedule: ScheduledTask) -> SafeString | str:
-        return timestamp(schedule.next_due(timezone.now()))
+        return timestamp(schedule.next_due(clock.now()))
 
     @admin.display(description=gettext_lazy("status"), ordering="status")
     def status_badge(self, schedule: ScheduledTask) -> SafeString:

@@ -22,5 +22,7 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from tasks import checks, receivers  # noqa: F401  (importing registers them)
+        from tasks.broker import clock
 
+        clock.install()
         autodiscover_modules("tasks")

@@ -10,10 +10,9 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.exceptions import (
     InvalidArguments,
     InvalidCalendar,
@@ -255,5 +254,5 @@ def _keeps_rhythm(wanted: ScheduledTask, known: ScheduledTask) -> bool:
     Code may request it at each start, which must not shift the schedule each time.
     """
     same = known.is_live and wanted.interval is not None and wanted.interval == known.interval
-    since_first = timezone.now() - wanted.first if same and wanted.first else None
+    since_first = clock.now() - wanted.first if same and wanted.first else None
     return since_first is not None and timedelta(0) <= since_first < JUST_NOW

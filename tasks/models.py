@@ -12,12 +12,12 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Length
 from django.db.models.lookups import LessThanOrEqual
-from django.utils.timezone import now as current_time
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
+from tasks.fields import StampField
 from tasks.job_ids import RunId, new_schedule_job_id, new_task_job_id
 from tasks.masking import hiding, mask_text
 from tasks.reasons import CODE_LENGTH, Code, in_words
@@ -86,8 +86,8 @@ class Calendar(models.Model):
         help_text=_("On each line a date, 2026-12-24, or a range, 2026-12-24..2026-12-26."),
     )
     description = models.TextField(_("description"), blank=True)
-    created = models.DateTimeField(_("created"), auto_now_add=True)
-    updated = models.DateTimeField(_("updated"), auto_now=True)
+    created = StampField(_("created"), auto_now_add=True)
+    updated = StampField(_("updated"), auto_now=True)
 
     class Meta:
         verbose_name = _("calendar")
@@ -324,13 +324,13 @@ class ScheduledTask(models.Model):
         editable=False,
         help_text="Of the list in code that it comes from: `sync` cancels what has left its list.",
     )
-    settled_through = models.DateTimeField(
-        default=current_time,
+    settled_through = StampField(
+        default=clock.now,
         editable=False,
         help_text="Each occurrence due up to here has its row, or isn't expected to have one.",
     )
-    period_start = models.DateTimeField(
-        default=current_time,
+    period_start = StampField(
+        default=clock.now,
         editable=False,
         help_text="The present period: what the spec yields after this is expected, if live.",
     )
@@ -339,13 +339,13 @@ class ScheduledTask(models.Model):
         editable=False,
         help_text="The ledger begins after this: rows of what was due up to here may be gone.",
     )
-    next_check_at = models.DateTimeField(
-        default=current_time,
+    next_check_at = StampField(
+        default=clock.now,
         editable=False,
         help_text="When the ledger checks it next: nothing can be missing before.",
     )
-    created = models.DateTimeField(_("created"), auto_now_add=True)
-    updated = models.DateTimeField(_("updated"), auto_now=True)
+    created = StampField(_("created"), auto_now_add=True)
+    updated = StampField(_("updated"), auto_now=True)
 
     objects = ScheduledTaskQuerySet.as_manager()
 
@@ -567,7 +567,7 @@ class ScheduledTask(models.Model):
         if self.first is not None:
             self.first = whole_milliseconds(self.first)
         if self.cron and self.repeat and self.start is None:
-            self.start = current_time()
+            self.start = clock.now()
 
 
 class SchedulePeriod(models.Model):
@@ -691,7 +691,7 @@ class RunRecord(models.Model):
     result = models.JSONField(_("result"), null=True)
     exception_class = models.CharField(_("exception"), max_length=NAME_LENGTH, blank=True)
     traceback = models.TextField(_("traceback"), blank=True)
-    created = models.DateTimeField(_("created"), auto_now_add=True)
+    created = StampField(_("created"), auto_now_add=True)
 
     class Meta:
         abstract = True
@@ -722,7 +722,7 @@ class RunRecord(models.Model):
         """How long the attempt took, or has taken so far; None if it never started."""
         if self.started is None:
             return None
-        return (self.ended or current_time()) - self.started
+        return (self.ended or clock.now()) - self.started
 
     def update_attempt(self, **values: Any) -> bool:
         """Write these fields if this attempt is still the running one; return whether it was.

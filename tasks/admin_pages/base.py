@@ -28,6 +28,7 @@ from tasks.admin_pages.formatting import (
     timestamp,
 )
 from tasks.admin_pages.secrets import SecretsAdmin
+from tasks.broker.clock import notices as clock_notices
 from tasks.broker.connection import (
     connect,
     in_a_hurry,
@@ -41,7 +42,10 @@ from tasks.models import RunRecord, ScheduledTaskInstance
 
 
 def obstacles(queues: Iterable[str]) -> list[str]:
-    """Return what keeps work on these queues from running now, and what to do about it."""
+    """Return what keeps work on these queues from running now, and what to do about it.
+
+    Also whose clock is off: times are not as people there expect.
+    """
     wanted, redis, found = set(queues), connect(), []
     try:
         if not redis.exists(LEADER_KEY) and wanted:
@@ -49,10 +53,11 @@ def obstacles(queues: Iterable[str]) -> list[str]:
             if why := redis_obstacle():
                 return [redis_unavailable(why)]
             found.append(_("No scheduler is running: start one (manage.py rqscheduler)."))
+        clocks = clock_notices(redis)
     except RedisError as error:
         return [redis_unavailable(explain(error, redis, wanted))]
     unserved = wanted & queues_without_worker() if wanted else set()
-    return found + [no_worker(queue) for queue in sorted(unserved)]
+    return found + [no_worker(queue) for queue in sorted(unserved)] + clocks
 
 
 def redis_unavailable(why: str) -> str:

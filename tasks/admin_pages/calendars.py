@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, ngettext
 
+from tasks import clock
 from tasks.admin_pages.base import TasksAdmin, time_column
 from tasks.admin_pages.formatting import NONE, one_line
 from tasks.admin_pages.forms import CalendarForm
@@ -52,7 +53,7 @@ class CalendarAdmin(TasksAdmin):
 
     @admin.display(description=gettext_lazy("next"))
     def next_dates(self, calendar: Calendar) -> str:
-        today = timezone.localdate()
+        today = timezone.localdate(clock.now())
         with suppress(SpecError):
             upcoming = [dates for dates in parse_dates(calendar.dates) if dates[1] >= today]
             return format_dates(upcoming[:1]) or NONE

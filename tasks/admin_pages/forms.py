@@ -12,11 +12,10 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.forms.fields import InvalidJSONInput
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields
 from tasks.broker.connection import redis_obstacle
 from tasks.exceptions import SpecError
@@ -233,7 +232,7 @@ class ScheduledTaskForm(CallForm):
         self._keep_unchanged_times(data)
         wants_interval = data.get("interval") or "interval" in self.errors
         if wants_interval and not data.get("first") and not data.get("cron"):
-            data["first"] = timezone.now()
+            data["first"] = clock.now()
         return data
 
     def _fill_in(self, data: dict[str, Any]) -> None:

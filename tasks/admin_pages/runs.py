@@ -9,13 +9,13 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from tasks import clock
 from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, time_column
 from tasks.admin_pages.formatting import box, call, pretty_json, progress_bar
 from tasks.admin_pages.forms import TaskForm
@@ -129,7 +129,7 @@ class RecordAdmin(RunDisplay, TasksAdmin):
         """Show the job's id, as a link to django-rq's page as long as Redis keeps the job."""
         is_kept = record.ended is None
         if record.ended and record.started:
-            is_kept = timezone.now() - record.ended < timedelta(seconds=RESULT_TTL)
+            is_kept = clock.now() - record.ended < timedelta(seconds=RESULT_TTL)
         return job_link(record.run_job_id, self.queue_of(record), is_kept)
 
     def queue_of(self, record: Any) -> str:

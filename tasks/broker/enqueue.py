@@ -6,13 +6,12 @@ from functools import cache
 from typing import Any
 
 import django_rq
-from django.utils import timezone
 from redis import Redis
 from rq.exceptions import DuplicateJobError
 from rq.job import JobStatus
 from rq.queue import Queue
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.broker.keys import WAKE_KEY, queue_key, scheduled_key
 from tasks.job import FAILURE_TTL, RESULT_TTL, Job
 from tasks.job_ids import RunId
@@ -85,7 +84,7 @@ def withdraw(job_id: str, queue: str, connection: Redis) -> None:
 def _enqueue(job: Job, connection: Redis, at: datetime | None) -> None:
     queue = Queue(job.origin, connection=connection, job_class=Job, serializer=job.serializer)
     try:
-        if at is None or at <= timezone.now():
+        if at is None or at <= clock.now():
             queue.enqueue_job(job, unique=True)
         else:
             # RQ keeps whole seconds: first the next one, then the exact time.

@@ -42,6 +42,10 @@ QUARANTINE_KEY = "tasks:quarantine"
 PROBE_KEY = "tasks:probe"
 SPOOL_KEY = "tasks:spool"
 UNREADABLE_KEY = "tasks:spool:unreadable"
+# Whose system's clock is off: a hash, by the process, of when it said so and by how much.
+CLOCKS_KEY = "tasks:clocks"
+# When Redis's own clock was last set, and by how much.
+CLOCK_STEP_KEY = "tasks:clock_step"
 
 # What the keys of one job, queue or worker begin with; RQ's as RQ itself names them.
 QUEUES_KEY = Queue.redis_queues_keys
@@ -66,6 +70,8 @@ TYPES = {
     SPOOL_KEY: "list",
     UNREADABLE_KEY: "list",
     QUARANTINE_KEY: "hash",
+    CLOCKS_KEY: "hash",
+    CLOCK_STEP_KEY: "string",
     LEADER_KEY: "string",
     QUEUES_KEY: "set",
     REDIS_WORKER_KEYS: "set",

@@ -1,5 +1,6 @@
 """Leases: a worker's claim that a run is alive, renewed while it is."""
 
+from collections.abc import Sequence
 from typing import cast
 
 from django.conf import settings
@@ -26,6 +27,24 @@ LEASE_RENEWAL_SECONDS = min(LEASE_SECONDS // 3, 5)
 # How long something must look lost before it counts as lost, in seconds: longer than a live worker
 # needs to renew a lease. It also applies to lost jobs and occurrences, so it is never long.
 CERTAINTY = min(LOST_AFTER / 4, 15.0)
+
+
+def are_held(redis: Redis, job_ids: Sequence[str]) -> list[bool]:
+    """Return, for each job, whether somebody holds the lease on its run.
+
+    A lease that would last for longer than any is granted was granted before Redis's clock was
+    set back: it is shortened, and is renewed in time by whoever is alive.
+    """
+    longest = LEASE_SECONDS * 1000
+    with redis.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.pttl(lease_key(job_id))
+        left = cast(list[int], pipe.execute())
+        for job_id, milliseconds in zip(job_ids, left, strict=True):
+            if milliseconds > longest:
+                pipe.pexpire(lease_key(job_id), longest)
+        pipe.execute()
+    return [milliseconds > 0 for milliseconds in left]
 
 
 def renew_lease(redis: Redis, job_id: str, worker_name: str) -> None:

@@ -9,13 +9,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.db import Error
-from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
+from tasks import clock
 from tasks.broker.enqueue import own_meta, timeout_of, wake
 from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY, with_key_names
 from tasks.exceptions import TasksError
@@ -158,7 +158,7 @@ def _template(schedule: ScheduledTask) -> list[str]:
     shown = {key: value for key, value in meta.items() if value}
     call = (schedule.function, None, schedule.args, schedule.kwargs)
     values = {
-        "created_at": utcformat(timezone.now()),
+        "created_at": utcformat(clock.now()),
         "data": JSONSerializer.dumps(call).decode(),
         "origin": schedule.queue,
         "description": schedule.name,

@@ -10,8 +10,7 @@ from itertools import dropwhile, groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from django.utils import timezone
-
+from tasks import clock
 from tasks.database import CHUNK, chunks
 from tasks.exceptions import SpecError
 from tasks.models import ScheduledTask, ScheduledTaskInstance, SchedulePeriod
@@ -91,7 +90,7 @@ def tallies(pks: Iterable[int], begin: datetime | None = None) -> Iterator[Tally
         open_pks: list[int] = chunk
         counted: dict[int, Tally] = {}
         while open_pks:
-            now = timezone.now()
+            now = clock.now()
             rows = ScheduledTask.objects.filter(pk__in=open_pks).select_related("calendar")
             schedules = list(rows.order_by("pk"))
             counted |= {tally.schedule.pk: tally for tally in _count(schedules, begin, now)}

@@ -9,7 +9,9 @@ from django.db import close_old_connections
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from tasks import clock
 from tasks.broker.keys import MARKER_KEY, explain
+from tasks.broker.leases import LEASE_SECONDS
 from tasks.broker.reconcile import TIME_SLICE, Reconciler
 from tasks.database import OUTAGE_ERRORS
 from tasks.ledger.retention import pruning
@@ -21,6 +23,9 @@ from tasks.runs.lost import Watch, close_lost_runs, enqueueing_lost_jobs
 
 logger = logging.getLogger(__name__)
 
+# A pause between two ticks takes longer than this if the process was stopped, or has not led.
+STOPPED_SECONDS = 5.0
+
 
 class Housekeeper:
     """Does the leader's regular work; every part can be stopped at any line and done again."""
@@ -28,27 +33,39 @@ class Housekeeper:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         lost, lost_jobs, lost_dues = Watch(), Watch(), Watch()
+        self._ticked = time.monotonic()
         self._parts = [
             _Part(redis, "spool", 0.5, lambda: spool.drain(redis)),
             _Part(redis, "projection", 0.0, Reconciler(redis).tick),
+            _Part(redis, "refused schedules", 2.0, lambda: ending_refused(redis)),
+            _Part(redis, "retention", 300.0, pruning),
+        ]
+        self._parts_by_lease = [
             _Part(redis, "lost runs", 2.0, lambda: close_lost_runs(redis, lost)),
             _Part(redis, "lost jobs", 10.0, lambda: enqueueing_lost_jobs(redis, lost_jobs)),
             _Part(redis, "settling", 1.0, lambda: settling_steps(redis, lost_dues)),
-            _Part(redis, "refused schedules", 2.0, lambda: ending_refused(redis)),
-            _Part(redis, "retention", 300.0, pruning),
         ]
 
     def tick(self) -> None:
         """Do the parts whose time has come; one part's failure doesn't stop the others.
 
-        Raises nothing: what goes wrong is logged and tried again at the next tick.
+        When leases may have lapsed although their owners are alive, what would take these for dead
+        waits until they have had time to renew them: also after this process was stopped, for its
+        whole machine may have been. Raises nothing: what goes wrong is logged and tried again at
+        the next tick.
         """
         close_old_connections()
+        if time.monotonic() - self._ticked > STOPPED_SECONDS:
+            clock.note_disturbance()
+        parts = list(self._parts)
+        if clock.undisturbed_for() >= LEASE_SECONDS:
+            parts += self._parts_by_lease
         if not self._redis.exists(MARKER_KEY):
-            for part in self._parts:
+            for part in parts:
                 part.run_soon()
-        for part in self._parts:
+        for part in parts:
             part.resume()
+        self._ticked = time.monotonic()
 
 
 class _Part:

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import cast
 
-from django.utils import timezone
 from redis import Redis
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.broker.enqueue import enqueue_run
 from tasks.broker.in_flight import are_known
 from tasks.database import CHUNK
@@ -27,7 +26,7 @@ def catch_up_lost(dues: list[datetime], schedule_pk: int, redis: Redis) -> None:
     schedule = ScheduledTask.objects.live().filter(pk=schedule_pk).first()
     if schedule is None or not dues:
         return
-    now = timezone.now()
+    now = clock.now()
     policy = cast(catch_up.CatchUp, schedule.catch_up)
     plan = catch_up.plan(dues, now, policy, schedule.start_deadline)
     write(missed_runs(schedule, _reasons(schedule, plan)))

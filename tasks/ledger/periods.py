@@ -8,8 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils import timezone
-
+from tasks import clock
 from tasks.database import CHUNK, chunks
 from tasks.exceptions import SpecError
 from tasks.models import ScheduledTask, ScheduledTaskInstance, SchedulePeriod
@@ -103,7 +102,7 @@ def missed_runs(
     schedule: ScheduledTask, reasons: dict[datetime, Reason]
 ) -> list[ScheduledTaskInstance]:
     """Return unsaved rows that record occurrences as missed, each for its reason."""
-    now = timezone.now()
+    now = clock.now()
     return [
         ScheduledTaskInstance(
             parent=schedule,

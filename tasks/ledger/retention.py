@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db.models import Count, Min
-from django.utils import timezone
 
+from tasks import clock
 from tasks.database import CHUNK
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
@@ -44,7 +44,7 @@ class _Counts(NamedTuple):
 
 def _with_too_many(schedules: list[ScheduledTask]) -> list[ScheduledTask]:
     """Return those that may have runs to delete; one query counts the runs of all."""
-    now = timezone.now()
+    now = clock.now()
     rows = ScheduledTaskInstance.objects.filter(parent__in=schedules).order_by()
     counts = rows.values_list("parent").annotate(Count("pk"), Count("due"), Min("due"))
     found = {one.parent_id: one for one in map(_Counts._make, counts)}
@@ -93,7 +93,7 @@ def _newest_not_kept(schedule: ScheduledTask, rows: Any, field: str) -> datetime
     if schedule.keep_runs is not None:
         found += newest_first[schedule.keep_runs : schedule.keep_runs + 1]
     if schedule.keep_days is not None:
-        cutoff = timezone.now() - timedelta(days=schedule.keep_days)
+        cutoff = clock.now() - timedelta(days=schedule.keep_days)
         found += newest_first.filter(**{f"{field}__lt": cutoff})[:1]
     return max(found, default=None)
 

@@ -8,10 +8,10 @@ from itertools import islice
 
 from django.db import Error, connection, transaction
 from django.db.models import F
-from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tasks import clock
 from tasks.broker import projection
 from tasks.broker.in_flight import in_flight
 from tasks.database import CHUNK, chunks
@@ -63,7 +63,7 @@ def settling_steps(redis: Redis, watch: Watch) -> Iterator[None]:
     A schedule is checked once it was due again after its last check, by its `next_check_at`. All
     others cost nothing.
     """
-    to_check = ScheduledTask.objects.live().filter(next_check_at__lte=timezone.now())
+    to_check = ScheduledTask.objects.live().filter(next_check_at__lte=clock.now())
     # Not in order: to sort them for each step would cost more than to check them.
     pks = list(to_check.order_by().values_list("pk", flat=True)[:CHECKED_A_ROUND])
     rows = ScheduledTask.objects.select_related("calendar")
@@ -87,7 +87,7 @@ def ending_refused(redis: Redis) -> Iterator[None]:
     called again. One schedule that can't be ended stops no other.
     """
     answers = ScheduledTaskInstance.objects.filter(
-        reason_code=Code.CHECK_NOT_AT_ALL, ended__gt=timezone.now() - ANSWERS_READ
+        reason_code=Code.CHECK_NOT_AT_ALL, ended__gt=clock.now() - ANSWERS_READ
     )
     refused: dict[int, datetime] = {}
     for run in answers.only("parent_id", "reason_values"):
@@ -161,7 +161,7 @@ class _Check:
 
 
 def _settle_some(schedules: list[ScheduledTask], redis: Redis, watch: Watch) -> None:
-    now = timezone.now()
+    now = clock.now()
     checks = _check(schedules, now)
     lost = _find_lost(checks, now, redis)
     _write_settled(checks, now)
@@ -280,7 +280,7 @@ def _end_if_idle(seen: ScheduledTask, redis: Redis) -> None:
 
 def _end(schedule: ScheduledTask, code: Code) -> None:
     """End a schedule whose row the caller has locked; what it still expects is missed."""
-    close_period(schedule, timezone.now(), reason(code))
+    close_period(schedule, clock.now(), reason(code))
     schedule.status = ScheduledTask.Status.DEATH
     schedule.save(update_fields=["status", "period_start", "settled_through"])
 

@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from django_rq.workers import get_worker_class
 
+from tasks import clock
 from tasks.models import ScheduledTask
 from tasks.queue import why_unusable
 from tasks.scheduler import Scheduler
@@ -49,9 +50,9 @@ def parse_time(text: str, *, is_end: bool = False) -> datetime:
     try:
         day = parse_date(text)
         if day is not None and is_end:
-            is_today = day == timezone.localdate()
+            is_today = day == timezone.localdate(clock.now())
             end = timezone.make_aware(datetime.combine(day, time.max))
-            return timezone.now() if is_today else end
+            return clock.now() if is_today else end
         found = datetime.combine(day, time()) if day is not None else parse_datetime(text)
         if found is not None:
             return timezone.make_aware(found) if timezone.is_naive(found) else found

@@ -12,8 +12,8 @@ from django.conf import settings
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.job import Retry
-from rq.utils import now
 
+from tasks import clock
 from tasks.broker.enqueue import build_job
 from tasks.broker.keys import lease_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, renew_lease
@@ -37,7 +37,7 @@ def run(task: Task, redis: Redis) -> bool:
     """
     job = build_job(task, task.job_id, redis)
     job.worker_name = f"{socket.gethostname()}.{os.getpid()}"
-    job.started_at = now()
+    job.started_at = clock.now()
     with _renewing_lease(job):
         try:
             # Not in this context: this code may run inside another task function.

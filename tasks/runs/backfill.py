@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.broker.connection import connect
 from tasks.broker.enqueue import enqueue_run
 from tasks.exceptions import NotPossible
@@ -41,7 +41,7 @@ def request(schedule: ScheduledTask, start: datetime, end: datetime, limit: int)
     registry.resolve(schedule.function, Kind.SCHEDULED)
     with transaction.atomic():
         schedule = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
-        now = timezone.now()
+        now = clock.now()
         requests = [
             RunRequest(parent=schedule, due=due, requested=now)
             for due in never_ran(schedule, start, end, limit)
@@ -88,7 +88,7 @@ def _check(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) 
         raise NotPossible(_("Give a limit between 1 and %(most)d.") % {"most": MAX_LIMIT})
     if start >= end:
         raise NotPossible(_("The range is empty: it must begin before it ends."))
-    if end > timezone.now():
+    if end > clock.now():
         raise NotPossible(_("The range ends in the future: backfill runs only what is past."))
     if schedule.pruned_until is not None and start < schedule.pruned_until:
         raise NotPossible(

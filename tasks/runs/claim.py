@@ -13,9 +13,9 @@ from django.db import (
     transaction,
 )
 from django.db.models import QuerySet
-from django.utils import timezone
 from redis import Redis
 
+from tasks import clock
 from tasks.database import patiently
 from tasks.exceptions import SpecError
 from tasks.job import Job
@@ -82,7 +82,7 @@ def claim(job: Job, answer: Answer | None = None, *, by_policy: bool = False) ->
         return _claim_task(job)
     is_plain = run_id.attempt == 1 and not run_id.is_requested and answer is None
     if is_plain and not by_policy:
-        run = writer.start(sql.Start(run_id, _worker_name(job), timezone.now()))
+        run = writer.start(sql.Start(run_id, _worker_name(job), clock.now()))
         if run is not None:
             return run
     else:
@@ -96,7 +96,7 @@ def _worker_name(job: Job) -> str:
 
 def _claim_task(job: Job) -> Task | None:
     claimed = Task.objects.filter(job_id=job.id, status__in=Task.WAITING).update(
-        status=Task.Status.RUNNING, started=timezone.now(), worker_name=_worker_name(job)
+        status=Task.Status.RUNNING, started=clock.now(), worker_name=_worker_name(job)
     )
     task = Task.objects.filter(job_id=job.id).first()
     if claimed or (task is not None and _is_claimed_by(job, task)):
@@ -195,7 +195,7 @@ class _Read:
         row, schedule = self.row, self.schedule
         return Situation(
             run_id=self.run_id,
-            now=timezone.now(),
+            now=clock.now(),
             overlap=schedule.overlap,
             start_deadline=schedule.start_deadline,
             settled_through=schedule.settled_through,
@@ -250,7 +250,7 @@ def _record_not_run(read: _Read, status: str, why: Reason) -> None:
     """Write why a run doesn't start; a failed run that isn't retried keeps what it says, too."""
     row = read.row or _new_row(read)
     if row.status != Status.FAILED:
-        row.status, row.ended, row.reason = status, timezone.now(), ""
+        row.status, row.ended, row.reason = status, clock.now(), ""
     row.reason_code, row.reason_values = why.code.value, why.fields["reason_values"]
     row.save()
 
@@ -270,7 +270,7 @@ def _start(read: _Read, worker_name: str) -> ScheduledTaskInstance:
         run.requested = read.request.requested
     run.status = Status.RUNNING
     run.attempt = read.run_id.attempt
-    run.started, run.ended = timezone.now(), None
+    run.started, run.ended = clock.now(), None
     run.worker_name = worker_name
     run.progress, run.progress_message = 0, ""
     run.reason, run.reason_code, run.reason_values = "", None, None
@@ -286,7 +286,7 @@ def _cancel(runs: list[ScheduledTaskInstance], schedule: ScheduledTask, redis: R
         run.parent = schedule
         run.update_attempt(
             status=Status.CANCELED,
-            ended=timezone.now(),
+            ended=clock.now(),
             **reason(Code.REPLACED).fields,
         )
     job_ids = [run.run_job_id for run in runs]

@@ -3,9 +3,9 @@
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 from redis import Redis
 
+from tasks import clock
 from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance
 from tasks.runs import backfill
 from tasks.runs.retries import retry
@@ -18,7 +18,7 @@ def close(record: RunRecord, status: str, redis: Redis, **values: Any) -> bool:
 
     The schedule's status follows, and a failed run with attempts left is enqueued again.
     """
-    values.setdefault("ended", timezone.now())
+    values.setdefault("ended", clock.now())
     with transaction.atomic():
         if not record.update_attempt(status=status, **values):
             return False

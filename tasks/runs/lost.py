@@ -5,17 +5,15 @@ import time
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 from django.db.models import F, Max, Q
-from django.utils import timezone
 from redis import Redis
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.broker.enqueue import enqueue_run, enqueue_task
 from tasks.broker.in_flight import Waiting, in_flight
-from tasks.broker.keys import lease_key
-from tasks.broker.leases import CERTAINTY
+from tasks.broker.leases import CERTAINTY, are_held
 from tasks.database import CHUNK
 from tasks.exceptions import TasksError
 from tasks.job import Job
@@ -69,10 +67,8 @@ def close_lost_runs(redis: Redis, watch: Watch) -> None:
     tasks = Task.objects.filter(status=Task.Status.RUNNING).only("attempt", "job_id")
     # Only the fields that their leases' names are made of: logs and tracebacks can be large.
     records: dict[str, RunRecord] = {record.run_job_id: record for record in chain(runs, tasks)}
-    leases = redis.mget([lease_key(job_id) for job_id in records]) if records else []
-    unleased = [
-        job_id for job_id, lease in zip(records, cast(list[Any], leases), strict=True) if not lease
-    ]
+    held = are_held(redis, list(records))
+    unleased = [job_id for job_id, is_held in zip(records, held, strict=True) if not is_held]
     for job_id in watch.confirmed(unleased):
         _close_as_lost(records[job_id], redis)
 
@@ -119,7 +115,7 @@ def enqueueing_lost_jobs(redis: Redis, watch: Watch) -> Iterator[None]:
 
 def _waiting_calls() -> Iterator[list[Waiting]]:
     """Yield, in chunks, the jobs of the calls that have been waiting for a while."""
-    cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
+    cutoff = clock.now() - timedelta(seconds=CERTAINTY)
     waiting = Task.objects.filter(status__in=Task.WAITING, created__lt=cutoff).order_by("pk")
     last = 0
     while rows := list(waiting.filter(pk__gt=last).values_list("pk", "job_id", "queue")[:CHUNK]):
@@ -144,7 +140,7 @@ def _waiting_retries() -> Iterator[list[Waiting]]:
         .only(*of_run, *(f"parent__{name}" for name in of_parent))
         .order_by("ended", "pk")
     )
-    later = Q(ended__gt=timezone.now() - RETRY_MEMORY - timedelta(seconds=delay))
+    later = Q(ended__gt=clock.now() - RETRY_MEMORY - timedelta(seconds=delay))
     while runs := list(failed.filter(later)[:CHUNK]):
         ended = runs[-1].ended
         later = Q(ended__gt=ended) | Q(ended=ended, pk__gt=runs[-1].pk)
@@ -157,7 +153,7 @@ def _waiting_retries() -> Iterator[list[Waiting]]:
 
 def _waiting_requests() -> Iterator[list[Waiting]]:
     """Yield, in chunks, the jobs of manual runs, and of what backfill runs next."""
-    cutoff = timezone.now() - timedelta(seconds=CERTAINTY)
+    cutoff = clock.now() - timedelta(seconds=CERTAINTY)
     requests = RunRequest.objects.filter(requested__lt=cutoff).order_by("pk")
     manual = requests.filter(due=None).select_related("parent")
     last = 0
@@ -262,7 +258,7 @@ def _enqueue_call_again(job_id: str, redis: Redis) -> None:
 def _end_call(job_id: str, status: str, why: Reason) -> None:
     """End a call that will not run, if it is still waiting."""
     Task.objects.filter(job_id=job_id, status__in=Task.WAITING).update(
-        status=status, ended=timezone.now(), **why.fields
+        status=status, ended=clock.now(), **why.fields
     )
 
 

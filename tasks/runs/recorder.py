@@ -13,10 +13,9 @@ from functools import partial
 from typing import Any
 
 from django.db import Error, connections
-from django.utils import timezone
 from rq.job import Retry
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.database import OUTAGE_ERRORS, database_answers, patiently
 from tasks.exceptions import ProcessLost
 from tasks.job import Job
@@ -243,7 +242,7 @@ class Recorder:
     def _end(self, status: str, **values: Any) -> float | None:
         """Write the end; return after how many seconds it was, None if it was closed meanwhile."""
         values |= {
-            "ended": timezone.now(),
+            "ended": clock.now(),
             "log": str(self._text),
             "progress_message": self._message,
         }

@@ -3,9 +3,9 @@
 import logging
 from datetime import timedelta
 
-from django.utils import timezone
 from redis import Redis
 
+from tasks import clock
 from tasks.broker.enqueue import enqueue_run
 from tasks.models import ScheduledTaskInstance
 from tasks.reasons import REFUSALS
@@ -23,7 +23,7 @@ def retry(run: ScheduledTaskInstance, redis: Redis) -> None:
     """
     if not tries_left(run):
         return
-    at = (run.ended or timezone.now()) + timedelta(seconds=run.parent.retry_delay)
+    at = (run.ended or clock.now()) + timedelta(seconds=run.parent.retry_delay)
     try:
         enqueue_run(run.parent, run.run_id.next_attempt(), redis, at=at)
     except Exception:
@@ -40,5 +40,5 @@ def tries_left(run: ScheduledTaskInstance) -> bool:
 
 def awaits_retry(run: ScheduledTaskInstance) -> bool:
     """Return whether a failed run has another attempt to come that isn't long overdue."""
-    overdue = timezone.now() - RETRY_MEMORY - timedelta(seconds=run.parent.retry_delay)
+    overdue = clock.now() - RETRY_MEMORY - timedelta(seconds=run.parent.retry_delay)
     return tries_left(run) and run.ended is not None and run.ended > overdue

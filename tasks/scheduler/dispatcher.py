@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any, cast
 
 from django.db import Error, close_old_connections
-from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.utils import utcformat
 
+from tasks import clock
 from tasks.broker import projection
 from tasks.broker.keys import (
     DISPATCH_RECORDS_KEY,
@@ -94,7 +94,7 @@ class Dispatcher:
 
     def dispatch_punctual(self) -> list[str]:
         """Dispatch what has been due for a few seconds at most, without the database."""
-        since = to_milliseconds(timezone.now()) - ON_TIME_MS
+        since = to_milliseconds(clock.now()) - ON_TIME_MS
         punctual = self._dispatch_due(Round(since / 1000, at_least_late_ms=0))
         if punctual.waiting:
             self._late_is_waiting.set()
@@ -136,7 +136,7 @@ class Dispatcher:
         """
         size = FIRST_CHUNK
         while not self._should_stop():
-            now = timezone.now()
+            now = clock.now()
             until = to_milliseconds(now) - this_round.at_least_late_ms
             due = self.read_due(this_round.since, until / 1000, this_round.waiting, size)
             if not due:
@@ -260,7 +260,7 @@ class Dispatcher:
     def move_reserved(self) -> list[str]:
         """Put RQ's scheduled jobs that are due on their queues."""
         moved: list[str] = []
-        now = timezone.now()
+        now = clock.now()
         for name in self._queue_names():
             key = scheduled_key(name)
             due = cast(

@@ -18,6 +18,7 @@ from redis.client import Pipeline
 from redis.exceptions import ResponseError, WatchError
 from rq.queue import Queue
 
+from tasks import clock
 from tasks.broker.enqueue import wake
 from tasks.broker.keys import QUARANTINE_KEY, SCHEDULES_KEY, is_wrong_type
 from tasks.exceptions import NotPossible, SpecError
@@ -149,7 +150,7 @@ def _repeats_left(meta: dict[str, Any], created: str, known: bytes | None) -> in
 def _next_score(meta: dict[str, Any], left: int | None, score: float | None) -> float | None:
     if left == 0:
         return None
-    now = timezone.now()
+    now = clock.now()
     if meta.get("cron_string"):
         return next_cron_due(meta, now)
     interval = int(meta.get("interval") or 0)
@@ -221,7 +222,7 @@ def quarantined(redis: Redis) -> Iterator[ExternalJob]:
 
 def put_back(member: bytes, redis: Redis) -> None:
     """Make a job in quarantine due now; raises NotPossible if it isn't there."""
-    now = repr(to_score(timezone.now()))
+    now = repr(to_score(clock.now()))
     if not redis.eval(RESCHEDULE, 2, SCHEDULES_KEY, QUARANTINE_KEY, member, now):
         raise NotPossible(gettext("“%(job)s” is not set aside any more.") % {"job": _name(member)})
     wake(redis)

@@ -10,7 +10,11 @@ from tasks.broker.keys import LEADER_KEY
 
 # How long the lease of a leader that no longer renews it keeps the others out, in milliseconds.
 LEASE_MS = 10_000
-# KEYS: the lease. ARGV: token, milliseconds. Takes a free lease, or renews the token's own.
+# A lease that would last for longer, in milliseconds, was granted before Redis's clock was set
+# back, and its owner may be dead: it is shortened. (A stock scheduler's lasts for 70 seconds.)
+LONGEST_LEASE_MS = 120_000
+# KEYS: the lease. ARGV: token, milliseconds, those of the longest lease. Takes a free lease, or
+# renews the token's own.
 HOLD = """
 local owner = redis.call('GET', KEYS[1])
 if not owner then
@@ -20,6 +24,9 @@ end
 if owner == ARGV[1] then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return 1
+end
+if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[3]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return 0
 """
@@ -39,7 +46,7 @@ class Leadership:
 
     def hold(self, lease_ms: int = LEASE_MS) -> bool:
         """Take or renew the lease; return whether this process leads now."""
-        return bool(self._hold(keys=[LEADER_KEY], args=[self._token, lease_ms]))
+        return bool(self._hold(keys=[LEADER_KEY], args=[self._token, lease_ms, LONGEST_LEASE_MS]))
 
     def release(self) -> None:
         """Let another process lead at once, if this one leads."""

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from types import FrameType
 from typing import Any, cast
 
@@ -17,11 +18,12 @@ import rq.job
 import rq.queue
 import rq_scheduler.scheduler
 from django.conf import settings
-from django.utils import timezone
 from django_rq.queues import DjangoScheduler
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tasks import clock
+from tasks.broker.clock import ClockKeeper
 from tasks.broker.keys import SCHEDULES_KEY, WAKE_KEY, explain, scheduled_key
 from tasks.broker.reconcile import reconcile
 from tasks.database import OUTAGE_ERRORS
@@ -49,6 +51,8 @@ HOUSEKEEPING_INTERVAL = 0.5
 OUTAGE_POLL_INTERVAL = 1.0
 # How often the heartbeat that rq-scheduler's tools read is sent, in seconds.
 HEARTBEAT_INTERVAL = 10.0
+# After Redis's clock was set, dispatch waits until it has not been set again for so many seconds.
+STEADY_SECONDS = 5.0
 
 
 class Scheduler(DjangoScheduler):
@@ -65,6 +69,7 @@ class Scheduler(DjangoScheduler):
         super().__init__(*args, **kwargs)
         self.connection: Redis
         self._leadership = Leadership(self.connection, self.name)
+        self._clock = ClockKeeper(self.connection, f"Scheduler {self.name}")
         self._stopping = threading.Event()
         self._stop_requested = False
         self.alarm = Alarm()
@@ -93,7 +98,7 @@ class Scheduler(DjangoScheduler):
         housekeeper = Housekeeper(self.connection)
         background_work = (
             (housekeeper.tick, HOUSEKEEPING_INTERVAL),
-            (self.dispatcher.catch_up, POLL_INTERVAL),
+            (self._catch_up, POLL_INTERVAL),
             (self._listen, 0.0),
         )
         for work, pause in background_work:
@@ -113,6 +118,7 @@ class Scheduler(DjangoScheduler):
 
     def lead_or_stand_by(self) -> None:
         """Make one round of the loop: dispatch if this process leads, then sleep."""
+        self._clock.keep()
         self._send_heartbeat()
         led, self.leads = self.leads, self._leadership.hold()
         if self.leads != led:
@@ -120,9 +126,16 @@ class Scheduler(DjangoScheduler):
         if not self.leads:
             self.alarm.sleep(STANDBY_POLL_INTERVAL)
             return
+        if clock.steady_for() < STEADY_SECONDS:
+            self.alarm.sleep(POLL_INTERVAL)
+            return
         self.dispatcher.dispatch_punctual()
         self.dispatcher.move_reserved()
         self._sleep_until_due()
+
+    def _catch_up(self) -> None:
+        if clock.steady_for() >= STEADY_SECONDS:
+            self.dispatcher.catch_up()
 
     def _send_heartbeat(self) -> None:
         """Renew the key by which rq-scheduler's tools see this scheduler."""
@@ -141,7 +154,7 @@ class Scheduler(DjangoScheduler):
             for name in self._queue_names():
                 pipe.zrange(scheduled_key(name), 0, 0, withscores=True)
             next_scores = [entries[0][1] for entries in pipe.execute() if entries]
-        pause = min([POLL_INTERVAL, *(score - time.time() for score in next_scores)])
+        pause = min([POLL_INTERVAL, *(score - clock.timestamp() for score in next_scores)])
         self.alarm.sleep(pause)
 
     def _listen(self) -> None:
@@ -178,6 +191,7 @@ class Scheduler(DjangoScheduler):
         self._stopping.set()
         try:
             self._leadership.release()
+            self._clock.withdraw()
             self.register_death()
         except RedisError as error:
             logger.warning("The lease could not be released and will expire: %s", error)
@@ -211,6 +225,7 @@ class Scheduler(DjangoScheduler):
 
         A bad schedule is set aside and stops no other (R7).
         """
+        self._clock.keep()
         return self.dispatcher.dispatch_all()
 
     def _queue_names(self) -> list[str]:
@@ -243,6 +258,10 @@ class Scheduler(DjangoScheduler):
                 f"Job {job.id} belongs to a schedule: use “run now” of the schedule instead."
             )
         external_jobs.enqueue(job, self)
+
+    def enqueue_in(self, time_delta: timedelta, func: Any, *args: Any, **kwargs: Any) -> rq.job.Job:
+        """Schedule an external job for so much time from now on, by Redis's clock."""
+        return self.enqueue_at(clock.now() + time_delta, func, *args, **kwargs)
 
     def cron(
         self,
@@ -289,7 +308,7 @@ class Scheduler(DjangoScheduler):
             job.meta["repeat"] = int(repeat)
         if at_front:
             job.enqueue_at_front = True
-        due = external_jobs.next_cron_due(job.meta, timezone.now())
+        due = external_jobs.next_cron_due(job.meta, clock.now())
         with self.connection.pipeline() as pipe:
             job.save(pipeline=pipe)
             pipe.zadd(SCHEDULES_KEY, {job.id: due})
@@ -314,6 +333,10 @@ class Scheduler(DjangoScheduler):
             args, kwargs = (name, *args[1:]), {k: v for k, v in kwargs.items() if k != "func"}
         return cast(Job, super()._create_job(*args, **kwargs))
 
+    def count(self, until: Any = None) -> int:
+        """Return how many jobs are scheduled, until a time or for so much time from now on."""
+        return int(super().count(_at(until)))
+
     def get_jobs(
         self,
         until: Any = None,
@@ -322,7 +345,7 @@ class Scheduler(DjangoScheduler):
         length: int | None = None,
     ) -> Iterator[Any]:
         """Yield scheduled jobs as rq-scheduler does, but without ever changing anything."""
-        limit = rq_scheduler.scheduler.rationalize_until(until)
+        limit = rq_scheduler.scheduler.rationalize_until(_at(until))
         entries = cast(
             list[tuple[bytes, float]],
             self.connection.zrangebyscore(
@@ -343,6 +366,11 @@ def _refuse_unusable(queue: str) -> None:
     """Raise NotPossible for a queue of the settings that this app can't use."""
     if queue in settings.RQ_QUEUES and (why := why_unusable(queue)):
         raise NotPossible(why)
+
+
+def _at(until: Any) -> Any:
+    """Return the time that a delay from now on means, by Redis's clock."""
+    return clock.now() + until if isinstance(until, timedelta) else until
 
 
 def _job_id(job: rq.job.Job | str) -> str:

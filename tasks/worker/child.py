@@ -28,10 +28,10 @@ from rq.executions import Execution
 from rq.job import Retry
 from rq.queue import Queue
 from rq.timeouts import JobTimeoutException
-from rq.utils import now
 from rq.worker import BaseWorker
 
 from tasks import clock
+from tasks.broker.clock import refresh
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.job import Job
@@ -63,6 +63,8 @@ STARTED_TTL_SECONDS = 90
 OF_OTHER_CODE = (UnknownTaskFunction, InvalidArguments)
 # The end of a job whose hash has one of these fields is left to RQ.
 LEFT_TO_RQ = (b"success_callback_name", b"webhooks", b"repeats_left", b"rate_limit_key")
+# How old its reading of Redis's clock may become: each step that takes a job also reads it.
+CLOCK_AGE_SECONDS = 1.0
 
 
 class Child:
@@ -92,6 +94,7 @@ class Child:
         run, whether Redis answers, and whether this process ends now.
         """
         writer.witness = self._shared
+        clock.keep_fresh(partial(refresh, self._redis), CLOCK_AGE_SECONDS)
         threads = _count_threads() + 1  # with the one that shows progress
         while not self.is_due_for_recycling:
             try:
@@ -206,10 +209,10 @@ class Child:
 
     def _run(self, job: Job, taken: Taken) -> None:
         queue = self._queue_by_name[taken.queue]
-        job.origin, job.worker_name, job.started_at = queue.name, self._worker.name, now()
+        job.origin, job.worker_name, job.started_at = queue.name, self._worker.name, clock.now()
         execution = self._execution(job.id, taken.execution_id)
         timeout = int(job.timeout or queue._default_timeout or Queue.DEFAULT_TIMEOUT)
-        self._shared.take(Run(job.id, execution.id, queue.name, timeout, time.time()))
+        self._shared.take(Run(job.id, execution.id, queue.name, timeout, time.monotonic()))
         self._runs += 1
         obstacle = _obstacle(job)
         why = None
@@ -229,7 +232,7 @@ class Child:
         if isinstance(value, Retry) or any(taken.fields.get(name) for name in LEFT_TO_RQ):
             self._let_rq_end(job, self._end_by_rq, queue, execution, value)
             return
-        job.ended_at = now()
+        job.ended_at = clock.now()
         finished = Finished(
             job.id,
             execution.id,

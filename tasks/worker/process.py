@@ -21,7 +21,6 @@ from typing import Any
 
 import django.db
 import rq
-from django.utils import timezone
 from redis.client import Pipeline
 from redis.exceptions import RedisError, ResponseError
 from rq import worker_registration
@@ -33,6 +32,9 @@ from rq.job_lifecycle import call_exception_handlers
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy, WorkerStatus
 
+from tasks import clock
+from tasks.broker.clock import ClockKeeper
+from tasks.broker.clock import read as read_clock
 from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
 from tasks.job import Job
@@ -44,6 +46,7 @@ from tasks.runs.process_state import signals
 from tasks.runs.timeout import Deadline
 from tasks.worker.child import STARTED_TTL_SECONDS, start
 from tasks.worker.doorbell import Doorbell
+from tasks.worker.overtime import Overtime
 from tasks.worker.queues import Queues, Taken, record_execution
 from tasks.worker.shared_state import Run, SharedState
 
@@ -53,8 +56,6 @@ Status = ScheduledTaskInstance.Status
 
 # How often the worker monitors the current run.
 MONITOR_INTERVAL_SECONDS = 1.0
-# A run that is still running this long after its timeout is killed.
-TIMEOUT_GRACE_SECONDS = 5.0
 # How often the worker sends a heartbeat.
 HEARTBEAT_INTERVAL_SECONDS = 10.0
 # How long the worker waits before it retries what has failed.
@@ -95,6 +96,9 @@ class Worker(rq.Worker):
         self._child_queues = Queues(self.connection, self.key, self.name, STARTED_TTL_SECONDS)
         self._is_waiting = False
         self._next_heartbeat = 0.0
+        self._next_renewal = 0.0
+        self._overtime = Overtime()
+        self._clock = ClockKeeper(self.connection, f"Worker {self.name}")
 
     # The loop
 
@@ -207,8 +211,9 @@ class Worker(rq.Worker):
             super().register_birth()
 
     def _send_heartbeat(self) -> None:
-        """Send a heartbeat if one is due."""
+        """Send a heartbeat, and read the clock, if that is due."""
         if time.monotonic() >= self._next_heartbeat:
+            self._clock.keep()
             self.heartbeat()
             self._next_heartbeat = time.monotonic() + HEARTBEAT_INTERVAL_SECONDS
 
@@ -225,6 +230,7 @@ class Worker(rq.Worker):
 
     def _deregister(self) -> None:
         try:
+            self._clock.withdraw()
             self.teardown()
         except RedisError as error:
             logger.warning("Worker %s could not be deregistered: %s", self.name, error)
@@ -336,13 +342,15 @@ class Worker(rq.Worker):
         run = child.shared.run
         if run is None:
             return
-        if run.timeout >= 0 and time.time() > run.since + run.timeout + TIMEOUT_GRACE_SECONDS:
+        if self._overtime.is_over(run, time.monotonic()):
             logger.warning("Job %s ignores its timeout and is killed.", run.job_id)
+            self._overtime.killed = run.execution_id
             self.kill_horse()
         try:
             self._renew_lease(run)
         except RedisError as error:
             redis_outage.report(error)
+        self._overtime.look_away(time.monotonic())
 
     def _renew_lease(self, run: Run) -> None:
         execution = self.executions.get(run.execution_id)
@@ -350,15 +358,14 @@ class Worker(rq.Worker):
             execution = self._execution(run)
             self.executions = {execution.id: execution}
             record_execution(self.connection, execution, STARTED_TTL_SECONDS)
-        elif timezone.now().timestamp() < (
-            execution.last_heartbeat.timestamp() + LEASE_RENEWAL_SECONDS
-        ):
+        elif time.monotonic() < self._next_renewal:
             return
         renew_lease(self.connection, run.job_id, self.name)
         registry = self._queue(run).started_job_registry
         with self.connection.pipeline() as pipe:
             execution.heartbeat(registry, STARTED_TTL_SECONDS, pipeline=pipe)
             pipe.execute()
+        self._next_renewal = time.monotonic() + LEASE_RENEWAL_SECONDS
         self._send_heartbeat()
 
     def _execution(self, run: Run) -> Execution:
@@ -398,7 +405,7 @@ class Worker(rq.Worker):
         """Return the fields of a row that say why the run of a dead child ended."""
         if run is not None and self._stopped_job_id == run.job_id:
             return reason(Code.STOPPED).fields
-        if run is not None and 0 <= run.timeout < time.time() - run.since - TIMEOUT_GRACE_SECONDS:
+        if run is not None and self._overtime.killed == run.execution_id:
             text = f"Task exceeded maximum timeout value ({run.timeout} seconds)"
             return {"reason": f"Failed for: JobTimeoutException: {text}"}
         if os.WIFSIGNALED(status):
@@ -409,6 +416,7 @@ class Worker(rq.Worker):
         """Spool the end that the dead child had kept, and the reason why its current run ended."""
         run, end = child.shared.run, child.shared.end
         try:
+            read_clock(self.connection)
             if end is not None:
                 values = end["values"]
                 spool.push(self.connection, end["job_id"], end["status"], **values)
@@ -418,7 +426,7 @@ class Worker(rq.Worker):
             if child.shared.is_running and not is_ended:
                 stopped = self._stopped_job_id == run.job_id
                 status = Status.CANCELED if stopped else Status.FAILED
-                spool.push(self.connection, run.job_id, status, ended=timezone.now(), **fields)
+                spool.push(self.connection, run.job_id, status, ended=clock.now(), **fields)
             self.connection.delete(lease_key(run.job_id))
         except RedisError as error:
             logger.warning("The end of a run could not be recorded: %s", error)
@@ -460,7 +468,7 @@ class Worker(rq.Worker):
         job = Job.from_fields(run.job_id, fields, self.connection)
         if job.unreadable is not None:
             return
-        job.ended_at = timezone.now()
+        job.ended_at = clock.now()
         queue, execution = self._queue(run), self._execution(run)
         self.executions.pop(run.execution_id, None)
         if self._stopped_job_id == run.job_id:

@@ -9,7 +9,6 @@ however many queues a worker listens to.
 
 import hashlib
 import secrets
-import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +18,9 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import NoScriptError
 from rq.executions import Execution
-from rq.utils import now, utcformat
+from rq.utils import utcformat
 
+from tasks import clock
 from tasks.broker.keys import executions_key, taken_key, with_key_names
 from tasks.broker.leases import LEASE_SECONDS
 
@@ -30,7 +30,7 @@ from tasks.broker.leases import LEASE_SECONDS
 # (seconds), its payload ("" for none), when it started and ended (seconds), "1" if it took long
 # enough to be recorded as an execution; then the queues to take a job from.
 # Returns whether the finished job has dependents and is left to RQ; the id, queue and fields of the
-# job that was taken; and the templates found on the queues, which are never executed.
+# job that was taken; the templates found on the queues, which are never executed; and Redis's time.
 STEP = with_key_names("""
 local worker, taken, step, text, now, name = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local last = redis.call('HMGET', taken, 'step', 'left', 'job', 'queue')
@@ -38,7 +38,7 @@ if last[1] == step then
   -- The same step once more: its answer was lost on the way.
   local fields = {}
   if last[3] ~= '' then fields = redis.call('HGETALL', JOB .. last[3]) end
-  return {tonumber(last[2]), last[3], last[4], fields, {}}
+  return {tonumber(last[2]), last[3], last[4], fields, {}, redis.call('TIME')}
 end
 
 local left, ended, templates = 0, ARGV[7], {}
@@ -103,7 +103,7 @@ for i = 15, #ARGV do
 end
 redis.call('HSET', taken, 'step', step, 'left', left, 'job', id, 'queue', queue)
 redis.call('EXPIRE', taken, 3600)
-return {left, id, queue, fields, templates}
+return {left, id, queue, fields, templates, redis.call('TIME')}
 """)
 # What both scripts below begin with. KEYS: the worker. ARGV: a job that it took, its queue and
 # execution. They return 0 if the job has ended, or is no longer with this worker.
@@ -231,7 +231,7 @@ class Queues:
         self.redis.eval(PUT_OFF, 1, *args)
 
     def _step(self, step_id: str, finished: Finished | None, queue_names: Sequence[str]) -> Answer:
-        time_of_step = now()
+        time_of_step = clock.now()
         args: list[Any] = [
             step_id,
             utcformat(time_of_step),
@@ -248,8 +248,10 @@ class Queues:
             args += [payload, finished.started, finished.ended]
             args.append(int(finished.ended - finished.started > LONG_RUN_SECONDS))
         keys = [self.worker_key, taken_key(self.worker_name)]
+        sent = clock.elapsed_clock()
         answer = cast(Any, self._call([*keys, *args, *queue_names]))
-        is_left_to_rq, job_id, queue, flat, templates = answer
+        is_left_to_rq, job_id, queue, flat, templates, (seconds, microseconds) = answer
+        clock.observe(int(seconds) + int(microseconds) / 1e6, sent, clock.elapsed_clock())
         taken = None
         if job_id:
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -281,7 +283,7 @@ def record_execution(redis: Redis, execution: Execution, ttl: int) -> None:
     """
     with redis.pipeline() as pipe:
         execution.save(ttl, pipeline=pipe)
-        pipe.zadd(executions_key(execution.job_id), {execution.id: time.time() + ttl + 60})
+        pipe.zadd(executions_key(execution.job_id), {execution.id: clock.timestamp() + ttl + 60})
         pipe.expire(executions_key(execution.job_id), ttl + 60)
         pipe.sadd(execution.worker_executions_key, execution.composite_key)
         pipe.expire(execution.worker_executions_key, ttl + 60)

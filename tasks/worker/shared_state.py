@@ -26,7 +26,8 @@ STARTING, RUNNING = 0, 1
 class Run:
     """A run that was taken from its queue: which job, under which execution, since when.
 
-    `timeout` is in seconds, -1 for none; `since` is in seconds since the Unix epoch.
+    `timeout` is in seconds, -1 for none; `since` is what `time.monotonic` said, which is the same
+    for all processes of a machine.
     """
 
     job_id: str

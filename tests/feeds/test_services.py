@@ -11,6 +11,7 @@ from feeds.exceptions import BadUrl, UnknownFeed
 from feeds.models import Entry, Feed
 from feeds.parsing import ParsedEntry, ParsedFeed
 from feeds.services import Counts, schedule_feed, validate_url
+from tasks import clock
 from tasks.exceptions import InvalidSchedule
 from tasks.models import ScheduledTask
 from tasks.services import CalendarService, SchedulerService
@@ -291,7 +292,7 @@ def test_scheduling_a_feed_again_replaces_its_deleted_schedule():
 def test_the_first_time_stays_when_a_feed_is_scheduled_again(monkeypatch):
     first = polled(URL)[1].first
     later = timezone.now() + timedelta(days=1, seconds=77)
-    monkeypatch.setattr(timezone, "now", lambda: later)
+    monkeypatch.setattr(clock, "timestamp", later.timestamp)
     assert polled(URL)[1].first == first
 
 

@@ -1,5 +1,6 @@
 """The admin of schedules: what it shows, what it does, for whom, and at what cost."""
 
+import json
 import re
 from datetime import timedelta
 from html import unescape
@@ -19,8 +20,9 @@ from django.utils import timezone
 from redis import Redis
 from rq.worker import Worker
 
+from tasks import clock
 from tasks.admin import LATEST_RUNS, ScheduledTaskAdmin
-from tasks.broker.keys import LEADER_KEY, SCHEDULES_KEY
+from tasks.broker.keys import CLOCKS_KEY, LEADER_KEY, SCHEDULES_KEY
 from tasks.job_ids import RunId
 from tasks.models import (
     Calendar,
@@ -520,6 +522,15 @@ def test_there_is_no_warning_while_scheduler_and_worker_run(
 def test_a_missing_scheduler_is_warned_of(admin_client: Client):
     make_row()
     assert "No scheduler is running" in text_of(admin_client.get(SCHEDULES))
+
+
+def test_a_clock_that_is_off_is_warned_of(admin_client: Client, redis_connection: Redis):
+    schedule = make_row()
+    entry = json.dumps([clock.timestamp(), -7200.0])
+    redis_connection.hset(CLOCKS_KEY, "Worker w1", entry)
+    text = "Worker w1: the system's clock is 2h behind Redis's"
+    for url in (SCHEDULES, page_of(schedule)):
+        assert text in text_of(admin_client.get(url))
 
 
 def test_every_page_is_shown_with_a_warning_while_redis_is_unavailable(

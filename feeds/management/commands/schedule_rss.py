@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from feeds import services
 from feeds.exceptions import shown_url
 from feeds.models import Feed
+from tasks import clock
 from tasks.exceptions import TasksError
 from tasks.management.columns import fit, width
 from tasks.models import ScheduledTaskInstance
@@ -152,7 +153,7 @@ def _check(options: dict[str, Any]) -> None:
 
 def _when(feed: Feed) -> str:
     assert feed.schedule is not None
-    due = feed.schedule.next_due(timezone.now())
+    due = feed.schedule.next_due(clock.now())
     words = {"when": feed.schedule.when_in_words(), "due": _local_time(due) if due else ""}
     if due is not None:
         return _("%(when)s, next at %(due)s.") % words
@@ -163,7 +164,7 @@ def _when(feed: Feed) -> str:
 def _next_due(feed: Feed) -> str:
     if feed.schedule is None:
         return NONE
-    due = feed.schedule.next_due(timezone.now())
+    due = feed.schedule.next_due(clock.now())
     return _local_time(due) if due else feed.schedule.get_status_display()
 
 

@@ -2,13 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
+from redis.exceptions import RedisError
 
+from tasks import clock
+from tasks.broker.clock import notices
+from tasks.broker.connection import connect
 from tasks.ledger.audit import NAMED, Dues, Tally, tallies
 from tasks.management.arguments import find_schedule, parse_time
 from tasks.management.columns import fit, width
@@ -50,7 +55,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         begin = parse_time(options["since"]) if options["since"] is not None else None
-        if begin is not None and begin > timezone.now():
+        if begin is not None and begin > clock.now():
             raise CommandError(_("--since is in the future: nothing was due from then on."))
         pks: Iterable[int]
         if options["schedule"] is not None:
@@ -62,6 +67,7 @@ class Command(BaseCommand):
         for tally in tallies(pks, begin):
             self._write(tally)
             total += _numbers(tally) + Counter(schedules=1, problems=int(bool(tally.problem)))
+        self._say_whose_clock_is_off()
         self._conclude(total)
 
     def _write(self, tally: Tally) -> None:
@@ -79,6 +85,11 @@ class Command(BaseCommand):
             self.stdout.write("    " + text % {"due": local})
         if dues.number > NAMED:
             self.stdout.write("    " + _("and %(n)d more") % {"n": dues.number - NAMED})
+
+    def _say_whose_clock_is_off(self) -> None:
+        with suppress(RedisError):  # The ledger itself is in the database.
+            for notice in notices(connect()):
+                self.stdout.write(self.style.WARNING(notice))
 
     def _row(self, name: str, cells: list[str]) -> None:
         texts = [

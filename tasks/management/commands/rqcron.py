@@ -14,8 +14,8 @@ from django_rq.management.commands import rqcron
 from rq import cron_job_registry
 from rq.cron import CronJob
 from rq.defaults import DEFAULT_CRON_JOB_HISTORY_LIMIT, DEFAULT_CRON_JOB_HISTORY_TTL
-from rq.utils import now
 
+from tasks import clock
 from tasks.exceptions import TasksError
 from tasks.job import Job, refuse_unregistered
 from tasks.management.arguments import check_queues
@@ -47,7 +47,7 @@ class CronScheduler(DjangoCronScheduler):
 
     def enqueue_jobs(self) -> list[CronJob]:
         """Enqueue the jobs that are due, and keep RQ's history of them."""
-        time, due = now(), [job for job in self.get_jobs() if job.should_run()]
+        time, due = clock.now(), [job for job in self.get_jobs() if job.should_run()]
         for job in due:
             self._enqueue(job)
             job.set_enqueue_time(time)

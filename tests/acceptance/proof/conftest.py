@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.proof.system import Subject, System
+from tests.faketime import FakeClock, can_fake_clocks
 from tests.servers import BASE_DIR, Postgres, Valkey, own_postgres
 
 SUBJECT: Subject = "stock" if os.environ.get("PROOF_SUBJECT") == "stock" else "ours"
@@ -96,6 +97,26 @@ def system(
     yield system
     system.close()
     postgres_server.drop_database(database)
+
+
+@pytest.fixture
+def clocked_system(
+    tmp_path: Path, subject: Subject, postgres_server: Postgres, migrated: str
+) -> Iterator[System]:
+    """Run a system whose processes, and whose Valkey, can each have a clock of its own.
+
+    Where clocks can't be faked, they all have the true one: `has_clocks` says so.
+    """
+    has_clocks = can_fake_clocks()
+    valkey = Valkey(FakeClock(tmp_path / "clock-of-valkey") if has_clocks else None)
+    valkey.start()
+    database = postgres_server.create_database(template=migrated)
+    system = System(tmp_path, database, subject, valkey=valkey, has_clocks=has_clocks)
+    yield system
+    system.close()
+    postgres_server.drop_database(database)
+    if not valkey.stopped:
+        valkey.stop()
 
 
 @pytest.fixture

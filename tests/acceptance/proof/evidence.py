@@ -44,11 +44,14 @@ def write(path: str, event: str, schedule: str) -> None:
     job = get_current_job()
     assert job is not None
     line = {"event": event, "schedule": schedule, "job": job.id, "pid": os.getpid()}
-    kill_points.append(path, json.dumps(line | {"parent": os.getppid(), "time": time.time()}))
+    # Not by the system's clock: a test may have set that of this process.
+    kill_points.append(path, json.dumps(line | {"parent": os.getppid(), "time": time.monotonic()}))
 
 
 def read(path: Path) -> list[Line]:
     """Return all lines, in the order in which they were written."""
     if not path.exists():
         return []
-    return [Line(**json.loads(line)) for line in path.read_text().splitlines()]
+    began = time.time() - time.monotonic()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [Line(**line | {"time": began + line["time"]}) for line in lines]

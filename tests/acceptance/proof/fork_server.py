@@ -110,9 +110,9 @@ class ForkServer:
         pid = self.request(do="start", command=command, environment=environment, log=str(log))
         return Process(self, pid, log)
 
-    def call(self, function: str, *args: Any) -> Any:
+    def call(self, function: str, *args: Any, **environment: str) -> Any:
         """Call a function of `schedules.py`, with JSON, in a process of the system."""
-        return self.request(do="call", function=function, args=args)
+        return self.request(do="call", function=function, args=args, environment=environment)
 
     def close(self) -> None:
         """End the fork server, which kills all that it has forked."""
@@ -204,13 +204,14 @@ def _poll(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if done else None
 
 
-def _call(function: str, args: list[Any]) -> Any:
+def _call(function: str, args: list[Any], environment: dict[str, str]) -> Any:
     """Call a function in a fork, so that the fork server itself never has a connection."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         from tests.acceptance.proof import schedules
 
+        os.environ |= environment
         try:
             answer = {"value": getattr(schedules, function)(*args)}
         except BaseException:

@@ -1,14 +1,15 @@
 """Makes and deletes the schedules of a system under test, in a process of its own."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import django_rq
 from django.utils import timezone
 
 from tasks.models import ScheduledTask
-from tasks.services import SchedulerService
+from tasks.services import SchedulerService, TaskService
 from tests.acceptance.proof import stock_recording
+from tests.jobs.tasks import process_id
 
 
 def make(schedules: list[dict[str, Any]]) -> list[str]:
@@ -49,6 +50,11 @@ def _make_stock(schedule: dict[str, Any]) -> str:
         queue=queue,
     )
     return str(job.id)
+
+
+def reserve(seconds: float) -> None:
+    """Reserve a background call for so much time from now on."""
+    TaskService.reserve_task(timedelta(seconds=seconds), process_id)
 
 
 def delete(job_ids: list[str]) -> None:

@@ -17,6 +17,7 @@ import psycopg
 from tests import oracle
 from tests.acceptance.proof import evidence
 from tests.acceptance.proof.fork_server import ForkServer, Process, is_alive
+from tests.faketime import FakeClock
 from tests.servers import Valkey, wait_for
 
 Subject = Literal["ours", "stock"]
@@ -127,7 +128,7 @@ class System:
 
     def __init__(
         self, directory: Path, database: str, subject: Subject = "ours", *, redis_url: str = "",
-        valkey: Valkey,
+        valkey: Valkey, has_clocks: bool = False,
     ) -> None:  # fmt: skip
         self.directory = directory
         self.database = database
@@ -138,6 +139,7 @@ class System:
         self.schedules: list[Schedule] = []
         self.killed: set[int] = set()
         self._count = itertools.count(1)
+        self.has_clocks = has_clocks
         self._fork_server = ForkServer(
             {
                 "DJANGO_SETTINGS_MODULE": "tests.acceptance.proof.settings",
@@ -146,12 +148,19 @@ class System:
                 "DATABASE_URL": database,
                 "REDIS_URL": redis_url or valkey.url,
                 "PROOF_SUBJECT": subject,
+                **(self.clock().environment if has_clocks else {}),
             },
             directory / "fork-server.log",
         )
 
     def close(self) -> None:
         self._fork_server.close()
+
+    def clock(self, seconds: float = 0) -> FakeClock:
+        """Return a clock, for processes of a system that has clocks, this far ahead."""
+        clock = FakeClock(self.directory / f"clock-{next(self._count)}")
+        clock.set(seconds)
+        return clock
 
     # Schedules
 
@@ -179,22 +188,32 @@ class System:
             schedule.job_id = job_id
         return all(schedule.first > now() for schedule in schedules)
 
+    def reserve(self, seconds: float, clock: FakeClock) -> None:
+        """Reserve a background call for so much time from now on, in a process with this clock."""
+        self._fork_server.call("reserve", seconds, **clock.of_fork)
+
     # Processes
 
-    def scheduler(self, **point: str) -> Process:
+    def scheduler(self, clock: FakeClock | None = None, **point: str) -> Process:
         """Start a scheduler; stock polls every second, which is the fastest it can."""
         arguments = ["--interval", "1"] if self.subject == "stock" else []
-        return self._start("scheduler", ["rqscheduler", *arguments], point)
+        return self._start("scheduler", ["rqscheduler", *arguments], point, clock)
 
-    def worker(self, *queues: str, **point: str) -> Process:
+    def worker(self, *queues: str, clock: FakeClock | None = None, **point: str) -> Process:
         """Start a worker."""
-        return self._start("worker", ["rqworker", *(queues or ["default"])], point)
+        return self._start("worker", ["rqworker", *(queues or ["default"])], point, clock)
 
     def command(self, *command: str) -> Process:
         """Start another `manage.py` command."""
         return self._start(command[0], command, {})
 
-    def _start(self, role: str, command: Sequence[str], point: dict[str, str]) -> Process:
+    def _start(
+        self,
+        role: str,
+        command: Sequence[str],
+        point: dict[str, str],
+        clock: FakeClock | None = None,
+    ) -> Process:
         number = next(self._count)
         environment = {f"PROOF_{name.upper()}": value for name, value in point.items()}
         if environment:
@@ -202,6 +221,8 @@ class System:
                 "PROOF_ROLE": role,
                 "PROOF_DONE": str(self.directory / f"done-{number}"),
             }
+        if clock is not None:
+            environment |= clock.of_fork
         process = self._fork_server.start(
             self.directory / f"{number}-{role}.log", *command, **environment
         )

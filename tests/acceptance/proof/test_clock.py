@@ -85,8 +85,7 @@ class Ours:
 
     def __init__(self, zone: str, start: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
         self._now = start
-        monkeypatch.setattr("django.utils.timezone.now", lambda: self._now)
-        monkeypatch.setattr("time.time", lambda: self._now.timestamp())
+        monkeypatch.setattr("tasks.clock.timestamp", lambda: self._now.timestamp())
         for cron in CRONS:
             SchedulerService.cron(cron, jobs.witness, ["", cron], name=cron, timezone=zone)
         self._names = dict(ScheduledTask.objects.values_list("job_id", "name"))

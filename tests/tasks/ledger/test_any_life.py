@@ -7,12 +7,11 @@ from typing import Any
 
 import django_rq
 import pytest
-from django.utils import timezone
 from hypothesis import HealthCheck, given, settings, target
 from hypothesis import strategies as st
 from redis import Redis
 
-from tasks import models
+from tasks import clock as one_clock
 from tasks.broker.connection import open_connection
 from tasks.broker.leases import CERTAINTY
 from tasks.broker.reconcile import reconcile
@@ -148,8 +147,7 @@ def test_the_ledger_closes_over_any_life_of_a_schedule(
 ):
     life = Life(redis_connection)
     with monkeypatch.context() as patch:
-        patch.setattr(timezone, "now", lambda: life.now)
-        patch.setattr(models, "current_time", lambda: life.now)
+        patch.setattr(one_clock, "timestamp", lambda: life.now.timestamp())
         life.request(spec)
         for name, *arguments in lived:
             getattr(life, name)(*arguments)

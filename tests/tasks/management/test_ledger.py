@@ -1,12 +1,16 @@
 """`manage.py ledger` says for each schedule whether its ledger closes, and fails if not."""
 
+import json
 from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from redis import Redis
 
+from tasks import clock
+from tasks.broker.keys import CLOCKS_KEY
 from tasks.models import ScheduledTask
 from tests.tasks.schedules import ago, make_row
 
@@ -170,3 +174,14 @@ def test_a_schedule_whose_function_is_gone_or_takes_other_arguments_is_a_problem
     assert "problem: No task function is registered as “gone.away”." in output
     assert "problem: “number” must be a whole number, not 'abc'." in output
     assert "2 problems." in output
+
+
+def test_the_ledger_says_whose_clock_is_off(redis_connection: Redis):
+    entry = json.dumps([clock.timestamp(), 60.0])
+    redis_connection.hset(CLOCKS_KEY, "Scheduler s1", entry)
+    assert "Scheduler s1: the system's clock is 1m ahead of Redis's" in run()
+
+
+def test_the_ledger_is_checked_while_redis_is_unavailable(redis_unavailable: Any):
+    redis_unavailable(True)
+    assert "The ledger closes." in run()

@@ -55,3 +55,12 @@ def test_only_the_leader_releases_its_lease(first: Leadership, second: Leadershi
     first.hold()
     second.release()
     assert not second.hold()
+
+
+def test_a_lease_from_before_redis_clock_was_set_back_keeps_nobody_out_for_long(
+    first: Leadership, second: Leadership, redis_connection: Redis
+):
+    first.hold()
+    redis_connection.pexpire(LEADER_KEY, 7_200_000)
+    assert not second.hold()
+    assert 0 < redis_connection.pttl(LEADER_KEY) <= LEASE_MS

@@ -15,6 +15,7 @@ from django.utils import timezone
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from tasks import clock
 from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
 from tasks.exceptions import NotPossible, UnknownTaskFunction
 from tasks.models import ScheduledTask
@@ -53,6 +54,27 @@ def test_the_second_of_two_schedulers_stands_by(scheduler: Scheduler, put: MakeS
     scheduler.lead_or_stand_by()
     other.lead_or_stand_by()
     assert (scheduler.leads, other.leads) == (True, False)
+
+
+# Redis's clock
+
+
+@pytest.mark.usefixtures("loop")
+def test_after_redis_clock_was_set_dispatch_waits_until_it_is_steady(
+    scheduler: Scheduler,
+    put: MakeSchedule,
+    redis_connection: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    put(first=ago(1), settled_through=ago(2))
+    steady = [process.STEADY_SECONDS - 0.1]
+    monkeypatch.setattr(clock, "steady_for", lambda: steady[0])
+    scheduler.lead_or_stand_by()
+    scheduler._catch_up()
+    assert queued(redis_connection) == []
+    steady[0] = process.STEADY_SECONDS
+    scheduler.lead_or_stand_by()
+    assert len(queued(redis_connection)) == 1
 
 
 # Reserved calls and delayed retries

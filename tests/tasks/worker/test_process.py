@@ -88,7 +88,7 @@ def shared() -> SharedState:
 @pytest.fixture
 def process(shared: SharedState, job: Job) -> ChildProcess:
     """Return a child process that runs that job, as its worker sees it; the process is made up."""
-    shared.take(Run(job.id, "e1", "default", 60, time.time()))
+    shared.take(Run(job.id, "e1", "default", 60, time.monotonic()))
     shared.start()
     return process_with(shared)
 
@@ -128,7 +128,8 @@ def test_a_run_that_was_stopped_on_request_is_recorded_as_canceled(
 def test_a_run_that_was_killed_after_its_timeout_is_recorded_as_timed_out(
     worker: Worker, process: ChildProcess, run: ScheduledTaskInstance
 ):
-    board_run = Run(run.run_job_id, "e1", "default", 7, time.time() - 20)
+    board_run = Run(run.run_job_id, "e1", "default", 7, time.monotonic() - 20)
+    worker._overtime.killed = "e1"
     assert worker._reason(board_run, signal.SIGKILL) == {
         "reason": "Failed for: JobTimeoutException: Task exceeded maximum timeout value (7 seconds)"
     }
@@ -173,7 +174,7 @@ def taken(child: Child) -> Taken:
 @pytest.fixture
 def taken_run(shared: SharedState, taken: Taken) -> Run:
     """Return the run of that job, as it is in the shared state before it starts."""
-    run = Run(taken.job_id, taken.execution_id, taken.queue, 60, time.time())
+    run = Run(taken.job_id, taken.execution_id, taken.queue, 60, time.monotonic())
     shared.take(run)
     return run
 
