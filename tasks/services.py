@@ -24,8 +24,9 @@ from redis.exceptions import RedisError
 
 from tasks import registry
 from tasks.broker import projection
-from tasks.broker.connection import connect, reachable_redis
+from tasks.broker.connection import reachable_redis
 from tasks.broker.enqueue import enqueue_run, enqueue_task, withdraw
+from tasks.broker.ownership import connect_as_owner
 from tasks.database import CHUNK
 from tasks.exceptions import InvalidCalendar, InvalidSchedule, NotPossible, SpecError, TasksError
 from tasks.job_ids import RunId
@@ -206,8 +207,8 @@ class SchedulerService:
         """Request a run of a schedule now, whatever its status; return the run's identity.
 
         The schedule's overlap policy applies. Inside a transaction, the run is enqueued after
-        the commit. Raises NotPossible if Redis is unavailable, UnknownTaskFunction if the
-        schedule's function no longer exists.
+        the commit. Raises NotPossible if Redis is unavailable, RedisRefused if its keys are
+        another database's, UnknownTaskFunction if the schedule's function no longer exists.
         """
         registry.resolve(schedule.function, Kind.SCHEDULED)
         requested = from_milliseconds(to_milliseconds(timezone.now()))
@@ -216,6 +217,7 @@ class SchedulerService:
             raise NotPossible(
                 _("“%(name)s” can't be run now: Redis is unavailable.") % {"name": schedule.name}
             )
+        connect_as_owner()
         with transaction.atomic():
             known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=schedule.pk)
             request, _made = known.requests.get_or_create(due=None, requested=requested)
@@ -567,7 +569,7 @@ def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
     """Take the jobs of cancelled runs out of Redis; any that stay find no request and don't run."""
     try:
         for run_id in run_ids:
-            withdraw(run_id.job_id, queue, connect())
+            withdraw(run_id.job_id, queue, connect_as_owner())
     except RedisError as error:
         logger.warning(
             "The backfill is cancelled; its jobs stay queued until Redis is back (%s).", error
@@ -593,7 +595,7 @@ def _project(schedule: ScheduledTask) -> None:
     try:
         row = ScheduledTask.objects.filter(pk=schedule.pk).first()
         if row is not None:
-            schedule.problem = projection.project(row, connect())
+            schedule.problem = projection.project(row, connect_as_owner())
         schedule.projected = row is not None and not schedule.problem
     except (RedisError, Error) as error:
         schedule.projected = False
@@ -605,7 +607,7 @@ def _project(schedule: ScheduledTask) -> None:
 def unschedule(job_id: str) -> None:
     """Remove a deleted schedule from Redis, later by the scheduler if Redis is unavailable."""
     try:
-        projection.remove([job_id], connect())
+        projection.remove([job_id], connect_as_owner())
     except RedisError as error:
         logger.warning(
             "The deleted schedule %s stays in Redis until Redis is back (%s).", job_id, error
@@ -702,7 +704,7 @@ def _expect_the_same(one: ScheduledTask, other: ScheduledTask, until: datetime) 
 def _project_calendar(calendar: Calendar) -> None:
     """Bring the schedules of a committed calendar to Redis."""
     try:
-        redis = connect()
+        redis = connect_as_owner()
         users = ScheduledTask.objects.live().filter(calendar=calendar)
         pks = list(users.values_list("pk", flat=True))
         for begin in range(0, len(pks), CHUNK):
@@ -783,7 +785,7 @@ def _create_task(
 
 def _enqueue(task: Task) -> None:
     try:
-        enqueue_task(task, connect())
+        enqueue_task(task, connect_as_owner())
     except (RedisError, TasksError) as error:
         why = reason(Code.NOT_ENQUEUED, error=str(error))
         Task.objects.filter(pk=task.pk, status__in=Task.WAITING).update(
@@ -795,8 +797,8 @@ def _enqueue(task: Task) -> None:
 
 def _withdraw(task: Task) -> None:
     """Remove a cancelled call from Redis, and stop it if it is running."""
-    redis = connect()
     try:
+        redis = connect_as_owner()
         if task.started is not None:
             stop_jobs([task.job_id], redis)
         else:

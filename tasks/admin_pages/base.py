@@ -27,6 +27,7 @@ from tasks.admin_pages.formatting import (
 )
 from tasks.broker.connection import queues_without_worker, reachable_redis
 from tasks.broker.keys import LEADER_KEY
+from tasks.broker.ownership import RedisRefused, connect_as_owner
 from tasks.exceptions import TasksError
 from tasks.models import RunRecord, ScheduledTaskInstance
 
@@ -39,12 +40,15 @@ def obstacles(queues: Iterable[str]) -> list[str]:
             return [
                 _("Redis is unavailable: your changes are saved and take effect when it is back.")
             ]
+        connect_as_owner()
         wanted = set(queues)
         found = []
         if wanted and not redis.exists(LEADER_KEY):
             found.append(_("No scheduler is running: start one (manage.py rqscheduler)."))
         unserved = wanted & queues_without_worker() if wanted else set()
         return found + [no_worker(queue) for queue in sorted(unserved)]
+    except RedisRefused as error:
+        return [str(error)]
     except RedisError as error:
         return [_("Redis does not answer: %(error)s.") % {"error": error}]
 

@@ -14,6 +14,7 @@ from django_rq.admin import QueueAdmin
 from django_rq.models import Dashboard
 from redis.exceptions import RedisError
 
+from tasks.broker.ownership import RedisRefused, connect_as_owner
 from tasks.job_ids import is_template
 from tasks.models import ScheduledTask
 
@@ -53,10 +54,15 @@ class DashboardAdmin(QueueAdmin):
             # The view itself redirects others to the login page, or accepts their token.
             if self.admin_site.has_permission(request):
                 self._check(request)
-            if request.method not in SAFE_METHODS and _is_about_template(request, kwargs):
-                return _refuse(request)
             try:
+                if request.method not in SAFE_METHODS:
+                    connect_as_owner()
+                    if _is_about_template(request, kwargs):
+                        text = _("This job belongs to a schedule: change the schedule instead.")
+                        return _refuse(request, text)
                 return view(request, *args, **kwargs)
+            except RedisRefused as error:
+                return _refuse(request, str(error))
             except RedisError as error:
                 return self._redis_unavailable(request, error)
 
@@ -83,8 +89,8 @@ def _is_about_template(request: HttpRequest, kwargs: dict[str, Any]) -> bool:
     return any(is_template(job_id) for job_id in job_ids)
 
 
-def _refuse(request: HttpRequest) -> HttpResponse:
-    messages.error(request, _("This job belongs to a schedule: change the schedule instead."))
+def _refuse(request: HttpRequest, text: str) -> HttpResponse:
+    messages.error(request, text)
     return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_changelist"))
 
 
