@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from tests.servers import BASE_DIR
@@ -14,14 +14,33 @@ Site = Mapping[str, str]
 
 def start(site: Site, *command: str) -> "subprocess.Popen[bytes]":
     """Start a `manage.py` command of the site with this environment, and return its process."""
+    return subprocess.Popen(_arguments(command), cwd=BASE_DIR, env=_environment(site))
+
+
+def run(site: Site, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of the site to its end; return it with its exit code and what it printed."""
+    return subprocess.run(
+        _arguments(command),
+        cwd=BASE_DIR,
+        env=_environment(site),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+
+
+def _arguments(command: Sequence[str]) -> list[str]:
+    return [sys.executable, "manage.py", *command]
+
+
+def _environment(site: Site) -> dict[str, str]:
     kept = {"PATH", "HOME", "LANG", "TMPDIR"} & os.environ.keys()
-    environment = {name: os.environ[name] for name in kept} | {
+    defaults = {
         "DJANGO_SETTINGS_MODULE": "tests.process_settings",
         "SECRET_KEY": "only-for-the-tests",
     }
-    return subprocess.Popen(
-        [sys.executable, "manage.py", *command], cwd=BASE_DIR, env=environment | dict(site)
-    )
+    return {name: os.environ[name] for name in kept} | defaults | dict(site)
 
 
 @contextmanager
