@@ -58,6 +58,20 @@ def running(site: Site, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
             process.wait()
 
 
+@contextmanager
+def running_both(site: Site) -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """Run a scheduler and a worker of the site inside the block."""
+    worker = running(site, "rqworker", "high", "default", "low")
+    with running(site, "rqscheduler") as scheduler, worker as process:
+        yield [scheduler, process]
+
+
+def execute(site: Site, code: str) -> None:
+    """Execute code in a process of the site."""
+    done = run(site, "shell", "--verbosity", "0", "-c", code)
+    assert done.returncode == 0, done.stdout
+
+
 def work_off(site: Site) -> None:
     """Run a worker until the queues are empty."""
     assert start(site, "rqworker", "--burst", "high", "default", "low").wait(120) == 0

@@ -70,9 +70,13 @@ def at_end_of_this_process(script: str, *arguments: str, **options: Any) -> Watc
 
 
 class Valkey:
-    """A Valkey server on a free port that keeps its data over `stop` and `start`."""
+    """A Valkey server on a free port that keeps its data over `stop` and `start`.
 
-    def __init__(self) -> None:
+    `options` are arguments of the server, besides those that all of them have.
+    """
+
+    def __init__(self, *options: str) -> None:
+        self._options = options
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = Redis.from_url(self.url)
@@ -97,6 +101,7 @@ class Valkey:
                 *("--bind", "127.0.0.1", "--port", str(self.port)),
                 *("--dir", self._data.name, "--appendonly", "yes", "--appendfsync", "always"),
                 *("--save", "", "--loglevel", "warning"),
+                *self._options,
             ],
             stdout=subprocess.DEVNULL,
         )

@@ -27,7 +27,7 @@ from tasks.admin_pages.formatting import (
 )
 from tasks.broker.connection import queues_without_worker, reachable_redis
 from tasks.broker.keys import LEADER_KEY
-from tasks.broker.ownership import RedisRefused, connect_as_owner
+from tasks.broker.ownership import RedisRefused, ownership
 from tasks.exceptions import TasksError
 from tasks.models import RunRecord, ScheduledTaskInstance
 
@@ -40,7 +40,7 @@ def obstacles(queues: Iterable[str]) -> list[str]:
             return [
                 _("Redis is unavailable: your changes are saved and take effect when it is back.")
             ]
-        connect_as_owner()
+        ownership(redis).look()
         wanted = set(queues)
         found = []
         if wanted and not redis.exists(LEADER_KEY):

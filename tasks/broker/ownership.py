@@ -115,16 +115,20 @@ class Ownership:
         # Redis first: the number that the database has afterwards can only be higher.
         owner = self._owner()
         own = self.mark = _read()
-        if _is_in_transaction():
-            # What is read here may be rolled back, and its number may be an old one.
-            if owner is not None:
-                _refuse(replace(own, number=owner.number), owner)
-            return
-        if owner is None:
+        if owner is None and not _is_in_transaction():  # which may be rolled back
             self._renew(keys=[OWNER_KEY], args=[own.id, own.name, own.number])
-            owner = self._owner() or own
-        _refuse(own, owner)
-        self._checked_at = time.monotonic()
+            owner = self._owner()
+        _refuse_unless_owner(own, owner)
+        if not _is_in_transaction():
+            self._checked_at = time.monotonic()
+
+    def look(self) -> None:
+        """Raise RedisRefused as `check` does, but change nothing (R11)."""
+        self._refuse_cluster()
+        owner = self._owner()
+        row = _rows().first()
+        own = Mark("", name_of_database(), 0) if row is None else _mark_of(row)
+        _refuse_unless_owner(own, owner)
 
     def check_now_and_then(self) -> None:
         """Check unless that was done in the last seconds; what the database can't say may wait.
@@ -136,6 +140,8 @@ class Ownership:
                 self.check()
             except Error as error:
                 logger.debug("Whose the keys in Redis are isn't known now: %s", error)
+                connections[_alias()].close_if_unusable_or_obsolete()
+                self._checked_at = time.monotonic()
 
     def raise_number(self) -> None:
         """Raise the number, in the database first and then in Redis; the leader does it."""
@@ -207,9 +213,12 @@ def name_of_database() -> str:
     return f"{engine} {values['NAME'] or options.get('dbname', '')} ({host}{port})"
 
 
-def _refuse(own: Mark, owner: Mark) -> None:
-    """Raise RedisOwnedByAnother unless a namespace with the mark `owner` is this database's."""
-    how = standing(own, owner)
+def _refuse_unless_owner(own: Mark, owner: Mark | None) -> None:
+    """Raise RedisOwnedByAnother unless a namespace is this database's, or nobody's (None)."""
+    if owner is None:
+        return
+    # A transaction may see an old number.
+    how = standing(replace(own, number=owner.number) if _is_in_transaction() else own, owner)
     if how is Standing.OWNER:
         return
     if how is Standing.ANOTHER:
@@ -238,6 +247,10 @@ def _is_cluster(redis: Redis) -> bool:
 def _read() -> Mark:
     """Return the mark that the database has; one that has none gets one."""
     row, _made = _rows().get_or_create(pk=OwnerMark.THE_ONLY)
+    return _mark_of(row)
+
+
+def _mark_of(row: OwnerMark) -> Mark:
     return Mark(row.owner.hex, name_of_database(), row.number)
 
 

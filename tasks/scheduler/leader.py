@@ -55,8 +55,8 @@ class Leadership:
 
         `mark` is its database's, as last read, None as long as it hasn't been read.
         """
-        of_database = ("", "", 0) if mark is None else (mark.id, mark.name, mark.number)
-        args = [self._token, lease_ms, *of_database]
+        own = mark or Mark("", "", 0)
+        args = [self._token, lease_ms, own.id, own.name, own.number]
         return bool(self._hold(keys=[LEADER_KEY, OWNER_KEY], args=args))
 
     def release(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import rq.job
 import rq_scheduler.scheduler
-from django.db import Error, close_old_connections
+from django.db import Error, close_old_connections, connections
 from django.utils import timezone
 from django_rq.queues import DjangoScheduler
 from redis import Redis
@@ -143,7 +143,6 @@ class Scheduler(DjangoScheduler):
         """Check every few seconds whose the keys in Redis are; as the leader, raise the number."""
         while not self._stopping.wait(CHECK_INTERVAL):
             try:
-                close_old_connections()
                 self._ownership.check()
                 if self.leads:
                     self._ownership.raise_number()
@@ -151,10 +150,12 @@ class Scheduler(DjangoScheduler):
                 self._refusal = error
                 self.stop()
                 return
-            except (RedisError, Error) as error:
+            except (RedisError, Error) as error:  # The other threads say so.
                 logger.debug("Whose the keys in Redis are isn't known now: %s", error)
             except Exception:
                 logger.exception("Whose the keys in Redis are can't be checked now.")
+            finally:
+                connections.close_all()  # A process on standby needs none.
 
     def lead_or_stand_by(self) -> None:
         """Make one round of the loop: dispatch if this process leads, then sleep."""

@@ -2,8 +2,7 @@
 
 import sqlite3
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from redis import Redis
 from tasks.broker.keys import OWNER_KEY
 from tasks.models import OwnerMark
 from tasks.services import SchedulerService, TaskService
-from tests.processes import Site, run, running
+from tests.processes import Site, execute, run, running, running_both
 from tests.servers import wait_for
 
 # What a site with a prefix does, in a process of its own: two schedules, calls, and one to stop.
@@ -31,12 +30,6 @@ from tasks.services import TaskService
 TaskService.cancel_task(Task.objects.get(status="running"))
 TaskService.enqueue_task("tests.jobs.note", "{notes}", "after it was stopped")
 """
-
-
-def do(site: Site, code: str) -> None:
-    """Run code in a process of a site."""
-    done = run(site, "shell", "--verbosity", "0", "-c", code)
-    assert done.returncode == 0, done.stdout
 
 
 @pytest.fixture
@@ -58,16 +51,6 @@ def copy_database(site: Site, to: Path) -> Site:
     return {**site, "DATABASE_URL": f"sqlite:///{to}"}
 
 
-@contextmanager
-def system(site: Site) -> Iterator[list["subprocess.Popen[bytes]"]]:
-    """Run a scheduler and a worker of a site."""
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(running(site, *command))
-            for command in (("rqscheduler",), ("rqworker", "high", "default", "low"))
-        ]
-
-
 def wait_for_exits(processes: list["subprocess.Popen[bytes]"]) -> list[int]:
     """Wait until processes have ended by themselves; return their exit codes."""
     wait_for(lambda: all(one.poll() is not None for one in processes), "their ends", 60)
@@ -87,16 +70,16 @@ def test_two_sites_with_prefixes_of_their_own_run_side_by_side_on_one_redis(
     theirs.touch()
     shop = {**neighbour, "RQ_KEY_PREFIX": "shop"}
     seen: set[str] = set()
-    do(shop, FILL.format(notes=theirs))
+    execute(shop, FILL.format(notes=theirs))
     seen |= names_in(redis_connection)
-    with system(shop):
+    with running_both(shop):
 
         def has(text: str) -> bool:
             seen.update(names_in(redis_connection))
             return text in theirs.read_text()
 
         wait_for(lambda: has("start endless"), "a call", 60)
-        do(shop, STOP.format(notes=theirs))
+        execute(shop, STOP.format(notes=theirs))
         wait_for(lambda: has("end after it was stopped"), "a stopped run, and the next", 60)
         wait_for(lambda: has("end scheduled"), "a scheduled run", 60)
         assert [name for name in seen if not name.startswith("shop:")] == []
@@ -106,7 +89,7 @@ def test_two_sites_with_prefixes_of_their_own_run_side_by_side_on_one_redis(
         schedule = SchedulerService.schedule(
             timezone.now(), "tests.jobs.note", [str(notes), "ours"], interval=1
         )
-        with system(site):
+        with running_both(site):
             wait_for(lambda: schedule.runs.filter(status="finished").count() > 2, "runs", 60)
             before = theirs.read_text().count("scheduled")
             wait_for(lambda: theirs.read_text().count("scheduled") > before + 2, "theirs", 60)
@@ -121,14 +104,14 @@ def test_a_process_of_another_database_refuses_to_start_and_names_both(
     neighbour: Site, redis_connection: Redis, command: list[str]
 ):
     call = TaskService.enqueue_task("tests.jobs.note", "/nowhere")
-    before = {key: redis_connection.dump(key) for key in redis_connection.keys()}
+    before = {key: redis_connection.dump(key) for key in redis_connection.keys("*")}
     ended = run(neighbour, *command)
     assert ended.returncode == 1
     owner: Any = redis_connection.hget(OWNER_KEY, "name")
     for part in (owner.decode(), "neighbour.sqlite3", "RQ_KEY_PREFIX", "adopt_redis --run"):
         assert part in ended.stdout
     assert "Traceback" not in ended.stdout
-    assert {key: redis_connection.dump(key) for key in redis_connection.keys()} == before
+    assert {key: redis_connection.dump(key) for key in redis_connection.keys("*")} == before
     call.refresh_from_db()
     assert call.status == "queued"
 
@@ -158,15 +141,15 @@ def test_processes_end_with_the_sentence_when_a_copy_adopts_their_redis(
 ):
     theirs = tmp_path / "theirs"
     theirs.touch()
-    do(neighbour, FILL.format(notes=theirs).rpartition("TaskService")[0])
-    with system(neighbour) as processes:
+    execute(neighbour, FILL.format(notes=theirs).rpartition("TaskService")[0])
+    with running_both(neighbour) as processes:
         wait_for(lambda: "end scheduled" in theirs.read_text(), "a run", 60)
         copy = copy_database(neighbour, tmp_path / "copy.sqlite3")
         adopted = run(copy, "adopt_redis", "--missed")
         assert adopted.returncode == 0, adopted.stdout
         assert wait_for_exits(processes) == [1, 1]
     ran = theirs.read_text().count("start")
-    with system(copy):
+    with running_both(copy):
         wait_for(lambda: theirs.read_text().count("start") > ran, "a run of the copy", 60)
         ledger = run(copy, "ledger")
     assert "The ledger closes" in ledger.stdout, ledger.stdout

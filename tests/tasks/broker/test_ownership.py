@@ -278,6 +278,12 @@ def test_the_pages_of_the_admin_say_whose_the_keys_in_redis_are(admin_client: An
     assert ANOTHER["name"] in text
 
 
+def test_a_page_of_the_admin_makes_no_owner_mark(admin_client: Any, redis_connection: Redis):
+    assert admin_client.get("/admin/tasks/scheduledtask/").status_code == 200
+    assert not OwnerMark.objects.exists()
+    assert not redis_connection.exists(OWNER_KEY)
+
+
 @pytest.mark.usefixtures("of_another")
 def test_django_rqs_pages_change_nothing_where_redis_is_another_databases(
     admin_client: Any, redis_connection: Redis

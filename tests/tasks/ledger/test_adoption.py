@@ -111,9 +111,7 @@ def test_with_missed_calls_that_waited_are_cancelled_and_those_reserved_for_late
     assert statuses == {waiting.pk: "canceled", due.pk: "canceled", later.pk: "reserved"}
 
 
-def test_with_run_calls_that_waited_are_enqueued_again(
-    behind: Ownership, redis_connection: Redis
-):
+def test_with_run_calls_that_waited_are_enqueued_again(behind: Ownership, redis_connection: Redis):
     call = Task.objects.create(name="call", function=ECHO)
     Task.objects.update(created=timezone.now() - timedelta(hours=1))
     assert adopt(redis_connection, "run").calls == 1
