@@ -111,7 +111,7 @@ class Ownership:
 
         Raises RedisError if Redis, and Error if the database is unavailable: then it isn't known.
         """
-        self._refuse_cluster()
+        self.refuse_cluster()
         # Redis first: the number that the database has afterwards can only be higher.
         owner = self._owner()
         own = self.mark = _read()
@@ -124,7 +124,7 @@ class Ownership:
 
     def look(self) -> None:
         """Raise RedisRefused as `check` does, but change nothing (R11)."""
-        self._refuse_cluster()
+        self.refuse_cluster()
         owner = self._owner()
         row = _rows().first()
         own = Mark("", name_of_database(), 0) if row is None else _mark_of(row)
@@ -159,7 +159,7 @@ class Ownership:
 
         The new id excludes the processes of all other databases, copies of this one too.
         """
-        self._refuse_cluster()
+        self.refuse_cluster()
         former = self._owner()
         _read()
         _rows().update(owner=uuid.uuid4())
@@ -172,7 +172,8 @@ class Ownership:
         fields = cast(dict[bytes, bytes], self._redis.hgetall(OWNER_KEY))
         return Mark.from_fields(fields) if fields else None
 
-    def _refuse_cluster(self) -> None:
+    def refuse_cluster(self) -> None:
+        """Raise RedisIsCluster if this Redis is a cluster."""
         if self._is_single is None:
             self._is_single = not _is_cluster(self._redis)
         if not self._is_single:

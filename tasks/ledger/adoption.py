@@ -11,6 +11,7 @@ from django.db import models, transaction
 from redis import Redis
 
 from tasks import clock
+from tasks.broker import clock as redis_clock
 from tasks.broker.enqueue import wake
 from tasks.broker.keys import (
     DISPATCH_RECORDS_KEY,
@@ -23,6 +24,7 @@ from tasks.broker.keys import (
 )
 from tasks.broker.ownership import Mark, Ownership
 from tasks.broker.reconcile import reconcile
+from tasks.database import CHUNK, chunks
 from tasks.exceptions import SpecError
 from tasks.ledger.periods import missed_runs, write
 from tasks.models import RunRecord, RunRequest, ScheduledTask, ScheduledTaskInstance, Task
@@ -97,13 +99,16 @@ def adopt(redis: Redis, choice: Choice) -> Outcome:
     It can be killed at any line and called again. What it calls off is called off in the rows
     before any process of this database may take a job. Raises RedisError if Redis is unavailable.
     """
-    redis.ping()
+    ownership = Ownership(redis)
+    ownership.refuse_cluster()
+    redis_clock.read(redis)
     outcome, now = Outcome(), clock.now()
     settle = _call_off if choice == "missed" else _count
-    for schedule in ScheduledTask.objects.live().order_by("pk").iterator():
-        settle(schedule, now, outcome)
+    pks = list(ScheduledTask.objects.live().order_by("pk").values_list("pk", flat=True))
+    for chunk in chunks(pks, CHUNK):
+        for schedule in ScheduledTask.objects.live().filter(pk__in=chunk):
+            settle(schedule, now, outcome)
     _settle_records(redis, choice, now, outcome)
-    ownership = Ownership(redis)
     outcome.former, outcome.own = ownership.adopt(), ownership.mark
     outcome.jobs_removed = _forget(redis)
     reconcile(redis)

@@ -43,7 +43,7 @@ class Command(BaseCommand):
             outcome = adopt(connect(), choice)
         except RedisError as error:
             raise CommandError(
-                _("Redis can't be used; call it again: %(error)s") % {"error": error}
+                _("Call it again when Redis can be used: %(error)s") % {"error": error}
             ) from error
         for line in (*_whose(outcome), *_what_becomes(outcome, choice)):
             self.stdout.write(line)
