@@ -56,7 +56,7 @@ class Leadership:
         `mark` is its database's, as last read, None as long as it hasn't been read.
         """
         own = mark or Mark("", "", 0)
-        args = [self._token, lease_ms, own.id, own.name, own.number]
+        args: list[str | int] = [self._token, lease_ms, own.id, own.name, own.number]
         return bool(self._hold(keys=[LEADER_KEY, OWNER_KEY], args=args))
 
     def release(self) -> None:
