@@ -189,6 +189,14 @@ def _check_options(config: dict[str, Any]) -> None:
         conninfo.timeout_from_conninfo(conninfo.conninfo_to_dict(address))
 
 
+def key_prefix(name: str, default: str) -> str:
+    """Return with what the names of all keys in Redis begin, which RQ reads from there itself."""
+    value = text(name, default)
+    if not re.fullmatch("[A-Za-z0-9_.:{}-]+", value):
+        raise refusal(name, "letters, digits and any of _ . : - { }, such as shop", value)
+    return value
+
+
 def redis_url(name: str) -> str:
     """Return the address of a Redis server, "" if none is given."""
     value = text(name, "")

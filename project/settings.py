@@ -180,6 +180,10 @@ EMBEDDED_VALKEY = not REDIS_URL
 if EMBEDDED_VALKEY:
     REDIS_URL = f"unix://{quote(str(VALKEY_SOCKET))}"
 
+# With what the names of all keys begin. RQ itself reads it from the environment; it is here to be
+# refused with a message if it is invalid.
+RQ_KEY_PREFIX = environment.key_prefix("RQ_KEY_PREFIX", default="rq")
+
 RQ_QUEUES = {
     name: {
         "URL": REDIS_URL,

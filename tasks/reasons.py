@@ -23,6 +23,7 @@ VALUE_LENGTH = 500
 class Code(StrEnum):
     """The possible reasons; the values are stored, so they never change."""
 
+    ADOPTED = "adopted"
     CALL_CANCELLED = "call_cancelled"
     CALL_CANCELLED_IN_RQ = "call_cancelled_in_rq"
     CALL_STOPPED_IN_RQ = "call_stopped_in_rq"
@@ -52,6 +53,10 @@ class Code(StrEnum):
 
 
 TEXTS: Mapping[Code, str] = {
+    Code.ADOPTED: gettext_noop(
+        "It was called off when this database took over the keys in Redis (adopt_redis --missed). "
+        "Whether it ran for another database is not known."
+    ),
     Code.CALL_CANCELLED: gettext_noop("Cancelled on request."),
     Code.CALL_CANCELLED_IN_RQ: gettext_noop("Its job was cancelled in RQ."),
     Code.CALL_STOPPED_IN_RQ: gettext_noop("Its job was stopped in RQ."),
@@ -100,7 +105,7 @@ TEXTS: Mapping[Code, str] = {
 
 
 # What a failed run says when its next attempt was refused.
-REFUSALS = frozenset({Code.CHECK_NOT_AT_ALL, Code.CHECK_NOT_NOW, Code.NEVER_STARTED})
+REFUSALS = frozenset({Code.ADOPTED, Code.CHECK_NOT_AT_ALL, Code.CHECK_NOT_NOW, Code.NEVER_STARTED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ from redis.exceptions import RedisError
 
 from tasks import clock, registry
 from tasks.broker import projection
-from tasks.broker.connection import connect, redis_obstacle
+from tasks.broker.connection import redis_obstacle
 from tasks.broker.enqueue import enqueue_run, enqueue_task, withdraw
+from tasks.broker.ownership import connect_as_owner
 from tasks.database import CHUNK
 from tasks.definitions import (
     TaskFunc,
@@ -208,8 +209,9 @@ class SchedulerService:
         """Request a run of a schedule now, whatever its status; return the run's identity.
 
         The schedule's overlap policy applies. Inside a transaction, the run is enqueued after
-        the commit. Raises NotPossible if Redis is unavailable or refuses writes,
-        UnknownTaskFunction if the schedule's function no longer exists.
+        the commit. Raises NotPossible if Redis is unavailable or refuses writes, RedisRefused if
+        its keys are another database's, UnknownTaskFunction if the schedule's function no longer
+        exists.
         """
         registry.resolve(schedule.function, Kind.SCHEDULED)
         requested = from_milliseconds(to_milliseconds(clock.now()))
@@ -218,11 +220,12 @@ class SchedulerService:
                 _("“%(name)s” can't be run now. Redis is unavailable: %(why)s")
                 % {"name": schedule.name, "why": obstacle}
             )
+        redis = connect_as_owner()
         with transaction.atomic():
             known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=schedule.pk)
             request, _made = known.requests.get_or_create(due=None, requested=requested)
             run_id = request.run_id
-            transaction.on_commit(partial(_enqueue_requested, known, run_id, connect()))
+            transaction.on_commit(partial(_enqueue_requested, known, run_id, redis))
         return run_id
 
     @staticmethod
@@ -493,7 +496,7 @@ def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
     """Take the jobs of cancelled runs out of Redis; any that stay find no request and don't run."""
     try:
         for run_id in run_ids:
-            withdraw(run_id.job_id, queue, connect())
+            withdraw(run_id.job_id, queue, connect_as_owner())
     except RedisError as error:
         logger.warning(
             "The backfill is cancelled; its jobs stay queued until Redis is back (%s).", error
@@ -519,7 +522,7 @@ def _project(schedule: ScheduledTask) -> None:
     try:
         row = ScheduledTask.objects.filter(pk=schedule.pk).first()
         if row is not None:
-            schedule.problem = projection.project(row, connect())
+            schedule.problem = projection.project(row, connect_as_owner())
         schedule.projected = row is not None and not schedule.problem
     except (RedisError, Error) as error:
         schedule.projected = False
@@ -531,7 +534,7 @@ def _project(schedule: ScheduledTask) -> None:
 def unschedule(job_id: str) -> None:
     """Remove a deleted schedule from Redis, later by the scheduler if Redis is unavailable."""
     try:
-        projection.remove([job_id], connect())
+        projection.remove([job_id], connect_as_owner())
     except RedisError as error:
         logger.warning(
             "The deleted schedule %s stays in Redis until Redis is back (%s).", job_id, error
@@ -621,7 +624,7 @@ def _expect_the_same(one: ScheduledTask, other: ScheduledTask, until: datetime) 
 def _project_calendar(calendar: Calendar) -> None:
     """Bring the schedules of a committed calendar to Redis."""
     try:
-        redis = connect()
+        redis = connect_as_owner()
         users = ScheduledTask.objects.live().filter(calendar=calendar)
         pks = list(users.values_list("pk", flat=True))
         for begin in range(0, len(pks), CHUNK):
@@ -702,10 +705,11 @@ def _create_task(
 
 def _enqueue(task: Task) -> None:
     try:
-        if at_once.runs_at_once(task) and at_once.run(task, connect()):
+        redis = connect_as_owner()
+        if at_once.runs_at_once(task) and at_once.run(task, redis):
             task.refresh_from_db()
             return
-        enqueue_task(task, connect())
+        enqueue_task(task, redis)
     except (RedisError, TasksError) as error:
         why = reason(Code.NOT_ENQUEUED, error=str(error))
         Task.objects.filter(pk=task.pk, status__in=Task.WAITING).update(
@@ -719,8 +723,8 @@ def _enqueue(task: Task) -> None:
 
 def _withdraw(task: Task) -> None:
     """Remove a cancelled call from Redis, and stop it if it is running."""
-    redis = connect()
     try:
+        redis = connect_as_owner()
         if task.started is not None:
             stop_jobs([task.job_id], redis)
         else:

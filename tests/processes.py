@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,17 +18,33 @@ def start(site: Site, *command: str, **options: Any) -> "subprocess.Popen[bytes]
 
     `options` are those of `Popen`.
     """
+    return subprocess.Popen(_arguments(command), cwd=BASE_DIR, env=_environment(site), **options)
+
+
+def run(site: Site, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of the site to its end; return it with its exit code and what it printed."""
+    return subprocess.run(
+        _arguments(command),
+        cwd=BASE_DIR,
+        env=_environment(site),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+
+
+def _arguments(command: Sequence[str]) -> list[str]:
+    return [sys.executable, "manage.py", *command]
+
+
+def _environment(site: Site) -> dict[str, str]:
     kept = {"PATH", "HOME", "LANG", "TMPDIR"} & os.environ.keys()
-    environment = {name: os.environ[name] for name in kept} | {
+    defaults = {
         "DJANGO_SETTINGS_MODULE": "tests.process_settings",
         "SECRET_KEY": "only-for-the-tests",
     }
-    return subprocess.Popen(
-        [sys.executable, "manage.py", *command],
-        cwd=BASE_DIR,
-        env=environment | dict(site),
-        **options,
-    )
+    return {name: os.environ[name] for name in kept} | defaults | dict(site)
 
 
 @contextmanager
@@ -44,6 +60,20 @@ def running(site: Site, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def running_both(site: Site) -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """Run a scheduler and a worker of the site inside the block."""
+    worker = running(site, "rqworker", "high", "default", "low")
+    with running(site, "rqscheduler") as scheduler, worker as process:
+        yield [scheduler, process]
+
+
+def execute(site: Site, code: str) -> None:
+    """Execute code in a process of the site."""
+    done = run(site, "shell", "--verbosity", "0", "-c", code)
+    assert done.returncode == 0, done.stdout
 
 
 def work_off(site: Site) -> None:

@@ -74,10 +74,12 @@ def at_end_of_this_process(script: str, *arguments: str, **options: Any) -> Watc
 class Valkey:
     """A Valkey server on a free port that keeps its data over `stop` and `start`.
 
-    It goes by this machine's clock, or by another one.
+    It goes by this machine's clock, or by another one. `options` are arguments of the server,
+    besides those that all of them have.
     """
 
-    def __init__(self, clock: FakeClock | None = None) -> None:
+    def __init__(self, *options: str, clock: FakeClock | None = None) -> None:
+        self._options = options
         self.clock = clock
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
@@ -103,6 +105,7 @@ class Valkey:
                 *("--bind", "127.0.0.1", "--port", str(self.port)),
                 *("--dir", self._data.name, "--appendonly", "yes", "--appendfsync", "always"),
                 *("--save", "", "--loglevel", "warning"),
+                *self._options,
             ],
             stdout=subprocess.DEVNULL,
             env=os.environ | (self.clock.environment if self.clock else {}),

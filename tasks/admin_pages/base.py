@@ -36,6 +36,7 @@ from tasks.broker.connection import (
     redis_obstacle,
 )
 from tasks.broker.keys import LEADER_KEY, explain
+from tasks.broker.ownership import RedisRefused, ownership
 from tasks.exceptions import TasksError
 from tasks.masking import hiding, mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance
@@ -48,12 +49,15 @@ def obstacles(queues: Iterable[str]) -> list[str]:
     """
     wanted, redis, found = set(queues), connect(), []
     try:
+        ownership(redis).look()
         if not redis.exists(LEADER_KEY) and wanted:
             # No leader can renew its lease while Redis refuses writes.
             if why := redis_obstacle():
                 return [redis_unavailable(why)]
             found.append(_("No scheduler is running: start one (manage.py rqscheduler)."))
         clocks = clock_notices(redis)
+    except RedisRefused as error:
+        return [str(error)]
     except RedisError as error:
         return [redis_unavailable(explain(error, redis, wanted))]
     unserved = wanted & queues_without_worker() if wanted else set()

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from tasks.admin_pages.base import TasksAdmin
 from tasks.admin_pages.formatting import timestamp
 from tasks.broker.connection import connect
+from tasks.broker.ownership import connect_as_owner
 from tasks.exceptions import TasksError
 from tasks.masking import mask_text
 from tasks.scheduler import external_jobs
@@ -64,7 +65,7 @@ class ExternalJobsAdmin(TasksAdmin):
             member = b""
         if act is not None and member:
             try:
-                act(member, connect())
+                act(member, connect_as_owner())
             except TasksError as error:
                 messages.error(request, str(error))
         return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_external_jobs"))

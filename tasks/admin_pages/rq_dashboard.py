@@ -23,6 +23,7 @@ from rq.exceptions import NoSuchJobError
 from tasks.admin_pages import rq_reading
 from tasks.admin_pages.rq_actions import is_left_to_rq
 from tasks.admin_pages.rq_reading import PageJob
+from tasks.broker.ownership import RedisRefused, connect_as_owner
 from tasks.job_ids import is_template
 from tasks.masking import hiding, mask_text
 from tasks.models import ScheduledTask
@@ -109,10 +110,14 @@ class DashboardAdmin(QueueAdmin):
                 self._check(request, page)
                 if request.method in SAFE_METHODS:
                     return self._show(request, self._masked(view, request, *args, **kwargs))
+                connect_as_owner()
                 if _is_about_template(request, kwargs):
-                    return _refuse(request)
+                    text = _("This job belongs to a schedule: change the schedule instead.")
+                    return _refuse(request, text)
                 if is_left_to_rq(request, page, **kwargs):
                     return self._masked(view, request, *args, **kwargs)
+            except RedisRefused as error:
+                return _refuse(request, str(error))
             except RedisError as error:
                 return self._redis_unavailable(request, error)
             return HttpResponseRedirect(reverse(QUEUE_PAGE, args=[kwargs["queue_index"]]))
@@ -172,8 +177,8 @@ def _is_about_template(request: HttpRequest, kwargs: dict[str, Any]) -> bool:
     return any(is_template(job_id) for job_id in job_ids)
 
 
-def _refuse(request: HttpRequest) -> HttpResponse:
-    messages.error(request, _("This job belongs to a schedule: change the schedule instead."))
+def _refuse(request: HttpRequest, text: str) -> HttpResponse:
+    messages.error(request, text)
     return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_changelist"))
 
 

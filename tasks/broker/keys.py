@@ -1,6 +1,7 @@
 """The names of all keys in Redis, and what is in each.
 
-No other module writes one out; `with_key_names` gives them to Lua scripts.
+No other module writes one out; `with_key_names` gives them to Lua scripts. All of them begin with
+RQ's prefix, RQ_KEY_PREFIX in the environment, so that several sites can share one Redis.
 
 When a key holds the wrong type, Redis says WRONGTYPE but not which key it is. Such keys are
 searched for only after that error.
@@ -25,27 +26,37 @@ from rq.registry import (
 from rq.results import Result
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
 
+# What our own keys begin with. With RQ's default prefix they keep the names that they have always
+# had.
+DEFAULT_PREFIX = "rq"
+OWN_PREFIX = "tasks" if RQ_KEY_PREFIX == DEFAULT_PREFIX else f"{RQ_KEY_PREFIX}:tasks"
+
 # rq-scheduler's sorted set: our schedules, and the external jobs.
-SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
+SCHEDULES_KEY = f"{RQ_KEY_PREFIX}:scheduler:scheduled_jobs"
 # rq-scheduler's lock: while one of our schedulers leads, a stock one does nothing.
-LEADER_KEY = "rq:scheduler_lock"
+LEADER_KEY = f"{RQ_KEY_PREFIX}:scheduler_lock"
+# rq-scheduler's own names of what it doesn't use, and of a scheduler's heartbeat.
+SCHEDULER_KEY = f"{RQ_KEY_PREFIX}:scheduler"
+HEARTBEAT_PREFIX = f"{RQ_KEY_PREFIX}:scheduler_instance:"
+# Which database all of this belongs to: a hash of its id, its name and its number.
+OWNER_KEY = f"{OWN_PREFIX}:owner"
 # What dispatch needs to know about each schedule: a hash of records by job id, read for many at
 # once. A record is its version, which changes with anything in the row, a space, and JSON.
-DISPATCH_RECORDS_KEY = "tasks:dispatch"
+DISPATCH_RECORDS_KEY = f"{OWN_PREFIX}:dispatch"
 # Set anew after each complete round of reconciliation: it differs if Redis has lost something.
-MARKER_KEY = "tasks:projected"
+MARKER_KEY = f"{OWN_PREFIX}:projected"
 # A list of at most one entry, on which the scheduler blocks.
-WAKE_KEY = "tasks:wake"
+WAKE_KEY = f"{OWN_PREFIX}:wake"
 # What could not be dispatched: a hash of notes by member of the sorted set.
-QUARANTINE_KEY = "tasks:quarantine"
+QUARANTINE_KEY = f"{OWN_PREFIX}:quarantine"
 # Written to learn whether Redis takes writes.
-PROBE_KEY = "tasks:probe"
-SPOOL_KEY = "tasks:spool"
-UNREADABLE_KEY = "tasks:spool:unreadable"
+PROBE_KEY = f"{OWN_PREFIX}:probe"
+SPOOL_KEY = f"{OWN_PREFIX}:spool"
+UNREADABLE_KEY = f"{OWN_PREFIX}:spool:unreadable"
 # Whose system's clock is off: a hash, by the process, of when it said so and by how much.
-CLOCKS_KEY = "tasks:clocks"
+CLOCKS_KEY = f"{OWN_PREFIX}:clocks"
 # When Redis's own clock was last set, and by how much.
-CLOCK_STEP_KEY = "tasks:clock_step"
+CLOCK_STEP_KEY = f"{OWN_PREFIX}:clock_step"
 
 # What the keys of one job, queue or worker begin with; RQ's as RQ itself names them.
 QUEUES_KEY = Queue.redis_queues_keys
@@ -57,8 +68,8 @@ SCHEDULED_PREFIX = ScheduledJobRegistry.key_template.format("")
 EXECUTION_PREFIX = f"{RQ_KEY_PREFIX}:execution:"
 EXECUTIONS_PREFIX = ExecutionRegistry.key_template.format("")
 RESULTS_PREFIX = Result.get_key("")
-LEASE_PREFIX = "tasks:lease:"
-TAKEN_PREFIX = "tasks:taken:"
+LEASE_PREFIX = f"{OWN_PREFIX}:lease:"
+TAKEN_PREFIX = f"{OWN_PREFIX}:taken:"
 
 # The type of each of the single keys, if it exists.
 TYPES = {
@@ -72,6 +83,7 @@ TYPES = {
     QUARANTINE_KEY: "hash",
     CLOCKS_KEY: "hash",
     CLOCK_STEP_KEY: "string",
+    OWNER_KEY: "hash",
     LEADER_KEY: "string",
     QUEUES_KEY: "set",
     REDIS_WORKER_KEYS: "set",

@@ -16,8 +16,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tasks import clock, registry
-from tasks.broker.connection import connect
 from tasks.broker.enqueue import enqueue_run
+from tasks.broker.ownership import connect_as_owner
 from tasks.exceptions import NotPossible
 from tasks.job_ids import RunId
 from tasks.models import RunRequest, ScheduledTask, ScheduledTaskInstance
@@ -48,8 +48,7 @@ def request(schedule: ScheduledTask, start: datetime, end: datetime, limit: int)
         ]
         RunRequest.objects.bulk_create(requests, batch_size=CHUNK)
         if requests:
-            feed = partial(feed_if_possible, schedule, connect())
-            transaction.on_commit(feed)
+            transaction.on_commit(partial(_feed_requested, schedule))
     return [one.run_id for one in requests]
 
 
@@ -132,6 +131,15 @@ def feed(schedule: ScheduledTask, redis: Redis) -> None:
     for request in next_requests(schedule):
         request.parent = schedule
         enqueue_run(schedule, request.run_id, redis)
+
+
+def _feed_requested(schedule: ScheduledTask) -> None:
+    try:
+        redis = connect_as_owner()
+    except RedisError as error:
+        logger.warning("The backfill of “%s” waits for Redis: %s", schedule.name, error)
+    else:
+        feed_if_possible(schedule, redis)
 
 
 def feed_if_possible(schedule: ScheduledTask, redis: Redis) -> None:

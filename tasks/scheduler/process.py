@@ -2,7 +2,7 @@
 
 In the process that leads, the loop dispatches what is on time and never touches the database. Other
 threads catch up on what is late, which must be recorded first; keep the ledger; and listen for
-changes, which wake the loop.
+changes, which wake the loop. One more checks, in each process, whose the keys in Redis are.
 """
 
 import logging
@@ -18,13 +18,23 @@ import rq.job
 import rq.queue
 import rq_scheduler.scheduler
 from django.conf import settings
+from django.db import Error, close_old_connections, connections
 from django_rq.queues import DjangoScheduler
 from redis import Redis
 from redis.exceptions import RedisError
 
 from tasks import clock
 from tasks.broker.clock import ClockKeeper
-from tasks.broker.keys import SCHEDULES_KEY, WAKE_KEY, explain, scheduled_key
+from tasks.broker.keys import (
+    HEARTBEAT_PREFIX,
+    LEADER_KEY,
+    SCHEDULER_KEY,
+    SCHEDULES_KEY,
+    WAKE_KEY,
+    explain,
+    scheduled_key,
+)
+from tasks.broker.ownership import CHECK_INTERVAL, Ownership, RedisRefused
 from tasks.broker.reconcile import reconcile
 from tasks.database import OUTAGE_ERRORS
 from tasks.exceptions import NotPossible
@@ -63,6 +73,10 @@ class Scheduler(DjangoScheduler):
     """
 
     queue_class = Queue
+    redis_scheduler_namespace_prefix = HEARTBEAT_PREFIX
+    scheduler_key = SCHEDULER_KEY
+    scheduler_lock_key = LEADER_KEY
+    scheduled_jobs_key = SCHEDULES_KEY
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["job_class"] = Job
@@ -70,6 +84,9 @@ class Scheduler(DjangoScheduler):
         self.connection: Redis
         self._leadership = Leadership(self.connection, self.name)
         self._clock = ClockKeeper(self.connection, f"Scheduler {self.name}")
+        self._ownership = Ownership(self.connection)
+        # Why this process must not use this Redis any more.
+        self._refusal: RedisRefused | None = None
         self._stopping = threading.Event()
         self._stop_requested = False
         self.alarm = Alarm()
@@ -88,9 +105,11 @@ class Scheduler(DjangoScheduler):
     def run(self, burst: bool = False) -> None:
         """Dispatch until SIGTERM or SIGINT; with `burst`, dispatch what is due now and return.
 
-        The loop survives outages of Redis and the database, and resumes afterwards.
+        The loop survives outages of Redis and the database, and resumes afterwards. Raises
+        RedisRefused if the keys in Redis are another database's, at the start or later.
         """
         self._install_signal_handlers()
+        self._wait_until_owner()
         if burst:
             reconcile(self.connection)
             self.enqueue_jobs()
@@ -103,6 +122,7 @@ class Scheduler(DjangoScheduler):
         )
         for work, pause in background_work:
             threading.Thread(target=self._while_leading, args=(work, pause), daemon=True).start()
+        threading.Thread(target=self._keep_ownership, daemon=True).start()
         logger.info("Scheduler %s started.", self.name)
         while not self._is_stopping:
             try:
@@ -115,12 +135,45 @@ class Scheduler(DjangoScheduler):
                 logger.exception("A round of dispatch failed; the next one follows.")
                 self.alarm.sleep(OUTAGE_POLL_INTERVAL)
         self._shut_down()
+        if self._refusal is not None:
+            raise self._refusal
+
+    def _wait_until_owner(self) -> None:
+        """Return once the keys in Redis are known to be this database's (R16)."""
+        while not self._is_stopping:
+            try:
+                close_old_connections()
+                self._ownership.check()
+                return
+            except RedisRefused:
+                raise
+            except (RedisError, Error) as error:
+                logger.warning("Scheduler %s can't start yet: %s", self.name, error)
+                self.alarm.sleep(OUTAGE_POLL_INTERVAL)
+
+    def _keep_ownership(self) -> None:
+        """Check every few seconds whose the keys in Redis are; as the leader, raise the number."""
+        while not self._stopping.wait(CHECK_INTERVAL):
+            try:
+                self._ownership.check()
+                if self.leads:
+                    self._ownership.raise_number()
+            except RedisRefused as error:
+                self._refusal = error
+                self.stop()
+                return
+            except (RedisError, Error) as error:  # The other threads say so.
+                logger.debug("Whose the keys in Redis are isn't known now: %s", error)
+            except Exception:
+                logger.exception("Whose the keys in Redis are can't be checked now.")
+            finally:
+                connections.close_all()  # A process on standby needs none.
 
     def lead_or_stand_by(self) -> None:
         """Make one round of the loop: dispatch if this process leads, then sleep."""
         self._clock.keep()
         self._send_heartbeat()
-        led, self.leads = self.leads, self._leadership.hold()
+        led, self.leads = self.leads, self._hold_leadership()
         if self.leads != led:
             logger.info("Scheduler %s %s.", self.name, "leads" if self.leads else "stands by")
         if not self.leads:
@@ -167,7 +220,10 @@ class Scheduler(DjangoScheduler):
             self.alarm.ring()
 
     def _renew_leadership(self) -> None:
-        self.leads = self._leadership.hold() if self.leads else False
+        self.leads = self._hold_leadership() if self.leads else False
+
+    def _hold_leadership(self) -> bool:
+        return self._leadership.hold(mark=self._ownership.mark)
 
     def _install_signal_handlers(self) -> None:
         def stop(signum: int, frame: FrameType | None) -> None:
@@ -223,9 +279,11 @@ class Scheduler(DjangoScheduler):
     def enqueue_jobs(self) -> list[str]:
         """Put everything that is due on its queue; return the job ids.
 
-        A bad schedule is set aside and stops no other (R7).
+        A bad schedule is set aside and stops no other (R7). Raises RedisRefused if the keys in
+        Redis are another database's.
         """
         self._clock.keep()
+        self._ownership.check_now_and_then()
         return self.dispatcher.dispatch_all()
 
     def _queue_names(self) -> list[str]:
@@ -235,7 +293,7 @@ class Scheduler(DjangoScheduler):
 
     def acquire_lock(self) -> bool:
         """Take or renew the leadership for slightly longer than the interval."""
-        return self._leadership.hold((int(self._interval) + 10) * 1000)
+        return self._leadership.hold((int(self._interval) + 10) * 1000, self._ownership.mark)
 
     def remove_lock(self) -> None:
         """Let another scheduler lead, if this one leads."""
@@ -257,6 +315,7 @@ class Scheduler(DjangoScheduler):
             raise NotPossible(
                 f"Job {job.id} belongs to a schedule: use “run now” of the schedule instead."
             )
+        self._ownership.check_now_and_then()
         external_jobs.enqueue(job, self)
 
     def enqueue_in(self, time_delta: timedelta, func: Any, *args: Any, **kwargs: Any) -> rq.job.Job:
@@ -327,6 +386,7 @@ class Scheduler(DjangoScheduler):
 
     def _create_job(self, *args: Any, **kwargs: Any) -> Job:
         _refuse_unusable(kwargs.get("queue_name") or self.queue_name)
+        self._ownership.check_now_and_then()
         func = args[0] if args else kwargs.get("func")
         name = getattr(func, "task_name", None)
         if name is not None:

@@ -33,6 +33,7 @@ from rq.worker import BaseWorker
 from tasks import clock
 from tasks.broker.clock import refresh
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
+from tasks.broker.ownership import Ownership, RedisRefused
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.job import Job
 from tasks.job_ids import is_recorded
@@ -65,6 +66,8 @@ OF_OTHER_CODE = (UnknownTaskFunction, InvalidArguments)
 LEFT_TO_RQ = (b"success_callback_name", b"webhooks", b"repeats_left", b"rate_limit_key")
 # How old its reading of Redis's clock may become: each step that takes a job also reads it.
 CLOCK_AGE_SECONDS = 1.0
+# With which status a child exits that must not use this Redis any more.
+REFUSED_STATUS = 77
 
 
 class Child:
@@ -74,6 +77,7 @@ class Child:
         self._worker = worker
         self._shared = shared
         self._redis = worker.connection
+        self._ownership = Ownership(self._redis)
         self._queues = Queues(self._redis, worker.key, worker.name, STARTED_TTL_SECONDS)
         self._queue_by_name = {queue.name: queue for queue in worker.queues}
         # The job that returned and is not yet reported to Redis, with the report.
@@ -112,16 +116,20 @@ class Child:
     def work_off(self, limit: int = 0) -> tuple[int, bool]:
         """Run jobs while there are any, up to `limit` of them, for about `BATCH_SECONDS`.
 
-        Returns how many ran, and False if Redis became unavailable.
+        Returns how many ran, and False if Redis became unavailable. Raises RedisRefused, before it
+        takes a job, if the keys in Redis have become another database's.
         """
         stop_at = time.monotonic() + BATCH_SECONDS
         ran = 0
         try:
+            self._ownership.check_now_and_then()
             if self._unusable:
                 self._check_queues()
             while taken := self.next_job(more=self._may_continue(ran, limit, stop_at)):
                 self.run(taken)
                 ran += 1
+        except RedisRefused:
+            raise
         except RedisError as error:
             redis_outage.report(explain(error, self._redis, self._queue_by_name))
             return ran, False
@@ -349,6 +357,8 @@ def start(worker: BaseWorker, shared: SharedState, orders: Connection) -> NoRetu
     die_with_parent(parent)
     try:
         Child(worker, shared).serve(orders)
+    except RedisRefused:
+        os._exit(REFUSED_STATUS)  # The worker finds out why, and says so.
     except BaseException:
         logger.exception("The child of worker %s ends.", worker.name)
     finally:

@@ -1,6 +1,7 @@
 """The worker that django-rq is told to use: it keeps a child that runs its jobs, and monitors it.
 
-The worker itself touches no database and runs no task function. It tells its child when there
+The worker itself runs no task function, and touches no database but to ask, at its start, whose
+the keys in Redis are. It tells its child when there
 are jobs, renews the lease of the current run, stops the run on request, and when the child dies it
 puts on the spool how that run ended.
 """
@@ -37,6 +38,7 @@ from tasks.broker.clock import ClockKeeper
 from tasks.broker.clock import read as read_clock
 from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
+from tasks.broker.ownership import Ownership, RedisRefused
 from tasks.job import Job
 from tasks.models import ScheduledTaskInstance
 from tasks.outages import redis_outage
@@ -44,7 +46,7 @@ from tasks.reasons import Code, reason
 from tasks.runs import spool
 from tasks.runs.process_state import signals
 from tasks.runs.timeout import Deadline
-from tasks.worker.child import STARTED_TTL_SECONDS, start
+from tasks.worker.child import REFUSED_STATUS, STARTED_TTL_SECONDS, start
 from tasks.worker.doorbell import Doorbell
 from tasks.worker.overtime import Overtime
 from tasks.worker.queues import Queues, Taken, record_execution
@@ -92,6 +94,7 @@ class Worker(rq.Worker):
             # What a worker enqueues again waits for its turn, whatever the settings say.
             queue._is_async = True
         self._child: ChildProcess | None = None
+        self._ownership = Ownership(self.connection)
         self._doorbell = Doorbell(self.connection, self.queue_keys())
         self._child_queues = Queues(self.connection, self.key, self.name, STARTED_TTL_SECONDS)
         self._is_waiting = False
@@ -116,8 +119,10 @@ class Worker(rq.Worker):
         """Run jobs until told to stop, as RQ's worker does; return whether there were any.
 
         With `burst` it returns when the queues are empty, with `max_jobs` after that many jobs,
-        with `max_idle_time` after that many seconds without one.
+        with `max_idle_time` after that many seconds without one. Raises RedisRefused if the keys in
+        Redis are another database's, at the start or later.
         """
+        self._until_redis_answers(self._check_ownership)
         self._until_redis_answers(self.bootstrap, logging_level, date_format, log_format)
         logger.info("Worker %s started on %s.", self.name, ", ".join(self.queue_names()))
         self._dequeue_strategy = dequeue_strategy
@@ -147,6 +152,18 @@ class Worker(rq.Worker):
         except StopRequested:
             pass
         return ran
+
+    def _check_ownership(self) -> None:
+        """Raise RedisRefused unless the keys in Redis are this database's (R16)."""
+        while not self._stop_requested:
+            try:
+                self._ownership.check()
+                return
+            except django.db.Error as error:
+                logger.warning("Worker %s waits for the database: %s", self.name, error)
+                time.sleep(RETRY_SECONDS)
+            finally:
+                django.db.connections.close_all()
 
     def _do_maintenance(self, burst: bool) -> None:
         """Do what is due from time to time, between jobs."""
@@ -188,6 +205,8 @@ class Worker(rq.Worker):
         while True:
             try:
                 answer = step(*args)
+            except RedisRefused:
+                raise
             except RedisError as error:
                 redis_outage.report(explain(error, self.connection, self.queue_names()))
             else:
@@ -398,6 +417,8 @@ class Worker(rq.Worker):
                     "The end of job %s could not be reported to RQ: %s", run.job_id, error
                 )
         self._stopped_job_id = None
+        if run is None and os.waitstatus_to_exitcode(status) == REFUSED_STATUS:
+            self._until_redis_answers(self._check_ownership)
         if run is None:
             time.sleep(RETRY_SECONDS)  # It died without a run; the next one may too.
 

@@ -1,5 +1,6 @@
 """What the tests of the scheduling app share."""
 
+import math
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from redis import Redis
 
-from tasks.broker import projection, reconcile
+from tasks.broker import ownership, projection, reconcile
 from tasks.ledger import housekeeping
 from tasks.models import ScheduledTask
 from tasks.runs import lost
@@ -66,6 +67,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     for module in (housekeeping, reconcile, lost):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: fake.now))
     return fake
+
+
+@pytest.fixture
+def known_owner(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process know already whose the keys in Redis are, and not check it again."""
+    ownership.connect_as_owner()
+    monkeypatch.setattr(ownership, "CHECK_INTERVAL", math.inf)
 
 
 @pytest.fixture

@@ -263,6 +263,7 @@ def test_the_ledger_closes_over_a_calendar_edit_of_what_has_run_and_what_has_not
     assert schedule.next_check_at < ago(-9_000)
 
 
+@pytest.mark.usefixtures("known_owner")
 def test_a_calendar_edit_takes_the_same_queries_for_any_number_of_schedules():
     costs: list[int] = []
     for number in (2, 20):

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from django.core.management.base import CommandError
 from django_rq.management.commands import rqscheduler
 
+from tasks.broker.ownership import RedisRefused
 from tasks.management.arguments import check_queue_of_scheduler
 
 
@@ -12,4 +14,7 @@ class Command(rqscheduler.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_queue_of_scheduler(options["queue"])
-        super().handle(*args, **options)
+        try:
+            super().handle(*args, **options)
+        except RedisRefused as error:
+            raise CommandError(str(error)) from error

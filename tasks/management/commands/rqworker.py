@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from django.core.management.base import CommandError
 from django_rq.management.commands import rqworker
 
+from tasks.broker.ownership import RedisRefused
 from tasks.management.arguments import check_queues_of_worker
 
 
@@ -12,4 +14,7 @@ class Command(rqworker.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_queues_of_worker(args, options["worker_class"])
-        super().handle(*args, **options)
+        try:
+            super().handle(*args, **options)
+        except RedisRefused as error:
+            raise CommandError(str(error)) from error

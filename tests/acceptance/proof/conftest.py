@@ -108,7 +108,7 @@ def clocked_system(
     Where clocks can't be faked, they all have the true one: `has_clocks` says so.
     """
     has_clocks = can_fake_clocks()
-    valkey = Valkey(FakeClock(tmp_path / "clock-of-valkey") if has_clocks else None)
+    valkey = Valkey(clock=FakeClock(tmp_path / "clock-of-valkey") if has_clocks else None)
     valkey.start()
     database = postgres_server.create_database(template=migrated)
     system = System(tmp_path, database, subject, valkey=valkey, has_clocks=has_clocks)

@@ -133,6 +133,7 @@ def test_markup_in_a_calendar_is_shown_as_text(admin_client: Client):
         assert SCRIPT not in admin_client.get(url).content.decode()
 
 
+@pytest.mark.usefixtures("known_owner")
 def test_lists_make_the_same_queries_for_any_number_of_calendars(admin_client: Client):
     def cost() -> list[int]:
         costs = []

@@ -1,9 +1,13 @@
 """The names of keys in Redis stand in one file."""
 
 import ast
+import json
+import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE, run
 
 import pytest
 from redis import Redis
@@ -63,3 +67,46 @@ def test_redis_keys_that_are_written_out_are_those_of_rq_and_rq_scheduler(redis_
     assert RqScheduler.scheduled_jobs_key == keys.SCHEDULES_KEY
     assert RqScheduler.scheduler_lock_key == keys.LEADER_KEY
     assert Execution("e", "j", redis_connection).key == f"{keys.EXECUTION_PREFIX}j:e"
+
+
+# Prints all names of keys, and what they begin with, as a process with a prefix has them.
+NAMES_WITH_A_PREFIX = """
+import json, django
+django.setup()
+from rq_scheduler.scheduler import Scheduler as RqScheduler
+from tasks.broker import keys
+from tasks.scheduler import Scheduler
+
+names = [name for name in vars(keys) if name.endswith(("_KEY", "_PREFIX")) and name.isupper()]
+found = {name: getattr(keys, name) for name in names if name != "DEFAULT_PREFIX"}
+found |= {name: name for name in keys.TYPES} | keys.LUA_NAMES
+of_rq_scheduler = [name for name, value in vars(RqScheduler).items() if "rq:" in str(value)]
+print(json.dumps(found | {name: getattr(Scheduler, name) for name in of_rq_scheduler}))
+"""
+
+
+@pytest.mark.parametrize("prefix", ["shop", "{shop}.staging:"])
+def test_with_a_prefix_all_redis_keys_begin_with_it(prefix: str):
+    own = {"RQ_KEY_PREFIX": prefix, "DJANGO_SETTINGS_MODULE": "tests.process_settings"}
+    command = [sys.executable, "-c", NAMES_WITH_A_PREFIX]
+    answer = run(command, cwd=ROOT, env=os.environ | own, stdout=PIPE, check=True)
+    names = json.loads(answer.stdout)
+    assert {"scheduled_jobs_key", "scheduler_lock_key", "OWNER_KEY", "LEASE"} <= names.keys()
+    assert [name for name, key in names.items() if not key.startswith(prefix)] == []
+
+
+def test_without_a_prefix_redis_keys_have_the_names_of_earlier_versions():
+    own = {name for name in keys.TYPES if name.startswith("tasks:")}
+    assert own == {
+        "tasks:clock_step",
+        "tasks:clocks",
+        "tasks:dispatch",
+        "tasks:owner",
+        "tasks:probe",
+        "tasks:projected",
+        "tasks:quarantine",
+        "tasks:spool",
+        "tasks:spool:unreadable",
+        "tasks:wake",
+    }
+    assert (keys.LEASE_PREFIX, keys.TAKEN_PREFIX) == ("tasks:lease:", "tasks:taken:")

@@ -255,7 +255,7 @@ def test_an_external_cron_job_whose_two_kinds_of_days_never_meet_is_refused(
 ):
     with pytest.raises(SpecError, match=re.escape(f"“{cron}” is never due: no day matches")):
         scheduler.cron(cron, functions.echo)
-    assert redis_connection.keys("*") == []
+    assert redis_connection.keys("rq:*") == []
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_an_external_cron_job_that_is_never_due_is_refused(
 ):
     with pytest.raises(SpecError):
         scheduler.cron("0 0 30 2 *", functions.echo)
-    assert redis_connection.keys("*") == []
+    assert redis_connection.keys("rq:*") == []
 
 
 def test_the_template_of_a_schedule_is_not_enqueued_itself(
