@@ -139,6 +139,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
                     "timeout",
                     "retries",
                     "retry_delay",
+                    "on_disconnect",
                     "keep_runs",
                     "keep_days",
                 ),

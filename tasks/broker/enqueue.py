@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 import django_rq
 from django.utils import timezone
@@ -20,6 +20,8 @@ from tasks.models import ScheduledTask, Task
 from tasks.timing.instants import to_score
 
 logger = logging.getLogger(__name__)
+
+OnDisconnect = ScheduledTask.OnDisconnect
 
 
 def build_job(record: ScheduledTask | Task, job_id: str, connection: Redis) -> Job:
@@ -38,9 +40,16 @@ def build_job(record: ScheduledTask | Task, job_id: str, connection: Redis) -> J
             timeout=timeout,
             result_ttl=RESULT_TTL,
             failure_ttl=FAILURE_TTL,
+            meta=meta_of(record),
             status=JobStatus.SCHEDULED,
         ),
     )
+
+
+def meta_of(record: ScheduledTask | Task) -> dict[str, Any]:
+    """Return what the worker has to know of a row when it can't read it: what isn't the default."""
+    on_disconnect = getattr(record, "on_disconnect", OnDisconnect.STOP)
+    return {} if on_disconnect == OnDisconnect.STOP else {"on_disconnect": str(on_disconnect)}
 
 
 def timeout_of(record: ScheduledTask | Task) -> int:

@@ -40,6 +40,8 @@ WAKE_KEY = "tasks:wake"
 QUARANTINE_KEY = "tasks:quarantine"
 SPOOL_KEY = "tasks:spool"
 UNREADABLE_KEY = "tasks:spool:unreadable"
+# The lease by which the scheduler proves that leases can be renewed.
+LEASE_PROBE_KEY = "tasks:lease-probe"
 
 # What the keys of one job, queue or worker begin with; RQ's as RQ itself names them.
 QUEUES_KEY = Queue.redis_queues_keys
@@ -64,6 +66,7 @@ TYPES = {
     UNREADABLE_KEY: "list",
     QUARANTINE_KEY: "hash",
     LEADER_KEY: "string",
+    LEASE_PROBE_KEY: "string",
     QUEUES_KEY: "set",
     REDIS_WORKER_KEYS: "set",
 }

@@ -16,7 +16,7 @@ from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
-from tasks.broker.enqueue import timeout_of, wake
+from tasks.broker.enqueue import meta_of, timeout_of, wake
 from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY, with_key_names
 from tasks.exceptions import TasksError
 from tasks.job import FAILURE_TTL, RESULT_TTL, Job
@@ -112,6 +112,7 @@ def dispatch_record(schedule: ScheduledTask) -> str:
         schedule.args,
         schedule.kwargs,
         schedule.timeout,
+        meta_of(schedule),
     ]
     version = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     return f"{version[:VERSION_LENGTH]} {text}"
@@ -152,7 +153,8 @@ def _template(schedule: ScheduledTask) -> list[str]:
     It has what the pages of rq-scheduler and django-rq show, and nothing that is empty: the less
     it holds, the faster it is copied.
     """
-    meta = {"cron_string": schedule.cron, "interval": schedule.interval, "repeat": schedule.repeat}
+    meta: dict[str, Any] = {"cron_string": schedule.cron, "interval": schedule.interval}
+    meta |= {"repeat": schedule.repeat, **meta_of(schedule)}
     call = (schedule.function, None, schedule.args, schedule.kwargs)
     values = {
         "created_at": utcformat(timezone.now()),

@@ -11,6 +11,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from tasks.broker.keys import MARKER_KEY, explain
+from tasks.broker.leases import LeaseProbe
 from tasks.broker.reconcile import TIME_SLICE, Reconciler
 from tasks.ledger.retention import pruning
 from tasks.ledger.settling import ending_refused, settling_steps
@@ -26,10 +27,11 @@ class Housekeeper:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         lost, lost_jobs, lost_dues = Watch(), Watch(), Watch()
+        probe = LeaseProbe()
         self._parts = [
             _Part(redis, "spool", 0.5, lambda: spool.drain(redis)),
             _Part(redis, "projection", 0.0, Reconciler(redis).tick),
-            _Part(redis, "lost runs", 2.0, lambda: close_lost_runs(redis, lost)),
+            _Part(redis, "lost runs", 1.0, lambda: close_lost_runs(redis, lost, probe)),
             _Part(redis, "lost jobs", 10.0, lambda: enqueueing_lost_jobs(redis, lost_jobs)),
             _Part(redis, "settling", 1.0, lambda: settling_steps(redis, lost_dues)),
             _Part(redis, "refused schedules", 2.0, lambda: ending_refused(redis)),

@@ -213,6 +213,8 @@ class Recorder:
             logger.exception("The end of run %s is kept in Redis.", self._job.id)
             spool.push(self._redis, self._job.id, status, **values)
             written = True
+        if writer.witness is not None and not writer.keeps_end:
+            writer.witness.finish()
         if not written:
             logger.warning("Run %s was closed meanwhile.", self._job.id)
             return None

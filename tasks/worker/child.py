@@ -33,6 +33,7 @@ from rq.worker import BaseWorker
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
 from tasks.job import Job
 from tasks.job_ids import is_recorded
+from tasks.models import ScheduledTask
 from tasks.runs import recorder
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.timeout import Deadline
@@ -41,6 +42,8 @@ from tasks.worker.queues import Answer, Finished, Queues, Taken
 from tasks.worker.shared_state import Run, SharedState
 
 logger = logging.getLogger(__name__)
+
+OnDisconnect = ScheduledTask.OnDisconnect
 
 # A child is replaced after this many runs, or once it has used this much memory.
 MAX_RUNS = 10_000
@@ -190,7 +193,11 @@ class Child:
         job.origin, job.worker_name, job.started_at = queue.name, self._worker.name, now()
         execution = self._execution(job.id, taken.execution_id)
         timeout = int(job.timeout or queue._default_timeout or Queue.DEFAULT_TIMEOUT)
-        self._shared.take(Run(job.id, execution.id, queue.name, timeout, time.time()))
+        meta = job.meta if isinstance(job.meta, dict) else {}
+        goes_on = meta.get("on_disconnect") == OnDisconnect.CONTINUE
+        self._shared.take(
+            Run(job.id, execution.id, queue.name, timeout, time.time(), taken.leased, goes_on)
+        )
         self._runs += 1
         try:
             value = contextvars.copy_context().run(self._perform, job, timeout)
@@ -261,7 +268,7 @@ def start(worker: BaseWorker, shared: SharedState, orders: Connection) -> NoRetu
     os.setpgrp()
     random.seed()
     set_signals()
-    _die_with_parent(parent)
+    die_with_parent(parent)
     try:
         Child(worker, shared).serve(orders)
     except BaseException:
@@ -283,7 +290,7 @@ def _do_nothing(signum: int, frame: FrameType | None) -> None:
     pass
 
 
-def _die_with_parent(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """End this process when its worker has died: nobody renews the lease of its run any more.
 
     On Linux the kernel does it, whatever the function is doing; elsewhere a thread.

@@ -35,13 +35,17 @@ from rq.worker import DequeueStrategy, WorkerStatus
 
 from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
+from tasks.clock import elapsed_clock
 from tasks.job import Job
+from tasks.job_ids import is_recorded
 from tasks.models import ScheduledTaskInstance
 from tasks.reasons import Code, reason
 from tasks.runs import spool
+from tasks.runs.lease import Hold
 from tasks.runs.timeout import Deadline
 from tasks.worker.child import STARTED_TTL_SECONDS, start
 from tasks.worker.doorbell import Doorbell
+from tasks.worker.lease import LeaseKeeper
 from tasks.worker.queues import Queues, Taken, record_execution
 from tasks.worker.shared_state import Run, SharedState
 
@@ -50,13 +54,19 @@ logger = logging.getLogger(__name__)
 Status = ScheduledTaskInstance.Status
 
 # How often the worker monitors the current run.
-MONITOR_INTERVAL_SECONDS = 1.0
+MONITOR_INTERVAL_SECONDS = min(1.0, LEASE_SECONDS / 6)
 # A run that is still running this long after its timeout is killed.
 TIMEOUT_GRACE_SECONDS = 5.0
 # How often the worker sends a heartbeat.
 HEARTBEAT_INTERVAL_SECONDS = 10.0
 # How long the worker waits before it retries what has failed.
 RETRY_SECONDS = 1.0
+# Why a run is ended.
+ENDINGS = {
+    Hold.STOPPED: "its row says that it is to be stopped.",
+    Hold.CLOSED: "its row says that it was closed meanwhile.",
+    Hold.UNKNOWN: "it has no lease, and neither Redis nor the database can be reached.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,11 @@ class Worker(rq.Worker):
         self._child: ChildProcess | None = None
         self._doorbell = Doorbell(self.connection, self.queue_keys())
         self._child_queues = Queues(self.connection, self.key, self.name, STARTED_TTL_SECONDS)
+        self._keeper = LeaseKeeper(lambda run: self._renew_lease(run), self.name)
+        # The job that is ended because its lease is over.
+        self._lost_job_id: str | None = None
+        # Ends of runs that are to be put on the spool: job id, status, and values.
+        self._unspooled: list[tuple[str, str, dict[str, Any]]] = []
         self._is_waiting = False
         self._next_heartbeat = 0.0
 
@@ -139,6 +154,7 @@ class Worker(rq.Worker):
 
     def _do_maintenance(self, burst: bool) -> None:
         """Do what is due from time to time, between jobs."""
+        self._spool_ends()
         self.check_for_suspension(burst)
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
@@ -216,6 +232,7 @@ class Worker(rq.Worker):
 
     def _deregister(self) -> None:
         try:
+            self._spool_ends()
             self.teardown()
         except RedisError as error:
             logger.warning("Worker %s could not be deregistered: %s", self.name, error)
@@ -252,7 +269,7 @@ class Worker(rq.Worker):
     @property
     def connection_timeout(self) -> int:
         """How many seconds a command waits for its answer: none of them blocks."""
-        return LEASE_SECONDS
+        return max(LEASE_SECONDS // 3, 2)
 
     @property
     def horse_pid(self) -> int:
@@ -295,6 +312,7 @@ class Worker(rq.Worker):
             child.orders.send(limit)
             while not child.orders.poll(MONITOR_INTERVAL_SECONDS):
                 self._monitor(child)
+            self._keeper.forget()
             ran, redis_answers, is_due_for_recycling = child.orders.recv()
         except (EOFError, OSError):
             self._reap(child)
@@ -320,19 +338,30 @@ class Worker(rq.Worker):
         return ChildProcess(pid, ours, shared)
 
     def _monitor(self, child: ChildProcess) -> None:
-        """Renew the lease of the current run; kill the run if it ignores its timeout."""
+        """Keep the lease of the current run; kill the run if it ignores its timeout."""
         if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             raise EOFError  # A process that it has started may keep its end of the pipe open.
         run = child.shared.run
         if run is None:
+            self._keeper.forget()
             return
         if run.timeout >= 0 and time.time() > run.since + run.timeout + TIMEOUT_GRACE_SECONDS:
             logger.warning("Job %s ignores its timeout and is killed.", run.job_id)
             self.kill_horse()
-        try:
-            self._renew_lease(run)
-        except RedisError as error:
-            logger.warning("The lease of job %s could not be renewed: %s", run.job_id, error)
+        self._keep_lease(child, run)
+
+    def _keep_lease(self, child: ChildProcess, run: Run) -> None:
+        """Keep the lease of a run; end the run if that isn't possible, or if others ended it."""
+        can_be_lost = child.shared.is_running and is_recorded(run.job_id)
+        why = self._keeper.keep(run, child.pid, is_running=can_be_lost)
+        if why is None or child.shared.run != run:
+            return
+        logger.warning("Job %s is ended: %s", run.job_id, ENDINGS[why])
+        if why is Hold.STOPPED:
+            self._stopped_job_id = run.job_id
+        else:
+            self._lost_job_id = run.job_id
+        self.kill_horse()
 
     def _renew_lease(self, run: Run) -> None:
         execution = self.executions.get(run.execution_id)
@@ -344,7 +373,9 @@ class Worker(rq.Worker):
             execution.last_heartbeat.timestamp() + LEASE_RENEWAL_SECONDS
         ):
             return
+        sent = elapsed_clock()
         renew_lease(self.connection, run.job_id, self.name)
+        self._keeper.renewed(run, sent)
         registry = self._queue(run).started_job_registry
         with self.connection.pipeline() as pipe:
             execution.heartbeat(registry, STARTED_TTL_SECONDS, pipeline=pipe)
@@ -368,19 +399,20 @@ class Worker(rq.Worker):
     def _reap(self, child: ChildProcess) -> None:
         """Record how the child and its run ended; return a job not yet started to its queue."""
         self._child = None
+        self._keeper.forget()
         child.orders.close()
         _, status, usage = os.wait4(child.pid, 0)
         run = child.shared.run
         self._note_end(child, self._reason(run, status))
         self._return_unstarted(child)
-        if run is not None and child.shared.is_running:
+        if run is not None and child.shared.has_started:
             try:
                 self._report_to_rq(run, child.pid, status, usage)
             except RedisError as error:
                 logger.warning(
                     "The end of job %s could not be reported to RQ: %s", run.job_id, error
                 )
-        self._stopped_job_id = None
+        self._stopped_job_id = self._lost_job_id = None
         if run is None:
             time.sleep(RETRY_SECONDS)  # It died without a run; the next one may too.
 
@@ -388,6 +420,8 @@ class Worker(rq.Worker):
         """Return the fields of a row that say why the run of a dead child ended."""
         if run is not None and self._stopped_job_id == run.job_id:
             return reason(Code.STOPPED).fields
+        if run is not None and self._lost_job_id == run.job_id:
+            return reason(Code.LOST_CUT_OFF, worker=self.name).fields
         if run is not None and 0 <= run.timeout < time.time() - run.since - TIMEOUT_GRACE_SECONDS:
             text = f"Task exceeded maximum timeout value ({run.timeout} seconds)"
             return {"reason": f"Failed for: JobTimeoutException: {text}"}
@@ -398,20 +432,26 @@ class Worker(rq.Worker):
     def _note_end(self, child: ChildProcess, fields: Mapping[str, Any]) -> None:
         """Spool the end that the dead child had kept, and the reason why its current run ended."""
         run, end = child.shared.run, child.shared.end
+        if end is not None:
+            self._unspooled.append((end["job_id"], end["status"], end["values"]))
+        is_ended = run is not None and end is not None and end["job_id"] == run.job_id
+        if run is not None and child.shared.is_running and not is_ended:
+            stopped = self._stopped_job_id == run.job_id
+            status = Status.CANCELED if stopped else Status.FAILED
+            self._unspooled.append((run.job_id, status, {"ended": timezone.now(), **fields}))
         try:
-            if end is not None:
-                values = end["values"]
-                spool.push(self.connection, end["job_id"], end["status"], **values)
-            if run is None:
-                return
-            is_ended = end is not None and end["job_id"] == run.job_id
-            if child.shared.is_running and not is_ended:
-                stopped = self._stopped_job_id == run.job_id
-                status = Status.CANCELED if stopped else Status.FAILED
-                spool.push(self.connection, run.job_id, status, ended=timezone.now(), **fields)
-            self.connection.delete(lease_key(run.job_id))
+            self._spool_ends()
+            if run is not None:
+                self.connection.delete(lease_key(run.job_id))
         except RedisError as error:
-            logger.warning("The end of a run could not be recorded: %s", error)
+            logger.warning("The end of a run is recorded once Redis is back: %s", error)
+
+    def _spool_ends(self) -> None:
+        """Put on the spool how runs ended; raises RedisError, and what is left stays here."""
+        while self._unspooled:
+            job_id, status, values = self._unspooled[0]
+            spool.push(self.connection, job_id, status, **values)
+            del self._unspooled[0]
 
     def _return_unstarted(self, child: ChildProcess) -> None:
         """Return to its queue the job that the dead child took but did not start.
@@ -435,7 +475,7 @@ class Worker(rq.Worker):
         run = shared.run
         if shared.announced_step:
             return self._child_queues.taken_by(shared.announced_step)
-        if run is None or shared.is_running:
+        if run is None or shared.has_started:
             return None
         return Taken(run.job_id, run.queue, run.execution_id, {})
 

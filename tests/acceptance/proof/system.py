@@ -17,6 +17,7 @@ import psycopg
 from tests import oracle
 from tests.acceptance.proof import evidence
 from tests.acceptance.proof.fork_server import ForkServer, Process, is_alive
+from tests.acceptance.proof.network import Ways
 from tests.servers import Valkey, wait_for
 
 Subject = Literal["ours", "stock"]
@@ -181,20 +182,26 @@ class System:
 
     # Processes
 
-    def scheduler(self, **point: str) -> Process:
+    def scheduler(self, ways: Ways | None = None, **point: str) -> Process:
         """Start a scheduler; stock polls every second, which is the fastest it can."""
         arguments = ["--interval", "1"] if self.subject == "stock" else []
-        return self._start("scheduler", ["rqscheduler", *arguments], point)
+        return self._start("scheduler", ["rqscheduler", *arguments], point, ways)
 
-    def worker(self, *queues: str, **point: str) -> Process:
+    def worker(self, *queues: str, ways: Ways | None = None, **point: str) -> Process:
         """Start a worker."""
-        return self._start("worker", ["rqworker", *(queues or ["default"])], point)
+        return self._start("worker", ["rqworker", *(queues or ["default"])], point, ways)
+
+    def own_ways(self) -> Ways:
+        """Return ways for one process, to be cut."""
+        return Ways(self.valkey.port, self.database)
 
     def command(self, *command: str) -> Process:
         """Start another `manage.py` command."""
         return self._start(command[0], command, {})
 
-    def _start(self, role: str, command: Sequence[str], point: dict[str, str]) -> Process:
+    def _start(
+        self, role: str, command: Sequence[str], point: dict[str, str], ways: Ways | None = None
+    ) -> Process:
         number = next(self._count)
         environment = {f"PROOF_{name.upper()}": value for name, value in point.items()}
         if environment:
@@ -202,6 +209,8 @@ class System:
                 "PROOF_ROLE": role,
                 "PROOF_DONE": str(self.directory / f"done-{number}"),
             }
+        if ways is not None:
+            environment |= ways.environment
         process = self._fork_server.start(
             self.directory / f"{number}-{role}.log", *command, **environment
         )
