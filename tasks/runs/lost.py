@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from tasks import clock, registry
 from tasks.broker.enqueue import enqueue_run, enqueue_task
-from tasks.broker.in_flight import Waiting, in_flight
+from tasks.broker.in_flight import Waiting, in_flight, keep_started
 from tasks.broker.keys import lease_key
 from tasks.broker.leases import CERTAINTY, LEASE_SECONDS, LeaseProbe
 from tasks.database import CHUNK
@@ -87,7 +87,9 @@ def close_lost_runs(redis: Redis, watch: Watch, probe: LeaseProbe) -> None:
     lost = watch.confirmed(in_redis, "in Redis")
     lost += watch.confirmed(at_database, "at the database", LEASE_SECONDS + CERTAINTY)
     for suspect in lost:
-        _close_as_lost(unleased[suspect], redis)
+        _close_as_lost(unleased.pop(suspect), redis)
+    if unleased:
+        keep_started({job_id for job_id, _renewed in unleased}, redis)
 
 
 def _unleased(redis: Redis) -> dict[Suspect, RunRecord]:

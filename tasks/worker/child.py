@@ -30,6 +30,7 @@ from rq.timeouts import JobTimeoutException
 from rq.utils import now
 from rq.worker import BaseWorker
 
+from tasks.broker.in_flight import STARTED_TTL_SECONDS
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
 from tasks.job import Job
 from tasks.job_ids import is_recorded
@@ -50,8 +51,6 @@ MAX_RUNS = 10_000
 MAX_MEMORY_MB = 512
 # How long it runs jobs before it reports to its worker.
 BATCH_SECONDS = 1.0
-# How long a job counts as started in RQ's registries without a heartbeat.
-STARTED_TTL_SECONDS = 90
 # The end of a job whose hash has one of these fields is left to RQ.
 LEFT_TO_RQ = (b"success_callback_name", b"webhooks", b"repeats_left", b"rate_limit_key")
 PR_SET_PDEATHSIG = 1

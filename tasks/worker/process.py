@@ -33,6 +33,7 @@ from rq.job_lifecycle import call_exception_handlers
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy, WorkerStatus
 
+from tasks.broker.in_flight import STARTED_TTL_SECONDS
 from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
 from tasks.clock import elapsed_clock
@@ -43,7 +44,7 @@ from tasks.reasons import Code, reason
 from tasks.runs import spool
 from tasks.runs.lease import Hold
 from tasks.runs.timeout import Deadline
-from tasks.worker.child import STARTED_TTL_SECONDS, start
+from tasks.worker.child import start
 from tasks.worker.doorbell import Doorbell
 from tasks.worker.lease import LeaseKeeper
 from tasks.worker.queues import Queues, Taken, record_execution

@@ -86,6 +86,24 @@ def test_while_a_run_runs_its_row_says_running_and_the_row_of_the_run_before_has
     assert seen == [["running"], ["finished", "running"]]
 
 
+@pytest.mark.parametrize(("policy", "goes_on"), [("stop", False), ("continue", True)])
+def test_a_worker_knows_without_the_database_whether_a_run_goes_on_when_it_is_cut_off(
+    child: Child,
+    shared: SharedState,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    policy: str,
+    goes_on: bool,
+):
+    seen: list[bool] = []
+    behave(lambda: seen.append(shared.run.goes_on))
+    schedule.on_disconnect = policy
+    dispatch(redis_connection, schedule)
+    child.work_off()
+    assert seen == [goes_on]
+
+
 def test_while_a_check_is_asked_the_row_of_the_run_before_has_its_end(
     child: Child, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
 ):
