@@ -10,6 +10,7 @@ settle, and their records are compared with what was due and with what really ra
     kill_points      the points at which a process can be made to die, wait or miss a reply
     faults           starts processes that fail at such points
     proxy            a way to Redis on which replies get lost
+    network          ways to the servers that can be cut, for each process its own
     evidence         what the task functions wrote into a file about themselves
     checks           what has to be true afterwards; `tests.oracle` says what was due
     stock_recording  how a user of the stock classes would record runs

@@ -12,6 +12,7 @@ import pytest
 from redis.exceptions import ConnectionError
 
 from tasks.broker.leases import CERTAINTY, LAST_CHANCE, LEASE_SECONDS, RENEWAL_AT_DATABASE_AFTER
+from tasks.runs import lease as at_database
 from tasks.runs.lease import Hold
 from tasks.worker import lease
 from tasks.worker.lease import Lease, LeaseKeeper, Verdict, judge
@@ -70,6 +71,7 @@ class World:
 
     def __init__(self) -> None:
         self.now = BEGIN
+        self.keeper = LeaseKeeper(self.renew_in_redis, "w1")
         self.redis_answers = self.database_answers = True
         self.hold = Hold.HELD
         self.signals: list[signal.Signals] = []
@@ -107,7 +109,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(lease, "elapsed_clock", lambda: world.now)
     monkeypatch.setattr(lease, "Inquiry", world.inquiry)
     monkeypatch.setattr(lease, "_send", lambda pid, number: world.signals.append(number))
-    world.keeper = LeaseKeeper(world.renew_in_redis, "w1")
     # In this thread, not in one of its own.
     monkeypatch.setattr(LeaseKeeper, "_renew", lambda keeper, run: keeper._try_to_renew(run))
     return world
@@ -195,7 +196,7 @@ def exits(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], N
     """Return a function that says what the processes that ask the database do."""
 
     def behave(behaviour: Callable[[], object]) -> None:
-        monkeypatch.setattr(lease.lease, "renew", lambda job_id, worker_name: behaviour())
+        monkeypatch.setattr(at_database, "renew", lambda job_id, worker_name: behaviour())
 
     return behave
 
