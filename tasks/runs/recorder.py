@@ -211,7 +211,7 @@ class Recorder:
             written = patiently(lambda: self._write_end(status, values))
         except Error:
             logger.exception("The end of run %s is kept in Redis.", self._job.id)
-            spool.push(self._redis, self._job.id, status, **values)
+            self._spool_end(status, values)
             written = True
         if writer.witness is not None and not writer.keeps_end:
             writer.witness.finish()
@@ -220,6 +220,14 @@ class Recorder:
             return None
         assert self.row.started is not None
         return float((values["ended"] - self.row.started).total_seconds())
+
+    def _spool_end(self, status: str, values: dict[str, Any]) -> None:
+        """Put the end on the spool. If Redis is unavailable too, the shared state keeps it."""
+        if writer.witness is not None:
+            writer.witness.keep_end(self._job.id, status, values)
+        spool.push(self._redis, self._job.id, status, **values)
+        if writer.witness is not None:
+            writer.witness.forget_end()
 
     def _write_end(self, status: str, values: dict[str, Any]) -> bool:
         row = self.row

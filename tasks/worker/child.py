@@ -35,7 +35,7 @@ from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wr
 from tasks.job import Job
 from tasks.job_ids import is_recorded
 from tasks.models import ScheduledTask
-from tasks.runs import recorder
+from tasks.runs import recorder, spool
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
@@ -102,6 +102,7 @@ class Child:
         stop_at = time.monotonic() + BATCH_SECONDS
         ran = 0
         try:
+            self._spool_kept_end()
             if self._unusable:
                 self._check_queues()
             while taken := self.next_job(more=self._may_continue(ran, limit, stop_at)):
@@ -115,6 +116,13 @@ class Child:
             writer.catch_up(self._redis)
             self._shared.clear_run()
         return ran, True
+
+    def _spool_kept_end(self) -> None:
+        """Put the end of a run on the spool that neither the database nor Redis has taken yet."""
+        end = self._shared.end
+        if end is not None and not writer.keeps_end:
+            spool.push(self._redis, end["job_id"], end["status"], **end["values"])
+            self._shared.forget_end()
 
     def _may_continue(self, ran: int, limit: int, stop_at: float) -> bool:
         return (

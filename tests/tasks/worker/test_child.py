@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone, translation
 from redis import Redis
 from rq.job import Dependency, JobStatus
@@ -175,6 +175,34 @@ def test_the_shared_state_keeps_the_end_of_a_run_until_it_is_in_its_row(
     spool.push(redis_connection, job_id, "finished", **end["values"])
     spool.drain(redis_connection)
     assert (schedule.runs.get().status, schedule.runs.get().result) == ("finished", "result")
+
+
+def test_the_end_of_a_run_that_neither_server_takes_is_recorded_once_redis_is_back(
+    child: Child,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    redis_unavailable: Any,
+    behave: Behave,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def lose_both_servers() -> None:
+        redis_unavailable(True)
+        raise ValueError("no")
+
+    def be_unavailable(*args: Any, **values: Any) -> bool:
+        raise OperationalError("the database is unavailable")
+
+    behave(lose_both_servers)
+    dispatch(redis_connection, schedule)
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.runs.recorder.patiently", lambda step: step())
+        patch.setattr("tasks.runs.completion.close", be_unavailable)
+        assert child.work_off() == (0, False)
+    redis_unavailable(False)
+    child.work_off()
+    spool.drain(redis_connection)
+    run = schedule.runs.get()
+    assert (run.status, run.exception_class) == ("failed", "builtins.ValueError")
 
 
 def test_a_job_that_raises_fails_and_the_next_job_runs(
