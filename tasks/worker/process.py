@@ -98,8 +98,8 @@ class Worker(rq.Worker):
         self._doorbell = Doorbell(self.connection, self.queue_keys())
         self._child_queues = Queues(self.connection, self.key, self.name, STARTED_TTL_SECONDS)
         self._keeper = LeaseKeeper(lambda run: self._renew_lease(run), self.name)
-        # The job that is ended because its lease is over.
-        self._lost_job_id: str | None = None
+        # The job that is ended because it has no lease any more, and what the database said.
+        self._given_up: tuple[str, Hold] | None = None
         # Ends of runs that are to be put on the spool: job id, status, and values.
         self._unspooled: list[tuple[str, str, dict[str, Any]]] = []
         self._is_waiting = False
@@ -358,10 +358,9 @@ class Worker(rq.Worker):
         if why is None or child.shared.run != run:
             return
         logger.warning("Job %s is ended: %s", run.job_id, ENDINGS[why])
+        self._given_up = run.job_id, why
         if why is Hold.STOPPED:
             self._stopped_job_id = run.job_id
-        else:
-            self._lost_job_id = run.job_id
         self.kill_horse()
 
     def _renew_lease(self, run: Run) -> None:
@@ -413,7 +412,7 @@ class Worker(rq.Worker):
                 logger.warning(
                     "The end of job %s could not be reported to RQ: %s", run.job_id, error
                 )
-        self._stopped_job_id = self._lost_job_id = None
+        self._stopped_job_id = self._given_up = None
         if run is None:
             time.sleep(RETRY_SECONDS)  # It died without a run; the next one may too.
 
@@ -421,7 +420,7 @@ class Worker(rq.Worker):
         """Return the fields of a row that say why the run of a dead child ended."""
         if run is not None and self._stopped_job_id == run.job_id:
             return reason(Code.STOPPED).fields
-        if run is not None and self._lost_job_id == run.job_id:
+        if run is not None and self._given_up == (run.job_id, Hold.UNKNOWN):
             return reason(Code.LOST_CUT_OFF, worker=self.name).fields
         if run is not None and 0 <= run.timeout < time.time() - run.since - TIMEOUT_GRACE_SECONDS:
             text = f"Task exceeded maximum timeout value ({run.timeout} seconds)"
@@ -436,6 +435,8 @@ class Worker(rq.Worker):
         if end is not None:
             self._unspooled.append((end["job_id"], end["status"], end["values"]))
         is_ended = run is not None and end is not None and end["job_id"] == run.job_id
+        if run is not None and self._given_up == (run.job_id, Hold.CLOSED):
+            is_ended = True  # Its row says how, and is no longer this worker's.
         if run is not None and child.shared.is_running and not is_ended:
             stopped = self._stopped_job_id == run.job_id
             status = Status.CANCELED if stopped else Status.FAILED

@@ -288,6 +288,7 @@ def test_the_end_of_a_run_whose_child_dies_without_redis_is_recorded_once_redis_
             ),
         ),
         (Hold.STOPPED, ("canceled", "Stopped on request.")),
+        (Hold.CLOSED, ("running", "")),
     ],
 )
 def test_a_run_that_has_no_lease_any_more_is_ended_and_says_so(
