@@ -20,7 +20,8 @@ RECORDING := $(addprefix tests/tasks/,ledger/test_settling.py runs/test_check.py
 	runs/test_policy.py runs/test_recorder.py runs/test_retries.py runs/test_sql.py worker/test_child.py)
 ONE_BY_ONE := $(BIN)/pytest -n 4 --dist load --maxschedchunk 1
 
-.PHONY: help run test test-matrix soak prove-harness rq-scheduler-suite lint lock audit bench clean
+.PHONY: help run test test-matrix soak prove prove-harness rq-scheduler-suite lint lock audit bench \
+	clean
 
 help:  ## prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +42,10 @@ test-matrix: $(VENV)/created  ## runs the fast tests with each Python found here
 
 soak: $(VENV)/development  ## injects random faults for half an hour, then checks the ledger
 	PROOF_SOAK_SECONDS=1800 $(BIN)/pytest -s tests/acceptance/proof/test_soak.py
+
+prove: soak  ## does soak, and cuts processes off from their servers for another half hour
+	PROOF_PARTITION_SECONDS=1800 PROOF_LONGEST_PARTITION=120 \
+		$(BIN)/pytest -s tests/acceptance/proof/test_cut_off.py
 
 prove-harness: $(VENV)/development  ## shows that stock rq-scheduler and RQ fail the same proof
 	$(BIN)/python -m tests.acceptance.proof.harness

@@ -145,6 +145,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
                     "isolated",
                     "retries",
                     "retry_delay",
+                    "on_disconnect",
                     "keep_runs",
                     "keep_days",
                 ),

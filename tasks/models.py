@@ -159,6 +159,10 @@ class ScheduledTask(models.Model):
         ALL = "all", _("run all, up to 100")
         NONE = "none", _("run none, record all as missed")
 
+    class OnDisconnect(models.TextChoices):
+        STOP = "stop", _("end the run")
+        CONTINUE = "continue", _("let it go on")
+
     LIVE: ClassVar[list[str]] = [Status.RUNNING, Status.FAILED]
     SPEC_FIELDS: ClassVar[list[str]] = [
         "first",
@@ -301,6 +305,16 @@ class ScheduledTask(models.Model):
         validators=[MaxValueValidator(MAX_TIMEOUT)],
         help_text=_("Seconds between a failure and the next try."),
     )
+    on_disconnect = models.CharField(
+        _("on disconnect"),
+        max_length=16,
+        choices=OnDisconnect,
+        default=OnDisconnect.STOP,
+        help_text=_(
+            "What happens to a run whose worker reaches neither Redis nor the database. If it goes "
+            "on, it may be tried again at the same time."
+        ),
+    )
     keep_runs = models.PositiveIntegerField(
         _("keep runs"),
         null=True,
@@ -415,7 +429,8 @@ class ScheduledTask(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(overlap__in=["skip", "allow", "wait", "replace"])
-                & Q(catch_up__in=["latest", "all", "none"]),
+                & Q(catch_up__in=["latest", "all", "none"])
+                & Q(on_disconnect__in=["stop", "continue"]),
                 name="schedule_policies_known",
             ),
             models.CheckConstraint(
@@ -681,6 +696,8 @@ class RunRecord(models.Model):
     started = models.DateTimeField(_("started"), null=True)
     ended = models.DateTimeField(_("ended"), null=True)
     worker_name = models.CharField(_("worker"), max_length=NAME_LENGTH, blank=True)
+    # When its worker last renewed its lease here because it did not reach Redis, if ever.
+    lease_renewed = models.DateTimeField(null=True, editable=False)
     progress = models.PositiveSmallIntegerField(_("progress"), default=0)
     progress_message = models.CharField(_("progress message"), max_length=200, blank=True)
     # What the task function raised, verbatim, or what a version before reason codes wrote.
@@ -725,13 +742,14 @@ class RunRecord(models.Model):
             return None
         return (self.ended or clock.now()) - self.started
 
-    def update_attempt(self, **values: Any) -> bool:
+    def update_attempt(self, *conditions: Q, **values: Any) -> bool:
         """Write these fields if this attempt is still the running one; return whether it was.
 
-        A late worker, whose run was closed or tried again meanwhile, changes nothing.
+        A late worker, whose run was closed or tried again meanwhile, changes nothing. The row has
+        to meet the conditions, too.
         """
         written = type(self)._default_manager.filter(
-            pk=self.pk, status="running", attempt=self.attempt
+            *conditions, pk=self.pk, status="running", attempt=self.attempt
         )
         return bool(written.update(**values))
 

@@ -32,6 +32,7 @@ class Code(StrEnum):
     CHECK_NOT_NOW = "check_not_now"
     LEFT_TRANSACTION_OPEN = "left_transaction_open"
     LOST_CONTACT = "lost_contact"
+    LOST_CUT_OFF = "lost_cut_off"
     LOST_EXIT = "lost_exit"
     LOST_SIGNAL = "lost_signal"
     LOST_WORKER_STOPPED = "lost_worker_stopped"
@@ -68,6 +69,9 @@ TEXTS: Mapping[Code, str] = {
     Code.CHECK_NOT_NOW: gettext_noop("Its check said not now: %(text)s"),
     Code.LEFT_TRANSACTION_OPEN: gettext_noop("It left a transaction open, which was rolled back."),
     Code.LOST_CONTACT: gettext_noop("Lost: the worker “%(worker)s” died or lost contact."),
+    Code.LOST_CUT_OFF: gettext_noop(
+        "Lost: the worker “%(worker)s” reached neither Redis nor the database, and ended it."
+    ),
     Code.LOST_EXIT: gettext_noop("Lost: its process exited with status %(status)s."),
     Code.LOST_SIGNAL: gettext_noop("Lost: its process was killed by signal %(signal)s."),
     Code.LOST_WORKER_STOPPED: gettext_noop("Lost: its worker was stopped."),
@@ -105,7 +109,9 @@ TEXTS: Mapping[Code, str] = {
 
 
 # What a failed run says when its next attempt was refused.
-REFUSALS = frozenset({Code.ADOPTED, Code.CHECK_NOT_AT_ALL, Code.CHECK_NOT_NOW, Code.NEVER_STARTED})
+REFUSALS = frozenset(
+    {Code.ADOPTED, Code.CHECK_NOT_AT_ALL, Code.CHECK_NOT_NOW, Code.NEVER_STARTED, Code.REPLACED}
+)
 
 
 @dataclass(frozen=True, slots=True)

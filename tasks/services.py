@@ -89,7 +89,8 @@ class SchedulerService:
         `task_func` is a decorated function or its registered name. `args` and `kwargs` are of the
         types that its hints name, or their JSON (see `tasks/arguments`). `options` are other
         fields of `ScheduledTask`: queue, start, end, exclude, calendar, jitter, overlap, catch_up,
-        start_deadline, isolated, retries, retry_delay, keep_runs, keep_days, note.
+        start_deadline, isolated, retries, retry_delay, on_disconnect, keep_runs,
+        keep_days, note.
 
         Nothing is due on the dates of `exclude` (dates, or strings such as 2026-12-24 and
         2026-12-24..2026-12-26) and of `calendar` (a `Calendar` or its name), in the time zone

@@ -20,6 +20,8 @@ from tasks.timing.instants import to_score
 
 logger = logging.getLogger(__name__)
 
+OnDisconnect = ScheduledTask.OnDisconnect
+
 
 def build_job(record: ScheduledTask | Task, job_id: str, connection: Redis) -> Job:
     """Build the job that calls a row's function, without saving it."""
@@ -35,15 +37,20 @@ def build_job(record: ScheduledTask | Task, job_id: str, connection: Redis) -> J
         timeout=timeout,
         result_ttl=RESULT_TTL,
         failure_ttl=FAILURE_TTL,
-        meta=own_meta(record),
+        meta=meta_of(record),
         status=JobStatus.SCHEDULED,
     )
 
 
-def own_meta(record: ScheduledTask | Task) -> dict[str, Any]:
-    """Return what a job's worker has to know of its row besides the call."""
-    isolated = record.isolated if isinstance(record, ScheduledTask) else None
-    return {} if isolated is None else {"isolated": isolated}
+def meta_of(record: ScheduledTask | Task) -> dict[str, Any]:
+    """Return what the worker has to know of a row when it can't read it: what isn't the default."""
+    meta: dict[str, Any] = {}
+    if isinstance(record, ScheduledTask):
+        if record.isolated is not None:
+            meta["isolated"] = record.isolated
+        if record.on_disconnect != OnDisconnect.STOP:
+            meta["on_disconnect"] = str(record.on_disconnect)
+    return meta
 
 
 def timeout_of(record: ScheduledTask | Task) -> int:

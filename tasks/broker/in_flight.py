@@ -1,18 +1,24 @@
 """What is in flight: which jobs wait on a queue, run, or are scheduled for later."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 
+from django.conf import settings
 from redis import Redis
+from rq.utils import current_timestamp
 
-from tasks.broker.keys import lease_key, queue_key, scheduled_key
+from tasks.broker.keys import lease_key, queue_key, scheduled_key, started_key
 from tasks.database import chunks
 from tasks.job import Job
 from tasks.job_ids import RunId
 
 # A job's id and its queue.
 Waiting = tuple[str, str]
+
+# How long a job counts as started in RQ's registries without a heartbeat, in seconds.
+STARTED_TTL_SECONDS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,25 @@ def exist(job_ids: list[str], redis: Redis) -> list[bool]:
         for job_id in job_ids:
             pipe.exists(Job.key_for(job_id))
         return [bool(answer) for answer in pipe.execute()]
+
+
+def keep_started(job_ids: Collection[str], redis: Redis) -> None:
+    """Keep these jobs among those that RQ counts as started, if they still are.
+
+    Of a job whose worker sends no heartbeat, RQ's maintenance would say that it was abandoned, and
+    fail it or run it again. Whether a run is lost is for its row to say.
+    """
+    now = current_timestamp()
+    for queue in settings.RQ_QUEUES:
+        key = started_key(queue)
+        ending = cast(list[bytes], redis.zrangebyscore(key, "-inf", now + STARTED_TTL_SECONDS / 2))
+        kept = {
+            member: now + STARTED_TTL_SECONDS
+            for member in ending
+            if member.decode(errors="replace").partition(":")[0] in job_ids
+        }
+        if kept:
+            redis.zadd(key, cast(Any, kept), xx=True)
 
 
 def in_flight(jobs: Sequence[Waiting], redis: Redis) -> list[bool]:

@@ -57,6 +57,8 @@ UNREADABLE_KEY = f"{OWN_PREFIX}:spool:unreadable"
 CLOCKS_KEY = f"{OWN_PREFIX}:clocks"
 # When Redis's own clock was last set, and by how much.
 CLOCK_STEP_KEY = f"{OWN_PREFIX}:clock_step"
+# The lease by which the scheduler proves that leases can be renewed.
+LEASE_PROBE_KEY = f"{OWN_PREFIX}:lease-probe"
 
 # What the keys of one job, queue or worker begin with; RQ's as RQ itself names them.
 QUEUES_KEY = Queue.redis_queues_keys
@@ -85,6 +87,7 @@ TYPES = {
     CLOCK_STEP_KEY: "string",
     OWNER_KEY: "hash",
     LEADER_KEY: "string",
+    LEASE_PROBE_KEY: "string",
     QUEUES_KEY: "set",
     REDIS_WORKER_KEYS: "set",
 }

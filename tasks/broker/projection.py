@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
 from tasks import clock
-from tasks.broker.enqueue import own_meta, timeout_of, wake
+from tasks.broker.enqueue import meta_of, timeout_of, wake
 from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY, with_key_names
 from tasks.exceptions import TasksError
 from tasks.job import FAILURE_TTL, RESULT_TTL, Job
@@ -113,7 +113,7 @@ def dispatch_record(schedule: ScheduledTask) -> str:
         schedule.args,
         schedule.kwargs,
         schedule.timeout,
-        *own_meta(schedule).items(),
+        *meta_of(schedule).items(),
     ]
     version = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     return f"{version[:VERSION_LENGTH]} {text}"
@@ -166,7 +166,7 @@ def _template(schedule: ScheduledTask) -> list[str]:
         "result_ttl": str(RESULT_TTL),
         "failure_ttl": str(FAILURE_TTL),
         "status": JobStatus.SCHEDULED.value,
-        "meta": json.dumps(shown | own_meta(schedule)),
+        "meta": json.dumps(shown | meta_of(schedule)),
     }
     return [text for pair in values.items() for text in pair]
 

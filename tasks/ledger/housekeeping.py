@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from tasks import clock
 from tasks.broker.keys import MARKER_KEY, explain
-from tasks.broker.leases import LEASE_SECONDS
+from tasks.broker.leases import LEASE_SECONDS, LeaseProbe
 from tasks.broker.reconcile import TIME_SLICE, Reconciler
 from tasks.database import OUTAGE_ERRORS
 from tasks.ledger.retention import pruning
@@ -33,15 +33,16 @@ class Housekeeper:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         lost, lost_jobs, lost_dues = Watch(), Watch(), Watch()
+        probe = LeaseProbe()
         self._ticked = time.monotonic()
         self._parts = [
             _Part(redis, "spool", 0.5, lambda: spool.drain(redis)),
             _Part(redis, "projection", 0.0, Reconciler(redis).tick),
+            _Part(redis, "lost runs", 1.0, lambda: close_lost_runs(redis, lost, probe)),
             _Part(redis, "refused schedules", 2.0, lambda: ending_refused(redis)),
             _Part(redis, "retention", 300.0, pruning),
         ]
         self._parts_by_lease = [
-            _Part(redis, "lost runs", 2.0, lambda: close_lost_runs(redis, lost)),
             _Part(redis, "lost jobs", 10.0, lambda: enqueueing_lost_jobs(redis, lost_jobs)),
             _Part(redis, "settling", 1.0, lambda: settling_steps(redis, lost_dues)),
         ]

@@ -42,7 +42,9 @@ logger = logging.getLogger(__name__)
 # How soon a run that waits checks again, in seconds, and how many times.
 WAIT_INTERVAL = 1
 WAIT_TIMES = 10_000_000
-STARTS = (Outcome.START, Outcome.REPLACE)
+# What a run that may start can still have to wait for, and what its function's check comes before.
+WAITS = (Outcome.WAIT, Outcome.REPLACE)
+CHECKED = (Outcome.START, Outcome.REPLACE)
 Status = ScheduledTaskInstance.Status
 MAY_GIVE_UP = (Status.FAILED, Status.MISSED, Status.SKIPPED)
 
@@ -122,43 +124,51 @@ def _claim_by_policy(
     """Claim a run if its schedule and its policies allow it, or record why it doesn't start."""
     try:
         with transaction.atomic():
-            return _claim_run(run_id, job, answer)
+            outcome, run = _claim_run(run_id, job, answer)
     except IntegrityError:
         logger.info("Run %s has been recorded meanwhile by another job.", job.id)
         return None
+    if outcome in WAITS:
+        raise MustWait
+    return run
 
 
 def may_start(run_id: RunId, job: Job) -> bool:
-    """Return whether this run would start now if its function's check had nothing against it."""
+    """Return whether this run would start now, or replace another one.
+
+    Its function's check has not been asked.
+    """
     read = _read(run_id, job.connection, ScheduledTask.objects.all())
-    return read is not None and policy.decide(read.situation(None)).outcome in STARTS
+    return read is not None and policy.decide(read.situation(None)).outcome in CHECKED
 
 
-def _claim_run(run_id: RunId, job: Job, answer: Answer | None) -> ScheduledTaskInstance | None:
+def _claim_run(
+    run_id: RunId, job: Job, answer: Answer | None
+) -> tuple[Outcome, ScheduledTaskInstance | None]:
+    """Do what the policy decides; return that, and the run if it starts."""
     schedules = ScheduledTask.objects.select_for_update(no_key=True)
     read = _read(run_id, job.connection, schedules)
     if read is None:
         _log_not_started(job, policy.decide(None))
-        return None
+        return Outcome.NO_SCHEDULE, None
     row = read.row
     if row is not None and row.attempt == run_id.attempt and _is_claimed_by(job, row):
-        return row
+        return Outcome.START, row
     decision = policy.decide(read.situation(answer))
-    if decision.outcome is Outcome.WAIT:
-        raise MustWait
+    if decision.outcome in WAITS:
+        _replace(read, job.connection, is_new=decision.outcome is Outcome.REPLACE)
+        return decision.outcome, None
     if read.request is not None:
         read.request.delete()
-    if decision.outcome is Outcome.REPLACE:
-        _cancel(read.others, read.schedule, job.connection)
-    if decision.outcome in STARTS:
-        return _start(read, _worker_name(job))
+    if decision.outcome is Outcome.START:
+        return Outcome.START, _start(read, _worker_name(job))
     if decision.reason is not None:
         _record_not_run(read, decision.outcome.value, decision.reason)
     if run_id.is_backfill:
         feed = partial(backfill.feed_if_possible, read.schedule, job.connection)
         transaction.on_commit(feed)
     _log_not_started(job, decision)
-    return None
+    return decision.outcome, None
 
 
 def give_up(run_id: RunId, redis: Redis) -> None:
@@ -203,7 +213,9 @@ class _Read:
             is_due=_is_due(schedule, self.run_id),
             has_request=self.request is not None,
             row=None if row is None else policy.Row(row.status, row.attempt, row.is_backfill),
-            running=tuple(policy.Running(run.due, run.is_backfill) for run in self.others),
+            running=tuple(
+                policy.Running(run.due, run.is_backfill, _is_replaced(run)) for run in self.others
+            ),
             has_spooled_ends=self.has_spooled_ends,
             answer=answer,
         )
@@ -221,7 +233,7 @@ def _read(run_id: RunId, redis: Redis, schedules: QuerySet[ScheduledTask]) -> _R
         return _Read(run_id, schedule, row, request, [], has_spooled_ends=False)
     # Asked before the rows: the ends that leave the spool are written to them.
     has_spooled_ends = spool.is_in_use(redis)
-    others = list(schedule.runs.running().only("due", "requested", "attempt"))
+    others = list(schedule.runs.running().only("due", "requested", "attempt", "reason_code"))
     return _Read(run_id, schedule, row, request, others, has_spooled_ends)
 
 
@@ -271,7 +283,7 @@ def _start(read: _Read, worker_name: str) -> ScheduledTaskInstance:
     run.status = Status.RUNNING
     run.attempt = read.run_id.attempt
     run.started, run.ended = clock.now(), None
-    run.worker_name = worker_name
+    run.worker_name, run.lease_renewed = worker_name, None
     run.progress, run.progress_message = 0, ""
     run.reason, run.reason_code, run.reason_values = "", None, None
     run.exception_class, run.traceback, run.result = "", "", None
@@ -280,14 +292,19 @@ def _start(read: _Read, worker_name: str) -> ScheduledTaskInstance:
     return run
 
 
-def _cancel(runs: list[ScheduledTaskInstance], schedule: ScheduledTask, redis: Redis) -> None:
-    """Cancel runs that are replaced, and have their workers stop them after the commit."""
-    for run in runs:
-        run.parent = schedule
-        run.update_attempt(
-            status=Status.CANCELED,
-            ended=clock.now(),
-            **reason(Code.REPLACED).fields,
-        )
-    job_ids = [run.run_job_id for run in runs]
+def _is_replaced(run: ScheduledTaskInstance) -> bool:
+    return run.reason_code == Code.REPLACED
+
+
+def _replace(read: _Read, redis: Redis, *, is_new: bool) -> None:
+    """Have the workers of the runs that are replaced stop them, after the commit.
+
+    Until then they are still going. A worker may miss the command, or not reach Redis: the reason
+    on the row says it as well, and the command is sent again as long as another run waits.
+    """
+    replaced = [run for run in read.others if is_new or _is_replaced(run)]
+    for run in replaced:
+        run.parent = read.schedule
+        run.update_attempt(**reason(Code.REPLACED).fields)
+    job_ids = [run.run_job_id for run in replaced]
     transaction.on_commit(partial(stop_jobs, job_ids, redis), robust=True)

@@ -3,17 +3,19 @@
 import logging
 import time
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
+from django.db import Error
 from django.db.models import F, Max, Q
 from redis import Redis
+from redis.exceptions import RedisError
 
 from tasks import clock, registry
 from tasks.broker.enqueue import enqueue_run, enqueue_task
-from tasks.broker.in_flight import Waiting, in_flight
-from tasks.broker.leases import CERTAINTY, are_held
+from tasks.broker.in_flight import Waiting, in_flight, keep_started
+from tasks.broker.leases import CERTAINTY, LEASE_SECONDS, LeaseProbe, are_held
 from tasks.database import CHUNK
 from tasks.exceptions import TasksError
 from tasks.job import Job
@@ -28,6 +30,8 @@ from tasks.runs.retries import RETRY_MEMORY, awaits_retry, retry
 logger = logging.getLogger(__name__)
 
 Status = ScheduledTaskInstance.Status
+# The id of a run's job, and when its lease was last renewed at the database.
+Suspect = tuple[str, datetime | None]
 
 # The states of a job that hasn't updated its run's row yet: it hasn't tried, or wasn't able to.
 UNENDED = (b"queued", b"started", b"scheduled", b"failed")
@@ -46,8 +50,10 @@ class Watch:
     def __init__(self) -> None:
         self._since: dict[Hashable, dict[Any, float]] = {}
 
-    def confirmed(self, suspects: Iterable[Any], part: Hashable = None) -> list[Any]:
-        """Return those that have been suspects at every check for `CERTAINTY` seconds.
+    def confirmed(
+        self, suspects: Iterable[Any], part: Hashable = None, seconds: float = CERTAINTY
+    ) -> list[Any]:
+        """Return those that have been suspects at every check for so many seconds.
 
         A caller that checks one `part` of everything at a time names it: each part has its own
         checks.
@@ -57,29 +63,68 @@ class Watch:
         since = {suspect: known.get(suspect, now) for suspect in suspects}
         if since:
             self._since[part] = since
-        return [suspect for suspect, first in since.items() if now - first >= CERTAINTY]
+        return [suspect for suspect, first in since.items() if now - first >= seconds]
+
+    def forget(self) -> None:
+        """Begin anew with everything."""
+        self._since.clear()
 
 
-def close_lost_runs(redis: Redis, watch: Watch) -> None:
-    """Close, as lost, the running runs and calls whose lease nobody renews any more."""
-    of_run = ("attempt", "due", "requested", "parent__job_id")
-    runs = ScheduledTaskInstance.objects.running().select_related("parent").only(*of_run)
-    tasks = Task.objects.filter(status=Task.Status.RUNNING).only("attempt", "job_id")
+def close_lost_runs(redis: Redis, watch: Watch, probe: LeaseProbe) -> None:
+    """Close, as lost, the running runs and calls whose lease nobody renews any more.
+
+    Nobody is judged until leases could be renewed for longer than one lasts. A worker that doesn't
+    reach Redis renews at the database: each renewal there makes another suspect of its run.
+    """
+    try:
+        unleased = _unleased(redis) if _may_judge(redis, probe) else {}
+    except (RedisError, Error):
+        watch.forget()  # Whatever looked lost may have had a lease meanwhile.
+        raise
+    in_redis = [suspect for suspect in unleased if suspect[1] is None]
+    at_database = [suspect for suspect in unleased if suspect[1] is not None]
+    lost = watch.confirmed(in_redis, "in Redis")
+    lost += watch.confirmed(at_database, "at the database", LEASE_SECONDS + CERTAINTY)
+    for suspect in lost:
+        _close_as_lost(unleased.pop(suspect), redis)
+    if unleased:
+        keep_started({job_id for job_id, _renewed in unleased}, redis)
+
+
+def _unleased(redis: Redis) -> dict[Suspect, RunRecord]:
+    """Return the running runs and calls that have no lease in Redis."""
     # Only the fields that their leases' names are made of: logs and tracebacks can be large.
+    of_any = ("attempt", "lease_renewed")
+    of_run = (*of_any, "due", "requested", "parent__job_id")
+    runs = ScheduledTaskInstance.objects.running().select_related("parent").only(*of_run)
+    tasks = Task.objects.filter(status=Task.Status.RUNNING).only(*of_any, "job_id")
     records: dict[str, RunRecord] = {record.run_job_id: record for record in chain(runs, tasks)}
     held = are_held(redis, list(records))
-    unleased = [job_id for job_id, is_held in zip(records, held, strict=True) if not is_held]
-    for job_id in watch.confirmed(unleased):
-        _close_as_lost(records[job_id], redis)
+    return {
+        (job_id, record.lease_renewed): record
+        for (job_id, record), is_held in zip(records.items(), held, strict=True)
+        if not is_held
+    }
+
+
+def _may_judge(redis: Redis, probe: LeaseProbe) -> bool:
+    """Return whether every live worker has been able to renew its leases.
+
+    Raises RedisError if none is now.
+    """
+    proven_for = probe.proven_for(redis)
+    return min(proven_for, clock.undisturbed_for()) > LEASE_SECONDS
 
 
 def _close_as_lost(seen: RunRecord, redis: Redis) -> None:
-    rows = type(seen)._default_manager.filter(pk=seen.pk, attempt=seen.attempt)
+    """Close a run, unless its worker has renewed its lease at the database since it was seen."""
+    unchanged = Q(lease_renewed=seen.lease_renewed)
+    rows = type(seen)._default_manager.filter(unchanged, pk=seen.pk, attempt=seen.attempt)
     record = rows.defer("log", "traceback", "result").first()
     if record is None:
         return
     lost = reason(Code.LOST_CONTACT, worker=record.worker_name)
-    if completion.close(record, Status.FAILED, redis, **lost.fields):
+    if completion.close(record, Status.FAILED, redis, unchanged, **lost.fields):
         report_failure(record, None, str(lost))
 
 

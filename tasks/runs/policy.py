@@ -22,7 +22,7 @@ class Outcome(StrEnum):
     """What becomes of a run that is about to start."""
 
     START = "start"
-    REPLACE = "replace"  # Cancel the runs that are still going, and start.
+    REPLACE = "replace"  # Have the runs that are still going stopped, and check again later.
     WAIT = "wait"  # Check again later.
     MISSED = Status.MISSED.value  # Record that it never ran, and why.
     SKIPPED = Status.SKIPPED.value
@@ -50,10 +50,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Another run of the schedule that is still going; `due` is None for a manual run."""
+    """Another run of the schedule that is still going; `due` is None for a manual run.
+
+    `is_replaced` says whether it is to be stopped already, because another run replaces it.
+    """
 
     due: datetime | None
     is_backfill: bool
+    is_replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +145,9 @@ def _by_overlap(situation: Situation) -> Decision:
     """Apply the overlap policy.
 
     A retry is never skipped, since its run is already on record: it waits. Backfill and the
-    regular runs also wait for each other: neither takes anything away from the other.
+    regular runs also wait for each other: neither takes anything away from the other. What is
+    replaced is still going until its worker has ended it, which can take a while if that is cut
+    off.
     """
     if situation.overlap == Overlap.ALLOW or not situation.running:
         return Decision(Outcome.START)
@@ -150,7 +156,8 @@ def _by_overlap(situation: Situation) -> Decision:
     if situation.has_spooled_ends or situation.overlap == Overlap.WAIT or with_backfill:
         return Decision(Outcome.WAIT)
     if situation.overlap == Overlap.REPLACE:
-        return Decision(Outcome.REPLACE)
+        are_replaced = all(other.is_replaced for other in situation.running)
+        return Decision(Outcome.WAIT if are_replaced else Outcome.REPLACE)
     if run_id.attempt > 1:
         return Decision(Outcome.WAIT)
     return Decision(Outcome.SKIPPED, _still_going(situation.running[0]))

@@ -249,13 +249,23 @@ class Recorder:
         try:
             written = patiently(lambda: self._write_end(status, values))
         except Error as error:
-            spool.keep(self._redis, self._job.id, status, values, error)
+            self._spool_end(status, values, error)
             written = True
+        if writer.witness is not None and not writer.keeps_end:
+            writer.witness.finish()
         if not written:
             logger.warning("Run %s was closed meanwhile.", self._job.id)
             return None
         assert self.row.started is not None
         return float((values["ended"] - self.row.started).total_seconds())
+
+    def _spool_end(self, status: str, values: dict[str, Any], error: Error) -> None:
+        """Put the end on the spool. If Redis is unavailable too, the shared state keeps it."""
+        if writer.witness is not None:
+            writer.witness.keep_end(self._job.id, status, values)
+        spool.keep(self._redis, self._job.id, status, values, error)
+        if writer.witness is not None:
+            writer.witness.forget_end()
 
     def _write_end(self, status: str, values: dict[str, Any]) -> bool:
         row = self.row

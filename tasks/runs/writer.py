@@ -19,6 +19,7 @@ class Witness(Protocol):
     """What is told how far a run and its row have come: see `worker.shared_state.SharedState`."""
 
     def start(self) -> None: ...
+    def finish(self) -> None: ...
     def keep_end(self, job_id: str, status: str, values: dict[str, Any]) -> bool: ...
     def forget_end(self) -> None: ...
 
@@ -40,6 +41,11 @@ class Writer:
         Raises the database's errors; a kept end stays kept then.
         """
         return self._write(start)
+
+    @property
+    def keeps_end(self) -> bool:
+        """Whether there is an end that isn't written yet."""
+        return self._end is not None
 
     def end(self, job_id: str, end: sql.End) -> bool:
         """Write the end of a finished run, now or with the next start.

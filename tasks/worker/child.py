@@ -32,15 +32,17 @@ from rq.worker import BaseWorker
 
 from tasks import clock
 from tasks.broker.clock import refresh
+from tasks.broker.in_flight import STARTED_TTL_SECONDS
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
 from tasks.broker.ownership import Ownership, RedisRefused
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.job import Job
 from tasks.job_ids import is_recorded
 from tasks.masking import hiding
+from tasks.models import ScheduledTask
 from tasks.outages import redis_outage
 from tasks.reasons import Reason
-from tasks.runs import recorder, reporting
+from tasks.runs import recorder, reporting, spool
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.isolation import is_isolated
 from tasks.runs.process_state import ProcessState
@@ -53,13 +55,13 @@ from tasks.worker.shared_state import Run, SharedState
 
 logger = logging.getLogger(__name__)
 
+OnDisconnect = ScheduledTask.OnDisconnect
+
 # A child is replaced after this many runs, or once it has used this much memory.
 MAX_RUNS = 10_000
 MAX_MEMORY_MB = 512
 # How long it runs jobs before it reports to its worker.
 BATCH_SECONDS = 1.0
-# How long a job counts as started in RQ's registries without a heartbeat.
-STARTED_TTL_SECONDS = 90
 # What a job that another version of the code has made may raise.
 OF_OTHER_CODE = (UnknownTaskFunction, InvalidArguments)
 # The end of a job whose hash has one of these fields is left to RQ.
@@ -123,6 +125,7 @@ class Child:
         ran = 0
         try:
             self._ownership.check_now_and_then()
+            self._spool_kept_end()
             if self._unusable:
                 self._check_queues()
             while taken := self.next_job(more=self._may_continue(ran, limit, stop_at)):
@@ -138,6 +141,13 @@ class Child:
             self._shared.clear_run()
         redis_outage.worked()
         return ran, True
+
+    def _spool_kept_end(self) -> None:
+        """Put the end of a run on the spool that neither the database nor Redis has taken yet."""
+        end = self._shared.end
+        if end is not None and not writer.keeps_end:
+            spool.push(self._redis, end["job_id"], end["status"], **end["values"])
+            self._shared.forget_end()
 
     def _may_continue(self, ran: int, limit: int, stop_at: float) -> bool:
         return (
@@ -220,7 +230,11 @@ class Child:
         job.origin, job.worker_name, job.started_at = queue.name, self._worker.name, clock.now()
         execution = self._execution(job.id, taken.execution_id)
         timeout = int(job.timeout or queue._default_timeout or Queue.DEFAULT_TIMEOUT)
-        self._shared.take(Run(job.id, execution.id, queue.name, timeout, time.monotonic()))
+        meta = job.meta if isinstance(job.meta, dict) else {}
+        goes_on = meta.get("on_disconnect") == OnDisconnect.CONTINUE
+        self._shared.take(
+            Run(job.id, execution.id, queue.name, timeout, time.monotonic(), taken.leased, goes_on)
+        )
         self._runs += 1
         obstacle = _obstacle(job)
         why = None

@@ -36,18 +36,23 @@ from rq.worker import DequeueStrategy, WorkerStatus
 from tasks import clock
 from tasks.broker.clock import ClockKeeper
 from tasks.broker.clock import read as read_clock
+from tasks.broker.in_flight import STARTED_TTL_SECONDS
 from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
 from tasks.broker.ownership import Ownership, RedisRefused
+from tasks.clock import elapsed_clock
 from tasks.job import Job
+from tasks.job_ids import is_recorded
 from tasks.models import ScheduledTaskInstance
 from tasks.outages import redis_outage
 from tasks.reasons import Code, reason
 from tasks.runs import spool
+from tasks.runs.lease import Hold
 from tasks.runs.process_state import signals
 from tasks.runs.timeout import Deadline
-from tasks.worker.child import REFUSED_STATUS, STARTED_TTL_SECONDS, start
+from tasks.worker.child import REFUSED_STATUS, start
 from tasks.worker.doorbell import Doorbell
+from tasks.worker.lease import LeaseKeeper
 from tasks.worker.overtime import Overtime
 from tasks.worker.queues import Queues, Taken, record_execution
 from tasks.worker.shared_state import Run, SharedState
@@ -57,11 +62,17 @@ logger = logging.getLogger(__name__)
 Status = ScheduledTaskInstance.Status
 
 # How often the worker monitors the current run.
-MONITOR_INTERVAL_SECONDS = 1.0
+MONITOR_INTERVAL_SECONDS = min(1.0, LEASE_SECONDS / 6)
 # How often the worker sends a heartbeat.
 HEARTBEAT_INTERVAL_SECONDS = 10.0
 # How long the worker waits before it retries what has failed.
 RETRY_SECONDS = 1.0
+# Why a run is ended.
+ENDINGS = {
+    Hold.STOPPED: "its row says that it is to be stopped.",
+    Hold.CLOSED: "its row says that it was closed meanwhile.",
+    Hold.UNKNOWN: "it has no lease, and neither Redis nor the database can be reached.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,11 @@ class Worker(rq.Worker):
         self._ownership = Ownership(self.connection)
         self._doorbell = Doorbell(self.connection, self.queue_keys())
         self._child_queues = Queues(self.connection, self.key, self.name, STARTED_TTL_SECONDS)
+        self._keeper = LeaseKeeper(lambda run: self._renew_lease(run), self.name)
+        # The job that is ended because it has no lease any more, and what the database said.
+        self._given_up: tuple[str, Hold] | None = None
+        # Ends of runs that are to be put on the spool: job id, status, and values.
+        self._unspooled: list[tuple[str, str, dict[str, Any]]] = []
         self._is_waiting = False
         self._next_heartbeat = 0.0
         self._next_renewal = 0.0
@@ -167,6 +183,7 @@ class Worker(rq.Worker):
 
     def _do_maintenance(self, burst: bool) -> None:
         """Do what is due from time to time, between jobs."""
+        self._spool_ends()
         self.check_for_suspension(burst)
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
@@ -250,6 +267,7 @@ class Worker(rq.Worker):
     def _deregister(self) -> None:
         try:
             self._clock.withdraw()
+            self._spool_ends()
             self.teardown()
         except RedisError as error:
             logger.warning("Worker %s could not be deregistered: %s", self.name, error)
@@ -286,7 +304,7 @@ class Worker(rq.Worker):
     @property
     def connection_timeout(self) -> int:
         """How many seconds a command waits for its answer: none of them blocks."""
-        return LEASE_SECONDS
+        return max(LEASE_SECONDS // 3, 2)
 
     @property
     def horse_pid(self) -> int:
@@ -329,6 +347,7 @@ class Worker(rq.Worker):
             child.orders.send(limit)
             while not child.orders.poll(MONITOR_INTERVAL_SECONDS):
                 self._monitor(child)
+            self._keeper.forget()
             ran, redis_answers, is_due_for_recycling = child.orders.recv()
         except (EOFError, OSError):
             self._reap(child)
@@ -355,21 +374,31 @@ class Worker(rq.Worker):
         return ChildProcess(pid, ours, shared)
 
     def _monitor(self, child: ChildProcess) -> None:
-        """Renew the lease of the current run; kill the run if it ignores its timeout."""
+        """Keep the lease of the current run; kill the run if it ignores its timeout."""
         if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             raise EOFError  # A process that it has started may keep its end of the pipe open.
         run = child.shared.run
         if run is None:
+            self._keeper.forget()
             return
         if self._overtime.is_over(run, time.monotonic()):
             logger.warning("Job %s ignores its timeout and is killed.", run.job_id)
             self._overtime.killed = run.execution_id
             self.kill_horse()
-        try:
-            self._renew_lease(run)
-        except RedisError as error:
-            redis_outage.report(error)
+        self._keep_lease(child, run)
         self._overtime.look_away(time.monotonic())
+
+    def _keep_lease(self, child: ChildProcess, run: Run) -> None:
+        """Keep the lease of a run; end the run if that isn't possible, or if others ended it."""
+        can_be_lost = child.shared.is_running and is_recorded(run.job_id)
+        why = self._keeper.keep(run, child.pid, is_running=can_be_lost)
+        if why is None or child.shared.run != run:
+            return
+        logger.warning("Job %s is ended: %s", run.job_id, ENDINGS[why])
+        self._given_up = run.job_id, why
+        if why is Hold.STOPPED:
+            self._stopped_job_id = run.job_id
+        self.kill_horse()
 
     def _renew_lease(self, run: Run) -> None:
         execution = self.executions.get(run.execution_id)
@@ -379,7 +408,9 @@ class Worker(rq.Worker):
             record_execution(self.connection, execution, STARTED_TTL_SECONDS)
         elif time.monotonic() < self._next_renewal:
             return
+        sent = elapsed_clock()
         renew_lease(self.connection, run.job_id, self.name)
+        self._keeper.renewed(run, sent)
         registry = self._queue(run).started_job_registry
         with self.connection.pipeline() as pipe:
             execution.heartbeat(registry, STARTED_TTL_SECONDS, pipeline=pipe)
@@ -404,19 +435,20 @@ class Worker(rq.Worker):
     def _reap(self, child: ChildProcess) -> None:
         """Record how the child and its run ended; return a job not yet started to its queue."""
         self._child = None
+        self._keeper.forget()
         child.orders.close()
         _, status, usage = os.wait4(child.pid, 0)
         run = child.shared.run
         self._note_end(child, self._reason(run, status))
         self._return_unstarted(child)
-        if run is not None and child.shared.is_running:
+        if run is not None and child.shared.has_started:
             try:
                 self._report_to_rq(run, child.pid, status, usage)
             except RedisError as error:
                 logger.warning(
                     "The end of job %s could not be reported to RQ: %s", run.job_id, error
                 )
-        self._stopped_job_id = None
+        self._stopped_job_id = self._given_up = None
         if run is None and os.waitstatus_to_exitcode(status) == REFUSED_STATUS:
             self._until_redis_answers(self._check_ownership)
         if run is None:
@@ -426,6 +458,8 @@ class Worker(rq.Worker):
         """Return the fields of a row that say why the run of a dead child ended."""
         if run is not None and self._stopped_job_id == run.job_id:
             return reason(Code.STOPPED).fields
+        if run is not None and self._given_up == (run.job_id, Hold.UNKNOWN):
+            return reason(Code.LOST_CUT_OFF, worker=self.name).fields
         if run is not None and self._overtime.killed == run.execution_id:
             text = f"Task exceeded maximum timeout value ({run.timeout} seconds)"
             return {"reason": f"Failed for: JobTimeoutException: {text}"}
@@ -436,21 +470,30 @@ class Worker(rq.Worker):
     def _note_end(self, child: ChildProcess, fields: Mapping[str, Any]) -> None:
         """Spool the end that the dead child had kept, and the reason why its current run ended."""
         run, end = child.shared.run, child.shared.end
+        if end is not None:
+            self._unspooled.append((end["job_id"], end["status"], end["values"]))
+        is_ended = run is not None and end is not None and end["job_id"] == run.job_id
+        if run is not None and self._given_up == (run.job_id, Hold.CLOSED):
+            is_ended = True  # Its row says how, and is no longer this worker's.
+        if run is not None and child.shared.is_running and not is_ended:
+            stopped = self._stopped_job_id == run.job_id
+            status = Status.CANCELED if stopped else Status.FAILED
+            with suppress(RedisError):  # Otherwise the last reading holds.
+                read_clock(self.connection)
+            self._unspooled.append((run.job_id, status, {"ended": clock.now(), **fields}))
         try:
-            read_clock(self.connection)
-            if end is not None:
-                values = end["values"]
-                spool.push(self.connection, end["job_id"], end["status"], **values)
-            if run is None:
-                return
-            is_ended = end is not None and end["job_id"] == run.job_id
-            if child.shared.is_running and not is_ended:
-                stopped = self._stopped_job_id == run.job_id
-                status = Status.CANCELED if stopped else Status.FAILED
-                spool.push(self.connection, run.job_id, status, ended=clock.now(), **fields)
-            self.connection.delete(lease_key(run.job_id))
+            self._spool_ends()
+            if run is not None:
+                self.connection.delete(lease_key(run.job_id))
         except RedisError as error:
-            logger.warning("The end of a run could not be recorded: %s", error)
+            logger.warning("The end of a run is recorded once Redis is back: %s", error)
+
+    def _spool_ends(self) -> None:
+        """Put on the spool how runs ended; raises RedisError, and what is left stays here."""
+        while self._unspooled:
+            job_id, status, values = self._unspooled[0]
+            spool.push(self.connection, job_id, status, **values)
+            del self._unspooled[0]
 
     def _return_unstarted(self, child: ChildProcess) -> None:
         """Return to its queue the job that the dead child took but did not start.
@@ -474,7 +517,7 @@ class Worker(rq.Worker):
         run = shared.run
         if shared.announced_step:
             return self._child_queues.taken_by(shared.announced_step)
-        if run is None or shared.is_running:
+        if run is None or shared.has_started:
             return None
         return Taken(run.job_id, run.queue, run.execution_id, {})
 

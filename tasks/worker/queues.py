@@ -23,6 +23,7 @@ from rq.utils import utcformat
 from tasks import clock
 from tasks.broker.keys import executions_key, taken_key, with_key_names
 from tasks.broker.leases import LEASE_SECONDS
+from tasks.clock import elapsed_clock
 
 # KEYS: the worker, what it took last. ARGV: this step's id, now (as text, and in seconds), the
 # worker's name, for how long a job counts as started and for how long its lease holds (seconds);
@@ -146,12 +147,16 @@ LONG_RUN_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A job taken from its queue, with the fields of its hash as Redis has them."""
+    """A job taken from its queue, with the fields of its hash as Redis has them.
+
+    `leased` is when the step that took it was first sent, by `elapsed_clock`.
+    """
 
     job_id: str
     queue: str
     execution_id: str
     fields: dict[bytes, bytes]
+    leased: float = field(default_factory=elapsed_clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +201,16 @@ class Queues:
         self._sha = hashlib.sha1(STEP.encode()).hexdigest()
         self._prefix, self._number = secrets.token_hex(8), 0
         self.step_id = f"{self._prefix}{self._number}"
+        self._sent: float | None = None  # When this step was first sent: only then does it lease.
 
     def step(self, finished: Finished | None, queue_names: Sequence[str]) -> Answer:
         """Report the job that finished, and take the next one from the first queue that has one.
 
         Raises RedisError; the same step can then be tried again, and takes effect once.
         """
+        self._sent = self._sent or elapsed_clock()
         answer = self._step(self.step_id, finished, queue_names)
-        self._number += 1
+        self._number, self._sent = self._number + 1, None
         self.step_id = f"{self._prefix}{self._number}"
         return answer
 
@@ -255,7 +262,9 @@ class Queues:
         taken = None
         if job_id:
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
-            taken = Taken(job_id.decode(errors="backslashreplace"), queue.decode(), step_id, fields)
+            name = job_id.decode(errors="backslashreplace")
+            leased = self._sent or elapsed_clock()
+            taken = Taken(name, queue.decode(), step_id, fields, leased)
         return Answer(taken, bool(is_left_to_rq), [template.decode() for template in templates])
 
     def _call(self, args: list[Any]) -> Any:

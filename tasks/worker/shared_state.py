@@ -7,10 +7,12 @@ ended, if that end is not in its row yet.
 
 import json
 import mmap
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
+
+from tasks.clock import elapsed_clock
 
 # The layout: the flags, the step, two slots for the current run, one area for an end.
 STOP, SLOT, PHASE = 0, 1, 2
@@ -19,7 +21,7 @@ SLOTS = (0x1000, 0x2000)
 SLOT_SIZE = 0x1000
 END, END_SIZE = 0x3000, 0x50000
 LENGTH_SIZE = 4
-STARTING, RUNNING = 0, 1
+STARTING, RUNNING, ENDED = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Run:
     """A run that was taken from its queue: which job, under which execution, since when.
 
     `timeout` is in seconds, -1 for none; `since` is what `time.monotonic` said, which is the same
-    for all processes of a machine.
+    for all processes of a machine. `leased` is when, by `elapsed_clock`, the step was sent that
+    took it and gave it its lease. `goes_on` says whether the run goes on if its worker is cut off.
     """
 
     job_id: str
@@ -35,6 +38,8 @@ class Run:
     queue: str
     timeout: int
     since: float
+    leased: float = field(default_factory=elapsed_clock)
+    goes_on: bool = False
 
 
 class SharedState:
@@ -69,7 +74,7 @@ class SharedState:
         self._put(
             SLOTS[slot],
             SLOT_SIZE,
-            json.dumps([run.job_id, run.execution_id, run.queue, run.timeout, run.since]).encode(),
+            json.dumps(astuple(run)).encode(),
         )
         self._memory[PHASE] = STARTING
         self._memory[SLOT] = slot
@@ -78,6 +83,10 @@ class SharedState:
     def start(self) -> None:
         """Record that the row of the current run says `running`."""
         self._memory[PHASE] = RUNNING
+
+    def finish(self) -> None:
+        """Record that the row of the current run says how it ended, or that the spool has it."""
+        self._memory[PHASE] = ENDED
 
     def clear_run(self) -> None:
         """Record that there is no run."""
@@ -95,6 +104,11 @@ class SharedState:
     def is_running(self) -> bool:
         """Return whether the row of the current run says `running`."""
         return self._memory[PHASE] == RUNNING
+
+    @property
+    def has_started(self) -> bool:
+        """Return whether the row of the current run has ever said `running`."""
+        return self._memory[PHASE] != STARTING
 
     def keep_end(self, job_id: str, status: str, values: dict[str, Any]) -> bool:
         """Keep how a run ended until that is in its row; return whether there was room."""

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from redis import Redis
 
-from tasks.broker import ownership, projection, reconcile
+from tasks.broker import leases, ownership, projection, reconcile
 from tasks.ledger import housekeeping
 from tasks.models import ScheduledTask
 from tasks.runs import lost
@@ -66,6 +66,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     fake = SimpleNamespace(now=1000.0)
     for module in (housekeeping, reconcile, lost):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: fake.now))
+    monkeypatch.setattr(leases, "elapsed_clock", lambda: fake.now)
     return fake
 
 

@@ -49,6 +49,7 @@ SIMPLE = {
     "catch_up": "latest",
     "retries": 0,
     "retry_delay": 0,
+    "on_disconnect": "stop",
 }
 HOUR = timedelta(hours=1)
 WARNED = "No worker serves the queue"

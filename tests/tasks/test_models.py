@@ -70,6 +70,7 @@ def make_call(**values: Any) -> Task:
         {"exclude": "x" * 24_001},
         {"overlap": "unknown"},
         {"catch_up": "unknown"},
+        {"on_disconnect": "unknown"},
         {"retries": -1},
     ],
     ids=" ".join,

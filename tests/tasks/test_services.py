@@ -506,6 +506,15 @@ def test_sync_makes_the_schedules_of_the_list_and_cancels_those_no_longer_in_it(
     assert stored(manual).list_owner is None
 
 
+@pytest.mark.parametrize("policy", ["stop", "continue"])
+def test_a_list_in_code_says_what_happens_to_a_run_whose_worker_is_cut_off(
+    redis_connection: Redis, policy: str
+):
+    [schedule] = SchedulerService.sync([item("a", on_disconnect=policy)])
+    job = Job.fetch(schedule.job_id, connection=redis_connection)
+    assert (schedule.on_disconnect, job.meta.get("on_disconnect", "stop")) == (policy, policy)
+
+
 def test_sync_resumes_a_schedule_that_returns_to_the_list():
     SchedulerService.sync([item("a")])
     SchedulerService.sync([], app="tests")

@@ -11,6 +11,7 @@ settle, and their records are compared with what was due and with what really ra
     faults           starts processes that fail at such points
     proxy            a way to Redis on which replies get lost
     tests.faketime   the clock of a process, or of Redis, which a test sets while it runs
+    network          ways to the servers that can be cut, for each process its own
     evidence         what the task functions wrote into a file about themselves
     checks           what has to be true afterwards; `tests.oracle` says what was due
     stock_recording  how a user of the stock classes would record runs

@@ -97,6 +97,7 @@ def findings(system: System, until: datetime, ignored: Collection[str] = ()) -> 
         yield from truth(own_runs, own_lines, killed)
         if not schedule.overlaps:
             yield from overlaps(schedule, own_lines)
+            yield from at_once(schedule, own_lines)
     yield from members(system, ignored)
 
 
@@ -165,6 +166,24 @@ def overlaps(schedule: Schedule, lines: list[Line]) -> Iterator[str]:
     for (_, before), (started, after) in pairwise(starts):
         if before in ends and ends[before] > started:
             yield f"overlap: {schedule.name}, {before} and {after}"
+
+
+def at_once(schedule: Schedule, lines: list[Line]) -> Iterator[str]:
+    """Check that no two processes had runs going on at the same time, killed or not.
+
+    A run goes on from its first line to its last: those that beat write ten a second.
+    """
+    spans: dict[tuple[str, int], tuple[float, float]] = {}
+    for line in lines:
+        begin, _ = spans.setdefault((line.job, line.pid), (line.time, line.time))
+        spans[line.job, line.pid] = begin, line.time
+    last, last_ended = "", 0.0
+    for (job, _), (started, ended) in sorted(spans.items(), key=lambda span: span[1]):
+        if started < last_ended:
+            overlap = min(ended, last_ended) - started
+            yield f"at once for {overlap:.1f} s: {schedule.name}, {last} and {job}"
+        if ended > last_ended:
+            last, last_ended = job, ended
 
 
 def members(system: System, ignored: Collection[str] = ()) -> Iterator[str]:

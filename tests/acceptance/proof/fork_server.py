@@ -189,7 +189,22 @@ def _become(environment: dict[str, str], log: str) -> None:
     for descriptor, opened in ((0, nothing), (1, output), (2, output)):
         os.dup2(opened, descriptor)
     os.environ |= environment
+    _take_own_ways(environment)
     kill_points.install(environment)
+
+
+def _take_own_ways(environment: dict[str, str]) -> None:
+    """Have this process reach the servers where the environment says, if it does."""
+    from django.conf import settings
+    from django.db import connections
+
+    if url := environment.get("PROOF_REDIS_URL"):
+        for queue in settings.RQ_QUEUES.values():
+            queue["URL"] = url
+    if port := environment.get("PROOF_DATABASE_PORT"):
+        database = connections.settings["default"]
+        database["OPTIONS"].pop("host")
+        database |= {"HOST": "127.0.0.1", "PORT": port}
 
 
 def _run(command: list[str]) -> None:

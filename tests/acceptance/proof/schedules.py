@@ -1,10 +1,12 @@
 """Makes and deletes the schedules of a system under test, in a process of its own."""
 
+import contextlib
 from datetime import datetime, timedelta
 from typing import Any
 
 import django_rq
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService, TaskService
@@ -60,5 +62,6 @@ def reserve(seconds: float) -> None:
 def delete(job_ids: list[str]) -> None:
     """Delete schedules of either kind."""
     for job_id in job_ids:
-        django_rq.get_scheduler().cancel(job_id)
+        with contextlib.suppress(RedisError):  # The reply may get lost; the command was executed.
+            django_rq.get_scheduler().cancel(job_id)
     ScheduledTask.objects.filter(job_id__in=job_ids).delete()

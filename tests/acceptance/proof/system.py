@@ -17,6 +17,7 @@ import psycopg
 from tests import oracle
 from tests.acceptance.proof import evidence
 from tests.acceptance.proof.fork_server import ForkServer, Process, is_alive
+from tests.acceptance.proof.network import Ways
 from tests.faketime import FakeClock
 from tests.servers import Valkey, wait_for
 
@@ -194,14 +195,23 @@ class System:
 
     # Processes
 
-    def scheduler(self, clock: FakeClock | None = None, **point: str) -> Process:
+    def scheduler(
+        self, clock: FakeClock | None = None, ways: Ways | None = None, **point: str
+    ) -> Process:
         """Start a scheduler; stock polls every second, which is the fastest it can."""
         arguments = ["--interval", "1"] if self.subject == "stock" else []
-        return self._start("scheduler", ["rqscheduler", *arguments], point, clock)
+        return self._start("scheduler", ["rqscheduler", *arguments], point, clock, ways)
 
-    def worker(self, *queues: str, clock: FakeClock | None = None, **point: str) -> Process:
+    def worker(
+        self, *queues: str, clock: FakeClock | None = None, ways: Ways | None = None, **point: str
+    ) -> Process:
         """Start a worker."""
-        return self._start("worker", ["rqworker", *(queues or ["default"])], point, clock)
+        command = ["rqworker", *(queues or ["default"])]
+        return self._start("worker", command, point, clock, ways)
+
+    def own_ways(self) -> Ways:
+        """Return ways for one process, to be cut."""
+        return Ways(self.valkey.port, self.database)
 
     def command(self, *command: str) -> Process:
         """Start another `manage.py` command."""
@@ -213,6 +223,7 @@ class System:
         command: Sequence[str],
         point: dict[str, str],
         clock: FakeClock | None = None,
+        ways: Ways | None = None,
     ) -> Process:
         number = next(self._count)
         environment = {f"PROOF_{name.upper()}": value for name, value in point.items()}
@@ -223,6 +234,8 @@ class System:
             }
         if clock is not None:
             environment |= clock.of_fork
+        if ways is not None:
+            environment |= ways.environment
         process = self._fork_server.start(
             self.directory / f"{number}-{role}.log", *command, **environment
         )

@@ -25,6 +25,7 @@ AT_NOON = {"first_0": "2030-01-01", "first_1": "12:00"}
 def filled_in(**values: Any) -> dict[str, Any]:
     """Return what a browser sends for the simplest schedule, with these values."""
     policies = {"overlap": "skip", "catch_up": "latest", "retries": 0, "retry_delay": 0}
+    policies |= {"on_disconnect": "stop"}
     simple = {"function": ECHO, "args": "[]", "kwargs": "{}", "timezone": "UTC", "interval": "15m"}
     return simple | policies | values
 
@@ -129,6 +130,7 @@ def edit(admin_client: Client) -> Submit:
         ("queue", {"queue": "nowhere"}),
         ("overlap", {"overlap": "whatever"}),
         ("catch_up", {"catch_up": ""}),
+        ("on_disconnect", {"on_disconnect": "whatever"}),
         ("name", {"name": "x" * 201}),
         ("name", {"name": "a\0b"}),
         ("timeout", {"timeout": 0}),

@@ -101,6 +101,7 @@ def test_without_a_prefix_redis_keys_have_the_names_of_earlier_versions():
         "tasks:clock_step",
         "tasks:clocks",
         "tasks:dispatch",
+        "tasks:lease-probe",
         "tasks:owner",
         "tasks:probe",
         "tasks:projected",

@@ -136,7 +136,14 @@ def test_the_dispatch_record_of_an_interval_with_jitter_has_its_grid():
 
 @pytest.mark.parametrize(
     "values",
-    [{"args": [1]}, {"timeout": 9}, {"queue": "low"}, {"interval": 1}, {"catch_up": "all"}],
+    [
+        {"args": [1]},
+        {"timeout": 9},
+        {"queue": "low"},
+        {"interval": 1},
+        {"catch_up": "all"},
+        {"on_disconnect": "continue"},
+    ],
     ids=str,
 )
 def test_the_version_of_a_dispatch_record_changes_with_the_row(

@@ -70,7 +70,8 @@ def test_housekeeping_names_a_redis_key_of_the_wrong_type(
     assert "Traceback" not in caplog.text
 
 
-PARTS_BY_LEASE = ["close_lost_runs", "enqueueing_lost_jobs", "settling_steps"]
+# `close_lost_runs` has a proof of its own that leases could be renewed.
+PARTS_BY_LEASE = ["enqueueing_lost_jobs", "settling_steps"]
 
 
 @pytest.fixture
@@ -129,4 +130,4 @@ def test_nobody_is_taken_for_dead_until_a_lease_after_leases_may_have_lapsed(
         clock.now += 1
         elapsed.now += 1
         housekeeper.tick()
-    assert "close_lost_runs" in judged
+    assert "settling_steps" in judged

@@ -223,9 +223,11 @@ def test_settling_checks_each_schedule_once_a_round(
     checked: list[Any] = []
 
     class RecordingWatch(Watch):
-        def confirmed(self, suspects: Iterable[Any], part: Hashable = None) -> list[Any]:
+        def confirmed(
+            self, suspects: Iterable[Any], part: Hashable = None, seconds: float = CERTAINTY
+        ) -> list[Any]:
             checked.append(part)
-            return super().confirmed(suspects, part)
+            return super().confirmed(suspects, part, seconds)
 
     settle(redis_connection, RecordingWatch())
     assert sorted(checked) == [schedule.pk for schedule in schedules]

@@ -16,9 +16,10 @@ from tasks.job_ids import RunId
 from tasks.ledger.audit import tallies
 from tasks.models import ScheduledTask
 from tasks.runs import backfill, lost
-from tasks.runs.lost import Watch, close_lost_runs
+from tasks.runs.lost import Watch
 from tasks.services import SchedulerService
 from tests.tasks.functions import CALL, perform, queued, work_off
+from tests.tasks.runs.rescue import close_lost_runs
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -325,10 +326,7 @@ def test_a_lost_backfilled_run_is_closed_and_the_next_one_follows(
     run = hourly.runs.create(
         name="x", due=due(hourly, 0), requested=ago(2), started=ago(1), worker_name="w1"
     )
-    watch = Watch()
-    for _ in range(2):
-        close_lost_runs(redis_connection, watch)
-        clock.now += CERTAINTY
+    close_lost_runs(redis_connection, clock)
     run.refresh_from_db()
     assert run.status == "failed"
     assert queued(redis_connection) == run_ids(hourly, 1)

@@ -13,9 +13,10 @@ from rq.job import JobStatus
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.runs import spool, sql
+from tasks.reasons import NO_REASON, Code, reason
+from tasks.runs import completion, spool, sql
 from tasks.runs.claim import claim
-from tests.tasks.functions import in_threads, perform
+from tests.tasks.functions import in_threads, perform, queued
 from tests.tasks.runs.attempts import Behave, Run, end, enqueue, failed_run, past
 from tests.tasks.schedules import ago
 
@@ -236,19 +237,55 @@ def test_overlap_wait_keeps_the_job_for_later(
     assert schedule.runs.exclude(pk=previous.pk).get().status == "finished"
 
 
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the ids of the jobs whose workers are told to stop them."""
+    job_ids: list[str] = []
+    monkeypatch.setattr("tasks.runs.claim.stop_jobs", lambda ids, redis: job_ids.extend(ids))
+    return job_ids
+
+
 @pytest.mark.django_db(transaction=True)
-def test_overlap_replace_cancels_the_previous_run(
+def test_overlap_replace_starts_the_new_run_when_the_worker_of_the_previous_one_has_ended_it(
     schedule: ScheduledTask,
     previous: ScheduledTaskInstance,
     redis_connection: Redis,
     behave: Behave,
+    stopped: list[str],
 ):
     behave(lambda: None)
     ScheduledTask.objects.update(overlap="replace")
-    perform(redis_connection, enqueue(redis_connection, schedule))
+    job_id = enqueue(redis_connection, schedule)
+    for _ in range(2):  # A command can get lost.
+        perform(redis_connection, job_id)
+    previous.refresh_from_db()
+    assert end(previous) == ("running", "Replaced by the next run.")
+    assert (schedule.runs.get(), stopped) == (previous, [previous.run_job_id] * 2)
+    spool.push(redis_connection, previous.run_job_id, "canceled", **reason(Code.STOPPED).fields)
+    spool.drain(redis_connection)
+    perform(redis_connection, job_id)
     previous.refresh_from_db()
     assert end(previous) == ("canceled", "Replaced by the next run.")
     assert schedule.runs.exclude(pk=previous.pk).get().status == "finished"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("status", "expected"), [("failed", "canceled"), ("finished", "finished")])
+def test_a_run_that_ends_while_it_is_being_replaced_was_cancelled_unless_it_finished(
+    schedule: ScheduledTask,
+    previous: ScheduledTaskInstance,
+    redis_connection: Redis,
+    stopped: list[str],
+    status: str,
+    expected: str,
+):
+    ScheduledTask.objects.update(overlap="replace", retries=3)
+    perform(redis_connection, enqueue(redis_connection, schedule))
+    redis_connection.flushall()
+    values = {"result": 1, **NO_REASON} if status == "finished" else {"reason": "Failed for: x"}
+    assert completion.close(previous, status, redis_connection, **values)
+    previous.refresh_from_db()
+    assert (previous.status, queued(redis_connection)) == (expected, [])
 
 
 def test_an_attempt_runs_only_after_the_one_before_has_failed(

@@ -1,33 +1,31 @@
 """Nothing runs for ever on paper, and what waits by its row is not lost in Redis."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from redis import Redis
+from redis.exceptions import ReadOnlyError, RedisError
 
 from tasks.broker.enqueue import enqueue_run
-from tasks.broker.leases import CERTAINTY, renew_lease
+from tasks.broker.keys import LEASE_PROBE_KEY, lease_key
+from tasks.broker.leases import CERTAINTY, LEASE_SECONDS, renew_lease
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
 from tasks.reasons import Code
-from tasks.runs import lost
+from tasks.runs import completion, lease, lost
+from tasks.runs.lease import Hold
 from tasks.runs.lost import Watch
 from tasks.services import TaskService
 from tests.tasks.functions import CHECKED, ECHO, queued, work_off
+from tests.tasks.runs.rescue import Rescue, close_lost_runs
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def close_lost_runs(redis: Redis, clock: SimpleNamespace) -> None:
-    """Look for lost runs until they are certain."""
-    watch = Watch()
-    for _ in range(2):
-        lost.close_lost_runs(redis, watch)
-        clock.now += CERTAINTY
 
 
 def enqueue_lost_jobs(redis: Redis, clock: SimpleNamespace) -> None:
@@ -64,26 +62,172 @@ def test_a_run_with_a_lease_is_not_closed_as_lost(
     assert running.status == "running"
 
 
+@pytest.fixture
+def rescue(redis_connection: Redis, clock: SimpleNamespace) -> Rescue:
+    """Return the search, some time after the scheduler began to lead."""
+    rescue = Rescue(redis_connection, clock)
+    rescue.look(LEASE_SECONDS + 2)
+    return rescue
+
+
+def is_going(run: ScheduledTaskInstance) -> bool:
+    run.refresh_from_db()
+    return run.status == "running"
+
+
 def test_a_lease_that_is_renewed_in_time_was_never_lost(
+    rescue: Rescue, running: ScheduledTaskInstance, redis_connection: Redis
+):
+    for _ in range(3):
+        redis_connection.delete(lease_key(running.run_job_id))
+        rescue.look(CERTAINTY - 5)
+        renew_lease(redis_connection, running.run_job_id, "w1")
+        rescue.look()
+    assert is_going(running)
+
+
+def test_nobody_is_judged_for_a_lease_after_a_scheduler_begins_to_lead(
     running: ScheduledTaskInstance, redis_connection: Redis, clock: SimpleNamespace
 ):
-    watch = Watch()
-    for leased in (False, True, False):
-        if leased:
-            renew_lease(redis_connection, running.run_job_id, "w1")
-        else:
-            redis_connection.flushall()
-        lost.close_lost_runs(redis_connection, watch)
-        clock.now += 10
-    running.refresh_from_db()
-    assert running.status == "running"
+    rescue = Rescue(redis_connection, clock)
+    rescue.look(LEASE_SECONDS + CERTAINTY - 1)
+    assert is_going(running)
+    rescue.look(3)
+    assert not is_going(running)
+
+
+Interruption = Callable[[Rescue, Redis, SimpleNamespace, pytest.MonkeyPatch], None]
+
+
+def _redis_is_unavailable(
+    rescue: Rescue, redis: Redis, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = redis.connection_pool.connection_kwargs["server"]
+    server.connected = False
+    with pytest.raises(RedisError):
+        rescue.look_once()
+    server.connected = True
+
+
+def _redis_refuses_writes(
+    rescue: Rescue, redis: Redis, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise ReadOnlyError("You can't write against a read only replica.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(redis, "set", refuse)
+        with pytest.raises(ReadOnlyError):
+            rescue.look_once()
+
+
+def _redis_is_emptied(
+    rescue: Rescue, redis: Redis, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis.flushall()
+
+
+def _another_scheduler_leads(
+    rescue: Rescue, redis: Redis, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Rescue(redis, clock).look_once()
+
+
+def _the_scheduler_is_frozen(
+    rescue: Rescue, redis: Redis, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis.delete(LEASE_PROBE_KEY)  # It has lapsed meanwhile.
+
+
+def _the_clock_of_redis_is_set(
+    rescue: Rescue, redis: Redis, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_at = clock.now
+    monkeypatch.setattr("tasks.clock.undisturbed_for", lambda: clock.now - set_at)
+
+
+def _the_database_is_unavailable(
+    rescue: Rescue, redis: Redis, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise OperationalError("the database is unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ScheduledTaskInstance.objects, "running", fail)
+        with pytest.raises(OperationalError):
+            rescue.look_once()
+
+
+INTERRUPTIONS: list[tuple[Interruption, float]] = [
+    (_redis_is_unavailable, LEASE_SECONDS),
+    (_redis_refuses_writes, LEASE_SECONDS),
+    (_redis_is_emptied, LEASE_SECONDS),
+    (_another_scheduler_leads, LEASE_SECONDS),
+    (_the_scheduler_is_frozen, LEASE_SECONDS),
+    (_the_clock_of_redis_is_set, LEASE_SECONDS),
+    (_the_database_is_unavailable, 0),
+]
+
+
+@pytest.mark.parametrize(("interruption", "wait"), INTERRUPTIONS)
+def test_whatever_keeps_workers_from_renewing_their_leases_starts_the_wait_anew(
+    rescue: Rescue,
+    running: ScheduledTaskInstance,
+    redis_connection: Redis,
+    clock: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    interruption: Interruption,
+    wait: float,
+):
+    rescue.look(CERTAINTY - 3)
+    interruption(rescue, redis_connection, clock, monkeypatch)
+    rescue.look(wait + CERTAINTY - 1)
+    assert is_going(running)
+    rescue.look(3)
+    assert not is_going(running)
+
+
+def test_a_run_whose_worker_renews_its_lease_at_the_database_is_not_lost(
+    rescue: Rescue, running: ScheduledTaskInstance
+):
+    for _ in range(6):
+        assert lease.renew(running.run_job_id, "w1") is Hold.HELD
+        rescue.look(LEASE_SECONDS - 1)
+    assert is_going(running)
+
+
+def test_a_run_whose_lease_at_the_database_is_over_is_lost_a_lease_later(
+    rescue: Rescue, running: ScheduledTaskInstance
+):
+    lease.renew(running.run_job_id, "w1")
+    rescue.look(LEASE_SECONDS + CERTAINTY - 1)
+    assert is_going(running)
+    rescue.look(2)
+    assert not is_going(running)
+
+
+def test_a_run_whose_lease_is_renewed_at_the_last_moment_is_not_closed(
+    rescue: Rescue,
+    running: ScheduledTaskInstance,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    close = completion.close
+
+    def close_late(record: Any, *args: Any, **values: Any) -> bool:
+        lease.renew(running.run_job_id, "w1")
+        return close(record, *args, **values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(completion, "close", close_late)
+        rescue.look(CERTAINTY + 1)
+    assert is_going(running)
 
 
 def test_looking_for_lost_runs_does_not_read_their_logs(
-    running: ScheduledTaskInstance, redis_connection: Redis, django_assert_num_queries: Any
+    rescue: Rescue, running: ScheduledTaskInstance, django_assert_num_queries: Any
 ):
     with django_assert_num_queries(2) as captured:
-        lost.close_lost_runs(redis_connection, Watch())
+        rescue.look_once()
     assert not any('"log"' in query["sql"] for query in captured.captured_queries)
 
 

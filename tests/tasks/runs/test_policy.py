@@ -39,6 +39,7 @@ FREE = Situation(
     answer=None,
 )
 OTHER = (Running(DUE - timedelta(minutes=1), is_backfill=False),)
+REPLACED = (Running(DUE - timedelta(minutes=2), is_backfill=False, is_replaced=True),)
 BACKFILLED = (Running(DUE - timedelta(minutes=1), is_backfill=True),)
 
 
@@ -66,6 +67,8 @@ DECISIONS = [
     ({"running": OTHER, "overlap": "wait"}, Outcome.WAIT),
     ({"running": OTHER, "overlap": "replace"}, Outcome.REPLACE),
     ({"running": OTHER, "overlap": "replace", "has_spooled_ends": True}, Outcome.WAIT),
+    ({"running": REPLACED, "overlap": "replace"}, Outcome.WAIT),
+    ({"running": OTHER + REPLACED, "overlap": "replace"}, Outcome.REPLACE),
     ({"running": BACKFILLED}, Outcome.WAIT),
     ({"running": BACKFILLED, "overlap": "replace"}, Outcome.WAIT),
     (second(REGULAR), Outcome.START),
@@ -183,10 +186,11 @@ def outcome_of_claim(run_id: RunId, redis: Redis) -> str:
     try:
         run = claim(Job.create(ECHO, id=run_id.job_id, connection=redis))
     except MustWait:
-        return "wait" if runs.count() == before else "waits, with a row"
-    others = runs.filter(started__lt=timezone.now() - timedelta(minutes=30))
+        is_replaced = runs.running().filter(reason_code=Code.REPLACED).exists()
+        waits = "replace" if is_replaced else "wait"
+        return waits if runs.count() == before else "waits, with a row"
     if run is not None:
-        return "replace" if others.filter(status="canceled").exists() else f"start {run.attempt}"
+        return f"start {run.attempt}"
     return runs.latest("pk").status if runs.count() > before else "nothing"
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone, translation
 from redis import Redis
 from rq.callbacks import Callback
@@ -97,6 +97,24 @@ def test_while_a_run_runs_its_row_says_running_and_the_row_of_the_run_before_has
     assert seen == [["running"], ["finished", "running"]]
 
 
+@pytest.mark.parametrize(("policy", "goes_on"), [("stop", False), ("continue", True)])
+def test_a_worker_knows_without_the_database_whether_a_run_goes_on_when_it_is_cut_off(
+    child: Child,
+    shared: SharedState,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    policy: str,
+    goes_on: bool,
+):
+    seen: list[bool] = []
+    behave(lambda: seen.append(shared.run.goes_on))
+    schedule.on_disconnect = policy
+    dispatch(redis_connection, schedule)
+    child.work_off()
+    assert seen == [goes_on]
+
+
 def test_while_a_check_is_asked_the_row_of_the_run_before_has_its_end(
     child: Child, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
 ):
@@ -168,6 +186,34 @@ def test_the_shared_state_keeps_the_end_of_a_run_until_it_is_in_its_row(
     spool.push(redis_connection, job_id, "finished", **end["values"])
     spool.drain(redis_connection)
     assert (schedule.runs.get().status, schedule.runs.get().result) == ("finished", "result")
+
+
+def test_the_end_of_a_run_that_neither_server_takes_is_recorded_once_redis_is_back(
+    child: Child,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    redis_unavailable: Any,
+    behave: Behave,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def lose_both_servers() -> None:
+        redis_unavailable(True)
+        raise ValueError("no")
+
+    def be_unavailable(*args: Any, **values: Any) -> bool:
+        raise OperationalError("the database is unavailable")
+
+    behave(lose_both_servers)
+    dispatch(redis_connection, schedule)
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.runs.recorder.patiently", lambda step: step())
+        patch.setattr("tasks.runs.completion.close", be_unavailable)
+        assert child.work_off() == (0, False)
+    redis_unavailable(False)
+    child.work_off()
+    spool.drain(redis_connection)
+    run = schedule.runs.get()
+    assert (run.status, run.exception_class) == ("failed", "builtins.ValueError")
 
 
 def test_a_job_that_raises_fails_and_the_next_job_runs(

@@ -30,6 +30,7 @@ from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.reasons import Code, reason
 from tasks.runs import spool
 from tasks.runs.claim import claim
+from tasks.runs.lease import Hold
 from tasks.worker.child import Child
 from tasks.worker.process import ChildProcess, Worker
 from tasks.worker.queues import Taken
@@ -263,11 +264,50 @@ def test_a_worker_that_is_stopped_at_once_records_its_run_as_lost(
     assert ended(run, redis_connection) == ("failed", "Lost: its worker was stopped.")
 
 
-def test_a_child_that_dies_while_redis_is_unavailable_does_not_end_its_worker(
-    worker: Worker, process: ChildProcess, redis_unavailable: Any
+def test_the_end_of_a_run_whose_child_dies_without_redis_is_recorded_once_redis_is_back(
+    worker: Worker,
+    process: ChildProcess,
+    run: ScheduledTaskInstance,
+    redis_connection: Redis,
+    redis_unavailable: Any,
 ):
     redis_unavailable(True)
     worker._note_end(process, KILLED)
+    redis_unavailable(False)
+    worker._do_maintenance(burst=True)
+    assert ended(run, redis_connection) == ("failed", "Lost: its process was killed by signal 9.")
+
+
+@pytest.mark.parametrize(
+    ("why", "end"),
+    [
+        (
+            Hold.UNKNOWN,
+            (
+                "failed",
+                "Lost: the worker “w1” reached neither Redis nor the database, and ended it.",
+            ),
+        ),
+        (Hold.STOPPED, ("canceled", "Stopped on request.")),
+        (Hold.CLOSED, ("running", "")),
+    ],
+)
+def test_a_run_that_has_no_lease_any_more_is_ended_and_says_so(
+    redis_connection: Redis,
+    process: ChildProcess,
+    run: ScheduledTaskInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    why: Hold,
+    end: tuple[str, str],
+):
+    worker = Worker(["default"], "w1", connection=redis_connection)
+    killed: list[str] = []
+    monkeypatch.setattr(worker, "kill_horse", lambda: killed.append("the child"))
+    monkeypatch.setattr(worker._keeper, "keep", lambda *args, **options: why)
+    worker._keep_lease(process, process.shared.run)
+    worker._note_end(process, worker._reason(process.shared.run, signal.SIGKILL))
+    assert killed == ["the child"]
+    assert ended(run, redis_connection) == end
 
 
 def test_a_request_to_stop_a_run_whose_child_has_died_stops_nothing(

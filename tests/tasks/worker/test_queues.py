@@ -10,6 +10,7 @@ from rq.registry import FinishedJobRegistry, StartedJobRegistry
 
 from tasks.broker.keys import lease_key
 from tasks.broker.leases import LEASE_SECONDS
+from tasks.clock import elapsed_clock
 from tasks.job import Job
 from tasks.worker.queues import Finished, Queues, Taken
 from tests.tasks.functions import ECHO, QUEUES
@@ -48,6 +49,18 @@ def test_a_step_takes_the_first_job_of_the_first_queue_that_has_one(
     taken = queues.step(None, QUEUES).taken
     assert (taken.job_id, taken.queue) == (first, "high")
     assert redis_connection.llen("rq:queue:high") == 1
+
+
+def test_the_lease_of_a_taken_job_counts_from_when_its_step_was_first_sent(
+    queues: Queues, redis_connection: Redis
+):
+    put(redis_connection)
+    before = elapsed_clock()
+    with lost_answers(redis_connection), pytest.raises(RedisConnectionError):
+        queues.step(None, ["default"])
+    sent = elapsed_clock()
+    taken = queues.step(None, ["default"]).taken
+    assert before <= taken.leased <= sent
 
 
 def test_a_taken_job_is_started_in_the_registries_of_rq(queues: Queues, redis_connection: Redis):

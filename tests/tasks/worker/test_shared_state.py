@@ -31,6 +31,15 @@ def test_a_taken_run_counts_as_running_once_it_has_started():
     assert seen == [False, True, False]
 
 
+def test_a_run_whose_end_is_written_is_no_longer_running_but_has_started():
+    shared = SharedState()
+    shared.take(FIRST)
+    assert not shared.has_started
+    shared.start()
+    shared.finish()
+    assert (shared.is_running, shared.has_started) == (False, True)
+
+
 def test_there_is_no_current_run_after_it_was_cleared():
     shared = SharedState()
     shared.take(FIRST)
