@@ -4,11 +4,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
-from django.db import connections, router
+from django.db import connections
 from django.utils.module_loading import import_string
 
 from tasks.broker.leases import DEFAULT_LOST_AFTER, LEAST_LOST_AFTER, MOST_LOST_AFTER, is_lost_after
-from tasks.models import ScheduledTask
+from tasks.database import alias
 from tasks.packages import CRONTAB_HIDDEN, CRONTAB_HINT, is_crontab_hidden
 from tasks.worker.child import MAX_MEMORY_MB, MAX_RUNS
 
@@ -116,12 +116,11 @@ def check_database(**kwargs: Any) -> list[checks.CheckMessage]:
                 id="tasks.E007",
             )
         )
-    alias = router.db_for_write(ScheduledTask)
-    vendor = connections[alias].vendor
+    vendor = connections[alias()].vendor
     if vendor not in VENDORS:
         found.append(
             checks.Error(
-                f"The database “{alias}”, where schedules and runs are, is {vendor}.",
+                f"The database “{alias()}”, where schedules and runs are, is {vendor}.",
                 hint="Use PostgreSQL or SQLite, if need be through a database router.",
                 id="tasks.E008",
             )

@@ -3,10 +3,10 @@
 from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
+from tasks.database import on_commit
 from tasks.models import ScheduledTask
 
 
@@ -15,4 +15,4 @@ def remove_from_redis(sender: Any, instance: ScheduledTask, **kwargs: Any) -> No
     """Unschedule it after the commit; if Redis is unavailable, the scheduler does so later."""
     from tasks.services import unschedule
 
-    transaction.on_commit(partial(unschedule, instance.job_id))
+    on_commit(partial(unschedule, instance.job_id))

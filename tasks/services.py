@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import Error, IntegrityError, models, transaction
+from django.db import Error, IntegrityError, models
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -26,7 +26,7 @@ from tasks import registry
 from tasks.broker import projection
 from tasks.broker.connection import connect, redis_obstacle
 from tasks.broker.enqueue import enqueue_run, enqueue_task, withdraw
-from tasks.database import CHUNK
+from tasks.database import CHUNK, atomic, on_commit
 from tasks.exceptions import InvalidCalendar, InvalidSchedule, NotPossible, SpecError, TasksError
 from tasks.job_ids import RunId
 from tasks.ledger.periods import Closing, close_period, close_periods
@@ -137,7 +137,7 @@ class SchedulerService:
         and arguments.
         """
         _validate(schedule)
-        with _refusing_duplicates(schedule), transaction.atomic():
+        with _refusing_duplicates(schedule), atomic():
             if schedule._state.adding:
                 _insert(schedule)
             else:
@@ -161,7 +161,7 @@ class SchedulerService:
         for a field that doesn't exist or can't be changed.
         """
         _refuse_unknown(changes)
-        with _refusing_duplicates(schedule), transaction.atomic():
+        with _refusing_duplicates(schedule), atomic():
             schedule.refresh_from_db(from_queryset=ScheduledTask.objects.select_for_update())
             known, changed = copy.copy(schedule), copy.copy(schedule)
             for field, value in _as_stored(changes).items():
@@ -216,11 +216,11 @@ class SchedulerService:
                 _("“%(name)s” can't be run now. Redis is unavailable: %(why)s")
                 % {"name": schedule.name, "why": obstacle}
             )
-        with transaction.atomic():
+        with atomic():
             known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=schedule.pk)
             request, _made = known.requests.get_or_create(due=None, requested=requested)
             run_id = request.run_id
-            transaction.on_commit(partial(_enqueue_requested, known, run_id, connect()))
+            on_commit(partial(_enqueue_requested, known, run_id, connect()))
         return run_id
 
     @staticmethod
@@ -252,7 +252,7 @@ class SchedulerService:
         `cron_string`). Schedules made by an earlier `sync` that are no longer in the list are
         cancelled; those made in other ways are left alone.
         """
-        with transaction.atomic():
+        with atomic():
             wanted = [_sync_one(item) for item in schedules]
             removed = ScheduledTask.objects.filter(synced=True).exclude(
                 pk__in=[schedule.pk for schedule in wanted]
@@ -420,9 +420,9 @@ def _insert_or_revise(wanted: ScheduledTask) -> ScheduledTask:
     """
     start_given = wanted.start is not None  # before the validation sets it
     _validate(wanted)
-    with transaction.atomic():
+    with atomic():
         try:
-            with transaction.atomic():
+            with atomic():
                 _insert(wanted)
         except IntegrityError:
             return _revise(wanted, start_given)
@@ -535,7 +535,7 @@ def _change_status(
     **changes: Any,
 ) -> None:
     """Give a schedule another status, and settle what was expected until now."""
-    with transaction.atomic():
+    with atomic():
         known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
         if allowed is not None and known.status not in allowed:
             raise NotPossible(
@@ -560,7 +560,7 @@ def _cancel_backfill(schedule: ScheduledTask) -> None:
     run_ids = [request.run_id for request in backfill.next_requests(schedule)]
     if run_ids:
         schedule.requests.filter(due__isnull=False).delete()
-        transaction.on_commit(partial(_withdraw_runs, run_ids, schedule.queue))
+        on_commit(partial(_withdraw_runs, run_ids, schedule.queue))
 
 
 def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
@@ -585,7 +585,7 @@ def _enqueue_requested(schedule: ScheduledTask, run_id: RunId, redis: Redis) -> 
 
 def _project_on_commit(schedule: ScheduledTask) -> None:
     schedule.projected = None
-    transaction.on_commit(partial(_project, schedule))
+    on_commit(partial(_project, schedule))
 
 
 def _project(schedule: ScheduledTask) -> None:
@@ -628,7 +628,7 @@ class CalendarService:
         wanted = Calendar(name=name, dates=text, description=description)
         _validate_calendar(wanted, validate_unique=False)
         values = {"dates": wanted.dates, "description": description}
-        with transaction.atomic():
+        with atomic():
             calendar, is_new = Calendar.objects.get_or_create(name=name, defaults=values)
             if not is_new:
                 calendar.dates, calendar.description = wanted.dates, description
@@ -644,7 +644,7 @@ class CalendarService:
         """
         _validate_calendar(calendar)
         try:
-            with transaction.atomic():
+            with atomic():
                 if not calendar._state.adding:
                     _change_calendar(calendar)
                 calendar.save()
@@ -690,7 +690,7 @@ def _change_calendar(calendar: Calendar) -> None:
         rows.update(period_start=F("settled_through"), next_check_at=now, updated=now)
     fields = ["settled_through", "period_start", "next_check_at", "updated"]
     ScheduledTask.objects.bulk_update(changed, fields, batch_size=CHUNK)
-    transaction.on_commit(partial(_project_calendar, calendar))
+    on_commit(partial(_project_calendar, calendar))
 
 
 def _expect_the_same(one: ScheduledTask, other: ScheduledTask, until: datetime) -> bool:
@@ -758,7 +758,7 @@ class TaskService:
                 _("“%(name)s” has already ended: it is %(status)s.")
                 % {"name": task.name, "status": task.get_status_display()}
             )
-        transaction.on_commit(partial(_withdraw, task))
+        on_commit(partial(_withdraw, task))
 
 
 def _create_task(
@@ -777,7 +777,7 @@ def _create_task(
         status=Task.Status.QUEUED if reserved_for is None else Task.Status.RESERVED,
         reserved_for=reserved_for,
     )
-    transaction.on_commit(partial(_enqueue, task))
+    on_commit(partial(_enqueue, task))
     return task
 
 

@@ -4,19 +4,12 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 
-from django.db import (
-    IntegrityError,
-    InternalError,
-    NotSupportedError,
-    ProgrammingError,
-    connection,
-    transaction,
-)
+from django.db import IntegrityError, InternalError, NotSupportedError, ProgrammingError
 from django.db.models import QuerySet
 from django.utils import timezone
 from redis import Redis
 
-from tasks.database import patiently
+from tasks.database import atomic, connection, on_commit, patiently
 from tasks.exceptions import SpecError
 from tasks.job import Job
 from tasks.job_ids import RunId
@@ -121,7 +114,7 @@ def _claim_by_policy(
 ) -> ScheduledTaskInstance | None:
     """Claim a run if its schedule and its policies allow it, or record why it doesn't start."""
     try:
-        with transaction.atomic():
+        with atomic():
             return _claim_run(run_id, job, answer)
     except IntegrityError:
         logger.info("Run %s has been recorded meanwhile by another job.", job.id)
@@ -156,7 +149,7 @@ def _claim_run(run_id: RunId, job: Job, answer: Answer | None) -> ScheduledTaskI
         _record_not_run(read, decision.outcome.value, decision.reason)
     if run_id.is_backfill:
         feed = partial(backfill.feed_if_possible, read.schedule, job.connection)
-        transaction.on_commit(feed)
+        on_commit(feed)
     _log_not_started(job, decision)
     return None
 
@@ -166,7 +159,7 @@ def give_up(run_id: RunId, redis: Redis) -> None:
 
     A row that says anything else than that the run has failed, or never ran, is left alone.
     """
-    with transaction.atomic():
+    with atomic():
         schedules = ScheduledTask.objects.select_for_update(no_key=True)
         read = _read(run_id, redis, schedules)
         if read is None:
@@ -176,7 +169,7 @@ def give_up(run_id: RunId, redis: Redis) -> None:
         if read.row is None or read.row.status in MAY_GIVE_UP:
             _record_not_run(read, Status.MISSED, reason(Code.NEVER_STARTED))
         if run_id.is_backfill:
-            transaction.on_commit(partial(backfill.feed_if_possible, read.schedule, redis))
+            on_commit(partial(backfill.feed_if_possible, read.schedule, redis))
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,4 +283,4 @@ def _cancel(runs: list[ScheduledTaskInstance], schedule: ScheduledTask, redis: R
             **reason(Code.REPLACED).fields,
         )
     job_ids = [run.run_job_id for run in runs]
-    transaction.on_commit(partial(stop_jobs, job_ids, redis), robust=True)
+    on_commit(partial(stop_jobs, job_ids, redis), robust=True)

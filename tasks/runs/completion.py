@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 from redis import Redis
 
+from tasks.database import atomic
 from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance
 from tasks.runs import backfill
 from tasks.runs.retries import retry
@@ -19,7 +19,7 @@ def close(record: RunRecord, status: str, redis: Redis, **values: Any) -> bool:
     The schedule's status follows, and a failed run with attempts left is enqueued again.
     """
     values.setdefault("ended", timezone.now())
-    with transaction.atomic():
+    with atomic():
         if not record.update_attempt(status=status, **values):
             return False
         if isinstance(record, ScheduledTaskInstance):

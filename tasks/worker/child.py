@@ -31,6 +31,7 @@ from rq.utils import now
 from rq.worker import BaseWorker
 
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
+from tasks.database import alias
 from tasks.job import Job
 from tasks.job_ids import is_recorded
 from tasks.outages import redis_outage
@@ -232,7 +233,7 @@ class Child:
         for connection in django.db.connections.all(initialized_only=True):
             # As Django does before a request: the connection may have been dropped meanwhile. The
             # claim of a recorded run checks the connection that it uses.
-            is_checked = recorded and connection.alias == django.db.DEFAULT_DB_ALIAS
+            is_checked = recorded and connection.alias == alias()
             if not is_checked and not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
         deadline = Deadline(timeout, JobTimeoutException, job_id=job.id)
