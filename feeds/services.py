@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import transaction
-
 from feeds.exceptions import BadUrl, UnknownFeed
 from feeds.models import MAX_URL, Entry, Feed
 from feeds.parsing import ParsedEntry, ParsedFeed
 from tasks import clock
+from tasks.database import atomic
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService
 
@@ -51,7 +50,7 @@ def store(feed_id: int, parsed: ParsedFeed, etag: str = "", last_modified: str =
     polls of a feed store one after the other. Raises UnknownFeed if the feed was removed meanwhile.
     """
     listed = _first_of_each(parsed.entries)
-    with transaction.atomic():
+    with atomic():
         feed = Feed.objects.select_for_update(no_key=True).filter(pk=feed_id).first()
         if feed is None:
             raise _unknown(feed_id)
@@ -115,7 +114,7 @@ def schedule_feed(
     given: dict[str, Any] = {"timezone": timezone, "queue": queue, "name": name}
     given |= {"exclude": exclude, "calendar": calendar, "jitter": jitter}
     options = {field: value for field, value in given.items() if value not in (None, "")}
-    with transaction.atomic():
+    with atomic():
         feed = Feed.objects.get_or_create(url=url)[0]
         feed = Feed.objects.select_for_update(no_key=True).get(pk=feed.pk)
         if feed.schedule is None:

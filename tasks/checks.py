@@ -6,11 +6,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
-from django.db import connections, router
+from django.db import connections
 from django.utils.module_loading import import_string
 
 from tasks import registry
 from tasks.broker.leases import DEFAULT_LOST_AFTER, LEAST_LOST_AFTER, MOST_LOST_AFTER, is_lost_after
+from tasks.database import alias
 from tasks.models import ScheduledTask
 from tasks.packages import CRONTAB_HIDDEN, CRONTAB_HINT, is_crontab_hidden
 from tasks.queue import is_beside_default, is_json, why_unusable
@@ -81,12 +82,12 @@ def check_queues_of_schedules(
 
     It doesn't refuse them, or one of them would keep a deploy from migrating the database.
     """
-    alias = router.db_for_read(ScheduledTask)
-    if alias not in (databases or ()):
+    database = alias()
+    if database not in (databases or ()):
         return []
-    if ScheduledTask._meta.db_table not in connections[alias].introspection.table_names():
+    if ScheduledTask._meta.db_table not in connections[database].introspection.table_names():
         return []  # The first migration comes after this check.
-    alive = ScheduledTask.objects.using(alias).exclude(status=ScheduledTask.Status.DEATH)
+    alive = ScheduledTask.objects.using(database).exclude(status=ScheduledTask.Status.DEATH)
     names: dict[str, str] = {}
     for queue, name in alive.order_by("-pk").values_list("queue", "name").iterator():
         names[queue] = name
@@ -191,12 +192,11 @@ def check_database(**kwargs: Any) -> list[checks.CheckMessage]:
                 id="tasks.E007",
             )
         )
-    alias = router.db_for_write(ScheduledTask)
-    vendor = connections[alias].vendor
+    vendor = connections[alias()].vendor
     if vendor not in VENDORS:
         found.append(
             checks.Error(
-                f"The database “{alias}”, where schedules and runs are, is {vendor}.",
+                f"The database “{alias()}”, where schedules and runs are, is {vendor}.",
                 hint="Use PostgreSQL or SQLite, if need be through a database router.",
                 id="tasks.E008",
             )
@@ -227,13 +227,13 @@ def check_schedules(
 
     It doesn't refuse them, or one of them would keep a deploy from migrating the database.
     """
-    alias = router.db_for_read(ScheduledTask)
+    database = alias()
     table = ScheduledTask._meta.db_table
-    if alias not in (databases or ()):
+    if database not in (databases or ()):
         return []
-    if table not in connections[alias].introspection.table_names():
+    if table not in connections[database].introspection.table_names():
         return []  # The first migration comes after this check.
-    active = ScheduledTask.objects.using(alias).exclude(status=ScheduledTask.Status.DEATH)
+    active = ScheduledTask.objects.using(database).exclude(status=ScheduledTask.Status.DEATH)
     columns = active.only("name", "function", "args", "kwargs").order_by("pk").iterator(2000)
     unfit = ((schedule, text) for schedule in columns if (text := schedule.misfit()))
     found: list[checks.CheckMessage] = [

@@ -1,12 +1,28 @@
-"""The database as all parts use it: whether it answers, retries, and chunks of rows."""
+"""The database of schedules and runs, which may be another one than Django's default one.
+
+A database router says which. All reads and writes of this app, and its transactions, go there, also
+if the router sends the reads of others to a replica: whether a run may start is not to be judged by
+old rows.
+"""
 
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from django.db import Error, InterfaceError, OperationalError, close_old_connections, connection
+from django.apps import apps
+from django.db import (
+    Error,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connections,
+    router,
+    transaction,
+)
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tasks.outages import database_outage
 
@@ -17,6 +33,31 @@ OUTAGE_ERRORS = (OperationalError, InterfaceError)
 T = TypeVar("T")
 # How long a process keeps trying to write a row before it gives up, in seconds.
 PATIENCE = 10.0
+
+
+def alias() -> str:
+    """Return the name in `DATABASES` of the database where schedules and runs are."""
+    return router.db_for_write(apps.get_model("tasks", "ScheduledTask"))
+
+
+class _Connection:
+    """The connection of this thread to the database of schedules and runs."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(connections[alias()], name)
+
+
+connection = cast(BaseDatabaseWrapper, _Connection())
+
+
+def atomic() -> AbstractContextManager[Any]:
+    """Return Django's `transaction.atomic` for the database of schedules and runs."""
+    return transaction.atomic(using=alias())
+
+
+def on_commit(func: Callable[[], Any], robust: bool = False) -> None:
+    """Do what Django's `transaction.on_commit` does, for the database of schedules and runs."""
+    transaction.on_commit(func, using=alias(), robust=robust)
 
 
 def database_answers() -> bool:

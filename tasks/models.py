@@ -17,6 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from tasks import clock, registry
+from tasks.database import alias
 from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
 from tasks.fields import StampField
 from tasks.job_ids import RunId, new_schedule_job_id, new_task_job_id
@@ -73,6 +74,14 @@ def _normal_dates(text: str) -> str:
     return format_dates(parse_dates(text))
 
 
+class PrimaryManager(models.Manager):
+    """Reads where this app writes, also if the router sends other reads to a replica."""
+
+    def get_queryset(self) -> models.QuerySet:
+        rows = super().get_queryset()
+        return rows if self._db else rows.using(alias())
+
+
 class Calendar(models.Model):
     """Dates under a name, such as bank holidays, that schedules leave out.
 
@@ -90,7 +99,10 @@ class Calendar(models.Model):
     created = StampField(_("created"), auto_now_add=True)
     updated = StampField(_("updated"), auto_now=True)
 
+    objects = PrimaryManager()
+
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("calendar")
         verbose_name_plural = _("calendars")
         ordering: ClassVar = ["name"]
@@ -362,9 +374,10 @@ class ScheduledTask(models.Model):
     created = StampField(_("created"), auto_now_add=True)
     updated = StampField(_("updated"), auto_now=True)
 
-    objects = ScheduledTaskQuerySet.as_manager()
+    objects = PrimaryManager.from_queryset(ScheduledTaskQuerySet)()
 
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("schedule")
         verbose_name_plural = _("schedules")
         permissions: ClassVar = [("reveal_secrets", _("Can reveal secrets"))]
@@ -611,7 +624,10 @@ class SchedulePeriod(models.Model):
     start = models.DateTimeField(_("from"))
     end = models.DateTimeField(_("until"))
 
+    objects = PrimaryManager()
+
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("period")
         verbose_name_plural = _("periods")
         ordering: ClassVar = ["-end", "-id"]
@@ -652,7 +668,10 @@ class RunRequest(models.Model):
     due = models.DateTimeField(_("due"), null=True)
     requested = models.DateTimeField(_("requested at"))
 
+    objects = PrimaryManager()
+
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("requested run")
         verbose_name_plural = _("requested runs")
         ordering: ClassVar = ["id"]
@@ -799,9 +818,10 @@ class ScheduledTaskInstance(RunRecord):
     due = models.DateTimeField(_("due"), null=True)
     requested = models.DateTimeField(_("requested at"), null=True)
 
-    objects = ScheduledTaskInstanceQuerySet.as_manager()
+    objects = PrimaryManager.from_queryset(ScheduledTaskInstanceQuerySet)()
 
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("run")
         verbose_name_plural = _("runs")
         ordering: ClassVar = ["-id"]
@@ -919,7 +939,10 @@ class Task(RunRecord):
         help_text=_("When it shall run. Empty: at once."),
     )
 
+    objects = PrimaryManager()
+
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("background call")
         verbose_name_plural = _("background calls")
         ordering: ClassVar = ["-id"]

@@ -3,10 +3,10 @@
 from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.db.models.signals import post_delete, pre_save
 from django.dispatch import receiver
 
+from tasks.database import atomic, on_commit
 from tasks.models import Calendar, ScheduledTask
 
 
@@ -15,7 +15,7 @@ def remove_from_redis(sender: Any, instance: ScheduledTask, **kwargs: Any) -> No
     """Unschedule it after the commit; if Redis is unavailable, the scheduler does so later."""
     from tasks.services import unschedule
 
-    transaction.on_commit(partial(unschedule, instance.job_id))
+    on_commit(partial(unschedule, instance.job_id))
 
 
 @receiver(pre_save, sender=ScheduledTask)
@@ -35,5 +35,5 @@ def load_calendar(sender: Any, instance: Calendar, raw: bool, **kwargs: Any) -> 
     from tasks.services import settle_users
 
     if raw and Calendar.objects.filter(pk=instance.pk).exists():
-        with transaction.atomic():
+        with atomic():
             settle_users(instance)

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any
 
-from django.db import Error, IntegrityError, connection, transaction
+from django.db import Error, IntegrityError
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -26,7 +26,7 @@ from tasks.broker import projection
 from tasks.broker.connection import redis_obstacle
 from tasks.broker.enqueue import enqueue_run, enqueue_task, withdraw
 from tasks.broker.ownership import connect_as_owner
-from tasks.database import CHUNK
+from tasks.database import CHUNK, atomic, connection, on_commit
 from tasks.definitions import (
     TaskFunc,
     as_stored,
@@ -141,7 +141,7 @@ class SchedulerService:
         and arguments.
         """
         validate(schedule)
-        with _refusing_duplicates(schedule), transaction.atomic():
+        with _refusing_duplicates(schedule), atomic():
             if schedule._state.adding:
                 _insert(schedule)
             else:
@@ -165,7 +165,7 @@ class SchedulerService:
         for a field that doesn't exist or can't be changed.
         """
         refuse_unknown(changes)
-        with _refusing_duplicates(schedule), transaction.atomic():
+        with _refusing_duplicates(schedule), atomic():
             schedule.refresh_from_db(from_queryset=ScheduledTask.objects.select_for_update())
             known, changed = copy.copy(schedule), copy.copy(schedule)
             for field, value in as_stored(changes).items():
@@ -222,11 +222,11 @@ class SchedulerService:
                 % {"name": schedule.name, "why": obstacle}
             )
         redis = connect_as_owner()
-        with transaction.atomic():
+        with atomic():
             known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=schedule.pk)
             request, _made = known.requests.get_or_create(due=None, requested=requested)
             run_id = request.run_id
-            transaction.on_commit(partial(_enqueue_requested, known, run_id, redis))
+            on_commit(partial(_enqueue_requested, known, run_id, redis))
         return run_id
 
     @staticmethod
@@ -302,7 +302,7 @@ def store(
     `from_now`: what was due before isn't expected, not even a first time that has just passed.
     Rows are written in the order of their identities: who else writes them can't deadlock with it.
     """
-    with transaction.atomic():
+    with atomic():
         take_turns()
         identities = {
             identity
@@ -360,11 +360,11 @@ def _insert_or_revise(wanted: ScheduledTask) -> ScheduledTask:
 def _insert_or_revise_valid(
     wanted: ScheduledTask, start_given: bool, from_now: bool = False
 ) -> ScheduledTask:
-    with transaction.atomic():
+    with atomic():
         if (former := _stored_formerly(wanted)) is not None:
             return _revise(former, wanted, start_given)
         try:
-            with transaction.atomic():
+            with atomic():
                 _insert(wanted, from_now)
         except IntegrityError:
             rows = ScheduledTask.objects.select_for_update()
@@ -465,7 +465,7 @@ def _change_status(
     **changes: Any,
 ) -> None:
     """Give a schedule another status, and settle what was expected until now."""
-    with transaction.atomic():
+    with atomic():
         known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
         if allowed is not None and known.status not in allowed:
             raise NotPossible(
@@ -490,7 +490,7 @@ def _cancel_backfill(schedule: ScheduledTask) -> None:
     run_ids = [request.run_id for request in backfill.next_requests(schedule)]
     if run_ids:
         schedule.requests.filter(due__isnull=False).delete()
-        transaction.on_commit(partial(_withdraw_runs, run_ids, schedule.queue))
+        on_commit(partial(_withdraw_runs, run_ids, schedule.queue))
 
 
 def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
@@ -515,7 +515,7 @@ def _enqueue_requested(schedule: ScheduledTask, run_id: RunId, redis: Redis) -> 
 
 def _project_on_commit(schedule: ScheduledTask) -> None:
     schedule.projected = None
-    transaction.on_commit(partial(_project, schedule))
+    on_commit(partial(_project, schedule))
 
 
 def _project(schedule: ScheduledTask) -> None:
@@ -558,7 +558,7 @@ class CalendarService:
         wanted = Calendar(name=name, dates=text, description=description)
         validate_calendar(wanted, validate_unique=False)
         values = {"dates": wanted.dates, "description": description}
-        with transaction.atomic():
+        with atomic():
             calendar, is_new = Calendar.objects.get_or_create(name=name, defaults=values)
             if not is_new:
                 calendar.dates, calendar.description = wanted.dates, description
@@ -574,7 +574,7 @@ class CalendarService:
         """
         validate_calendar(calendar)
         try:
-            with transaction.atomic():
+            with atomic():
                 if not calendar._state.adding:
                     settle_users(calendar)
                 calendar.save()
@@ -613,7 +613,7 @@ def settle_users(calendar: Calendar) -> None:
         rows.update(period_start=F("settled_through"), next_check_at=now, updated=now)
     fields = ["settled_through", "period_start", "next_check_at", "updated"]
     ScheduledTask.objects.bulk_update(changed, fields, batch_size=CHUNK)
-    transaction.on_commit(partial(_project_calendar, calendar))
+    on_commit(partial(_project_calendar, calendar))
 
 
 def _expect_the_same(one: ScheduledTask, other: ScheduledTask, until: datetime) -> bool:
@@ -682,7 +682,7 @@ class TaskService:
                 _("“%(name)s” has already ended: it is %(status)s.")
                 % {"name": task.name, "status": task.get_status_display()}
             )
-        transaction.on_commit(partial(_withdraw, task))
+        on_commit(partial(_withdraw, task))
 
 
 def _create_task(
@@ -700,7 +700,7 @@ def _create_task(
         status=Task.Status.QUEUED if reserved_for is None else Task.Status.RESERVED,
         reserved_for=reserved_for,
     )
-    transaction.on_commit(partial(_enqueue, task))
+    on_commit(partial(_enqueue, task))
     return task
 
 

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any
 
 import yaml
-from django.db import models, transaction
+from django.db import models
 from django.utils.translation import gettext as _
 
 from tasks import clock
+from tasks.database import atomic
 from tasks.definitions import EDITABLE_FIELDS, dates_as_text, joined, new_row, validate_calendar
 from tasks.exceptions import InvalidSchedule, TasksError
 from tasks.lists import Action, Change, Wanted, checked, differences, raise_all, repeated
@@ -112,7 +113,7 @@ def import_document(document: Document, *, dry_run: bool = False) -> list[Change
     planned = _calendars(document["calendars"], errors)
     wanted = _schedules(document["schedules"], {one.record.name: one for one in planned}, errors)
     raise_all(errors | repeated(wanted))
-    with transaction.atomic():
+    with atomic():
         take_turns()
         if not dry_run:
             for change in planned:

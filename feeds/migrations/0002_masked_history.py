@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from django.apps import apps as installed
-from django.db import migrations
+from django.db import connections, migrations, router
 from django.db.models import Q
 
 from tasks.masking import mask_text
@@ -14,7 +14,11 @@ HAS_ADMIN = installed.is_installed("django.contrib.admin")
 def mask_history(apps: Any, schema_editor: Any) -> None:
     if not HAS_ADMIN:
         return
-    entries = apps.get_model("admin", "LogEntry").objects.using(schema_editor.connection.alias)
+    model = apps.get_model("admin", "LogEntry")
+    database = router.db_for_write(model)
+    if model._meta.db_table not in connections[database].introspection.table_names():
+        return
+    entries = model.objects.using(database)
     ours = entries.filter(
         Q(object_repr__contains="=") | Q(object_repr__contains="@"),
         content_type__app_label="feeds",

@@ -17,7 +17,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, Self, cast
 
-from django.db import Error, connections, router, transaction
+from django.db import Error, connections, transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 from redis import Redis
@@ -26,6 +26,7 @@ from rq.defaults import RQ_KEY_PREFIX
 
 from tasks.broker.connection import connect
 from tasks.broker.keys import OWNER_KEY
+from tasks.database import alias
 from tasks.exceptions import TasksError
 from tasks.models import OwnerMark
 
@@ -140,7 +141,7 @@ class Ownership:
                 self.check()
             except Error as error:
                 logger.debug("Whose the keys in Redis are isn't known now: %s", error)
-                connections[_alias()].close_if_unusable_or_obsolete()
+                connections[alias()].close_if_unusable_or_obsolete()
                 self._checked_at = time.monotonic()
 
     def raise_number(self) -> None:
@@ -203,7 +204,7 @@ def connect_as_owner() -> Redis:
 
 def name_of_database() -> str:
     """Return what people call this database, without any password."""
-    connection = connections[_alias()]
+    connection = connections[alias()]
     values = connection.settings_dict
     options = values.get("OPTIONS", {})
     engine = ENGINES.get(connection.vendor, connection.vendor)
@@ -257,12 +258,8 @@ def _mark_of(row: OwnerMark) -> Mark:
 
 def _rows() -> Any:
     """Return the row where it is written: a replica may be behind."""
-    return OwnerMark.objects.using(_alias())
-
-
-def _alias() -> str:
-    return router.db_for_write(OwnerMark)
+    return OwnerMark.objects.using(alias())
 
 
 def _is_in_transaction() -> bool:
-    return transaction.get_connection(_alias()).in_atomic_block
+    return transaction.get_connection(alias()).in_atomic_block

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Literal, cast
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import models
 from redis import Redis
 
 from tasks import clock
@@ -24,7 +24,7 @@ from tasks.broker.keys import (
 )
 from tasks.broker.ownership import Mark, Ownership
 from tasks.broker.reconcile import reconcile
-from tasks.database import CHUNK, chunks
+from tasks.database import CHUNK, atomic, chunks
 from tasks.exceptions import SpecError
 from tasks.ledger.periods import missed_runs, write
 from tasks.models import RunRecord, RunRequest, ScheduledTask, ScheduledTaskInstance, Task
@@ -136,7 +136,7 @@ def _count(schedule: ScheduledTask, now: datetime, outcome: Outcome) -> None:
 
 def _call_off(seen: ScheduledTask, now: datetime, outcome: Outcome) -> None:
     """Record as missed what was due and has no row."""
-    with transaction.atomic():
+    with atomic():
         live = ScheduledTask.objects.live().filter(pk=seen.pk)
         schedule = live.select_for_update(of=("self",)).first()
         if schedule is None:
@@ -185,7 +185,7 @@ def _settle_records(redis: Redis, choice: Choice, now: datetime, outcome: Outcom
 
 def _call_off_requests(requests: models.QuerySet[RunRequest], now: datetime) -> None:
     """Replace the requests of manual runs by rows; occurrences of backfill stay as they are."""
-    with transaction.atomic():
+    with atomic():
         found = list(requests.select_related("parent"))
         ScheduledTaskInstance.objects.bulk_create(
             [

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
-from django.db import Error, connection, transaction
+from django.db import Error
 from django.db.models import F
 from redis import Redis
 from redis.exceptions import RedisError
@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from tasks import clock
 from tasks.broker import projection
 from tasks.broker.in_flight import in_flight
-from tasks.database import CHUNK, chunks
+from tasks.database import CHUNK, atomic, chunks, connection
 from tasks.exceptions import TasksError
 from tasks.job_ids import RunId
 from tasks.ledger.misfires import catch_up_lost
@@ -108,7 +108,7 @@ def ending_refused(redis: Redis) -> Iterator[None]:
 
 
 def _end_refused(seen: ScheduledTask, refused: datetime, redis: Redis) -> None:
-    with transaction.atomic():
+    with atomic():
         live = ScheduledTask.objects.live().filter(pk=seen.pk, period_start__lt=refused)
         schedule = live.select_for_update(of=("self",)).first()
         if schedule is None:
@@ -249,7 +249,7 @@ def _write_settled(checks: list[_Check], now: datetime) -> None:
         )
         for check in checks
     ]
-    with transaction.atomic(), connection.cursor() as cursor:
+    with atomic(), connection.cursor() as cursor:
         cursor.executemany(sql, rows)
 
 
@@ -269,7 +269,7 @@ def _end_if_idle(seen: ScheduledTask, redis: Redis) -> None:
 
     One that has changed since it was `seen` is left alone.
     """
-    with transaction.atomic():
+    with atomic():
         unchanged = ScheduledTask.objects.live().filter(pk=seen.pk, updated=seen.updated)
         schedule = unchanged.select_for_update(of=("self",)).first()
         if schedule is None or not _is_idle(schedule):

@@ -8,7 +8,7 @@ import hashlib
 from typing import Any, ClassVar
 
 from django.apps import apps as installed
-from django.db import IntegrityError, migrations, transaction
+from django.db import IntegrityError, connections, migrations, router, transaction
 from django.db.models import Q
 
 from tasks.masking import UNAMBIGUOUS, hiding, mask_text
@@ -38,7 +38,10 @@ def mask_records(apps: Any, schema_editor: Any) -> None:
     for call in calls.exclude(reason="").exclude(args=[], kwargs={}).iterator():
         _mask_values(call, calls.filter(pk=call.pk))
     if HAS_ADMIN:
-        _mask_history(apps.get_model("admin", "LogEntry").objects.using(alias))
+        entries = apps.get_model("admin", "LogEntry").objects
+        database = router.db_for_write(entries.model)
+        if entries.model._meta.db_table in connections[database].introspection.table_names():
+            _mask_history(entries.using(database))
 
 
 def _may_have_secrets(field: str) -> Q:

@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import partial
 from itertools import islice
 
-from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis import Redis
@@ -18,6 +17,7 @@ from redis.exceptions import RedisError
 from tasks import clock, registry
 from tasks.broker.enqueue import enqueue_run
 from tasks.broker.ownership import connect_as_owner
+from tasks.database import atomic, on_commit
 from tasks.exceptions import NotPossible
 from tasks.job_ids import RunId
 from tasks.models import RunRequest, ScheduledTask, ScheduledTaskInstance
@@ -39,7 +39,7 @@ RUNS_AT_ONCE = 10
 def request(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) -> list[RunId]:
     """Request what never ran in a range; see `SchedulerService.backfill`."""
     registry.resolve(schedule.function, Kind.SCHEDULED)
-    with transaction.atomic():
+    with atomic():
         schedule = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
         now = clock.now()
         requests = [
@@ -48,7 +48,7 @@ def request(schedule: ScheduledTask, start: datetime, end: datetime, limit: int)
         ]
         RunRequest.objects.bulk_create(requests, batch_size=CHUNK)
         if requests:
-            transaction.on_commit(partial(_feed_requested, schedule))
+            on_commit(partial(_feed_requested, schedule))
     return [one.run_id for one in requests]
 
 

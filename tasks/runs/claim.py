@@ -4,19 +4,12 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 
-from django.db import (
-    IntegrityError,
-    InternalError,
-    NotSupportedError,
-    ProgrammingError,
-    connection,
-    transaction,
-)
+from django.db import IntegrityError, InternalError, NotSupportedError, ProgrammingError
 from django.db.models import QuerySet
 from redis import Redis
 
 from tasks import clock
-from tasks.database import patiently
+from tasks.database import atomic, connection, on_commit, patiently
 from tasks.exceptions import SpecError
 from tasks.job import Job
 from tasks.job_ids import RunId
@@ -123,7 +116,7 @@ def _claim_by_policy(
 ) -> ScheduledTaskInstance | None:
     """Claim a run if its schedule and its policies allow it, or record why it doesn't start."""
     try:
-        with transaction.atomic():
+        with atomic():
             outcome, run = _claim_run(run_id, job, answer)
     except IntegrityError:
         logger.info("Run %s has been recorded meanwhile by another job.", job.id)
@@ -166,7 +159,7 @@ def _claim_run(
         _record_not_run(read, decision.outcome.value, decision.reason)
     if run_id.is_backfill:
         feed = partial(backfill.feed_if_possible, read.schedule, job.connection)
-        transaction.on_commit(feed)
+        on_commit(feed)
     _log_not_started(job, decision)
     return decision.outcome, None
 
@@ -176,7 +169,7 @@ def give_up(run_id: RunId, redis: Redis) -> None:
 
     A row that says anything else than that the run has failed, or never ran, is left alone.
     """
-    with transaction.atomic():
+    with atomic():
         schedules = ScheduledTask.objects.select_for_update(no_key=True)
         read = _read(run_id, redis, schedules)
         if read is None:
@@ -186,7 +179,7 @@ def give_up(run_id: RunId, redis: Redis) -> None:
         if read.row is None or read.row.status in MAY_GIVE_UP:
             _record_not_run(read, Status.MISSED, reason(Code.NEVER_STARTED))
         if run_id.is_backfill:
-            transaction.on_commit(partial(backfill.feed_if_possible, read.schedule, redis))
+            on_commit(partial(backfill.feed_if_possible, read.schedule, redis))
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,4 +300,4 @@ def _replace(read: _Read, redis: Redis, *, is_new: bool) -> None:
         run.parent = read.schedule
         run.update_attempt(**reason(Code.REPLACED).fields)
     job_ids = [run.run_job_id for run in replaced]
-    transaction.on_commit(partial(stop_jobs, job_ids, redis), robust=True)
+    on_commit(partial(stop_jobs, job_ids, redis), robust=True)

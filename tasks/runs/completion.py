@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Q
 from redis import Redis
 
 from tasks import clock
+from tasks.database import atomic
 from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance
 from tasks.reasons import Code, reason
 from tasks.runs import backfill
@@ -23,7 +23,7 @@ def close(record: RunRecord, status: str, redis: Redis, *conditions: Q, **values
     was cancelled, unless it has finished.
     """
     values.setdefault("ended", clock.now())
-    with transaction.atomic():
+    with atomic():
         if status != Status.FINISHED and _is_replaced(record):
             status = Status.CANCELED
             values |= {"reason": "", **reason(Code.REPLACED).fields}

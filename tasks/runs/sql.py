@@ -18,8 +18,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 from zlib import crc32
 
-from django.db import connection, transaction
-
+from tasks.database import atomic, connection
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
@@ -76,7 +75,7 @@ def write(end: End | None, start: Start | None) -> tuple[bool, ScheduledTaskInst
         elif connection.vendor == "sqlite" and not connection.in_atomic_block:
             ended, started = _write_in_turn(end, start)
         else:
-            with transaction.atomic():
+            with atomic():
                 ended, started = _write(end, start)
     if start is None or started is None:
         return ended, None

@@ -35,6 +35,7 @@ from tasks.broker.clock import refresh
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
 from tasks.broker.ownership import Ownership, RedisRefused
+from tasks.database import alias
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.job import Job
 from tasks.job_ids import is_recorded
@@ -318,7 +319,7 @@ class Child:
         for connection in django.db.connections.all(initialized_only=True):
             # As Django does before a request: the connection may have been dropped meanwhile. The
             # claim of a recorded run checks the connection that it uses.
-            is_checked = recorded and connection.alias == django.db.DEFAULT_DB_ALIAS
+            is_checked = recorded and connection.alias == alias()
             if not is_checked and not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
         deadline = Deadline(timeout, JobTimeoutException, job_id=job.id)

@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from tasks.broker.leases import LAST_CHANCE, LEASE_SECONDS, RENEWAL_AT_DATABASE_AFTER
 from tasks.clock import elapsed_clock
+from tasks.database import alias
 from tasks.runs import lease
 from tasks.runs.lease import Hold
 from tasks.runs.processes import die_with_parent
@@ -169,7 +170,7 @@ class Inquiry:
     """
 
     def __init__(self, job_id: str, worker_name: str) -> None:
-        django.db.connections[django.db.DEFAULT_DB_ALIAS]  # Loads the driver here, for all of them.
+        django.db.connections[alias()]  # Loads the driver here, for all of them.
         self.sent = elapsed_clock()
         parent = os.getpid()
         self._pid = os.fork()

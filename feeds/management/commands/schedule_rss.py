@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -14,6 +13,7 @@ from feeds import services
 from feeds.exceptions import shown_url
 from feeds.models import Feed
 from tasks import clock
+from tasks.database import atomic
 from tasks.exceptions import TasksError
 from tasks.management.columns import fit, width
 from tasks.models import ScheduledTaskInstance
@@ -81,7 +81,7 @@ class Command(BaseCommand):
         _check(options)
         interval = parse_interval(options["every"]) if options["every"] is not None else None
         jitter = parse_interval(options["jitter"]) if options["jitter"] is not None else None
-        with transaction.atomic():
+        with atomic():
             feeds = [
                 services.schedule_feed(
                     url,
