@@ -37,7 +37,7 @@ def start(socket: Path) -> Iterator[Start]:
 
 def test_only_its_owner_can_use_the_socket_of_valkey(start, socket):
     start()
-    assert socket.stat().st_mode & 0o777 == 0o700
+    assert socket.stat().st_mode & 0o777 == 0o600
 
 
 def test_every_write_survives_a_shutdown_of_a_valkey_that_was_left_behind(start, socket):
