@@ -82,8 +82,9 @@ def number(name: str, default: int, least: int | None = None, most: int | None =
         found = int(value)
     except ValueError:
         raise refusal(name, "a whole number", value) from None
-    if least is not None and most is not None and not least <= found <= most:
-        raise refusal(name, f"a whole number from {least} to {most}", value)
+    if (least is not None and found < least) or (most is not None and found > most):
+        bounds = f"from {least} on" if most is None else f"from {least} to {most}"
+        raise refusal(name, f"a whole number {bounds}", value)
     return found
 
 

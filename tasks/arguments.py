@@ -58,24 +58,28 @@ class Unfit(Exception):
         super().__init__(wanted, given)
         self.wanted, self.given, self.where = wanted, given, ""
 
-    def about(self, parameter: str) -> str:
-        """Say what is wrong with the argument for this parameter."""
+    def about(self, parameter: str, *, is_secret: bool) -> str:
+        """Say what is wrong with the argument for this parameter, without a secret value."""
         return _("“%(parameter)s” must be %(wanted)s, not %(given).100r.") % {
             "parameter": f"{parameter}{self.where}",
             "wanted": self.wanted,
-            "given": mask_json(self.given, is_secret=is_secret_name(parameter)),
+            "given": self._shown(parameter, is_secret),
         }
+
+    def _shown(self, parameter: str, is_secret: bool) -> Any:
+        is_secret = is_secret or is_secret_name(f"{parameter}{self.where}")
+        return mask_json(self.given, is_secret=is_secret)
 
 
 class Gone(Unfit):
     """A primary key of which there is no row (any more)."""
 
-    def about(self, parameter: str) -> str:
+    def about(self, parameter: str, *, is_secret: bool) -> str:
         """Say which object is gone."""
         return _("“%(parameter)s”: %(wanted)s %(given)s doesn't exist (any more).") % {
             "parameter": f"{parameter}{self.where}",
             "wanted": self.wanted,
-            "given": self.given,
+            "given": self._shown(parameter, is_secret),
         }
 
 
@@ -449,28 +453,36 @@ class Arguments:
     problem: str
 
     def store(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        is_secret: Callable[[str], bool] = is_secret_name,
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return arguments as JSON; raises InvalidArguments for one that isn't of its type.
 
-        What the signature has no place for stays as it is.
+        What the signature has no place for stays as it is. `is_secret` says of a parameter whether
+        its values must not be shown in an error.
         """
-        return self._convert(args, kwargs, self._stores)
+        return self._convert(args, kwargs, self._stores, is_secret)
 
     def load(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        is_secret: Callable[[str], bool] = is_secret_name,
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return stored arguments as the function takes them; else as `store`.
 
         Raises InvalidArguments also for one whose object is gone.
         """
-        return self._convert(args, kwargs, self._loads)
+        return self._convert(args, kwargs, self._loads, is_secret)
 
     def _convert(
         self,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         conversions: Mapping[str, Callable[[Any], Any]],
+        is_secret: Callable[[str], bool],
     ) -> tuple[list[Any], dict[str, Any]]:
         if not conversions:
             return list(args), dict(kwargs)
@@ -481,7 +493,8 @@ class Arguments:
             try:
                 return conversions[parameter](value)
             except Unfit as error:
-                raise InvalidArguments(error.about(label), field) from error
+                secret = is_secret(label) or is_secret(parameter)
+                raise InvalidArguments(error.about(label, is_secret=secret), field) from error
 
         named, rest = self._names, self._rest
         return (

@@ -64,12 +64,13 @@ def timestamp() -> float:
 
     As long as this process has never read Redis's clock, it is the system's.
     """
-    if elapsed_clock() >= _state.refresh_at:
+    at = elapsed_clock()
+    if at >= _state.refresh_at:
         _refresh()
     reading = _state.reading
     if reading is None:
         return time.time()
-    return reading.seconds + elapsed_clock() - reading.at
+    return reading.seconds + at - reading.at
 
 
 def _refresh() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 from django.db.models.signals import post_delete, pre_save
 from django.dispatch import receiver
 
-from tasks.database import atomic, on_commit
-from tasks.models import Calendar, ScheduledTask
+from tasks.database import alias, atomic, on_commit
+from tasks.models import Calendar, OwnerMark, ScheduledTask
 
 
 @receiver(post_delete, sender=ScheduledTask)
@@ -29,11 +29,19 @@ def load_schedule(
         begin_ledger(instance, using)
 
 
+@receiver(pre_save, sender=OwnerMark)
+def keep_owner_mark(sender: Any, instance: OwnerMark, raw: bool, using: str, **kwargs: Any) -> None:
+    """Have a database that has a mark keep it: a fixture brings that of another one."""
+    known = OwnerMark.objects.using(using).filter(pk=instance.pk).first() if raw else None
+    if known is not None:
+        instance.owner, instance.number = known.owner, known.number
+
+
 @receiver(pre_save, sender=Calendar)
-def load_calendar(sender: Any, instance: Calendar, raw: bool, **kwargs: Any) -> None:
+def load_calendar(sender: Any, instance: Calendar, raw: bool, using: str, **kwargs: Any) -> None:
     """Settle what was expected before a fixture changes a calendar's dates."""
     from tasks.services import settle_users
 
-    if raw and Calendar.objects.filter(pk=instance.pk).exists():
+    if raw and using == alias() and Calendar.objects.filter(pk=instance.pk).exists():
         with atomic():
             settle_users(instance)

@@ -117,7 +117,7 @@ class TaskFunction:
 
         Raises InvalidArguments if they don't fit, or if such an object is gone.
         """
-        return self.arguments.load(args, kwargs)
+        return self.arguments.load(args, kwargs, self.is_secret)
 
     def _stored(self, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
         _check_containers(args, kwargs)
@@ -130,7 +130,7 @@ class TaskFunction:
                 _field_at_fault(self.signature, args, kwargs),
             ) from error
         try:
-            return self.arguments.store(args, kwargs)
+            return self.arguments.store(args, kwargs, self.is_secret)
         except RecursionError:
             raise _too_deep() from None
 
@@ -225,7 +225,7 @@ def has_check(name: str) -> bool:
 
 def is_isolated(name: str) -> bool | None:
     """Return whether the runs of a function get processes of their own, None if it doesn't say."""
-    function = _functions.get(name)
+    function = find(name)
     return None if function is None else function.isolated
 
 

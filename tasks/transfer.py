@@ -19,6 +19,7 @@ from tasks.database import atomic
 from tasks.definitions import EDITABLE_FIELDS, dates_as_text, joined, new_row, validate_calendar
 from tasks.exceptions import InvalidSchedule, TasksError
 from tasks.lists import Action, Change, Wanted, checked, differences, raise_all, repeated
+from tasks.masking import mask_text
 from tasks.models import Calendar, ScheduledTask
 from tasks.services import CalendarService, store, take_turns
 from tasks.timing.spec import DATETIME_FIELDS
@@ -124,7 +125,7 @@ def import_document(document: Document, *, dry_run: bool = False) -> list[Change
 
 def _place(part: str, number: int, entry: Any) -> str:
     name = entry.get("name") if isinstance(entry, dict) else None
-    words = {"part": part, "number": number, "name": name}
+    words = {"part": part, "number": number, "name": name and mask_text(str(name))}
     if name is None:
         return _("%(part)s, entry %(number)d") % words
     return _("%(part)s, entry %(number)d (“%(name).100s”)") % words

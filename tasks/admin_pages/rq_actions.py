@@ -109,6 +109,8 @@ def _each(
     left, done = [], 0
     for job_id in job_ids:
         try:
+            if isinstance(_row(job_id), Task) and not request.user.has_perm("tasks.change_task"):
+                raise NotPossible(_("You may not change background calls (job %s).") % job_id)
             if work(job_id):
                 left.append(job_id)
             else:

@@ -25,6 +25,7 @@ def begin_ledger(schedule: ScheduledTask, using: str) -> None:
     the fixture changes when it is due.
     """
     now = clock.now()
+    schedule.set_fingerprint()  # One from before names were masked has another.
     with transaction.atomic(using=using):
         rows = ScheduledTask.objects.using(using).select_for_update(of=("self",))
         known = rows.filter(pk=schedule.pk, job_id=schedule.job_id).first()

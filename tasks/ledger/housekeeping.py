@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import close_old_connections
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError
 
 from tasks import clock
 from tasks.broker.keys import MARKER_KEY, explain
@@ -100,8 +100,7 @@ class _Part:
             for _step in self._rest:
                 if time.monotonic() - now >= TIME_SLICE:
                     return
-            database_outage.worked()
-        except ResponseError as error:
+        except RedisError as error:
             text = explain(error, self._redis, usable_queues())
             redis_outage.report(text)
         except OUTAGE_ERRORS as error:

@@ -20,6 +20,7 @@ from tasks.job_ids import RunId
 from tasks.ledger.misfires import catch_up_lost
 from tasks.ledger.periods import close_period
 from tasks.models import MAX_TIMEOUT, ScheduledTask, ScheduledTaskInstance
+from tasks.outages import database_outage
 from tasks.reasons import Code, reason
 from tasks.runs.lost import Watch
 from tasks.runs.retries import awaits_retry
@@ -66,6 +67,7 @@ def settling_steps(redis: Redis, watch: Watch) -> Iterator[None]:
     to_check = ScheduledTask.objects.live().filter(next_check_at__lte=clock.now())
     # Not in order: to sort them for each step would cost more than to check them.
     pks = list(to_check.order_by().values_list("pk", flat=True)[:CHECKED_A_ROUND])
+    database_outage.worked()
     rows = ScheduledTask.objects.select_related("calendar")
     rows = rows.defer("args", "kwargs", "description", "note")
     for chunk in chunks(pks, CHECKED_AT_ONCE):

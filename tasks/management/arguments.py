@@ -1,21 +1,28 @@
 """Reads the arguments of commands: a schedule, a time, names of queues."""
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime, time
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.db import Error
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from django_rq.workers import get_worker_class
+from redis.exceptions import RedisError
 
 from tasks import clock
+from tasks.broker.connection import connect
+from tasks.broker.ownership import RedisRefused, ownership
 from tasks.models import ScheduledTask
 from tasks.queue import why_unusable
 from tasks.scheduler import Scheduler
 from tasks.worker import Worker
+
+logger = logging.getLogger(__name__)
 
 # A database's largest id.
 MAX_ID = 2**63 - 1
@@ -99,3 +106,16 @@ def check_queues_of_worker(names: Iterable[str], worker_class: str | None) -> No
                 _("%(why)s RQ's own worker can serve it: %(command)s.")
                 % {"why": why, "command": command}
             )
+
+
+def check_owner() -> None:
+    """Raise CommandError if the keys in Redis are another database's (R16).
+
+    While Redis or the database is unavailable that isn't known: workers check it again.
+    """
+    try:
+        ownership(connect()).check()
+    except RedisRefused as error:
+        raise CommandError(str(error)) from error
+    except (RedisError, Error) as error:
+        logger.warning("Whose the keys in Redis are isn't known yet: %s", error)

@@ -10,7 +10,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from tasks.lists import Action, Change
+from tasks.masking import mask_json
 from tasks.models import ScheduledTask
+from tasks.registry import masked_arguments
 
 SIGNS = {Action.ADD: "+", Action.CHANGE: "~", Action.CANCEL: "-", Action.KEEP: " "}
 
@@ -24,7 +26,17 @@ def write_changes(changes: Iterable[Change[Any]], write: Callable[[str], Any]) -
             line += f": {change.record.function}, {change.record.when_in_words()}"
         write(line)
         for field, (old, new) in change.differences.items():
-            write(f"    {field}: {_text(field, old)} → {_text(field, new)}")
+            shown = [_text(field, _masked(change.record, field, value)) for value in (old, new)]
+            write(f"    {field}: {' → '.join(shown)}")
+
+
+def _masked(record: Any, field: str, value: Any) -> Any:
+    """Return a value as it may be printed."""
+    if isinstance(record, ScheduledTask) and field == "args":
+        return masked_arguments(record.function, value, {})[0]
+    if isinstance(record, ScheduledTask) and field == "kwargs":
+        return masked_arguments(record.function, [], value)[1]
+    return mask_json(value)
 
 
 def _text(field: str, value: Any) -> str:

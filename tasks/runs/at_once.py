@@ -18,7 +18,10 @@ from tasks.broker.enqueue import build_job
 from tasks.broker.keys import lease_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, renew_lease
 from tasks.job import Job
+from tasks.masking import hiding
 from tasks.models import Task
+from tasks.runs.timeout import Deadline
+from tasks.runs.writer import writer
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +41,15 @@ def run(task: Task, redis: Redis) -> bool:
     job = build_job(task, task.job_id, redis)
     job.worker_name = f"{socket.gethostname()}.{os.getpid()}"
     job.started_at = clock.now()
-    with _renewing_lease(job):
+    job.meta["isolated"] = False  # It runs in this process, whatever its function says.
+    with _renewing_lease(job), _apart_from_the_run_around_it():
         try:
             # Not in this context: this code may run inside another task function.
             return not isinstance(Context().run(job.perform), Retry)
         except (Exception, SystemExit) as error:
             if job.recorded_error is not error:
-                logger.exception("Background call “%s” failed.", task.name)
+                with hiding(job.secret_values):
+                    logger.exception("Background call “%s” failed.", task.name)
             return True
 
 
@@ -69,3 +74,14 @@ def _renewing_lease(job: Job) -> Iterator[None]:
         ended.set()
         thread.join()
         redis.delete(lease_key(job.id))
+
+
+@contextmanager
+def _apart_from_the_run_around_it() -> Iterator[None]:
+    """Leave what the worker is told, and the alarm, to the run that makes the call, if any."""
+    witness, writer.witness = writer.witness, None
+    try:
+        with Deadline.none():
+            yield
+    finally:
+        writer.witness = witness

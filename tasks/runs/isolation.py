@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,10 +22,10 @@ from django.conf import settings
 from django.db import Error, connections
 
 from tasks import registry
-from tasks.clock import elapsed_clock
 from tasks.exceptions import IsolatedRunFailed, ProcessLost
 from tasks.job import Job
 from tasks.reasons import Code, Reason, reason
+from tasks.runs import reporting
 from tasks.runs.connections import leave_to_parent
 from tasks.runs.ended import Ended
 from tasks.runs.log_capture import Lines
@@ -135,6 +136,7 @@ def _run_and_exit(call: Callable[[Channel], Ended], channel: Channel, parent: in
             connections.close_all()
         _flush()
         channel.end(ended)
+        reporting.flush()
         os._exit(0)
     except BaseException:
         logger.exception("The process of an isolated run ends.")
@@ -159,7 +161,7 @@ def _follow(
     """Pass on what the fork sends until it says how it ended; None if it died before."""
     give_up = None
     if deadline is not None and deadline.left > 0:
-        give_up = elapsed_clock() + deadline.left + GRACE_SECONDS
+        give_up = time.monotonic() + deadline.left + GRACE_SECONDS
     while True:
         if pipe.poll(LOOK_EVERY):
             try:
@@ -174,7 +176,7 @@ def _follow(
                 listener.on_progress(*values)
         elif os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) and not pipe.poll():
             return None  # A process that it has started may keep its end of the pipe open.
-        if give_up is not None and deadline is not None and elapsed_clock() > give_up:
+        if give_up is not None and deadline is not None and time.monotonic() > give_up:
             os.kill(pid, signal.SIGKILL)
             return Ended(error=deadline.error())
 

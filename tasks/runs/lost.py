@@ -125,7 +125,9 @@ def _close_as_lost(seen: RunRecord, redis: Redis) -> None:
         return
     lost = reason(Code.LOST_CONTACT, worker=record.worker_name)
     if completion.close(record, Status.FAILED, redis, unchanged, **lost.fields):
-        report_failure(record, None, str(lost))
+        record.refresh_from_db(fields=["status"])
+        if record.status == Status.FAILED:  # One that was replaced was cancelled.
+            report_failure(record, None, str(lost))
 
 
 def enqueue_lost_jobs(redis: Redis, watch: Watch) -> None:

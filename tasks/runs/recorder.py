@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from django.db import Error, connections
+from redis.exceptions import RedisError
 from rq.job import Retry
 
 from tasks import clock, registry
@@ -45,6 +46,7 @@ Status = ScheduledTaskInstance.Status
 # How often progress and log are written if they have changed, in seconds.
 PROGRESS_EVERY = 0.5
 LOG_EVERY = 2.0
+TRACEBACK_LENGTH = 16_384
 
 
 def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -228,13 +230,17 @@ class Recorder:
         if isinstance(error, ProcessLost):
             text, why = str(error), error.fields
         self._text.add(text)
-        seconds = self._end(
-            Status.FAILED,
-            **(why or {"reason": text}),
-            exception_class=type_name(error)[:NAME_LENGTH],
-            traceback=clean_text(mask_text("".join(traceback.format_exception(error)))[-16_384:]),
-            progress=self._percent,
-        )
+        try:
+            seconds = self._end(
+                Status.FAILED,
+                **(why or {"reason": text}),
+                exception_class=type_name(error)[:NAME_LENGTH],
+                traceback=_traceback(error),
+                progress=self._percent,
+            )
+        except RedisError:  # The shared state has the end: it will be written, but not reported.
+            report_failure(self.row, error, text)
+            raise
         if seconds is not None:
             self._job.recorded_error = error
             report_failure(self.row, error, text)
@@ -288,6 +294,11 @@ class Recorder:
             values |= {"log": text}
         if values:
             self.row.update_attempt(**values)
+
+
+def _traceback(error: BaseException) -> str:
+    text = "".join(traceback.format_exception(error))
+    return clean_text(mask_text(text)[-TRACEBACK_LENGTH:])
 
 
 class LiveWriter:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.urls import NoReverseMatch, reverse
 
-from tasks.masking import mask_text
+from tasks.masking import mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance
 
 logger = logging.getLogger(__name__)
@@ -64,9 +64,15 @@ def _described(sentry: Any, record: RunRecord) -> Iterator[None]:
 
 
 def _mask(event: Any, hint: Any) -> Any:
-    """Mask the secrets in the texts of exceptions (R13); by name, Sentry masks them itself."""
+    """Mask the secrets in exceptions, in their variables and in what was logged before (R13)."""
     for exception in event.get("exception", {}).get("values", ()):
         exception["value"] = mask_text(exception.get("value") or "")
+        for frame in (exception.get("stacktrace") or {}).get("frames", ()):
+            if "vars" in frame:
+                frame["vars"] = mask_json(frame["vars"])
+    crumbs = event.get("breadcrumbs")
+    if isinstance(crumbs, dict):
+        crumbs["values"] = mask_json(list(crumbs.get("values", ())))
     return event
 
 

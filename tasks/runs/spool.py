@@ -74,8 +74,9 @@ def _write(redis: Redis, entry: bytes) -> None:
         is_closed = completion.close(record, decoded["status"], redis, **values)
         # What a function raised was reported by the process in which it did.
         if is_closed and decoded["status"] == FAILED and "exception_class" not in values:
-            record.refresh_from_db(fields=["reason", "reason_code", "reason_values"])
-            report_failure(record, None, record.reason_in_words())
+            record.refresh_from_db(fields=["status", "reason", "reason_code", "reason_values"])
+            if record.status == FAILED:  # One that was replaced was cancelled.
+                report_failure(record, None, record.reason_in_words())
     except (*OUTAGE_ERRORS, RedisError):
         raise
     except Exception:

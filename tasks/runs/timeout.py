@@ -2,6 +2,8 @@
 
 import math
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, ClassVar
 
@@ -35,6 +37,16 @@ class Deadline(UnixSignalDeathPenalty):
     def current(cls) -> "Deadline | None":
         """Return the deadline that is in force, None outside a worker."""
         return cls._innermost
+
+    @classmethod
+    @contextmanager
+    def none(cls) -> Iterator[None]:
+        """Have no deadline in force inside the block; the alarm goes on."""
+        current, Deadline._innermost = Deadline._innermost, None
+        try:
+            yield
+        finally:
+            Deadline._innermost = current
 
     def __enter__(self) -> None:
         self._outer = Deadline._innermost

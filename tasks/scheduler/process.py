@@ -147,8 +147,11 @@ class Scheduler(DjangoScheduler):
                 return
             except RedisRefused:
                 raise
-            except (RedisError, Error) as error:
-                logger.warning("Scheduler %s can't start yet: %s", self.name, error)
+            except RedisError as error:
+                redis_outage.report(self._explain(error))
+                self.alarm.sleep(OUTAGE_POLL_INTERVAL)
+            except Error as error:
+                database_outage.report(error)
                 self.alarm.sleep(OUTAGE_POLL_INTERVAL)
 
     def _keep_ownership(self) -> None:

@@ -281,7 +281,8 @@ class Child:
         """End a job by RQ's own code, which calls the job's callbacks."""
         self._restore_process(job)
         self._is_restored = False
-        end(job, *args)
+        with hiding(job.secret_values):  # RQ logs the error of a run that was closed meanwhile.
+            end(job, *args)
         self._redis.delete(lease_key(job.id))
         self._restore_process(job)
 

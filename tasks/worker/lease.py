@@ -19,9 +19,11 @@ from typing import NoReturn
 import django.db
 from redis.exceptions import RedisError
 
+from tasks import clock
 from tasks.broker.leases import LAST_CHANCE, LEASE_SECONDS, RENEWAL_AT_DATABASE_AFTER
 from tasks.clock import elapsed_clock
 from tasks.database import alias
+from tasks.outages import database_outage, redis_outage
 from tasks.runs import lease
 from tasks.runs.lease import Hold
 from tasks.runs.processes import die_with_parent
@@ -80,7 +82,6 @@ class LeaseKeeper:
         self._inquiry: Inquiry | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._renewal: Future[None] | None = None
-        self._is_redis_available = True
 
     def renewed(self, run: Run, sent: float) -> None:
         """Note that a renewal in Redis, sent at this time by `elapsed_clock`, has succeeded."""
@@ -95,22 +96,31 @@ class LeaseKeeper:
         `is_running` by its row can be closed by others; the others are only renewed.
         """
         if self._lease is None or self._lease.run.execution_id != run.execution_id:
-            self.forget()
+            self.forget(pid)
             self._lease = Lease(run, run.leased)
         self._renew(run)
         if not is_running:
+            self._resume(pid)
             return None
         hold = self._answer(self._lease)
         if hold is Hold.STOPPED or (hold is Hold.CLOSED and not run.goes_on):
             return hold
         return self._judge(self._lease, pid)
 
-    def forget(self) -> None:
-        """Have no run."""
+    def forget(self, pid: int | None = None) -> None:
+        """Have no run; the child with this id goes on if it is suspended."""
+        if pid is not None:
+            self._resume(pid)
         self._lease = None
         if self._inquiry is not None:
             self._inquiry.end()
             self._inquiry = None
+
+    def _resume(self, pid: int) -> None:
+        """Have a suspended child go on whose run has ended just before."""
+        if self._lease is not None and self._lease.suspended is not None:
+            self._lease.suspended = None
+            _send(pid, signal.SIGCONT)
 
     def _judge(self, held: Lease, pid: int) -> Hold | None:
         now = elapsed_clock()
@@ -137,7 +147,10 @@ class LeaseKeeper:
         hold = None if inquiry is None else inquiry.answer()
         if inquiry is not None and hold is not None:
             self._inquiry = None
+            if hold is Hold.UNKNOWN:
+                database_outage.report("it has not renewed a lease in time")
             if hold is Hold.HELD:
+                database_outage.worked()
                 held.renewed = max(held.renewed, inquiry.sent)
         return hold
 
@@ -152,15 +165,11 @@ class LeaseKeeper:
         try:
             self._renew_in_redis(run)
         except RedisError as error:
-            if self._is_redis_available:
-                logger.warning("Leases can't be renewed in Redis: %s", error)
-            self._is_redis_available = False
+            redis_outage.report(error)
         except Exception:
             logger.exception("The lease of job %s could not be renewed.", run.job_id)
         else:
-            if not self._is_redis_available:
-                logger.info("Leases are renewed in Redis again.")
-            self._is_redis_available = True
+            redis_outage.worked()
 
 
 class Inquiry:
@@ -202,9 +211,10 @@ def _inquire(parent: int, job_id: str, worker_name: str) -> NoReturn:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         die_with_parent(parent)
+        clock.keep_fresh(lambda: None)  # Redis is out of reach: its last reading holds.
         hold = lease.renew(job_id, worker_name)
     except django.db.Error as error:
-        logger.warning("The lease of job %s can't be renewed at the database: %s", job_id, error)
+        logger.debug("The lease of job %s can't be renewed at the database: %s", job_id, error)
     except BaseException:
         logger.exception("The lease of job %s can't be renewed at the database.", job_id)
     finally:

@@ -44,7 +44,7 @@ from tasks.clock import elapsed_clock
 from tasks.job import Job
 from tasks.job_ids import is_recorded
 from tasks.models import ScheduledTaskInstance
-from tasks.outages import redis_outage
+from tasks.outages import database_outage, redis_outage
 from tasks.reasons import Code, reason
 from tasks.runs import spool
 from tasks.runs.lease import Hold
@@ -176,7 +176,7 @@ class Worker(rq.Worker):
                 self._ownership.check()
                 return
             except django.db.Error as error:
-                logger.warning("Worker %s waits for the database: %s", self.name, error)
+                database_outage.report(error)
                 time.sleep(RETRY_SECONDS)
             finally:
                 django.db.connections.close_all()
@@ -379,7 +379,7 @@ class Worker(rq.Worker):
             raise EOFError  # A process that it has started may keep its end of the pipe open.
         run = child.shared.run
         if run is None:
-            self._keeper.forget()
+            self._keeper.forget(child.pid)
             return
         if self._overtime.is_over(run, time.monotonic()):
             logger.warning("Job %s ignores its timeout and is killed.", run.job_id)

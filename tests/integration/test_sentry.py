@@ -63,6 +63,14 @@ def test_a_failed_call_is_reported_once_with_its_page(sentry_site: Site, collect
     assert event["contexts"]["run"]["address"] == page_of(call)
 
 
+def test_no_secret_reaches_sentry(sentry_site: Site, collected: Path):
+    TaskService.enqueue_task("tests.jobs.fail_with", "https://h.example/?token=hunter2-hunter2")
+    work_off(sentry_site)
+    [event] = errors(collected)
+    assert event["exception"]["values"][-1]["stacktrace"]["frames"][-1]["vars"]
+    assert "hunter2" not in json.dumps(event)
+
+
 def test_each_of_several_failures_is_reported(sentry_site: Site, collected: Path):
     for _ in range(3):
         TaskService.enqueue_task("tests.jobs.end_by", "raise")

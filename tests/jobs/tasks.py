@@ -69,6 +69,13 @@ def process_id() -> int:
     return os.getpid()
 
 
+@background_task
+def fail_with(address: str) -> None:
+    """Log an address, and fail with it."""
+    logging.getLogger(__name__).info("asking %s", address)
+    raise ValueError(f"can't reach {address}")
+
+
 @background_task(timeout=1)
 @scheduled_task
 def end_by(how: str) -> Any:

@@ -365,7 +365,7 @@ def test_an_instance_of_a_model_is_stored_by_its_primary_key_and_read_when_it_is
 def test_an_instance_that_is_gone_is_named():
     with pytest.raises(Gone) as caught:
         argument_type(Calendar).load(5)
-    assert caught.value.about("of") == "“of”: calendar 5 doesn't exist (any more)."
+    assert caught.value.about("of", is_secret=False) == "“of”: calendar 5 doesn't exist (any more)."
 
 
 @pytest.mark.parametrize("value", [Calendar(), Calendar(pk=5), User(pk=5), "x", True, 5.0, None])

@@ -219,3 +219,27 @@ def test_a_function_says_once_for_both_its_uses_whether_its_runs_are_isolated():
     assert registry.is_isolated("tests.apart") is True
     assert registry.is_isolated("tests.only_scheduled") is None
     assert registry.is_isolated("not.registered") is None
+
+
+@pytest.mark.parametrize(
+    ("parameter", "options"),
+    [("account", {"secret": frozenset({"account"})}), ("api_token", {})],
+)
+def test_an_error_about_a_secret_argument_does_not_show_it(parameter: str, options: Any):
+    scope: dict[str, Any] = {}
+    exec(f"def take({parameter}: int) -> None: ...", scope)
+    function = TaskFunction("x", scope["take"], frozenset(), "default", None, **options)
+    for args, kwargs in ((["hunter2" * 40], {}), ([], {parameter: "hunter2"})):
+        with pytest.raises(InvalidArguments) as caught:
+            function.store_arguments(args, kwargs)
+        assert "hunter" not in str(caught.value)
+        assert parameter in str(caught.value)
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_whether_runs_are_isolated_is_known_by_alias_and_path_too():
+    @scheduled_task(name="tests.now", aliases=["tests.before"], isolated=True)
+    def apart() -> None: ...
+
+    path = registry.get("tests.now").path
+    assert [registry.is_isolated(name) for name in ("tests.before", path)] == [True, True]

@@ -44,7 +44,10 @@ class Command(BaseCommand):
         except TasksError as error:
             raise CommandError(str(error)) from error
         with lock:
-            self._run(workers)
+            try:
+                self._run(workers)
+            except TasksError as error:
+                raise CommandError(str(error)) from error
 
     def _check(self, workers: int) -> Any:
         """Report any mistake before anything is started, and lock DATA_DIR."""

@@ -18,7 +18,7 @@ from rq.defaults import DEFAULT_CRON_JOB_HISTORY_LIMIT, DEFAULT_CRON_JOB_HISTORY
 from tasks import clock
 from tasks.exceptions import TasksError
 from tasks.job import Job, refuse_unregistered
-from tasks.management.arguments import check_queues
+from tasks.management.arguments import check_owner, check_queues
 
 
 class CronScheduler(DjangoCronScheduler):
@@ -76,6 +76,7 @@ class Command(rqcron.Command):
     help = "Enqueue jobs at the times that a file defines, by RQ's cron scheduler (without rows)."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        check_owner()
         scheduler = CronScheduler(logging_level=getattr(logging, options["logging_level"]))
         path = options["config_path"]
         try:

@@ -1,11 +1,11 @@
-"""django-rq's command that runs several workers; its queues are checked first."""
+"""django-rq's command that runs several workers; its queues and its Redis are checked first."""
 
 # ruff: noqa: N999
 
 from importlib import import_module
 from typing import Any
 
-from tasks.management.arguments import check_queues_of_worker
+from tasks.management.arguments import check_owner, check_queues_of_worker
 
 RqCommand: Any = import_module("django_rq.management.commands.rqworker-pool").Command
 
@@ -15,4 +15,5 @@ class Command(RqCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_queues_of_worker(args, options["worker_class"])
+        check_owner()
         super().handle(*args, **options)

@@ -231,7 +231,7 @@ def test_no_two_attempts_go_on_at_once_whoever_is_cut_off_from_whatever(
     ways = {name: own_ways() for name in ("scheduler 1", "scheduler 2", *"abcd")}
     system.make(*schedules())
     for name, own in ways.items():
-        process = system.scheduler(own) if "scheduler" in name else system.worker(ways=own)
+        process = system.scheduler(ways=own) if "scheduler" in name else system.worker(ways=own)
         system.killed.add(process.pid)  # Its runs are ended, also after their last line.
     partitions = Partitions(ways, random.Random(SEED))
     end = time.monotonic() + SECONDS

@@ -1,5 +1,7 @@
 """`loaddata`: a schedule that comes with another database's history starts its ledger here."""
 
+import json
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +15,7 @@ from tasks.broker.reconcile import reconcile
 from tasks.exceptions import NotPossible
 from tasks.ledger.audit import tallies
 from tasks.ledger.settling import settle
-from tasks.models import Calendar, ScheduledTask, ScheduledTaskInstance
+from tasks.models import Calendar, OwnerMark, ScheduledTask, ScheduledTaskInstance
 from tasks.runs.lost import Watch
 from tasks.services import CalendarService, SchedulerService
 from tests.tasks.functions import ECHO
@@ -164,3 +166,13 @@ def test_runs_are_loaded_as_they_were(dumped: Fixture):
     ScheduledTask.objects.all().delete()
     call_command("loaddata", str(path), verbosity=0)
     assert ScheduledTaskInstance.objects.values().get() == before
+
+
+def test_a_database_that_has_an_owner_mark_keeps_it_when_that_of_another_is_loaded():
+    own = OwnerMark.objects.create(number=7)
+    other = {"owner": str(uuid.uuid4()), "number": 900}
+    fixture = json.dumps([{"model": "tasks.ownermark", "pk": OwnerMark.THE_ONLY, "fields": other}])
+    for loaded in serializers.deserialize("json", fixture):
+        loaded.save()
+    mark = OwnerMark.objects.get()
+    assert (mark.owner, mark.number) == (own.owner, 7)

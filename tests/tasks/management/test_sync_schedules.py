@@ -113,3 +113,14 @@ def test_a_declaration_that_is_not_a_list_is_refused_by_name(declare: Declare):
     declare("sixth_shop", "SCHEDULES = {}")
     with pytest.raises(CommandError, match=r"sixth_shop\.schedules\.SCHEDULES is not a list"):
         run()
+
+
+def test_the_diff_shows_no_secret(declare: Declare):
+    before = """SCHEDULES = [{"cron_string": "0 7 * * *", "task_func": "%s", "note": "%s"}]"""
+    declare("shop", before % (ECHO, "see https://h.example/?token=hunter2-one"))
+    run()
+    row = ScheduledTask.objects.get()
+    SchedulerService.update(row, note="see https://h.example/?token=hunter2-two")
+    shown = run("--dry-run")
+    assert "note: " in shown
+    assert "hunter2" not in shown

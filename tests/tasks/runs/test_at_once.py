@@ -1,5 +1,6 @@
 """A background call on a queue with `ASYNC: False` runs at once, in this process, with its row."""
 
+import signal
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +16,10 @@ from tasks.broker.enqueue import enqueue_task
 from tasks.broker.keys import lease_key
 from tasks.models import Task
 from tasks.runs import at_once, recorder
+from tasks.runs.timeout import Deadline
+from tasks.runs.writer import writer
 from tasks.services import TaskService
+from tasks.worker.shared_state import Run, SharedState
 from tests.tasks import functions
 from tests.tasks.functions import queued, work_off
 
@@ -145,3 +149,18 @@ def test_a_call_that_the_scheduler_enqueues_again_does_not_run_in_the_scheduler(
     )
     enqueue_task(task, redis_connection)
     assert queued(redis_connection) == [task.job_id]
+
+
+def test_a_synchronous_call_inside_a_run_leaves_the_state_of_that_run_alone(
+    behave: Behave, monkeypatch: pytest.MonkeyPatch
+):
+    shared = SharedState()
+    shared.take(Run("outer", "e", "low", 60, 0.0))
+    shared.start()
+    monkeypatch.setattr(writer, "witness", shared)
+    behave(lambda: Deadline.current())
+    with Deadline(60):
+        TaskService.enqueue_task(functions.call)
+        assert (shared.is_running, shared.end) == (True, None)
+        assert signal.alarm(0) > 0, "the alarm of the run around it goes on"
+    assert Task.objects.get().result is None

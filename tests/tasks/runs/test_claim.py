@@ -252,6 +252,7 @@ def test_overlap_replace_starts_the_new_run_when_the_worker_of_the_previous_one_
     redis_connection: Redis,
     behave: Behave,
     stopped: list[str],
+    caplog: pytest.LogCaptureFixture,
 ):
     behave(lambda: None)
     ScheduledTask.objects.update(overlap="replace")
@@ -261,11 +262,12 @@ def test_overlap_replace_starts_the_new_run_when_the_worker_of_the_previous_one_
     previous.refresh_from_db()
     assert end(previous) == ("running", "Replaced by the next run.")
     assert (schedule.runs.get(), stopped) == (previous, [previous.run_job_id] * 2)
-    spool.push(redis_connection, previous.run_job_id, "canceled", **reason(Code.STOPPED).fields)
+    spool.push(redis_connection, previous.run_job_id, "failed", **reason(Code.LOST_CUT_OFF).fields)
     spool.drain(redis_connection)
     perform(redis_connection, job_id)
     previous.refresh_from_db()
     assert end(previous) == ("canceled", "Replaced by the next run.")
+    assert "failed" not in caplog.text, "a run that was replaced is no failure to report"
     assert schedule.runs.exclude(pk=previous.pk).get().status == "finished"
 
 

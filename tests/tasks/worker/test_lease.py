@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from redis.exceptions import ConnectionError
 
+from tasks import clock
 from tasks.broker.leases import CERTAINTY, LAST_CHANCE, LEASE_SECONDS, RENEWAL_AT_DATABASE_AFTER
 from tasks.runs import lease as at_database
 from tasks.runs.lease import Hold
@@ -51,6 +52,25 @@ def test_a_run_that_may_go_on_without_a_lease_is_neither_suspended_nor_ended():
 
 def test_a_worker_ends_its_run_before_others_may_call_it_lost():
     assert LEASE_SECONDS + LAST_CHANCE < LEASE_SECONDS + CERTAINTY
+
+
+def test_an_inquiry_at_the_database_does_not_read_the_clock_of_a_redis_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    asked: list[str] = []
+    clock.keep_fresh(lambda: asked.append("Redis"), max_age=0.0)
+
+    def renew(job_id: str, worker_name: str) -> Hold:
+        clock.now()
+        return Hold.HELD
+
+    monkeypatch.setattr(at_database, "renew", renew)
+    monkeypatch.setattr(lease, "die_with_parent", lambda parent: None)
+    monkeypatch.setattr("signal.signal", lambda *args: None)
+    monkeypatch.setattr("os._exit", lambda code: asked.append(Hold(code).name))
+    inquire: Callable[..., object] = lease._inquire
+    inquire(1, "job-1", "w1")
+    assert asked == ["HELD"]
 
 
 def test_a_renewal_in_redis_that_comes_too_late_does_not_count():
