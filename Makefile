@@ -37,7 +37,8 @@ test: $(VENV)/development  ## runs all tests
 	$(BIN)/python -m tests.browser
 	$(BY_FILE) --ignore tests/acceptance/proof
 	$(ONE_BY_ONE) tests/acceptance/proof
-	TEST_DATABASE=postgres $(BY_FILE) tests/integration $(RECORDING)
+	TEST_DATABASE=postgres $(BY_FILE) tests/integration
+	TEST_DATABASE=postgres $(BIN)/pytest -rs -n 4 --dist load $(RECORDING)
 
 # NEWEST=1: only the newest pair besides the default one.
 test-matrix: $(VENV)/created  ## runs the fast tests with each Python found here and each Django

@@ -207,7 +207,8 @@ def test_runs_run_over_a_unix_socket(
 @pytest.fixture
 def cluster() -> Iterator[Valkey]:
     """Run a cluster of one server."""
-    server = Valkey("--cluster-enabled", "yes")
+    # By default the port of its bus is another 10,000, which there may not be.
+    server = Valkey("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     server.start()
     server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
     yield server

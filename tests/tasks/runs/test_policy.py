@@ -11,7 +11,7 @@ from redis import Redis
 
 from tasks.job import Job
 from tasks.job_ids import RunId
-from tasks.models import ScheduledTaskInstance
+from tasks.models import ScheduledTask
 from tasks.reasons import Code
 from tasks.registry import NotAtAll, NotNow
 from tasks.runs import sql
@@ -181,7 +181,7 @@ def test_a_claim_agrees_with_the_policy(kind: str, overlap: str, redis_connectio
 
 def outcome_of_claim(run_id: RunId, redis: Redis) -> str:
     """Claim the run; say what can be seen of what became of it and of the others."""
-    runs = ScheduledTaskInstance.objects.filter(parent__job_id=run_id.schedule_job_id)
+    runs = ScheduledTask.objects.get(job_id=run_id.schedule_job_id).runs
     before = runs.count()
     try:
         run = claim(Job.create(ECHO, id=run_id.job_id, connection=redis))
