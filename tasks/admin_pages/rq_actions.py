@@ -5,12 +5,14 @@ would take a run away from the worker that is to end it.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from django.contrib import messages
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django_rq.queues import get_queue_by_index
+from rq.exceptions import NoSuchJobError
 from rq.queue import Queue
 
 from tasks.exceptions import NotPossible, TasksError
@@ -30,7 +32,7 @@ def is_left_to_rq(
         _run_all(request, [job_id])
         return False
     if page == "delete_job" and is_recorded(job_id):
-        return bool(_discard_all(request, [job_id]))
+        return bool(_discard_all(request, [job_id])[0])
     if page == "actions":
         return _act_on_selected(request)
     if page == "requeue_all":
@@ -46,22 +48,36 @@ def _act_on_selected(request: HttpRequest) -> bool:
         return True
     ours, others = _split(request.POST.getlist("job_ids"))
     data = request.POST.copy()
-    data.setlist("job_ids", [*work(request, ours), *others])
+    data.setlist("job_ids", [*work(request, ours)[0], *others])
     request.POST = data  # type: ignore[assignment]
     return bool(data.getlist("job_ids"))
 
 
 def _requeue_all(request: HttpRequest, queue: Queue) -> bool:
-    """Run the failed jobs of our rows again; they leave RQ's list, so that it has the others."""
-    ours, others = _split(queue.failed_job_registry.get_job_ids())
-    _run_all(request, ours)
-    for job_id in ours:
-        queue.failed_job_registry.remove(job_id, delete_job=True)
-    return bool(others)
+    """Run the failed jobs of our rows again, which then leave RQ's list, and requeue the others.
+
+    RQ's own view would also requeue those of ours that can't be run again.
+    """
+    failed = queue.failed_job_registry
+    ours, others = _split(failed.get_job_ids())
+    for job_id in _run_all(request, ours)[1]:
+        failed.remove(job_id, delete_job=True)
+    requeued = 0
+    for job_id in others:
+        with suppress(NoSuchJobError):
+            failed.requeue(job_id)
+            requeued += 1
+    if requeued:
+        text = ngettext("%d other job was requeued.", "%d other jobs were requeued.", requeued)
+        messages.success(request, text % requeued)
+    return False
 
 
 def _empty(request: HttpRequest, queue: Queue) -> bool:
-    """Cancel the calls that wait on a queue, unless runs of schedules wait there too."""
+    """Cancel the calls that wait on a queue, unless runs of schedules wait there too.
+
+    RQ empties the queue only if all of them could be cancelled.
+    """
     ours, _others = _split(queue.get_job_ids())
     if runs := [job_id for job_id in ours if RunId.parse(job_id) is not None]:
         text = ngettext(
@@ -73,8 +89,8 @@ def _empty(request: HttpRequest, queue: Queue) -> bool:
         )
         messages.error(request, text % {"number": len(runs), "queue": queue.name})
         return False
-    _discard_all(request, ours)
-    return True
+    left, done = _discard_all(request, ours)
+    return len(left) + len(done) == len(ours)
 
 
 def _split(job_ids: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -86,27 +102,28 @@ def _split(job_ids: Iterable[str]) -> tuple[list[str], list[str]]:
     return ours, others
 
 
-def _run_all(request: HttpRequest, job_ids: Iterable[str]) -> list[str]:
+def _run_all(request: HttpRequest, job_ids: Iterable[str]) -> tuple[list[str], list[str]]:
     left, done = _each(request, job_ids, _run_again)
-    if done:
-        text = ngettext("%d run was requested.", "%d runs were requested.", done)
-        messages.success(request, text % done)
-    return left
+    if number := len(done):
+        text = ngettext("%d run was requested.", "%d runs were requested.", number)
+        messages.success(request, text % number)
+    return left, done
 
 
-def _discard_all(request: HttpRequest, job_ids: Iterable[str]) -> list[str]:
+def _discard_all(request: HttpRequest, job_ids: Iterable[str]) -> tuple[list[str], list[str]]:
     left, done = _each(request, job_ids, _discard)
-    if done:
-        text = ngettext("%d call was cancelled.", "%d calls were cancelled.", done)
-        messages.success(request, text % done)
-    return left
+    if number := len(done):
+        text = ngettext("%d call was cancelled.", "%d calls were cancelled.", number)
+        messages.success(request, text % number)
+    return left, done
 
 
 def _each(
     request: HttpRequest, job_ids: Iterable[str], work: Callable[[str], bool]
-) -> tuple[list[str], int]:
-    """Call `work` on each job; return those that are left for RQ, and how many were done."""
-    left, done = [], 0
+) -> tuple[list[str], list[str]]:
+    """Call `work` on each job; return those that are left for RQ, and those that were done."""
+    left: list[str] = []
+    done: list[str] = []
     for job_id in job_ids:
         try:
             if isinstance(_row(job_id), Task) and not request.user.has_perm("tasks.change_task"):
@@ -114,7 +131,7 @@ def _each(
             if work(job_id):
                 left.append(job_id)
             else:
-                done += 1
+                done.append(job_id)
         except TasksError as error:
             messages.error(request, str(error))
     return left, done

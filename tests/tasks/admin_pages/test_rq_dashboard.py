@@ -288,3 +288,27 @@ def test_buttons_are_hidden_from_viewers_only(client: Client, admin_client: Clie
     client.force_login(staff("view_scheduledtask"))
     assert "rq_view_only.css" in client.get(QUEUE_PAGE).content.decode()
     assert "rq_view_only.css" not in admin_client.get(QUEUE_PAGE).content.decode()
+
+
+def test_what_may_not_be_run_again_stays_among_the_failed_jobs(
+    client: Client, redis_connection: Redis
+):
+    client.force_login(staff("view_scheduledtask", "change_scheduledtask"))
+    call = TaskService.enqueue_task(ECHO)
+    Task.objects.filter(pk=call.pk).update(status="failed", ended=ago(0))
+    fail_in_rq(call.job_id, redis_connection)
+    page = posted(client, reverse("admin:django_rq_requeue_all", args=[DEFAULT_QUEUE]))
+    assert "You may not change background calls" in page
+    queue = Queue("default", connection=redis_connection)
+    assert queue.failed_job_registry.get_job_ids() == [call.job_id]
+    assert (Task.objects.count(), queued(redis_connection)) == (1, [])
+
+
+def test_a_queue_with_calls_that_somebody_may_not_change_is_not_emptied(
+    client: Client, redis_connection: Redis
+):
+    client.force_login(staff("view_scheduledtask", "change_scheduledtask"))
+    call = TaskService.enqueue_task(ECHO)
+    page = posted(client, reverse("admin:django_rq_clear", args=[DEFAULT_QUEUE]))
+    assert "You may not change background calls" in page
+    assert queued(redis_connection) == [call.job_id]
