@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -111,19 +112,40 @@ def instant_text(instant: datetime) -> str:
 def canonical_json(value: Any) -> str:
     """Return the canonical JSON text of a value: sorted keys, no spaces, no NaN.
 
-    Raises InvalidArguments if the value isn't JSON.
+    It is the same before a value is stored and after, in whatever database. Raises
+    InvalidArguments if the value isn't JSON.
     """
     try:
-        text = json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
+        text = _sorted_json(value)
         text.encode()  # refuses lone surrogates, which no database stores
-        return text
+        # Only numbers that a database may change have these in their text.
+        return _sorted_json(_as_stored(value)) if "e+" in text or "-0.0" in text else text
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArguments(
             _("Arguments must be JSON (numbers, texts, lists, objects): %(error)s.")
             % {"error": error}
         ) from error
+
+
+def _sorted_json(value: Any) -> str:
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def _as_stored(value: Any) -> Any:
+    """Return JSON with its numbers as PostgreSQL's jsonb returns them.
+
+    It has no negative zero, and writes a float from 1e16 on, where Python has an exponent, with
+    all its digits: as an integer.
+    """
+    if isinstance(value, dict):
+        return {key: _as_stored(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_stored(child) for child in value]
+    if isinstance(value, float):
+        return int(Decimal(repr(value))) if abs(value) >= 1e16 else value + 0.0
+    return value
 
 
 def is_deeper(value: Any, levels: int = MAX_DEPTH) -> bool:

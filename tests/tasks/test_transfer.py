@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
@@ -109,7 +109,7 @@ def test_an_import_that_is_repeated_changes_nothing(form: str):
 
 texts = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=20)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts | st.floats(-1e9, 1e9),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts | st.floats(allow_nan=False, allow_infinity=False),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(texts, children, max_size=3),
     max_leaves=8,
 )
@@ -117,6 +117,7 @@ values = st.recursive(
 
 @FORMATS
 @given(args=st.lists(values, max_size=3), kwargs=st.dictionaries(texts, values, max_size=3))
+@example(args=[-0.0], kwargs={"numbers": [1e16, -1e23, 1e-7, 5e-324, 1.7e308]})
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_arguments_are_they_stay_the_same(
     form: str, args: list[Any], kwargs: dict[str, Any]
