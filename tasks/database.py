@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from django.apps import apps
 from django.db import (
+    DEFAULT_DB_ALIAS,
     Error,
     InterfaceError,
     OperationalError,
@@ -37,6 +38,8 @@ PATIENCE = 10.0
 
 def alias() -> str:
     """Return the name in `DATABASES` of the database where schedules and runs are."""
+    if not router.routers:
+        return DEFAULT_DB_ALIAS
     return router.db_for_write(apps.get_model("tasks", "ScheduledTask"))
 
 

@@ -71,6 +71,8 @@ def storable_result(result: Any, limit: float) -> StorableResult:
     Of one that is larger, a description is kept: `truncated`, its `size`, its `type` and the
     `beginning` of its JSON text.
     """
+    if result is None:
+        return StorableResult(None)
     value, not_json = as_json(result)
     text = json.dumps(value, ensure_ascii=False).encode()
     if len(text) <= limit:

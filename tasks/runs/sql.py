@@ -6,11 +6,7 @@ and the schedule's other runs, is part of the statement, which says the same as 
 start that isn't allowed changes nothing here; `claim` then asks the policy why, and what to do.
 """
 
-import fcntl
-import logging
 import os
-import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -21,8 +17,7 @@ from zlib import crc32
 from tasks.database import atomic, connection
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-
-logger = logging.getLogger(__name__)
+from tasks.runs.turns import turn
 
 # A started run: its id, its schedule's id, and its name.
 Started = tuple[int, int, str]
@@ -34,8 +29,6 @@ EMPTY = ("progress_message", "reason", "log", "exception_class", "traceback")
 FRESH = timedelta(minutes=1)
 # The end of a run: the parameters of the statement.
 AT_END = ("ended", "log", "progress", "progress_message", "reason_code", "reason_values", "result")
-# How long a process waits for its turn to write to SQLite, in seconds.
-TURN_SECONDS = 2.0
 # PostgreSQL's errors behind a pooler that switches connections: a prepared statement isn't there,
 # or was already prepared.
 NOT_KEPT = ("26000", "42P05")
@@ -109,11 +102,10 @@ def _write(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
 def _write_in_turn(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
     """Write both in a transaction, when it is this process's turn.
 
-    Only one process writes to SQLite at a time. SQLite would let the others poll at ever longer
-    intervals, of a millisecond or more.
+    Only one process writes to SQLite at a time.
     """
     database = connection.connection
-    with _turn(os.getpid(), str(connection.settings_dict["NAME"])):
+    with turn(os.getpid(), str(connection.settings_dict["NAME"])):
         database.execute("BEGIN IMMEDIATE")
         try:
             written = _write(end, start)
@@ -123,57 +115,6 @@ def _write_in_turn(end: End | None, start: Start | None) -> tuple[bool, Started 
                 database.execute("ROLLBACK")
             raise
     return written
-
-
-class _Turn:
-    """The lock by which the processes that write runs to a database take turns.
-
-    It only saves work (R4). Its holder may be frozen: whoever has waited for `TURN_SECONDS` goes
-    on without it, and waits no more until the lock is free again.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._file = open(path, "w")  # noqa: SIM115  (open as long as the process runs)
-        self._is_stuck = False
-
-    def __enter__(self) -> None:
-        if self._try() or (not self._is_stuck and self._wait()):
-            self._is_stuck = False
-        elif not self._is_stuck:
-            self._is_stuck = True
-            logger.warning(
-                "The process that holds %s has not written for %.0f s: going on without its lock.",
-                *(self._path, TURN_SECONDS),
-            )
-
-    def __exit__(self, *exc_info: object) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_UN)
-
-    def _wait(self) -> bool:
-        """Wait for the lock; return whether it is taken.
-
-        The pauses grow with the wait: a turn takes less than a millisecond.
-        """
-        began = time.monotonic()
-        while (waited := time.monotonic() - began) < TURN_SECONDS:
-            time.sleep(min(max(waited / 4, 0.0001), 0.01))
-            if self._try():
-                return True
-        return False
-
-    def _try(self) -> bool:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-
-@cache
-def _turn(process_id: int, database: str) -> AbstractContextManager[None]:
-    """Return a process's own lock for a database: a fork would share its parent's."""
-    return _Turn(f"{database}-turn") if os.path.isfile(database) else nullcontext()
 
 
 def _write_in_one_query(end: End | None, start: Start | None) -> tuple[bool, Started | None]:

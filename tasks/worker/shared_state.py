@@ -7,7 +7,8 @@ ended, if that end is not in its row yet.
 
 import json
 import mmap
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -42,6 +43,9 @@ class Run:
     goes_on: bool = False
 
 
+_values = attrgetter(*Run.__dataclass_fields__)
+
+
 class SharedState:
     """The state of one child. One process writes it, others may read it at any time."""
 
@@ -71,11 +75,7 @@ class SharedState:
         It goes into the slot that the last run isn't in, so a reader sees one or the other whole.
         """
         slot = 1 - self._memory[SLOT]
-        self._put(
-            SLOTS[slot],
-            SLOT_SIZE,
-            json.dumps(astuple(run)).encode(),
-        )
+        self._put(SLOTS[slot], SLOT_SIZE, json.dumps(_values(run)).encode())
         self._memory[PHASE] = STARTING
         self._memory[SLOT] = slot
         self._put(STEP, STEP_SIZE, b"")

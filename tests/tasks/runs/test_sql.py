@@ -1,10 +1,10 @@
 """The two writes of every run: they say what the policies say, and what `outcome` would write."""
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import IO, Any
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection
@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.runs import completion, sql
+from tasks.runs import completion, sql, turns
 from tests.tasks.functions import in_threads
 from tests.tasks.schedules import ago, make_row
 
@@ -191,41 +191,18 @@ def test_threads_that_start_runs_at_once_all_get_their_turn():
 on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has no turns")
 
 
-@pytest.fixture
-def turn(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[str]]:
-    """Return the file by which SQLite's writers take turns, locked as by a frozen process."""
-    monkeypatch.setattr(sql, "TURN_SECONDS", 0.1)
-    with open(f"{connection.settings_dict['NAME']}-turn", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        sql._turn.cache_clear()
-        yield file
-    sql._turn.cache_clear()
-
-
 @on_sqlite
 @pytest.mark.django_db(transaction=True)
 def test_a_frozen_holder_of_the_turn_keeps_no_run_from_being_written(
-    turn: IO[str], caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.1)
     schedule = make_row(settled_through=ago(3600), overlap="allow")
-    assert start(schedule, 10) is not None
-    assert start(schedule, 5) is not None
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    turns.turn.cache_clear()
+    with open(f"{connection.settings_dict['NAME']}-turn", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert start(schedule, 10) is not None
     assert "-turn has not written for" in caplog.text
-
-
-@on_sqlite
-@pytest.mark.django_db(transaction=True)
-def test_turns_are_taken_again_once_the_lock_is_free(
-    turn: IO[str], caplog: pytest.LogCaptureFixture
-):
-    schedule = make_row(settled_through=ago(3600), overlap="allow")
-    start(schedule, 10)
-    fcntl.flock(turn, fcntl.LOCK_UN)
-    start(schedule, 8)
-    fcntl.flock(turn, fcntl.LOCK_EX)
-    start(schedule, 5)
-    assert len(caplog.records) == 2, "it waited for its turn again, and said so"
 
 
 @on_sqlite
