@@ -43,6 +43,8 @@ GRACE_SECONDS = 2.0
 # How many characters of an error's message, and of its traceback, are passed on.
 MESSAGE_LENGTH, TRACEBACK_LENGTH = 2_000, 16_384
 LOG, PROGRESS, END = "log", "progress", "end"
+# Forks that have said how they ended, and are exiting.
+_exiting: list[int] = []
 
 
 def is_isolated(job: Job) -> bool:
@@ -106,6 +108,7 @@ def apart(
     ProcessLost, one that ignores its timeout with the deadline's error; OSError means that there
     could be none.
     """
+    await_exits()
     parent = os.getpid()
     try:
         ours, theirs = Pipe(duplex=False)
@@ -122,8 +125,22 @@ def apart(
         except Exception as error:
             os.kill(pid, signal.SIGKILL)
             ended = Ended(error=error)
+    if ended is not None:
+        _exiting.append(pid)
+        return ended
     _, status = os.waitpid(pid, 0)
-    return ended or Ended(error=_lost(status))
+    return Ended(error=_lost(status))
+
+
+def await_exits() -> None:
+    """Wait until the forks that have ended are gone.
+
+    Freeing its memory takes a process milliseconds, in which its parent can write the row. It is
+    called before the next run, which is to find no process that it hasn't started.
+    """
+    while _exiting:
+        with suppress(ChildProcessError):  # A function may have waited for any child.
+            os.waitpid(_exiting.pop(), 0)
 
 
 def _run_and_exit(call: Callable[[Channel], Ended], channel: Channel, parent: int) -> NoReturn:
@@ -135,8 +152,8 @@ def _run_and_exit(call: Callable[[Channel], Ended], channel: Channel, parent: in
         with suppress(Error):
             connections.close_all()
         _flush()
-        channel.end(ended)
         reporting.flush()
+        channel.end(ended)
         os._exit(0)
     except BaseException:
         logger.exception("The process of an isolated run ends.")

@@ -45,7 +45,7 @@ from tasks.outages import redis_outage
 from tasks.reasons import Reason
 from tasks.runs import recorder, reporting, spool
 from tasks.runs.connections import roll_back_since, state
-from tasks.runs.isolation import is_isolated
+from tasks.runs.isolation import await_exits, is_isolated
 from tasks.runs.process_state import ProcessState
 from tasks.runs.processes import die_with_parent, ending_copies
 from tasks.runs.timeout import Deadline
@@ -237,6 +237,7 @@ class Child:
             Run(job.id, execution.id, queue.name, timeout, time.monotonic(), taken.leased, goes_on)
         )
         self._runs += 1
+        await_exits()
         obstacle = _obstacle(job)
         why = None
         if isinstance(obstacle, OF_OTHER_CODE):
