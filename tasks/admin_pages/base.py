@@ -32,11 +32,11 @@ from tasks.broker.clock import notices as clock_notices
 from tasks.broker.connection import (
     connect,
     in_a_hurry,
-    queues_without_worker,
     redis_obstacle,
 )
 from tasks.broker.keys import LEADER_KEY, explain
 from tasks.broker.ownership import RedisRefused, ownership
+from tasks.broker.workers import queues_without_worker
 from tasks.exceptions import TasksError
 from tasks.masking import hiding, mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance

@@ -13,7 +13,6 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, TimeoutError
 from redis.retry import Retry
-from rq import Worker as RqWorker
 
 from tasks.broker.keys import PROBE_KEY, explain
 
@@ -59,10 +58,24 @@ def open_connection(is_hurried: bool) -> Redis:
     """Open the connection that `connect` returns: the patient one, or that of pages."""
     connection = django_rq.get_connection()
     if is_hurried:
-        for name in ("socket_timeout", "socket_connect_timeout"):
-            connection.connection_pool.connection_kwargs[name] = PAGE_PATIENCE_SECONDS
+        pool = connection.connection_pool
+        pool.connection_class = _hurried(pool.connection_class)
         connection.set_retry(_Once())
     return connection
+
+
+def _hurried(connection_class: Any) -> Any:
+    """Return a class of connections that never wait longer than a page does.
+
+    The pool's own arguments don't hold: RQ's workers raise the timeout among them.
+    """
+
+    class Hurried(connection_class):  # type: ignore[misc]
+        def __init__(self, **kwargs: Any) -> None:
+            names = ("socket_timeout", "socket_connect_timeout")
+            super().__init__(**kwargs | dict.fromkeys(names, PAGE_PATIENCE_SECONDS))
+
+    return Hurried
 
 
 class _Once(Retry):
@@ -92,13 +105,3 @@ def redis_obstacle() -> str | None:
     except RedisError as error:
         return explain(error, redis, settings.RQ_QUEUES)
     return None
-
-
-def queues_without_worker() -> set[str]:
-    """Return the queues that no worker serves now; all of them if Redis is unavailable."""
-    names = set(settings.RQ_QUEUES)
-    try:
-        workers = RqWorker.all(connection=connect())
-    except RedisError:
-        return names
-    return names - {name for worker in workers for name in worker.queue_names()}

@@ -35,6 +35,7 @@ from tasks.broker.clock import refresh
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
 from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
 from tasks.broker.ownership import Ownership, RedisRefused
+from tasks.broker.workers import live_workers
 from tasks.database import alias
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.job import Job
@@ -51,7 +52,7 @@ from tasks.runs.processes import die_with_parent, ending_copies
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
 from tasks.worker.queues import Answer, Finished, Queues, Taken
-from tasks.worker.refusals import Refusals, live_workers, unknown_after
+from tasks.worker.refusals import Refusals, unknown_after
 from tasks.worker.shared_state import Run, SharedState
 
 logger = logging.getLogger(__name__)
@@ -295,7 +296,8 @@ class Child:
         now, name = clock.timestamp(), self._worker.name
         before = Refusals.read(taken.fields, now)
         refusals = before.by(name)
-        verdict = refusals.verdict(live_workers(taken.queue, self._redis), now, unknown_after())
+        workers = live_workers([taken.queue], self._redis)[taken.queue]
+        verdict = refusals.verdict(workers, now, unknown_after())
         if isinstance(verdict, Reason):
             return verdict
         self._queues.put_off(taken, now + verdict, refusals.fields)

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from typing import Self, cast
 
 from django.conf import settings
-from redis import Redis
-from rq.worker import BaseWorker
 
-from tasks.broker.keys import workers_key
 from tasks.reasons import Code, Reason, reason
 
 # For how long a job is put back again and again, in seconds, and the bounds.
@@ -74,16 +71,3 @@ class Refusals:
         if now - self.since >= patience:
             return reason(Code.REFUSED_TOO_LONG, workers=number, seconds=round(now - self.since))
         return min(max(SHORTEST_PAUSE, (now - self.since) * PART_OF_AGE), LONGEST_PAUSE)
-
-
-def live_workers(queue: str, redis: Redis) -> set[str]:
-    """Return the names of the workers that take jobs from a queue, by RQ's registry."""
-    keys = [key.decode() for key in cast(set[bytes], redis.smembers(workers_key(queue)))]
-    with redis.pipeline(transaction=False) as pipe:
-        for key in keys:
-            pipe.exists(key)
-        are_there = pipe.execute()
-    prefix = BaseWorker.redis_worker_namespace_prefix
-    return {
-        key.removeprefix(prefix) for key, is_there in zip(keys, are_there, strict=True) if is_there
-    }

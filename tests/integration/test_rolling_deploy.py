@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from tasks.broker.workers import live_workers
 from tasks.models import Task
 from tasks.services import TaskService
-from tasks.worker.refusals import live_workers
 from tests.processes import Site, running
 from tests.servers import wait_for
 
@@ -20,14 +20,18 @@ def old(site: Site) -> Site:
     return {**site, "DJANGO_SETTINGS_MODULE": "project.settings"}
 
 
+def number_of_workers(redis: Redis) -> int:
+    return len(live_workers(["default"], redis)["default"])
+
+
 @contextmanager
 def old_workers(site: Site, redis: Redis, number: int) -> Iterator[None]:
     """Run a scheduler and so many workers inside the block."""
-    before = len(live_workers("default", redis))
+    before = number_of_workers(redis)
     with ExitStack() as stack:
         for command in [("rqscheduler",), *[("rqworker", "default")] * number]:
             stack.enter_context(running(site, *command))
-        wait_for(lambda: len(live_workers("default", redis)) == before + number, "the workers")
+        wait_for(lambda: number_of_workers(redis) == before + number, "the workers")
         yield
 
 

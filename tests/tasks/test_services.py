@@ -10,9 +10,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 from redis import Redis
 
-from tasks.broker.connection import connect, queues_without_worker
+from tasks.broker.connection import connect
 from tasks.broker.keys import SCHEDULES_KEY
 from tasks.broker.reconcile import reconcile
+from tasks.broker.workers import queues_without_worker
 from tasks.exceptions import InvalidArguments, InvalidSchedule, NotPossible, UnknownTaskFunction
 from tasks.job import Job
 from tasks.ledger.settling import settle

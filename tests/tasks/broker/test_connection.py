@@ -8,7 +8,9 @@ import pytest
 from django.conf import LazySettings
 from django.test import Client
 from django.urls import reverse
+from redis import Redis
 from redis.exceptions import TimeoutError
+from rq import Worker
 
 from tasks.broker import connection
 from tasks.broker.connection import connect, in_a_hurry, open_connection, redis_obstacle
@@ -75,10 +77,21 @@ def test_in_a_hurry_a_command_fails_at_once_after_another_has_waited_in_vain(sil
     assert len(silent.clients) == before
 
 
+def timeout_of(redis: Redis) -> float:
+    """Return how long a new connection waits."""
+    return float(redis.connection_pool.make_connection().socket_timeout or 60)
+
+
 def test_others_wait_for_redis_longer_than_pages(silent: SilentServer):
     with in_a_hurry():
-        page = connect().connection_pool.connection_kwargs["socket_timeout"]
-    assert connect().connection_pool.connection_kwargs.get("socket_timeout", 5) > page
+        page = timeout_of(connect())
+    assert timeout_of(connect()) > page
+
+
+def test_a_worker_object_does_not_make_pages_wait(silent: SilentServer):
+    with in_a_hurry():
+        Worker(["default"], connection=connect(), prepare_for_work=False)
+        assert timeout_of(connect()) == connection.PAGE_PATIENCE_SECONDS
 
 
 def test_a_redis_that_takes_writes_is_no_obstacle():

@@ -4,11 +4,9 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from redis import Redis
 
 from tasks.reasons import Reason
-from tasks.worker import Worker
-from tasks.worker.refusals import Refusals, live_workers, unknown_after
+from tasks.worker.refusals import Refusals, unknown_after
 
 
 def verdict(workers: str, live: str, age: float) -> Any:
@@ -53,19 +51,6 @@ def test_refusals_come_back_from_the_hash_of_their_job_as_they_were():
 )
 def test_refusals_that_cannot_be_read_count_from_now(fields: dict[bytes, bytes]):
     assert Refusals.read(fields, 2000.0) == Refusals(frozenset(), 2000.0)
-
-
-def test_workers_are_live_on_their_queues_as_long_as_redis_has_their_keys(redis_connection: Redis):
-    one = Worker(["high", "low"], connection=redis_connection, name="one")
-    two = Worker(["high"], connection=redis_connection, name="two")
-    three = Worker(["high"], connection=redis_connection, name="three")
-    for worker in (one, two, three):
-        worker.register_birth()
-    two.register_death()
-    redis_connection.delete(three.key)
-    assert live_workers("high", redis_connection) == {"one"}
-    assert live_workers("low", redis_connection) == {"one"}
-    assert live_workers("default", redis_connection) == set()
 
 
 @pytest.mark.parametrize(("value", "expected"), [(5, 5), (0, 600), ("5", 600)])
