@@ -22,6 +22,7 @@ from tasks import clock
 from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE, badge
 from tasks.admin_pages.secrets import SecretsAdmin
+from tasks.broker.ownership import why_not_in_redis
 from tasks.masking import mask_text
 from tasks.models import ScheduledTaskInstance
 
@@ -110,8 +111,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
 
     def response_add(self, request: HttpRequest, obj: Feed, post_url_continue: Any = None) -> Any:
         if obj.schedule is not None and obj.schedule.projected is False:
-            text = _("Redis is unavailable: this is saved and takes effect once Redis is back.")
-            messages.warning(request, text)
+            messages.warning(request, why_not_in_redis())
         return super().response_add(request, obj, post_url_continue)
 
     def get_deleted_objects(

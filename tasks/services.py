@@ -43,6 +43,7 @@ from tasks.ledger.periods import Closing, close_period, close_periods
 from tasks.lists import Action, Change, ScheduleList, Wanted, changes, read_lists
 from tasks.masking import mask_text
 from tasks.models import Calendar, ScheduledTask, Task
+from tasks.outages import database_outage, redis_outage
 from tasks.reasons import Code, reason
 from tasks.registry import Kind
 from tasks.runs import at_once, backfill
@@ -527,9 +528,13 @@ def _project(schedule: ScheduledTask) -> None:
         schedule.projected = row is not None and not schedule.problem
     except (RedisError, Error) as error:
         schedule.projected = False
-        logger.warning(
-            "“%s” is saved and takes effect once Redis is back (%s).", schedule.name, error
-        )
+        _report_unprojected(error)
+
+
+def _report_unprojected(error: Exception) -> None:
+    """Report why Redis doesn't have what is saved: the scheduler brings it there."""
+    outage = redis_outage if isinstance(error, RedisError) else database_outage
+    outage.report(error)
 
 
 def unschedule(job_id: str) -> None:
@@ -537,9 +542,7 @@ def unschedule(job_id: str) -> None:
     try:
         projection.remove([job_id], connect_as_owner())
     except RedisError as error:
-        logger.warning(
-            "The deleted schedule %s stays in Redis until Redis is back (%s).", job_id, error
-        )
+        redis_outage.report(error)
 
 
 class CalendarService:
@@ -631,9 +634,7 @@ def _project_calendar(calendar: Calendar) -> None:
         for begin in range(0, len(pks), CHUNK):
             projection.project_all(users.filter(pk__in=pks[begin : begin + CHUNK]), redis)
     except (RedisError, Error) as error:
-        logger.warning(
-            "Calendar “%s” is saved and takes effect once Redis is back (%s).", calendar, error
-        )
+        _report_unprojected(error)
 
 
 class TaskService:

@@ -70,7 +70,7 @@ def _hurried(connection_class: Any) -> Any:
     The pool's own arguments don't hold: RQ's workers raise the timeout among them.
     """
 
-    class Hurried(connection_class):  # type: ignore[misc]
+    class Hurried(connection_class):
         def __init__(self, **kwargs: Any) -> None:
             names = ("socket_timeout", "socket_connect_timeout")
             super().__init__(**kwargs | dict.fromkeys(names, PAGE_PATIENCE_SECONDS))

@@ -202,6 +202,17 @@ def connect_as_owner() -> Redis:
     return redis
 
 
+def why_not_in_redis() -> str:
+    """Say why what was just saved doesn't take effect yet."""
+    try:
+        ownership(connect()).look()
+    except RedisRefused as error:
+        return _("This is saved, and doesn't take effect: %(why)s") % {"why": error}
+    except RedisError:
+        pass  # Said below.
+    return _("Redis is unavailable: this is saved and takes effect once Redis is back.")
+
+
 def name_of_database() -> str:
     """Return what people call this database, without any password."""
     connection = connections[alias()]

@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from tasks.broker.ownership import why_not_in_redis
 from tasks.lists import Action, Change
 from tasks.masking import mask_json
 from tasks.models import ScheduledTask
@@ -64,4 +65,4 @@ def unprojected(changes: Iterable[Change[Any]]) -> str:
     """Return what to say if Redis doesn't have the changes yet; empty if it has."""
     if not any(getattr(change.record, "projected", None) is False for change in changes):
         return ""
-    return _("Redis is unavailable: this is saved and takes effect once Redis is back.")
+    return why_not_in_redis()

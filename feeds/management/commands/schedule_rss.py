@@ -13,6 +13,7 @@ from feeds import services
 from feeds.exceptions import shown_url
 from feeds.models import Feed
 from tasks import clock
+from tasks.broker.ownership import why_not_in_redis
 from tasks.database import atomic
 from tasks.exceptions import TasksError
 from tasks.management.columns import fit, width
@@ -99,8 +100,7 @@ class Command(BaseCommand):
         for feed in feeds:
             self.stdout.write(f"{feed.shown_url}: {_when(feed)}")
         if any(feed.schedule and feed.schedule.projected is False for feed in feeds):
-            text = _("Redis is unavailable: this is saved and takes effect once Redis is back.")
-            self.stderr.write(self.style.WARNING(text))
+            self.stderr.write(self.style.WARNING(why_not_in_redis()))
         if options["now"]:
             self._run_now(feeds)
 

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -79,7 +80,8 @@ def test_in_a_hurry_a_command_fails_at_once_after_another_has_waited_in_vain(sil
 
 def timeout_of(redis: Redis) -> float:
     """Return how long a new connection waits."""
-    return float(redis.connection_pool.make_connection().socket_timeout or 60)
+    made: Any = redis.connection_pool.make_connection()
+    return float(made.socket_timeout or 60)
 
 
 def test_others_wait_for_redis_longer_than_pages(silent: SilentServer):

@@ -21,6 +21,7 @@ from tasks.broker.ownership import (
     RedisRefused,
     Standing,
     standing,
+    why_not_in_redis,
 )
 from tasks.models import OwnerMark, ScheduledTask, Task
 from tasks.scheduler import Scheduler
@@ -238,6 +239,22 @@ def test_a_schedule_is_saved_but_not_written_to_a_redis_of_another_database(
     assert ScheduledTask.objects.filter(pk=schedule.pk).exists()
     assert redis_connection.keys() == [OWNER_KEY.encode()]
     assert ANOTHER["name"] in caplog.text
+
+
+@pytest.mark.usefixtures("of_another")
+def test_what_is_saved_there_is_not_said_to_take_effect_when_redis_is_back():
+    assert "Redis is back" not in why_not_in_redis()
+    assert "doesn't take effect: The keys" in why_not_in_redis()
+
+
+def test_what_is_saved_without_redis_takes_effect_when_it_is_back(
+    redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    def unavailable(*args: Any) -> None:
+        raise RedisError("unavailable")
+
+    monkeypatch.setattr(redis_connection, "hgetall", unavailable)
+    assert why_not_in_redis().endswith("this is saved and takes effect once Redis is back.")
 
 
 @pytest.mark.usefixtures("of_another")
