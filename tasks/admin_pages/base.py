@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import wraps
 from http.client import FOUND
 from typing import Any, ClassVar
@@ -114,10 +115,14 @@ class BriefAdmin(admin.ModelAdmin):
                 response = view(request, *args, **kwargs)
                 is_change = request.method == "POST" and response.status_code == FOUND
                 if is_change and self.admin_site.has_permission(request):
-                    warn_of_redis(request)
+                    self.warn_after_change(request)
             return response
 
         return brief
+
+    def warn_after_change(self, request: HttpRequest) -> None:
+        """Say that what was changed takes effect later, if Redis is unavailable."""
+        warn_of_redis(request)
 
 
 class TasksAdmin(BriefAdmin, SecretsAdmin):
@@ -132,6 +137,12 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
     class Media:
         css: ClassVar = {"all": ["tasks/admin.css"]}
         js: ClassVar = ["tasks/live.js"]
+
+    def warn_after_change(self, request: HttpRequest) -> None:
+        """Say that Redis refuses writes; that it doesn't answer, the next page says by itself."""
+        with suppress(RedisError):
+            connect().exists(LEADER_KEY)
+            warn_of_redis(request)
 
     def queues_in_use(self, record: Any) -> Iterable[str]:
         """Return the queues that a record's next runs need; those of all records for None."""

@@ -5,12 +5,11 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST
 
 from tasks.admin_pages.formatting import box, pretty_json
 from tasks.masking import mask_text
@@ -61,12 +60,14 @@ class SecretsAdmin(admin.ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_reveal"
-        view = self.admin_site.admin_view(never_cache(require_POST(self.reveal_view)))
+        view = self.admin_site.admin_view(never_cache(self.reveal_view))
         return [path("<int:pk>/reveal/", view, name=name), *super().get_urls()]
 
     def reveal_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show the secrets of a record, and note in its history who has seen them."""
         record = get_object_or_404(self.model, pk=pk)
+        if request.method != "POST":  # as after a login in between: revealing is noted (R11)
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", pk)
         if not self.has_view_permission(request, record) or not may_reveal(request):
             raise PermissionDenied
         secrets = self.secrets_of(record)

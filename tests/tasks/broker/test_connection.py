@@ -15,6 +15,7 @@ from rq import Worker
 
 from tasks.broker import connection
 from tasks.broker.connection import connect, in_a_hurry, open_connection, redis_obstacle
+from tests.tasks.schedules import make_row
 
 pytestmark = pytest.mark.django_db
 
@@ -76,6 +77,15 @@ def test_in_a_hurry_a_command_fails_at_once_after_another_has_waited_in_vain(sil
         with pytest.raises(TimeoutError, match="has not answered in time"):
             connect().ping()
     assert len(silent.clients) == before
+
+
+def test_a_page_says_once_that_redis_hangs_after_a_change(
+    silent: SilentServer, admin_client: Client
+):
+    schedule = make_row()
+    url = reverse("admin:tasks_scheduledtask_act", args=[schedule.pk, "pause"])
+    page = admin_client.post(url, follow=True).content.decode()
+    assert page.count("Redis is unavailable") == 1
 
 
 def timeout_of(redis: Redis) -> float:
