@@ -16,7 +16,14 @@ from django.utils.translation import gettext as _
 
 from tasks import clock
 from tasks.database import atomic
-from tasks.definitions import EDITABLE_FIELDS, dates_as_text, joined, new_row, validate_calendar
+from tasks.definitions import (
+    EDITABLE_FIELDS,
+    dates_as_text,
+    joined,
+    new_row,
+    unfit_text,
+    validate_calendar,
+)
 from tasks.exceptions import InvalidSchedule, TasksError
 from tasks.lists import Action, Change, Wanted, checked, differences, raise_all, repeated
 from tasks.masking import mask_text
@@ -211,23 +218,14 @@ def _times(values: Mapping[str, Any]) -> dict[str, datetime]:
 def _check(entry: Any, known: Collection[str], model: type[models.Model]) -> None:
     """Raise InvalidSchedule unless an entry has only known keys, and text where that is stored."""
     if not isinstance(entry, dict):
-        raise InvalidSchedule(_("%(entry).100r is not a mapping.") % {"entry": entry}, {})
-    errors = {}
+        text = _("This is not a mapping but a %(type)s.") % {"type": type(entry).__name__}
+        raise InvalidSchedule(text, {})
+    errors = unfit_text(model, entry)
     for name, value in entry.items():
         words = {"name": name, "value": value, "known": ", ".join(known)}
         if name not in known:
             errors[str(name)] = [_("“%(name)s” is not known here. These are: %(known)s.") % words]
         elif name == "paused" and not isinstance(value, bool):
             errors[name] = [_("paused: %(value).100r is neither true nor false.") % words]
-        elif _is_text(model, name) and not isinstance(value, str | None):
-            errors[name] = [_("%(name)s: %(value).100r is not text.") % words]
     if errors:
         raise InvalidSchedule(joined(errors), errors)
-
-
-def _is_text(model: type[models.Model], name: str) -> bool:
-    """Return whether a value of this key is text; dates may be a list as well."""
-    if name in ("paused", "dates", "exclude"):
-        return False
-    field = model._meta.get_field(name)
-    return isinstance(field, models.CharField | models.TextField | models.ForeignKey)
