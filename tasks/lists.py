@@ -161,8 +161,9 @@ def checked(place: str, row: ScheduledTask) -> Wanted:
 
 def _row(entry: Mapping[str, Any]) -> ScheduledTask:
     if not isinstance(entry, Mapping):
-        text = _("This is not a dict but a %(type)s.") % {"type": type(entry).__name__}
-        raise InvalidSchedule(text, {})
+        raise InvalidSchedule(
+            _("This is not a dict but a %(type)s.") % {"type": type(entry).__name__}, {}
+        )
     values = dict(entry)
     if not TIMES.keys() & values.keys():
         raise _needs(_("“scheduled_time” or “cron_string”"), values)
