@@ -24,7 +24,12 @@ from tasks.definitions import (
     unfit_text,
     validate_calendar,
 )
-from tasks.exceptions import InvalidSchedule, TasksError
+from tasks.exceptions import (
+    InvalidArguments,
+    InvalidSchedule,
+    TasksError,
+    UnknownTaskFunction,
+)
 from tasks.lists import Action, Change, Wanted, checked, differences, raise_all, repeated
 from tasks.masking import mask_text
 from tasks.models import Calendar, ScheduledTask
@@ -42,17 +47,36 @@ Document = dict[str, Any]
 
 
 def exported(format: str) -> str:
-    """Return the schedules that have not ended, and the calendars that they use, as text."""
-    schedules = ScheduledTask.objects.exclude(status=ScheduledTask.Status.DEATH)
-    schedules = schedules.select_related("calendar").order_by("name", "pk")
-    calendars = Calendar.objects.filter(schedules__in=schedules).distinct().order_by("name")
+    """Return the schedules that have not ended and can be moved, and their calendars, as text."""
+    schedules = [one for one in _not_ended() if not _is_bound(one)]
+    names = {one.calendar.name: one.calendar for one in schedules if one.calendar is not None}
     document = {
-        "calendars": [_calendar_as_json(one) for one in calendars],
+        "calendars": [_calendar_as_json(names[name]) for name in sorted(names)],
         "schedules": [_as_json(one) for one in schedules],
     }
     if format == "json":
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def bound() -> list[ScheduledTask]:
+    """Return the schedules that have not ended but can't be moved: `exported` leaves them out.
+
+    Their arguments name rows of this database, whose keys may be those of others elsewhere.
+    """
+    return [one for one in _not_ended() if _is_bound(one)]
+
+
+def _not_ended() -> models.QuerySet[ScheduledTask]:
+    schedules = ScheduledTask.objects.exclude(status=ScheduledTask.Status.DEATH)
+    return schedules.select_related("calendar").order_by("name", "pk")
+
+
+def _is_bound(schedule: ScheduledTask) -> bool:
+    try:
+        return bool(schedule.instances())
+    except (UnknownTaskFunction, InvalidArguments):
+        return False  # What its arguments mean isn't known here: the import checks it.
 
 
 class _Dumper(yaml.SafeDumper):
@@ -192,6 +216,11 @@ def _schedule(entry: Any, calendars: Mapping[str, Change[Calendar]]) -> Schedule
     if own is not None:
         del values["calendar"]
     row = new_row(func, args, kwargs, name, values | _times(values))
+    if named := ", ".join(map(str, row.instances())):
+        text = _(
+            "Its arguments name what each system stores by its own ids: %(named)s. Make it here."
+        )
+        raise InvalidSchedule(text % {"named": named}, {})
     if own is not None:
         row.calendar = own.record
     if is_paused:
