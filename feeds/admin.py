@@ -20,7 +20,7 @@ from feeds.models import Entry, Feed
 from feeds.parsing import without_images
 from tasks import clock
 from tasks.admin_pages.base import BriefAdmin
-from tasks.admin_pages.formatting import NONE, badge
+from tasks.admin_pages.formatting import NONE, badge, timestamp
 from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.broker.ownership import why_not_in_redis
 from tasks.masking import mask_text
@@ -156,9 +156,9 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
             text = f"{text} ({feed.schedule.status_in_words()})"
         return format_html('<a href="{}">{}</a>', url, text)
 
-    @admin.display(description=gettext_lazy("next due"), empty_value=NONE)
-    def next_due(self, feed: Feed) -> Any:
-        return feed.schedule and feed.schedule.next_due(clock.now())
+    @admin.display(description=gettext_lazy("next due"))
+    def next_due(self, feed: Feed) -> SafeString | str:
+        return timestamp(feed.schedule.next_due(clock.now()) if feed.schedule else None)
 
     @admin.display(description=gettext_lazy("last run"))
     def last_run(self, feed: Any) -> SafeString | str:

@@ -35,14 +35,6 @@ class Counts:
     unchanged: int = 0
 
 
-def get_feed(feed_id: int) -> Feed:
-    """Return a feed; raises UnknownFeed."""
-    feed = Feed.objects.filter(pk=feed_id).first()
-    if feed is None:
-        raise _unknown(feed_id)
-    return feed
-
-
 def store(feed_id: int, parsed: ParsedFeed, etag: str = "", last_modified: str = "") -> Counts:
     """Store a document's new and changed entries, and its validators for the next request.
 
@@ -126,13 +118,27 @@ def schedule_feed(
 
 
 def remove_feed(url: str) -> Feed:
-    """Remove a feed with its entries, its schedule and its runs; raises BadUrl, UnknownFeed."""
+    """Remove a feed with its entries, its schedule and its runs; raises BadUrl, UnknownFeed.
+
+    Its address may be given as it is shown, with its secrets masked, if no other is shown so.
+    """
     url = validate_url(url)
-    feed = Feed.objects.filter(url=url).first()
-    if feed is None:
-        raise UnknownFeed(url, "there is no such feed. See schedule_rss --list.")
+    feed = Feed.objects.filter(url=url).first() or _shown_as(url)
     feed.delete()
     return feed
+
+
+def _shown_as(url: str) -> Feed:
+    """Return the feed whose address is shown so; raises UnknownFeed unless there is just one."""
+    feeds = Feed.objects.select_related("schedule").order_by("pk").iterator()
+    found = [feed for feed in feeds if feed.shown_url == url]
+    if not found:
+        raise UnknownFeed(url, "there is no such feed. See schedule_rss --list.")
+    if len(found) > 1:
+        names = ", ".join(f"{feed.pk} “{feed.schedule or feed}”" for feed in found)
+        problem = f"several feeds are shown so: {names}. Give the whole address, or use the admin."
+        raise UnknownFeed(url, problem)
+    return found[0]
 
 
 def anchor(url: str, interval: int, now: datetime) -> datetime:

@@ -17,13 +17,12 @@ NOT_MODIFIED = 304
 
 
 @scheduled_task
-def fetch_rss(feed_id: int) -> dict[str, int]:
+def fetch_rss(feed: Feed) -> dict[str, int]:
     """Poll a feed: fetch it if it has changed, and store its new and changed entries.
 
     Returns how many entries are `new`, `updated` and `unchanged`, and the HTTP `status`. With
     status 304 nothing has changed, and there are no entries to count. Raises a FeedError.
     """
-    feed = services.get_feed(feed_id)
     response = _fetch(feed)
     if response.status == NOT_MODIFIED:
         logger.info("%s has not changed since the last poll.", feed.shown_url)
@@ -31,7 +30,7 @@ def fetch_rss(feed_id: int) -> dict[str, int]:
     else:
         # Its own address is the base of links without one, which people see.
         parsed = sandbox.parse(response.body, response.content_type, without_secrets(response.url))
-        counts = services.store(feed_id, parsed, response.etag, response.last_modified)
+        counts = services.store(feed.pk, parsed, response.etag, response.last_modified)
         logger.info(
             "%s: %d new, %d updated and %d unchanged entries (%d bytes).",
             feed.shown_url,

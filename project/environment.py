@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import environ
@@ -160,6 +160,8 @@ def database(name: str, default: str) -> dict[str, Any]:
         raise wanted from None
     if config.get("ENGINE") not in ENGINES or config["NAME"] in ("", ":memory:"):
         raise wanted
+    # As in libpq: %2Frun%2Fpostgresql is the folder of a socket.
+    config["HOST"] = unquote(config["HOST"])
     try:
         _check_options(config)
     except ImportError:

@@ -41,15 +41,19 @@ if not SECRET_KEY:
 
 # For a site behind a proxy that terminates HTTPS and sets X-Forwarded-Proto.
 SECURE_SSL = environment.switch("SECURE_SSL")
+# Read even where they have no effect, so that an invalid value is refused.
+hsts_seconds = environment.number(
+    "SECURE_HSTS_SECONDS", default=31_536_000, least=0, most=2**31 - 1
+)
+hsts_include_subdomains = environment.switch("SECURE_HSTS_INCLUDE_SUBDOMAINS")
+hsts_preload = environment.switch("SECURE_HSTS_PRELOAD")
 if SECURE_SSL:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_HSTS_SECONDS = environment.number(
-        "SECURE_HSTS_SECONDS", default=31_536_000, least=0, most=2**31 - 1
-    )
+    SECURE_HSTS_SECONDS = hsts_seconds
     # Each binds more than this site, for as long as browsers remember it.
-    SECURE_HSTS_INCLUDE_SUBDOMAINS = environment.switch("SECURE_HSTS_INCLUDE_SUBDOMAINS")
-    SECURE_HSTS_PRELOAD = environment.switch("SECURE_HSTS_PRELOAD")
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = hsts_include_subdomains
+    SECURE_HSTS_PRELOAD = hsts_preload
     SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True

@@ -25,13 +25,14 @@ import inspect
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
 from functools import cache, cached_property
 from inspect import Parameter, Signature
+from itertools import chain
 from types import NoneType, UnionType
 from typing import Any, Literal, NewType, Self, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -84,7 +85,7 @@ class Gone(Unfit):
 
 
 class ArgumentType(ABC):
-    """One row of the table. Both methods raise Unfit."""
+    """One row of the table. `store` and `load` raise Unfit."""
 
     @abstractmethod
     def store(self, value: Any) -> Any:
@@ -93,6 +94,10 @@ class ArgumentType(ABC):
     @abstractmethod
     def load(self, stored: Any) -> Any:
         """Return the value that some JSON stands for."""
+
+    def instances(self, stored: Any) -> Iterator["StoredInstance"]:
+        """Yield the instances of models that JSON of this type names."""
+        yield from ()
 
 
 @dataclass(frozen=True)
@@ -254,6 +259,9 @@ class OrNone(ArgumentType):
     def load(self, stored: Any) -> Any:
         return None if stored is None else self.type.load(stored)
 
+    def instances(self, stored: Any) -> Iterator["StoredInstance"]:
+        return iter(()) if stored is None else self.type.instances(stored)
+
 
 @dataclass(frozen=True)
 class ListOf(ArgumentType):
@@ -266,6 +274,9 @@ class ListOf(ArgumentType):
 
     def load(self, stored: Any) -> Any:
         return self._each(self.item.load, stored)
+
+    def instances(self, stored: Any) -> Iterator["StoredInstance"]:
+        return chain.from_iterable(map(self.item.instances, stored))
 
     def _each(self, convert: Callable[[Any], Any], values: Any) -> list[Any]:
         if not isinstance(values, list | tuple):
@@ -294,6 +305,9 @@ class DictOf(ArgumentType):
             _at(f"[{key!r}]", self._load_key, key): _at(f"[{key!r}]", self.value.load, item)
             for key, item in self._items(stored)
         }
+
+    def instances(self, stored: Any) -> Iterator["StoredInstance"]:
+        return chain.from_iterable(map(self.value.instances, stored.values()))
 
     def _items(self, value: Any) -> Iterable[tuple[Any, Any]]:
         if not isinstance(value, dict):
@@ -335,6 +349,10 @@ class Fields(ArgumentType):
         return self.cls(
             **{name: _at(f".{name}", self._types[name].load, stored[name]) for name in stored}
         )
+
+    def instances(self, stored: Any) -> Iterator["StoredInstance"]:
+        of = self._types
+        return chain.from_iterable(of[name].instances(stored[name]) for name in stored)
 
     def _require_fields(self, value: Any) -> None:
         names = value.keys() if isinstance(value, dict) else set()
@@ -392,6 +410,24 @@ class Instance(ArgumentType):
         if found is None:
             raise Gone(str(self.model._meta.verbose_name), key)
         return found
+
+    def instances(self, stored: Any) -> Iterator["StoredInstance"]:
+        yield StoredInstance(self.model, stored)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """An instance of a model that an argument names by its primary key."""
+
+    model: type[Model]
+    key: Any
+
+    def __str__(self) -> str:
+        return f"{self.model._meta.verbose_name} {self.key}"
+
+    def is_gone(self) -> bool:
+        """Return whether the database has it no more."""
+        return not self.model._base_manager.filter(pk=self.key).exists()
 
 
 def _at(where: str, convert: Callable[[Any], Any], value: Any) -> Any:
@@ -476,6 +512,13 @@ class Arguments:
         Raises InvalidArguments also for one whose object is gone.
         """
         return self._convert(args, kwargs, self._loads, is_secret)
+
+    def instances(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[StoredInstance]:
+        """Yield the instances of models that stored arguments name; these must fit."""
+        named, rest = self._names, self._rest
+        given = [(self._at(index)[1], value) for index, value in enumerate(args)]
+        given += [(name if name in named else rest, value) for name, value in kwargs.items()]
+        return chain.from_iterable(self.types[name].instances(value) for name, value in given)
 
     def _convert(
         self,

@@ -1,6 +1,7 @@
 """Schedules as callers define them: from their values to valid rows, which aren't written here."""
 
 import copy
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
@@ -8,8 +9,9 @@ from itertools import product
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from tasks import clock, registry
@@ -19,10 +21,11 @@ from tasks.exceptions import (
     InvalidSchedule,
     UnknownTaskFunction,
 )
+from tasks.masking import mask_json
 from tasks.models import Calendar, ScheduledTask, fingerprint
 from tasks.queue import why_unusable
 from tasks.registry import Kind, TaskFunction
-from tasks.storable import canonical_json
+from tasks.storable import UNSTORABLE, canonical_json
 
 TaskFunc = Callable[..., Any] | str
 # How many calendars an error lists.
@@ -49,6 +52,7 @@ def new_row(
 
     Raises UnknownTaskFunction, InvalidArguments or InvalidSchedule. `validate` checks the rest.
     """
+    refuse_unfit_text(ScheduledTask, {"name": name, **options})
     function = registry.resolve(task_func, Kind.SCHEDULED)
     given = _as_json(args, list), _as_json(kwargs, dict)
     positional, named = function.store_arguments(*given)
@@ -118,8 +122,54 @@ def refuse_unknown(changes: Iterable[str]) -> None:
 
 
 def joined(errors: Mapping[str, Iterable[str]]) -> str:
-    """Return the messages of an error as one text."""
-    return " ".join(text for texts in errors.values() for text in texts)
+    """Return the messages of an error as one text, in which each names its field."""
+    return " ".join(_naming(field, text) for field, texts in errors.items() for text in texts)
+
+
+def _naming(field: str, text: str) -> str:
+    name = re.escape(str(field))
+    is_named = field == NON_FIELD_ERRORS or re.search(rf"\b{name}", text, re.IGNORECASE)
+    return text if is_named else f"{field}: {text}"
+
+
+def refuse_unfit_text(model: type[models.Model], values: Mapping[str, Any]) -> None:
+    """Raise InvalidSchedule for values that can't be stored although the row has text there."""
+    errors = unfit_text(model, values)
+    if errors:
+        raise InvalidSchedule(joined(errors), errors)
+
+
+def unfit_text(model: type[models.Model], values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return an error for each value that can't be stored although the row has text there."""
+    found = {
+        name: why
+        for name, value in values.items()
+        if _is_text(model, name) and (why := _why_unfit(name, value))
+    }
+    return {name: [why] for name, why in found.items()}
+
+
+def _is_text(model: type[models.Model], name: str) -> bool:
+    """Return whether a value of this name is text: a calendar by its name; dates may be a list."""
+    fields = {field.name: field for field in model._meta.concrete_fields}
+    is_text = isinstance(fields.get(name), models.CharField | models.TextField | models.ForeignKey)
+    return is_text and name not in ("dates", "exclude")
+
+
+def _why_unfit(name: str, value: Any) -> str:
+    if value is None or isinstance(value, Calendar | Promise):
+        return ""
+    if not isinstance(value, str):
+        shown = {"name": name, "value": mask_json(value)}
+        return _("%(name)s: %(value).100r is not text.") % shown
+    unstorable = UNSTORABLE.search(value)
+    if unstorable is None:
+        return ""
+    character = ascii(unstorable[0])
+    return _("%(name)s: the character %(character)s can't be stored.") % {
+        "name": name,
+        "character": character,
+    }
 
 
 def _calendar(wanted: Calendar | str | None) -> Calendar | None:
@@ -186,8 +236,9 @@ def _normalise_call(schedule: ScheduledTask) -> dict[str, list[str]]:
 
 
 def _wrong_types(schedule: ScheduledTask) -> dict[str, list[str]]:
-    """Return an error for each number and time of the wrong type, which Django might convert."""
-    errors: dict[str, list[str]] = {}
+    """Return an error for each value of the wrong type, which Django might convert."""
+    values = {name: getattr(schedule, name) for name in EDITABLE_FIELDS}
+    errors = unfit_text(ScheduledTask, values)
     for field in ScheduledTask._meta.concrete_fields:
         value = getattr(schedule, field.attname)
         may_be_none = field.null or field.name not in EDITABLE_FIELDS

@@ -17,9 +17,10 @@ from django.utils.translation import ngettext
 from tasks import clock, registry
 from tasks.definitions import EDITABLE_FIELDS, new_row, refuse_unknown, revised, validate
 from tasks.exceptions import InvalidSchedule, NotPossible, TasksError, UnknownTaskFunction
-from tasks.masking import mask_json
+from tasks.masking import mask_text
 from tasks.models import NAME_LENGTH, Calendar, ScheduledTask
 from tasks.registry import Kind
+from tasks.storable import escape
 from tasks.timing import spec
 
 R = TypeVar("R", ScheduledTask, Calendar)
@@ -31,6 +32,7 @@ NO_OWNER = ""
 NAMED = 5
 # The keys of an entry that aren't fields of the row under the same name.
 CALL = ("task_func", "args", "kwargs", "name")
+TIMES = {"cron_string": "cron", "scheduled_time": "first"}
 IDENTITY = ("name", "function", "args", "kwargs")
 COMPARED = (*(name for name in EDITABLE_FIELDS if name not in IDENTITY), "status", "list_owner")
 
@@ -159,21 +161,34 @@ def checked(place: str, row: ScheduledTask) -> Wanted:
 
 def _row(entry: Mapping[str, Any]) -> ScheduledTask:
     if not isinstance(entry, Mapping):
-        raise InvalidSchedule(_("%(entry).100r is not a dict.") % {"entry": entry}, {})
+        raise InvalidSchedule(
+            _("This is not a dict but a %(type)s.") % {"type": type(entry).__name__}, {}
+        )
     values = dict(entry)
-    if "cron_string" in values:
-        when = {"cron": values.pop("cron_string"), "first": None, "interval": None}
-    elif "scheduled_time" in values:
-        when = {"cron": "", "first": values.pop("scheduled_time")}
-    else:
-        text = _("A schedule in code needs “scheduled_time” or “cron_string”: %(item)r.")
-        raise InvalidSchedule(text % {"item": mask_json(values)}, {})
+    if not TIMES.keys() & values.keys():
+        raise _needs(_("“scheduled_time” or “cron_string”"), values)
     if "task_func" not in values:
-        text = _("A schedule in code needs “task_func”: %(item)r.") % {"item": mask_json(values)}
-        raise InvalidSchedule(text, {})
+        raise _needs("“task_func”", values)
+    for key, name in TIMES.items():
+        if key in values and name in values:
+            text = _("Give either “%(key)s” or “%(name)s”, not both.") % {"key": key, "name": name}
+            raise InvalidSchedule(text, {})
+        if key in values:
+            values[name] = values.pop(key)
     func, args, kwargs, name = (values.pop(key, None) for key in CALL)
     refuse_unknown(values)
-    return new_row(func, args, kwargs, name, values | when)
+    return new_row(func, args, kwargs, name, {"cron": ""} | values)
+
+
+def _needs(what: str, values: Mapping[str, Any]) -> InvalidSchedule:
+    """Return the error of an entry that lacks something; its arguments may be secret."""
+    name, func = values.get("name"), values.get("task_func")
+    texts = [name, getattr(func, "task_name", func)]
+    shown = ", ".join(f"“{mask_text(escape(text))}”" for text in texts if isinstance(text, str))
+    if not shown:
+        return InvalidSchedule(_("A schedule in code needs %(what)s.") % {"what": what}, {})
+    text = _("A schedule in code needs %(what)s: %(shown)s.") % {"what": what, "shown": shown}
+    return InvalidSchedule(text, {})
 
 
 def repeated(wanted: Iterable[Wanted]) -> dict[str, list[str]]:

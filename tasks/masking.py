@@ -42,7 +42,8 @@ _USER_INFO = re.compile(r"(?<=//)[^\s/?#\"'<>]*@")
 _USER_INFO_OF_ADDRESS = re.compile(r"(?<=//)[^\s/?#]*@")
 _IN_QUERY = re.compile(rf"(?<=[?&;#])([^\s=?&;#\"'<>]{{1,{_NAME_LENGTH}}}+)=")
 _PLAIN_VALUE = re.compile(r"[^\s?&;#\"'<>]*+")
-_END_IN_TEXT = re.compile(r"[\s&#\"'<>]|\Z")
+# Punctuation at its end is the sentence's. (Looked for once in each row of such characters.)
+_END_IN_TEXT = re.compile(r"[&#]|(?<![),.;:!?\]}])[),.;:!?\]}]*+(?:[\s\"'<>“”„‘’«»‹›]|\Z)")
 _END_IN_ADDRESS = re.compile(r"[&#]|\Z")
 # As Python, JSON and HTML write them.
 _QUOTE = r"(?:\"|'|&quot;|&#x27;|&#39;)"
@@ -217,7 +218,7 @@ def _in_queries(text: str, end: re.Pattern[str], encoded: int) -> Iterator[tuple
             stop = end.search(text, name.end()).start()  # type: ignore[union-attr]
             yield name.end(), stop
         elif encoded and "%" in value and _secrets(unquote_plus(value), None, encoded - 1):
-            stop = name.end() + len(value)
+            stop = name.end() + end.search(value).start()  # type: ignore[union-attr]
             yield name.end(), stop
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import DatabaseError, models
 from django.db.models import F, Q
 from django.db.models.functions import Length
 from django.db.models.lookups import LessThanOrEqual
@@ -17,6 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from tasks import clock, registry
+from tasks.arguments import StoredInstance
 from tasks.database import alias
 from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
 from tasks.fields import StampField
@@ -546,12 +547,22 @@ class ScheduledTask(models.Model):
     def misfit(self) -> str:
         """Return why its function can't be called with its arguments; empty if it can."""
         try:
-            function = registry.resolve(self.function, registry.Kind.SCHEDULED)
-            function.check_arguments(self.args, self.kwargs)
+            gone = [str(one) for one in self.instances() if one.is_gone()]
         except (UnknownTaskFunction, InvalidArguments) as error:
             with hiding(registry.secret_values(self.function, self.args, self.kwargs)):
                 return mask_text(str(error))
-        return ""
+        except DatabaseError:
+            return ""  # Before a migration, the table of a model may not be there yet.
+        texts = [_("%(instance)s doesn't exist (any more).") % {"instance": one} for one in gone]
+        return " ".join(texts)
+
+    def instances(self) -> list[StoredInstance]:
+        """Return the instances of models among its arguments, which are known by their keys.
+
+        Raises UnknownTaskFunction, or InvalidArguments if the arguments don't fit.
+        """
+        function = registry.resolve(self.function, registry.Kind.SCHEDULED)
+        return function.instances(self.args, self.kwargs)
 
     def normalise_call(self) -> None:
         """Give the function its present name, and the arguments the form in which they are stored.

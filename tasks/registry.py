@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from tasks.arguments import Arguments, arguments_of
+from tasks.arguments import Arguments, StoredInstance, arguments_of
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.masking import MASK, is_secret_name, mask_json, secrets_in
 from tasks.storable import MAX_DEPTH, NUL_ESCAPE, canonical_json, is_deeper
@@ -118,6 +118,13 @@ class TaskFunction:
         Raises InvalidArguments if they don't fit, or if such an object is gone.
         """
         return self.arguments.load(args, kwargs, self.is_secret)
+
+    def instances(self, args: Any, kwargs: Any) -> list[StoredInstance]:
+        """Return the instances of models that stored arguments name by their primary keys.
+
+        Raises InvalidArguments if the arguments don't fit.
+        """
+        return list(self.arguments.instances(*self._stored(args, kwargs)))
 
     def _stored(self, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
         _check_containers(args, kwargs)

@@ -105,7 +105,7 @@ class SchedulerService:
         Returns the row; its `projected` says whether Redis has it already. Raises
         UnknownTaskFunction, InvalidArguments or InvalidSchedule.
         """
-        options |= {"first": scheduled_time, "interval": interval, "cron": ""}
+        options = {"cron": ""} | options | {"first": scheduled_time, "interval": interval}
         options |= {"timezone": timezone, "description": description}
         options |= {"repeat": repeat, "timeout": timeout}
         return _insert_or_revise(new_row(task_func, args, kwargs, name, options))
@@ -128,7 +128,7 @@ class SchedulerService:
 
         `timezone` is the project's TIME_ZONE by default; all else is as in `schedule`.
         """
-        options |= {"first": None, "interval": None, "cron": cron_string}
+        options |= {"cron": cron_string}
         options |= {"timezone": timezone, "description": description}
         options |= {"repeat": repeat, "timeout": timeout}
         return _insert_or_revise(new_row(task_func, args, kwargs, name, options))

@@ -13,6 +13,8 @@ from tasks.exceptions import InvalidArguments
 from tasks.masking import mask_text
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# What no database stores in a text.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 REASON_LENGTH = 500
 # How many bytes of JSON a result may have, unless TASKS_MAX_RESULT says otherwise; and at least.
 MAX_RESULT = 64 * 1024

@@ -16,8 +16,20 @@ from django.utils.translation import gettext as _
 
 from tasks import clock
 from tasks.database import atomic
-from tasks.definitions import EDITABLE_FIELDS, dates_as_text, joined, new_row, validate_calendar
-from tasks.exceptions import InvalidSchedule, TasksError
+from tasks.definitions import (
+    EDITABLE_FIELDS,
+    dates_as_text,
+    joined,
+    new_row,
+    unfit_text,
+    validate_calendar,
+)
+from tasks.exceptions import (
+    InvalidArguments,
+    InvalidSchedule,
+    TasksError,
+    UnknownTaskFunction,
+)
 from tasks.lists import Action, Change, Wanted, checked, differences, raise_all, repeated
 from tasks.masking import mask_text
 from tasks.models import Calendar, ScheduledTask
@@ -35,17 +47,36 @@ Document = dict[str, Any]
 
 
 def exported(format: str) -> str:
-    """Return the schedules that have not ended, and the calendars that they use, as text."""
-    schedules = ScheduledTask.objects.exclude(status=ScheduledTask.Status.DEATH)
-    schedules = schedules.select_related("calendar").order_by("name", "pk")
-    calendars = Calendar.objects.filter(schedules__in=schedules).distinct().order_by("name")
+    """Return the schedules that have not ended and can be moved, and their calendars, as text."""
+    schedules = [one for one in _not_ended() if not _is_bound(one)]
+    names = {one.calendar.name: one.calendar for one in schedules if one.calendar is not None}
     document = {
-        "calendars": [_calendar_as_json(one) for one in calendars],
+        "calendars": [_calendar_as_json(names[name]) for name in sorted(names)],
         "schedules": [_as_json(one) for one in schedules],
     }
     if format == "json":
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def bound() -> list[ScheduledTask]:
+    """Return the schedules that have not ended but can't be moved: `exported` leaves them out.
+
+    Their arguments name rows of this database, whose keys may be those of others elsewhere.
+    """
+    return [one for one in _not_ended() if _is_bound(one)]
+
+
+def _not_ended() -> models.QuerySet[ScheduledTask]:
+    schedules = ScheduledTask.objects.exclude(status=ScheduledTask.Status.DEATH)
+    return schedules.select_related("calendar").order_by("name", "pk")
+
+
+def _is_bound(schedule: ScheduledTask) -> bool:
+    try:
+        return bool(schedule.instances())
+    except (UnknownTaskFunction, InvalidArguments):
+        return False  # What its arguments mean isn't known here: the import checks it.
 
 
 class _Dumper(yaml.SafeDumper):
@@ -185,6 +216,11 @@ def _schedule(entry: Any, calendars: Mapping[str, Change[Calendar]]) -> Schedule
     if own is not None:
         del values["calendar"]
     row = new_row(func, args, kwargs, name, values | _times(values))
+    if named := ", ".join(map(str, row.instances())):
+        text = _(
+            "Its arguments name what each system stores by its own ids: %(named)s. Make it here."
+        )
+        raise InvalidSchedule(text % {"named": named}, {})
     if own is not None:
         row.calendar = own.record
     if is_paused:
@@ -211,23 +247,14 @@ def _times(values: Mapping[str, Any]) -> dict[str, datetime]:
 def _check(entry: Any, known: Collection[str], model: type[models.Model]) -> None:
     """Raise InvalidSchedule unless an entry has only known keys, and text where that is stored."""
     if not isinstance(entry, dict):
-        raise InvalidSchedule(_("%(entry).100r is not a mapping.") % {"entry": entry}, {})
-    errors = {}
+        text = _("This is not a mapping but a %(type)s.") % {"type": type(entry).__name__}
+        raise InvalidSchedule(text, {})
+    errors = unfit_text(model, entry)
     for name, value in entry.items():
         words = {"name": name, "value": value, "known": ", ".join(known)}
         if name not in known:
             errors[str(name)] = [_("“%(name)s” is not known here. These are: %(known)s.") % words]
         elif name == "paused" and not isinstance(value, bool):
             errors[name] = [_("paused: %(value).100r is neither true nor false.") % words]
-        elif _is_text(model, name) and not isinstance(value, str | None):
-            errors[name] = [_("%(name)s: %(value).100r is not text.") % words]
     if errors:
         raise InvalidSchedule(joined(errors), errors)
-
-
-def _is_text(model: type[models.Model], name: str) -> bool:
-    """Return whether a value of this key is text; dates may be a list as well."""
-    if name in ("paused", "dates", "exclude"):
-        return False
-    field = model._meta.get_field(name)
-    return isinstance(field, models.CharField | models.TextField | models.ForeignKey)

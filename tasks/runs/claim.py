@@ -142,7 +142,7 @@ def _claim_run(
     schedules = ScheduledTask.objects.select_for_update(no_key=True)
     read = _read(run_id, job.connection, schedules)
     if read is None:
-        _log_not_started(job, policy.decide(None))
+        logger.info("Run %s doesn't start: its schedule has been deleted.", job.id)
         return Outcome.NO_SCHEDULE, None
     row = read.row
     if row is not None and row.attempt == run_id.attempt and _is_claimed_by(job, row):
@@ -160,7 +160,7 @@ def _claim_run(
     if run_id.is_backfill:
         feed = partial(backfill.feed_if_possible, read.schedule, job.connection)
         on_commit(feed)
-    _log_not_started(job, decision)
+    _log_not_started(read.schedule, decision)
     return decision.outcome, None
 
 
@@ -247,8 +247,9 @@ def _is_due(schedule: ScheduledTask, run_id: RunId) -> bool:
     return due is not None and due < run_id.due + MILLISECOND
 
 
-def _log_not_started(job: Job, decision: Decision) -> None:
-    logger.info("Run %s doesn't start: %s.", job.id, decision.reason or decision.outcome.value)
+def _log_not_started(schedule: ScheduledTask, decision: Decision) -> None:
+    why = decision.reason or f"{decision.outcome.value.capitalize()}."
+    logger.info("“%s” doesn't start: %s", schedule.name, why)
 
 
 def _record_not_run(read: _Read, status: str, why: Reason) -> None:

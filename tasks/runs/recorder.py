@@ -222,7 +222,8 @@ class Recorder:
         fields = note.fields if note is not None else NO_REASON
         seconds = self._end(Status.FINISHED, result=value, progress=100, **fields)
         if seconds is not None:
-            logger.info("“%s” finished after %.1f s. %s", self.row.name, seconds, note or "")
+            more = f" {note}" if note is not None else ""
+            logger.info("“%s” finished after %.1f s.%s", self.row.name, seconds, more)
         return value
 
     def _end_failed(self, error: BaseException) -> None:

@@ -56,6 +56,13 @@ def test_the_list_of_feeds_in_the_admin_shows_entries_schedule_and_last_run(admi
     assert "status-finished" in text
 
 
+def test_the_page_of_a_feed_shows_the_next_due_as_the_other_pages_do(admin_client, feed):
+    due = feed.schedule.next_due(timezone.now())
+    text = page(admin_client, change_page(feed))
+    assert f'<time datetime="{timezone.localtime(due).isoformat()}"' in text
+    assert str(due) not in text
+
+
 @pytest.mark.parametrize("url", [FEEDS, ENTRIES])
 def test_the_admin_lists_feeds_and_entries_with_the_same_queries_for_any_number(
     admin_client, feed, url

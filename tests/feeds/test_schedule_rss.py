@@ -177,3 +177,26 @@ def test_schedule_rss_removes_a_feed():
     assert out == f"{A} is removed.\n"
     assert [feed.url for feed in Feed.objects.all()] == [B]
     assert ScheduledTask.objects.count() == 1
+
+
+SECRET = "https://me:hunter2@a.example/feed.xml?token=hunter2"
+SHOWN = "https://•••@a.example/feed.xml?token=•••"
+
+
+def test_a_feed_with_a_secret_is_removed_by_the_address_that_is_listed():
+    schedule_rss(SECRET, B)
+    assert SHOWN in schedule_rss("--list")[0]
+    assert schedule_rss("--remove", SHOWN)[0] == f"{SHOWN} is removed.\n"
+    assert [feed.url for feed in Feed.objects.all()] == [B]
+
+
+def test_of_several_feeds_that_are_listed_alike_none_is_removed():
+    schedule_rss(SECRET, "--name", "mine")
+    schedule_rss(SECRET.replace("hunter2", "other"), "--name", "yours")
+    with pytest.raises(
+        CommandError, match=r"several feeds are shown so: \d+ “mine”, \d+ “yours”\."
+    ):
+        schedule_rss("--remove", SHOWN)
+    assert Feed.objects.count() == 2
+    schedule_rss("--remove", SECRET)
+    assert ScheduledTask.objects.get().name == "yours"

@@ -122,6 +122,13 @@ def test_the_production_settings_pass_djangos_deployment_check(data_dir):
     assert result.returncode == 0, result.stderr
 
 
+def test_the_folder_of_a_socket_is_the_host_of_a_database_as_in_libpq(data_dir):
+    url = "postgres://pg@%2Frun%2FPostgreSQL:5433/db"
+    database = setting("DATABASES", data_dir, DATABASE_URL=url)["default"]
+    place = (database["HOST"], database["PORT"], database["NAME"])
+    assert place == ("/run/PostgreSQL", 5433, "db")
+
+
 @pytest.mark.parametrize("name", ["SECURE_HSTS_INCLUDE_SUBDOMAINS", "SECURE_HSTS_PRELOAD"])
 def test_https_binds_no_more_than_this_site_unless_it_is_asked_for(data_dir, name):
     assert setting(name, data_dir, **PRODUCTION) is False
@@ -133,6 +140,8 @@ def test_https_binds_no_more_than_this_site_unless_it_is_asked_for(data_dir, nam
     [
         ("DEBUG", "banana"),
         ("SECURE_SSL", "perhaps"),
+        ("SECURE_HSTS_SECONDS", "-1"),
+        ("SECURE_HSTS_PRELOAD", "perhaps"),
         ("LOG_LEVEL", "LOUD"),
         ("DATABASE_URL", "foo"),
         ("DATABASE_URL", "postgres://host:port/name"),

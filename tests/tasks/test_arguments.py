@@ -368,6 +368,19 @@ def test_an_instance_that_is_gone_is_named():
     assert caught.value.about("of", is_secret=False) == "“of”: calendar 5 doesn't exist (any more)."
 
 
+def test_the_instances_that_stored_arguments_name_are_found_at_any_depth():
+    @dataclass
+    class Shop:
+        calendar: Calendar | None
+        size: int = 0
+
+    def func(a: int, *rest: Calendar, shops: list[Shop], **more: dict[str, Calendar]) -> None: ...
+
+    shops = [{"calendar": 3, "size": 7}, {"calendar": None}]
+    found = arguments_of(func).instances([1, 2], {"shops": shops, "x": {"y": 4}})
+    assert [(one.model, one.key) for one in found] == [(Calendar, 2), (Calendar, 3), (Calendar, 4)]
+
+
 @pytest.mark.parametrize("value", [Calendar(), Calendar(pk=5), User(pk=5), "x", True, 5.0, None])
 def test_what_is_no_stored_instance_of_the_model_is_refused(value: Any):
     with pytest.raises(Unfit, match="a stored calendar or its primary key"):

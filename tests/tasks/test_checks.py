@@ -28,6 +28,7 @@ from tasks.checks import (
     check_schedules,
     check_unknown_after,
 )
+from tasks.models import Calendar
 from tasks.worker import Worker
 from tests.tasks import functions
 from tests.tasks.schedules import ago, make_row
@@ -229,7 +230,13 @@ def test_schedules_that_cannot_run_are_named_by_the_check_of_the_database():
     many = make_row(name="many", function="tests.only_scheduled", args=[1, 2], **paused)
     wrong = make_row(name="wrong", function="tests.only_scheduled", args=["abc"])
     make_row(function="tests.report", args=["2026-01-31"])
-    first, second, third = unfit()
+    there = Calendar.objects.create(name="Holidays")
+    make_row(function="tests.report", args=["2026-01-31", there.pk])
+    left = make_row(name="left", function="tests.report", args=["2026-01-31", there.pk + 1])
+    first, second, third, fourth = unfit()
+    assert fourth == (
+        f"Schedule {left.pk} “left” can't run: calendar {there.pk + 1} doesn't exist (any more)."
+    )
     assert first.startswith(f"Schedule {gone.pk} “gone” can't run: No task function is registered")
     assert second.startswith(f"Schedule {many.pk} “many” can't run: tests.only_scheduled(number")
     assert third == (

@@ -18,7 +18,7 @@ from tasks.lists import Action, ScheduleList
 from tasks.models import ScheduledTask
 from tasks.runs.lost import Watch
 from tasks.services import SchedulerService, sync_lists
-from tests.tasks.functions import ECHO, in_threads
+from tests.tasks.functions import ECHO, LOG_IN, in_threads
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -156,6 +156,85 @@ def test_all_invalid_entries_are_named_and_nothing_is_changed(redis_connection: 
     assert all(place in str(refused.value) for place in refused.value.errors)
     assert live() == {"a": "shop"}
     assert redis_connection.zcard(SCHEDULES_KEY) == 1
+
+
+def refused_by(entry: Any) -> str:
+    with pytest.raises(InvalidSchedule) as refused:
+        SchedulerService.sync([entry], owner="shop")
+    assert not ScheduledTask.objects.exists()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"task_func": LOG_IN, "name": "x", "args": ["hunter2"]},
+        {"name": "x", "cron_string": "@daily", "kwargs": {"pin": "hunter2"}},
+        ["x", "hunter2"],
+    ],
+    ids=["without time", "without function", "no dict"],
+)
+def test_the_error_of_an_entry_does_not_show_its_arguments(entry: Any):
+    message = refused_by(entry)
+    assert message.startswith("entry 1: ")
+    assert "hunter2" not in message
+    assert "x" in message or isinstance(entry, list)
+
+
+TEXTS = ("name", "queue", "timezone", "description", "note", "cron_string", "overlap", "calendar")
+
+
+@pytest.mark.parametrize("value", [5, ["x"], {"x": 1}, "a\0b", "a\ud800b"], ids=ascii)
+@pytest.mark.parametrize("field", TEXTS)
+def test_what_is_no_text_or_cannot_be_stored_is_refused_by_its_field(field: str, value: Any):
+    why = "can't be stored" if isinstance(value, str) else "is not text"
+    message = refused_by(echo("x") | {field: value})
+    assert message.startswith(f"entry 1: {field.removesuffix('_string')}: ")
+    assert why in message
+
+
+@pytest.mark.parametrize("value", [5, "a\0b"], ids=ascii)
+def test_a_change_to_what_is_no_text_or_cannot_be_stored_is_refused(value: Any):
+    schedule = make_row()
+    with pytest.raises(InvalidSchedule, match="note: "):
+        SchedulerService.update(schedule, note=value)
+
+
+def test_a_key_that_is_no_text_is_refused():
+    assert "“5” is not a field" in refused_by(echo("x") | {5: 6})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"interval": 60}, {"first": ago(0)}, {"scheduled_time": ago(0)}],
+    ids=lambda more: next(iter(more)),
+)
+def test_a_cron_expression_and_a_first_time_or_an_interval_are_refused_together(
+    more: dict[str, Any],
+):
+    assert refused_by(echo("x") | more) == (
+        "entry 1: Give either a cron expression or a first time, not both."
+    )
+
+
+def test_a_time_that_is_given_twice_is_refused():
+    once = {"name": "x", "task_func": ECHO, "scheduled_time": ago(0), "first": ago(60)}
+    assert refused_by(once) == "entry 1: Give either “scheduled_time” or “first”, not both."
+    message = refused_by(echo("x") | {"cron": "@hourly"})
+    assert message == "entry 1: Give either “cron_string” or “cron”, not both."
+
+
+def test_a_cron_schedule_that_is_given_an_interval_in_code_is_refused():
+    with pytest.raises(InvalidSchedule, match="Give either a cron expression or a first time"):
+        SchedulerService.cron("@daily", ECHO, interval=60)
+    with pytest.raises(InvalidSchedule, match="Give either a cron expression or a first time"):
+        SchedulerService.schedule(ago(0), ECHO, cron="@daily")
+
+
+def test_each_message_names_its_field():
+    assert refused_by(echo("x", overlap="sometimes", retries=-1)).count("overlap: Value") == 1
+    assert "keep_runs: Ensure" in refused_by(echo("x", keep_runs=0))
+    assert refused_by(echo("x", queue="nowhere")).startswith("entry 1: There is no queue")
 
 
 def test_a_list_that_is_stored_already_changes_nothing():

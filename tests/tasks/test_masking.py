@@ -44,6 +44,20 @@ def test_a_name_is_not_secret_because_it_has_the_letters_of_such_a_word(name):
         ("https://me:hunt@er2@h/x", "https://•••@h/x"),
         ("see 'https://h/?key=hunter2', please", "see 'https://h/?key=•••', please"),
         ("https://p/?url=https%3A%2F%2Fh%2F%3Ftoken%3Dhunter2&n=1", "https://p/?url=•••&n=1"),
+        (
+            "“log in: https://me:hunter2@h/?token=hunter2” is saved",
+            "“log in: https://•••@h/?token=•••” is saved",
+        ),
+        (
+            "»https://h/?token=hunter2« and «https://h/?token=hunter2»",
+            "»https://h/?token=•••« and «https://h/?token=•••»",
+        ),
+        (
+            "see (https://h/?token=hunter2), or https://h/?token=hun.te,r)2.",
+            "see (https://h/?token=•••), or https://h/?token=•••.",
+        ),
+        ("“https://p/?url=https%3A%2F%2Fh%2F%3Ftoken%3Dhunter2”.", "“https://p/?url=•••”."),
+        ("see https://h/?token=hunter2.&page=3", "see https://h/?token=•••&page=3"),
         ("https://h/?a=1&amp;sig=hunter2&amp;b=2", "https://h/?a=1&amp;sig=•••&amp;b=2"),
         ("f(token='hunter2', n=1)", "f(token='•••', n=1)"),
         ('{"password": "hun\\"ter2", "n": 1}', '{"password": "•••", "n": 1}'),

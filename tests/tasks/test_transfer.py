@@ -22,8 +22,8 @@ from tasks.models import Calendar, ScheduledTask
 from tasks.runs.lost import Watch
 from tasks.services import CalendarService, SchedulerService
 from tasks.transfer import exported, import_document, read
-from tests.tasks.functions import ECHO, in_threads
-from tests.tasks.schedules import ago, make_run
+from tests.tasks.functions import ECHO, REPORT, in_threads
+from tests.tasks.schedules import ago, make_row, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -196,6 +196,7 @@ INVALID: dict[str, Any] = {
         {"name": "wrong", "dates": ["Monday"]},
         {"name": "fine"},
         {"dates": []},
+        {"name": "a\0b"},
     ],
     "schedules": [
         {"name": "fine", "function": ECHO, "cron": "@daily", "calendar": "fine"},
@@ -205,7 +206,7 @@ INVALID: dict[str, Any] = {
         {"name": "d", "function": ECHO, "cron": "@daily", "id": 5},
         {"name": "e", "function": ECHO, "cron": "@daily", "paused": "yes"},
         {"name": "f", "function": ECHO, "cron": "@daily", "queue": ["high"]},
-        {"name": "g", "function": ECHO, "cron": "@daily", "args": "text"},
+        {"name": "g", "function": ECHO, "cron": "@daily", "args": "text", "note": "a\0b"},
         {"name": "h", "function": ECHO, "first": datetime(2026, 1, 1), "interval": 60},
         {"name": "i", "function": ECHO},
         {"name": "fine", "function": ECHO, "cron": "@hourly"},
@@ -221,6 +222,7 @@ def test_all_invalid_entries_are_named_and_nothing_is_written():
         "calendars, entry 2 (“wrong”)",
         "calendars, entry 3 (“fine”)",
         "calendars, entry 4",
+        "calendars, entry 5 (“a\0b”)",
         *(f"schedules, entry {2 + i} (“{name}”)" for i, name in enumerate("abcdefghi")),
         "schedules, entry 12",
         "schedules, entry 11 (“fine”)",
@@ -254,6 +256,35 @@ def test_two_imports_at_once_make_each_schedule_once():
     results = in_threads(*[lambda: import_document(document)] * 3)
     assert [result for result in results if isinstance(result, Exception)] == []
     assert ScheduledTask.objects.count() == 3
+
+
+# What can't be moved
+
+
+def test_schedules_whose_arguments_name_rows_stay_behind_and_are_refused():
+    calendar = CalendarService.define("Holidays", ["2999-12-24"])
+    SchedulerService.cron("@daily", REPORT, ["2026-01-31", calendar], name="with a row")
+    SchedulerService.cron("@daily", REPORT, ["2026-01-31"], {"calendar": None}, name="without")
+    document = read(exported("json"), "json")
+    assert [entry["name"] for entry in document["schedules"]] == ["without"]
+    document["schedules"][0]["kwargs"] = {"calendar": calendar.pk}
+    with pytest.raises(InvalidSchedule, match=f"by its own ids: calendar {calendar.pk}. Make it"):
+        import_document(document)
+
+
+def test_a_schedule_whose_function_is_gone_is_exported_all_the_same():
+    make_row(function="gone", name="left")
+    assert [entry["name"] for entry in read(exported("json"), "json")["schedules"]] == ["left"]
+
+
+def test_an_export_names_what_it_leaves_out_on_the_standard_error():
+    calendar = CalendarService.define("Holidays", ["2999-12-24"])
+    SchedulerService.cron("@daily", REPORT, ["2026-01-31", calendar], name="with a row")
+    out, err = StringIO(), StringIO()
+    call_command("export_schedules", stdout=out, stderr=err, no_color=True)
+    assert "with a row" not in out.getvalue()
+    assert err.getvalue().startswith("“with a row” is left out: ")
+    assert f"(calendar {calendar.pk})" in err.getvalue()
 
 
 # The commands

@@ -55,7 +55,9 @@ class Command(BaseCommand):
         parser.add_argument("--now", action="store_true", help="also run each once right away")
         parser.add_argument("--list", action="store_true", help="list all feeds, do nothing else")
         parser.add_argument(
-            "--remove", metavar="URL", help="remove a feed, its entries and its schedule"
+            "--remove",
+            metavar="URL",
+            help="remove a feed, its entries and its schedule; secrets may be masked as by --list",
         )
 
     def _refuse(self, message: str) -> NoReturn:

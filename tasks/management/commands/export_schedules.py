@@ -3,15 +3,17 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.utils.translation import gettext as _
 
-from tasks.transfer import FORMATS, exported
+from tasks.transfer import FORMATS, bound, exported
 
 
 class Command(BaseCommand):
     help = (
         "Write the schedules that have not ended, and the calendars that they use, to the standard "
         "output, as import_schedules reads them: their definitions, without runs. Arguments are "
-        "written as they are, secrets included."
+        "written as they are, secrets included. A schedule whose arguments name rows of this "
+        "database, such as that of a feed, is left out, and named on the standard error."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -19,3 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(exported(options["format"]), ending="")
+        for schedule in bound():
+            text = _("“%(name)s” is left out: its arguments name rows of this database (%(rows)s).")
+            rows = ", ".join(map(str, schedule.instances()))
+            self.stderr.write(self.style.WARNING(text % {"name": schedule.name, "rows": rows}))

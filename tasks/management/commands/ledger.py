@@ -40,7 +40,7 @@ class Command(BaseCommand):
         "it was never due. An occurrence that has not started ten minutes after its due is "
         "overdue: it waits for a worker or for the scheduler. Exit code 1 if anything is missing, "
         "unexpected or overdue, or if a schedule has a problem: a spec that is invalid, a function "
-        "that is gone, arguments that it doesn't take."
+        "that is gone, arguments that it doesn't take or whose object is gone."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

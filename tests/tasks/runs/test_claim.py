@@ -171,6 +171,32 @@ def test_overlap_skip_records_the_new_run_as_skipped(
     assert reason.endswith("was still going.")
 
 
+def test_the_log_says_which_schedule_does_not_start_and_why(
+    schedule: ScheduledTask,
+    previous: ScheduledTaskInstance,
+    redis_connection: Redis,
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level("INFO", "tasks.runs.claim")
+    perform(redis_connection, enqueue(redis_connection, schedule))
+    assert previous.due is not None
+    due = f"{previous.due:%Y-%m-%d %H:%M:%S} UTC"
+    assert f"“{schedule.name}” doesn't start: The run due {due} was still going." in caplog.messages
+
+
+def test_the_log_says_after_how_long_a_run_has_finished(
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level("INFO", "tasks.runs.recorder")
+    behave(lambda: None)
+    perform(redis_connection, enqueue(redis_connection, schedule))
+    [line] = [text for text in caplog.messages if "finished after" in text]
+    assert line.endswith(" s.")
+
+
 @pytest.mark.parametrize("overlap", ["skip", "replace"])
 def test_a_run_whose_end_is_on_the_spool_is_not_still_going(
     schedule: ScheduledTask,
