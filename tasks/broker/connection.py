@@ -94,6 +94,11 @@ def redis_obstacle() -> str | None:
     return None
 
 
+def is_served(queue: str) -> bool:
+    """Return whether a worker serves a queue now."""
+    return queue not in queues_without_worker()
+
+
 def queues_without_worker() -> set[str]:
     """Return the queues that no worker serves now; all of them if Redis is unavailable."""
     names = set(settings.RQ_QUEUES)
