@@ -164,11 +164,8 @@ class Command(BaseCommand):
             login = {"name": first_start.ADMIN, "password": first_start.make_admin()}
             lines += [
                 _("Log in as %(name)s with the password %(password)s") % login,
-                _(
-                    "It is shown only now; change it there, or with: "
-                    "manage.py changepassword %(name)s"
-                )
-                % login,
+                _("It is shown only now. Change it there, or with:"),
+                f"manage.py changepassword {first_start.ADMIN}",
             ]
         columns = max(map(width, lines))
         edge = f"+{'-' * (columns + 2)}+"
