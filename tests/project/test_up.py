@@ -11,6 +11,7 @@ from project import instance, valkey
 from project.management.commands.up import Command
 from project.screen import Screen
 from tasks.exceptions import TasksError
+from tasks.management.columns import width
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def test_up_announces_its_address_in_a_frame_in_the_language_of_the_site():
     up._announce()
     top, *lines, bottom = up.screen._output.getvalue().splitlines()
     assert [line[:6] for line in lines[:3]] == ["| 한국어 "[:6]] * 3
-    assert all(len(line) + 3 == len(top) == len(bottom) for line in lines)
+    assert all(width(line) == len(top) == len(bottom) for line in lines)
 
 
 @pytest.mark.parametrize(
