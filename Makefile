@@ -6,7 +6,6 @@
 PYTHON ?= python3
 VENV := .venv$(DJANGO:%=-django%)
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 BENCH := .venv-bench
 MATRIX := .venv-matrix
@@ -30,7 +29,7 @@ help:  ## prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/runtime  ## runs the whole system in this terminal: http://127.0.0.1:8000/
-	@exec $(BIN)/python manage.py up
+	@exec $(BIN)/python manage.py up --reload
 
 # What talks to the database in its own words runs twice: on PostgreSQL here, on SQLite before.
 test: $(VENV)/development  ## runs all tests
@@ -78,15 +77,26 @@ bench: $(VENV)/development $(BENCH)/peers/installed $(BENCH)/celery/installed  #
 clean:  ## removes environments, builds and caches, never var/
 	rm -rf .venv .venv-django* $(BENCH) $(MATRIX) $(LOCKING) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
+# Installs what a list names, and says so in one line that counts instead of pip's many.
+define INSTALL
+@echo "Installing what $(1) names into $(VENV). That takes a minute or two, only this once."
+@set -o pipefail; $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off \
+	$(if $(DJANGO),-r $(1) 'django==$(DJANGO).*',--require-hashes -r $(1:.txt=.lock)) | awk \
+	-v total="$$(grep -c '^[a-z]' $(1:.txt=.lock))" -v terminal="$$(test -t 1 && echo 1)" ' \
+	/^Collecting / { n++; if (terminal) printf "\r\033[K  %d of %d: %s", n, total, $$2; fflush() } \
+	/^Installing / { if (terminal) printf "\r\033[K"; print "Downloaded. Unpacking…"; fflush() }'
+@touch $@
+endef
+$(VENV)/runtime $(VENV)/development: SHELL := bash
+
 # The stamps: what is newer than its list of requirements is not installed again.
 # What is installed is what the lock files say, down to the hash; a pinned Django has no lock.
 $(VENV)/runtime: requirements.txt requirements.lock | $(VENV)/created
-	$(PIP) install $(if $(DJANGO),-r $< 'django==$(DJANGO).*',--require-hashes -r requirements.lock)
-	@touch $@
+	$(call INSTALL,requirements.txt)
 
 $(VENV)/development: requirements-dev.txt requirements.txt requirements-dev.lock | $(VENV)/created
-	$(PIP) install $(if $(DJANGO),-r $< 'django==$(DJANGO).*',--require-hashes -r requirements-dev.lock)
-	@touch $(VENV)/runtime $@
+	$(call INSTALL,requirements-dev.txt)
+	@touch $(VENV)/runtime
 
 $(BENCH)/peers/installed: benchmarks/peers/requirements.txt
 $(BENCH)/celery/installed: benchmarks/peers/requirements-celery.txt

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from feeds.models import Feed
 from feeds.services import schedule_feed, validate_url
+from project.logs import ACTIVITY_NAME
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService
 
@@ -23,6 +24,11 @@ ACTIVITY_INTERVAL_SECONDS = 5
 def is_new() -> bool:
     """Return whether nobody can manage the system yet."""
     return not get_user_model().objects.filter(is_superuser=True).exists()
+
+
+def is_unvisited() -> bool:
+    """Return whether nobody has ever logged in."""
+    return not get_user_model().objects.filter(last_login__isnull=False).exists()
 
 
 def make_admin() -> str:
@@ -55,4 +61,4 @@ def schedule_activity_feed(address: str) -> None:
     elif known:
         known.exclude(url=url).update(url=url)
     elif is_new():
-        schedule_feed(url, interval=ACTIVITY_INTERVAL_SECONDS, name="Activity feed")
+        schedule_feed(url, interval=ACTIVITY_INTERVAL_SECONDS, name=ACTIVITY_NAME)

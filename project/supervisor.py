@@ -38,25 +38,31 @@ class Child(Process):
 
     `patience`: how many seconds to wait after a first and after a second SIGTERM before
     SIGKILL. `linger`: how long it outlives a supervisor that was killed.
+    On SIGUSR1 the program gets new code, after it has ended what it is doing.
     """
 
     patience: tuple[float, float] = (5.0, 3.0)
     linger = 0.0
+    # The signal by which the program reloads its code; without one it is started again.
+    reload_signal: signal.Signals | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._supervisor = os.getpid()
         self._stop_requested = False
+        self._reload_requested = False
         self._deaths: deque[float] = deque(maxlen=MAX_DEATHS)
 
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:
         """Keep the program running until SIGTERM, or until it dies too often."""
         self._events = events
         signal.signal(signal.SIGTERM, self._on_sigterm)
+        signal.signal(signal.SIGUSR1, self._on_sigusr1)
         for signum in (signal.SIGINT, signal.SIGHUP):  # the terminal sends them to everyone
             signal.signal(signum, signal.SIG_IGN)
         while not self._should_stop():
-            self._run_once()
+            if self._run_once():
+                continue
             if self._died_too_often():
                 break
             self._pause()
@@ -64,21 +70,34 @@ class Child(Process):
         if self._is_orphan():
             os._exit(1)  # nobody reads the queue any more: don't wait until it is empty
 
-    def _run_once(self) -> None:
+    def _run_once(self) -> bool:
+        """Run the program until it ends; return whether that was for new code."""
+        self._reload_requested = False
         try:
             self._child = Popen(self.cmd, env=self.env, shell=False, stdin=subprocess.DEVNULL)
         except OSError as error:
             self._on_death(f"can't be started: {error}")
-            return
+            return False
         self._send_message({"pid": self._child.pid}, "start")
         reader = threading.Thread(target=self._relay)
         reader.start()
-        while self._child.poll() is None and not self._should_stop():
-            time.sleep(POLL_INTERVAL)
+        is_ended_for_new_code = self._wait()
         self._end()
         reader.join()
-        if not self._should_stop():
+        if not self._should_stop() and not is_ended_for_new_code:
             self._on_death(f"died with exit code {self._child.returncode}")
+        return is_ended_for_new_code
+
+    def _wait(self) -> bool:
+        """Wait until the program has ended or is to be stopped; return whether it got new code."""
+        is_ending = False
+        while self._child.poll() is None and not self._should_stop():
+            if self._reload_requested and not is_ending:  # A second SIGTERM would end its runs.
+                self._reload_requested = False
+                is_ending = self.reload_signal is None
+                self._child.send_signal(self.reload_signal or signal.SIGTERM)
+            time.sleep(POLL_INTERVAL)
+        return is_ending and not self._should_stop()
 
     def _relay(self) -> None:
         for line in self._child.stdout:
@@ -117,13 +136,16 @@ class Child(Process):
     def _on_sigterm(self, signum: int, frame: Any) -> None:
         self._stop_requested = True
 
+    def _on_sigusr1(self, signum: int, frame: Any) -> None:
+        self._reload_requested = True
+
 
 class Supervisor(Manager):
     """Runs programs side by side until it gets a signal, or one of them dies too often.
 
     Add them with `add_process` and `add_last`, then `start` them by name, in any number of
     steps; `relay_until` shows their output meanwhile, and `stop` ends them all. `failed` says
-    whether one of them died too often.
+    whether one of them died too often. On SIGUSR1 all but the last ones get new code.
     """
 
     def __init__(self, printer: Printer | None = None) -> None:
@@ -133,6 +155,8 @@ class Supervisor(Manager):
         self._last: set[str] = set()
         self.stopping = False
         self.failed = False
+        self._has_new_code = False
+        signal.signal(signal.SIGUSR1, self._on_sigusr1)
         for signum in SIGNALS:
             # Under nohup SIGHUP is ignored, and must stay so.
             if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
@@ -144,6 +168,10 @@ class Supervisor(Manager):
         child.linger = sum(child.patience) + 1
         child.patience = patience
         self._last.add(name)
+
+    def reload_by(self, name: str, signum: signal.Signals) -> None:
+        """Have a program load new code by this signal: it goes on meanwhile."""
+        self._processes[name]["obj"].reload_signal = signum
 
     def start(self, *names: str) -> None:
         """Start programs that were added before."""
@@ -165,6 +193,7 @@ class Supervisor(Manager):
                 return True
             self._relay()
             self._replace_killed_watchers()
+            self._hand_on_new_code()
         return False
 
     def stop(self) -> None:
@@ -202,6 +231,13 @@ class Supervisor(Manager):
                 self._kill_leftovers(name)
                 self.start(name)
 
+    def _hand_on_new_code(self) -> None:
+        if self._has_new_code:
+            self._has_new_code = False
+            for name, program in self._processes.items():
+                if "process" in program and name not in self._last:
+                    os.kill(program["process"].pid, signal.SIGUSR1)
+
     def _kill_leftovers(self, name: str) -> None:
         pid = self._processes[name].get("pid")
         if pid and self._watcher(name).exitcode != 0:
@@ -238,6 +274,9 @@ class Supervisor(Manager):
     def _on_signal(self, signum: int, frame: Any) -> None:
         # Nothing else: printing or locking here could deadlock with the interrupted code.
         self.stopping = True
+
+    def _on_sigusr1(self, signum: int, frame: Any) -> None:
+        self._has_new_code = True
 
 
 def kill_session(session: int) -> None:

@@ -249,19 +249,22 @@ def own_postgres() -> Postgres:
 class Up:
     """A running `manage.py up`, with its output so far."""
 
-    def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self, data_dir: Path, *arguments: str, folder: Path = BASE_DIR, **environment: str
+    ) -> None:
+        self.folder = folder
         self.data_dir = data_dir
         self.port = int(environment.setdefault("PORT", str(free_port())))
         self.address = f"http://127.0.0.1:{self.port}"
         self.log = data_dir.with_name(f"{data_dir.name}-{self.port}.log")
         kept = {"PATH", "HOME", "LANG", "TMPDIR"} & os.environ.keys()
+        own = {name: os.environ[name] for name in kept}
+        self._environment = own | {"DATA_DIR": str(data_dir)} | environment
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "up", *arguments],
-                cwd=BASE_DIR,
-                env={name: os.environ[name] for name in kept}
-                | {"DATA_DIR": str(data_dir)}
-                | environment,
+                cwd=folder,
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -272,6 +275,11 @@ class Up:
     def output(self) -> str:
         """Everything that it has printed."""
         return self.log.read_text()
+
+    def manage(self, *command: str) -> None:
+        """Run another management command on the same system."""
+        arguments = [sys.executable, "manage.py", *command]
+        subprocess.run(arguments, cwd=self.folder, env=self._environment, check=True)
 
     def wait_for_line(self, part: str, seconds: float = 60) -> str:
         """Wait until a line with this part has been printed and return it."""
@@ -302,9 +310,11 @@ class Up:
 
 
 @contextmanager
-def running_up(data_dir: Path, *arguments: str, **environment: str) -> Iterator[Up]:
+def running_up(
+    data_dir: Path, *arguments: str, folder: Path = BASE_DIR, **environment: str
+) -> Iterator[Up]:
     """Run `manage.py up` inside the block, from when it is ready to be used."""
-    up = Up(data_dir, *arguments, **environment)
+    up = Up(data_dir, *arguments, folder=folder, **environment)
     try:
         up.wait_for_line(f"{up.address}/")
         yield up

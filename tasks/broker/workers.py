@@ -43,3 +43,8 @@ def queues_without_worker() -> set[str]:
     except RedisError:
         return names
     return {name for name in names if not serving[name]}
+
+
+def is_served(queue: str) -> bool:
+    """Return whether a worker serves a queue now."""
+    return queue not in queues_without_worker()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -14,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.servers import Up, running_up, wait_for
+from tests.servers import BASE_DIR, Up, running_up, wait_for
 
 # A killed run holds up the next ones of its schedule until it is closed as lost, a while after
 # TASKS_LOST_AFTER.
@@ -65,6 +66,50 @@ def finished_runs(data_dir: Path) -> int:
     query = "SELECT count(*) FROM tasks_scheduledtaskinstance WHERE status = 'finished'"
     count: int = rows(data_dir, query)[0][0]
     return count
+
+
+def test_no_run_of_the_first_minute_is_skipped(data_dir):
+    with running_up(data_dir):
+        wait_for(lambda: finished_runs(data_dir) >= 3, "three finished runs")
+        query = "SELECT status, count(*) FROM tasks_scheduledtaskinstance GROUP BY status"
+        assert {status for status, _ in rows(data_dir, query)} <= {"finished", "running"}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a copy of the checkout, whose code may be changed."""
+    copied = ("project", "tasks", "feeds", "examples")
+    for name in copied:
+        shutil.copytree(BASE_DIR / name, tmp_path / "site" / name)
+    shutil.copy(BASE_DIR / "manage.py", tmp_path / "site")
+    return tmp_path / "site"
+
+
+NEW_FUNCTION = """
+
+@scheduled_task
+def brand_new() -> str:
+    return "new"
+"""
+SCHEDULE = """
+from django.utils import timezone
+from tasks.services import SchedulerService
+SchedulerService.schedule(timezone.now(), "examples.brand_new", interval=1)
+"""
+
+
+def test_a_new_task_function_is_known_once_its_code_is_saved(data_dir, checkout):
+    with running_up(data_dir, "--reload", folder=checkout) as up:
+        before = programs(up)
+        with (checkout / "examples" / "tasks.py").open("a") as file:
+            file.write(NEW_FUNCTION)
+        up.wait_for_line("tasks.py changed: restarting")
+        wait_for(lambda: programs(up)["worker-2"] != before["worker-2"], "another worker-2")
+        wait_for(lambda: programs(up)["worker-1"] != before["worker-1"], "another worker-1")
+        up.manage("shell", "-c", SCHEDULE)
+        query = "SELECT result FROM tasks_scheduledtaskinstance WHERE name LIKE '%brand_new%'"
+        wait_for(lambda: ('"new"',) in rows(data_dir, query), "its result")
+        assert programs(up)["valkey"] == before["valkey"]
 
 
 def test_the_first_start_of_up_prints_the_password_once(up):

@@ -28,6 +28,8 @@ for name, code in programs.items():
         supervisor.add_last(name, command, patience=(1, 0.5))
     else:
         supervisor.add_process(name, command)
+    if name == "reloading":
+        supervisor.reload_by(name, signal.SIGHUP)
 supervisor.start(*programs)
 supervisor.relay_until(lambda: False)
 supervisor.stop()
@@ -37,6 +39,26 @@ ENDLESS = "import os, time; os.write(1, b'up\\n'); time.sleep(600)"
 # With a child in a process group of its own, as RQ's workers have.
 WITH_CHILD = f"import os; os.fork() or os.setpgrp(); {ENDLESS}"
 STUBBORN = f"import signal; signal.signal(15, signal.SIG_IGN); {ENDLESS}"
+# Ends after SIGTERM once there is a file "done".
+BUSY = """
+import os, pathlib, signal, time
+def end(*args):
+    print("ending")
+    while not pathlib.Path(os.environ["FOLDER"], "done").exists():
+        time.sleep(0.05)
+    raise SystemExit
+signal.signal(signal.SIGTERM, end)
+print("up")
+while True:
+    time.sleep(600)
+"""
+RELOADING = """
+import signal, time
+signal.signal(signal.SIGHUP, lambda *_: print("reloaded"))
+print("up")
+while True:
+    time.sleep(0.1)
+"""
 
 
 class Supervised:
@@ -49,6 +71,7 @@ class Supervised:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", SCRIPT, *arguments],
                 cwd=BASE_DIR,
+                env=os.environ | {"FOLDER": str(log.parent)},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -134,6 +157,29 @@ def test_a_program_that_ignores_signals_is_killed_and_the_last_one_outlives_it(s
     supervised.process.terminate()
     assert supervised.process.wait(10) == 0
     assert supervised.output.index("stubborn stopped") < supervised.output.index("last stopped")
+
+
+def test_new_code_restarts_a_program_once_it_has_ended_what_it_is_doing(supervise, tmp_path):
+    supervised = supervise(one=BUSY, last=ENDLESS)
+    supervised.wait_for("| up", times=2)
+    before = {name: supervised.pid(name) for name in ("one", "last")}
+    supervised.process.send_signal(signal.SIGUSR1)
+    supervised.wait_for("one    | ending")
+    supervised.process.send_signal(signal.SIGUSR1)
+    assert supervised.pid("one") == before["one"]
+    (tmp_path / "done").touch()
+    supervised.wait_for("one    | up", times=2)
+    assert supervised.pid("last") == before["last"]
+    assert supervised.count("one    | ending") == 1
+    assert supervised.count("died") == 0
+
+
+def test_a_program_that_can_reload_its_code_is_not_restarted(supervise):
+    supervised = supervise(reloading=RELOADING)
+    supervised.wait_for("| up")
+    supervised.process.send_signal(signal.SIGUSR1)
+    supervised.wait_for("| reloaded")
+    assert supervised.count("reloading started") == 1
 
 
 def test_a_program_that_dies_is_restarted_and_its_children_are_killed(supervise):

@@ -9,7 +9,9 @@ from django.core.management.base import CommandError
 
 from project import instance, valkey
 from project.management.commands.up import Command
+from project.screen import Screen
 from tasks.exceptions import TasksError
+from tasks.management.columns import width
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +30,7 @@ def translated(monkeypatch: pytest.MonkeyPatch) -> None:
 # Its private methods are called here: the command as a whole would run a system in this process.
 def command() -> Any:
     up: Any = Command(stdout=StringIO())
+    up.screen = Screen(StringIO())
     up.address = "http://127.0.0.1:8000"
     return up
 
@@ -36,9 +39,9 @@ def command() -> Any:
 def test_up_announces_its_address_in_a_frame_in_the_language_of_the_site():
     up = command()
     up._announce()
-    top, *lines, bottom = up.stdout.getvalue().splitlines()
-    assert [line[:6] for line in lines] == ["| 한국어 "[:6]] * 3
-    assert all(len(line) + 3 == len(top) == len(bottom) for line in lines)
+    top, *lines, bottom = up.screen._output.getvalue().splitlines()
+    assert [line[:6] for line in lines[:3]] == ["| 한국어 "[:6]] * 3
+    assert all(width(line) == len(top) == len(bottom) for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,25 @@
 
 import http.client
 import os
+import signal
 import sys
+import time
 from contextlib import closing
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, connections
+from django.db import DatabaseError, OperationalError, connections
 from django.utils.translation import gettext as _
+from honcho.printer import Printer
 
 from feeds.exceptions import BadUrl
 from feeds.services import validate_url
 from project import first_start, instance, valkey
+from project.screen import Screen
 from project.supervisor import Supervisor
+from tasks.broker.workers import is_served
 from tasks.exceptions import TasksError
 from tasks.management.columns import fit, width
 
@@ -34,10 +39,17 @@ class Command(BaseCommand):
         parser.add_argument(
             "--workers", type=int, default=settings.WORKERS, help="how many (default: %(default)s)"
         )
+        parser.add_argument(
+            "--reload",
+            action="store_true",
+            help="restart the programs, after their current runs, when code has changed",
+        )
 
-    def handle(self, *args: Any, workers: int, **options: Any) -> None:
+    def handle(self, *args: Any, workers: int, reload: bool, **options: Any) -> None:
         # Feeds can contain any character, and not every terminal can show it.
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        self.screen = Screen(sys.stdout)
+        self._look_at = 0.0
         self.address = f"http://127.0.0.1:{settings.PORT}"
         try:
             lock = self._check(workers)
@@ -45,7 +57,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         with lock:
             try:
-                self._run(workers)
+                self._run(workers, reload)
             except TasksError as error:
                 raise CommandError(str(error)) from error
 
@@ -64,33 +76,36 @@ class Command(BaseCommand):
         instance.check_port(settings.PORT)
         return lock
 
-    def _run(self, workers: int) -> None:
+    def _run(self, workers: int, reload: bool) -> None:
         try:
             call_command("migrate", interactive=False, verbosity=0)
         except OperationalError as error:
             text = _("The database can't be used (DATABASE_URL): %(error)s") % {"error": error}
             raise CommandError(text) from error
-        supervisor = Supervisor()
+        supervisor = Supervisor(Printer(self.screen))
         try:
-            self._supervise(supervisor, workers)
+            self._supervise(supervisor, workers, reload)
         finally:
             supervisor.stop()
         if supervisor.failed:
             sys.exit(1)
 
-    def _supervise(self, supervisor: Supervisor, workers: int) -> None:
-        names = self._add_programs(supervisor, workers)
+    def _supervise(self, supervisor: Supervisor, workers: int, reload: bool) -> None:
+        names = self._add_programs(supervisor, workers, reload)
         if not self._start_valkey(supervisor):
             return
-        first_start.schedule_activity_feed(self.address)
-        first_start.schedule_named_feeds()
-        connections.close_all()  # the programs' watchers must not share them
         supervisor.start(*names)
-        if supervisor.relay_until(self._web_server_answers):
+        if supervisor.relay_until(lambda: self._web_server_answers() and is_served("default")):
+            # Only now: what is due before anything can run would begin with runs that are skipped.
+            first_start.schedule_activity_feed(self.address)
+            first_start.schedule_named_feeds()
             self._announce()
+            connections.close_all()  # A watcher that is replaced must not share them.
+            supervisor.relay_until(self._has_been_visited)
+            self.screen.unpin()
             supervisor.relay_until(lambda: False)
 
-    def _add_programs(self, supervisor: Supervisor, workers: int) -> list[str]:
+    def _add_programs(self, supervisor: Supervisor, workers: int, reload: bool) -> list[str]:
         programs = {
             "web": [
                 *(sys.executable, "-m", "gunicorn", "project.wsgi"),
@@ -104,8 +119,12 @@ class Command(BaseCommand):
             # RQ's own lines, five for each run, are left out; our own line for each run stays.
             rqworker = ["rqworker", "high", "default", "low", "--verbosity", "0"]
             programs[f"worker-{number}"] = [*MANAGE, *rqworker]
+        if reload:
+            own_pid = str(os.getpid())
+            programs["reload"] = [sys.executable, "-m", "project.reload", own_pid]
         for name, command in programs.items():
             supervisor.add_process(name, command, env=self._environment())
+        supervisor.reload_by("web", signal.SIGHUP)
         return list(programs)
 
     def _environment(self) -> dict[str, str]:
@@ -145,15 +164,24 @@ class Command(BaseCommand):
             login = {"name": first_start.ADMIN, "password": first_start.make_admin()}
             lines += [
                 _("Log in as %(name)s with the password %(password)s") % login,
-                _(
-                    "It is shown only now; change it there, or with: "
-                    "manage.py changepassword %(name)s"
-                )
-                % login,
+                _("It is shown only now. Change it there, or with:"),
+                f"manage.py changepassword {first_start.ADMIN}",
             ]
         columns = max(map(width, lines))
         edge = f"+{'-' * (columns + 2)}+"
-        self._say("\n".join([edge, *(f"| {fit(line, columns)} |" for line in lines), edge]))
+        self.screen.pin([edge, *(f"| {fit(line, columns)} |" for line in lines), edge])
+
+    def _has_been_visited(self) -> bool:
+        """Return whether somebody has logged in; looked up every second, without a connection."""
+        if time.monotonic() < self._look_at:
+            return False
+        self._look_at = time.monotonic() + 1
+        try:
+            return not first_start.is_unvisited()
+        except DatabaseError:
+            return False
+        finally:
+            connections.close_all()
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
