@@ -38,6 +38,7 @@ from tasks.broker.connection import (
 from tasks.broker.keys import LEADER_KEY, explain
 from tasks.broker.ownership import RedisRefused, ownership
 from tasks.exceptions import TasksError
+from tasks.history import made_by
 from tasks.masking import hiding, mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance
 
@@ -97,7 +98,10 @@ def time_column(field: str, label: Any) -> Callable[[Any, Any], Any]:
 
 
 class BriefAdmin(admin.ModelAdmin):
-    """Pages that wait for Redis only briefly, and say after a change what Redis has refused."""
+    """Pages that wait for Redis only briefly, and say after a change what Redis has refused.
+
+    What they change is in the history under the user's name.
+    """
 
     @property
     def urls(self) -> list[URLPattern]:
@@ -110,7 +114,7 @@ class BriefAdmin(admin.ModelAdmin):
     def _briefly(self, view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
         def brief(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            with in_a_hurry():
+            with in_a_hurry(), made_by(request.user.get_username()):
                 response = view(request, *args, **kwargs)
                 is_change = request.method == "POST" and response.status_code == FOUND
                 if is_change and self.admin_site.has_permission(request):

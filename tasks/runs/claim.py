@@ -272,7 +272,7 @@ def _start(read: _Read, worker_name: str) -> ScheduledTaskInstance:
     """Make the row say `running`: a new one, or the one of the attempt before."""
     run = read.row or _new_row(read)
     if read.request is not None:
-        run.requested = read.request.requested
+        run.requested, run.arguments = read.request.requested, read.request.arguments
     run.status = Status.RUNNING
     run.attempt = read.run_id.attempt
     run.started, run.ended = clock.now(), None

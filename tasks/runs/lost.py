@@ -313,7 +313,9 @@ def _enqueue_request_again(run_id: RunId, redis: Redis) -> None:
     schedule = ScheduledTask.objects.filter(job_id=run_id.schedule_job_id).first()
     if schedule is None:
         return
+    manual = schedule.requests.filter(due=None, requested=run_id.requested)
+    arguments = manual.values_list("arguments", flat=True).first()
     try:
-        enqueue_run(schedule, run_id, redis)
+        enqueue_run(schedule, run_id, redis, arguments=arguments)
     except TasksError as error:
         logger.warning("A requested run of “%s” can't start yet: %s", schedule.name, error)
