@@ -259,20 +259,23 @@ class SchedulerService:
         start: datetime,
         end: datetime,
         limit: int = backfill.DEFAULT_LIMIT,
+        *,
+        failed: bool = False,
     ) -> list[RunId]:
         """Request runs of what was due after `start` and up to `end` and never ran; return which.
 
         These are the dues of the present spec that have no row, or a row that says missed or
-        skipped, which is then used for the run. They run one after another, the oldest first (if
-        overlap is allowed, several at a time), whatever the schedule's status; pausing or
-        cancelling the schedule cancels those that have not started. Inside a transaction, they
-        are enqueued after the commit.
+        skipped, which is then used for the run; with `failed` also those whose run has failed and
+        isn't tried again by itself: it is one more attempt of that run. They run one after another,
+        the oldest first (if overlap is allowed, several at a time), whatever the schedule's status;
+        pausing or cancelling the schedule cancels those that have not started. Inside a
+        transaction, they are enqueued after the commit.
 
         Raises NotPossible if there are more than `limit`, or if the range is empty, ends in the
         future or begins before what retention keeps; UnknownTaskFunction if the schedule's
         function no longer exists.
         """
-        return backfill.request(schedule, start, end, limit)
+        return backfill.request(schedule, start, end, limit, failed=failed)
 
     @staticmethod
     def sync(

@@ -262,10 +262,12 @@ def _record_not_run(read: _Read, status: str, why: Reason) -> None:
 
 def _new_row(read: _Read) -> ScheduledTaskInstance:
     run_id, schedule = read.run_id, read.schedule
-    requested = run_id.requested if read.request is None else read.request.requested
-    return ScheduledTaskInstance(
-        parent=schedule, name=schedule.name, due=run_id.due, requested=requested
+    run = ScheduledTaskInstance(
+        parent=schedule, name=schedule.name, due=run_id.due, requested=run_id.requested
     )
+    if read.request is not None:
+        run.requested, run.arguments = read.request.requested, read.request.arguments
+    return run
 
 
 def _start(read: _Read, worker_name: str) -> ScheduledTaskInstance:
