@@ -30,7 +30,6 @@ from tasks.admin_pages.argument_texts import (
     widget,
 )
 from tasks.arguments import (
-    ANY,
     SCALARS,
     UNREADABLE,
     ArgumentType,
@@ -101,7 +100,9 @@ class ArgumentField(forms.Field):
         self.of, self.given = of, given
         self.inner = of.type if isinstance(of, OrNone) else of
         self.how = self._how()
-        self.shown = LEFT if given.start is LEFT else mask_json(given.start, is_secret=given.is_secret)
+        self.shown = (
+            LEFT if given.start is LEFT else mask_json(given.start, is_secret=given.is_secret)
+        )
         # A function that was picked just now: its fields weren't on the page that was sent.
         self.is_new = False
         text = self._text(self.shown)
@@ -171,7 +172,9 @@ class ArgumentField(forms.Field):
         """Return the JSON of what was typed, LEFT for the function's default."""
         text = {True: "true", False: "false", None: ""}.get(value, value)
         self.run_validators(text)
-        if _same(text, self.initial) and (self.given.stored is not LEFT or not self.given.is_required):
+        if _same(text, self.initial) and (
+            self.given.stored is not LEFT or not self.given.is_required
+        ):
             return self.given.stored
         if not text.strip() and self.inner is not SCALARS[str]:
             return self._empty_value()
@@ -311,7 +314,10 @@ class CallFields:
     """
 
     def __init__(
-        self, function: TaskFunction, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        function: TaskFunction,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         """Raise TypeError if the function has no place for these arguments."""
         self.function = function
@@ -320,6 +326,10 @@ class CallFields:
         self._stored_positions = len(args)
         self._is_new = not args and not kwargs
         rest = {one.kind: one.name for one in self._parameters.values()}
+        self.rest_names = {
+            "args": rest.get(Parameter.VAR_POSITIONAL, ""),
+            "kwargs": rest.get(Parameter.VAR_KEYWORD, ""),
+        }
         self.rest_args = self._rest(rest, Parameter.VAR_POSITIONAL, bound, [])
         self.rest_kwargs = self._rest(rest, Parameter.VAR_KEYWORD, bound, {})
         help_texts = parameter_help(function)
@@ -353,6 +363,15 @@ class CallFields:
     def fields(self) -> dict[str, forms.Field]:
         """Return all fields, by their names, in the order of the parameters."""
         return {name: field for part in self.parts.values() for name, field in part.fields()}
+
+    def masked_rest(self) -> tuple[Any, Any]:
+        """Return what `*args` and `**kwargs` take, as it is shown."""
+        is_secret = self.function.is_secret
+        kwargs = self.rest_kwargs or {}
+        return (
+            mask_json(self.rest_args, is_secret=is_secret(self.rest_names["args"])),
+            {name: mask_json(one, is_secret=is_secret(name)) for name, one in kwargs.items()},
+        )
 
     def unused(self, data: Mapping[str, Any]) -> set[str]:
         """Return the names of fields that don't count."""

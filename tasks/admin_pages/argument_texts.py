@@ -224,7 +224,7 @@ def show_json(value: Any) -> str:
 
 JSON = Typed(
     "JSON",
-    gettext_lazy("Give JSON, such as 7, \"text\", [1, 2] or {\"a\": 1}."),
+    gettext_lazy('Give JSON, such as 7, "text", [1, 2] or {"a": 1}.'),
     show_json,
     read_json,
     {"rows": "2", "class": "w100 mono"},
