@@ -24,6 +24,8 @@ from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, badge, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
+from tasks.admin_pages.links import schedule_page
+from tasks.admin_pages.schedule_page import schedule_view
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -31,6 +33,7 @@ from tasks.services import SchedulerService
 
 LATEST_RUNS = LATEST_PERIODS = 20
 REFRESH_SCHEDULE_MS = 3_000
+PREFIX = "tasks_scheduledtask"
 
 
 class LatestRuns(RunDisplay, admin.TabularInline):
@@ -169,9 +172,21 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         return ScheduleChangeList
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.backfill_view)
-        page = path("<int:pk>/backfill/", view, name="tasks_scheduledtask_backfill")
-        return [page, *super().get_urls()]
+        pages = (("", "page", self.page_view), ("backfill/", "backfill", self.backfill_view))
+        return [
+            *(
+                path(f"<int:pk>/{end}", self.admin_site.admin_view(view), name=f"{PREFIX}_{name}")
+                for end, name, view in pages
+            ),
+            *super().get_urls(),
+        ]
+
+    def page_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Show a schedule's own page."""
+        return schedule_view(self, request, pk)
+
+    def page_of(self, record: ScheduledTask) -> str:
+        return schedule_page(record.pk)
 
     def backfill_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show the form that requests runs of a past range, or handle it."""

@@ -8,7 +8,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -87,4 +86,4 @@ def _request(
     text = ngettext("%d run was requested.", "%d runs were requested.", number) % number
     messages.success(request, text)
     page.log_change(request, schedule, _("Backfill: %(text)s") % {"text": text})
-    return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_change", args=[schedule.pk]))
+    return HttpResponseRedirect(page.page_of(schedule))

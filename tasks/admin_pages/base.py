@@ -187,8 +187,12 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         if not self.has_change_permission(request, record):
             raise PermissionDenied
         getattr(self, action)(request, self.model._default_manager.filter(pk=pk))
+        return HttpResponseRedirect(self.page_of(record))
+
+    def page_of(self, record: Any) -> str:
+        """Return the address of the page on which a record is looked at."""
         page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
-        return HttpResponseRedirect(reverse(page, args=[pk]))
+        return reverse(page, args=[record.pk])
 
     def _each(
         self,
