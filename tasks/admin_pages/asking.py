@@ -72,6 +72,14 @@ class ActionsAdmin(TasksAdmin):
         """Return what the user may do, in the order of the buttons."""
         return [action for action in ACTIONS.values() if self.may(action, request, schedule)]
 
+    def buttons_of(self, request: HttpRequest, schedule: ScheduledTask) -> dict[str, Any]:
+        """Return what `admin/tasks/scheduledtask/actions.html` shows on the page of a schedule."""
+        offered = [one for one in self.allowed_actions(request, schedule) if one.suits(schedule)]
+        return {
+            "actions": [action for action in offered if not action.is_end],
+            "end_actions": [action for action in offered if action.is_end],
+        }
+
     # Ways in
 
     def get_urls(self) -> list[URLPattern]:
@@ -157,7 +165,11 @@ class ActionsAdmin(TasksAdmin):
         back: str,
     ) -> HttpResponse:
         is_ready = not form.needs_preview or (form.is_bound and form.is_valid())
-        rows = [self._row(request, action, schedule, form) for schedule in schedules] if is_ready else []
+        rows = (
+            [self._row(request, action, schedule, form) for schedule in schedules]
+            if is_ready
+            else []
+        )
         possible = [row for row in rows if not row.problem]
         one = schedules[0] if len(schedules) == 1 else None
         context = {
@@ -276,7 +288,9 @@ def _report(action: ScheduleAction, rows: Sequence[Row]) -> SafeString | str:
             (
                 row.schedule.name
                 if gone
-                else format_html('<a href="{}">{}</a>', schedule_page(row.schedule.pk), row.schedule.name),
+                else format_html(
+                    '<a href="{}">{}</a>', schedule_page(row.schedule.pk), row.schedule.name
+                ),
                 row.text,
             )
             for row in rows[:ROWS_SHOWN]

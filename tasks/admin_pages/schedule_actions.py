@@ -127,6 +127,15 @@ class ScheduleAction(ABC):
         """Return whether it asks before it is done with so many schedules."""
         return True
 
+    @property
+    def asks_for_one(self) -> bool:
+        """Whether its button on a schedule's page leads to a question."""
+        return self.asks(1)
+
+    def suits(self, schedule: ScheduledTask) -> bool:
+        """Return whether a schedule's page offers it, by the schedule's status."""
+        return True
+
     @abstractmethod
     def question(self, number: int, name: str) -> str:
         """Return the question; `name` is that of the only schedule."""
@@ -195,6 +204,9 @@ class Pause(ScheduleAction):
 
     name, label, permission = "pause", gettext_lazy("Pause"), "pause"
 
+    def suits(self, schedule: ScheduledTask) -> bool:
+        return schedule.is_live
+
     def question(self, number: int, name: str) -> str:
         return _question(_("Pause “%(name)s”?"), _("Pause %(number)d schedules?"), number, name)
 
@@ -225,6 +237,9 @@ class Resume(ScheduleAction):
     def asks(self, number: int) -> bool:
         return False
 
+    def suits(self, schedule: ScheduledTask) -> bool:
+        return not schedule.is_live
+
     def question(self, number: int, name: str) -> str:
         return _question(_("Resume “%(name)s”?"), _("Resume %(number)d schedules?"), number, name)
 
@@ -243,6 +258,9 @@ class Move(ScheduleAction):
     """Shifts when schedules are due."""
 
     name, label, form_class = "move", gettext_lazy("Move in time"), MoveForm
+
+    def suits(self, schedule: ScheduledTask) -> bool:
+        return schedule.status != ScheduledTask.Status.DEATH
 
     def question(self, number: int, name: str) -> str:
         return _question(
@@ -299,7 +317,9 @@ class ChangeQueue(ScheduleAction):
     def perform(self, schedule: ScheduledTask, form: Any) -> str:
         old, new = schedule.queue, form.cleaned_data["queue"]
         if old == new:
-            raise NotPossible(_("“%(name)s” is on “%(queue)s” already.") % {"name": schedule.name, "queue": new})
+            raise NotPossible(
+                _("“%(name)s” is on “%(queue)s” already.") % {"name": schedule.name, "queue": new}
+            )
         SchedulerService.update(schedule, queue=new)
         return _("Queue: “%(new)s”, not “%(old)s”.") % {"new": new, "old": old}
 
@@ -314,6 +334,9 @@ class Cancel(ScheduleAction):
     """Ends schedules, and keeps their rows and runs."""
 
     name, label, is_end = "cancel", gettext_lazy("Cancel"), True
+
+    def suits(self, schedule: ScheduledTask) -> bool:
+        return schedule.status != ScheduledTask.Status.DEATH
 
     def question(self, number: int, name: str) -> str:
         return _question(_("Cancel “%(name)s”?"), _("Cancel %(number)d schedules?"), number, name)
@@ -403,7 +426,9 @@ def _what_runs_goes_on(schedules: Schedules) -> list[str]:
     if not (number := running(schedules)):
         return []
     text = ngettext(
-        "%d run is going on: it ends by itself.", "%d runs are going on: they end by themselves.", number
+        "%d run is going on: it ends by itself.",
+        "%d runs are going on: they end by themselves.",
+        number,
     )
     return [text % number]
 

@@ -228,9 +228,7 @@ class ScheduleListAdmin(ActionsAdmin):
         everything = visible(request.user, ScheduledTask.objects.all())
         chosen = cl.params.get("view")
         tabs = [(None, _("All"), everything.count())]
-        tabs += [
-            (name, title, shown(everything).count()) for name, (title, shown) in VIEWS.items()
-        ]
+        tabs += [(name, title, shown(everything).count()) for name, (title, shown) in VIEWS.items()]
         return [
             {
                 "name": name,
@@ -255,12 +253,15 @@ class ScheduleListAdmin(ActionsAdmin):
         return ""
 
     @admin.display(
-        description=gettext_lazy("success"), ordering=Coalesce("week__success", Value(MORE_THAN_ALL))
+        description=gettext_lazy("success"),
+        ordering=Coalesce("week__success", Value(MORE_THAN_ALL)),
     )
     def success(self, schedule: Any) -> str:
         return ""
 
-    @admin.display(description=gettext_lazy("p50, p95"), ordering=Coalesce("week__p95", Value(NO_TIME)))
+    @admin.display(
+        description=gettext_lazy("p50, p95"), ordering=Coalesce("week__p95", Value(NO_TIME))
+    )
     def duration(self, schedule: Any) -> str:
         return ""
 
