@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
@@ -25,6 +24,7 @@ from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
 from tasks.admin_pages.links import schedule_page
+from tasks.admin_pages.schedule_list import ScheduleListAdmin
 from tasks.admin_pages.schedule_page import schedule_view
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
 from tasks.admin_pages.states import badge, record_badge
@@ -71,39 +71,14 @@ class LatestRuns(RunDisplay, admin.TabularInline):
         return format_html('<a href="{}">#{}</a>', url, run.pk)
 
 
-class ScheduleChangeList(ChangeList):
-    """Counts the runs of all schedules on the page in a single query."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        schedules = list(self.result_list)
-        counts: dict[int, Counter[str]] = {schedule.pk: Counter() for schedule in schedules}
-        rows = (
-            ScheduledTaskInstance.objects.filter(parent__in=counts)
-            .order_by()
-            .values_list("parent", "status")
-            .annotate(Count("pk"))
-        )
-        for pk, status, count in rows:
-            counts[pk][status] = count
-        for schedule in schedules:
-            schedule.run_counts = counts[schedule.pk]
-        self.result_list = schedules
-
-
 @admin.register(ScheduledTask)
-class ScheduledTaskAdmin(ExternalJobsAdmin):
-    """Schedules: view, add, edit, run now, pause, resume, cancel, delete."""
+class ScheduledTaskAdmin(ScheduleListAdmin, ExternalJobsAdmin):
+    """Schedules: their list and its actions, add, edit."""
 
     form = ScheduledTaskForm
     inlines = (LatestRuns,)
-    list_display = ("name", "status_badge", "when", "next_due", "last_run", "counts", "success")
-    list_filter = ("status", "type", "queue", "function", "calendar")
-    search_fields = ("name", "function")
     secret_search_fields = ("description", "note")
     secret_columns = frozenset({*MASKED_FIELDS, "fingerprint", "problem"})
-    actions = ("run_now", "pause", "resume", "cancel")
-    buttons = actions
     readonly_fields = (
         "status_badge",
         "problem",
@@ -170,9 +145,6 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
     def refresh_ms(self, record: ScheduledTask) -> int:
         return REFRESH_SCHEDULE_MS
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return ScheduleChangeList
-
     def get_urls(self) -> list[URLPattern]:
         pages = (("", "page", self.page_view), ("backfill/", "backfill", self.backfill_view))
         return [
@@ -205,10 +177,6 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         schedule = context.get("original")
         context["history"] = [] if schedule is None else history(schedule)
         return super().render_change_form(request, context, *args, **kwargs)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledTask]:
-        schedules = ScheduledTask.objects.with_last_run().select_related("calendar")
-        return schedules.order_by("name", "pk")
 
     def get_fieldsets(self, request: HttpRequest, obj: ScheduledTask | None = None) -> Any:
         """Add the state of a saved schedule before its form, and its origin after it."""
@@ -245,66 +213,6 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
     def save_model(self, request: HttpRequest, obj: ScheduledTask, form: Any, change: bool) -> None:
         SchedulerService.save(obj)
 
-    def get_deleted_objects(self, objs: Iterable[ScheduledTask], request: HttpRequest) -> Any:
-        """Name the schedules, but only count their runs: there may be very many."""
-        schedules = list(objs)
-        runs = ScheduledTaskInstance.objects.filter(
-            parent__in=[schedule.pk for schedule in schedules]
-        )
-        counts = {
-            self.opts.verbose_name_plural: len(schedules),
-            ScheduledTaskInstance._meta.verbose_name_plural: runs.count(),
-        }
-        allowed = all(self.has_delete_permission(request, schedule) for schedule in schedules)
-        denied = set() if allowed else {self.opts.verbose_name}
-        return [schedule.name for schedule in schedules], counts, denied, []
-
-    # Actions
-
-    @admin.action(description=gettext_lazy("Run now"), permissions=["change"])
-    def run_now(self, request: HttpRequest, queryset: QuerySet[ScheduledTask]) -> None:
-        self._each(
-            request,
-            queryset,
-            SchedulerService.run_now,
-            _("Manual run requested."),
-            lambda n: ngettext("%d run was enqueued.", "%d runs were enqueued.", n) % n,
-        )
-
-    @admin.action(description=gettext_lazy("Pause"), permissions=["change"])
-    def pause(self, request: HttpRequest, queryset: QuerySet[ScheduledTask]) -> None:
-        note = request.POST.get("note", "").replace("\0", "").strip()
-        self._each(
-            request,
-            queryset,
-            lambda schedule: SchedulerService.pause(schedule, note),
-            _("Paused. %(note)s") % {"note": note},
-            lambda n: ngettext("%d schedule was paused.", "%d schedules were paused.", n) % n,
-        )
-
-    @admin.action(description=gettext_lazy("Resume"), permissions=["change"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[ScheduledTask]) -> None:
-        self._each(
-            request,
-            queryset,
-            SchedulerService.resume,
-            _("Resumed."),
-            lambda n: ngettext("%d schedule was resumed.", "%d schedules were resumed.", n) % n,
-        )
-
-    @admin.action(
-        description=gettext_lazy("Cancel (keeps the schedule and its runs)"),
-        permissions=["change"],
-    )
-    def cancel(self, request: HttpRequest, queryset: QuerySet[ScheduledTask]) -> None:
-        self._each(
-            request,
-            queryset,
-            SchedulerService.cancel,
-            _("Cancelled."),
-            lambda n: ngettext("%d schedule was cancelled.", "%d schedules were cancelled.", n) % n,
-        )
-
     # Columns and rows
 
     @admin.display(description=gettext_lazy("when"))
@@ -334,26 +242,6 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             timestamp(schedule.paused_at),
             mask_text(schedule.note),
         )
-
-    @admin.display(description=gettext_lazy("last run"), ordering="last_run_started")
-    def last_run(self, schedule: Any) -> SafeString | str:
-        if schedule.last_run_id is None:
-            return NONE
-        status = ScheduledTaskInstance.Status(schedule.last_run_status)
-        return format_html(
-            '<a href="{}">{}</a> {}',
-            reverse("admin:tasks_scheduledtaskinstance_change", args=[schedule.last_run_id]),
-            badge(status, str(status.label)),
-            timestamp(schedule.last_run_started),
-        )
-
-    @admin.display(description=gettext_lazy("runs"))
-    def counts(self, schedule: Any) -> SafeString | str:
-        return count_links(schedule, schedule.run_counts)
-
-    @admin.display(description=gettext_lazy("success"))
-    def success(self, schedule: Any) -> str:
-        return success_rate(schedule.run_counts)
 
     @admin.display(description=gettext_lazy("runs"))
     def all_counts(self, schedule: ScheduledTask) -> SafeString:

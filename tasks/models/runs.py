@@ -40,6 +40,8 @@ class RunRequest(models.Model):
     attempt = models.PositiveSmallIntegerField(_("attempt"), default=1, db_default=1)
     arguments = arguments_field()
 
+    tagged_through: ClassVar[str] = "parent"
+
     objects = PrimaryManager()
 
     class Meta:
@@ -116,6 +118,8 @@ class ScheduledTaskInstance(RunRecord):
     due = models.DateTimeField(_("due"), null=True)
     requested = models.DateTimeField(_("requested at"), null=True)
     arguments = arguments_field()
+
+    tagged_through: ClassVar[str] = "parent"
 
     objects = PrimaryManager.from_queryset(ScheduledTaskInstanceQuerySet)()
 
