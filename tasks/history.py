@@ -4,7 +4,7 @@ A line holds the values before and after as they are shown, so without secrets.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -83,6 +83,12 @@ def record(
     return line
 
 
+def record_status(before: ScheduledTask, action: Action, note: str = "") -> None:
+    """Write a line for a new status; of a pause that ends, it says when that began."""
+    paused_at = before.paused_at
+    record(before, action, {"paused_at": [paused_at.isoformat(), None]} if paused_at else {}, note)
+
+
 def explain(
     schedule: ScheduledTask, action: Action | str, changes: Changes | None, note: str
 ) -> None:
@@ -144,8 +150,3 @@ def _process() -> str:
     if program in LAUNCHERS and arguments:
         return f"manage.py {arguments[0]}"
     return program
-
-
-def named(values: Mapping[str, Any]) -> Changes:
-    """Return values of something that didn't change a field, such as a run's own arguments."""
-    return {name: [None, value] for name, value in values.items()}

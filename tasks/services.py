@@ -507,7 +507,7 @@ def _change_status(
         if known.status != status:
             close_period(known, now, reason(Code.SCHEDULE_STOPPED))
             changes["period_start"] = known.period_start
-            history.record(known, ACTIONS[status], note=str(changes.get("note", "")))
+            history.record_status(known, ACTIONS[status], note=str(changes.get("note", "")))
         changes |= {"status": status, "settled_through": now, "updated": now, "next_check_at": now}
         for field, value in changes.items():
             setattr(schedule, field, value)

@@ -22,7 +22,7 @@ from tasks.admin_pages.base import TasksAdmin, obstacles
 from tasks.admin_pages.history import record_change
 from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.schedule_actions import ACTIONS, Delete, ScheduleAction
-from tasks.exceptions import NotPossible, TasksError
+from tasks.exceptions import TasksError
 from tasks.history import Action
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask
