@@ -18,14 +18,12 @@ import tasks.admin_pages.calendars
 import tasks.admin_pages.rq_dashboard
 import tasks.admin_pages.runs  # noqa: F401
 from tasks import clock
-from tasks.admin_pages.backfill import backfill_page
 from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
-from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.schedule_list import ScheduleListAdmin
-from tasks.admin_pages.schedule_page import schedule_view
+from tasks.admin_pages.schedule_page import SchedulePageAdmin
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
 from tasks.admin_pages.states import badge, record_badge
 from tasks.admin_pages.viewer_zone import zone_page
@@ -35,7 +33,6 @@ from tasks.services import SchedulerService
 
 LATEST_RUNS = LATEST_PERIODS = 20
 REFRESH_SCHEDULE_MS = 3_000
-PREFIX = "tasks_scheduledtask"
 
 
 class LatestRuns(RunDisplay, admin.TabularInline):
@@ -72,7 +69,7 @@ class LatestRuns(RunDisplay, admin.TabularInline):
 
 
 @admin.register(ScheduledTask)
-class ScheduledTaskAdmin(ScheduleListAdmin, ExternalJobsAdmin):
+class ScheduledTaskAdmin(SchedulePageAdmin, ScheduleListAdmin, ExternalJobsAdmin):
     """Schedules: their list and its actions, add, edit."""
 
     form = ScheduledTaskForm
@@ -146,30 +143,12 @@ class ScheduledTaskAdmin(ScheduleListAdmin, ExternalJobsAdmin):
         return REFRESH_SCHEDULE_MS
 
     def get_urls(self) -> list[URLPattern]:
-        pages = (("", "page", self.page_view), ("backfill/", "backfill", self.backfill_view))
-        return [
-            *(
-                path(f"<int:pk>/{end}", self.admin_site.admin_view(view), name=f"{PREFIX}_{name}")
-                for end, name, view in pages
-            ),
-            path("zone/", self.admin_site.admin_view(self.zone_view), name="tasks_zone"),
-            *super().get_urls(),
-        ]
-
-    def page_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Show a schedule's own page."""
-        return schedule_view(self, request, pk)
-
-    def page_of(self, record: ScheduledTask) -> str:
-        return schedule_page(record.pk)
+        zone = path("zone/", self.admin_site.admin_view(self.zone_view), name="tasks_zone")
+        return [zone, *super().get_urls()]
 
     def zone_view(self, request: HttpRequest) -> HttpResponse:
         """Show the form that chooses the viewer's zone, or handle it."""
         return zone_page(request, self.admin_site.each_context(request))
-
-    def backfill_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Show the form that requests runs of a past range, or handle it."""
-        return backfill_page(self, request, pk)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from tasks.admin_pages.formatting import NONE, short_duration
+from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.strips import is_late
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
@@ -59,9 +59,13 @@ class Bar:
         return max((run.duration for run in self.runs if run.duration is not None), default=None)
 
     @property
+    def longest_lateness(self) -> timedelta | None:
+        return max((run.lateness for run in self.runs if run.lateness is not None), default=None)
+
+    @property
     def late(self) -> timedelta | None:
         """How late its latest run was, if that is worth showing."""
-        return max((run.lateness for run in self.runs if is_late(run)), default=None)  # type: ignore[type-var]
+        return self.longest_lateness if any(map(is_late, self.runs)) else None
 
     @property
     def at(self) -> datetime:
@@ -108,10 +112,10 @@ class Chart:
     newer: str = ""
 
     @property
-    def states(self) -> list[str]:
-        """The states that occur, for the legend."""
+    def states(self) -> list[tuple[str, str]]:
+        """The states that occur, for the legend, with their words."""
         found = {run.status for bar in self.bars for run in bar.runs}
-        return [str(status) for status in reversed(SEVERITY) if status in found]
+        return [(status.value, str(status.label)) for status in SEVERITY[::-1] if status in found]
 
     @property
     def has_late(self) -> bool:
@@ -311,8 +315,3 @@ def _summary(runs: Sequence[ScheduledTaskInstance], scale: _Scale) -> str:
         "p95": short_duration(scale.p95),
     }
     return f"{text} {words}"
-
-
-def took_text(bar: Bar) -> str:
-    """Return how long a bar's runs took at most, for the table."""
-    return short_duration(bar.took) if bar.took is not None else NONE
