@@ -228,9 +228,8 @@ class _Scale:
 
     def labels(self) -> list[Label]:
         """Return the texts beside the drawing, none over another."""
-        wanted = [*self.marks(), (float(BASE), "0")]
         labels: list[Label] = []
-        for y, text in sorted(wanted, reverse=True):
+        for y, text in [(float(BASE), "0"), *self.marks()]:
             highest = labels[-1].y - LABEL_STEP if labels else y
             labels.append(Label(min(y, highest), text))
         if self.latest is not None:

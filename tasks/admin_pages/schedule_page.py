@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -18,7 +18,7 @@ from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.backfill import backfill_page
 from tasks.admin_pages.base import RunDisplay, obstacles
 from tasks.admin_pages.day_ledger import day_ledger
-from tasks.admin_pages.formatting import call, short_duration
+from tasks.admin_pages.formatting import call
 from tasks.admin_pages.history import changes_page, latest_lines, put_back_page
 from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.run_chart import chart_of
@@ -26,12 +26,13 @@ from tasks.admin_pages.run_with import run_with_page
 from tasks.admin_pages.schedule_list import facts_of, state_of
 from tasks.admin_pages.secrets import may_reveal, secrets_of_schedule
 from tasks.admin_pages.states import LOOKS
-from tasks.admin_pages.strips import outcome
 from tasks.admin_pages.when_preview import preview_of
 from tasks.broker.enqueue import timeout_of
 from tasks.exceptions import UnknownTaskFunction
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance, WeeklySummary
+from tasks.reports.waiting import Waiting
+from tasks.timing.text import format_interval
 
 TEMPLATE = "admin/tasks/scheduledtask/page.html"
 PREFIX = "tasks_scheduledtask"
@@ -47,7 +48,6 @@ class LatestRun:
 
     run: ScheduledTaskInstance
     at: datetime | None
-    words: str
     result: str
 
 
@@ -87,6 +87,7 @@ def schedule_view(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResp
     schedule = get_object_or_404(page.get_queryset(request), pk=pk)
     if not page.has_view_permission(request, schedule):
         raise PermissionDenied
+    facts = _facts(schedule)
     context = {
         **page.admin_site.each_context(request),
         "title": schedule.name,
@@ -95,8 +96,8 @@ def schedule_view(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResp
         "notices": obstacles(page.queues_in_use(schedule)),
         "refresh_ms": REFRESH_MS,
         **_rights(page, request, schedule),
-        **_facts(schedule),
-        **_panels(schedule, request.GET),
+        **facts,
+        **_panels(schedule, request.GET, facts["waiting"]),
     }
     return TemplateResponse(request, TEMPLATE, context)
 
@@ -129,6 +130,7 @@ def _facts(schedule: ScheduledTask) -> dict[str, Any]:
         "state": state,
         "state_look": LOOKS[state.look],
         "waiting": facts.waiting,
+        "spec_words": _spec_words(schedule),
         "call": call(schedule.function, schedule.args, schedule.kwargs),
         "tags": list(schedule.tags.all()),
         "when": preview_of(schedule),
@@ -145,6 +147,12 @@ def _facts(schedule: ScheduledTask) -> dict[str, Any]:
     }
 
 
+def _spec_words(schedule: ScheduledTask) -> tuple[str, str]:
+    """Return when it is due in words: what says most, and the rest of the sentence."""
+    first, _comma, rest = schedule.when_in_words().partition(", ")
+    return first, rest
+
+
 def _success(week: WeeklySummary | None) -> tuple[str, str] | None:
     """Return the share of the last 7 days that finished, and of how many."""
     if week is None or week.success is None:
@@ -158,13 +166,13 @@ def _success(week: WeeklySummary | None) -> tuple[str, str] | None:
     return f"{shown} %", words % {"finished": week.finished, "n": number}
 
 
-def _panels(schedule: ScheduledTask, query: QueryDict) -> dict[str, Any]:
+def _panels(schedule: ScheduledTask, query: QueryDict, waiting: Waiting | None) -> dict[str, Any]:
     runs = list(schedule.runs.order_by("-id").defer("log", "traceback")[:LATEST_RUNS])
     latest = []
     for run in runs:
         run.parent = schedule
         result = RunDisplay().outcome(run)
-        latest.append(LatestRun(run, run.due or run.requested, outcome(run), result))
+        latest.append(LatestRun(run, run.due or run.requested, result))
     return {
         "chart": chart_of(schedule, query.get("runs", ""), _number(query.get("until"))),
         "ledger": day_ledger(
@@ -172,6 +180,7 @@ def _panels(schedule: ScheduledTask, query: QueryDict) -> dict[str, Any]:
             _day(query.get("day")),
             _number(query.get("hour")),
             is_unfolded="all" in query,
+            why_waiting=waiting.why_in_words if waiting is not None else "",
         ),
         "latest": latest,
         "history": latest_lines(schedule),
@@ -200,7 +209,7 @@ def _policies(schedule: ScheduledTask) -> list[tuple[str, str]]:
         (_("After a gap"), schedule.get_catch_up_display()),
     ]
     if schedule.start_deadline is not None:
-        span = _span(schedule.start_deadline)
+        span = format_interval(schedule.start_deadline)
         lines.append((_("Too late"), _("not started any more after %(span)s") % {"span": span}))
     lines.append((_("After a failure"), _retries(schedule)))
     lines.append((_("Time limit"), _time_limit(schedule)))
@@ -219,13 +228,13 @@ def _retries(schedule: ScheduledTask) -> str:
     text = ngettext("tried once more", "tried again up to %(n)d times", number) % {"n": number}
     if not schedule.retry_delay:
         return text
-    span = _span(schedule.retry_delay)
+    span = format_interval(schedule.retry_delay)
     return _("%(tries)s, after %(span)s") % {"tries": text, "span": span}
 
 
 def _time_limit(schedule: ScheduledTask) -> str:
     try:
-        return _span(timeout_of(schedule))
+        return format_interval(timeout_of(schedule))
     except UnknownTaskFunction as error:
         return str(error)
 
@@ -239,7 +248,3 @@ def _kept(schedule: ScheduledTask) -> str:
         number = schedule.keep_days
         parts.append(ngettext("%(n)d day", "%(n)d days", number) % {"n": number})
     return ", ".join(parts) or _("all runs")
-
-
-def _span(seconds: int) -> str:
-    return short_duration(timedelta(seconds=seconds))
