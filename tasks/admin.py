@@ -22,6 +22,7 @@ from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
+from tasks.admin_pages.health import health_view
 from tasks.admin_pages.schedule_list import ScheduleListAdmin
 from tasks.admin_pages.schedule_page import SchedulePageAdmin
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
@@ -144,7 +145,8 @@ class ScheduledTaskAdmin(SchedulePageAdmin, ScheduleListAdmin, ExternalJobsAdmin
 
     def get_urls(self) -> list[URLPattern]:
         zone = path("zone/", self.admin_site.admin_view(self.zone_view), name="tasks_zone")
-        return [zone, *super().get_urls()]
+        health = path("health/", self.admin_site.admin_view(health_view), name="tasks_health")
+        return [zone, health, *super().get_urls()]
 
     def zone_view(self, request: HttpRequest) -> HttpResponse:
         """Show the form that chooses the viewer's zone, or handle it."""
