@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST
 from tasks.admin_pages.base import TasksAdmin, obstacles
 from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.schedule_actions import ACTIONS, Delete, ScheduleAction
-from tasks.exceptions import NotPossible, TasksError
+from tasks.exceptions import TasksError
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask
 
@@ -165,11 +165,8 @@ class ActionsAdmin(TasksAdmin):
         back: str,
     ) -> HttpResponse:
         is_ready = not form.needs_preview or (form.is_bound and form.is_valid())
-        rows = (
-            [self._row(request, action, schedule, form) for schedule in schedules]
-            if is_ready
-            else []
-        )
+        planned = schedules if is_ready else []
+        rows = [self._outlook(request, action, schedule, form) for schedule in planned]
         possible = [row for row in rows if not row.problem]
         one = schedules[0] if len(schedules) == 1 else None
         context = {
@@ -198,7 +195,7 @@ class ActionsAdmin(TasksAdmin):
             return reverse(f"admin:{ACT_ON_SEVERAL}", args=[action.name])
         return reverse("admin:tasks_scheduledtask_act", args=[one.pk, action.name])
 
-    def _row(
+    def _outlook(
         self, request: HttpRequest, action: ScheduleAction, schedule: ScheduledTask, form: Any
     ) -> Row:
         if not self.may(action, request, schedule):

@@ -49,7 +49,7 @@ class BackfillForm(forms.Form):
 
 def backfill_page(page: TasksAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """Show the form; a POST previews the runs, and with `confirmed` requests them."""
-    schedule = get_object_or_404(ScheduledTask, pk=pk)
+    schedule = get_object_or_404(page.get_queryset(request), pk=pk)
     if not page.has_change_permission(request, schedule):
         raise PermissionDenied
     dues = None

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
 from tasks import clock
-from tasks.access import is_limited, visible
+from tasks.access import visible
 from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.schedule_filters import (
     VIEWS,
@@ -172,6 +172,10 @@ class ScheduleListAdmin(ActionsAdmin):
         schedules = schedules.prefetch_related("tags").annotate(severity=severity)
         return visible(request.user, schedules)
 
+    def queues_of_list(self, request: HttpRequest) -> Iterable[str]:
+        live = visible(request.user, ScheduledTask.objects.filter(status__in=ScheduledTask.LIVE))
+        return live.order_by().values_list("queue", flat=True).distinct()
+
     def get_ordering(self, request: HttpRequest) -> Sequence[str]:
         return ("severity", "name", "pk")
 
@@ -201,7 +205,6 @@ class ScheduleListAdmin(ActionsAdmin):
             "previous_url": _page_url(cl, -1),
             "next_url": _page_url(cl, 1),
             "refresh_ms": REFRESH_MS,
-            "may_see_rq": not is_limited(request.user),
         }
 
     def _row(self, schedule: Any, now: datetime) -> dict[str, Any]:
@@ -218,7 +221,8 @@ class ScheduleListAdmin(ActionsAdmin):
             "last_run": next((run for run in facts.runs if run.started), None),
             "success": None if success is None else 100 * success,
             "is_bad": success is not None and success < GOOD,
-            "week": week,
+            "p50": week and week.p50,
+            "p95": week and week.p95,
             "waiting": facts.waiting.number if facts.waiting else 0,
             "tags": [tag.name for tag in schedule.tags.all()],
         }

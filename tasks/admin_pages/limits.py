@@ -1,0 +1,43 @@
+"""Pages of people who are limited to tags: they show only what has one of these."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from tasks.access import can_be_limited, is_limited, keep_visible, visible
+
+
+class LimitedAdmin(admin.ModelAdmin):
+    """A page that shows only what its user may see: records, choices of fields, counts."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return visible(request.user, super().get_queryset(request))
+
+    def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> Any:
+        """Offer in a field only what the user may see."""
+        offered = super().get_field_queryset(db, db_field, request)
+        related = db_field.remote_field.model
+        if not can_be_limited(related):
+            return offered
+        return visible(request.user, related._default_manager.all() if offered is None else offered)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Keep what a limited person has saved in that person's sight."""
+        super().save_related(request, form, formsets, change)
+        if hasattr(form.instance, "tags"):
+            keep_visible(request.user, form.instance)
+
+
+class SharedAdmin(LimitedAdmin):
+    """A page of what concerns everybody: people who are limited to tags don't change it."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not is_limited(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_change_permission(request, obj) and not is_limited(request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not is_limited(request.user)
