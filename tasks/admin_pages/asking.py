@@ -19,9 +19,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from tasks.admin_pages.base import TasksAdmin, obstacles
+from tasks.admin_pages.history import record_change
 from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.schedule_actions import ACTIONS, Delete, ScheduleAction
 from tasks.exceptions import TasksError
+from tasks.history import Action
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask
 
@@ -29,6 +31,13 @@ TEMPLATE = "admin/tasks/scheduledtask/ask.html"
 ACT_ON_SEVERAL = "tasks_scheduledtask_act_on_several"
 # More rows than these are counted, in questions and in reports.
 ROWS_SHOWN = 50
+# What a schedule's history calls these actions; the others change its fields.
+LINES = {
+    "run_now": Action.RUN_REQUESTED,
+    "pause": Action.PAUSED,
+    "resume": Action.RESUMED,
+    "cancel": Action.CANCELED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +251,7 @@ class ActionsAdmin(TasksAdmin):
             LogEntry.objects.log_actions(request.user.pk, [schedule], DELETION, line)
         else:
             self.log_change(request, schedule, line)
+            record_change(request, schedule, LINES.get(action.name, Action.CHANGED), note=note)
         return Row(schedule, text)
 
 

@@ -16,7 +16,7 @@ from tasks import clock
 from tasks.admin_pages.base import TasksAdmin, obstacles
 from tasks.exceptions import TasksError
 from tasks.models import ScheduledTask
-from tasks.runs.backfill import DEFAULT_LIMIT, MAX_LIMIT, never_ran
+from tasks.runs.backfill import DEFAULT_LIMIT, MAX_LIMIT, to_run
 from tasks.services import SchedulerService
 from tasks.timing.instants import DAY, MICROSECOND
 
@@ -59,7 +59,7 @@ def backfill_page(page: TasksAdmin, request: HttpRequest, pk: int) -> HttpRespon
             if form.is_valid() and "confirmed" in request.POST:
                 return _request(page, request, schedule, form)
             if form.is_valid():
-                dues = never_ran(schedule, **form.range)
+                dues = to_run(schedule, **form.range)
         except TasksError as error:
             form.add_error(None, str(error))
     else:

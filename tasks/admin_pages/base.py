@@ -41,6 +41,7 @@ from tasks.broker.connection import (
 from tasks.broker.keys import LEADER_KEY, explain
 from tasks.broker.ownership import RedisRefused, ownership
 from tasks.exceptions import TasksError
+from tasks.history import made_by
 from tasks.masking import hiding, mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance
 
@@ -102,7 +103,8 @@ def time_column(field: str, label: Any) -> Callable[[Any, Any], Any]:
 class BriefAdmin(admin.ModelAdmin):
     """Pages in the viewer's zone, that wait for Redis only briefly.
 
-    After a change they say what Redis has refused.
+    What they change is in the history under the user's name, and after a change they say what
+    Redis has refused.
     """
 
     @property
@@ -116,7 +118,8 @@ class BriefAdmin(admin.ModelAdmin):
     def _briefly(self, view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
         def brief(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            with in_a_hurry(), in_viewer_zone(request):
+            author = made_by(request.user.get_username())
+            with in_a_hurry(), in_viewer_zone(request), author:
                 response = view(request, *args, **kwargs)
                 if isinstance(response, SimpleTemplateResponse):
                     # Here, not later: most times are shown by the template.

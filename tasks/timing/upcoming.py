@@ -1,110 +1,112 @@
-"""What comes next by a spec, with what people stumble over: clock changes and excluded dates."""
+"""What is due next, with what people wonder about: clock changes and dates that are left out.
 
-from bisect import bisect_left
+Pure, as all that is here: `now` is an argument.
+"""
+
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-from tasks.timing import spec as timing
-from tasks.timing.instants import DAY, END, MICROSECOND
-from tasks.timing.spec import Spec
+from tasks.timing.cron import parse_cron
+from tasks.timing.instants import DAY, MICROSECOND
+from tasks.timing.spec import Spec, dues, next_due
 from tasks.timing.text import excluded_dates
 from tasks.timing.zones import find_zone, offset_period, start_of_day
 
-# A clock change further from the nearest due than this parts nothing that people compare.
-NEAR = DAY
-# How many excluded ranges are named between two dues.
-NAMED = 3
+# How far ahead clock changes and excluded dates are looked for, however rarely something is due.
+LONGEST_LOOK = timedelta(days=800)
+END = datetime(9980, 1, 1, tzinfo=UTC)
+
+
+class Clock(StrEnum):
+    """What a clock change does to one due."""
+
+    PLAIN = "plain"
+    MOVED = "moved"  # its time of day doesn't exist that day
+    REPEATED = "repeated"  # its time of day comes twice that day
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One due; `is_again` if the clock showed its time an hour before already."""
+    """Something that will be due."""
 
     at: datetime
-    is_again: bool = False
+    clock: Clock = Clock.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
 class ClockChange:
-    """The zone's clock is put forward (`shift` > 0) or back.
-
-    `runs_twice` says of a clock that is put back whether what is due in the repeated time runs
-    again; None if nothing is due in it.
-    """
+    """The clocks of the schedule's zone are put forward or back, by `shift`."""
 
     at: datetime
     shift: timedelta
-    runs_twice: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Excluded:
-    """Dates on which something would have been due, were they not excluded."""
+class LeftOut:
+    """Excluded dates on which something would have been due."""
 
+    at: datetime
     first: date
     last: date
 
 
-Item = Due | ClockChange | Excluded
+Row = Due | ClockChange | LeftOut
 
 
-def upcoming(spec: Spec, after: datetime, number: int, zone: ZoneInfo) -> list[Item]:
-    """Return the next dues of a spec, with what lies between them, in order.
+def upcoming(spec: Spec, now: datetime, number: int) -> list[Row]:
+    """Return the next dues after `now`, at most `number`, with what stands between them, in order.
 
-    The clock is that of `zone`: for a cron expression, the spec's own.
+    Clock changes and excluded dates are those before the last of the dues, or, if fewer are to
+    come, those within the next 800 days.
     """
-    items: list[Item] = []
-    before = after
-    for due in islice(timing.dues(spec, after, END), number):
-        items += _excluded_between(spec, before, due)
-        items += _changes_between(spec, before, due, zone)
-        items.append(Due(due, is_again=_is_again(due, zone)))
-        before = due
-    return items
-
-
-def _is_again(due: datetime, zone: ZoneInfo) -> bool:
-    return due.astimezone(zone).fold == 1
-
-
-def _changes_between(
-    spec: Spec, before: datetime, due: datetime, zone: ZoneInfo
-) -> Iterator[ClockChange]:
-    """Yield the clock changes between two dues that are close to one of them."""
-    windows = [(before, due)] if due - before <= 2 * NEAR else [(before, before + NEAR)]
-    if due - before > 2 * NEAR:
-        windows.append((due - NEAR, due))
-    for begin, end in windows:
-        period = offset_period(zone, begin)
-        if period.ends_in_change and period.until <= end:
-            shift = offset_period(zone, period.until).offset - period.offset
-            yield ClockChange(period.until, shift, _runs_twice(spec, period.until, shift))
-
-
-def _runs_twice(spec: Spec, change: datetime, shift: timedelta) -> bool | None:
-    if shift > timedelta(0):
-        return None
-    if next(timing.dues(spec, change + shift - MICROSECOND, change - MICROSECOND), None) is None:
-        return None
-    again = timing.dues(spec, change - MICROSECOND, change - shift - MICROSECOND)
-    return next(again, None) is not None
-
-
-def _excluded_between(spec: Spec, before: datetime, due: datetime) -> Iterator[Excluded]:
-    """Yield the excluded dates between two dues on which something would have been due."""
-    if not spec.exclude:
-        return
     zone = find_zone(spec.timezone)
     assert zone is not None
-    everyday = replace(spec, exclude="", repeat=None, offset=0)
-    shift = timedelta(milliseconds=spec.offset)
-    first_day, last_day = ((at - shift).astimezone(zone).date() for at in (before, due))
-    firsts, lasts = excluded_dates(spec.exclude)
-    begin, end = bisect_left(lasts, first_day), bisect_left(firsts, last_day)
-    for first, last in islice(zip(firsts[begin:end], lasts[begin:end], strict=True), NAMED):
-        since = max(start_of_day(first, zone), before - shift)
-        if next(timing.dues(everyday, since, start_of_day(last + DAY, zone)), None) is not None:
-            yield Excluded(first, last)
+    found = list(islice(dues(spec, now, END), number))
+    until = min(found[-1] if len(found) == number else END, now + LONGEST_LOOK)
+    rows: list[Row] = [Due(due, clock_at(spec, zone, due)) for due in found]
+    if found:
+        rows += clock_changes(zone, now, min(found[-1], until))
+    rows += left_out(spec, zone, now, until)
+    return sorted(rows, key=lambda row: (row.at, isinstance(row, Due)))
+
+
+def clock_at(spec: Spec, zone: ZoneInfo, due: datetime) -> Clock:
+    """Return what a clock change does to the time of day at which something is due."""
+    local = (due - timedelta(milliseconds=spec.offset)).astimezone(zone)
+    if local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset():
+        return Clock.REPEATED
+    if spec.cron is None:
+        return Clock.PLAIN
+    minute = local.hour * 60 + local.minute
+    is_shown = minute in parse_cron(spec.cron, spec.both_days).minutes
+    return Clock.PLAIN if is_shown else Clock.MOVED
+
+
+def clock_changes(zone: ZoneInfo, after: datetime, until: datetime) -> Iterator[ClockChange]:
+    """Yield the changes of a zone's clocks in a range of time."""
+    begin = after
+    while begin < until:
+        period = offset_period(zone, begin)
+        if period.ends_in_change and period.until <= until:
+            offset = period.until.astimezone(zone).utcoffset()
+            assert offset is not None
+            yield ClockChange(period.until, offset - period.offset)
+        begin = period.until
+
+
+def left_out(spec: Spec, zone: ZoneInfo, after: datetime, until: datetime) -> Iterator[LeftOut]:
+    """Yield the excluded ranges of dates that begin in a range of time and leave something out."""
+    if not spec.exclude:
+        return
+    plain = replace(spec, exclude="", repeat=None, offset=0)
+    for first, last in zip(*excluded_dates(spec.exclude), strict=True):
+        begin, end = start_of_day(first, zone), start_of_day(last + DAY, zone)
+        if end <= after or begin > until:
+            continue
+        would_be = next_due(plain, max(begin, after) - MICROSECOND)
+        if would_be is not None and would_be < end:
+            yield LeftOut(max(begin, after), first, last)
