@@ -7,6 +7,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from tasks.access import can_be_limited, is_limited, keep_visible, visible
+from tasks.models import Tag
 
 
 class LimitedAdmin(admin.ModelAdmin):
@@ -24,10 +25,27 @@ class LimitedAdmin(admin.ModelAdmin):
         return visible(request.user, related._default_manager.all() if offered is None else offered)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Keep what a limited person has saved in that person's sight."""
+        """Keep the tags that the person doesn't see, and the record in the person's sight."""
+        record = form.instance
+        tags = record.tags if can_be_limited(type(record)) and hasattr(record, "tags") else None
+        seen = visible(request.user, Tag.objects.all())
+        hidden = [] if tags is None else list(tags.exclude(pk__in=seen.values("pk")))
         super().save_related(request, form, formsets, change)
-        if hasattr(form.instance, "tags"):
-            keep_visible(request.user, form.instance)
+        if tags is not None:
+            tags.add(*hidden)
+            keep_visible(request.user, record)
+
+
+class VisibleFilter(admin.RelatedFieldListFilter):
+    """A filter by another record, which offers only those that the user may see."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        offered = visible(request.user, field.remote_field.model._default_manager.all())
+        return field.get_choices(
+            include_blank=False,
+            ordering=self.field_admin_ordering(field, request, model_admin),
+            limit_choices_to={"pk__in": offered.order_by().values("pk")},
+        )
 
 
 class SharedAdmin(LimitedAdmin):

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, pgettext
 from tasks import clock
 from tasks.access import visible
 from tasks.admin_pages.asking import ActionsAdmin
+from tasks.admin_pages.limits import VisibleFilter
 from tasks.admin_pages.schedule_filters import (
     VIEWS,
     FunctionFilter,
@@ -153,7 +154,7 @@ class ScheduleListAdmin(ActionsAdmin):
     list_filter = (
         "status",
         "type",
-        ("calendar", admin.RelatedOnlyFieldListFilter),
+        ("calendar", VisibleFilter),
         ViewFilter,
         FunctionFilter,
         QueueFilter,
