@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import label_for_field
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
@@ -206,6 +207,7 @@ class ScheduleListAdmin(ActionsAdmin):
             "previous_url": _page_url(cl, -1),
             "next_url": _page_url(cl, 1),
             "refresh_ms": REFRESH_MS,
+            "media": forms.Media(),  # Django's own scripts of a list don't know this one.
         }
 
     def _row(self, schedule: Any, now: datetime) -> dict[str, Any]:
