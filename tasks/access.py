@@ -56,12 +56,18 @@ def visible(user: Any, rows: QuerySet[M]) -> QuerySet[M]:
     if model is Calendar:
         schedules = visible(user, ScheduledTask.objects.filter(calendar__isnull=False))
         return rows.filter(pk__in=schedules.order_by().values("calendar"))
-    through = getattr(model, "tagged_through", "")
-    if not through and not hasattr(model, "tags"):
+    if not can_be_limited(model):
         return rows.none()
+    through = getattr(model, "tagged_through", "")
     tagged = model._meta.get_field(through).related_model if through else model
     allowed = tagged._base_manager.filter(tags__in=tags).order_by().values("pk")
     return rows.filter(**{f"{through or 'pk'}__in": allowed})
+
+
+def can_be_limited(model: type[Model]) -> bool:
+    """Return whether rows of a model can be seen by people who are limited to tags."""
+    own = hasattr(model, "tags") or hasattr(model, "tagged_through")
+    return own or model in (Tag, Calendar)
 
 
 def may_see(user: Any, record: Model) -> bool:

@@ -16,7 +16,8 @@ from django.utils.translation import gettext_lazy, ngettext
 # These modules register their own pages.
 import tasks.admin_pages.calendars
 import tasks.admin_pages.rq_dashboard
-import tasks.admin_pages.runs  # noqa: F401
+import tasks.admin_pages.runs
+import tasks.admin_pages.tags  # noqa: F401
 from tasks import clock
 from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
@@ -134,10 +135,7 @@ class ScheduledTaskAdmin(SchedulePageAdmin, ScheduleListAdmin, ExternalJobsAdmin
     created_at = time_column("created", gettext_lazy("created"))
     updated_at = time_column("updated", gettext_lazy("updated"))
 
-    def queues_in_use(self, record: ScheduledTask | None) -> Iterable[str]:
-        if record is None:
-            live = ScheduledTask.objects.live().order_by()
-            return live.values_list("queue", flat=True).distinct()
+    def queues_in_use(self, record: ScheduledTask) -> Iterable[str]:
         return [record.queue] if record.is_live else []
 
     def refresh_ms(self, record: ScheduledTask) -> int:

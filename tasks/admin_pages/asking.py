@@ -174,11 +174,8 @@ class ActionsAdmin(TasksAdmin):
         back: str,
     ) -> HttpResponse:
         is_ready = not form.needs_preview or (form.is_bound and form.is_valid())
-        rows = (
-            [self._row(request, action, schedule, form) for schedule in schedules]
-            if is_ready
-            else []
-        )
+        planned = schedules if is_ready else []
+        rows = [self._outlook(request, action, schedule, form) for schedule in planned]
         possible = [row for row in rows if not row.problem]
         one = schedules[0] if len(schedules) == 1 else None
         context = {
@@ -207,7 +204,7 @@ class ActionsAdmin(TasksAdmin):
             return reverse(f"admin:{ACT_ON_SEVERAL}", args=[action.name])
         return reverse("admin:tasks_scheduledtask_act", args=[one.pk, action.name])
 
-    def _row(
+    def _outlook(
         self, request: HttpRequest, action: ScheduleAction, schedule: ScheduledTask, form: Any
     ) -> Row:
         if not self.may(action, request, schedule):

@@ -21,6 +21,7 @@ from django_rq.queues import get_queue_by_index
 from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 
+from tasks.access import is_limited
 from tasks.admin_pages import rq_reading
 from tasks.admin_pages.rq_actions import is_left_to_rq
 from tasks.admin_pages.rq_reading import PageJob
@@ -80,17 +81,17 @@ cron_views.get_cron_job_data = shown_cron_job  # type: ignore[assignment, attr-d
 
 
 class DashboardAdmin(QueueAdmin):
-    """Queues, workers and jobs: seen and changed by those who may see and change schedules.
+    """Queues, workers and jobs: seen and changed by those who may see and change all schedules.
 
     django-rq alone lets every staff user do everything, and answers with a server error while
     Redis is unavailable.
     """
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._schedules.has_view_permission(request)
+        return self._schedules.has_view_permission(request) and not is_limited(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._schedules.has_change_permission(request)
+        return self._schedules.has_change_permission(request) and not is_limited(request.user)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)

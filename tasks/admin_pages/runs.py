@@ -16,9 +16,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import clock
+from tasks.access import visible
 from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, time_column
 from tasks.admin_pages.formatting import box, call, pretty_json, progress_bar
 from tasks.admin_pages.forms import TaskForm
+from tasks.admin_pages.limits import SharedAdmin
 from tasks.admin_pages.secrets import secrets_of_call
 from tasks.exceptions import NotPossible
 from tasks.job import RESULT_TTL
@@ -150,7 +152,8 @@ class ScheduleFilter(admin.SimpleListFilter):
     parameter_name = "schedule"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        names = ScheduledTask.objects.order_by("name", "pk").values_list("pk", "name")
+        schedules = visible(request.user, ScheduledTask.objects.all())
+        names = schedules.order_by("name", "pk").values_list("pk", "name")
         offered = {str(pk): name for pk, name in names[:SCHEDULES_OFFERED]}
         selected = self.value() or ""
         if selected.isdecimal() and selected not in offered:
@@ -213,7 +216,7 @@ class ScheduledTaskInstanceAdmin(RecordAdmin):
 
 
 @admin.register(Task)
-class TaskAdmin(RecordAdmin):
+class TaskAdmin(SharedAdmin, RecordAdmin):
     """Background calls: enqueue one, watch it, cancel it."""
 
     form = TaskForm

@@ -10,13 +10,13 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django_rq.settings import get_queues_map
 
 from tasks import clock
 from tasks.admin_pages.formatting import NONE
 from tasks.broker.connection import queues_without_worker
 from tasks.exceptions import NotPossible
 from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.queue import usable_queues
 from tasks.services import SchedulerService
 from tasks.timing import spec
 from tasks.timing.moving import CannotMove, Refusal, moved
@@ -108,7 +108,7 @@ class QueueForm(ActionForm):
             (name, _("%(queue)s (no worker serves it)") % {"queue": name})
             if name in unserved
             else (name, name)
-            for name in get_queues_map()
+            for name in usable_queues()
         ]
 
 

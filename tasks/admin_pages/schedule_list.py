@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import label_for_field
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
@@ -16,8 +17,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
 from tasks import clock
-from tasks.access import is_limited, visible
+from tasks.access import visible
 from tasks.admin_pages.asking import ActionsAdmin
+from tasks.admin_pages.limits import VisibleFilter
 from tasks.admin_pages.schedule_filters import (
     VIEWS,
     FunctionFilter,
@@ -154,7 +156,7 @@ class ScheduleListAdmin(ActionsAdmin):
     list_filter = (
         "status",
         "type",
-        ("calendar", admin.RelatedOnlyFieldListFilter),
+        ("calendar", VisibleFilter),
         ViewFilter,
         FunctionFilter,
         QueueFilter,
@@ -172,6 +174,10 @@ class ScheduleListAdmin(ActionsAdmin):
         schedules = ScheduledTask.objects.select_related("calendar", "week")
         schedules = schedules.prefetch_related("tags").annotate(severity=severity)
         return visible(request.user, schedules)
+
+    def queues_of_list(self, request: HttpRequest) -> Iterable[str]:
+        live = visible(request.user, ScheduledTask.objects.filter(status__in=ScheduledTask.LIVE))
+        return live.order_by().values_list("queue", flat=True).distinct()
 
     def get_ordering(self, request: HttpRequest) -> Sequence[str]:
         return ("severity", "name", "pk")
@@ -202,7 +208,7 @@ class ScheduleListAdmin(ActionsAdmin):
             "previous_url": _page_url(cl, -1),
             "next_url": _page_url(cl, 1),
             "refresh_ms": REFRESH_MS,
-            "may_see_rq": not is_limited(request.user),
+            "media": forms.Media(),  # Django's own scripts of a list don't know this one.
         }
 
     def _row(self, schedule: Any, now: datetime) -> dict[str, Any]:
@@ -219,7 +225,8 @@ class ScheduleListAdmin(ActionsAdmin):
             "last_run": next((run for run in facts.runs if run.started), None),
             "success": None if success is None else 100 * success,
             "is_bad": success is not None and success < GOOD,
-            "week": week,
+            "p50": week and week.p50,
+            "p95": week and week.p95,
             "waiting": facts.waiting.number if facts.waiting else 0,
             "tags": [tag.name for tag in schedule.tags.all()],
         }

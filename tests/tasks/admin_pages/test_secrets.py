@@ -92,7 +92,7 @@ def test_no_page_shows_a_secret(
     for result in job.results():
         url = reverse("admin:django_rq_result_detail", args=[0, job.id, result.id])
         assert SECRET not in client.get(url).content.decode()
-    client.post(act_url(schedule, "pause"), {"note": ADDRESS})
+    client.post(act_url(schedule, "pause"), {"note": ADDRESS, "confirmed": "yes"})
     for url in (page_of(schedule), page_of(schedule, "history")):
         assert SECRET not in client.get(url).content.decode()
 
