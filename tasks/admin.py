@@ -24,6 +24,7 @@ from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
+from tasks.admin_pages.schedule_form import SchedulePages
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
 from tasks.admin_pages.states import badge, record_badge
 from tasks.admin_pages.viewer_zone import zone_page
@@ -89,7 +90,7 @@ class ScheduleChangeList(ChangeList):
 
 
 @admin.register(ScheduledTask)
-class ScheduledTaskAdmin(ExternalJobsAdmin):
+class ScheduledTaskAdmin(SchedulePages, ExternalJobsAdmin):
     """Schedules: view, add, edit, run now, pause, resume, cancel, delete."""
 
     form = ScheduledTaskForm
@@ -117,14 +118,22 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
     fieldsets = (
         (
             gettext_lazy("What"),
-            {"fields": ("function", "args", "kwargs", "name", "queue", "description")},
+            {
+                "fields": (
+                    "function",
+                    "args",
+                    "kwargs",
+                    "name",
+                    "queue",
+                    "tags",
+                    "description",
+                    "note",
+                )
+            },
         ),
         (
             gettext_lazy("When"),
             {
-                "description": gettext_lazy(
-                    "Give an interval, or a cron expression, or only a first time to run once."
-                ),
                 "fields": ("interval", "first", "cron", "timezone"),
             },
         ),
@@ -208,7 +217,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         if obj.requests.exists():
             state.append("requested_runs")
         origin = ["code_list"] if obj.list_owner is not None else []
-        more = {"fields": ("note", *origin, "job", "created_at", "updated_at")}
+        more = {"fields": (*origin, "job", "created_at", "updated_at")}
         return [(None, {"fields": state}), *fieldsets, (_("More"), more)]
 
     def get_object(
@@ -226,9 +235,6 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
 
     def get_inlines(self, request: HttpRequest, obj: ScheduledTask | None) -> Any:
         return self.inlines if obj is not None else ()
-
-    def save_model(self, request: HttpRequest, obj: ScheduledTask, form: Any, change: bool) -> None:
-        SchedulerService.save(obj)
 
     def get_deleted_objects(self, objs: Iterable[ScheduledTask], request: HttpRequest) -> Any:
         """Name the schedules, but only count their runs: there may be very many."""
