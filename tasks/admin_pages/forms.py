@@ -196,6 +196,11 @@ class CallForm(forms.ModelForm):
             self.errors.pop(name, None)
         if self.has_argument_errors:
             return
+        for name, mark in (("args", "[]"), ("kwargs", "{}")):
+            if name not in self.fields and self.data.get(name, "") not in ("", mark):
+                text = _("Each argument of this function has a field of its own: give it there.")
+                self.add_error("function", text)
+                return
         rest_args, rest_kwargs = data.get("args") or [], data.get("kwargs") or {}
         for name in rest_kwargs.keys() & call.parts.keys():
             text = _("“%(name)s” has a field of its own: give it there.")
