@@ -24,6 +24,7 @@ from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
 from tasks.admin_pages.health import health_view
+from tasks.admin_pages.schedule_form import SchedulePages
 from tasks.admin_pages.schedule_list import ScheduleListAdmin
 from tasks.admin_pages.schedule_page import SchedulePageAdmin
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
@@ -31,7 +32,6 @@ from tasks.admin_pages.states import badge, record_badge
 from tasks.admin_pages.viewer_zone import zone_page
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.services import SchedulerService
 
 LATEST_RUNS = LATEST_PERIODS = 20
 REFRESH_SCHEDULE_MS = 3_000
@@ -71,8 +71,8 @@ class LatestRuns(RunDisplay, admin.TabularInline):
 
 
 @admin.register(ScheduledTask)
-class ScheduledTaskAdmin(SchedulePageAdmin, ScheduleListAdmin, ExternalJobsAdmin):
-    """Schedules: their list and its actions, add, edit."""
+class ScheduledTaskAdmin(SchedulePages, SchedulePageAdmin, ScheduleListAdmin, ExternalJobsAdmin):
+    """Schedules: their list and its actions, the page of one, add, edit."""
 
     form = ScheduledTaskForm
     inlines = (LatestRuns,)
@@ -94,14 +94,22 @@ class ScheduledTaskAdmin(SchedulePageAdmin, ScheduleListAdmin, ExternalJobsAdmin
     fieldsets = (
         (
             gettext_lazy("What"),
-            {"fields": ("function", "args", "kwargs", "name", "queue", "description")},
+            {
+                "fields": (
+                    "function",
+                    "args",
+                    "kwargs",
+                    "name",
+                    "queue",
+                    "tags",
+                    "description",
+                    "note",
+                )
+            },
         ),
         (
             gettext_lazy("When"),
             {
-                "description": gettext_lazy(
-                    "Give an interval, or a cron expression, or only a first time to run once."
-                ),
                 "fields": ("interval", "first", "cron", "timezone"),
             },
         ),
@@ -170,7 +178,7 @@ class ScheduledTaskAdmin(SchedulePageAdmin, ScheduleListAdmin, ExternalJobsAdmin
         if obj.requests.exists():
             state.append("requested_runs")
         origin = ["code_list"] if obj.list_owner is not None else []
-        more = {"fields": ("note", *origin, "job", "created_at", "updated_at")}
+        more = {"fields": (*origin, "job", "created_at", "updated_at")}
         return [(None, {"fields": state}), *fieldsets, (_("More"), more)]
 
     def get_object(
@@ -188,9 +196,6 @@ class ScheduledTaskAdmin(SchedulePageAdmin, ScheduleListAdmin, ExternalJobsAdmin
 
     def get_inlines(self, request: HttpRequest, obj: ScheduledTask | None) -> Any:
         return self.inlines if obj is not None else ()
-
-    def save_model(self, request: HttpRequest, obj: ScheduledTask, form: Any, change: bool) -> None:
-        SchedulerService.save(obj)
 
     # Columns and rows
 
