@@ -138,7 +138,8 @@ def chart_of(schedule: ScheduledTask, size: str, until: int | None) -> Chart:
     """Return the chart of the newest runs, or of those up to the run `until`; in two queries."""
     size = size if size in SIZES else "200"
     number = SIZES[size]
-    found = schedule.runs.order_by("-id").only("due", "requested", "status", "started", "ended")
+    columns = ("parent", "due", "requested", "status", "started", "ended")
+    found = schedule.runs.order_by("-id").only(*columns)
     if until is not None:
         found = found.filter(pk__lte=until)
     newest = list(found[: number + 1])

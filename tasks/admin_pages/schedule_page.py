@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -80,6 +80,12 @@ class SchedulePageAdmin(ActionsAdmin):
 
     def page_of(self, record: ScheduledTask) -> str:
         return schedule_page(record.pk)
+
+    def response_post_save_add(self, request: HttpRequest, obj: ScheduledTask) -> HttpResponse:
+        """Show a saved schedule, where its next due times are, and not the list."""
+        return HttpResponseRedirect(schedule_page(obj.pk))
+
+    response_post_save_change = response_post_save_add
 
 
 def schedule_view(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResponse:
