@@ -137,6 +137,7 @@ def _facts(schedule: ScheduledTask) -> dict[str, Any]:
     last_run = started.defer("log", "result", "traceback").first()
     if last_run is not None:
         last_run.parent = schedule
+    requested = schedule.requests.count()
     return {
         "state": state,
         "state_look": LOOKS[state.look],
@@ -149,7 +150,7 @@ def _facts(schedule: ScheduledTask) -> dict[str, Any]:
         "last_run": last_run,
         "week": week,
         "success": _success(week),
-        "requested": schedule.requests.count(),
+        "requested": requested if facts.waiting is None or requested > facts.waiting.number else 0,
         "problem": mask_text(schedule.problem),
         "note": mask_text(schedule.note),
         "description": mask_text(schedule.description),
