@@ -38,6 +38,8 @@ TEMPLATE = "admin/tasks/scheduledtask/page.html"
 PREFIX = "tasks_scheduledtask"
 LATEST_RUNS = 20
 REFRESH_MS = 5_000
+# With much on the page it takes longer to make it.
+REFRESH_LARGE_MS = 30_000
 MAX_PK = 2**63 - 1
 Status = ScheduledTaskInstance.Status
 
@@ -99,13 +101,14 @@ def schedule_view(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResp
     if not page.has_view_permission(request, schedule):
         raise PermissionDenied
     facts = _facts(schedule)
+    is_large = request.GET.get("runs", "200") != "200" or "all" in request.GET
     context = {
         **page.admin_site.each_context(request),
         "title": schedule.name,
         "opts": page.opts,
         "original": schedule,
         "notices": obstacles(page.queues_in_use(schedule)),
-        "refresh_ms": REFRESH_MS,
+        "refresh_ms": REFRESH_LARGE_MS if is_large else REFRESH_MS,
         **_rights(page, request, schedule),
         **facts,
         **_panels(schedule, request.GET, facts["waiting"]),
