@@ -150,7 +150,7 @@ def test_all_changes_are_on_pages(
 ):
     for number in range(60):
         SchedulerService.update(schedule, retries=number + 1)
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(16):
         text = text_of(admin_client.get(page_of(schedule, "changes"), {"page": 2}))
     assert "61 changes" in text
     assert "Created" in text
