@@ -11,6 +11,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
+from django.template.response import SimpleTemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -20,15 +21,17 @@ from django.views.decorators.http import require_POST
 from django_rq.settings import get_queues_map
 from redis.exceptions import RedisError
 
+from tasks.access import is_limited
 from tasks.admin_pages.formatting import (
     NONE,
-    badge,
     one_line,
     progress_bar,
     short_duration,
     timestamp,
 )
 from tasks.admin_pages.secrets import SecretsAdmin
+from tasks.admin_pages.states import record_badge
+from tasks.admin_pages.viewer_zone import in_viewer_zone
 from tasks.broker.clock import notices as clock_notices
 from tasks.broker.connection import (
     connect,
@@ -39,6 +42,7 @@ from tasks.broker.keys import LEADER_KEY, explain
 from tasks.broker.ownership import RedisRefused, ownership
 from tasks.broker.workers import queues_without_worker
 from tasks.exceptions import TasksError
+from tasks.history import made_by
 from tasks.masking import hiding, mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance
 
@@ -98,7 +102,11 @@ def time_column(field: str, label: Any) -> Callable[[Any, Any], Any]:
 
 
 class BriefAdmin(admin.ModelAdmin):
-    """Pages that wait for Redis only briefly, and say after a change what Redis has refused."""
+    """Pages in the viewer's zone, that wait for Redis only briefly.
+
+    What they change is in the history under the user's name, and after a change they say what
+    Redis has refused.
+    """
 
     @property
     def urls(self) -> list[URLPattern]:
@@ -111,8 +119,12 @@ class BriefAdmin(admin.ModelAdmin):
     def _briefly(self, view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
         def brief(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            with in_a_hurry():
+            author = made_by(request.user.get_username())
+            with in_a_hurry(), in_viewer_zone(request), author:
                 response = view(request, *args, **kwargs)
+                if isinstance(response, SimpleTemplateResponse):
+                    # Here, not later: most times are shown by the template.
+                    response.render()
                 is_change = request.method == "POST" and response.status_code == FOUND
                 if is_change and self.admin_site.has_permission(request):
                     self.warn_after_change(request)
@@ -134,10 +146,6 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
     # The actions that are also buttons on the page of a record.
     buttons: ClassVar[tuple[str, ...]] = ()
 
-    class Media:
-        css: ClassVar = {"all": ["tasks/admin.css"]}
-        js: ClassVar = ["tasks/live.js"]
-
     def warn_after_change(self, request: HttpRequest) -> None:
         """Say that Redis refuses writes; that it doesn't answer, the next page says by itself."""
         with suppress(RedisError):
@@ -148,12 +156,20 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         """Return the queues that a record's next runs need; those of all records for None."""
         return ()
 
+    def queues_of_list(self, request: HttpRequest) -> Iterable[str]:
+        """Return the queues that the next runs of all that the user may see need."""
+        return () if is_limited(request.user) else self.queues_in_use(None)
+
     def refresh_ms(self, record: Any) -> int:
         """Return how often the page of a record refreshes itself, in milliseconds; 0 for never."""
         return 0
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        context = {"notices": obstacles(self.queues_in_use(None)), **(extra_context or {})}
+        context = {
+            "notices": obstacles(self.queues_of_list(request)),
+            "may_see_rq": not is_limited(request.user),
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, context)
 
     def render_change_form(
@@ -192,14 +208,13 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
 
     def act_view(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
         """Run an action on one record, and return to its page."""
-        record = get_object_or_404(self.model, pk=pk)
+        record = get_object_or_404(self.get_queryset(request), pk=pk)
         if action not in self.buttons:
             raise Http404
         if not self.has_change_permission(request, record):
             raise PermissionDenied
-        getattr(self, action)(request, self.model._default_manager.filter(pk=pk))
-        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
-        return HttpResponseRedirect(reverse(page, args=[pk]))
+        getattr(self, action)(request, self.get_queryset(request).filter(pk=pk))
+        return HttpResponseRedirect(self.page_of(record))
 
     def _each(
         self,
@@ -234,7 +249,7 @@ class RunDisplay:
 
     @admin.display(description=gettext_lazy("status"))
     def status_badge(self, record: Any) -> SafeString:
-        return badge(record.status, record.get_status_display())
+        return record_badge(record)
 
     @admin.display(description=gettext_lazy("due"))
     def due_at(self, run: ScheduledTaskInstance) -> SafeString | str:

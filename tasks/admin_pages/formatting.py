@@ -10,16 +10,12 @@ from django.utils.safestring import SafeString
 
 from tasks.registry import masked_arguments
 from tasks.storable import escape
+from tasks.timing.describe import describe_length
 
 NONE = "–"
 OUTCOME_LENGTH = 120
 # How many characters of JSON are shown of what was stored before there was a limit.
 BOX_LENGTH = 256 * 1024
-
-
-def badge(status: str, text: str) -> SafeString:
-    """Show a status as a coloured label."""
-    return format_html('<span class="status status-{}">{}</span>', status, text)
 
 
 def timestamp(value: datetime | None) -> SafeString | str:
@@ -38,22 +34,7 @@ def timestamp(value: datetime | None) -> SafeString | str:
 
 def short_duration(span: timedelta | None) -> str:
     """Show a length of time in the unit that fits: 12 ms, 3.4 s, 5 min 6 s, 2 h 3 min, 4 d 5 h."""
-    if span is None:
-        return NONE
-    seconds = span.total_seconds()
-    if seconds < 0:
-        return f"-{short_duration(-span)}"
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {seconds} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} d {hours % 24} h"
+    return NONE if span is None else describe_length(span)
 
 
 def box(text: str) -> SafeString | str:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -16,9 +15,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import clock
+from tasks.access import visible
 from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, time_column
+from tasks.admin_pages.call_pages import CallPages
 from tasks.admin_pages.formatting import box, call, pretty_json, progress_bar
 from tasks.admin_pages.forms import TaskForm
+from tasks.admin_pages.limits import SharedAdmin
+from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.secrets import secrets_of_call
 from tasks.exceptions import NotPossible
 from tasks.job import RESULT_TTL
@@ -39,7 +42,8 @@ class RecordAdmin(RunDisplay, TasksAdmin):
     sortable_by = ()
     # Names and reasons are stored without secrets, and can be searched; so can what is no text.
     secret_columns = frozenset(
-        {"args", "kwargs", "log", "result", "traceback", "reason_values", "progress_message"}
+        {"args", "kwargs", "arguments", "log", "result", "traceback", "reason_values"}
+        | {"progress_message"}
     )
     # Fields of the page that show a value of the record under another name.
     sources: ClassVar[dict[str, str]] = {
@@ -150,7 +154,8 @@ class ScheduleFilter(admin.SimpleListFilter):
     parameter_name = "schedule"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        names = ScheduledTask.objects.order_by("name", "pk").values_list("pk", "name")
+        schedules = visible(request.user, ScheduledTask.objects.all())
+        names = schedules.order_by("name", "pk").values_list("pk", "name")
         offered = {str(pk): name for pk, name in names[:SCHEDULES_OFFERED]}
         selected = self.value() or ""
         if selected.isdecimal() and selected not in offered:
@@ -204,16 +209,16 @@ class ScheduledTaskInstanceAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("schedule"))
     def schedule(self, run: ScheduledTaskInstance) -> SafeString:
-        url = reverse("admin:tasks_scheduledtask_change", args=[run.parent_id])
+        url = schedule_page(run.parent_id)
         return format_html('<a href="{}">{}</a>', url, run.name)
 
     @admin.display(description=gettext_lazy("call"))
     def call(self, run: ScheduledTaskInstance) -> SafeString:
-        return call(run.parent.function, run.parent.args, run.parent.kwargs)
+        return call(run.parent.function, *run.called_with)
 
 
 @admin.register(Task)
-class TaskAdmin(RecordAdmin):
+class TaskAdmin(SharedAdmin, CallPages, RecordAdmin):
     """Background calls: enqueue one, watch it, cancel it."""
 
     form = TaskForm

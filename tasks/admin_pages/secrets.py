@@ -2,16 +2,16 @@
 
 from typing import Any, ClassVar
 
-from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from tasks.admin_pages.formatting import box, pretty_json
+from tasks.admin_pages.limits import LimitedAdmin
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask
 from tasks.registry import masked_arguments
@@ -33,7 +33,7 @@ def masked_fields(schedule: ScheduledTask) -> dict[str, Any]:
     return shown | {name: mask_text(getattr(schedule, name)) for name in ("description", "note")}
 
 
-class SecretsAdmin(admin.ModelAdmin):
+class SecretsAdmin(LimitedAdmin):
     """A page whose records hold secrets.
 
     They can't be searched for, or filtered by, either: that would tell them letter by letter.
@@ -47,6 +47,11 @@ class SecretsAdmin(admin.ModelAdmin):
     def secrets_of(self, record: Any) -> dict[str, Any]:
         """Return what is masked on a record's page, by its label; empty if nothing is."""
         return {}
+
+    def page_of(self, record: Any) -> str:
+        """Return the address of the page on which a record is looked at."""
+        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        return reverse(page, args=[record.pk])
 
     def get_search_fields(self, request: HttpRequest) -> Any:
         fields = tuple(super().get_search_fields(request))
@@ -65,7 +70,7 @@ class SecretsAdmin(admin.ModelAdmin):
 
     def reveal_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show the secrets of a record, and note in its history who has seen them."""
-        record = get_object_or_404(self.model, pk=pk)
+        record = get_object_or_404(self.get_queryset(request), pk=pk)
         if request.method != "POST":  # as after a login in between: revealing is noted (R11)
             return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", pk)
         if not self.has_view_permission(request, record) or not may_reveal(request):
@@ -78,6 +83,7 @@ class SecretsAdmin(admin.ModelAdmin):
             "title": _("Secrets of “%(record)s”") % {"record": record},
             "opts": self.opts,
             "original": record,
+            "back": self.page_of(record),
             "secrets": {
                 label: box(value) if isinstance(value, str) else pretty_json(value)
                 for label, value in secrets.items()

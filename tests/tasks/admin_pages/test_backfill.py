@@ -1,5 +1,6 @@
 """The backfill page: it shows how many runs a past range means, and requests them."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,10 +8,10 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
-from tasks.models import ScheduledTask
+from tasks.models import ScheduledTask, WeeklySummary
 from tasks.services import SchedulerService
 from tests.tasks.pages import page_of, text_of
-from tests.tasks.schedules import ago, make_row
+from tests.tasks.schedules import ago, make_row, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,6 +71,23 @@ def test_a_backfill_of_a_range_without_missed_runs_cannot_be_confirmed(
     response = admin_client.post(page_of(hourly, "backfill"), backfill_data(hourly))
     assert "Nothing is left to run in this range." in text_of(response)
     assert 'name="confirmed"' not in response.content.decode()
+
+
+def test_the_page_says_how_long_the_runs_take_and_runs_what_failed_if_wanted(
+    admin_client: Client, hourly: ScheduledTask
+):
+    WeeklySummary.objects.create(schedule=hourly, finished=9, success=1, p50=timedelta(seconds=90))
+    make_run(hourly, due=hourly.first, status="failed", ended=ago(7_200))
+    url = page_of(hourly, "backfill")
+    without = text_of(admin_client.post(url, backfill_data(hourly)))
+    assert "2 runs would be requested" in without
+    assert "That takes about 3 min 0 s" in without
+    assert "3 runs would be" in text_of(admin_client.post(url, backfill_data(hourly, failed="on")))
+    admin_client.post(url, backfill_data(hourly, failed="on", confirmed="yes"))
+    assert hourly.requests.get(due=hourly.first).attempt == 2
+    line = hourly.changes.get()
+    assert (line.action, line.by) == ("backfilled", "admin")
+    assert line.note.startswith("3 runs were requested.")
 
 
 def test_backfill_needs_the_permission_to_change_the_schedule(

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tasks.models import ScheduledTask
-from tests.tasks.schedules import ago, make_row
+from tests.tasks.schedules import ago, make_row, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,6 +32,13 @@ def test_a_backfill_includes_both_ends_of_its_range(hourly: ScheduledTask):
     first = hourly.first
     requested = hourly.requests.order_by("due").values_list("due", flat=True)
     assert list(requested) == [first + timedelta(hours=number) for number in range(3)]
+
+
+def test_what_failed_is_run_again_only_if_that_is_asked_for(hourly: ScheduledTask):
+    make_run(hourly, due=hourly.first, status="failed", ended=ago(7200))
+    assert run(hourly).startswith("2 runs")
+    assert run(hourly, failed=True) == "1 run of “hourly” is requested.\n"
+    assert hourly.requests.get(due=hourly.first).attempt == 2
 
 
 def test_a_backfill_requested_again_has_nothing_left_to_run(hourly: ScheduledTask):
