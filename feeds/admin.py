@@ -104,10 +104,12 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Feed | None = None) -> Any:
         return self.fields if obj is not None else ()
 
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Offer no button that would save nothing: a feed is as its site says."""
+        return False
+
     def save_model(self, request: HttpRequest, obj: Feed, form: Any, change: bool) -> None:
-        """Schedule a new feed; an existing one can't be changed here."""
-        if change:
-            return
+        """Schedule a new feed."""
         feed = services.schedule_feed(obj.url)
         obj.__dict__.update(feed.__dict__)
 

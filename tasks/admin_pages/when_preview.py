@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.forms.models import construct_instance
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import formats, timezone
@@ -85,6 +86,14 @@ class PreviewForm(WhenForm):
         super().__init__(*args, **kwargs)
         for name in POLICY_FIELDS:
             self.fields[name].required = False
+
+    def _post_clean(self) -> None:
+        """Check the values as those that are saved, but without the database's constraints."""
+        self.instance = construct_instance(self, self.instance, self._meta.fields)
+        try:
+            self.instance.clean()
+        except ValidationError as error:
+            self._update_errors(error)
 
     def _update_errors(self, errors: ValidationError) -> None:
         for name in errors.error_dict.keys() - self.fields.keys():

@@ -263,9 +263,7 @@ def test_all_errors_are_reported_at_once_and_named_beside_save(admin_client: Cli
     values |= {"interval": "x", "cron": "61 * * * *", "retries": "many", "jitter": "0"}
     values |= {"exclude": "25.12.2026", "end_0": "2020-01-01", "end_1": "0:00", "name": "Kept"}
     values |= {"start_0": "2030-01-01", "start_1": "0:00"}
-    response: Any = admin_client.post(
-        reverse("admin:tasks_scheduledtask_add"), filled_in(**values)
-    )
+    response: Any = admin_client.post(reverse("admin:tasks_scheduledtask_add"), filled_in(**values))
     wrong = ["arg-day", "arg-factor", "cron", "end", "exclude", "jitter", "retries"]
     assert sorted(errors_of(response)) == wrong
     content = response.content.decode()
@@ -276,9 +274,7 @@ def test_all_errors_are_reported_at_once_and_named_beside_save(admin_client: Cli
         assert f'value="{typed}"' in content or f"{typed}</textarea>" in content
 
 
-@pytest.mark.parametrize(
-    ("face", "kept"), [("once", "once"), ("every", "every"), ("cron", "cron")]
-)
+@pytest.mark.parametrize(("face", "kept"), [("once", "once"), ("every", "every"), ("cron", "cron")])
 def test_what_is_typed_on_another_face_does_not_count(submit: Submit, face: str, kept: str):
     assert not submit(face=face, cron="0 6 * * *", **AT_NOON)
     schedule = ScheduledTask.objects.get()
