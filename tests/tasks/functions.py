@@ -98,7 +98,7 @@ class Mail:
 
 @background_task
 @scheduled_task(secret=["pin"])
-def typed(
+def typed(  # noqa: D417  (only some have help)
     region: Literal["eu", "us"],
     days: int = 7,
     *,
