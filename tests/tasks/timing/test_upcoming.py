@@ -10,8 +10,8 @@ from tasks.timing.upcoming import Clock, ClockChange, Due, LeftOut, upcoming
 HOUR = timedelta(hours=1)
 
 
-def at(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type]
+def at(year: int, month: int, day: int, hour: int = 0) -> datetime:
+    return datetime(year, month, day, hour, tzinfo=UTC)
 
 
 def test_the_clock_change_stands_between_the_dues_that_it_parts():
