@@ -191,7 +191,10 @@ def test_without_a_script_a_button_brings_the_fields_of_a_function(page: Page, u
 def test_a_second_editor_sees_what_the_first_has_changed(page: Page, up: Up):
     add_schedule(page, up, "Shared", "1", cron="0 0 1 1 *")
     open_schedule(page, up, "Shared")
-    other = page.context.new_page()
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context(storage_state=page.context.storage_state())
+    other = context.new_page()
     other.goto(page.url)
     page.fill("#id_retries", "2")
     page.click("input[name=_continue]")
@@ -201,7 +204,7 @@ def test_a_second_editor_sees_what_the_first_has_changed(page: Page, up: Up):
     expect(other.locator("#conflict tr", has_text="Retries").locator("del")).to_have_text("2")
     other.get_by_role("button", name="Save mine over it").click()
     expect(other.locator(".messagelist .success")).to_be_visible()
-    other.close()
+    context.close()
 
 
 def test_a_new_calendar_is_chosen_for_a_schedule_and_its_dates_are_excluded(page: Page, up: Up):
