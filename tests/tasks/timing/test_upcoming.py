@@ -71,3 +71,12 @@ def test_rare_dues_are_not_searched_for_clock_changes_over_centuries():
 )
 def test_all_that_is_wrong_with_a_spec_is_said_at_once(values, fields):
     assert errors_of(values).keys() == fields
+
+
+def test_the_list_stays_short_however_many_dates_are_excluded():
+    days = [date(2026, 12, 1) + timedelta(days=2 * number) for number in range(300)]
+    every_other = Spec(
+        first=at(2026, 12, 1, 9), interval=172_800, exclude="\n".join(map(str, days))
+    )
+    rows = upcoming(every_other, at(2026, 11, 30), 10)
+    assert [sum(isinstance(row, kind) for row in rows) for kind in (Due, LeftOut)] == [10, 10]
