@@ -184,8 +184,12 @@ class ArgumentField(forms.Field):
         return not self.is_new and _same(data, self.initial) is False
 
     def clean(self, value: Any) -> Any:
-        """Return the JSON of what was typed, LEFT for the function's default."""
-        text = {True: "true", False: "false", None: ""}.get(value, value)
+        """Return the JSON of what was typed, LEFT for the function's default.
+
+        A field that wasn't sent is left alone.
+        """
+        shown = self.initial or ""
+        text = {True: "true", False: "false", None: shown}.get(value, value)
         self.run_validators(text)
         if _same(text, self.initial) and (
             self.given.stored is not LEFT or not self.given.is_required
@@ -246,8 +250,8 @@ def _label(stored: Any, value: Any) -> str:
 
 def _same(typed: Any, shown: Any) -> bool:
     """Return whether a text is the one that was shown: browsers send other line ends."""
-    text = {True: "true", False: "false", None: ""}.get(typed, typed)
-    return bool(str(text).replace("\r\n", "\n") == str(shown or "").replace("\r\n", "\n"))
+    text = {True: "true", False: "false", None: shown}.get(typed, typed)
+    return bool(str(text or "").replace("\r\n", "\n") == str(shown or "").replace("\r\n", "\n"))
 
 
 class Part(ABC):

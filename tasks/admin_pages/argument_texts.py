@@ -67,7 +67,7 @@ def _show_time(stored: Any) -> str:
 
 def _read_time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
-    return time if timezone.is_aware(time) else from_current_timezone(time)  # type: ignore[no-any-return]
+    return time if timezone.is_aware(time) else from_current_timezone(time)
 
 
 def _show_duration(stored: Any) -> str:

@@ -79,10 +79,13 @@ class CallPages(admin.ModelAdmin):
             *super().get_urls(),
         ]
 
-    def get_form(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
-        form = super().get_form(request, obj, **options)
-        source = self.source_of(request) if obj is None else None
-        return form if source is None else type(form)(form.__name__, (form,), {"source": source})
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
+    ) -> Any:
+        form: Any = super().get_form(request, obj, change, **options)
+        if obj is None:
+            form.source = self.source_of(request)
+        return form
 
     def source_of(self, request: HttpRequest) -> Any:
         """Return the record that an added one starts as, None if there is none."""

@@ -108,7 +108,8 @@ def in_words(schedule: ScheduledTask) -> dict[str, str]:
         if name in CALL:
             continue
         field = ScheduledTask._meta.get_field(name)
-        values[str(field.verbose_name)] = _text(name, shown.get(name, getattr(schedule, name)))
+        label = str(field.verbose_name)  # type: ignore[union-attr]
+        values[label] = _text(name, shown.get(name, getattr(schedule, name)))
     return values | _arguments(schedule.function, shown)
 
 

@@ -156,7 +156,7 @@ def _timeout(situation: Situation) -> SafeString:
 
 def earlier_durations(schedule: ScheduledTask) -> str:
     """Say how long the latest finished runs took; empty if there are none."""
-    if schedule.pk is None:
+    if schedule._state.adding:
         return ""
     latest = schedule.runs.filter(status=Status.FINISHED).order_by("-id")[:RUNS_LOOKED_AT]
     times = latest.values_list("started", "ended")

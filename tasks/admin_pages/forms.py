@@ -1,6 +1,6 @@
 """The admin's forms: names are chosen, not typed, and each error is shown at its field."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +28,13 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 CHOICE_LENGTH = 120
 WIDE = {"class": "vLargeTextField"}
+# The order of the form of a schedule.
+AFTER_ARGUMENTS = (
+    *("description", "note", "face", "interval", "first", "cron_on", "cron_days", "cron_at"),
+    *("cron", "timezone", "calendar", "exclude", "repeat", "start", "end", "jitter", "overlap"),
+    *("catch_up", "start_deadline", "retries", "retry_delay", "timeout", "isolated"),
+    *("on_disconnect", "keep_runs", "keep_days"),
+)
 DATES = {"spellcheck": "false", **WIDE}
 
 
@@ -151,6 +158,11 @@ class CallForm(forms.ModelForm):
                 field.is_new = self.is_picking
             self.fields[name] = field
         self._add_rest(self.call_fields)
+
+    def _order(self, *before: str, after: Sequence[str] = ()) -> None:
+        """Put the fields in the order of the page, in which their errors are listed."""
+        arguments = self.call_fields.fields() if self.call_fields is not None else ()
+        self.order_fields([*before, *arguments, "args", "kwargs", *after])
 
     def _add_rest(self, call: CallFields) -> None:
         """Let what `*args` and `**kwargs` take be typed as JSON, if the function has them."""
@@ -288,6 +300,7 @@ class ScheduledTaskForm(WhenForm, CallForm):
         if self.known is not None:
             shown = masked_fields(self.known)
             self._mask({name: shown[name] for name in ("description", "note")}, self.known)
+        self._order("function", "name", "queue", "tags", after=AFTER_ARGUMENTS)
         if self.instance.pk is None:
             self.initial = {**self.initial, "queue": self.initial.get("queue", "")}
 
@@ -361,6 +374,7 @@ class TaskForm(CallForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._order("function", after=["reserved_for"])
         if "reserved_for" in self.fields:
             bounds = [MinValueValidator(EARLIEST), MaxValueValidator(LATEST)]
             self.fields["reserved_for"].validators += bounds

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.forms.models import construct_instance
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils import formats, timezone
 from django.utils.safestring import SafeString
@@ -86,6 +87,14 @@ class PreviewForm(WhenForm):
         for name in POLICY_FIELDS:
             self.fields[name].required = False
 
+    def _post_clean(self) -> None:
+        """Check the values as those that are saved, but without the database's constraints."""
+        self.instance = construct_instance(self, self.instance, self._meta.fields)
+        try:
+            self.instance.clean()
+        except ValidationError as error:
+            self._update_errors(error)
+
     def _update_errors(self, errors: ValidationError) -> None:
         for name in errors.error_dict.keys() - self.fields.keys():
             del errors.error_dict[name]
@@ -124,11 +133,13 @@ def preview_of(schedule: ScheduledTask, problem: str = "") -> Preview:
     """Return the preview of a schedule, as far as it says when; `problem`: why it can't be said."""
     now = clock.now()
     zone = find_zone(schedule.timezone) or ZoneInfo("UTC")
-    texts = {"zone_now": f"{now.astimezone(zone):%H:%M}", "cron": schedule.cron}
+    zone_now = f"{now.astimezone(zone):%H:%M}"
     wanted = None if problem else _spec_of(schedule)
     if wanted is None:
         sentences = consequences(Situation(schedule, []))
-        return Preview(warning=problem, consequences=sentences, **texts)
+        return Preview(
+            warning=problem, consequences=sentences, cron=schedule.cron, zone_now=zone_now
+        )
     viewer = timezone.get_current_timezone()
     rows = upcoming(wanted, now, NUMBER)
     dues = [row.at for row in rows if isinstance(row, Due)]
@@ -143,7 +154,8 @@ def preview_of(schedule: ScheduledTask, problem: str = "") -> Preview:
         warning="" if dues else nothing_due(schedule, now),
         consequences=consequences(Situation(schedule, [due.astimezone(zone) for due in dues])),
         choice=read_cron(schedule.cron) if schedule.cron else None,
-        **texts,
+        cron=schedule.cron,
+        zone_now=zone_now,
     )
 
 
@@ -152,7 +164,7 @@ def _spec_of(schedule: ScheduledTask) -> spec.Spec | None:
     if not schedule.cron and schedule.first is None:
         return None
     values = schedule.spec_values() | {"timezone": schedule.timezone}
-    if schedule.pk is None:
+    if schedule._state.adding:
         values.pop("offset", None)
     return spec.Spec(**values)
 
@@ -277,7 +289,7 @@ def _notes(schedule: ScheduledTask, now: datetime) -> list[str]:
     if schedule.interval and schedule.first and schedule.first < now - timedelta(minutes=1):
         text = _("Counted from %(time)s, which has passed: what would have been due isn’t.")
         notes.append(text % {"time": moment(timezone.localtime(schedule.first))})
-    if schedule.jitter and schedule.pk is None:
+    if schedule.jitter and schedule._state.adding:
         text = _("Each up to %(span)s later: its share of the jitter is drawn when it is saved.")
         notes.append(text % {"span": format_interval(schedule.jitter)})
     if schedule.status == ScheduledTask.Status.PAUSED:
@@ -317,13 +329,15 @@ def problem_of(form: forms.ModelForm) -> str:
     names = {*SPEC_FIELDS, "cron_on", "cron_days", "cron_at"} & form.errors.keys()
     if not names:
         return ""
-    errors = [f"{form[name].label}: {' '.join(form.errors[name])}" for name in sorted(names)]
+    errors = [
+        f"{form[name].label}: {' '.join(map(str, form.errors[name]))}" for name in sorted(names)
+    ]
     return " ".join(errors)
 
 
 def preview_view(page: Any, request: HttpRequest) -> HttpResponse:
     """Return the preview of what is typed, as a fragment of the page."""
-    data = request.POST if request.method == "POST" else request.GET
+    data: QueryDict = request.POST if request.method == "POST" else request.GET
     schedule = None
     if (pk := data.get("pk", "")).isdecimal():
         schedule = page.get_object(request, pk)
@@ -333,10 +347,10 @@ def preview_view(page: Any, request: HttpRequest) -> HttpResponse:
     form_class = forms.modelform_factory(
         ScheduledTask, form=PreviewForm, formfield_callback=page.callback_of(request)
     )
+    typed = data.copy()
     if "_write" in data:  # The choices of the calendar were changed, not the expression.
-        data = data.copy()
-        data["cron"] = ""
-    form = form_class(data, instance=schedule)
+        typed["cron"] = ""
+    form = form_class(typed, instance=schedule)
     form.full_clean()
     form.instance.function = data.get("function", "")[:200]
     preview = preview_of(form.instance, problem_of(form))

@@ -61,7 +61,7 @@ def upcoming(spec: Spec, now: datetime, number: int) -> list[Row]:
     """Return the next dues after `now`, at most `number`, with what stands between them, in order.
 
     Clock changes and excluded dates are those before the last of the dues, or, if fewer are to
-    come, those within the next 800 days.
+    come, those within the next 800 days; at most `number` ranges of excluded dates.
     """
     zone = find_zone(spec.timezone)
     assert zone is not None
@@ -70,7 +70,7 @@ def upcoming(spec: Spec, now: datetime, number: int) -> list[Row]:
     rows: list[Row] = [Due(due, clock_at(spec, zone, due)) for due in found]
     if found:
         rows += clock_changes(zone, now, min(found[-1], until))
-    rows += left_out(spec, zone, now, until)
+    rows += islice(left_out(spec, zone, now, until), number)
     return sorted(rows, key=lambda row: (row.at, isinstance(row, Due)))
 
 

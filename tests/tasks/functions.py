@@ -3,8 +3,12 @@
 import logging
 import threading
 from collections.abc import Callable
-from datetime import date, datetime
-from typing import Any, cast
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Literal, cast
+from uuid import UUID
 
 from django.db import connections
 from redis import Redis
@@ -77,6 +81,54 @@ def at(time: datetime) -> None:
     """Take a time."""
 
 
+class Level(Enum):
+    """How loud."""
+
+    LOW = "low"
+    HIGH = "high"
+
+
+@dataclass
+class Mail:
+    """What a dataclass is typed as: a group of fields."""
+
+    sender: str
+    tries: int = 3
+
+
+@background_task
+@scheduled_task(secret=["pin"])
+def typed(  # noqa: D417  (only some have help)
+    region: Literal["eu", "us"],
+    days: int = 7,
+    *,
+    total: Decimal = Decimal("25.00"),
+    ratio: float | None = None,
+    dry_run: bool = False,
+    wet: bool | None = None,
+    level: Level = Level.LOW,
+    since: date | None = None,
+    at: datetime | None = None,
+    every: timedelta = timedelta(minutes=15),
+    ref: UUID | None = None,
+    names: list[str] | None = None,
+    numbers: list[int] = [1, 2],  # noqa: B006  (a default of a type that isn't a scalar)
+    mail: Mail | None = None,
+    sender: Mail = Mail("me"),  # noqa: B008
+    calendar: Calendar | None = None,
+    extra: Any = None,
+    text: str = "plain",
+    pin: int = 4711,
+) -> None:
+    """Take an argument of each type.
+
+    Args:
+        days: Overdue by at least this many days.
+        dry_run: Only log.
+
+    """
+
+
 # What `checked` is asked before it runs: each test puts its own answer here.
 check: Callable[..., Any] = print
 
@@ -89,6 +141,7 @@ def checked(*args: Any, day: date | None = None) -> Any:
 
 
 REPORT: str = report.task_name  # type: ignore[attr-defined]
+TYPED: str = typed.task_name  # type: ignore[attr-defined]
 ECHO: str = echo.task_name  # type: ignore[attr-defined]
 LOG_IN: str = log_in.task_name  # type: ignore[attr-defined]
 CALL: str = call.task_name  # type: ignore[attr-defined]
