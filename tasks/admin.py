@@ -24,6 +24,7 @@ from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
+from tasks.admin_pages.health import health_view
 from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.schedule_list import ScheduleListAdmin
 from tasks.admin_pages.schedule_page import schedule_view
@@ -151,6 +152,7 @@ class ScheduledTaskAdmin(ScheduleListAdmin, ExternalJobsAdmin):
                 for end, name, view in pages
             ),
             path("zone/", self.admin_site.admin_view(self.zone_view), name="tasks_zone"),
+            path("health/", self.admin_site.admin_view(health_view), name="tasks_health"),
             *super().get_urls(),
         ]
 
