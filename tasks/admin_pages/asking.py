@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST
 from tasks.admin_pages.base import TasksAdmin, obstacles
 from tasks.admin_pages.history import record_change
 from tasks.admin_pages.links import schedule_page
-from tasks.admin_pages.schedule_actions import ACTIONS, Delete, ScheduleAction
+from tasks.admin_pages.schedule_actions import ACTIONS, Delete, ScheduleAction, going_on
 from tasks.exceptions import TasksError
 from tasks.history import Action
 from tasks.masking import mask_text
@@ -173,9 +173,14 @@ class ActionsAdmin(TasksAdmin):
         form: Any,
         back: str,
     ) -> HttpResponse:
+        # What needs a preview has one only once its form says what.
         is_ready = not form.needs_preview or (form.is_bound and form.is_valid())
         planned = schedules if is_ready else []
-        rows = [self._outlook(request, action, schedule, form) for schedule in planned]
+        running = set(going_on(planned))
+        rows = [
+            self._outlook(request, action, schedule, form, schedule.pk in running)
+            for schedule in planned
+        ]
         possible = [row for row in rows if not row.problem]
         one = schedules[0] if len(schedules) == 1 else None
         context = {
@@ -185,8 +190,7 @@ class ActionsAdmin(TasksAdmin):
             "action": action,
             "one": one,
             "form": form,
-            "is_ready": is_ready,
-            "number": len(possible) if is_ready else len(schedules),
+            "button": action.button(len(possible)) if possible else "",
             "rows": rows[:ROWS_SHOWN],
             "more": len(rows[ROWS_SHOWN:]),
             "consequences": action.consequences(schedules),
@@ -205,12 +209,17 @@ class ActionsAdmin(TasksAdmin):
         return reverse("admin:tasks_scheduledtask_act", args=[one.pk, action.name])
 
     def _outlook(
-        self, request: HttpRequest, action: ScheduleAction, schedule: ScheduledTask, form: Any
+        self,
+        request: HttpRequest,
+        action: ScheduleAction,
+        schedule: ScheduledTask,
+        form: Any,
+        is_running: bool,
     ) -> Row:
         if not self.may(action, request, schedule):
             return Row(schedule, "", _may_not(schedule))
         try:
-            return Row(schedule, action.outlook(schedule, form))
+            return Row(schedule, action.outlook(schedule, form, is_running))
         except (TasksError, ObjectDoesNotExist) as error:
             return Row(schedule, "", str(error))
 

@@ -235,7 +235,10 @@ class ScheduleListAdmin(ActionsAdmin):
         everything = visible(request.user, ScheduledTask.objects.all())
         chosen = cl.params.get("view")
         tabs = [(None, _("All"), everything.count())]
-        tabs += [(name, title, shown(everything).count()) for name, (title, shown) in VIEWS.items()]
+        tabs += [
+            (name, title, shown(everything, request).count())
+            for name, (title, shown) in VIEWS.items()
+        ]
         return [
             {
                 "name": name,
