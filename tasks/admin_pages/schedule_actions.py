@@ -354,9 +354,8 @@ class Cancel(ScheduleAction):
             *_what_runs_goes_on(schedules),
             _("No coming due time will run."),
             ngettext(
-                "The schedule, its history and its %(runs)d run stay, and it can be resumed.",
-                "The schedules, their history and their runs (%(runs)d) stay, and they can be "
-                "resumed.",
+                "The schedule stays, with its history and its runs (%(runs)d), and can be resumed.",
+                "The schedules stay, with their history and runs (%(runs)d), and can be resumed.",
                 len(schedules),
             )
             % {"runs": number_of_runs(schedules)},

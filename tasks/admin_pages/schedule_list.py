@@ -310,10 +310,10 @@ def _is_ours(spec: Any) -> bool:
 
 def _kept(cl: Any, shown: set[str | None]) -> list[tuple[str, str]]:
     """Return the parameters of the address that the form of the filters must keep."""
-    dropped = {"q", "p", *shown}
+    dropped = {"q", *shown}
     return [
         (name, value)
         for name, values in cl.filter_params.items()
         for value in values
         if name not in dropped
-    ] + [(name, cl.params[name]) for name in ("o",) if name in cl.params]
+    ]
