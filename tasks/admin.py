@@ -19,25 +19,22 @@ import tasks.admin_pages.rq_dashboard
 import tasks.admin_pages.runs
 import tasks.admin_pages.tags  # noqa: F401
 from tasks import clock
-from tasks.admin_pages.backfill import backfill_page
 from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
 from tasks.admin_pages.health import health_view
-from tasks.admin_pages.links import schedule_page
+from tasks.admin_pages.schedule_form import SchedulePages
 from tasks.admin_pages.schedule_list import ScheduleListAdmin
-from tasks.admin_pages.schedule_page import schedule_view
+from tasks.admin_pages.schedule_page import SchedulePageAdmin
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
 from tasks.admin_pages.states import badge, record_badge
 from tasks.admin_pages.viewer_zone import zone_page
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.services import SchedulerService
 
 LATEST_RUNS = LATEST_PERIODS = 20
 REFRESH_SCHEDULE_MS = 3_000
-PREFIX = "tasks_scheduledtask"
 
 
 class LatestRuns(RunDisplay, admin.TabularInline):
@@ -74,8 +71,8 @@ class LatestRuns(RunDisplay, admin.TabularInline):
 
 
 @admin.register(ScheduledTask)
-class ScheduledTaskAdmin(ScheduleListAdmin, ExternalJobsAdmin):
-    """Schedules: their list and its actions, add, edit."""
+class ScheduledTaskAdmin(SchedulePages, SchedulePageAdmin, ScheduleListAdmin, ExternalJobsAdmin):
+    """Schedules: their list and its actions, the page of one, add, edit."""
 
     form = ScheduledTaskForm
     inlines = (LatestRuns,)
@@ -97,14 +94,22 @@ class ScheduledTaskAdmin(ScheduleListAdmin, ExternalJobsAdmin):
     fieldsets = (
         (
             gettext_lazy("What"),
-            {"fields": ("function", "args", "kwargs", "name", "queue", "description")},
+            {
+                "fields": (
+                    "function",
+                    "args",
+                    "kwargs",
+                    "name",
+                    "queue",
+                    "tags",
+                    "description",
+                    "note",
+                )
+            },
         ),
         (
             gettext_lazy("When"),
             {
-                "description": gettext_lazy(
-                    "Give an interval, or a cron expression, or only a first time to run once."
-                ),
                 "fields": ("interval", "first", "cron", "timezone"),
             },
         ),
@@ -145,31 +150,13 @@ class ScheduledTaskAdmin(ScheduleListAdmin, ExternalJobsAdmin):
         return REFRESH_SCHEDULE_MS
 
     def get_urls(self) -> list[URLPattern]:
-        pages = (("", "page", self.page_view), ("backfill/", "backfill", self.backfill_view))
-        return [
-            *(
-                path(f"<int:pk>/{end}", self.admin_site.admin_view(view), name=f"{PREFIX}_{name}")
-                for end, name, view in pages
-            ),
-            path("zone/", self.admin_site.admin_view(self.zone_view), name="tasks_zone"),
-            path("health/", self.admin_site.admin_view(health_view), name="tasks_health"),
-            *super().get_urls(),
-        ]
-
-    def page_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Show a schedule's own page."""
-        return schedule_view(self, request, pk)
-
-    def page_of(self, record: ScheduledTask) -> str:
-        return schedule_page(record.pk)
+        zone = path("zone/", self.admin_site.admin_view(self.zone_view), name="tasks_zone")
+        health = path("health/", self.admin_site.admin_view(health_view), name="tasks_health")
+        return [zone, health, *super().get_urls()]
 
     def zone_view(self, request: HttpRequest) -> HttpResponse:
         """Show the form that chooses the viewer's zone, or handle it."""
         return zone_page(request, self.admin_site.each_context(request))
-
-    def backfill_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Show the form that requests runs of a past range, or handle it."""
-        return backfill_page(self, request, pk)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -191,7 +178,7 @@ class ScheduledTaskAdmin(ScheduleListAdmin, ExternalJobsAdmin):
         if obj.requests.exists():
             state.append("requested_runs")
         origin = ["code_list"] if obj.list_owner is not None else []
-        more = {"fields": ("note", *origin, "job", "created_at", "updated_at")}
+        more = {"fields": (*origin, "job", "created_at", "updated_at")}
         return [(None, {"fields": state}), *fieldsets, (_("More"), more)]
 
     def get_object(
@@ -209,9 +196,6 @@ class ScheduledTaskAdmin(ScheduleListAdmin, ExternalJobsAdmin):
 
     def get_inlines(self, request: HttpRequest, obj: ScheduledTask | None) -> Any:
         return self.inlines if obj is not None else ()
-
-    def save_model(self, request: HttpRequest, obj: ScheduledTask, form: Any, change: bool) -> None:
-        SchedulerService.save(obj)
 
     # Columns and rows
 

@@ -8,8 +8,8 @@ from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.text import Truncator
 
 from tasks import registry
-from tasks.admin_pages.argument_fields import PREFIX
-from tasks.arguments import UNREADABLE, Fields, Instance, OrNone
+from tasks.admin_pages.argument_fields import PREFIX, without_none
+from tasks.arguments import UNREADABLE, Fields, Instance
 from tasks.masking import mask_text
 
 ROWS = 20
@@ -23,9 +23,9 @@ def model_of(function: str, name: str) -> Any:
     first, *path = name.removeprefix(PREFIX).split(".")
     of = None if found is None else found.arguments.types.get(first)
     for step in path:
-        of = of.type if isinstance(of, OrNone) else of
-        of = of.types.get(step) if isinstance(of, Fields) else None
-    of = of.type if isinstance(of, OrNone) else of
+        group = None if of is None else without_none(of)
+        of = group.types.get(step) if isinstance(group, Fields) else None
+    of = None if of is None else without_none(of)
     return of.model if isinstance(of, Instance) else None
 
 

@@ -59,6 +59,13 @@ class Unset(Enum):
 LEFT, ODD = Unset.LEFT, Unset.ODD
 
 
+def without_none(of: ArgumentType) -> ArgumentType:
+    """Return a type without the None that it allows as well."""
+    while isinstance(of, OrNone):
+        of = of.type
+    return of
+
+
 def masked_message() -> str:
     """Return the error for a text that holds the mask in place of a secret that isn't known."""
     text = _(
@@ -98,7 +105,7 @@ class ArgumentField(forms.Field):
 
     def __init__(self, of: ArgumentType, given: Given, label: str, help_text: str = "") -> None:
         self.of, self.given = of, given
-        self.inner = of.type if isinstance(of, OrNone) else of
+        self.inner = without_none(of)
         self.how = self._how()
         self.shown = (
             LEFT if given.start is LEFT else mask_json(given.start, is_secret=given.is_secret)
@@ -155,11 +162,19 @@ class ArgumentField(forms.Field):
             return str(value)
 
     @property
+    def kind(self) -> str:
+        """What is to be given, in words."""
+        names = {"kind": self.how.kind}
+        return _("%(kind)s, optional") % names if self.of is not self.inner else str(self.how.kind)
+
+    @property
     def default_text(self) -> str:
         """The default, as it is typed; empty if there is none to be shown."""
         default = self.given.default
-        if default is LEFT or default is ODD or self.given.is_secret:
+        if default in (LEFT, ODD, [], {}) or self.given.is_secret:
             return ""
+        if isinstance(self.inner, Choice):
+            return next((_label(one, of) for one, of in self.inner.choices if one == default), "")
         return self._text(mask_json(default))
 
     def bound_data(self, data: Any, initial: Any) -> Any:
@@ -398,7 +413,7 @@ class CallFields:
         return [*args, *rest_args], {**kwargs, **rest_kwargs}
 
     def _positional(self, positions: Sequence[str], values: Mapping[str, Any]) -> int:
-        """Return how many arguments are positional: as they are stored, else all that must be given."""
+        """Return how many are positional: as they are stored, else those that must be given."""
         number = min(self._stored_positions, len(positions))
         for index, name in enumerate(positions, start=1):
             parameter = self._parameters[name]
@@ -420,7 +435,7 @@ class CallFields:
 
 
 def _part(name: str, label: str, of: ArgumentType, given: Given, help_text: str) -> Part:
-    inner = of.type if isinstance(of, OrNone) else of
+    inner = without_none(of)
     start = given.start
     is_group = isinstance(inner, Fields) and (start in (LEFT, None) or isinstance(start, dict))
     if not is_group or name.count(".") >= DEEPEST_GROUP:

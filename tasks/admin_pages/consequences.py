@@ -76,7 +76,8 @@ OVERLAP = {
 
 
 def _overlap(situation: Situation) -> SafeString:
-    if situation.schedule.interval is None and not situation.schedule.cron:
+    schedule = situation.schedule
+    if schedule.first is not None and schedule.interval is None and not schedule.cron:
         return format_html("{}", _("It runs once: only a run that you request can be in its way."))
     return format_html(
         str(OVERLAP.get(situation.schedule.overlap, "")),

@@ -5,7 +5,7 @@ Equal neighbours fold into one row; what failed, and what is running, never does
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -97,9 +97,17 @@ class DayLedger:
 
 
 def day_ledger(
-    schedule: ScheduledTask, day: date | None, hour: int | None, *, is_unfolded: bool
+    schedule: ScheduledTask,
+    day: date | None,
+    hour: int | None,
+    *,
+    is_unfolded: bool,
+    why_waiting: str = "",
 ) -> DayLedger:
-    """Return the ledger of a day of the viewer's calendar, today's by default."""
+    """Return the ledger of a day of the viewer's calendar, today's by default.
+
+    `why_waiting` says what keeps what waits from running.
+    """
     zone = timezone.get_current_timezone()
     assert isinstance(zone, ZoneInfo)
     if day is None:
@@ -107,6 +115,8 @@ def day_ledger(
         day, hour = now.astimezone(zone).date(), _hour_of(now, zone)
     window = window_of(schedule, day, hour, zone)
     entries = account(schedule, window)
+    if why_waiting:
+        entries = [_waiting_for(entry, why_waiting) for entry in entries]
     lines = _lines(schedule, entries, is_unfolded)
     query = _query(window.day, window.hour)
     before, after = _neighbours(window, zone)
@@ -160,6 +170,10 @@ def _title(window: Window) -> str:
     return f"{day}, {begin:%H:%M} – {end:%H:%M}"
 
 
+def _waiting_for(entry: Entry, why: str) -> Entry:
+    return replace(entry, note=why) if entry.state == Unrecorded.WAITING else entry
+
+
 # Folding
 
 
@@ -186,9 +200,9 @@ def _kind(number: int, entry: Entry) -> tuple[Any, ...]:
 
 
 def _reason(entry: Entry) -> str:
-    if entry.until is not None:
+    if entry.run is None:
         return mask_text(entry.note)
-    return "" if entry.run is None else mask_text(entry.run.reason_in_words())
+    return mask_text(entry.run.reason_in_words())
 
 
 def _line(schedule: ScheduledTask, entries: Sequence[Entry]) -> Line:
@@ -255,11 +269,16 @@ def _why(entries: Sequence[Entry]) -> str:
     elif len(durations) == 1:
         parts.append(_("took %(span)s") % {"span": short_duration(durations[0])})
     elif durations:
-        spans = {"least": short_duration(durations[0]), "most": short_duration(durations[-1])}
-        parts.append(_("between %(least)s and %(most)s") % spans)
+        parts.append(_range(short_duration(durations[0]), short_duration(durations[-1])))
     if len(entries) == 1 and first.run is not None and first.run.attempt > 1:
         parts.append(_("attempt %(number)d") % {"number": first.run.attempt})
     return ", ".join(part.rstrip(".") if len(parts) > 1 else part for part in parts)
+
+
+def _range(least: str, most: str) -> str:
+    if least == most:
+        return _("each took %(span)s") % {"span": least}
+    return _("between %(least)s and %(most)s") % {"least": least, "most": most}
 
 
 def _backfill(schedule: ScheduledTask, entries: Sequence[Entry]) -> str:

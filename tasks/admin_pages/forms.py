@@ -1,6 +1,6 @@
 """The admin's forms: names are chosen, not typed, and each error is shown at its field."""
 
-import inspect
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from tasks.admin_pages.when_form import IntervalField, WhenForm, zone_choices
 from tasks.broker.connection import redis_obstacle
 from tasks.masking import MaskedValue, restore
 from tasks.models import Calendar, ScheduledTask, Task
+from tasks.models.schedules import DEFAULT_KEEP_RUNS
 from tasks.queue import usable_queues
 from tasks.registry import Kind, TaskFunction
 
@@ -36,10 +37,8 @@ def _function_choices(kind: Kind) -> list[tuple[str, str]]:
 
 
 def _choice_text(function: TaskFunction) -> str:
-    """Return the signature of a task function, and its summary."""
-    signature = function.shown_signature.replace(return_annotation=inspect.Signature.empty)
-    text = f"{function.name}{signature}"
-    text = f"{text} — {function.summary}" if function.summary else text
+    """Return the name of a task function, and its summary."""
+    text = f"{function.name} — {function.summary}" if function.summary else function.name
     return text if len(text) <= CHOICE_LENGTH else f"{text[: CHOICE_LENGTH - 1]}…"
 
 
@@ -106,7 +105,7 @@ class CallForm(forms.ModelForm):
         self._shown: dict[str, Any] = {}
         self._stored: dict[str, Any] = {}
         self._call: tuple[list[Any], dict[str, Any]] | None = None
-        self.function = registry.find(self.function_name)
+        self.task_function = registry.find(self.function_name)
         self.call_fields = self._find_call_fields()
         # The chosen function isn't the one whose arguments were on the page that was sent.
         self.is_picking = self.is_bound and (
@@ -127,7 +126,7 @@ class CallForm(forms.ModelForm):
         return self.instance if self.instance.pk is not None else self.source
 
     def _find_call_fields(self) -> CallFields | None:
-        function, known = self.function, self.known
+        function, known = self.task_function, self.known
         if function is None or self.kind not in function.kinds:
             return None
         if known is None or registry.present_name(known.function) != function.name:
@@ -197,6 +196,11 @@ class CallForm(forms.ModelForm):
             self.errors.pop(name, None)
         if self.has_argument_errors:
             return
+        for name, mark in (("args", "[]"), ("kwargs", "{}")):
+            if name not in self.fields and self.data.get(name, "") not in ("", mark):
+                text = _("Each argument of this function has a field of its own: give it there.")
+                self.add_error("function", text)
+                return
         rest_args, rest_kwargs = data.get("args") or [], data.get("kwargs") or {}
         for name in rest_kwargs.keys() & call.parts.keys():
             text = _("“%(name)s” has a field of its own: give it there.")
@@ -268,6 +272,7 @@ class ScheduledTaskForm(WhenForm, CallForm):
             "description": forms.Textarea({"rows": 2, **WIDE}),
             "note": forms.Textarea({"rows": 2, **WIDE}),
             "exclude": forms.Textarea({"rows": 2, **DATES}),
+            "tags": forms.CheckboxSelectMultiple,
         }
         help_texts = {
             "name": gettext_lazy("Empty: the name of the task function."),
@@ -285,6 +290,27 @@ class ScheduledTaskForm(WhenForm, CallForm):
             self._mask({name: shown[name] for name in ("description", "note")}, self.known)
         if self.instance.pk is None:
             self.initial = {**self.initial, "queue": self.initial.get("queue", "")}
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether the form shows its limits at once."""
+        return self._says_any("repeat", "start", "end", "jitter")
+
+    @property
+    def has_more_policies(self) -> bool:
+        """Whether the form shows its rarer policies at once."""
+        usual = {"on_disconnect": ScheduledTask.OnDisconnect.STOP, "keep_runs": DEFAULT_KEEP_RUNS}
+        return self._says_any("isolated", "on_disconnect", "keep_runs", "keep_days", usual=usual)
+
+    def _says_any(self, *names: str, usual: Mapping[str, Any] | None = None) -> bool:
+        """Return whether one of these has an error, or another value than usual."""
+        for name in names:
+            value = self[name].value()
+            value = "".join(map(str, value)) if isinstance(value, list) else value
+            plain = {"", str((usual or {}).get(name, ""))}
+            if name in self.errors or ("" if value is None else str(value)) not in plain:
+                return True
+        return False
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from tasks.admin_pages.formatting import NONE, short_duration
+from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.strips import is_late
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
@@ -59,9 +59,13 @@ class Bar:
         return max((run.duration for run in self.runs if run.duration is not None), default=None)
 
     @property
+    def longest_lateness(self) -> timedelta | None:
+        return max((run.lateness for run in self.runs if run.lateness is not None), default=None)
+
+    @property
     def late(self) -> timedelta | None:
         """How late its latest run was, if that is worth showing."""
-        return max((run.lateness for run in self.runs if is_late(run)), default=None)  # type: ignore[type-var]
+        return self.longest_lateness if any(map(is_late, self.runs)) else None
 
     @property
     def at(self) -> datetime:
@@ -108,10 +112,10 @@ class Chart:
     newer: str = ""
 
     @property
-    def states(self) -> list[str]:
-        """The states that occur, for the legend."""
+    def states(self) -> list[tuple[str, str]]:
+        """The states that occur, for the legend, with their words."""
         found = {run.status for bar in self.bars for run in bar.runs}
-        return [str(status) for status in reversed(SEVERITY) if status in found]
+        return [(status.value, str(status.label)) for status in SEVERITY[::-1] if status in found]
 
     @property
     def has_late(self) -> bool:
@@ -134,7 +138,8 @@ def chart_of(schedule: ScheduledTask, size: str, until: int | None) -> Chart:
     """Return the chart of the newest runs, or of those up to the run `until`; in two queries."""
     size = size if size in SIZES else "200"
     number = SIZES[size]
-    found = schedule.runs.order_by("-id").only("due", "requested", "status", "started", "ended")
+    columns = ("parent", "due", "requested", "status", "started", "ended")
+    found = schedule.runs.order_by("-id").only(*columns)
     if until is not None:
         found = found.filter(pk__lte=until)
     newest = list(found[: number + 1])
@@ -224,9 +229,8 @@ class _Scale:
 
     def labels(self) -> list[Label]:
         """Return the texts beside the drawing, none over another."""
-        wanted = [*self.marks(), (float(BASE), "0")]
         labels: list[Label] = []
-        for y, text in sorted(wanted, reverse=True):
+        for y, text in [(float(BASE), "0"), *self.marks()]:
             highest = labels[-1].y - LABEL_STEP if labels else y
             labels.append(Label(min(y, highest), text))
         if self.latest is not None:
@@ -311,8 +315,3 @@ def _summary(runs: Sequence[ScheduledTaskInstance], scale: _Scale) -> str:
         "p95": short_duration(scale.p95),
     }
     return f"{text} {words}"
-
-
-def took_text(bar: Bar) -> str:
-    """Return how long a bar's runs took at most, for the table."""
-    return short_duration(bar.took) if bar.took is not None else NONE

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.base import obstacles
+from tasks.admin_pages.call_pages import argument_rows
 from tasks.admin_pages.forms import CallForm
 from tasks.admin_pages.history import record_change
 from tasks.admin_pages.links import schedule_page
@@ -44,9 +45,13 @@ class RunForm(CallForm):
 
 
 def run_with_page(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask for the arguments of one run; a POST requests it."""
+    """Ask for the arguments of one run; a POST requests it.
+
+    Who may run a schedule as it is, but not change it, may not give it other arguments either.
+    """
     schedule = get_object_or_404(page.get_queryset(request), pk=pk)
-    if not page.has_run_permission(request, schedule):
+    may_change = page.has_change_permission(request, schedule)
+    if not (may_change and page.has_run_permission(request, schedule)):
         raise PermissionDenied
     instance = copy.copy(schedule)
     if request.method == "POST":
@@ -63,6 +68,7 @@ def run_with_page(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResp
         "opts": page.opts,
         "original": schedule,
         "form": form,
+        "rows": argument_rows(form),
         "back": schedule_page(pk),
         "notices": obstacles([schedule.queue]),
     }
@@ -79,19 +85,16 @@ def _request(
     except TasksError as error:
         form.add_error(None, str(error))
         return False
-    shown = dict(
-        zip(("args", "kwargs"), masked_arguments(schedule.function, args, kwargs), strict=True)
-    )
-    before = dict(
-        zip(
-            ("args", "kwargs"),
-            masked_arguments(schedule.function, schedule.args, schedule.kwargs),
-            strict=True,
-        )
-    )
-    changes = {name: [before[name], shown[name]] for name in shown if before[name] != shown[name]}
+    before = _shown(schedule.function, schedule.args, schedule.kwargs)
+    after = _shown(schedule.function, args, kwargs)
+    changes = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
     text = _("Run with other arguments requested.")
     record_change(request, schedule, Action.RUN_REQUESTED, changes)
     page.log_change(request, schedule, text)
     messages.success(request, text)
     return True
+
+
+def _shown(function: str, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments by their fields, without secrets."""
+    return dict(zip(("args", "kwargs"), masked_arguments(function, args, kwargs), strict=True))

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from tasks import clock
 from tasks.access import visible
 from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, time_column
+from tasks.admin_pages.call_pages import CallPages
 from tasks.admin_pages.formatting import box, call, pretty_json, progress_bar
 from tasks.admin_pages.forms import TaskForm
 from tasks.admin_pages.limits import SharedAdmin
@@ -216,7 +217,7 @@ class ScheduledTaskInstanceAdmin(RecordAdmin):
 
 
 @admin.register(Task)
-class TaskAdmin(SharedAdmin, RecordAdmin):
+class TaskAdmin(SharedAdmin, CallPages, RecordAdmin):
     """Background calls: enqueue one, watch it, cancel it."""
 
     form = TaskForm

@@ -112,12 +112,13 @@ class ScheduleChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         schedules = list(self.result_list)
-        for schedule, facts in zip(schedules, _facts(schedules), strict=True):
+        for schedule, facts in zip(schedules, facts_of(schedules), strict=True):
             schedule.facts = facts
         self.result_list = schedules
 
 
-def _facts(schedules: Sequence[ScheduledTask]) -> Iterator[Facts]:
+def facts_of(schedules: Sequence[ScheduledTask]) -> Iterator[Facts]:
+    """Yield for each schedule what says how it is now, in a fixed number of queries."""
     keys = [schedule.pk for schedule in schedules]
     runs, waiting = strips(keys), waiting_of(schedules)
     running = {

@@ -73,7 +73,17 @@ class IntervalInput(forms.MultiWidget):
     def __init__(self, unit: str) -> None:
         self._unit = unit
         number = forms.TextInput({"class": "n4", "inputmode": "text", "autocomplete": "off"})
-        super().__init__({"": number, "unit": forms.Select(choices=list(OFFERED_UNITS.items()))})
+        units = forms.Select({"aria-label": gettext_lazy("Unit")}, list(OFFERED_UNITS.items()))
+        super().__init__({"": number, "unit": units})
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(name, value, attrs)
+        if attrs and "id" in attrs:  # The label is the number's.
+            context["widget"]["subwidgets"][0]["attrs"]["id"] = attrs["id"]
+        return context
+
+    def id_for_label(self, id_: str) -> str:
+        return id_
 
     def decompress(self, value: Any) -> list[str]:
         try:
@@ -211,6 +221,8 @@ class WhenForm(forms.ModelForm):
 
     def _keep_unchanged_times(self, data: dict[str, Any]) -> None:
         """Keep the parts of a second, which the form doesn't show."""
+        if self.instance.pk is None:
+            return
         for field in {"first", "start", "end"} & data.keys() - set(self.changed_data):
             data[field] = getattr(self.instance, field)
 

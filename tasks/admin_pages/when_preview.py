@@ -43,6 +43,8 @@ from tasks.timing.zones import find_zone
 NUMBER = 10
 # How many clock changes are marked between the dues: those of rare dues would be in the way.
 CHANGES_SHOWN = 4
+# Within this a day is named without its year.
+NEAR = timedelta(days=300)
 SPEC_FIELDS = (
     "first",
     "interval",
@@ -251,8 +253,8 @@ class _Page:
         return theirs - own
 
     def _day(self, day: date) -> str:
-        is_this_year = day.year == self.now.astimezone(self.zone).year
-        return formats.date_format(day, "D j M" if is_this_year else "D j M Y")
+        is_near = day - self.now.date() < NEAR
+        return formats.date_format(day, "D j M" if is_near else "D j M Y")
 
 
 def _time(local: datetime) -> str:

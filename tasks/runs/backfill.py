@@ -124,7 +124,7 @@ def _open(schedule: ScheduledTask, dues: Sequence[datetime], with_failed: bool) 
     for begin in range(0, len(dues), CHUNK):
         chunk = dues[begin : begin + CHUNK]
         bounds = {"due__gte": chunk[0], "due__lte": chunk[-1]}
-        columns = ("due", "status", "attempt", "requested", "ended", "reason_code")
+        columns = ("parent", "due", "status", "attempt", "requested", "ended", "reason_code")
         runs = {run.due: run for run in schedule.runs.filter(**bounds).only(*columns)}
         requested = set(schedule.requests.filter(**bounds).values_list("due", flat=True))
         for due in chunk:
