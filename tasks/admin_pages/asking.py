@@ -82,7 +82,7 @@ class ActionsAdmin(TasksAdmin):
         return [action for action in ACTIONS.values() if self.may(action, request, schedule)]
 
     def buttons_of(self, request: HttpRequest, schedule: ScheduledTask) -> dict[str, Any]:
-        """Return what `admin/tasks/scheduledtask/actions.html` shows on the page of a schedule."""
+        """Return the actions that a schedule's page offers: usual ones, and those that end it."""
         offered = [one for one in self.allowed_actions(request, schedule) if one.suits(schedule)]
         return {
             "actions": [action for action in offered if not action.is_end],

@@ -218,7 +218,7 @@ class Pause(ScheduleAction):
     def consequences(self, schedules: Schedules) -> list[str]:
         return [
             *_what_runs_goes_on(schedules),
-            _("Nothing is due until somebody resumes, and nothing of it is made up for later."),
+            _("Nothing is due until somebody resumes, and nothing of it is run afterwards."),
         ]
 
     def outlook(self, schedule: ScheduledTask, form: Any, is_running: bool) -> str:
@@ -249,7 +249,7 @@ class Resume(ScheduleAction):
         return _question(_("Resume “%(name)s”?"), _("Resume %(number)d schedules?"), number, name)
 
     def consequences(self, schedules: Schedules) -> list[str]:
-        return [_("What was due meanwhile isn't made up for.")]
+        return [_("What was due meanwhile isn't run afterwards.")]
 
     def perform(self, schedule: ScheduledTask, form: Any) -> str:
         SchedulerService.resume(schedule)
