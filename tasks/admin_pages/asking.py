@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.admin.models import DELETION, LogEntry
@@ -135,7 +135,8 @@ class ActionsAdmin(TasksAdmin):
         """Ask before one schedule is deleted; this is where Django's own links lead to."""
         schedule = self.get_object(request, object_id)
         if schedule is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            # As Django's own view: with a message, to the index.
+            return super().delete_view(request, object_id, extra_context)
         if not self.may(ACTIONS[Delete.name], request, schedule):
             raise PermissionDenied
         return self.act(request, ACTIONS[Delete.name], [schedule], schedule_page(schedule.pk))
@@ -235,8 +236,8 @@ class ActionsAdmin(TasksAdmin):
         done = [row for row in rows if not row.problem]
         for row in [row for row in rows if row.problem][:ROWS_SHOWN]:
             messages.error(request, row.problem)
-        if refused := len(rows) - len(done) - ROWS_SHOWN > 0:
-            messages.error(request, _("%(n)d more were refused.") % {"n": refused})
+        if (more := len(rows) - len(done) - ROWS_SHOWN) > 0:
+            messages.error(request, _("%(n)d more were refused.") % {"n": more})
         if done:
             messages.success(request, _report(action, done))
         is_gone = isinstance(action, Delete) and len(done) == 1 and not back.partition("?")[1]
@@ -256,8 +257,8 @@ class ActionsAdmin(TasksAdmin):
             return Row(schedule, "", str(error))
         line = mask_text(f"{text} {note}".strip())
         if isinstance(action, Delete):
-            schedule.pk = pk
-            LogEntry.objects.log_actions(request.user.pk, [schedule], DELETION, line)
+            schedule.pk, user = pk, cast(Any, request.user)
+            LogEntry.objects.log_actions(user.pk, [schedule], DELETION, line)
         else:
             self.log_change(request, schedule, line)
             record_change(request, schedule, LINES.get(action.name, Action.CHANGED), note=note)

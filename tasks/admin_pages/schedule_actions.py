@@ -105,7 +105,8 @@ class QueueForm(ActionForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         unserved = queues_without_worker()
-        self.fields["queue"].choices = [
+        queue: Any = self.fields["queue"]
+        queue.choices = [
             (name, _("%(queue)s (no worker serves it)") % {"queue": name})
             if name in unserved
             else (name, name)

@@ -104,11 +104,12 @@ def failing(schedules: Schedules, request: HttpRequest) -> Schedules:
 
 def late(schedules: Schedules, request: HttpRequest) -> Schedules:
     """Return those of which something is due and has not started."""
-    if not hasattr(request, "_late_schedules"):
+    kept: Any = request
+    if not hasattr(kept, "late_schedules"):
         # Read from Redis once for a page.
         everything = visible(request.user, ScheduledTask.objects.all())
-        request._late_schedules = late_schedules(everything)
-    return schedules.filter(pk__in=request._late_schedules)
+        kept.late_schedules = late_schedules(everything)
+    return schedules.filter(pk__in=kept.late_schedules)
 
 
 def going_on(schedules: Schedules, request: HttpRequest) -> Schedules:

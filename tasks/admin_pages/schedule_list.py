@@ -179,7 +179,7 @@ class ScheduleListAdmin(ActionsAdmin):
         live = visible(request.user, ScheduledTask.objects.filter(status__in=ScheduledTask.LIVE))
         return live.order_by().values_list("queue", flat=True).distinct()
 
-    def get_ordering(self, request: HttpRequest) -> Sequence[str]:
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         return ("severity", "name", "pk")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -235,7 +235,7 @@ class ScheduleListAdmin(ActionsAdmin):
         """Return the views with the number of schedules in each."""
         everything = visible(request.user, ScheduledTask.objects.all())
         chosen = cl.params.get("view")
-        tabs = [(None, _("All"), everything.count())]
+        tabs: list[tuple[str | None, Any, int]] = [(None, _("All"), everything.count())]
         tabs += [
             (name, title, shown(everything, request).count())
             for name, (title, shown) in VIEWS.items()
@@ -293,7 +293,7 @@ def _headers(cl: Any) -> Iterator[dict[str, Any]]:
         yield {
             "label": label_for_field(name, cl.model, model_admin=cl.model_admin),
             "is_number": name in NUMBERS,
-            "sort": {"asc": "ascending", "desc": "descending"}.get(present, ""),
+            "sort": {"asc": "ascending", "desc": "descending"}.get(present or "", ""),
             "url": name in cl.sortable_by and cl.get_query_string({ORDER_VAR: order}, [PAGE_VAR]),
         }
 

@@ -172,7 +172,7 @@ def test_each_permission_allows_its_own_actions(client: Client, permission, show
     user.user_permissions.add(Permission.objects.get(codename=permission))
     client.force_login(user)
     make_row()
-    context: Any = client.get(SCHEDULES).context_data  # type: ignore[attr-defined]
+    context: Any = client.get(SCHEDULES).context_data
     assert [a.name for a in (*context["actions"], *context["end_actions"])] == shown
 
 
