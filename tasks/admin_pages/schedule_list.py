@@ -13,6 +13,7 @@ from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
@@ -287,11 +288,12 @@ def _headers(cl: Any) -> Iterator[dict[str, Any]]:
     for place, name in enumerate(cl.list_display):
         if name == "action_checkbox":
             continue
+        label = label_for_field(name, cl.model, model_admin=cl.model_admin)
         present = sorted_by.get(place)
         is_descending = present == "asc" or (present is None and name in HIGHEST_FIRST)
         order = f"-{place}" if is_descending else str(place)
         yield {
-            "label": label_for_field(name, cl.model, model_admin=cl.model_admin),
+            "label": label if name == "duration" else capfirst(label),  # p50 isn't P50
             "is_number": name in NUMBERS,
             "sort": {"asc": "ascending", "desc": "descending"}.get(present or "", ""),
             "url": name in cl.sortable_by and cl.get_query_string({ORDER_VAR: order}, [PAGE_VAR]),

@@ -146,40 +146,39 @@ def test_a_schedule_is_paused_with_a_reason_and_resumed(page: Page, up: Up):
     expect(page.locator(".messagelist .success")).to_have_text("1 schedule was resumed.")
 
 
-def test_schedules_are_ticked_moved_in_time_and_paused_together(page: Page, up: Up):
-    for name in ("Together 1", "Together 2"):
-        add_schedule(page, up, name, "examples.long_task", "[1]", interval="1h")
-    page.goto(f"{up.address}/admin/tasks/scheduledtask/?q=Together")
+def test_ticked_schedules_are_moved_in_time_and_paused_from_the_list(page: Page, up: Up):
+    page.goto(f"{up.address}/admin/tasks/scheduledtask/")
     expect(page.locator("#bulk")).to_be_hidden()
     page.check("#action-toggle")
-    expect(page.locator("#bulk")).to_contain_text("2 selected")
+    expect(page.locator("#bulk")).to_contain_text("selected")
+    page.goto(f"{up.address}/admin/tasks/scheduledtask/?q=news")
+    page.locator("input.action-select").first.check()
     page.get_by_role("button", name="Move in time…").click()
     page.fill("#id_amount", "7")
     page.get_by_role("button", name="Show what would change").click()
     expect(page.locator(".sl-rows")).to_contain_text("next due")
-    page.get_by_role("button", name="Move in time (2)").click()
-    expect(page.locator(".messagelist .success")).to_contain_text("2 schedules were moved.")
+    page.get_by_role("button", name="Move in time", exact=True).click()
+    expect(page.locator(".messagelist .success")).to_have_text("1 schedule was moved.")
     page.locator("input.action-select").first.check()
     page.get_by_role("button", name="Pause…").click()
     page.fill("input[name=note]", "not today")
     page.get_by_role("button", name="Pause", exact=True).click()
     expect(page.locator("#result_list .is-paused")).to_have_count(1)
     expect(page.locator("#result_list")).to_contain_text("not today")
-    expect(page).to_have_url(re.compile(r"\?q=Together$"))
+    expect(page).to_have_url(re.compile(r"\?q=news$"))
 
 
 def test_the_list_is_used_with_a_thumb_on_a_narrow_screen(page: Page, up: Up):
     page.set_viewport_size({"width": 390, "height": 800})
     try:
-        page.goto(f"{up.address}/admin/tasks/scheduledtask/?q=Together")
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 390
+        page.goto(f"{up.address}/admin/tasks/scheduledtask/?q=news")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.locator("input.action-select").first.check()
         bar = page.locator("#bulk").bounding_box()
         assert bar is not None
         assert bar["y"] + bar["height"] <= 800
         page.get_by_role("button", name="Resume", exact=True).click()
-        expect(page.locator(".messagelist li").first).to_be_visible()
+        expect(page.locator(".messagelist .success")).to_have_text("1 schedule was resumed.")
     finally:
         page.set_viewport_size({"width": 1280, "height": 720})
 
