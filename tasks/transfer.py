@@ -129,9 +129,9 @@ def import_document(document: Document, *, dry_run: bool = False) -> list[Change
                     CalendarService.save(change.record)
         done = store(wanted, dry_run=dry_run, from_now=True)
         if not dry_run:
-            for one, change in zip(wanted, done, strict=True):
+            for one, stored in zip(wanted, done, strict=True):
                 if names := tags[one.place]:
-                    change.record.tags.set(tags_named(names))
+                    stored.record.tags.set(tags_named(names))
         return [*planned, *done]
 
 

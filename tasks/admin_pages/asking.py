@@ -198,16 +198,17 @@ class ActionsAdmin(TasksAdmin):
             "shown": _shown(form) if is_ready else "",
             "ids": ",".join(str(schedule.pk) for schedule in schedules),
             "filters": back.partition("?")[2],
-            "target": self._target(action, one),
+            "target": self._target(action, one, back),
             "back": back,
             "notices": obstacles({schedule.queue for schedule in schedules}),
         }
         return TemplateResponse(request, TEMPLATE, context)
 
-    def _target(self, action: ScheduleAction, one: ScheduledTask | None) -> str:
-        if one is None:
-            return reverse(f"admin:{ACT_ON_SEVERAL}", args=[action.name])
-        return reverse("admin:tasks_scheduledtask_act", args=[one.pk, action.name])
+    def _target(self, action: ScheduleAction, one: ScheduledTask | None, back: str) -> str:
+        """Return where the page that asks is sent to: it leads back to where one came from."""
+        if one is not None and back == schedule_page(one.pk):
+            return reverse("admin:tasks_scheduledtask_act", args=[one.pk, action.name])
+        return reverse(f"admin:{ACT_ON_SEVERAL}", args=[action.name])
 
     def _outlook(
         self,

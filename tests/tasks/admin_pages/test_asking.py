@@ -62,6 +62,20 @@ def test_an_action_asks_before_it_changes_anything(admin_client: Client, way, ac
     assert ScheduledTask.objects.values().get() == before
 
 
+@pytest.mark.parametrize("way", ["list", "page"])
+def test_who_has_answered_is_led_back_to_where_they_came_from(admin_client: Client, way):
+    schedule = make_row()
+    if way == "list":
+        page, url = f"{SCHEDULES}?q=schedule", f"{SCHEDULES}?q=schedule"
+        data = {"action": "pause", "index": 0, "_selected_action": [schedule.pk]}
+    else:
+        page, url, data = page_of(schedule, "page"), act_url(schedule, "pause"), {}
+    context: Any = admin_client.post(url, data).context_data  # type: ignore[attr-defined]
+    sent = {"ids": context["ids"], "filters": context["filters"], "confirmed": "yes"}
+    response: Any = admin_client.post(context["target"], sent)
+    assert response.url == page
+
+
 def test_resuming_asks_nothing_and_running_asks_for_several(
     admin_client: Client, redis_connection: Redis
 ):
