@@ -120,7 +120,7 @@ class Facts:
 
 
 def read_facts(redis: Redis, schedules: Schedules) -> Facts:
-    """Return the facts about these schedules, in at most eleven queries and two calls of Redis.
+    """Return the facts about these schedules, in at most twelve queries and two calls of Redis.
 
     Raises the database's errors; that Redis is unavailable is one of the facts.
     """
@@ -161,17 +161,22 @@ def running_now(schedules: Schedules) -> list[Work]:
 
 
 def worst_failing(schedules: Schedules, number: int = FAILING_SHOWN) -> tuple[Failing, ...]:
-    """Return the schedules that failed most in the last 7 days and fail now, in two queries."""
+    """Return the schedules that failed most in the last 7 days and fail now, in three queries."""
     failing = schedules.filter(status=ScheduledTask.Status.FAILED)
     by_number = failing.order_by(F("week__failed").desc(nulls_last=True), "name")
     names = dict(by_number.values_list("pk", "name")[:number])
-    found = []
+    failed = {}
     for pk, runs in strips(names, LATEST_READ).items():
         started = [run for run in runs if run.started and run.status != "running"]
-        failed = list(takewhile(lambda run: run.status == "failed", started))
-        if failed and (since := failed[-1].started):
-            found.append(Failing(pk, names[pk], len(failed), since, failed[0]))
-    return tuple(found)
+        failed[pk] = list(takewhile(lambda run: run.status == "failed", started))
+    latest = ScheduledTaskInstance.objects.defer("log", "traceback", "result").in_bulk(
+        [runs[0].pk for runs in failed.values() if runs]
+    )
+    return tuple(
+        Failing(pk, names[pk], len(runs), since, latest[runs[0].pk])
+        for pk, runs in failed.items()
+        if runs and (since := runs[-1].started) and runs[0].pk in latest
+    )
 
 
 def _snapshot(redis: Redis) -> tuple[Snapshot | None, str]:
