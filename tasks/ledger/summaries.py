@@ -120,8 +120,7 @@ class Summaries:
             is_done = len(runs) < RUNS_AT_ONCE
             touched = sorted({hour for run in runs if (hour := run.hour)[1] > now - KEPT})
             for hours in chunks(touched, HOURS_AT_ONCE):
-                recompute(hours)
-                self._note(hours)
+                self._note(recompute(hours))
                 yield
             if runs:
                 position = (runs[-1].ended, runs[-1].pk)
@@ -192,12 +191,15 @@ def summarise() -> None:
 # Hours
 
 
-def recompute(hours: list[Hour]) -> None:
-    """Write what came of these hours, given in order, by their rows and what was pruned."""
+def recompute(hours: list[Hour]) -> list[Hour]:
+    """Write what came of these hours, given in order, by their rows and what was pruned.
+
+    Returns those for which that was something else than before.
+    """
     known = {(summary.schedule_id, summary.hour) for summary in _summaries(hours)}
     _insert([hour for hour in hours if hour not in known])
     with atomic():
-        _write(_locked(hours))
+        return _write(_locked(hours))
 
 
 def delete_pruned(runs: QuerySet[ScheduledTaskInstance]) -> None:
@@ -205,7 +207,7 @@ def delete_pruned(runs: QuerySet[ScheduledTaskInstance]) -> None:
     seen = [_Ended._make(row) for row in runs.order_by().values_list(*_Ended._fields)]
     oldest = clock.now() - KEPT
     hours = sorted({hour for run in seen if (hour := run.hour)[1] > oldest})
-    recompute(hours)  # Now each of them has its row.
+    changed = recompute(hours)  # Now each of them has its row.
     with atomic():
         ended = ScheduledTaskInstance.objects.ended().filter(pk__in=[run.pk for run in seen])
         pks = list(ended.order_by("pk").select_for_update().values_list("pk", flat=True))
@@ -216,7 +218,9 @@ def delete_pruned(runs: QuerySet[ScheduledTaskInstance]) -> None:
             summary.pruned = pruned[pk].as_json()
         HourlySummary.objects.bulk_update(summaries.values(), ["pruned"], batch_size=100)
         ScheduledTaskInstance.objects.filter(pk__in=pks).delete()
-        _write(summaries)
+        changed += _write(summaries)
+    for hour in {hour for _, hour in changed}:
+        add_up_total(hour)
 
 
 @dataclass
@@ -294,17 +298,22 @@ def _summaries(hours: list[Hour]) -> QuerySet[HourlySummary]:
     return HourlySummary.objects.filter(schedule__in=schedules, hour__in=instants)
 
 
-def _write(summaries: dict[int, HourlySummary]) -> None:
-    """Write the locked summaries that aren't the sum of their rows and of what was pruned."""
+def _write(summaries: dict[int, HourlySummary]) -> list[Hour]:
+    """Write the locked summaries that aren't the sum of their rows and of what was pruned.
+
+    Returns the hours of these.
+    """
     tallies = {pk: _Tally.of_pruned(summary.pruned) for pk, summary in summaries.items()}
     _count(tallies)
-    changed = []
+    rows, changed = [], []
     for pk, summary in summaries.items():
         values = tallies[pk].fields
         if any(getattr(summary, name) != value for name, value in values.items()):
-            changed.append([*(_adapted(name, value) for name, value in values.items()), pk])
+            rows.append([*(_adapted(name, value) for name, value in values.items()), pk])
+            changed.append((summary.schedule_id, summary.hour))
     columns = ", ".join(f"{name} = %s" for name in WRITTEN)
-    _execute(f"UPDATE {TABLE} SET {columns} WHERE id = %s", changed)
+    _execute(f"UPDATE {TABLE} SET {columns} WHERE id = %s", rows)
+    return changed
 
 
 def _insert(hours: list[Hour]) -> None:
@@ -403,7 +412,7 @@ def add_up_weeks(pks: Iterable[int]) -> None:
     pks = list(pks)
     rows = HourlySummary.objects.filter(schedule__in=pks, hour__gt=clock.now() - WEEK)
     durations = summed(rows, "durations", by="schedule")
-    sums = rows.order_by().values("schedule").annotate(**_sums())
+    sums: Any = rows.order_by().values("schedule").annotate(**_sums())
     weeks = [_week(row, durations.get(row["schedule"], {})) for row in sums]
     with atomic():
         WeeklySummary.objects.filter(schedule__in=pks).delete()

@@ -150,12 +150,12 @@ def running_now(schedules: Schedules) -> list[Work]:
     runs = ScheduledTaskInstance.objects.running().filter(
         Q() if is_everything(schedules) else Q(parent__in=schedules.order_by().values("pk"))
     )
-    columns = ("name", "pk", "parent_id", "worker_name", "started", "progress", "progress_message")
-    rows: list[Any] = list(runs.values_list(*columns, "parent__week__p50")[:RUNNING_READ])
+    told = ("worker_name", "started", "progress", "progress_message")
+    columns = ("name", "pk", "parent_id", *told, "parent__week__p50")
+    rows: list[Any] = list(runs.values_list(*columns)[:RUNNING_READ])
     if is_everything(schedules):
         calls = Task.objects.filter(status=Task.Status.RUNNING)
-        columns = ("name", "pk", "worker_name", "started", "progress", "progress_message")
-        found = calls.values_list(*columns)[:RUNNING_READ]
+        found = calls.values_list("name", "pk", *told)[:RUNNING_READ]
         rows += [(name, pk, None, *rest, None) for name, pk, *rest in found]
     return [Work(*row) for row in rows]
 

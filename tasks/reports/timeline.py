@@ -203,6 +203,6 @@ def _pruned(pks: Sequence[int], begin: datetime, end: datetime) -> list[tuple[in
     return [
         (pk, Bar(state, max(hour, begin), min(hour + HOUR, end), number, None, None))
         for pk, hour, pruned in rows.values_list("schedule", "hour", "pruned")
-        for state, number in pruned["counts"].items()
+        for state, number in (pruned or {})["counts"].items()
         if state in states and number
     ]

@@ -9,13 +9,13 @@ import pytest
 from django.db.models import QuerySet
 from redis import Redis
 from rq.utils import utcformat
+from rq.worker_registration import REDIS_WORKER_KEYS
 
 from tasks import clock
 from tasks.broker.keys import (
     CLOCK_STEP_KEY,
     CLOCKS_KEY,
     LEADER_KEY,
-    REDIS_WORKER_KEYS,
     SCHEDULERS_KEY,
     SCHEDULES_KEY,
     WORKER_PREFIX,
@@ -76,7 +76,12 @@ def round_trips(redis_connection: Redis, monkeypatch: pytest.MonkeyPatch) -> lis
     def pipeline(*args: Any, **kwargs: Any) -> Any:
         pipe = pipelines(*args, **kwargs)
         send = pipe.execute
-        monkeypatch.setattr(pipe, "execute", lambda: sent.append("pipeline") or send())
+
+        def execute_pipeline() -> Any:
+            sent.append("pipeline")
+            return send()
+
+        monkeypatch.setattr(pipe, "execute", execute_pipeline)
         return pipe
 
     def command(*args: Any, **options: Any) -> Any:

@@ -45,7 +45,7 @@ def test_schedules_are_sorted_by_how_their_week_went_in_one_query(django_assert_
     summarise()
     with django_assert_num_queries(1):
         slowest_first = F("week_p95").desc(nulls_last=True)
-        rows = list(with_week(ScheduledTask.objects.all()).order_by(slowest_first))
+        rows: list[Any] = list(with_week(ScheduledTask.objects.all()).order_by(slowest_first))
     assert rows == [slow, fast, never]
     assert [row.week_success for row in rows] == [0.5, 1.0, None]
     assert [row.week_failed for row in rows] == [1, 0, None]
