@@ -219,8 +219,8 @@ def delete_pruned(runs: QuerySet[ScheduledTaskInstance]) -> None:
         HourlySummary.objects.bulk_update(summaries.values(), ["pruned"], batch_size=100)
         ScheduledTaskInstance.objects.filter(pk__in=pks).delete()
         changed += _write(summaries)
-    for hour in {hour for _, hour in changed}:
-        add_up_total(hour)
+    for at in {at for _pk, at in changed}:
+        add_up_total(at)
 
 
 @dataclass
