@@ -22,8 +22,9 @@ from tasks.registry import masked_arguments
 # Of each changed field the value before and the one after, as JSON values.
 Changes = dict[str, list[Any]]
 FIELDS = (*EDITABLE_FIELDS, "status", "list_owner")
+ATTRIBUTES = {field.name: field.attname for field in ScheduledTask._meta.concrete_fields}
 # Django's own ways to start a command, whose name then says more than the program's.
-LAUNCHERS = ("manage.py", "django-admin", "__main__.py")
+LAUNCHERS = ("manage.py", "django-admin", "django")
 
 
 class Action(StrEnum):
@@ -129,7 +130,7 @@ def shown_values(schedule: ScheduledTask) -> dict[str, Any]:
 
 
 def _stored(schedule: ScheduledTask, name: str) -> Any:
-    return getattr(schedule, ScheduledTask._meta.get_field(name).attname)
+    return getattr(schedule, ATTRIBUTES[name])
 
 
 def _as_json(schedule: ScheduledTask, name: str) -> Any:
@@ -146,7 +147,8 @@ def _masked(schedule: ScheduledTask, text: str) -> str:
 
 def _process() -> str:
     """Return what this process is: its command, such as “manage.py sync_schedules”."""
-    program, *arguments = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    path, arguments = Path(sys.argv[0]), sys.argv[1:]
+    program = path.parent.name if path.name == "__main__.py" else path.name
     if program in LAUNCHERS and arguments:
         return f"manage.py {arguments[0]}"
     return program

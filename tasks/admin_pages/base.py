@@ -205,11 +205,6 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         getattr(self, action)(request, self.get_queryset(request).filter(pk=pk))
         return HttpResponseRedirect(self.page_of(record))
 
-    def page_of(self, record: Any) -> str:
-        """Return the address of the page on which a record is looked at."""
-        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
-        return reverse(page, args=[record.pk])
-
     def _each(
         self,
         request: HttpRequest,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -108,8 +108,8 @@ def day_ledger(
 
     `why_waiting` says what keeps what waits from running.
     """
-    zone = timezone.get_current_timezone()
-    assert isinstance(zone, ZoneInfo)
+    # Of a zone that is only an offset, nothing more is needed either.
+    zone = cast(ZoneInfo, timezone.get_current_timezone())
     if day is None:
         now = clock.now()
         day, hour = now.astimezone(zone).date(), _hour_of(now, zone)

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -22,6 +21,7 @@ from tasks.admin_pages.call_pages import CallPages
 from tasks.admin_pages.formatting import box, call, pretty_json, progress_bar
 from tasks.admin_pages.forms import TaskForm
 from tasks.admin_pages.limits import SharedAdmin
+from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.secrets import secrets_of_call
 from tasks.exceptions import NotPossible
 from tasks.job import RESULT_TTL
@@ -42,7 +42,8 @@ class RecordAdmin(RunDisplay, TasksAdmin):
     sortable_by = ()
     # Names and reasons are stored without secrets, and can be searched; so can what is no text.
     secret_columns = frozenset(
-        {"args", "kwargs", "log", "result", "traceback", "reason_values", "progress_message"}
+        {"args", "kwargs", "arguments", "log", "result", "traceback", "reason_values"}
+        | {"progress_message"}
     )
     # Fields of the page that show a value of the record under another name.
     sources: ClassVar[dict[str, str]] = {
@@ -208,12 +209,12 @@ class ScheduledTaskInstanceAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("schedule"))
     def schedule(self, run: ScheduledTaskInstance) -> SafeString:
-        url = reverse("admin:tasks_scheduledtask_change", args=[run.parent_id])
+        url = schedule_page(run.parent_id)
         return format_html('<a href="{}">{}</a>', url, run.name)
 
     @admin.display(description=gettext_lazy("call"))
     def call(self, run: ScheduledTaskInstance) -> SafeString:
-        return call(run.parent.function, run.parent.args, run.parent.kwargs)
+        return call(run.parent.function, *run.called_with)
 
 
 @admin.register(Task)

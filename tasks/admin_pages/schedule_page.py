@@ -38,6 +38,8 @@ TEMPLATE = "admin/tasks/scheduledtask/page.html"
 PREFIX = "tasks_scheduledtask"
 LATEST_RUNS = 20
 REFRESH_MS = 5_000
+# With much on the page it takes longer to make it.
+REFRESH_LARGE_MS = 30_000
 MAX_PK = 2**63 - 1
 Status = ScheduledTaskInstance.Status
 
@@ -81,11 +83,16 @@ class SchedulePageAdmin(ActionsAdmin):
     def page_of(self, record: ScheduledTask) -> str:
         return schedule_page(record.pk)
 
-    def response_post_save_add(self, request: HttpRequest, obj: ScheduledTask) -> HttpResponse:
+    def response_post_save_add(
+        self, request: HttpRequest, obj: ScheduledTask
+    ) -> HttpResponseRedirect:
         """Show a saved schedule, where its next due times are, and not the list."""
         return HttpResponseRedirect(schedule_page(obj.pk))
 
-    response_post_save_change = response_post_save_add
+    def response_post_save_change(
+        self, request: HttpRequest, obj: ScheduledTask
+    ) -> HttpResponseRedirect:
+        return self.response_post_save_add(request, obj)
 
 
 def schedule_view(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResponse:
@@ -94,13 +101,14 @@ def schedule_view(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResp
     if not page.has_view_permission(request, schedule):
         raise PermissionDenied
     facts = _facts(schedule)
+    is_large = request.GET.get("runs", "200") != "200" or "all" in request.GET
     context = {
         **page.admin_site.each_context(request),
         "title": schedule.name,
         "opts": page.opts,
         "original": schedule,
         "notices": obstacles(page.queues_in_use(schedule)),
-        "refresh_ms": REFRESH_MS,
+        "refresh_ms": REFRESH_LARGE_MS if is_large else REFRESH_MS,
         **_rights(page, request, schedule),
         **facts,
         **_panels(schedule, request.GET, facts["waiting"]),
@@ -132,6 +140,7 @@ def _facts(schedule: ScheduledTask) -> dict[str, Any]:
     last_run = started.defer("log", "result", "traceback").first()
     if last_run is not None:
         last_run.parent = schedule
+    requested = schedule.requests.count()
     return {
         "state": state,
         "state_look": LOOKS[state.look],
@@ -144,7 +153,7 @@ def _facts(schedule: ScheduledTask) -> dict[str, Any]:
         "last_run": last_run,
         "week": week,
         "success": _success(week),
-        "requested": schedule.requests.count(),
+        "requested": requested if facts.waiting is None or requested > facts.waiting.number else 0,
         "problem": mask_text(schedule.problem),
         "note": mask_text(schedule.note),
         "description": mask_text(schedule.description),

@@ -6,7 +6,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
@@ -49,6 +49,11 @@ class SecretsAdmin(LimitedAdmin):
         """Return what is masked on a record's page, by its label; empty if nothing is."""
         return {}
 
+    def page_of(self, record: Any) -> str:
+        """Return the address of the page on which a record is looked at."""
+        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        return reverse(page, args=[record.pk])
+
     def get_search_fields(self, request: HttpRequest) -> Any:
         fields = tuple(super().get_search_fields(request))
         return (*fields, *self.secret_search_fields) if may_reveal(request) else fields
@@ -77,6 +82,7 @@ class SecretsAdmin(LimitedAdmin):
             "title": _("Secrets of “%(record)s”") % {"record": record},
             "opts": self.opts,
             "original": record,
+            "back": self.page_of(record),
             "secrets": {
                 label: box(value) if isinstance(value, str) else pretty_json(value)
                 for label, value in secrets.items()

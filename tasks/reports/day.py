@@ -84,7 +84,7 @@ def account(schedule: ScheduledTask, window: Window) -> list[Entry]:
     periods = list(
         schedule.periods.filter(start__lt=window.end, end__gte=window.begin).order_by("start")
     )
-    entries = {run.due: Entry(run.due, run.status, run) for run in _runs(schedule, window)}
+    entries = {due: Entry(due, run.status, run) for due, run in _runs(schedule, window)}
     waiting = set(
         schedule.requests.filter(due__gte=window.begin, due__lt=window.end).values_list(
             "due", flat=True
@@ -97,11 +97,14 @@ def account(schedule: ScheduledTask, window: Window) -> list[Entry]:
     return sorted([*entries.values(), *spans], key=lambda entry: entry.at)
 
 
-def _runs(schedule: ScheduledTask, window: Window) -> Iterator[ScheduledTaskInstance]:
+def _runs(
+    schedule: ScheduledTask, window: Window
+) -> Iterator[tuple[datetime, ScheduledTaskInstance]]:
     runs = schedule.runs.filter(due__gte=window.begin, due__lt=window.end)
     for run in runs.defer("log", "result", "traceback").order_by("due")[:MOST]:
         run.parent = schedule
-        yield run
+        if run.due is not None:
+            yield run.due, run
 
 
 def _expected(

@@ -86,10 +86,22 @@ def test_what_a_list_in_code_brings_says_so():
     assert lines() == [("created", {"list_owner": [None, "shop"]})]
 
 
-def test_the_author_of_what_code_does_is_its_command(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sys.argv", ["/srv/manage.py", "sync_schedules"])
+@pytest.mark.parametrize(
+    ("argv", "author"),
+    [
+        (["/srv/manage.py", "sync_schedules"], "manage.py sync_schedules"),
+        (["/lib/django/__main__.py", "shell"], "manage.py shell"),
+        (["/lib/gunicorn/__main__.py", "site.wsgi"], "gunicorn"),
+        (["/usr/bin/uwsgi"], "uwsgi"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_author_of_what_code_does_is_its_command(
+    monkeypatch: pytest.MonkeyPatch, argv: list[str], author: str
+):
+    monkeypatch.setattr("sys.argv", argv)
     make()
-    assert ScheduleChange.objects.get().by == "manage.py sync_schedules"
+    assert ScheduleChange.objects.get().by == author
 
 
 def test_a_refused_change_leaves_no_line():
