@@ -288,7 +288,7 @@ def _headers(cl: Any) -> Iterator[dict[str, Any]]:
     for place, name in enumerate(cl.list_display):
         if name == "action_checkbox":
             continue
-        label = label_for_field(name, cl.model, model_admin=cl.model_admin)
+        label = str(label_for_field(name, cl.model, model_admin=cl.model_admin))
         present = sorted_by.get(place)
         is_descending = present == "asc" or (present is None and name in HIGHEST_FIRST)
         order = f"-{place}" if is_descending else str(place)

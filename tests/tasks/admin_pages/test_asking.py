@@ -70,7 +70,7 @@ def test_who_has_answered_is_led_back_to_where_they_came_from(admin_client: Clie
         data = {"action": "pause", "index": 0, "_selected_action": [schedule.pk]}
     else:
         page, url, data = page_of(schedule, "page"), act_url(schedule, "pause"), {}
-    context: Any = admin_client.post(url, data).context_data  # type: ignore[attr-defined]
+    context: Any = admin_client.post(url, data).context_data
     sent = {"ids": context["ids"], "filters": context["filters"], "confirmed": "yes"}
     response: Any = admin_client.post(context["target"], sent)
     assert response.url == page
