@@ -163,7 +163,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
     def when(self, feed: Feed) -> SafeString | str:
         if feed.schedule is None:
             return _("not scheduled")
-        url = schedule_page(feed.schedule_id)
+        url = schedule_page(feed.schedule.pk)
         text = feed.schedule.when_in_words()
         if not feed.schedule.is_live:
             text = f"{text} ({feed.schedule.status_in_words()})"

@@ -82,6 +82,7 @@ class TagAdmin(SharedAdmin, TasksAdmin):
     form = TagForm
     list_display = ("name", "used_by", "limited")
     search_fields = ("name",)
+    ordering = ("name",)
     fieldsets = (
         (None, {"fields": ("name",)}),
         (
