@@ -96,8 +96,6 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
         ),
     )
 
-    change_list_template = "admin/tasks/change_list.html"
-
     class Media:
         css: ClassVar = {"all": ["feeds/admin.css"]}
 
@@ -165,7 +163,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
     def when(self, feed: Feed) -> SafeString | str:
         if feed.schedule is None:
             return _("not scheduled")
-        url = schedule_page(feed.schedule_id)
+        url = schedule_page(feed.schedule.pk)
         text = feed.schedule.when_in_words()
         if not feed.schedule.is_live:
             text = f"{text} ({feed.schedule.status_in_words()})"
@@ -185,7 +183,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
 
 
 @admin.register(Entry)
-class EntryAdmin(SecretsAdmin):
+class EntryAdmin(BriefAdmin, SecretsAdmin):
     """Entries, read-only, as they were in their feeds."""
 
     list_display = ("__str__", "feed", "published", "page")

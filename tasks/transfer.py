@@ -34,6 +34,7 @@ from tasks.lists import Action, Change, Wanted, checked, differences, raise_all,
 from tasks.masking import mask_text
 from tasks.models import Calendar, ScheduledTask
 from tasks.services import CalendarService, store, take_turns
+from tasks.tags import check_names, tags_named
 from tasks.timing.spec import DATETIME_FIELDS
 
 FORMATS = ("yaml", "json")
@@ -69,7 +70,8 @@ def bound() -> list[ScheduledTask]:
 
 def _not_ended() -> models.QuerySet[ScheduledTask]:
     schedules = ScheduledTask.objects.exclude(status=ScheduledTask.Status.DEATH)
-    return schedules.select_related("calendar").order_by("name", "pk")
+    schedules = schedules.select_related("calendar").prefetch_related("tags")
+    return schedules.order_by("name", "pk")
 
 
 def _is_bound(schedule: ScheduledTask) -> bool:
@@ -109,6 +111,8 @@ def _as_json(schedule: ScheduledTask) -> Document:
         elif name == "exclude":
             value = value.split("\n")
         values[name] = value
+    if tags := [tag.name for tag in schedule.tags.all()]:
+        values["tags"] = tags
     if schedule.status == ScheduledTask.Status.PAUSED:
         values["paused"] = True
     return values
@@ -136,14 +140,17 @@ def import_document(document: Document, *, dry_run: bool = False) -> list[Change
 
     A schedule with the same name, function and arguments is changed, and becomes active again if
     it had ended; a paused one stays paused. One that is paused in the document arrives paused if it
-    is new. Nothing is cancelled or deleted. What was due before now isn't expected.
+    is new. Tags that an entry has replace those of its schedule. Nothing is cancelled or deleted.
+    What was due before now isn't expected.
 
     Returns what was done, or, for a dry run, what would be. Raises InvalidSchedule, whose `errors`
     name all invalid entries.
     """
     errors: dict[str, list[str]] = {}
     planned = _calendars(document["calendars"], errors)
-    wanted = _schedules(document["schedules"], {one.record.name: one for one in planned}, errors)
+    tags: dict[str, list[str]] = {}
+    calendars = {one.record.name: one for one in planned}
+    wanted = _schedules(document["schedules"], calendars, tags, errors)
     raise_all(errors | repeated(wanted))
     with atomic():
         take_turns()
@@ -151,7 +158,12 @@ def import_document(document: Document, *, dry_run: bool = False) -> list[Change
             for change in planned:
                 if change.action != Action.KEEP:
                     CalendarService.save(change.record)
-        return [*planned, *store(wanted, dry_run=dry_run, from_now=True)]
+        done = store(wanted, dry_run=dry_run, from_now=True)
+        if not dry_run:
+            for one, stored in zip(wanted, done, strict=True):
+                if names := tags[one.place]:
+                    stored.record.tags.set(tags_named(names))
+        return [*planned, *done]
 
 
 def _place(part: str, number: int, entry: Any) -> str:
@@ -193,22 +205,25 @@ def _calendar(entry: Any) -> Change[Calendar]:
 def _schedules(
     entries: Iterable[Any],
     calendars: Mapping[str, Change[Calendar]],
+    tags: dict[str, list[str]],
     errors: dict[str, list[str]],
 ) -> list[Wanted]:
-    """Return the valid schedules; note the invalid entries in `errors`."""
+    """Return the valid schedules; note their tags in `tags`, the invalid entries in `errors`."""
     wanted = []
     for number, entry in enumerate(entries, 1):
         place = _place("schedules", number, entry)
         try:
             wanted.append(checked(place, _schedule(entry, calendars)))
+            tags[place] = check_names(entry.get("tags") or [])
         except TasksError as error:
             errors[place] = [str(error)]
     return wanted
 
 
 def _schedule(entry: Any, calendars: Mapping[str, Change[Calendar]]) -> ScheduledTask:
-    _check(entry, (*EDITABLE_FIELDS, "paused"), ScheduledTask)
+    _check(entry, (*EDITABLE_FIELDS, "paused", "tags"), ScheduledTask)
     values = dict(entry)
+    values.pop("tags", None)
     func, args, kwargs, name = (values.pop(key, None) for key in CALL)
     is_paused = values.pop("paused", False)
     # One of this document may not be stored yet.

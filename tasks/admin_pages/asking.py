@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.admin.models import DELETION, LogEntry
@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST
 from tasks.admin_pages.base import TasksAdmin, obstacles
 from tasks.admin_pages.history import record_change
 from tasks.admin_pages.links import schedule_page
-from tasks.admin_pages.schedule_actions import ACTIONS, Delete, ScheduleAction
+from tasks.admin_pages.schedule_actions import ACTIONS, Delete, ScheduleAction, going_on
 from tasks.exceptions import TasksError
 from tasks.history import Action
 from tasks.masking import mask_text
@@ -82,7 +82,7 @@ class ActionsAdmin(TasksAdmin):
         return [action for action in ACTIONS.values() if self.may(action, request, schedule)]
 
     def buttons_of(self, request: HttpRequest, schedule: ScheduledTask) -> dict[str, Any]:
-        """Return what `admin/tasks/scheduledtask/actions.html` shows on the page of a schedule."""
+        """Return the actions that a schedule's page offers: usual ones, and those that end it."""
         offered = [one for one in self.allowed_actions(request, schedule) if one.suits(schedule)]
         return {
             "actions": [action for action in offered if not action.is_end],
@@ -135,7 +135,8 @@ class ActionsAdmin(TasksAdmin):
         """Ask before one schedule is deleted; this is where Django's own links lead to."""
         schedule = self.get_object(request, object_id)
         if schedule is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            # As Django's own view: with a message, to the index.
+            return super().delete_view(request, object_id, extra_context)
         if not self.may(ACTIONS[Delete.name], request, schedule):
             raise PermissionDenied
         return self.act(request, ACTIONS[Delete.name], [schedule], schedule_page(schedule.pk))
@@ -173,9 +174,14 @@ class ActionsAdmin(TasksAdmin):
         form: Any,
         back: str,
     ) -> HttpResponse:
+        # What needs a preview has one only once its form says what.
         is_ready = not form.needs_preview or (form.is_bound and form.is_valid())
         planned = schedules if is_ready else []
-        rows = [self._outlook(request, action, schedule, form) for schedule in planned]
+        running = set(going_on(planned))
+        rows = [
+            self._outlook(request, action, schedule, form, schedule.pk in running)
+            for schedule in planned
+        ]
         possible = [row for row in rows if not row.problem]
         one = schedules[0] if len(schedules) == 1 else None
         context = {
@@ -185,32 +191,37 @@ class ActionsAdmin(TasksAdmin):
             "action": action,
             "one": one,
             "form": form,
-            "is_ready": is_ready,
-            "number": len(possible) if is_ready else len(schedules),
+            "button": action.button(len(possible)) if possible else "",
             "rows": rows[:ROWS_SHOWN],
             "more": len(rows[ROWS_SHOWN:]),
             "consequences": action.consequences(schedules),
             "shown": _shown(form) if is_ready else "",
             "ids": ",".join(str(schedule.pk) for schedule in schedules),
             "filters": back.partition("?")[2],
-            "target": self._target(action, one),
+            "target": self._target(action, one, back),
             "back": back,
             "notices": obstacles({schedule.queue for schedule in schedules}),
         }
         return TemplateResponse(request, TEMPLATE, context)
 
-    def _target(self, action: ScheduleAction, one: ScheduledTask | None) -> str:
-        if one is None:
-            return reverse(f"admin:{ACT_ON_SEVERAL}", args=[action.name])
-        return reverse("admin:tasks_scheduledtask_act", args=[one.pk, action.name])
+    def _target(self, action: ScheduleAction, one: ScheduledTask | None, back: str) -> str:
+        """Return where the page that asks is sent to: it leads back to where one came from."""
+        if one is not None and back == schedule_page(one.pk):
+            return reverse("admin:tasks_scheduledtask_act", args=[one.pk, action.name])
+        return reverse(f"admin:{ACT_ON_SEVERAL}", args=[action.name])
 
     def _outlook(
-        self, request: HttpRequest, action: ScheduleAction, schedule: ScheduledTask, form: Any
+        self,
+        request: HttpRequest,
+        action: ScheduleAction,
+        schedule: ScheduledTask,
+        form: Any,
+        is_running: bool,
     ) -> Row:
         if not self.may(action, request, schedule):
             return Row(schedule, "", _may_not(schedule))
         try:
-            return Row(schedule, action.outlook(schedule, form))
+            return Row(schedule, action.outlook(schedule, form, is_running))
         except (TasksError, ObjectDoesNotExist) as error:
             return Row(schedule, "", str(error))
 
@@ -226,8 +237,8 @@ class ActionsAdmin(TasksAdmin):
         done = [row for row in rows if not row.problem]
         for row in [row for row in rows if row.problem][:ROWS_SHOWN]:
             messages.error(request, row.problem)
-        if refused := len(rows) - len(done) - ROWS_SHOWN > 0:
-            messages.error(request, _("%(n)d more were refused.") % {"n": refused})
+        if (more := len(rows) - len(done) - ROWS_SHOWN) > 0:
+            messages.error(request, _("%(n)d more were refused.") % {"n": more})
         if done:
             messages.success(request, _report(action, done))
         is_gone = isinstance(action, Delete) and len(done) == 1 and not back.partition("?")[1]
@@ -247,8 +258,8 @@ class ActionsAdmin(TasksAdmin):
             return Row(schedule, "", str(error))
         line = mask_text(f"{text} {note}".strip())
         if isinstance(action, Delete):
-            schedule.pk = pk
-            LogEntry.objects.log_actions(request.user.pk, [schedule], DELETION, line)
+            schedule.pk, user = pk, cast(Any, request.user)
+            LogEntry.objects.log_actions(user.pk, [schedule], DELETION, line)
         else:
             self.log_change(request, schedule, line)
             record_change(request, schedule, LINES.get(action.name, Action.CHANGED), note=note)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import clock
 from tasks.admin_pages.formatting import NONE
+from tasks.admin_pages.times import in_words
 from tasks.broker.connection import queues_without_worker
 from tasks.exceptions import NotPossible
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -104,7 +105,8 @@ class QueueForm(ActionForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         unserved = queues_without_worker()
-        self.fields["queue"].choices = [
+        queue: Any = self.fields["queue"]
+        queue.choices = [
             (name, _("%(queue)s (no worker serves it)") % {"queue": name})
             if name in unserved
             else (name, name)
@@ -140,14 +142,18 @@ class ScheduleAction(ABC):
     def question(self, number: int, name: str) -> str:
         """Return the question; `name` is that of the only schedule."""
 
+    def button(self, number: int) -> str:
+        """Return what the button says that does it."""
+        return f"{self.label} ({number})" if number > 1 else str(self.label)
+
     @abstractmethod
     def consequences(self, schedules: Schedules) -> list[str]:
         """Return what will happen, in sentences."""
 
-    def outlook(self, schedule: ScheduledTask, form: Any) -> str:
+    def outlook(self, schedule: ScheduledTask, form: Any, is_running: bool) -> str:
         """Return what will come of one schedule; raises NotPossible if nothing can.
 
-        `form` is valid if the action needs a preview.
+        `form` is valid if the action needs a preview; `is_running`: a run of it is going on.
         """
         return ""
 
@@ -180,8 +186,8 @@ class RunNow(ScheduleAction):
             )
         ]
 
-    def outlook(self, schedule: ScheduledTask, form: Any) -> str:
-        if not running([schedule]):
+    def outlook(self, schedule: ScheduledTask, form: Any, is_running: bool) -> str:
+        if not is_running:
             return ""
         words = {
             ScheduledTask.Overlap.SKIP: _("It is running: the new run will be skipped."),
@@ -213,10 +219,10 @@ class Pause(ScheduleAction):
     def consequences(self, schedules: Schedules) -> list[str]:
         return [
             *_what_runs_goes_on(schedules),
-            _("Nothing is due until somebody resumes, and nothing of it is made up for later."),
+            _("Nothing is due until somebody resumes, and nothing of it is run afterwards."),
         ]
 
-    def outlook(self, schedule: ScheduledTask, form: Any) -> str:
+    def outlook(self, schedule: ScheduledTask, form: Any, is_running: bool) -> str:
         if not schedule.is_live:
             raise NotPossible(_already(schedule))
         return _next_would_be(schedule)
@@ -244,7 +250,7 @@ class Resume(ScheduleAction):
         return _question(_("Resume “%(name)s”?"), _("Resume %(number)d schedules?"), number, name)
 
     def consequences(self, schedules: Schedules) -> list[str]:
-        return [_("What was due meanwhile isn't made up for.")]
+        return [_("What was due meanwhile isn't run afterwards.")]
 
     def perform(self, schedule: ScheduledTask, form: Any) -> str:
         SchedulerService.resume(schedule)
@@ -270,12 +276,12 @@ class Move(ScheduleAction):
     def consequences(self, schedules: Schedules) -> list[str]:
         return [
             _(
-                "All its coming due times move by this. Intervals keep their rhythm, and cron "
+                "All coming due times move by this. Intervals keep their rhythm, and cron "
                 "expressions their days. What waits or runs already stays."
             )
         ]
 
-    def outlook(self, schedule: ScheduledTask, form: Any) -> str:
+    def outlook(self, schedule: ScheduledTask, form: Any, is_running: bool) -> str:
         changed, now = _moved(schedule, form.by), clock.now()
         words = {
             "old": _time(spec.next_due(schedule.spec(), now)),
@@ -311,7 +317,7 @@ class ChangeQueue(ScheduleAction):
     def consequences(self, schedules: Schedules) -> list[str]:
         return [_("Coming runs go to that queue. What waits on the old one already runs there.")]
 
-    def outlook(self, schedule: ScheduledTask, form: Any) -> str:
+    def outlook(self, schedule: ScheduledTask, form: Any, is_running: bool) -> str:
         return _("now on “%(queue)s”") % {"queue": schedule.queue}
 
     def perform(self, schedule: ScheduledTask, form: Any) -> str:
@@ -341,20 +347,22 @@ class Cancel(ScheduleAction):
     def question(self, number: int, name: str) -> str:
         return _question(_("Cancel “%(name)s”?"), _("Cancel %(number)d schedules?"), number, name)
 
+    def button(self, number: int) -> str:
+        return ngettext("Cancel schedule", "Cancel %(n)d schedules", number) % {"n": number}
+
     def consequences(self, schedules: Schedules) -> list[str]:
         return [
             *_what_runs_goes_on(schedules),
             _("No coming due time will run."),
             ngettext(
-                "The schedule, its history and its %(runs)d run stay, and it can be resumed.",
-                "The schedules, their history and their runs (%(runs)d) stay, and they can be "
-                "resumed.",
+                "The schedule stays, with its history and its runs (%(runs)d), and can be resumed.",
+                "The schedules stay, with their history and runs (%(runs)d), and can be resumed.",
                 len(schedules),
             )
             % {"runs": number_of_runs(schedules)},
         ]
 
-    def outlook(self, schedule: ScheduledTask, form: Any) -> str:
+    def outlook(self, schedule: ScheduledTask, form: Any, is_running: bool) -> str:
         if schedule.status == ScheduledTask.Status.DEATH:
             raise NotPossible(_already(schedule))
         return _next_would_be(schedule)
@@ -378,6 +386,9 @@ class Delete(ScheduleAction):
     def question(self, number: int, name: str) -> str:
         return _question(_("Delete “%(name)s”?"), _("Delete %(number)d schedules?"), number, name)
 
+    def button(self, number: int) -> str:
+        return ngettext("Delete schedule", "Delete %(n)d schedules", number) % {"n": number}
+
     def consequences(self, schedules: Schedules) -> list[str]:
         return [
             *_what_runs_goes_on(schedules),
@@ -387,7 +398,7 @@ class Delete(ScheduleAction):
             _("To keep the runs and the history, cancel instead."),
         ]
 
-    def outlook(self, schedule: ScheduledTask, form: Any) -> str:
+    def outlook(self, schedule: ScheduledTask, form: Any, is_running: bool) -> str:
         return _next_would_be(schedule)
 
     def perform(self, schedule: ScheduledTask, form: Any) -> str:
@@ -404,9 +415,10 @@ ACTIONS: dict[str, ScheduleAction] = {
 }
 
 
-def running(schedules: Schedules) -> int:
-    """Return how many runs of these schedules are going on."""
-    return ScheduledTaskInstance.objects.running().filter(parent__in=_keys(schedules)).count()
+def going_on(schedules: Schedules) -> list[int]:
+    """Return the schedules of the runs that are going on, of these: one for each run."""
+    runs = ScheduledTaskInstance.objects.running().filter(parent__in=_keys(schedules))
+    return list(runs.order_by().values_list("parent", flat=True))
 
 
 def number_of_runs(schedules: Schedules) -> int:
@@ -423,7 +435,7 @@ def _question(one: str, several: str, number: int, name: str) -> str:
 
 
 def _what_runs_goes_on(schedules: Schedules) -> list[str]:
-    if not (number := running(schedules)):
+    if not (number := len(going_on(schedules))):
         return []
     text = ngettext(
         "%d run is going on: it ends by itself.",
@@ -439,8 +451,9 @@ def _already(schedule: ScheduledTask) -> str:
 
 
 def _next_would_be(schedule: ScheduledTask) -> str:
-    due = schedule.next_due(clock.now())
-    return _("would be due next %(due)s") % {"due": _time(due)} if due else ""
+    now = clock.now()
+    due = schedule.next_due(now)
+    return _("would be due next %(due)s") % {"due": in_words(due, now)} if due else ""
 
 
 def _time(due: datetime | None) -> str:

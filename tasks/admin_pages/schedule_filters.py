@@ -31,9 +31,9 @@ class ChoiceFilter(admin.SimpleListFilter):
             return queryset
         if value not in {str(key) for key, _title in self.lookup_choices}:
             return queryset.none()
-        return self.chosen(queryset, value)
+        return self.chosen(request, queryset, value)
 
-    def chosen(self, schedules: Schedules, value: str) -> Schedules:
+    def chosen(self, request: HttpRequest, schedules: Schedules, value: str) -> Schedules:
         """Return the schedules that a known choice stands for."""
         return schedules.filter(**{self.parameter_name or "": value})
 
@@ -74,7 +74,7 @@ class TagFilter(ChoiceFilter):
         names = visible(request.user, Tag.objects.all()).values_list("name", flat=True)
         return [(name, name) for name in names]
 
-    def chosen(self, schedules: Schedules, value: str) -> Schedules:
+    def chosen(self, request: HttpRequest, schedules: Schedules, value: str) -> Schedules:
         return schedules.filter(tags__name=value)
 
 
@@ -91,34 +91,39 @@ class OwnerFilter(ChoiceFilter):
         owners = _values(request, "list_owner")
         return [words.get(owner, (owner, owner)) for owner in owners]
 
-    def chosen(self, schedules: Schedules, value: str) -> Schedules:
+    def chosen(self, request: HttpRequest, schedules: Schedules, value: str) -> Schedules:
         if value == self.NO_LIST:
             return schedules.filter(list_owner=None)
         return schedules.filter(list_owner="" if value == self.NO_OWNER else value)
 
 
-def failing(schedules: Schedules) -> Schedules:
+def failing(schedules: Schedules, request: HttpRequest) -> Schedules:
     """Return those whose latest run failed."""
     return schedules.filter(status=ScheduledTask.Status.FAILED)
 
 
-def late(schedules: Schedules) -> Schedules:
+def late(schedules: Schedules, request: HttpRequest) -> Schedules:
     """Return those of which something is due and has not started."""
-    return schedules.filter(pk__in=late_schedules(schedules))
+    kept: Any = request
+    if not hasattr(kept, "late_schedules"):
+        # Read from Redis once for a page.
+        everything = visible(request.user, ScheduledTask.objects.all())
+        kept.late_schedules = late_schedules(everything)
+    return schedules.filter(pk__in=kept.late_schedules)
 
 
-def going_on(schedules: Schedules) -> Schedules:
+def going_on(schedules: Schedules, request: HttpRequest) -> Schedules:
     """Return those of which a run is going on."""
     runs = ScheduledTaskInstance.objects.running().order_by().values("parent")
     return schedules.filter(pk__in=runs)
 
 
-def paused(schedules: Schedules) -> Schedules:
+def paused(schedules: Schedules, request: HttpRequest) -> Schedules:
     """Return the paused ones."""
     return schedules.filter(status=ScheduledTask.Status.PAUSED)
 
 
-def never_ran(schedules: Schedules) -> Schedules:
+def never_ran(schedules: Schedules, request: HttpRequest) -> Schedules:
     """Return those that have not ended and of which no run has ever started."""
     started = ScheduledTaskInstance.objects.filter(parent=OuterRef("pk"), started__isnull=False)
     candidates = schedules.exclude(status=ScheduledTask.Status.DEATH)
@@ -126,13 +131,13 @@ def never_ran(schedules: Schedules) -> Schedules:
     return candidates.filter(~Exists(started), pruned_until=None)
 
 
-def ended(schedules: Schedules) -> Schedules:
+def ended(schedules: Schedules, request: HttpRequest) -> Schedules:
     """Return the cancelled and the exhausted ones."""
     return schedules.filter(status=ScheduledTask.Status.DEATH)
 
 
 # The views of the list, in their order: what they are called, and what they show.
-VIEWS: dict[str, tuple[Any, Callable[[Schedules], Schedules]]] = {
+VIEWS: dict[str, tuple[Any, Callable[[Schedules, HttpRequest], Schedules]]] = {
     "failing": (gettext_lazy("Failing now"), failing),
     "late": (gettext_lazy("Late now"), late),
     "running": (gettext_lazy("Running"), going_on),
@@ -150,5 +155,5 @@ class ViewFilter(ChoiceFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [(name, title) for name, (title, _shown) in VIEWS.items()]
 
-    def chosen(self, schedules: Schedules, value: str) -> Schedules:
-        return VIEWS[value][1](schedules)
+    def chosen(self, request: HttpRequest, schedules: Schedules, value: str) -> Schedules:
+        return VIEWS[value][1](schedules, request)

@@ -13,6 +13,7 @@ from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
@@ -179,7 +180,7 @@ class ScheduleListAdmin(ActionsAdmin):
         live = visible(request.user, ScheduledTask.objects.filter(status__in=ScheduledTask.LIVE))
         return live.order_by().values_list("queue", flat=True).distinct()
 
-    def get_ordering(self, request: HttpRequest) -> Sequence[str]:
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         return ("severity", "name", "pk")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -235,8 +236,11 @@ class ScheduleListAdmin(ActionsAdmin):
         """Return the views with the number of schedules in each."""
         everything = visible(request.user, ScheduledTask.objects.all())
         chosen = cl.params.get("view")
-        tabs = [(None, _("All"), everything.count())]
-        tabs += [(name, title, shown(everything).count()) for name, (title, shown) in VIEWS.items()]
+        tabs: list[tuple[str | None, Any, int]] = [(None, _("All"), everything.count())]
+        tabs += [
+            (name, title, shown(everything, request).count())
+            for name, (title, shown) in VIEWS.items()
+        ]
         return [
             {
                 "name": name,
@@ -284,13 +288,14 @@ def _headers(cl: Any) -> Iterator[dict[str, Any]]:
     for place, name in enumerate(cl.list_display):
         if name == "action_checkbox":
             continue
+        label = str(label_for_field(name, cl.model, model_admin=cl.model_admin))
         present = sorted_by.get(place)
         is_descending = present == "asc" or (present is None and name in HIGHEST_FIRST)
         order = f"-{place}" if is_descending else str(place)
         yield {
-            "label": label_for_field(name, cl.model, model_admin=cl.model_admin),
+            "label": label if name == "duration" else capfirst(label),  # p50 isn't P50
             "is_number": name in NUMBERS,
-            "sort": {"asc": "ascending", "desc": "descending"}.get(present, ""),
+            "sort": {"asc": "ascending", "desc": "descending"}.get(present or "", ""),
             "url": name in cl.sortable_by and cl.get_query_string({ORDER_VAR: order}, [PAGE_VAR]),
         }
 
@@ -308,10 +313,10 @@ def _is_ours(spec: Any) -> bool:
 
 def _kept(cl: Any, shown: set[str | None]) -> list[tuple[str, str]]:
     """Return the parameters of the address that the form of the filters must keep."""
-    dropped = {"q", "p", *shown}
+    dropped = {"q", *shown}
     return [
         (name, value)
         for name, values in cl.filter_params.items()
         for value in values
         if name not in dropped
-    ] + [(name, cl.params[name]) for name in ("o",) if name in cl.params]
+    ]

@@ -52,8 +52,9 @@ class TagForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["limited_users"].queryset = get_user_model()._default_manager.all()
-        self.fields["limited_groups"].queryset = Group.objects.all()
+        fields: dict[str, Any] = self.fields
+        fields["limited_users"].queryset = get_user_model()._default_manager.all()
+        fields["limited_groups"].queryset = Group.objects.all()
         if self.instance.pk:
             for name, (_model, field) in LINKS.items():
                 self.initial[name] = list(_links(self.instance, name).values_list(field, flat=True))
@@ -81,6 +82,7 @@ class TagAdmin(SharedAdmin, TasksAdmin):
     form = TagForm
     list_display = ("name", "used_by", "limited")
     search_fields = ("name",)
+    ordering = ("name",)
     fieldsets = (
         (None, {"fields": ("name",)}),
         (

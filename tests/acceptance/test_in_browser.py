@@ -76,7 +76,7 @@ def page(browser: Browser, up: Up) -> Iterator[Page]:
 
 def open_schedule(page: Page, up: Up, name: str) -> None:
     page.goto(f"{up.address}/admin/tasks/scheduledtask/?q={name}")
-    page.click("#result_list tbody th a")
+    page.click("#result_list tbody a.name")
 
 
 def add_schedule(page: Page, up: Up, name: str, seconds: str, **fields: str) -> None:
@@ -224,12 +224,50 @@ def test_a_new_calendar_is_chosen_for_a_schedule_and_its_dates_are_excluded(page
 
 def test_a_schedule_is_paused_with_a_reason_and_resumed(page: Page, up: Up):
     open_schedule(page, up, "Activity")
-    page.fill(".sl-buttons input[name=note]", "because of a test")
-    page.get_by_role("button", name="Pause").click()
-    expect(page.locator(".is-paused").first).to_be_visible()
-    expect(page.locator("#id_note")).to_have_value("because of a test")
+    page.get_by_role("button", name="Pause…").click()
+    page.fill("input[name=note]", "because of a test")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.locator(".messagelist .success")).to_have_text("1 schedule was paused.")
+    expect(page.get_by_text("because of a test").first).to_be_visible()
     page.get_by_role("button", name="Resume").click()
-    expect(page.locator(".field-status_badge .is-finished")).to_be_visible()
+    expect(page.locator(".messagelist .success")).to_have_text("1 schedule was resumed.")
+
+
+def test_ticked_schedules_are_moved_in_time_and_paused_from_the_list(page: Page, up: Up):
+    page.goto(f"{up.address}/admin/tasks/scheduledtask/")
+    expect(page.locator("#bulk")).to_be_hidden()
+    page.check("#action-toggle")
+    expect(page.locator("#bulk")).to_contain_text("selected")
+    page.goto(f"{up.address}/admin/tasks/scheduledtask/?q=news")
+    page.locator("input.action-select").first.check()
+    page.get_by_role("button", name="Move in time…").click()
+    page.fill("#id_amount", "7")
+    page.get_by_role("button", name="Show what would change").click()
+    expect(page.locator(".sl-rows")).to_contain_text("next due")
+    page.get_by_role("button", name="Move in time", exact=True).click()
+    expect(page.locator(".messagelist .success")).to_have_text("1 schedule was moved.")
+    page.locator("input.action-select").first.check()
+    page.get_by_role("button", name="Pause…").click()
+    page.fill("input[name=note]", "not today")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.locator("#result_list .is-paused")).to_have_count(1)
+    expect(page.locator("#result_list")).to_contain_text("not today")
+    expect(page).to_have_url(re.compile(r"\?q=news$"))
+
+
+def test_the_list_is_used_with_a_thumb_on_a_narrow_screen(page: Page, up: Up):
+    page.set_viewport_size({"width": 390, "height": 800})
+    try:
+        page.goto(f"{up.address}/admin/tasks/scheduledtask/?q=news")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.locator("input.action-select").first.check()
+        bar = page.locator("#bulk").bounding_box()
+        assert bar is not None
+        assert bar["y"] + bar["height"] <= 800
+        page.get_by_role("button", name="Resume", exact=True).click()
+        expect(page.locator(".messagelist .success")).to_have_text("1 schedule was resumed.")
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 720})
 
 
 def test_a_past_range_is_backfilled_from_the_page_of_its_schedule(page: Page, up: Up):
@@ -296,8 +334,8 @@ def test_the_lists_of_django_rq_are_shown_without_an_error(page: Page, up: Up):
 
 def test_a_schedule_is_deleted_with_its_runs(page: Page, up: Up):
     open_schedule(page, up, "Counted")
-    page.get_by_role("link", name="Delete").click()
-    page.click("#content input[type=submit]")
+    page.get_by_role("button", name="Delete…").click()
+    page.get_by_role("button", name="Delete schedule").click()
     expect(page.locator(".messagelist .success")).to_be_visible()
     page.goto(f"{up.address}/admin/tasks/scheduledtaskinstance/?q=Counted")
     expect(page.locator("#result_list")).to_have_count(0)

@@ -8,9 +8,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from feeds.models import Entry, Feed
-from feeds.services import schedule_feed
-from tasks.models import ScheduledTask, ScheduledTaskInstance
+from feeds.services import schedule_feed, tag_feed
+from tasks.models import ScheduledTask, ScheduledTaskInstance, Tag, TagUser
 from tests.feeds.polled import polled
+from tests.tasks.pages import staff
 
 pytestmark = pytest.mark.django_db
 
@@ -178,3 +179,39 @@ def test_entries_are_read_only_in_the_admin(admin_client, feed):
     assert admin_client.post(change_page(entry), {"title": "x"}).status_code == 403
     url = reverse("admin:feeds_entry_delete", args=[entry.pk])
     assert admin_client.post(url, {"post": "yes"}).status_code == 403
+
+
+def test_the_tags_of_a_feed_are_saved_and_given_to_its_schedule(admin_client: Client):
+    feed, schedule = polled(URL)
+    old, new, own = (Tag.objects.create(name=name) for name in ("old", "new", "own"))
+    tag_feed(feed, [old])
+    schedule.tags.add(own)
+    assert admin_client.post(change_page(feed), {"tags": [new.pk]}).status_code == 302
+    assert set(feed.tags.all()) == {new}
+    assert set(schedule.tags.all()) == {new, own}
+
+
+def test_a_limited_person_drops_no_tag_that_they_do_not_see(client: Client):
+    feed, _schedule = polled(URL)
+    mine, hidden = (Tag.objects.create(name=name) for name in ("mine", "hidden"))
+    tag_feed(feed, [mine, hidden])
+    user = staff("view_feed", "change_feed")
+    TagUser.objects.create(tag=mine, user_id=user.pk)
+    client.force_login(user)
+    page = change_page(feed)
+    form = client.get(page).context["adminform"].form
+    assert list(form.fields["tags"].queryset) == [mine]
+    assert client.post(page, {"tags": []}).status_code == 302
+    assert set(feed.tags.all()) == {mine, hidden}
+
+
+def test_a_limited_person_adds_a_feed_with_their_tag(client: Client):
+    mine = Tag.objects.create(name="mine")
+    user = staff("view_feed", "add_feed")
+    TagUser.objects.create(tag=mine, user_id=user.pk)
+    client.force_login(user)
+    data = {"url": URL}
+    assert client.post(reverse("admin:feeds_feed_add"), data).status_code == 302
+    feed = Feed.objects.get()
+    assert feed.schedule is not None
+    assert list(feed.tags.all()) == list(feed.schedule.tags.all()) == [mine]

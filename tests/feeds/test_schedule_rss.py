@@ -40,6 +40,19 @@ def test_schedule_rss_gives_each_feed_a_schedule_and_prints_a_line(redis_connect
     assert all(schedule.next_due(timezone.now()) for schedule in ScheduledTask.objects.all())
 
 
+def test_tags_of_a_feed_are_those_of_its_schedule_too():
+    schedule_rss(A, "--tag", "news", "--tag", "eu")
+    schedule_rss(A, "--tag", "news")
+    [feed] = Feed.objects.all()
+    assert feed.schedule is not None
+    for tagged in (feed, feed.schedule):
+        assert [tag.name for tag in tagged.tags.all()] == ["news"]
+    schedule_rss(A)
+    assert feed.tags.count() == 1
+    with pytest.raises(CommandError, match="two words"):
+        schedule_rss(B, "--tag", "two words")
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

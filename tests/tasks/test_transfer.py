@@ -18,9 +18,10 @@ from tasks.exceptions import InvalidSchedule
 from tasks.ledger.audit import tallies
 from tasks.ledger.settling import settle
 from tasks.lists import Action
-from tasks.models import Calendar, ScheduledTask
+from tasks.models import Calendar, ScheduledTask, Tag
 from tasks.runs.lost import Watch
 from tasks.services import CalendarService, SchedulerService
+from tasks.tags import tags_named
 from tasks.transfer import exported, import_document, read
 from tests.tasks.functions import ECHO, REPORT, in_threads
 from tests.tasks.schedules import ago, make_row, make_run
@@ -127,6 +128,22 @@ def test_whatever_the_arguments_are_they_stay_the_same(
     row = SchedulerService.cron("@daily", ECHO, args, kwargs)
     [change] = import_document(read(exported(form), form))
     assert (change.action, change.record.pk) == (Action.KEEP, row.pk)
+
+
+def test_tags_arrive_with_their_schedules():
+    schedule = SchedulerService.cron("@daily", ECHO, name="tagged")
+    schedule.tags.set(tags_named(["shop", "news"]))
+    move("yaml")
+    assert set(ScheduledTask.objects.get().tags.values_list("name", flat=True)) == {"news", "shop"}
+
+
+@pytest.mark.parametrize("tags", ["shop", [1], ["two words"]])
+def test_what_cannot_be_a_tag_is_refused_and_nothing_is_written(tags: Any):
+    entry = {"name": "x", "function": ECHO, "cron": "@daily", "tags": tags}
+    with pytest.raises(InvalidSchedule):
+        import_document({"calendars": [], "schedules": [entry]})
+    assert not ScheduledTask.objects.exists()
+    assert not Tag.objects.exists()
 
 
 def test_what_arrives_starts_its_ledger_now(redis_connection: Redis):

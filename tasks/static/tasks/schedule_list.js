@@ -1,6 +1,6 @@
 // The list of schedules: the bar of actions appears with the first tick, and filters apply at once.
 document.addEventListener("DOMContentLoaded", () => {
-  const list = document.getElementById("changelist-form");
+  const list = document.getElementById("schedule-form");
   const bar = document.getElementById("bulk");
   const across = list.querySelector(".select-across");
   const acrossButton = bar?.querySelector("[data-select-across]");
@@ -39,7 +39,7 @@ document.addEventListener("DOMContentLoaded", () => {
   window.addEventListener("pageshow", show);
   show();
 
-  const filters = document.getElementById("changelist-search");
+  const filters = document.getElementById("filters");
   filters.classList.add("is-scripted");
   filters.addEventListener("change", (event) => {
     if (event.target.tagName === "SELECT") filters.requestSubmit();

@@ -11,14 +11,22 @@ from tests.tasks.pages import CALLS, RUNS, SCHEDULES
 
 STATIC = Path(__file__).resolve().parents[3] / "tasks" / "static" / "tasks"
 VENDOR = STATIC / "vendor"
+PAGES = [SCHEDULES, RUNS, CALLS] + [
+    reverse(f"admin:{name}")
+    for name in (
+        "tasks_zone",
+        "tasks_calendar_add",
+        "tasks_scheduledtask_external_jobs",
+        "feeds_feed_changelist",
+        "feeds_feed_add",
+        "feeds_entry_changelist",
+    )
+]
 STYLESHEETS = sorted(path for path in STATIC.glob("*.css"))
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(
-    "page",
-    [SCHEDULES, RUNS, CALLS, reverse("admin:tasks_zone"), reverse("admin:tasks_calendar_add")],
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_each_page_has_the_element_in_which_its_look_holds(admin_client: Client, page: str):
     text = admin_client.get(page).content.decode()
     assert 'class="sl-page"' in text

@@ -60,8 +60,8 @@ def test_django_rq_shows_the_job_of_a_schedule(admin_client: Client, put: MakeSc
     assert "<b>" not in page
 
 
-LISTS = ("jobs", "finished_jobs", "failed_jobs", "scheduled_jobs", "started_jobs")
-LISTS += ("deferred_jobs", "workers", "scheduler_jobs")
+LISTS = [f"{name}_jobs" for name in ("finished", "failed", "scheduled", "started", "deferred")]
+LISTS += ["jobs", "workers", "scheduler_jobs"]
 
 
 @pytest.mark.parametrize("name", LISTS)
