@@ -392,8 +392,9 @@ def _insert(schedule: ScheduledTask, from_now: bool = False) -> None:
     now = clock.now()
     first = None if from_now else _first_just_due(schedule, now)
     schedule.settled_through = schedule.period_start = _start_of_period(first, now)
-    ledger_holds.obey(schedule)
     schedule.save(force_insert=True)
+    if ledger_holds.obey(schedule):
+        schedule.save(update_fields=["status", "paused_at"])
     _project_on_commit(schedule)
 
 

@@ -32,12 +32,18 @@ def lock(*, shared: bool = False) -> None:
             cursor.execute(f"SELECT {function}(%s)", [LOCK])
 
 
-def obey(schedule: ScheduledTask) -> None:
-    """Pause a schedule that is about to become live if everything is held; the caller saves it."""
+def obey(schedule: ScheduledTask) -> bool:
+    """Pause a schedule that becomes live while everything is held; return whether it is.
+
+    The caller saves it.
+    """
+    if not schedule.is_live:
+        return False
     lock(shared=True)
     hold = holds.of_everything()
-    if hold is not None and schedule.is_live:
+    if hold is not None:
         schedule.status, schedule.paused_at = Status.PAUSED, hold.since
+    return hold is not None
 
 
 def pause_live(hold: Hold) -> list[int]:

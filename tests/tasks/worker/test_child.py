@@ -861,6 +861,6 @@ def test_a_child_answers_an_order_and_exits_when_its_worker_closes_the_connectio
     # What `work` forks, it keeps to itself until it has ended.
     process = worker._fork()
     process.orders.send(0)
-    assert process.orders.recv() == (0, True, False)
+    assert process.orders.recv() == (0, True, False, [])
     process.orders.close()
     assert os.waitpid(process.pid, 0)[1] == 0
