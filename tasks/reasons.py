@@ -108,6 +108,16 @@ TEXTS: Mapping[Code, str] = {
 }
 
 
+# Why a failed run counts as lost: its worker, or its process, died or was cut off.
+LOST = frozenset(
+    {
+        Code.LOST_CONTACT,
+        Code.LOST_CUT_OFF,
+        Code.LOST_EXIT,
+        Code.LOST_SIGNAL,
+        Code.LOST_WORKER_STOPPED,
+    }
+)
 # What a failed run says when its next attempt was refused.
 REFUSALS = frozenset(
     {Code.ADOPTED, Code.CHECK_NOT_AT_ALL, Code.CHECK_NOT_NOW, Code.NEVER_STARTED, Code.REPLACED}
