@@ -87,6 +87,12 @@ def sl_health(context: Context) -> SafeString | str:
     return once(context, "admin/tasks/health.html")
 
 
+@register.simple_tag(takes_context=True)
+def sl_stylesheet(context: Context) -> SafeString | str:
+    """Load the stylesheet of our pages, wherever it is asked for first."""
+    return once(context, "admin/tasks/stylesheet.html")
+
+
 def once(context: Context, name: str) -> SafeString | str:
     """Return what a template shows, but only the first time on a page."""
     done: set[str] = context.render_context.setdefault(once, set())
