@@ -46,8 +46,11 @@ def pause_queue(queue: str, by: str, note: str = "") -> Hold:
         return _insert(queue, by, note)
 
 
-def resume(hold: Hold) -> None:
-    """End a hold: its queue goes on, or everything; raises NotPossible if it has ended already."""
+def resume(hold: Hold) -> Hold:
+    """End a hold: its queue goes on, or everything; return what it was.
+
+    Raises NotPossible if it has ended already.
+    """
     with atomic():
         ledger.lock()
         known = Hold.objects.select_for_update().filter(pk=hold.pk).first()
@@ -55,7 +58,8 @@ def resume(hold: Hold) -> None:
             raise NotPossible(_("It goes on already: somebody else has ended the pause."))
         if known.queue == EVERYTHING:
             _project_on_commit(ledger.resume_held(known))
-        known.delete()
+        Hold.objects.filter(pk=known.pk).delete()
+    return known
 
 
 def _insert(queue: str, by: str, note: str) -> Hold:

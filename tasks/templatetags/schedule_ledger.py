@@ -12,8 +12,9 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from tasks import clock
-from tasks.admin_pages import states, strips, times
+from tasks.admin_pages import holds, states, strips, times
 from tasks.admin_pages.formatting import short_duration
+from tasks.models import Hold
 
 register = template.Library()
 
@@ -52,6 +53,28 @@ def sl_exact(value: datetime) -> str:
 def sl_duration(span: timedelta | None) -> str:
     """Show a length of time: 12 ms, 3.4 s, 5 min 6 s."""
     return short_duration(span)
+
+
+@register.simple_tag
+def sl_since(value: datetime, now: datetime) -> str:
+    """Show how long ago something was, as a length of time."""
+    return short_duration(max(now - value, timedelta()))
+
+
+@register.simple_tag
+def sl_bar(percent: int, look: str) -> SafeString:
+    """Show a share, from 0 to 100, as a bar in a state's colour."""
+    return states.bar(percent, look)
+
+
+@register.simple_tag(takes_context=True)
+def sl_holds(context: Context) -> SafeString | str:
+    """Say what is paused, everything or queues, since when, by whom and why."""
+    request = context.get("request")
+    if request is None or not holds.may_see(request):
+        return ""
+    own = {"holds": list(Hold.objects.all()), "may_hold": holds.may_hold(request)}
+    return render_to_string("admin/tasks/holds.html", context.flatten() | own, request)
 
 
 @register.simple_tag
