@@ -42,10 +42,9 @@ def read_again(known: Held) -> Held:
     try:
         return read()
     except Error as error:
-        if connection.in_atomic_block:
-            raise
         database_outage.report(error)
-        connection.close()  # The next reading opens a new one.
+        if not connection.in_atomic_block:
+            connection.close()  # The next reading opens a new one.
         return known
 
 

@@ -297,7 +297,7 @@ class Scheduler(DjangoScheduler):
         """
         self._clock.keep()
         self._ownership.check_now_and_then()
-        self._read_holds()
+        self._held = holds.read_again(self._held)
         return [] if self._held.everything else self.dispatcher.dispatch_all()
 
     def _queue_names(self) -> list[str]:

@@ -854,6 +854,7 @@ def test_the_database_connection_is_kept_from_run_to_run(
     assert seen[0] is seen[1] is not None
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_child_answers_an_order_and_exits_when_its_worker_closes_the_connection(
     redis_connection: Redis,
 ):
