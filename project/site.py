@@ -24,6 +24,8 @@ class LedgerSite(AdminSite):
         for app in apps:
             if app["app_label"] == "tasks":
                 app["models"] = sorted(app["models"], key=page_rank)
+            elif app["app_label"] == "django_rq":
+                app["name"] = "RQ"
         return sorted(apps, key=app_rank)
 
 

@@ -25,7 +25,7 @@ from tasks.broker.connection import connect
 from tasks.models import Overview, ScheduledTask
 from tasks.reports.facts import Facts, QueueFacts, WorkerFacts
 from tasks.reports.figures import DayFigures, Figure, day_figures
-from tasks.reports.health import Severity, Verdict, health
+from tasks.reports.health import Code, Problem, Severity, Verdict, health
 from tasks.reports.heatmap import heatmap
 from tasks.reports.scope import Schedules
 from tasks.reports.timeline import timeline
@@ -105,7 +105,7 @@ class OverviewAdmin(BriefAdmin):
         schedules = visible(request.user, ScheduledTask.objects.all())
         context: dict[str, Any] = {}
         if part != "history":
-            context |= now_context(schedules, connect()) | {"may_hold": may_hold(request)}
+            context |= now_context(schedules, connect(), may_hold(request))
         if part != "now":
             context |= history_context(schedules, request)
         if part in ("now", "history"):
@@ -114,7 +114,7 @@ class OverviewAdmin(BriefAdmin):
         return TemplateResponse(request, "admin/tasks/overview.html", context)
 
 
-def now_context(schedules: Schedules, redis: Redis) -> dict[str, Any]:
+def now_context(schedules: Schedules, redis: Redis, may_hold: bool) -> dict[str, Any]:
     """Return what is shown of the present moment."""
     verdict, facts = health(redis, schedules)
     due = _upcoming(schedules, redis)
@@ -123,7 +123,8 @@ def now_context(schedules: Schedules, redis: Redis) -> dict[str, Any]:
         "now": facts.now,
         "now_ms": NOW_MS,
         "verdict": verdict,
-        "state": state_of(verdict),
+        "state": "finished" if verdict.is_fine else state_of(verdict.severity),
+        "problems": problem_rows(verdict, facts, may_hold),
         "facts": vital_signs(facts),
         "figures": figures(day_figures(schedules)),
         "waiting": facts.waiting,
@@ -132,6 +133,7 @@ def now_context(schedules: Schedules, redis: Redis) -> dict[str, Any]:
         "queues": queue_rows(facts),
         "holds": {hold.queue: hold for hold in facts.holds},
         "obstacle": facts.obstacle,
+        "may_hold": may_hold,
         "due_first": due[:SHOWN_AT_FIRST],
         "due_more": due[SHOWN_AT_FIRST:],
     }
@@ -144,11 +146,39 @@ def _upcoming(schedules: Schedules, redis: Redis) -> list[Upcoming]:
         return []  # The state sentence says so.
 
 
-def state_of(verdict: Verdict) -> str:
-    """Return the state whose symbol and colour a verdict has."""
-    if verdict.is_fine:
-        return "finished"
-    return "failed" if verdict.severity == Severity.ERROR else "late"
+def state_of(severity: Severity | None) -> str:
+    """Return the state whose symbol and colour something wrong has."""
+    return "failed" if severity == Severity.ERROR else "late"
+
+
+def problem_rows(verdict: Verdict, facts: Facts, may_hold: bool) -> list[dict[str, Any]]:
+    """Return what is wrong, each with its buttons: the fix first. The first one is the headline."""
+    return [
+        {
+            "state": state_of(problem.severity),
+            "text": problem.text,
+            "detail": problem.detail,
+            "advice": problem.fix if _is_sentence(problem) else "",
+            "works": problem.works,
+            "buttons": _buttons(problem, facts, may_hold),
+        }
+        for problem in verdict.problems
+    ]
+
+
+def _is_sentence(problem: Problem) -> bool:
+    """Return whether the fix is told, and not done on the page that it links to."""
+    return problem.fix.endswith(".") or not problem.link
+
+
+def _buttons(problem: Problem, facts: Facts, may_hold: bool) -> list[dict[str, str]]:
+    buttons = []
+    if problem.code in (Code.EVERYTHING_PAUSED, Code.QUEUE_PAUSED) and may_hold:
+        [pk] = [hold.pk for hold in facts.holds if hold.since == problem.since][:1]
+        buttons.append((_("Resume…"), reverse("admin:tasks_resume_hold", args=[pk])))
+    if problem.link:
+        buttons.append((_("See which") if _is_sentence(problem) else problem.fix, problem.link))
+    return [{"text": text, "url": url} for text, url in buttons]
 
 
 def vital_signs(facts: Facts) -> list[Fact]:
