@@ -1,7 +1,6 @@
-"""Pausing everything, or a queue, in the admin: the page that asks, and the notice on every page."""
+"""Pausing everything, or a queue, in the admin: the pages that ask, and who may."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -51,7 +50,7 @@ class _Question:
 
 
 def may_hold(request: HttpRequest) -> bool:
-    """Return whether the user may pause everything or a queue: it concerns everybody's schedules."""
+    """Return whether the user may pause everything, or a queue: it concerns everybody."""
     return request.user.has_perm(PERMISSION) and not is_limited(request.user)
 
 
@@ -69,7 +68,7 @@ def pause_page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
     queue = request.GET.get("queue", "")
     if queue and queue not in usable_queues():
         raise Http404
-    form = HoldForm(request.POST if request.method == "POST" else None)
+    form = HoldForm(request.POST if request.method == "POST" else None, label_suffix="")
     if request.method == "POST" and form.is_valid():
         return _pause(request, queue, form.cleaned_data["note"])
     question = _about_queue(queue) if queue else _about_everything()
@@ -106,9 +105,8 @@ def _about_everything() -> _Question:
         consequences=[
             _("No worker starts anything. %(running)s") % {"running": _goes_on()},
             ngettext(
-                "%d schedule is paused: what would be due meanwhile won't run, also not afterwards.",
-                "%d schedules are paused: what would be due meanwhile won't run, also not "
-                "afterwards.",
+                "%d schedule is paused: what would be due meanwhile never runs.",
+                "%d schedules are paused: what would be due meanwhile never runs.",
                 schedules,
             )
             % schedules,
@@ -171,9 +169,7 @@ def _about_end(hold: Hold) -> _Question:
 def _pause(request: HttpRequest, queue: str, note: str) -> HttpResponse:
     by = request.user.get_username()
     try:
-        hold = (
-            holds.pause_queue(queue, by, note) if queue else holds.pause_everything(by, note)
-        )
+        hold = holds.pause_queue(queue, by, note) if queue else holds.pause_everything(by, note)
     except TasksError as error:
         messages.error(request, str(error))
     else:
@@ -197,4 +193,5 @@ def _resume(request: HttpRequest, hold: Hold) -> HttpResponse:
 
 def _log(request: HttpRequest, hold: Hold, text: str) -> None:
     """Leave a line in the admin's log, which outlives the hold: who, what and why."""
-    LogEntry.objects.log_actions(request.user.pk, [hold], CHANGE, text, single_object=True)
+    user: Any = request.user
+    LogEntry.objects.log_actions(user.pk, [hold], CHANGE, text, single_object=True)

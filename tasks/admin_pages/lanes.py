@@ -14,7 +14,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from tasks.admin_pages.formatting import short_duration
-from tasks.admin_pages.states import icon
 from tasks.models import ScheduledTaskInstance
 from tasks.reports.heatmap import Cell, Heatmap, Row
 from tasks.reports.timeline import Bar, Lane, Timeline
@@ -28,6 +27,8 @@ WIDTH, LANE_HEIGHT, HEAT_HEIGHT = 720, 30, 26
 NARROWEST = 2.0
 # A label isn't shown where it would stand out of the picture, in parts of its width.
 LAST_LABEL = 0.95
+# How many kinds of trouble are named beside a row: there is no room for more.
+NAMED = 2
 Status = ScheduledTaskInstance.Status
 
 
@@ -91,7 +92,7 @@ def ticks(begin: datetime, end: datetime, step: timedelta) -> list[datetime]:
 
 
 def midnights(begin: datetime, end: datetime) -> list[datetime]:
-    """Return the beginnings of the viewer's days in a range, which are not 24 hours apart always."""
+    """Return the beginnings of the viewer's days in a range, of which some are 23 or 25 hours."""
     zone = timezone.get_current_timezone()
     days = (end - begin) // (24 * HOUR) + 2
     first = begin.astimezone(zone).date()
@@ -256,13 +257,14 @@ def _heat_row(row: Row, scale: _Scale, grid: SafeString) -> Drawn:
         else:
             fine.append(f"M{left:.1f} 19h{0.8 * width:.2f}v4h-{0.8 * width:.2f}z")
     counts = {"failed": row.failed, "missed": row.missed, "late": row.late}
-    verdict = _in_words(counts)
+    worst = [name for name in counts if counts[name]][:NAMED]
+    verdict = _in_words({name: counts[name] for name in worst})
     picture = format_html(
         '<svg class="sl-lane" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" '
         'aria-label="{}">{}<path class="f-band" d="{}"/>{}</svg>',
         WIDTH,
         HEAT_HEIGHT,
-        f"{row.name}: {verdict or _('on time')}",
+        f"{row.name}: {_in_words(counts) or _('on time')}",
         grid,
         "".join(fine),
         format_html_join("", "{}", ([part] for part in trouble)),

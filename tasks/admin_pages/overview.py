@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -27,17 +27,22 @@ from tasks.reports.facts import Facts, QueueFacts, WorkerFacts
 from tasks.reports.figures import DayFigures, Figure, day_figures
 from tasks.reports.health import Code, Problem, Severity, Verdict, health
 from tasks.reports.heatmap import heatmap
+from tasks.reports.in_redis import SchedulerSeen, read_snapshot
 from tasks.reports.scope import Schedules
 from tasks.reports.timeline import timeline
 from tasks.reports.upcoming import Upcoming, upcoming
-from tasks.reports.waiting import Why
+from tasks.reports.waiting import Why, waiting
 
 HOUR = timedelta(hours=1)
 # How many of the next due, and of what waits, are shown before the fold.
 SHOWN_AT_FIRST = 9
+# A scheduler's name is a UUID in hex, of which this much tells them apart.
+DRAWN_NAME_LENGTH, DRAWN_NAME_SHOWN = 32, 8
 # For how many hours the timeline goes back.
 RANGES = (1, 6, 24)
 LANES = 10
+# Of how many schedules that are late the wait is drawn.
+WAITING_DRAWN = 1_000
 # How often the two parts of the page are refreshed, in milliseconds: what is now, and the pictures.
 NOW_MS, HISTORY_MS = 2_000, 30_000
 
@@ -107,7 +112,7 @@ class OverviewAdmin(BriefAdmin):
         if part != "history":
             context |= now_context(schedules, connect(), may_hold(request))
         if part != "now":
-            context |= history_context(schedules, request)
+            context |= history_context(schedules, connect(), request)
         if part in ("now", "history"):
             return TemplateResponse(request, f"admin/tasks/overview/part_{part}.html", context)
         context |= {**self.admin_site.each_context(request), "title": _("Overview")}
@@ -152,18 +157,25 @@ def state_of(severity: Severity | None) -> str:
 
 
 def problem_rows(verdict: Verdict, facts: Facts, may_hold: bool) -> list[dict[str, Any]]:
-    """Return what is wrong, each with its buttons: the fix first. The first one is the headline."""
-    return [
-        {
-            "state": state_of(problem.severity),
-            "text": problem.text,
-            "detail": problem.detail,
-            "advice": problem.fix if _is_sentence(problem) else "",
-            "works": problem.works,
-            "buttons": _buttons(problem, facts, may_hold),
-        }
-        for problem in verdict.problems
-    ]
+    """Return what is wrong, each with its buttons.
+
+    What the worst one is stands in the headline already: here it says what to do.
+    """
+    rows = []
+    for problem in verdict.problems:
+        advice = problem.fix if _is_sentence(problem) else ""
+        row = {"text": problem.text, "detail": f"{problem.detail} {advice}".strip()}
+        if problem is verdict.problems[0]:
+            row = {"text": advice or problem.short, "detail": ""}
+        rows.append(
+            row
+            | {
+                "state": state_of(problem.severity),
+                "works": problem.works,
+                "buttons": _buttons(problem, facts, may_hold),
+            }
+        )
+    return rows
 
 
 def _is_sentence(problem: Problem) -> bool:
@@ -197,7 +209,7 @@ def _leader(facts: Facts) -> Fact:
     name = _("Leader")
     if facts.leader is None:
         return Fact(name, _("none"), _("nothing is dispatched"), "failed")
-    return Fact(name, facts.leader.name, _heartbeat(facts.leader.age))
+    return Fact(name, _short_name(facts.leader), _heartbeat(facts.leader.age))
 
 
 def _standbys(facts: Facts) -> Fact:
@@ -206,7 +218,13 @@ def _standbys(facts: Facts) -> Fact:
         return Fact(name, _("none"), _("nobody would take over"))
     first, others = facts.standbys[0], len(facts.standbys) - 1
     more = ngettext("and %d more", "and %d more", others) % others if others else ""
-    return Fact(name, " ".join(filter(None, [first.name, more])), _heartbeat(first.age))
+    return Fact(name, " ".join(filter(None, [_short_name(first), more])), _heartbeat(first.age))
+
+
+def _short_name(scheduler: SchedulerSeen) -> str:
+    """Return the beginning of a name that rq-scheduler draws by lot, or a whole other name."""
+    name = scheduler.name
+    return name[:DRAWN_NAME_SHOWN] if len(name) == DRAWN_NAME_LENGTH else name
 
 
 def _heartbeat(age: timedelta) -> str:
@@ -221,7 +239,9 @@ def _workers(facts: Facts) -> Fact:
     full = [queue.name for queue in facts.queues if queue.why is Why.BUSY and queue.depth]
     value = _("%(busy)d of %(number)d busy") % {"busy": busy, "number": number}
     if full:
-        return Fact(name, value, _("none free for %(queues)s") % {"queues": ", ".join(full)}, "late")
+        return Fact(
+            name, value, _("none free for %(queues)s") % {"queues": ", ".join(full)}, "late"
+        )
     return Fact(name, value, _("some are free") if busy < number else _("nothing waits for them"))
 
 
@@ -264,14 +284,18 @@ def figures(day: DayFigures) -> list[Shown]:
         Shown(
             _("Lateness, median"),
             short_duration(late),
-            NONE if late is None else _("p95 %(span)s") % {"span": short_duration(day.p95_lateness)},
+            NONE
+            if late is None
+            else _("p95 %(span)s") % {"span": short_duration(day.p95_lateness)},
             is_zero=late is None,
         ),
     ]
 
 
 def _count(name: str, figure: Figure, state: str) -> Shown:
-    return Shown(name, f"{figure.now:,}", _change(figure), state if figure.now else "", not figure.now)
+    return Shown(
+        name, f"{figure.now:,}", _change(figure), state if figure.now else "", not figure.now
+    )
 
 
 def _change(figure: Figure) -> str:
@@ -283,8 +307,8 @@ def _change(figure: Figure) -> str:
 
 
 def _percent(figure: Figure) -> str:
-    if figure.percent is None or not figure.change:
-        return _change(figure)
+    if not figure.percent:
+        return _("the same") if figure.percent == 0 else _change(figure)
     more, fewer = _("%(percent)d %% more"), _("%(percent)d %% fewer")
     return (more if figure.change > 0 else fewer) % {"percent": abs(figure.percent)}
 
@@ -318,7 +342,7 @@ def worker_left(worker: WorkerFacts, facts: Facts) -> str:
 # The pictures
 
 
-def history_context(schedules: Schedules, request: HttpRequest) -> dict[str, Any]:
+def history_context(schedules: Schedules, redis: Redis, request: HttpRequest) -> dict[str, Any]:
     """Return the pictures: the timeline of the last hours, and the trouble of 7 days."""
     hours = _chosen(request, "hours", 6)
     hours = hours if hours in RANGES else 6
@@ -334,7 +358,7 @@ def history_context(schedules: Schedules, request: HttpRequest) -> dict[str, Any
             {"hours": one, "url": _address(chosen, hours=one), "is_on": one == hours}
             for one in RANGES
         ],
-        "timeline": lanes.timeline_rows(drawn, {}),
+        "timeline": lanes.timeline_rows(drawn, _waiting_since(schedules, redis)),
         "timeline_labels": lanes.timeline_labels(drawn),
         "timeline_pages": _pages(chosen, "lanes", drawn.total),
         "legend": lanes.legend(),
@@ -344,13 +368,25 @@ def history_context(schedules: Schedules, request: HttpRequest) -> dict[str, Any
     }
 
 
+def _waiting_since(schedules: Schedules, redis: Redis) -> dict[int, datetime]:
+    """Return since when the next run of a schedule is late, by primary key."""
+    try:
+        snapshot = read_snapshot(redis)
+    except RedisError:
+        return {}
+    found = waiting(snapshot, schedules, WAITING_DRAWN).shown
+    return {one.schedule_pk: one.since for one in found if one.schedule_pk and one.is_late}
+
+
 def _chosen(request: HttpRequest, name: str, default: int) -> int:
     text = request.GET.get(name, "")
     return max(int(text), 1) if text.isdecimal() and len(text) < 7 else default
 
 
 def _address(chosen: dict[str, int], **changes: Any) -> str:
-    values = {name: value for name, value in (chosen | changes).items() if value != 1 or name == "hours"}
+    values = {
+        name: value for name, value in (chosen | changes).items() if value != 1 or name == "hours"
+    }
     query = "&".join(f"{name}={value}" for name, value in values.items())
     return f"{reverse('admin:tasks_overview')}?{query}"
 

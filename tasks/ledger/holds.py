@@ -4,6 +4,8 @@ It marks such a schedule by its `paused_at`, which is when the hold began. So on
 before, or that is cancelled meanwhile, doesn't go on when the hold ends.
 """
 
+from typing import Any
+
 from django.utils.translation import gettext as _
 
 from tasks import clock
@@ -70,9 +72,8 @@ def resume_held(hold: Hold) -> list[int]:
     held = ScheduledTask.objects.filter(status=Status.PAUSED, paused_at=hold.since)
     locked = held.select_related("calendar").select_for_update(of=("self",)).order_by("pk")
     schedules = list(locked)
-    failing = set(
-        held.with_last_run().filter(last_run_status=Status.FAILED).values_list("pk", flat=True)
-    )
+    with_last_run: Any = held.with_last_run()
+    failing = set(with_last_run.filter(last_run_status="failed").values_list("pk", flat=True))
     now, why = clock.now(), reason(Code.SCHEDULE_STOPPED)
     words = {"by": hold.by, "note": hold.note}
     note = _("Everything was paused by %(by)s. %(note)s") % words

@@ -310,8 +310,8 @@ class Scheduler(DjangoScheduler):
     def enqueue_jobs(self) -> list[str]:
         """Put everything that is due on its queue; return the job ids.
 
-        None while everything is held. A bad schedule is set aside and stops no other (R7). Raises RedisRefused if the keys in
-        Redis are another database's.
+        While everything is held, none is. A bad schedule is set aside and stops no other (R7).
+        Raises RedisRefused if the keys in Redis are another database's.
         """
         self._clock.keep()
         self._ownership.check_now_and_then()

@@ -73,8 +73,8 @@ def sl_holds(context: Context) -> SafeString | str:
     request = context.get("request")
     if request is None or not holds.may_see(request):
         return ""
-    own = {"holds": list(Hold.objects.all()), "may_hold": holds.may_hold(request)}
-    return render_to_string("admin/tasks/holds.html", context.flatten() | own, request)
+    own: dict[Any, Any] = {"holds": list(Hold.objects.all()), "may_hold": holds.may_hold(request)}
+    return render_to_string("admin/tasks/holds.html", dict(context.flatten()) | own, request)
 
 
 @register.simple_tag

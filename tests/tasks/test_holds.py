@@ -1,16 +1,14 @@
 """Pausing everything, or a queue: what is due meanwhile, and what goes on afterwards."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import django_rq
 import pytest
 from django.db import OperationalError
 from redis import Redis
 
 from tasks import clock, holds
-from tasks.broker.keys import queue_key
 from tasks.broker.reconcile import reconcile
 from tasks.exceptions import NotPossible
 from tasks.ledger.audit import OVERDUE, tallies
@@ -22,7 +20,6 @@ from tasks.scheduler import Scheduler
 from tasks.services import SchedulerService, TaskService
 from tasks.worker import Worker
 from tasks.worker.child import Child
-from tasks.worker.doorbell import Doorbell
 from tasks.worker.shared_state import SharedState
 from tests.tasks.functions import ECHO, QUEUES, queued
 from tests.tasks.schedules import MakeSchedule, ago, make_row, make_run
