@@ -128,7 +128,7 @@ def now_context(schedules: Schedules, redis: Redis, may_hold: bool) -> dict[str,
         "now": facts.now,
         "now_ms": NOW_MS,
         "verdict": verdict,
-        "state": "finished" if verdict.is_fine else state_of(verdict.severity),
+        "state": "finished" if verdict.is_fine else state_of(verdict.problems[0].severity),
         "problems": problem_rows(verdict, facts, may_hold),
         "facts": vital_signs(facts),
         "figures": figures(day_figures(schedules)),
@@ -139,6 +139,7 @@ def now_context(schedules: Schedules, redis: Redis, may_hold: bool) -> dict[str,
         "holds": {hold.queue: hold for hold in facts.holds},
         "obstacle": facts.obstacle,
         "may_hold": may_hold,
+        "holds_are_said": True,
         "due_first": due[:SHOWN_AT_FIRST],
         "due_more": due[SHOWN_AT_FIRST:],
     }
@@ -151,7 +152,7 @@ def _upcoming(schedules: Schedules, redis: Redis) -> list[Upcoming]:
         return []  # The state sentence says so.
 
 
-def state_of(severity: Severity | None) -> str:
+def state_of(severity: Severity) -> str:
     """Return the state whose symbol and colour something wrong has."""
     return "failed" if severity == Severity.ERROR else "late"
 

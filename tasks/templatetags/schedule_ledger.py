@@ -69,9 +69,12 @@ def sl_bar(percent: int, look: str) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def sl_holds(context: Context) -> SafeString | str:
-    """Say what is paused, everything or queues, since when, by whom and why."""
+    """Say what is paused, everything or queues, since when, by whom and why.
+
+    Not on a page that says it in its own way (`holds_are_said`).
+    """
     request = context.get("request")
-    if request is None or not holds.may_see(request):
+    if request is None or context.get("holds_are_said") or not holds.may_see(request):
         return ""
     own: dict[Any, Any] = {"holds": list(Hold.objects.all()), "may_hold": holds.may_hold(request)}
     return render_to_string("admin/tasks/holds.html", dict(context.flatten()) | own, request)
