@@ -25,6 +25,7 @@ from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
+from tasks.admin_pages.health import health_view
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
 from tasks.admin_pages.states import badge, record_badge
 from tasks.admin_pages.viewer_zone import zone_page
@@ -175,7 +176,8 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         view = self.admin_site.admin_view(self.backfill_view)
         page = path("<int:pk>/backfill/", view, name="tasks_scheduledtask_backfill")
         zone = path("zone/", self.admin_site.admin_view(self.zone_view), name="tasks_zone")
-        return [page, zone, *super().get_urls()]
+        health = path("health/", self.admin_site.admin_view(health_view), name="tasks_health")
+        return [page, zone, health, *super().get_urls()]
 
     def zone_view(self, request: HttpRequest) -> HttpResponse:
         """Show the form that chooses the viewer's zone, or handle it."""

@@ -20,7 +20,8 @@ PAGE = """<!doctype html><html lang="en"><head><title>Live</title>
 <span data-zone="Asia/Seoul"></span>
 <span class="sl-live" hidden>Live, <span data-live-age></span> old</span>
 <div id="sl-offline" role="status" hidden>since <b data-live-since></b>, <i data-live-age></i>
-<button type="button" data-live-retry>Try now</button><span class="unsent" hidden>unsent</span></div>
+<button type="button" data-live-retry>Try now</button>
+<span class="unsent" hidden>unsent</span></div>
 <div id="sl-locked" hidden>locked</div>
 <form method="post" action="/act"><button>Act</button></form>
 %s</body></html>"""
@@ -52,9 +53,7 @@ class Server:
             route.abort()
         else:
             self.requests += route.request.headers.get("x-live") == "1"
-            route.fulfill(
-                status=self.status, content_type="text/html", body=PAGE % self.body
-            )
+            route.fulfill(status=self.status, content_type="text/html", body=PAGE % self.body)
 
 
 @pytest.fixture

@@ -161,8 +161,10 @@
       } else notice.querySelector(".unsent").hidden = true;
     }
     parts().forEach((part) => part.classList.toggle("sl-stale", isOffline && intervalOf(part) > 0));
+    // The health line alone doesn't make a page live.
+    const isLive = parts().some((part) => part.id !== "sl-health" && intervalOf(part) > 0);
     document.querySelectorAll(".sl-live").forEach((sign) => {
-      sign.hidden = !all.length;
+      sign.hidden = !isLive;
       sign.classList.toggle("is-off", isOffline);
       if (all.length) setText(sign.querySelector("[data-live-age]"), age(Date.now() - freshAt));
     });
