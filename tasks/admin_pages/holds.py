@@ -1,6 +1,7 @@
 """Pausing everything, or a queue, in the admin: the pages that ask, and who may."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages

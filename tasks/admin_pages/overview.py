@@ -20,6 +20,7 @@ from tasks.access import visible
 from tasks.admin_pages import lanes
 from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE, short_duration
+from tasks.admin_pages.health import LATE
 from tasks.admin_pages.holds import may_hold, pause_page, resume_page
 from tasks.broker.connection import connect
 from tasks.models import Overview, ScheduledTask
@@ -128,7 +129,7 @@ def now_context(schedules: Schedules, redis: Redis, may_hold: bool) -> dict[str,
         "now": facts.now,
         "now_ms": NOW_MS,
         "verdict": verdict,
-        "state": "finished" if verdict.is_fine else state_of(verdict.problems[0].severity),
+        "state": "finished" if verdict.is_fine else state_of(verdict.problems[0]),
         "problems": problem_rows(verdict, facts, may_hold),
         "facts": vital_signs(facts),
         "figures": figures(day_figures(schedules)),
@@ -152,9 +153,10 @@ def _upcoming(schedules: Schedules, redis: Redis) -> list[Upcoming]:
         return []  # The state sentence says so.
 
 
-def state_of(severity: Severity) -> str:
-    """Return the state whose symbol and colour something wrong has."""
-    return "failed" if severity == Severity.ERROR else "late"
+def state_of(problem: Problem) -> str:
+    """Return the state whose symbol and colour something wrong has: what is late, is amber."""
+    is_broken = problem.severity == Severity.ERROR and problem.code not in LATE
+    return "failed" if is_broken else "late"
 
 
 def problem_rows(verdict: Verdict, facts: Facts, may_hold: bool) -> list[dict[str, Any]]:
@@ -171,7 +173,7 @@ def problem_rows(verdict: Verdict, facts: Facts, may_hold: bool) -> list[dict[st
         rows.append(
             row
             | {
-                "state": state_of(problem.severity),
+                "state": state_of(problem),
                 "works": problem.works,
                 "buttons": _buttons(problem, facts, may_hold),
             }

@@ -4,24 +4,22 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tasks', '0014_admin'),
+        ("tasks", "0014_admin"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Overview',
-            fields=[
-            ],
+            name="Overview",
+            fields=[],
             options={
-                'verbose_name': 'overview',
-                'verbose_name_plural': 'overview',
-                'proxy': True,
-                'default_permissions': (),
-                'indexes': [],
-                'constraints': [],
+                "verbose_name": "overview",
+                "verbose_name_plural": "overview",
+                "proxy": True,
+                "default_permissions": (),
+                "indexes": [],
+                "constraints": [],
             },
-            bases=('tasks.hold',),
+            bases=("tasks.hold",),
         ),
     ]
