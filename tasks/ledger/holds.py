@@ -4,12 +4,13 @@ It marks such a schedule by its `paused_at`, which is when the hold began. So on
 before, or that is cancelled meanwhile, doesn't go on when the hold ends.
 """
 
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from tasks import clock
-from tasks.database import CHUNK, connection
+from tasks.database import CHUNK, chunks, connection
 from tasks.ledger.periods import Closing, close_periods
 from tasks.models import Hold, ScheduledTask
 from tasks.reasons import Code, reason
@@ -18,7 +19,6 @@ from tasks.runs import holds
 # The number of PostgreSQL's lock by which holds and new live schedules wait for each other: it only
 # must be rare.
 LOCK = 7_220_419_083_552
-WRITTEN = ["status", "paused_at", "period_start", "settled_through", "next_check_at", "updated"]
 Status = ScheduledTask.Status
 
 
@@ -57,10 +57,9 @@ def pause_live(hold: Hold) -> list[int]:
     schedules = list(live)
     why = reason(Code.SCHEDULE_STOPPED)
     close_periods([Closing(schedule, hold.since, why) for schedule in schedules])
-    for schedule in schedules:
-        schedule.status, schedule.paused_at = Status.PAUSED, hold.since
-        schedule.next_check_at = schedule.updated = hold.since
-    return _write(schedules)
+    pks = [schedule.pk for schedule in schedules]
+    _write(pks, hold.since, status=Status.PAUSED, paused_at=hold.since)
+    return pks
 
 
 def resume_held(hold: Hold) -> list[int]:
@@ -78,13 +77,14 @@ def resume_held(hold: Hold) -> list[int]:
     words = {"by": hold.by, "note": hold.note}
     note = _("Everything was paused by %(by)s. %(note)s") % words
     close_periods([Closing(schedule, now, why, note=note.strip()) for schedule in schedules])
-    for schedule in schedules:
-        schedule.status = Status.FAILED if schedule.pk in failing else Status.RUNNING
-        schedule.paused_at = None
-        schedule.settled_through = schedule.next_check_at = schedule.updated = now
-    return _write(schedules)
+    pks = [schedule.pk for schedule in schedules]
+    _write([pk for pk in pks if pk not in failing], now, status=Status.RUNNING, paused_at=None)
+    _write([pk for pk in pks if pk in failing], now, status=Status.FAILED, paused_at=None)
+    return pks
 
 
-def _write(schedules: list[ScheduledTask]) -> list[int]:
-    ScheduledTask.objects.bulk_update(schedules, WRITTEN, batch_size=CHUNK)
-    return [schedule.pk for schedule in schedules]
+def _write(pks: list[int], now: datetime, **values: Any) -> None:
+    """Give schedules these values, and a period that begins now."""
+    values |= dict.fromkeys(("period_start", "settled_through", "next_check_at", "updated"), now)
+    for chunk in chunks(pks, CHUNK):
+        ScheduledTask.objects.filter(pk__in=chunk).update(**values)
