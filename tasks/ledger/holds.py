@@ -55,10 +55,11 @@ def pause_live(hold: Hold) -> list[int]:
     """
     live = ScheduledTask.objects.live().select_for_update(of=("self",)).order_by("pk")
     schedules = list(live)
-    why = reason(Code.SCHEDULE_STOPPED)
-    close_periods([Closing(schedule, hold.since, why) for schedule in schedules])
+    # Not when the hold began: a run may have started while this waited for the locks.
+    now, why = clock.now(), reason(Code.SCHEDULE_STOPPED)
+    close_periods([Closing(schedule, now, why) for schedule in schedules])
     pks = [schedule.pk for schedule in schedules]
-    _write(pks, hold.since, status=Status.PAUSED, paused_at=hold.since)
+    _write(pks, now, status=Status.PAUSED, paused_at=hold.since)
     return pks
 
 
