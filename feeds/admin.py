@@ -90,8 +90,6 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
         ),
     )
 
-    change_list_template = "admin/tasks/change_list.html"
-
     class Media:
         css: ClassVar = {"all": ["feeds/admin.css"]}
 
@@ -173,7 +171,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
 
 
 @admin.register(Entry)
-class EntryAdmin(SecretsAdmin):
+class EntryAdmin(BriefAdmin, SecretsAdmin):
     """Entries, read-only, as they were in their feeds."""
 
     list_display = ("__str__", "feed", "published", "page")

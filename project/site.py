@@ -14,8 +14,8 @@ FIRST_PAGES = ["Overview", "ScheduledTask", "ScheduledTaskInstance", "Task", "Ca
 class LedgerSite(AdminSite):
     """The admin with schedules first."""
 
-    site_header = site_title = _("Schedule Ledger")  # type: ignore[assignment]
-    index_title = _("Home")  # type: ignore[assignment]
+    site_header = site_title = _("Schedule Ledger")
+    index_title = _("Home")
     # There is no site beside the admin: its address leads here.
     site_url = None
 

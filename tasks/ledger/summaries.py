@@ -27,7 +27,7 @@ from django.db.models import (
 )
 
 from tasks import clock
-from tasks.database import CHUNK, atomic, chunks
+from tasks.database import CHUNK, atomic, chunks, connection
 from tasks.ledger.histograms import Bucket, Histogram, percentile, summed
 from tasks.models import (
     HourlySummary,
@@ -50,14 +50,15 @@ KEPT = timedelta(days=14)
 OVERLAP = timedelta(minutes=2)
 # How many ended runs are read, and how many hours are recomputed, in one step.
 RUNS_AT_ONCE = 2_000
-HOURS_AT_ONCE = 200
+HOURS_AT_ONCE = 100
 # How often a round begins, at most and at least, in seconds; and the part of the time that rounds
 # may take.
 ROUND_EVERY = 10.0
 MOST_SELDOM = 300.0
 SHARE = 0.05
 COUNTS = ("finished", "failed", "lost", "missed", "skipped", "canceled", "late")
-WRITTEN = (*COUNTS, "longest_lateness", "durations", "latenesses")
+WRITTEN = (*COUNTS, "durations", "latenesses", "longest_lateness")
+TABLE = HourlySummary._meta.db_table
 Status = ScheduledTaskInstance.Status
 # A schedule's primary key and the hour.
 Hour = tuple[int, datetime]
@@ -119,8 +120,7 @@ class Summaries:
             is_done = len(runs) < RUNS_AT_ONCE
             touched = sorted({hour for run in runs if (hour := run.hour)[1] > now - KEPT})
             for hours in chunks(touched, HOURS_AT_ONCE):
-                recompute(hours)
-                self._note(hours)
+                self._note(recompute(hours))
                 yield
             if runs:
                 position = (runs[-1].ended, runs[-1].pk)
@@ -191,12 +191,15 @@ def summarise() -> None:
 # Hours
 
 
-def recompute(hours: list[Hour]) -> None:
-    """Write what came of these hours, given in order, by their rows and what was pruned."""
-    rows = [HourlySummary(schedule_id=pk, hour=hour) for pk, hour in hours]
-    HourlySummary.objects.bulk_create(rows, ignore_conflicts=True)
+def recompute(hours: list[Hour]) -> list[Hour]:
+    """Write what came of these hours, given in order, by their rows and what was pruned.
+
+    Returns those for which that was something else than before.
+    """
+    known = {(summary.schedule_id, summary.hour) for summary in _summaries(hours)}
+    _insert([hour for hour in hours if hour not in known])
     with atomic():
-        _write(_locked(hours))
+        return _write(_locked(hours))
 
 
 def delete_pruned(runs: QuerySet[ScheduledTaskInstance]) -> None:
@@ -204,7 +207,7 @@ def delete_pruned(runs: QuerySet[ScheduledTaskInstance]) -> None:
     seen = [_Ended._make(row) for row in runs.order_by().values_list(*_Ended._fields)]
     oldest = clock.now() - KEPT
     hours = sorted({hour for run in seen if (hour := run.hour)[1] > oldest})
-    recompute(hours)  # Now each of them has its row.
+    changed = recompute(hours)  # Now each of them has its row.
     with atomic():
         ended = ScheduledTaskInstance.objects.ended().filter(pk__in=[run.pk for run in seen])
         pks = list(ended.order_by("pk").select_for_update().values_list("pk", flat=True))
@@ -215,7 +218,9 @@ def delete_pruned(runs: QuerySet[ScheduledTaskInstance]) -> None:
             summary.pruned = pruned[pk].as_json()
         HourlySummary.objects.bulk_update(summaries.values(), ["pruned"], batch_size=100)
         ScheduledTaskInstance.objects.filter(pk__in=pks).delete()
-        _write(summaries)
+        changed += _write(summaries)
+    for at in {at for _pk, at in changed}:
+        add_up_total(at)
 
 
 @dataclass
@@ -282,29 +287,59 @@ class _Group(NamedTuple):
 
 def _locked(hours: list[Hour]) -> dict[int, HourlySummary]:
     """Lock the summaries of these hours until the transaction ends, always in the same order."""
-    schedules, instants = {pk for pk, _ in hours}, {hour for _, hour in hours}
-    rows = HourlySummary.objects.filter(schedule__in=schedules, hour__in=instants)
-    locked = rows.select_for_update(of=("self",)).order_by("schedule", "hour")
+    locked = _summaries(hours).select_for_update(of=("self",)).order_by("schedule_id", "hour")
     wanted = set(hours)
     return {row.pk: row for row in locked if (row.schedule_id, row.hour) in wanted}
 
 
-def _write(summaries: dict[int, HourlySummary]) -> None:
-    """Write the locked summaries that aren't the sum of their rows and of what was pruned."""
+def _summaries(hours: list[Hour]) -> QuerySet[HourlySummary]:
+    """Return the summaries of these hours, and perhaps more: of each schedule in any of them."""
+    schedules, instants = {pk for pk, _ in hours}, {hour for _, hour in hours}
+    return HourlySummary.objects.filter(schedule__in=schedules, hour__in=instants)
+
+
+def _write(summaries: dict[int, HourlySummary]) -> list[Hour]:
+    """Write the locked summaries that aren't the sum of their rows and of what was pruned.
+
+    Returns the hours of these.
+    """
     tallies = {pk: _Tally.of_pruned(summary.pruned) for pk, summary in summaries.items()}
     _count(tallies)
-    changed = []
+    rows, changed = [], []
     for pk, summary in summaries.items():
         values = tallies[pk].fields
         if any(getattr(summary, name) != value for name, value in values.items()):
-            of_hour = {"schedule_id": summary.schedule_id, "hour": summary.hour}
-            changed.append(HourlySummary(**of_hour, **values))
-    HourlySummary.objects.bulk_create(
-        changed,
-        update_conflicts=True,
-        unique_fields=["schedule", "hour"],
-        update_fields=WRITTEN,
+            rows.append([*(_adapted(name, value) for name, value in values.items()), pk])
+            changed.append((summary.schedule_id, summary.hour))
+    columns = ", ".join(f"{name} = %s" for name in WRITTEN)
+    _execute(f"UPDATE {TABLE} SET {columns} WHERE id = %s", rows)
+    return changed
+
+
+def _insert(hours: list[Hour]) -> None:
+    """Insert summaries without any runs for these hours, unless others do so now."""
+    columns = ", ".join(COUNTS)
+    zeros = ", ".join("0" for _ in COUNTS)
+    _execute(
+        f"INSERT INTO {TABLE} (schedule_id, hour, {columns}, durations, latenesses) "
+        f"VALUES (%s, %s, {zeros}, '{{}}', '{{}}') ON CONFLICT DO NOTHING",
+        [(pk, connection.ops.adapt_datetimefield_value(hour)) for pk, hour in hours],
     )
+
+
+def _execute(sql: str, rows: list[Any]) -> None:
+    """Execute a statement for many rows: a tenth of the time that `bulk_create` takes."""
+    if rows:
+        with atomic(), connection.cursor() as cursor:
+            cursor.executemany(sql, rows)
+
+
+def _adapted(name: str, value: Any) -> Any:
+    """Return a value as the database takes it."""
+    if isinstance(value, int):
+        return value
+    field: Any = HourlySummary._meta.get_field(name)
+    return field.get_db_prep_save(value, connection)
 
 
 def _count(tallies: dict[int, _Tally], *conditions: Q) -> None:
@@ -377,7 +412,7 @@ def add_up_weeks(pks: Iterable[int]) -> None:
     pks = list(pks)
     rows = HourlySummary.objects.filter(schedule__in=pks, hour__gt=clock.now() - WEEK)
     durations = summed(rows, "durations", by="schedule")
-    sums = rows.order_by().values("schedule").annotate(**_sums())
+    sums: Any = rows.order_by().values("schedule").annotate(**_sums())
     weeks = [_week(row, durations.get(row["schedule"], {})) for row in sums]
     with atomic():
         WeeklySummary.objects.filter(schedule__in=pks).delete()

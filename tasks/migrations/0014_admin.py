@@ -4,6 +4,7 @@ Whoever may change schedules today may go on to run, pause and stop: that was on
 """
 
 import re
+from typing import Any
 
 import django.core.validators
 import django.db.models.deletion
@@ -22,7 +23,7 @@ GRANTED = {
 }
 
 
-def grant_permissions(apps, schema_editor):
+def grant_permissions(apps: Any, schema_editor: Any) -> None:
     """Grant the new permissions, which Django itself would make only after all migrations.
 
     In a new database there is nobody to grant them to, and no permission to go by. Accounts may
@@ -51,7 +52,7 @@ def grant_permissions(apps, schema_editor):
                 granted.add(permission)
 
 
-def _holders(apps, label, field, permission):
+def _holders(apps: Any, label: str, field: str, permission: Any) -> list[Any]:
     """Return the permissions of each user, or group, that has this one."""
     model = apps.get_model(label)
     try:

@@ -7,8 +7,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+from django.db.models import Count, Max, Min, Q
 from django.db.models.functions import Right
 
 from tasks import clock
@@ -19,7 +20,7 @@ from tasks.reports.scope import Schedules, of
 # How many failed runs are read at most, the newest first.
 READ_AT_MOST = 1_000
 # How much of the end of a traceback is searched for the place, in characters.
-TRACEBACK_END = 8_000
+TRACEBACK_END = 4_000
 FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>.+)$', re.M)
 PACKAGE = Path(__file__).resolve().parent.parent
 # Where the code of others is: the standard library, installed packages, and this framework.
@@ -67,7 +68,7 @@ class FailureGroup:
 class Failures:
     """Groups of failed runs since `since`, the largest first.
 
-    `is_partial`: there were more failed runs than are read, and the oldest of them are left out.
+    `is_partial`: there are as many failed runs as are read, and older ones may be left out.
     """
 
     since: datetime
@@ -76,44 +77,78 @@ class Failures:
 
 
 def failure_groups(schedules: Schedules, period: timedelta = WEEK) -> Failures:
-    """Return in which ways runs of these schedules failed in the last `period`, in one query.
+    """Return in which ways runs of these schedules failed in the last `period`, in two queries.
 
     A run that was tried again and then finished has not failed.
     """
-    now = clock.now()
-    since = now - period
-    runs = ScheduledTaskInstance.objects.filter(
+    since = clock.now() - period
+    found: dict[tuple[str, Place | None], list[_Alike]] = defaultdict(list)
+    read = 0
+    for alike in _alike(schedules, since, period):
+        exception = alike.exception_class or alike.reason_code or ""
+        found[exception, place_of(alike.trace)].append(alike)
+        read += alike.number
+    recent = {key: some for key, many in found.items() if (some := [a for a in many if a.recent])}
+    newest = {key: max(alike.last_pk or 0 for alike in some) for key, some in recent.items()}
+    runs = ScheduledTaskInstance.objects.defer("log", "traceback", "result")
+    last_runs = runs.in_bulk(newest.values())
+    groups = [
+        _group(key, found[key], last_runs[pk]) for key, pk in newest.items() if pk in last_runs
+    ]
+    groups.sort(key=lambda group: (-group.number, group.exception))
+    return Failures(since, tuple(groups), is_partial=read >= READ_AT_MOST)
+
+
+class _Alike(NamedTuple):
+    """Runs of one schedule that failed with the same traceback; `recent` of them since then."""
+
+    exception_class: str
+    reason_code: str | None
+    trace: str
+    parent_id: int
+    name: str
+    number: int
+    recent: int
+    first: datetime | None
+    last: datetime | None
+    last_pk: int | None
+
+
+def _alike(schedules: Schedules, since: datetime, period: timedelta) -> list[_Alike]:
+    failed = ScheduledTaskInstance.objects.filter(
         of(schedules), status=ScheduledTaskInstance.Status.FAILED, ended__gte=since - period
     )
-    shown = runs.defer("log", "result", "traceback").annotate(
-        trace=Right("traceback", TRACEBACK_END)
+    newest = failed.order_by("-ended", "-pk").values("pk")[:READ_AT_MOST]
+    recent = Q(ended__gte=since)
+    rows = (
+        ScheduledTaskInstance.objects.filter(pk__in=newest)
+        .order_by()
+        .annotate(trace=Right("traceback", TRACEBACK_END))
+        .values_list("exception_class", "reason_code", "trace", "parent_id", "name")
+        .annotate(
+            Count("pk"),
+            recent=Count("pk", filter=recent),
+            first=Min("ended", filter=recent),
+            last=Max("ended", filter=recent),
+            last_pk=Max("pk", filter=recent),
+        )
     )
-    newest = list(shown.order_by("-ended", "-pk")[: READ_AT_MOST + 1])
-    is_partial = len(newest) > READ_AT_MOST
-    groups: dict[tuple[str, Place | None], list[Any]] = defaultdict(list)
-    for run in newest[:READ_AT_MOST]:
-        groups[run.exception_class or run.reason_code or "", place_of(run.trace)].append(run)
-    found = [_group(exception, place, runs, since) for (exception, place), runs in groups.items()]
-    by_size = sorted(filter(None, found), key=lambda one: (-one.number, one.exception))
-    return Failures(since, tuple(by_size), is_partial)
+    return [_Alike._make(row) for row in rows]
 
 
 def _group(
-    exception: str, place: Place | None, runs: list[ScheduledTaskInstance], since: datetime
-) -> FailureGroup | None:
-    recent = [run for run in runs if run.ended and run.ended >= since]
-    if not recent:
-        return None
-    ends = [run.ended for run in recent if run.ended]
+    key: tuple[str, Place | None], alike: list[_Alike], last_run: ScheduledTaskInstance
+) -> FailureGroup:
+    number = sum(one.recent for one in alike)
     return FailureGroup(
-        exception=exception,
-        place=place,
-        number=len(recent),
-        before=len(runs) - len(recent),
-        first=min(ends),
-        last=max(ends),
-        last_run=recent[0],
-        schedules={run.parent_id: run.name for run in recent},
+        exception=key[0],
+        place=key[1],
+        number=number,
+        before=sum(one.number for one in alike) - number,
+        first=min(one.first for one in alike if one.first),
+        last=max(one.last for one in alike if one.last),
+        last_run=last_run,
+        schedules={one.parent_id: one.name for one in alike if one.recent},
     )
 
 

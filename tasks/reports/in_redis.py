@@ -10,6 +10,7 @@ from typing import Any
 from redis import Redis
 from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import utcparse
+from rq.worker_registration import REDIS_WORKER_KEYS
 
 from tasks import clock
 from tasks.broker.clock import offsets_among, step_in
@@ -17,7 +18,6 @@ from tasks.broker.keys import (
     CLOCK_STEP_KEY,
     CLOCKS_KEY,
     LEADER_KEY,
-    REDIS_WORKER_KEYS,
     SCHEDULERS_KEY,
     SCHEDULES_KEY,
     WORKER_PREFIX,

@@ -1,60 +1,75 @@
 """The latest runs of many schedules at once."""
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db.models.expressions import RawSQL
 
 from tasks.database import connection
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
 LENGTH = 20
-COLUMNS = (
-    "id",
-    "parent_id",
-    "name",
-    "status",
-    "attempt",
-    "due",
-    "requested",
-    "started",
-    "ended",
-    "progress",
-    "reason",
-    "reason_code",
-    "reason_values",
-)
 
 
-def strips(pks: Iterable[int], length: int = LENGTH) -> dict[int, list[ScheduledTaskInstance]]:
+class LatestRun(NamedTuple):
+    """What is read of a run, named as in its record: a page shows thousands of them."""
+
+    pk: int
+    parent_id: int
+    status: str
+    attempt: int
+    due: datetime | None
+    requested: datetime | None
+    started: datetime | None
+    ended: datetime | None
+
+    @property
+    def lateness(self) -> timedelta | None:
+        """How long after its due the latest attempt started; None without a due or a start."""
+        if self.due is None or self.started is None:
+            return None
+        return self.started - self.due
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it took; None if it never started, or goes on."""
+        if self.started is None or self.ended is None:
+            return None
+        return self.ended - self.started
+
+
+def strips(pks: Iterable[int], length: int = LENGTH) -> dict[int, list[LatestRun]]:
     """Return, by schedule, its latest runs, newest first, in one query.
 
-    The runs have no log, traceback or result; reading one of these costs a query. A schedule
-    without runs has an empty list.
+    A schedule without runs has an empty list.
     """
     wanted = list(pks)
-    found: dict[int, list[ScheduledTaskInstance]] = {pk: [] for pk in wanted}
+    found: dict[int, list[LatestRun]] = {pk: [] for pk in wanted}
     if wanted:
-        for run in ScheduledTaskInstance.objects.raw(_sql(len(wanted), length), wanted):
+        newest = RawSQL(_sql(len(wanted), length), wanted)
+        rows = ScheduledTaskInstance.objects.filter(pk__in=newest).order_by("-pk")
+        for run in map(LatestRun._make, rows.values_list(*LatestRun._fields)):
             found[run.parent_id].append(run)
     return found
 
 
 def _sql(number: int, length: int) -> str:
-    """Return the query; the planner reads no more than these runs, by the index of each schedule.
+    """Return the query for the keys of the runs; it reads no more than these, by their index.
 
     It is in two dialects, since SQLite has no LATERAL and PostgreSQL doesn't join by a list.
     """
-    quote = connection.ops.quote_name
-    runs = quote(ScheduledTaskInstance._meta.db_table)
-    schedules = quote(ScheduledTask._meta.db_table)
-    columns = ", ".join(f"run.{quote(name)}" for name in COLUMNS)
-    marks = ", ".join(["%s"] * number)
+    runs, schedules = (
+        connection.ops.quote_name(model._meta.db_table)
+        for model in (ScheduledTaskInstance, ScheduledTask)
+    )
     newest = (
-        f"FROM {runs} run WHERE run.parent_id = schedule.id ORDER BY run.id DESC LIMIT {length}"
+        f"SELECT run.id FROM {runs} run WHERE run.parent_id = schedule.id "
+        f"ORDER BY run.id DESC LIMIT {length}"
     )
     if connection.vendor == "postgresql":
-        joined = f"CROSS JOIN LATERAL (SELECT run.* {newest}) run"
+        joined = f"CROSS JOIN LATERAL ({newest}) latest"
     else:
-        joined = f"JOIN {runs} run ON run.id IN (SELECT run.id {newest})"
-    return (
-        f"SELECT {columns} FROM {schedules} schedule {joined} "
-        f"WHERE schedule.id IN ({marks}) ORDER BY run.id DESC"
-    )
+        joined = f"JOIN {runs} latest ON latest.id IN ({newest})"
+    marks = ", ".join(["%s"] * number)
+    return f"SELECT latest.id FROM {schedules} schedule {joined} WHERE schedule.id IN ({marks})"

@@ -97,7 +97,7 @@ def timeline(
     per_page: int = LANES,
     width: int = WIDTH,
 ) -> Timeline:
-    """Return a page of lanes from `begin` to `end`, failing and busiest first, in five queries.
+    """Return a page of lanes from `begin` to `end`, failing and busiest first, in four queries.
 
     `width` is that of a lane in pixels: runs nearer than `NEAR` of these become one bar, so the
     number of bars is bounded however much runs. What retention has deleted is one bar an hour for
@@ -203,6 +203,6 @@ def _pruned(pks: Sequence[int], begin: datetime, end: datetime) -> list[tuple[in
     return [
         (pk, Bar(state, max(hour, begin), min(hour + HOUR, end), number, None, None))
         for pk, hour, pruned in rows.values_list("schedule", "hour", "pruned")
-        for state, number in pruned["counts"].items()
+        for state, number in (pruned or {})["counts"].items()
         if state in states and number
     ]

@@ -10,7 +10,7 @@ from tasks import clock
 from tasks.broker.keys import SCHEDULES_KEY
 from tasks.job_ids import is_template
 from tasks.models import ScheduledTask
-from tasks.reports.scope import Schedules
+from tasks.reports.scope import Schedules, is_everything
 from tasks.timing.instants import from_score, to_score
 
 NUMBER = 20
@@ -33,11 +33,11 @@ def upcoming(redis: Redis, schedules: Schedules, number: int = NUMBER) -> list[U
     RedisError if Redis is unavailable. If a reader may see only some schedules, those among the
     next 500 of all are shown.
     """
+    # External jobs are among them, which aren't shown here.
+    read = 3 * number if is_everything(schedules) else READ_AT_MOST
     entries = cast(
         list[tuple[bytes, float]],
-        redis.zrangebyscore(
-            SCHEDULES_KEY, to_score(clock.now()), "+inf", 0, READ_AT_MOST, withscores=True
-        ),
+        redis.zrangebyscore(SCHEDULES_KEY, to_score(clock.now()), "+inf", 0, read, withscores=True),
     )
     scores = {member.decode(errors="replace"): score for member, score in entries}
     job_ids = [job_id for job_id in scores if is_template(job_id)]

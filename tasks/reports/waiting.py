@@ -167,7 +167,8 @@ def waiting_jobs(snapshot: Snapshot, held: frozenset[str]) -> Iterator[Job]:
         for job_id in queue.job_ids:
             run_id = RunId.parse(job_id)
             since = _since(run_id) or queue.oldest or snapshot.now
-            yield Job(job_id, run_id, queue.name, run_id and run_id.due, since, why)
+            due = None if run_id is None else run_id.due
+            yield Job(job_id, run_id, queue.name, due, since, why)
         yield from _put_off(queue, snapshot.now)
     for schedule_job_id, due in snapshot.undispatched:
         run_id = RunId(schedule_job_id, due)

@@ -130,7 +130,8 @@ def once(context: Context, name: str) -> SafeString | str:
 
 def is_first(context: Context, name: str) -> bool:
     """Return whether something has not been shown on this page, and note that it is by now."""
-    shown: set[str] = context.render_context.setdefault("schedule_ledger", set())
+    page: Any = context.render_context
+    shown: set[str] = page.setdefault("schedule_ledger", set())
     if name in shown:
         return False
     shown.add(name)

@@ -6,7 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
@@ -25,10 +28,15 @@ MASKED = "https://feeds.example/?token=•••"
 
 def migrate(subject: str) -> None:
     """Do what the migration of a subject does with the rows, whatever its number."""
+    run(subject, "mask_records")
+
+
+def run(subject: str, function: str) -> None:
+    """Call a function of the migration of a subject, as the migration does."""
     [path] = Path(tasks.migrations.__path__[0]).glob(f"*_{subject}.py")
     module: Any = import_module(f"tasks.migrations.{path.stem}")
     state = MigrationLoader(connection).project_state(("tasks", path.stem))
-    module.mask_records(state.apps, SimpleNamespace(connection=connection))
+    getattr(module, function)(state.apps, SimpleNamespace(connection=connection))
 
 
 def store(model: Any, pk: int, **values: str) -> None:
@@ -75,3 +83,30 @@ def test_reasons_lose_the_secrets_among_the_arguments_of_their_call():
     for record in (run, other):
         record.refresh_from_db()
     assert (run.reason, other.reason) == ("Failed for: ••• is wrong", f"Failed for: {MASKED}")
+
+
+def test_who_may_change_schedules_may_go_on_to_run_pause_and_stop():
+    new = {"run_scheduledtask", "pause_scheduledtask", "stop_run"}
+    Permission.objects.filter(codename__in=new).delete()  # As it was before.
+    change = Permission.objects.get(codename="change_scheduledtask")
+    editor, viewer = (User.objects.create_user(name) for name in ("editor", "viewer"))
+    editors, viewers = (Group.objects.create(name=name) for name in ("editors", "viewers"))
+    editor.user_permissions.add(change)
+    editors.permissions.add(change)
+    view = Permission.objects.get(codename="view_scheduledtask")
+    viewer.user_permissions.add(view)
+    viewers.permissions.add(view)
+    run("admin", "grant_permissions")
+    run("admin", "grant_permissions")
+    for of in (editor.user_permissions, editors.permissions):
+        assert set(of.values_list("codename", flat=True)) == {change.codename, *new}
+    for of in (viewer.user_permissions, viewers.permissions):
+        assert set(of.values_list("codename", flat=True)) == {view.codename}
+    create_permissions(apps.get_app_config("tasks"), verbosity=0)
+    assert Permission.objects.filter(codename__in=new).count() == 3
+
+
+def test_in_a_new_database_there_is_nobody_to_grant_permissions_to():
+    Permission.objects.filter(content_type__app_label="tasks").delete()
+    run("admin", "grant_permissions")
+    assert not Permission.objects.filter(content_type__app_label="tasks").exists()

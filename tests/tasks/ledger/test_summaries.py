@@ -3,9 +3,11 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db.models import Sum
 from redis import Redis
 
@@ -205,6 +207,21 @@ def test_a_mark_that_was_moved_back_during_a_round_is_kept(monkeypatch: pytest.M
     assert finished() == 2
 
 
+def test_runs_that_a_fixture_brings_are_counted(tmp_path: Path):
+    schedule = make_row()
+    make(schedule, hours_ago(5))
+    summarise()
+    fixture = tmp_path / "fixture.json"
+    call_command("dumpdata", "tasks", output=str(fixture), verbosity=0)
+    ScheduledTask.objects.all().delete()
+    make(make_row(), hours_ago(1))
+    summarise()
+    call_command("loaddata", str(fixture), verbosity=0)
+    HourlySummary.objects.filter(schedule=schedule.pk).delete()
+    summarise()
+    assert HourlySummary.objects.get(hour=hours_ago(5)).finished == 1
+
+
 def test_retention_lowers_nothing():
     schedule = make_row(keep_runs=2, settled_through=clock.now())
     for number in range(6):
@@ -227,6 +244,19 @@ def test_what_retention_deletes_before_it_was_summarised_is_counted():
     prune()
     summarise()
     assert (schedule.runs.count(), finished()) == (1, 5)
+
+
+def test_what_retention_deletes_between_two_rounds_is_in_the_total():
+    schedule, keeper = make_row(keep_runs=1, settled_through=clock.now()), Summaries()
+    for _step in keeper.steps():
+        pass
+    for number in range(3):
+        make(schedule, hours_ago(3) + number * MINUTE)
+    prune()
+    keeper._next_round = 0.0
+    for _step in keeper.steps():
+        pass
+    assert HourlyTotal.objects.get().finished == 3
 
 
 def test_a_run_that_ends_after_its_neighbours_were_pruned_is_added_to_them():

@@ -1,4 +1,4 @@
-"""Live parts of a page in a real browser: what changes, what stays, and what is said offline.
+"""The scripts of our pages in a real browser: what changes by itself, what stays, what is said.
 
 The page is served from memory, so that each answer is what the test wants it to be.
 """
@@ -16,7 +16,9 @@ STATIC = Path(__file__).resolve().parents[2] / "tasks" / "static" / "tasks"
 ADDRESS = "http://ledger.test"
 PAGE = """<!doctype html><html lang="en"><head><title>Live</title>
 <script src="/static/vendor/idiomorph.min.js" defer></script>
-<script src="/static/live.js" defer></script></head><body>
+<script src="/static/live.js" defer></script>
+<script src="/static/strip.js" defer></script>
+<script src="/static/zone.js" defer></script></head><body>
 <span data-zone="Asia/Seoul"></span>
 <span class="sl-live" hidden>Live, <span data-live-age></span> old</span>
 <div id="sl-offline" role="status" hidden>since <b data-live-since></b>, <i data-live-age></i>
@@ -59,7 +61,7 @@ class Server:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """Return a page whose clock the test moves."""
-    context = browser.new_context(viewport={"width": 800, "height": 600})
+    context = browser.new_context(viewport={"width": 800, "height": 600}, timezone_id="Asia/Tokyo")
     page = context.new_page()
     page.clock.install(time="2026-10-24T20:32:00Z")
     yield page
@@ -232,3 +234,37 @@ def test_a_hidden_page_asks_for_nothing(page: Page, server: Server):
     page.evaluate("Object.defineProperty(document, 'hidden', {value: false})")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(page.locator("#text")).to_have_text("new")
+
+
+def test_the_arrow_keys_move_between_the_bars_of_a_strip(page: Page, server: Server):
+    bars = "".join(
+        f'<a href="#{number}" id="bar-{number}" tabindex="{0 if number == 3 else -1}">'
+        '<rect width="6" height="22"/></a>'
+        for number in (1, 2, 3)
+    )
+    show(page, server, f'<button id="before"></button><svg class="sl-strip">{bars}</svg>')
+    page.focus("#before")
+    page.keyboard.press("Tab")
+    expect(page.locator("#bar-3")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#bar-2")).to_be_focused()
+    page.keyboard.press("Home")
+    expect(page.locator("#bar-1")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#bar-1")).to_be_focused()
+    expect(page.locator(".sl-strip [tabindex='0']")).to_have_count(1)
+
+
+def zone_cookie(page: Page) -> str | None:
+    found = {cookie["name"]: cookie["value"] for cookie in page.context.cookies(ADDRESS)}
+    return found.get("schedule_ledger_zone")
+
+
+def test_the_browsers_own_zone_is_taken_until_somebody_chooses(page: Page, server: Server):
+    show(page, server, "")
+    assert zone_cookie(page) == "Asia/Tokyo"
+    page.context.add_cookies(
+        [{"name": "schedule_ledger_zone", "value": "Asia/Seoul", "url": ADDRESS}]
+    )
+    page.reload()
+    assert zone_cookie(page) == "Asia/Seoul"

@@ -1,0 +1,112 @@
+"""The look of the whole site, and what comes first in it."""
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client, RequestFactory
+from django.urls import NoReverseMatch, reverse
+
+import project.site
+from project.site import LedgerSite
+from tests.tasks.pages import text_of
+
+pytestmark = pytest.mark.django_db
+INDEX, LOGIN = reverse("admin:index"), reverse("admin:login")
+
+
+def app_list(rf: RequestFactory, admin_user: User) -> list[dict[str, Any]]:
+    from django.contrib import admin
+
+    request = rf.get("/")
+    request.user = admin_user
+    return admin.site.get_app_list(request)
+
+
+def test_schedules_come_first_and_their_pages_in_the_order_of_use(
+    rf: RequestFactory, admin_user: User
+):
+    apps = app_list(rf, admin_user)
+    assert [app["app_label"] for app in apps[:2]] == ["tasks", "feeds"]
+    assert str(apps[0]["name"]) == "Schedule Ledger"
+    pages = [
+        model["object_name"] for model in apps[0]["models"] if model["object_name"] != "Overview"
+    ]
+    assert pages[:3] == ["ScheduledTask", "ScheduledTaskInstance", "Task"]
+
+
+def test_the_overview_is_the_first_link_once_there_is_one(
+    rf: RequestFactory, admin_user: User, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(project.site, "reverse", lambda name: f"/{name}/")
+    first = app_list(rf, admin_user)[0]["models"][0]
+    assert (first["object_name"], first["admin_url"]) == ("Overview", "/admin:tasks_overview/")
+
+
+def test_a_site_without_an_overview_has_no_link_to_it(
+    rf: RequestFactory, admin_user: User, monkeypatch: pytest.MonkeyPatch
+):
+    def no_page(name: str) -> str:
+        raise NoReverseMatch(name)
+
+    monkeypatch.setattr(project.site, "reverse", no_page)
+    assert app_list(rf, admin_user)[0]["models"][0]["object_name"] == "ScheduledTask"
+
+
+def test_somebody_who_may_not_see_schedules_has_no_overview_either(
+    rf: RequestFactory, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(project.site, "reverse", lambda name: f"/{name}/")
+    request = rf.get("/")
+    request.user = User.objects.create_user("nobody", is_staff=True)
+    assert LedgerSite().get_app_list(request) == []
+
+
+@pytest.mark.parametrize("page", [INDEX, LOGIN, reverse("admin:auth_user_add")])
+def test_each_page_of_the_site_has_its_name_its_mark_and_its_look(
+    admin_client: Client, client: Client, page: str
+):
+    text = (client if page == LOGIN else admin_client).get(page).content.decode()
+    assert "| Schedule Ledger</title>" in text
+    assert text.count("project/mark.svg") == 2
+    assert "project/site.css" in text
+    assert text.rindex(".css") < text.rindex("project/site.css") + len("project/site.css")
+
+
+def test_a_browser_that_asks_for_the_icon_by_its_usual_name_gets_it(client: Client):
+    response = client.get("/favicon.ico")
+    assert response["Location"] == f"{settings.STATIC_URL}project/mark.svg"
+
+
+def test_the_page_for_people_who_are_locked_out_is_in_the_same_look(client: Client):
+    User.objects.create_superuser("grace", password="right")
+    for _ in range(settings.AXES_FAILURE_LIMIT + 1):
+        response = client.post(LOGIN, {"username": "grace", "password": "wrong"})
+    text = response.content.decode()
+    assert response.status_code == 429
+    assert "project/site.css" in text
+    assert "admin/css/login.css" in text
+    assert "Schedule Ledger" in text
+
+
+def test_the_header_names_the_zone_in_which_all_pages_show_times(admin_client: Client):
+    admin_client.cookies["schedule_ledger_zone"] = "Asia/Seoul"
+    assert "Asia/Seoul" in text_of(admin_client.get(INDEX))
+    assert "Asia/Seoul" in text_of(admin_client.get(reverse("admin:auth_user_add")))
+
+
+def test_the_language_is_switched_in_the_header_and_remembered(admin_client: Client):
+    assert '<button name="language" value="ko" lang="ko">한국어' in (
+        admin_client.get(INDEX).content.decode()
+    )
+    response = admin_client.post(reverse("set_language"), {"language": "ko", "next": INDEX})
+    assert response["Location"] == INDEX
+    assert '<html lang="ko"' in admin_client.get(INDEX).content.decode()
+
+
+def test_the_browsers_language_is_taken_until_somebody_chooses(client: Client):
+    text = client.get(LOGIN, headers={"accept-language": "ko"}).content.decode()
+    assert '<html lang="ko"' in text
+    text = client.get(LOGIN, headers={"accept-language": "de"}).content.decode()
+    assert '<html lang="en' in text
