@@ -24,6 +24,7 @@
 {
   const PATIENCE_MS = 5_000;
   const RETRY_MS = 5_000;
+  const GIVE_UP_MS = 15_000;
   const TICK_MS = 1_000;
   const language = document.documentElement.lang || "en";
   const sources = new Map();
@@ -102,7 +103,10 @@
     source.askedAt = Date.now();
     source.waitingSince ??= Date.now();
     try {
-      const response = await fetch(address, { headers: { "X-Live": "1" } });
+      const response = await fetch(address, {
+        headers: { "X-Live": "1" },
+        signal: AbortSignal.timeout(GIVE_UP_MS),
+      });
       if (!response.ok && response.status >= 500) throw new Error(response.statusText);
       if (!response.ok || (response.redirected && response.url !== address)) return lock();
       update(address, new DOMParser().parseFromString(await response.text(), "text/html"));
@@ -200,7 +204,8 @@
     [...sources.keys()].forEach(refresh);
   });
   document.addEventListener("submit", (event) => {
-    if (!isOffline || event.target.method === "get") return;
+    const method = event.target.getAttribute("method") ?? "get";
+    if (!isOffline || method.toLowerCase() === "get") return;
     event.preventDefault();
     const notice = document.getElementById("sl-offline");
     notice.querySelector(".unsent").hidden = false;

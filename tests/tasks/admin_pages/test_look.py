@@ -9,7 +9,8 @@ from django.urls import reverse
 
 from tests.tasks.pages import CALLS, RUNS, SCHEDULES
 
-STATIC = Path(__file__).resolve().parents[3] / "tasks" / "static" / "tasks"
+APP = Path(__file__).resolve().parents[3] / "tasks"
+STATIC = APP / "static" / "tasks"
 VENDOR = STATIC / "vendor"
 PAGES = [SCHEDULES, RUNS, CALLS] + [
     reverse(f"admin:{name}")
@@ -34,6 +35,13 @@ def test_each_page_has_the_element_in_which_its_look_holds(admin_client: Client,
     assert text.count('class="sl-sprite"') == 1
     assert text.count('id="sl-offline"') == 1
     assert "tasks/live.js" in text
+
+
+def test_our_buttons_are_not_among_the_themes_tools():
+    """Each theme has another place for those, and makes plain text of what isn't its own."""
+    for app in (APP, APP.parent / "feeds"):
+        for path in (app / "templates").rglob("*.html"):
+            assert "object-tools" not in path.read_text(), path
 
 
 def test_no_file_asks_another_host_for_anything():
