@@ -4,12 +4,11 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
 # Apps come in this order, then the others by their names; so do the pages of schedules.
 FIRST_APPS = ["tasks", "feeds"]
-FIRST_PAGES = ["ScheduledTask", "ScheduledTaskInstance", "Task", "Calendar"]
+FIRST_PAGES = ["Overview", "ScheduledTask", "ScheduledTaskInstance", "Task", "Calendar"]
 
 
 class LedgerSite(AdminSite):
@@ -24,7 +23,7 @@ class LedgerSite(AdminSite):
         apps: list[Any] = super().get_app_list(request, app_label)
         for app in apps:
             if app["app_label"] == "tasks":
-                app["models"] = [*overview(), *sorted(app["models"], key=page_rank)]
+                app["models"] = sorted(app["models"], key=page_rank)
             elif app["app_label"] == "django_rq":
                 app["name"] = "RQ"
         return sorted(apps, key=app_rank)
@@ -40,13 +39,3 @@ def page_rank(model: dict[str, Any]) -> int:
     """Return the place of a page among those of its app."""
     name = model["object_name"]
     return FIRST_PAGES.index(name) if name in FIRST_PAGES else len(FIRST_PAGES)
-
-
-def overview() -> list[dict[str, Any]]:
-    """Return the entry of the overview, as the lists of pages have them."""
-    try:
-        url = reverse("admin:tasks_overview")
-    except NoReverseMatch:
-        return []
-    name = {"name": _("Overview"), "object_name": "Overview"}
-    return [name | {"admin_url": url, "add_url": None, "view_only": True, "perms": {"view": True}}]

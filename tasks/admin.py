@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 # These modules register their own pages.
 import tasks.admin_pages.calendars
+import tasks.admin_pages.overview
 import tasks.admin_pages.rq_dashboard
 import tasks.admin_pages.runs
 import tasks.admin_pages.tags  # noqa: F401

@@ -12,9 +12,10 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from tasks import clock
-from tasks.admin_pages import states, strips, times
+from tasks.admin_pages import holds, states, strips, times
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.health import TEMPLATE, health_line
+from tasks.models import Hold
 
 register = template.Library()
 
@@ -53,6 +54,31 @@ def sl_exact(value: datetime) -> str:
 def sl_duration(span: timedelta | None) -> str:
     """Show a length of time: 12 ms, 3.4 s, 5 min 6 s."""
     return short_duration(span)
+
+
+@register.simple_tag
+def sl_since(value: datetime, now: datetime) -> str:
+    """Show how long ago something was, as a length of time."""
+    return short_duration(max(now - value, timedelta()))
+
+
+@register.simple_tag
+def sl_bar(percent: int, look: str) -> SafeString:
+    """Show a share, from 0 to 100, as a bar in a state's colour."""
+    return states.bar(percent, look)
+
+
+@register.simple_tag(takes_context=True)
+def sl_holds(context: Context) -> SafeString | str:
+    """Say what is paused, everything or queues, since when, by whom and why.
+
+    Not on a page that says it in its own way (`holds_are_said`).
+    """
+    request = context.get("request")
+    if request is None or context.get("holds_are_said") or not holds.may_see(request):
+        return ""
+    own: dict[Any, Any] = {"holds": list(Hold.objects.all()), "may_hold": holds.may_hold(request)}
+    return render_to_string("admin/tasks/holds.html", dict(context.flatten()) | own, request)
 
 
 @register.simple_tag

@@ -339,3 +339,24 @@ def test_a_schedule_is_deleted_with_its_runs(page: Page, up: Up):
     expect(page.locator(".messagelist .success")).to_be_visible()
     page.goto(f"{up.address}/admin/tasks/scheduledtaskinstance/?q=Counted")
     expect(page.locator("#result_list")).to_have_count(0)
+
+
+def test_everything_is_paused_with_a_reason_and_the_overview_says_so_without_a_reload(
+    page: Page, up: Up, browser: Browser
+):
+    page.goto(f"{up.address}/admin/tasks/overview/")
+    context = browser.new_context(storage_state=page.context.storage_state())
+    other = context.new_page()
+    other.goto(f"{up.address}/admin/tasks/overview/")
+    other.get_by_role("link", name="Pause everything…").click()
+    other.fill("input[name=note]", "because of a test")
+    other.get_by_role("button", name="Pause everything").click()
+    for one in (other, page):
+        expect(one.locator("#sl-verdict")).to_contain_text("Everything is paused.")
+        expect(one.locator("#sl-verdict")).to_contain_text("because of a test")
+    open_schedule(page, up, "Activity")
+    notice = page.locator(".sl-notice", has_text="Everything is paused by admin")
+    notice.get_by_role("link", name="Resume…").click()
+    page.get_by_role("button", name="Resume everything").click()
+    expect(other.locator("#sl-verdict")).not_to_contain_text("paused")
+    context.close()
