@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 # These modules register their own pages.
 import tasks.admin_pages.calendars
+import tasks.admin_pages.overview
 import tasks.admin_pages.rq_dashboard
 import tasks.admin_pages.runs  # noqa: F401
 from tasks import clock

@@ -39,13 +39,14 @@ from tasks.definitions import (
 )
 from tasks.exceptions import InvalidCalendar, InvalidSchedule, NotPossible, SpecError, TasksError
 from tasks.job_ids import RunId
+from tasks.ledger import holds as ledger_holds
 from tasks.ledger.periods import Closing, close_period, close_periods
 from tasks.lists import Action, Change, ScheduleList, Wanted, changes, read_lists
 from tasks.masking import mask_text
 from tasks.models import Calendar, ScheduledTask, Task
 from tasks.reasons import Code, reason
 from tasks.registry import Kind
-from tasks.runs import at_once, backfill
+from tasks.runs import at_once, backfill, holds
 from tasks.runs.stop import stop_jobs
 from tasks.timing import spec
 from tasks.timing.instants import MICROSECOND, from_milliseconds, to_milliseconds
@@ -196,7 +197,7 @@ class SchedulerService:
     def resume(schedule: ScheduledTask) -> None:
         """Dispatch a paused or cancelled schedule again; nothing due meanwhile is expected.
 
-        Raises NotPossible for a schedule that is live.
+        Raises NotPossible for a schedule that is live, and while everything is paused.
         """
         _change_status(
             schedule,
@@ -392,6 +393,8 @@ def _insert(schedule: ScheduledTask, from_now: bool = False) -> None:
     first = None if from_now else _first_just_due(schedule, now)
     schedule.settled_through = schedule.period_start = _start_of_period(first, now)
     schedule.save(force_insert=True)
+    if ledger_holds.obey(schedule):
+        schedule.save(update_fields=["status", "paused_at"])
     _project_on_commit(schedule)
 
 
@@ -413,6 +416,8 @@ def _write_change(known: ScheduledTask, schedule: ScheduledTask, from_now: bool 
 
     `from_now`: a first time of its new spec that has passed isn't expected.
     """
+    if schedule.is_live and not known.is_live:
+        ledger_holds.obey(schedule)
     if closing := _change_period(known, schedule, from_now):
         close_periods([closing])
     schedule.next_check_at = clock.now()
@@ -435,7 +440,7 @@ def _change_period(
     if first is not None and schedule.first == known.first and first <= known.settled_through:
         first = None  # It has its row already.
     schedule.settled_through = _start_of_period(first, now)
-    if not schedule.is_live:
+    if not schedule.is_live and schedule.status == known.status:
         return None
     schedule.period_start = schedule.settled_through
     return Closing(known, now, reason(Code.SCHEDULE_CHANGED), first)
@@ -472,6 +477,8 @@ def _change_status(
                 _("The status of “%(name)s” is “%(status)s”: that isn't possible now.")
                 % {"name": known.name, "status": known.get_status_display()}
             )
+        if status == ScheduledTask.Status.RUNNING:
+            _refuse_while_held(known)
         now = clock.now()
         if known.status != status:
             close_period(known, now, reason(Code.SCHEDULE_STOPPED))
@@ -483,6 +490,15 @@ def _change_status(
         if not schedule.is_live:
             _cancel_backfill(known)
         _project_on_commit(schedule)
+
+
+def _refuse_while_held(schedule: ScheduledTask) -> None:
+    ledger_holds.lock(shared=True)
+    if (hold := holds.of_everything()) is not None:
+        raise NotPossible(
+            _("“%(name)s” can't be resumed: %(by)s has paused everything. Resume everything first.")
+            % {"name": schedule.name, "by": hold.by}
+        )
 
 
 def _cancel_backfill(schedule: ScheduledTask) -> None:

@@ -42,6 +42,17 @@ def icon(name: str) -> SafeString:
     return format_html('<svg class="sl-i" aria-hidden="true"><use href="#sl-icon-{}"/></svg>', name)
 
 
+def bar(percent: int, look: str) -> SafeString:
+    """Show a share, from 0 to 100, as a bar in a state's colour."""
+    return format_html(
+        '<svg class="sl-bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" '
+        'aria-label="{0} %"><rect class="bg" width="100" height="8"/>'
+        '<rect class="f-{1}" width="{0}" height="8"/></svg>',
+        percent,
+        look,
+    )
+
+
 def badge(state: str, text: str) -> SafeString:
     """Show a state: its symbol and its word, in its colour."""
     look = LOOKS[state]

@@ -14,6 +14,7 @@ from tasks import clock
 from tasks.database import CHUNK, chunks
 from tasks.exceptions import SpecError
 from tasks.models import ScheduledTask, ScheduledTaskInstance, SchedulePeriod
+from tasks.runs import holds
 from tasks.runs.retries import awaits_retry
 from tasks.timing import spec
 from tasks.timing.instants import MICROSECOND
@@ -146,12 +147,16 @@ def _active_periods(pks: list[int]) -> dict[int, list[SchedulePeriod]]:
 
 
 def _waiting(schedules: list[ScheduledTask]) -> set[int]:
-    """Return which of these schedules have occurrences that wait for a running run."""
+    """Return which of these schedules have occurrences that wait for a running run, or a hold."""
     may_wait = [
         schedule.pk for schedule in schedules if schedule.overlap == ScheduledTask.Overlap.WAIT
     ]
     running = ScheduledTaskInstance.objects.running().filter(parent__in=may_wait)
-    return set(running.values_list("parent_id", flat=True))
+    held = holds.read().among({schedule.queue for schedule in schedules})
+    return {
+        *running.values_list("parent_id", flat=True),
+        *(schedule.pk for schedule in schedules if schedule.queue in held),
+    }
 
 
 def _rows(pks: list[int], begin: datetime | None, now: datetime) -> Iterator[_Row]:
@@ -204,7 +209,7 @@ def _expected(
 class _Count:
     """Counts what came of one schedule's occurrences.
 
-    `waits`: its occurrences wait for a running run, however long that takes.
+    `waits`: its occurrences wait for a running run or for a hold to end, however long that takes.
     """
 
     def __init__(self, schedule: ScheduledTask, now: datetime, waits: bool) -> None:

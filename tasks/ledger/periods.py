@@ -21,12 +21,14 @@ class Closing:
     """The end of a schedule's present period at `end`.
 
     What was due up to then and has no row is missed for this reason, except `still_expected`.
+    `note` says why the schedule was paused, by default its own note.
     """
 
     schedule: ScheduledTask
     end: datetime
     reason: Reason
     still_expected: datetime | None = None
+    note: str = ""
 
 
 def close_period(
@@ -45,19 +47,21 @@ def close_periods(closings: Sequence[Closing]) -> None:
     """End the present periods of many schedules as `close_period` does, in few queries."""
     _settle([closing for closing in closings if closing.schedule.is_live])
     periods = [
-        _period(one.schedule, one.end) for one in closings if one.schedule.period_start < one.end
+        _period(one.schedule, one.end, one.note)
+        for one in closings
+        if one.schedule.period_start < one.end
     ]
     SchedulePeriod.objects.bulk_create(periods, batch_size=CHUNK)
     for closing in closings:
         closing.schedule.period_start = closing.end
 
 
-def _period(schedule: ScheduledTask, end: datetime) -> SchedulePeriod:
+def _period(schedule: ScheduledTask, end: datetime, note: str) -> SchedulePeriod:
     return SchedulePeriod(
         parent=schedule,
         kind=_kind(schedule),
         spec=schedule.spec_json() if schedule.is_live else None,
-        note=schedule.note if schedule.status == ScheduledTask.Status.PAUSED else "",
+        note=note or schedule.note if schedule.status == ScheduledTask.Status.PAUSED else "",
         start=schedule.period_start,
         end=end,
     )

@@ -4,7 +4,7 @@ from tasks.models.calendars import Calendar
 from tasks.models.calls import Task
 from tasks.models.fields import NAME_LENGTH, NameField, PrimaryManager
 from tasks.models.history import ScheduleChange
-from tasks.models.holds import Hold
+from tasks.models.holds import Hold, Overview
 from tasks.models.ownership import OwnerMark
 from tasks.models.periods import SchedulePeriod
 from tasks.models.records import RunRecord
@@ -34,6 +34,7 @@ __all__ = [
     "HourlySummary",
     "HourlyTotal",
     "NameField",
+    "Overview",
     "OwnerMark",
     "PrimaryManager",
     "RunRecord",

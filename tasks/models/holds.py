@@ -12,9 +12,10 @@ from tasks.models.fields import NAME_LENGTH, PrimaryManager
 
 
 class Hold(models.Model):
-    """While it lasts, nothing is dispatched or started: on one queue, or at all.
+    """While it lasts, workers take no jobs from one queue, or no jobs at all.
 
-    It lasts until its row is deleted. The schedules keep their own status.
+    A hold of everything pauses the schedules, too. It lasts until its row is deleted. Begin and end
+    it through `tasks.holds`.
     """
 
     queue = models.CharField(
@@ -34,3 +35,13 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return self.queue or gettext("everything")
+
+
+class Overview(Hold):
+    """The admin's overview, a page without rows: Django makes addresses and entries for models."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("overview")
+        verbose_name_plural = _("overview")

@@ -28,6 +28,8 @@ class RunRequest(models.Model):
     due = models.DateTimeField(_("due"), null=True)
     requested = models.DateTimeField(_("requested at"))
 
+    tagged_through: ClassVar[str] = "parent"
+
     objects = PrimaryManager()
 
     class Meta:
@@ -98,6 +100,8 @@ class ScheduledTaskInstance(RunRecord):
     )
     due = models.DateTimeField(_("due"), null=True)
     requested = models.DateTimeField(_("requested at"), null=True)
+
+    tagged_through: ClassVar[str] = "parent"
 
     objects = PrimaryManager.from_queryset(ScheduledTaskInstanceQuerySet)()
 

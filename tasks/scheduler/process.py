@@ -44,6 +44,7 @@ from tasks.job_ids import is_template
 from tasks.ledger.housekeeping import Housekeeper
 from tasks.outages import database_outage, redis_outage
 from tasks.queue import Queue, usable_queues, why_unusable
+from tasks.runs import holds
 from tasks.scheduler import external_jobs
 from tasks.scheduler.dispatcher import Dispatcher
 from tasks.scheduler.leader import Leadership
@@ -58,6 +59,8 @@ POLL_INTERVAL = 0.25
 STANDBY_POLL_INTERVAL = 0.1
 # How long housekeeping pauses between its ticks, in seconds.
 HOUSEKEEPING_INTERVAL = 0.5
+# How often the leader reads what is held, in seconds.
+HOLDS_INTERVAL = 0.5
 # How long the loop waits while Redis is unavailable, in seconds.
 OUTAGE_POLL_INTERVAL = 1.0
 # How often the heartbeat that rq-scheduler's tools read is sent, in seconds.
@@ -95,6 +98,7 @@ class Scheduler(DjangoScheduler):
         self._stop_requested = False
         self.alarm = Alarm()
         self.leads = False
+        self._held = holds.Held()
         self._next_heartbeat = 0.0
         self._next_sign_of_life = 0.0
         self.dispatcher = Dispatcher(
@@ -123,6 +127,7 @@ class Scheduler(DjangoScheduler):
         background_work = (
             (housekeeper.tick, HOUSEKEEPING_INTERVAL),
             (self._catch_up, POLL_INTERVAL),
+            (self._read_holds, HOLDS_INTERVAL),
             (self._listen, 0.0),
         )
         for work, pause in background_work:
@@ -188,7 +193,7 @@ class Scheduler(DjangoScheduler):
         if not self.leads:
             self.alarm.sleep(STANDBY_POLL_INTERVAL)
             return
-        if clock.steady_for() < STEADY_SECONDS:
+        if clock.steady_for() < STEADY_SECONDS or self._held.everything:
             self.alarm.sleep(POLL_INTERVAL)
             return
         self.dispatcher.dispatch_punctual()
@@ -196,8 +201,13 @@ class Scheduler(DjangoScheduler):
         self._sleep_until_due()
 
     def _catch_up(self) -> None:
-        if clock.steady_for() >= STEADY_SECONDS:
+        if clock.steady_for() >= STEADY_SECONDS and not self._held.everything:
             self.dispatcher.catch_up()
+
+    def _read_holds(self) -> None:
+        """Read whether everything is held: then nothing is dispatched, external jobs neither."""
+        close_old_connections()
+        self._held = holds.read()
 
     def _send_heartbeat(self) -> None:
         """Renew the key by which rq-scheduler's tools see this scheduler."""
@@ -300,12 +310,13 @@ class Scheduler(DjangoScheduler):
     def enqueue_jobs(self) -> list[str]:
         """Put everything that is due on its queue; return the job ids.
 
-        A bad schedule is set aside and stops no other (R7). Raises RedisRefused if the keys in
-        Redis are another database's.
+        While everything is held, none is. A bad schedule is set aside and stops no other (R7).
+        Raises RedisRefused if the keys in Redis are another database's.
         """
         self._clock.keep()
         self._ownership.check_now_and_then()
-        return self.dispatcher.dispatch_all()
+        self._held = holds.read_again(self._held)
+        return [] if self._held.everything else self.dispatcher.dispatch_all()
 
     def _queue_names(self) -> list[str]:
         return sorted(usable_queues())

@@ -12,8 +12,9 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from tasks import clock
-from tasks.admin_pages import states, strips, times
+from tasks.admin_pages import holds, states, strips, times
 from tasks.admin_pages.formatting import short_duration
+from tasks.models import Hold
 
 register = template.Library()
 
@@ -55,6 +56,31 @@ def sl_duration(span: timedelta | None) -> str:
 
 
 @register.simple_tag
+def sl_since(value: datetime, now: datetime) -> str:
+    """Show how long ago something was, as a length of time."""
+    return short_duration(max(now - value, timedelta()))
+
+
+@register.simple_tag
+def sl_bar(percent: int, look: str) -> SafeString:
+    """Show a share, from 0 to 100, as a bar in a state's colour."""
+    return states.bar(percent, look)
+
+
+@register.simple_tag(takes_context=True)
+def sl_holds(context: Context) -> SafeString | str:
+    """Say what is paused, everything or queues, since when, by whom and why.
+
+    Not on a page that says it in its own way (`holds_are_said`).
+    """
+    request = context.get("request")
+    if request is None or context.get("holds_are_said") or not holds.may_see(request):
+        return ""
+    own: dict[Any, Any] = {"holds": list(Hold.objects.all()), "may_hold": holds.may_hold(request)}
+    return render_to_string("admin/tasks/holds.html", dict(context.flatten()) | own, request)
+
+
+@register.simple_tag
 def sl_strip(runs: Iterable[Any]) -> SafeString:
     """Show a schedule's latest runs, newest first as they are read, as bars with links."""
     return strips.strip(runs)
@@ -85,6 +111,12 @@ def sl_health(context: Context) -> SafeString | str:
     A site may show it in its header; otherwise it is at the top of our pages.
     """
     return once(context, "admin/tasks/health.html")
+
+
+@register.simple_tag(takes_context=True)
+def sl_stylesheet(context: Context) -> SafeString | str:
+    """Load the stylesheet of our pages, wherever it is asked for first."""
+    return once(context, "admin/tasks/stylesheet.html")
 
 
 def once(context: Context, name: str) -> SafeString | str:

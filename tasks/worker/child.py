@@ -43,7 +43,7 @@ from tasks.masking import hiding
 from tasks.models import ScheduledTask
 from tasks.outages import redis_outage
 from tasks.reasons import Reason
-from tasks.runs import recorder, reporting, spool
+from tasks.runs import holds, recorder, reporting, spool
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.isolation import await_exits, is_isolated
 from tasks.runs.process_state import ProcessState
@@ -93,12 +93,19 @@ class Child:
         self.is_due_for_recycling = False
         # Queues that can't be used, and why: their keys in Redis hold something else.
         self._unusable: dict[str, str] = {}
+        # The queues from which no job is taken, as the database last said.
+        self._held = holds.Held()
+
+    @property
+    def held_queues(self) -> list[str]:
+        """The queues of this worker from which it takes no job for now."""
+        return self._held.among(self._queue_by_name)
 
     def serve(self, orders: Connection) -> NoReturn:
         """Run jobs whenever the worker says so, until the worker closes the connection.
 
         An order is how many jobs to run at most, 0 for any number. The answer is how many were
-        run, whether Redis answers, and whether this process ends now.
+        run, whether Redis answers, whether this process ends now, and which queues are held.
         """
         writer.witness = self._shared
         clock.keep_fresh(partial(refresh, self._redis), CLOCK_AGE_SECONDS)
@@ -110,7 +117,7 @@ class Child:
                 break
             ran, redis_answers = self.work_off(limit)
             self.is_due_for_recycling |= _count_threads() > threads or has_grown()
-            orders.send((ran, redis_answers, self.is_due_for_recycling))
+            orders.send((ran, redis_answers, self.is_due_for_recycling, self.held_queues))
         reporting.flush()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -127,6 +134,7 @@ class Child:
         try:
             self._ownership.check_now_and_then()
             self._spool_kept_end()
+            self._held = holds.read_again(self._held)
             if self._unusable:
                 self._check_queues()
             while taken := self.next_job(more=self._may_continue(ran, limit, stop_at)):
@@ -202,7 +210,8 @@ class Child:
 
     def _usable_queues(self) -> list[str]:
         names = [queue.name for queue in self._worker._ordered_queues]
-        return [name for name in names if name not in self._unusable]
+        held = self.held_queues
+        return [name for name in names if name not in self._unusable and name not in held]
 
     def _check_queues(self) -> bool:
         """Leave out queues whose keys hold something else; return whether there are new ones."""

@@ -1,7 +1,7 @@
 """Waits until a queue has a job, without taking it."""
 
 import select
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from redis import Redis
@@ -23,26 +23,27 @@ class Doorbell:
         self._keys = list(queue_keys)
         self._blocked: dict[str, Connection] = {}
 
-    def wait(self, timeout: float) -> bool:
+    def wait(self, timeout: float, ignored: Collection[str] = ()) -> bool:
         """Wait for up to `timeout` seconds; return whether a queue may have a job.
 
-        Raises RedisError.
+        What rings for the queues that are `ignored` is heard when they no longer are. Raises
+        RedisError.
         """
         try:
             for key in self._keys:
-                if key not in self._blocked:
+                if key not in self._blocked and key not in ignored:
                     connection = self._pool.get_connection()
                     self._blocked[key] = connection
                     connection.send_command("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS)
-            rang = [self._rang(key) for key in self._ready(timeout)]
+            rang = [self._rang(key) for key in self._ready(timeout, ignored)]
             return any(rang)
         except BaseException:
             self.close()
             raise
 
-    def _ready(self, timeout: float) -> list[str]:
+    def _ready(self, timeout: float, ignored: Collection[str]) -> list[str]:
         sockets: dict[Any, str] = {
-            connection._sock: key for key, connection in self._blocked.items()
+            connection._sock: key for key, connection in self._blocked.items() if key not in ignored
         }
         ready, _, _ = select.select(list(sockets), [], [], timeout)
         return [sockets[sock] for sock in ready]

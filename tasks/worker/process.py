@@ -37,7 +37,7 @@ from tasks import clock
 from tasks.broker.clock import ClockKeeper
 from tasks.broker.clock import read as read_clock
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
-from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
+from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_key, started_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
 from tasks.broker.ownership import Ownership, RedisRefused
 from tasks.clock import elapsed_clock
@@ -65,6 +65,8 @@ Status = ScheduledTaskInstance.Status
 MONITOR_INTERVAL_SECONDS = min(1.0, LEASE_SECONDS / 6)
 # How often the worker sends a heartbeat.
 HEARTBEAT_INTERVAL_SECONDS = 10.0
+# How often it asks again while one of its queues is held.
+HOLD_POLL_SECONDS = 1.0
 # How long the worker waits before it retries what has failed.
 RETRY_SECONDS = 1.0
 # Why a run is ended.
@@ -114,6 +116,8 @@ class Worker(rq.Worker):
         # Ends of runs that are to be put on the spool: job id, status, and values.
         self._unspooled: list[tuple[str, str, dict[str, Any]]] = []
         self._is_waiting = False
+        # The keys of the queues that are held, as the child has last read.
+        self._held_keys: set[str] = set()
         self._next_heartbeat = 0.0
         self._next_renewal = 0.0
         self._overtime = Overtime()
@@ -191,7 +195,7 @@ class Worker(rq.Worker):
 
     def _wait_for_jobs(self, idle_since: float, max_idle_time: int | None) -> bool:
         """Wait for a while, or until there may be a job; False if it was idle for too long."""
-        timeout = HEARTBEAT_INTERVAL_SECONDS
+        timeout = HOLD_POLL_SECONDS if self._held_keys else HEARTBEAT_INTERVAL_SECONDS
         if max_idle_time is not None:
             left = idle_since + max_idle_time - time.monotonic()
             if left <= 0:
@@ -205,7 +209,7 @@ class Worker(rq.Worker):
         self._is_waiting = True
         try:
             if not self._stop_requested:
-                self._doorbell.wait(timeout)
+                self._doorbell.wait(timeout, self._held_keys)
         except ResponseError as error:
             if not is_wrong_type(error):
                 raise
@@ -348,7 +352,8 @@ class Worker(rq.Worker):
             while not child.orders.poll(MONITOR_INTERVAL_SECONDS):
                 self._monitor(child)
             self._keeper.forget()
-            ran, redis_answers, is_due_for_recycling = child.orders.recv()
+            ran, redis_answers, is_due_for_recycling, held = child.orders.recv()
+            self._held_keys = {queue_key(name) for name in held}
         except (EOFError, OSError):
             self._reap(child)
             return 1

@@ -18,6 +18,7 @@ from rq.job import JobStatus
 from rq.queue import Queue
 from rq.suspension import resume, suspend
 
+from tasks import holds
 from tasks.job import Job
 from tasks.models import ScheduledTaskInstance, Task
 from tasks.runs import spool
@@ -307,3 +308,50 @@ def test_a_subprocess_that_a_function_starts_is_ended_by_sigterm_as_usual(site: 
     work_off(site)
     call.refresh_from_db()
     assert call.result == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_pause_of_a_queue_reaches_an_idle_and_a_busy_worker_and_survives_a_flush(
+    site: Site, redis_connection: Redis, notes: Path, busy: bool
+):
+    with running(site, "rqworker", "high", "default"):
+        wait_for(lambda: states(redis_connection) == {b"idle"}, "the idle worker")
+        if busy:
+            before = TaskService.enqueue_task("tests.jobs.note", str(notes), "before", 2)
+            wait_for(notes.read_text, "the start of the call")
+        hold = holds.pause_queue("default", "ops")
+        held = TaskService.enqueue_task("tests.jobs.note", str(notes), "held")
+        if busy:
+            wait_for(lambda: status(before) == "finished", "the run that goes on")
+        else:
+            redis_connection.flushall()
+            held = TaskService.enqueue_task("tests.jobs.note", str(notes), "held")
+        other = in_queue("high", redis_connection)
+        wait_for(lambda: other.get_status(refresh=True) == JobStatus.FINISHED, "the other queue")
+        assert (status(held), "held" in notes.read_text()) == ("queued", False)
+        holds.resume(hold)
+        wait_for(lambda: status(held) == "finished", "the call that waited")
+
+
+def in_queue(name: str, redis: Redis) -> Any:
+    queue = Queue(name, connection=redis, job_class=Job, serializer="json")
+    return queue.enqueue("tests.jobs.answer")
+
+
+def test_an_idle_worker_is_at_rest_while_a_job_waits_on_a_paused_queue(
+    site: Site, redis_connection: Redis
+):
+    holds.pause_queue("default", "ops")
+    TaskService.enqueue_task("tests.jobs.answer")
+    rung = calls_of(redis_connection, "blmove")
+    with running(site, "rqworker", "default"):
+        wait_for(lambda: states(redis_connection) == {b"idle"}, "the idle worker")
+        looks = calls_of(redis_connection, "evalsha")
+        wait_for(lambda: calls_of(redis_connection, "evalsha") >= looks + 3, "three more looks")
+        assert calls_of(redis_connection, "blmove") == rung
+
+
+def calls_of(redis: Redis, command: str) -> int:
+    """Return how often this server has executed a command so far."""
+    stats = redis.info("commandstats")
+    return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])

@@ -854,6 +854,7 @@ def test_the_database_connection_is_kept_from_run_to_run(
     assert seen[0] is seen[1] is not None
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_child_answers_an_order_and_exits_when_its_worker_closes_the_connection(
     redis_connection: Redis,
 ):
@@ -861,6 +862,6 @@ def test_a_child_answers_an_order_and_exits_when_its_worker_closes_the_connectio
     # What `work` forks, it keeps to itself until it has ended.
     process = worker._fork()
     process.orders.send(0)
-    assert process.orders.recv() == (0, True, False)
+    assert process.orders.recv() == (0, True, False, [])
     process.orders.close()
     assert os.waitpid(process.pid, 0)[1] == 0
