@@ -2,7 +2,8 @@
 
 `simulate` is pure. It plays the coming occurrences through the workers there are: each starts on
 the first free worker of its queue, in the order of their dues, and takes as long as the median of
-its schedule's runs. Manual runs, background calls, retries and failures aren't played.
+its schedule's runs. What is due every few seconds isn't played one by one: it is a steady load of
+its workers. Manual runs, background calls, retries and failures aren't played.
 """
 
 import heapq
@@ -25,6 +26,8 @@ SLOT = timedelta(minutes=5)
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 # How many occurrences are played; what comes later isn't, and the simulation says until when it is.
 PLAYED_AT_MOST = 200_000
+# What is due more often than this, in seconds, is a steady load.
+STEADY = 60
 # What a schedule without finished runs is taken to need.
 UNKNOWN = timedelta(seconds=1)
 # A slot in which workers are busy for at least this share of the time is full.
@@ -59,6 +62,11 @@ class Planned:
     takes: timedelta = UNKNOWN
     is_known: bool = True
     may_overlap: bool = False
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether it is due so often that its runs aren't played one by one."""
+        return self.spec.interval is not None and self.spec.interval < STEADY
 
 
 @dataclass(slots=True)
@@ -166,12 +174,16 @@ def simulate(
     play = _Play(workers, begin, days * DAY // SLOT)
     outlooks = {one.pk: Outlook(one) for one in schedules}
     is_whole = True
-    for number, (due, one) in enumerate(_dues(schedules, begin, end)):
+    punctual = [one for one in schedules if not one.is_steady]
+    for number, (due, one) in enumerate(_dues(punctual, begin, end)):
         if number == at_most:
             is_whole, end = False, due
             break
         play.run(due, outlooks[one.pk])
     slots = -(-(end - begin) // SLOT)
+    for one in schedules:
+        if one.is_steady:
+            play.run_steadily(outlooks[one.pk], end - begin)
     return Simulation(begin, end, is_whole, play.loads(schedules, slots), tuple(outlooks.values()))
 
 
@@ -218,6 +230,18 @@ class _Play:
         for about in (outlook, load):
             if started - due > about.longest_wait:
                 about.longest_wait, about.longest_wait_at = started - due, due
+
+    def run_steadily(self, outlook: Outlook, span: timedelta) -> None:
+        """Have the workers of its queue share the runs of a schedule that is due all the time."""
+        one, load = outlook.planned, self._load(outlook.planned.queue)
+        interval = timedelta(seconds=one.spec.interval or STEADY)
+        outlook.runs = span // interval
+        load.runs += outlook.runs
+        load.work += outlook.runs * one.takes
+        serving = self._serving.get(one.queue, [])
+        for worker in serving:
+            share = min(one.takes / interval, len(serving)) / len(serving)
+            self._busy[worker] = [min(busy + share, 1.0) for busy in self._busy[worker]]
 
     def loads(self, schedules: Iterable[Planned], slots: int) -> dict[str, QueueLoad]:
         """Return what came of each queue that is used or served."""

@@ -52,9 +52,7 @@ class Server:
             route.abort()
         else:
             self.requests += route.request.headers.get("x-live") == "1"
-            route.fulfill(
-                status=self.status, content_type="text/html", body=PAGE % self.body
-            )
+            route.fulfill(status=self.status, content_type="text/html", body=PAGE % self.body)
 
 
 @pytest.fixture

@@ -91,6 +91,17 @@ def test_a_worker_of_two_queues_is_busy_for_both():
     assert simulation.queues["default"].runs == 0
 
 
+def test_what_is_due_every_few_seconds_is_a_steady_load_and_is_not_played_one_by_one():
+    spec = Spec(first=BEGIN, interval=5)
+    often = Planned(1, "often", "default", spec, timedelta(seconds=2))
+    simulation = played(often, hourly(2), workers=2, days=7, at_most=200)
+    load = simulation.queues["default"]
+    assert simulation.is_whole
+    assert load.runs == 7 * 24 * 720 + 7 * 24
+    assert load.busy[1] == pytest.approx(0.2)
+    assert load.busy[12] == pytest.approx(0.2 + 0.1)
+
+
 def test_a_queue_without_a_worker_has_runs_and_no_room():
     simulation = simulate([hourly(queue="low")], [["default"]], BEGIN, 1)
     assert simulation.queues["low"].runs == 24
