@@ -22,6 +22,7 @@ from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE, short_duration
 from tasks.admin_pages.health import LATE
 from tasks.admin_pages.holds import may_hold, pause_page, resume_page
+from tasks.admin_pages.what_if import what_if_page
 from tasks.broker.connection import connect
 from tasks.models import Overview, ScheduledTask
 from tasks.reports.facts import Facts, QueueFacts, WorkerFacts
@@ -93,6 +94,7 @@ class OverviewAdmin(BriefAdmin):
         return [
             path("", page, name="tasks_overview"),
             path("", page, name="tasks_overview_changelist"),  # The index links to this name.
+            path("what-if/", self._asking(what_if_page), name="tasks_what_if"),
             path("pause/", self._asking(pause_page), name="tasks_hold"),
             path("resume/<int:pk>/", self._asking(resume_page), name="tasks_resume_hold"),
         ]

@@ -1,0 +1,303 @@
+"""What-if: what the coming days would be like, by the specs and by how long runs have taken.
+
+`simulate` is pure. It plays the coming occurrences through the workers there are: each starts on
+the first free worker of its queue, in the order of their dues, and takes as long as the median of
+its schedule's runs. What is due every few seconds isn't played one by one: it is a steady load of
+its workers. Manual runs, background calls, retries and failures aren't played.
+"""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from operator import itemgetter
+
+from tasks import clock
+from tasks.models import ScheduledTask
+from tasks.reports.scope import Schedules
+from tasks.reports.weeks import with_week
+from tasks.timing import spec as specs
+from tasks.timing.spec import Spec
+
+# Loads are given for slots of this length.
+SLOT = timedelta(minutes=5)
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+# How many occurrences are played; what comes later isn't, and the simulation says until when it is.
+PLAYED_AT_MOST = 200_000
+# What is due more often than this, in seconds, is a steady load.
+STEADY = 60
+# What a schedule without finished runs is taken to need.
+UNKNOWN = timedelta(seconds=1)
+# A slot in which workers are busy for at least this share of the time is full.
+FULL = 0.9
+SUGGESTED = 3
+
+
+class Every(StrEnum):
+    """How often a new job is to run."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+
+    @property
+    def period(self) -> timedelta:
+        """The time after which it repeats."""
+        return {Every.HOUR: HOUR, Every.DAY: DAY, Every.WEEK: WEEK}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A schedule as it is played. `takes` is how long a run takes; `is_known` if that is measured.
+
+    `may_overlap` says whether a run may start while the one before is going on.
+    """
+
+    pk: int
+    name: str
+    queue: str
+    spec: Spec
+    takes: timedelta = UNKNOWN
+    is_known: bool = True
+    may_overlap: bool = False
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether it is due so often that its runs aren't played one by one."""
+        return self.spec.interval is not None and self.spec.interval < STEADY
+
+
+@dataclass(slots=True)
+class Outlook:
+    """What would come of one schedule: how many runs, how many of its dues find one going on."""
+
+    planned: Planned
+    runs: int = 0
+    overlaps: int = 0
+    longest_wait: timedelta = timedelta(0)
+    longest_wait_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class QueueLoad:
+    """What would come of one queue.
+
+    `busy` is, for each slot, for what share of it the workers that serve the queue are busy, with
+    whatever queue's runs: 0 to 1. Without a worker nothing of it is run, and it is empty.
+    """
+
+    name: str
+    workers: int
+    runs: int = 0
+    work: timedelta = timedelta(0)
+    longest_wait: timedelta = timedelta(0)
+    longest_wait_at: datetime | None = None
+    busy: Sequence[float] = ()
+
+    @property
+    def peak(self) -> float:
+        """The largest share of a slot."""
+        return max(self.busy, default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A time for a new job, as an offset in its period, and how busy the workers are then at most.
+
+    `first` is the first such time.
+    """
+
+    first: datetime
+    busy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """The days from `begin` to `end`, as they would be."""
+
+    begin: datetime
+    end: datetime
+    is_whole: bool
+    queues: Mapping[str, QueueLoad]
+    outlooks: Sequence[Outlook] = field(default_factory=tuple)
+
+    @property
+    def overlapping(self) -> list[Outlook]:
+        """Those of whose dues some find the run before still going on, most first."""
+        found = [one for one in self.outlooks if one.overlaps]
+        return sorted(found, key=lambda one: (-one.overlaps, one.planned.name))
+
+    def full_hours(self, queue: str) -> list[datetime]:
+        """Return the hours in which the workers of a queue have hardly any time left."""
+        per_hour = HOUR // SLOT
+        busy = self.queues[queue].busy
+        return [
+            self.begin + index * SLOT
+            for index in range(0, len(busy), per_hour)
+            if _mean(busy[index : index + per_hour]) >= FULL
+        ]
+
+    def emptiest(self, queue: str, takes: timedelta, every: Every) -> list[Slot]:
+        """Return the best times for a new job that takes so long, emptiest first.
+
+        A time is as busy as the busiest of the slots that the job would need, in any of its
+        periods. The times are apart from each other; there are none without a worker.
+        """
+        busy = self.queues[queue].busy if queue in self.queues else ()
+        needed, in_period = max(-(-takes // SLOT), 1), every.period // SLOT
+        rated = sorted(
+            (_worst(busy, start, needed, in_period), start)
+            for start in range(min(in_period, len(busy)))
+        )
+        chosen: list[tuple[float, int]] = []
+        for worst, start in rated:
+            if all(_apart(start, other, in_period) > needed for _, other in chosen):
+                chosen.append((worst, start))
+        return [Slot(self.begin + start * SLOT, worst) for worst, start in chosen[:SUGGESTED]]
+
+
+def simulate(
+    planned: Iterable[Planned],
+    workers: Sequence[Sequence[str]],
+    begin: datetime,
+    days: int = 7,
+    at_most: int = PLAYED_AT_MOST,
+) -> Simulation:
+    """Play what is due in the coming days.
+
+    `workers` has, for each worker, the queues that it serves; `begin` is rounded down to an hour.
+    """
+    begin = begin.replace(minute=0, second=0, microsecond=0)
+    end, schedules = begin + days * DAY, list(planned)
+    play = _Play(workers, begin, days * DAY // SLOT)
+    outlooks = {one.pk: Outlook(one) for one in schedules}
+    is_whole = True
+    punctual = [one for one in schedules if not one.is_steady]
+    for number, (due, one) in enumerate(_dues(punctual, begin, end)):
+        if number == at_most:
+            is_whole, end = False, due
+            break
+        play.run(due, outlooks[one.pk])
+    slots = -(-(end - begin) // SLOT)
+    for one in schedules:
+        if one.is_steady:
+            play.run_steadily(outlooks[one.pk], end - begin)
+    return Simulation(begin, end, is_whole, play.loads(schedules, slots), tuple(outlooks.values()))
+
+
+def _dues(
+    schedules: Iterable[Planned], begin: datetime, end: datetime
+) -> Iterator[tuple[datetime, Planned]]:
+    def of(one: Planned) -> Iterator[tuple[datetime, Planned]]:
+        return ((due, one) for due in specs.dues(one.spec, begin, end))
+
+    return heapq.merge(*map(of, schedules), key=itemgetter(0))
+
+
+class _Play:
+    """The workers, as they take one run after the other."""
+
+    def __init__(self, workers: Sequence[Sequence[str]], begin: datetime, slots: int) -> None:
+        self._begin = begin
+        self._free = [begin] * len(workers)
+        self._serving: dict[str, list[int]] = defaultdict(list)
+        for index, queues in enumerate(workers):
+            for queue in queues:
+                self._serving[queue].append(index)
+        self._busy = [[0.0] * slots for _ in workers]
+        self._ends: dict[int, datetime] = {}
+        self._loads: dict[str, QueueLoad] = {}
+
+    def run(self, due: datetime, outlook: Outlook) -> None:
+        """Start what is due as soon as a worker is free; or skip it, if the one before goes on."""
+        one, load = outlook.planned, self._load(outlook.planned.queue)
+        is_going_on = due < self._ends.get(one.pk, self._begin)
+        outlook.overlaps += is_going_on
+        if is_going_on and not one.may_overlap:
+            return
+        outlook.runs += 1
+        load.runs += 1
+        load.work += one.takes
+        serving = self._serving.get(one.queue)
+        if not serving:
+            return
+        worker = min(serving, key=self._free.__getitem__)
+        started = max(due, self._free[worker])
+        self._free[worker] = self._ends[one.pk] = started + one.takes
+        self._note_busy(worker, started, one.takes)
+        for about in (outlook, load):
+            if started - due > about.longest_wait:
+                about.longest_wait, about.longest_wait_at = started - due, due
+
+    def run_steadily(self, outlook: Outlook, span: timedelta) -> None:
+        """Have the workers of its queue share the runs of a schedule that is due all the time."""
+        one, load = outlook.planned, self._load(outlook.planned.queue)
+        interval = timedelta(seconds=one.spec.interval or STEADY)
+        outlook.runs = span // interval
+        load.runs += outlook.runs
+        load.work += outlook.runs * one.takes
+        serving = self._serving.get(one.queue, [])
+        for worker in serving:
+            share = min(one.takes / interval, len(serving)) / len(serving)
+            self._busy[worker] = [min(busy + share, 1.0) for busy in self._busy[worker]]
+
+    def loads(self, schedules: Iterable[Planned], slots: int) -> dict[str, QueueLoad]:
+        """Return what came of each queue that is used or served."""
+        for queue in {*self._serving, *(one.queue for one in schedules)}:
+            serving = self._serving.get(queue, [])
+            columns = zip(*(self._busy[index][:slots] for index in serving), strict=True)
+            self._load(queue).busy = [sum(column) / len(serving) for column in columns]
+        return dict(sorted(self._loads.items()))
+
+    def _load(self, queue: str) -> QueueLoad:
+        if queue not in self._loads:
+            self._loads[queue] = QueueLoad(queue, len(self._serving.get(queue, ())))
+        return self._loads[queue]
+
+    def _note_busy(self, worker: int, started: datetime, takes: timedelta) -> None:
+        busy, at, left = self._busy[worker], started - self._begin, takes
+        while left and (index := at // SLOT) < len(busy):
+            part = min(left, (index + 1) * SLOT - at)
+            busy[index] += part / SLOT
+            at, left = at + part, left - part
+
+
+def read_planned(schedules: Schedules) -> list[Planned]:
+    """Return the live schedules as they are played, by the median durations of the last 7 days."""
+    live = with_week(schedules.filter(status__in=ScheduledTask.LIVE)).select_related("calendar")
+    return [
+        Planned(
+            pk=one.pk,
+            name=one.name,
+            queue=one.queue,
+            spec=one.spec(),
+            takes=one.week_p50 or UNKNOWN,
+            is_known=one.week_p50 is not None,
+            may_overlap=one.overlap != ScheduledTask.Overlap.SKIP,
+        )
+        for one in live.defer("args", "kwargs", "description", "note")
+    ]
+
+
+def simulate_schedules(
+    schedules: Schedules, workers: Sequence[Sequence[str]], days: int = 7
+) -> Simulation:
+    """Play what the live ones of these schedules have due in the coming days."""
+    return simulate(read_planned(schedules), workers, clock.now(), days)
+
+
+def _worst(busy: Sequence[float], start: int, needed: int, period: int) -> float:
+    starts = range(start, len(busy), period)
+    return max(max(busy[at : at + needed]) for at in starts)
+
+
+def _apart(one: int, other: int, period: int) -> int:
+    """Return how many slots are between two of a period, which begins again at its end."""
+    distance = abs(one - other)
+    return min(distance, period - distance)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
