@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from tasks import clock
 from tasks.admin_pages.formatting import NONE
 from tasks.admin_pages.times import in_words
-from tasks.broker.connection import queues_without_worker
+from tasks.broker.workers import queues_without_worker
 from tasks.exceptions import NotPossible
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.queue import usable_queues

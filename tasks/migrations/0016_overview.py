@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0014_admin"),
+        ("tasks", "0015_run_arguments"),
     ]
 
     operations = [
