@@ -1,12 +1,11 @@
-"""The records: schedules, their runs, and background calls. The database is the truth."""
+"""Schedules: what runs, when, and under which policies."""
 
 import dataclasses
 import hashlib
-import uuid
-from abc import abstractmethod
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar
 
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -17,47 +16,24 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from tasks import clock, registry
-from tasks.database import alias
 from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
 from tasks.fields import StampField
-from tasks.job_ids import RunId, new_schedule_job_id, new_task_job_id
+from tasks.job_ids import new_schedule_job_id
 from tasks.masking import hiding, mask_text
-from tasks.reasons import CODE_LENGTH, Code, in_words
-from tasks.storable import REASON_LENGTH, canonical_json
+from tasks.models.calendars import Calendar, normal_dates
+from tasks.models.fields import NAME_LENGTH, NameField, PrimaryManager
+from tasks.storable import canonical_json
 from tasks.timing import spec
 from tasks.timing.describe import describe
 from tasks.timing.instants import BEGINNING, whole_milliseconds
-from tasks.timing.spec import DATETIME_FIELDS, spec_from_json
-from tasks.timing.text import MAX_EXCLUDED_LENGTH, MAX_INTERVAL, format_dates, parse_dates
+from tasks.timing.spec import DATETIME_FIELDS
+from tasks.timing.text import MAX_EXCLUDED_LENGTH, MAX_INTERVAL
 
 MAX_TIMEOUT = 7 * 86_400
 MAX_RETRIES = 100
 MAX_KEEP_RUNS = 1_000_000
 MAX_KEEP_DAYS = 36_500
 DEFAULT_KEEP_RUNS = 1_000
-NAME_LENGTH = 200
-
-
-class NameField(models.CharField):
-    """A name, which is shown everywhere, and so is stored with its secrets masked.
-
-    What a name is compared with in a query is masked too: a schedule that was named after an
-    address is found by that address.
-    """
-
-    def deconstruct(self) -> Any:
-        """Call it a CharField in migrations: it makes no difference to the database."""
-        name, _path, args, kwargs = super().deconstruct()
-        return name, "django.db.models.CharField", args, kwargs
-
-    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
-        value = self.get_prep_value(getattr(model_instance, self.attname))
-        setattr(model_instance, self.attname, value)
-        return value
-
-    def get_prep_value(self, value: Any) -> Any:
-        value = super().get_prep_value(value)
-        return mask_text(value) if isinstance(value, str) else value
 
 
 def fingerprint(name: str, function: str, args: Any, kwargs: Any) -> str:
@@ -69,61 +45,6 @@ def fingerprint(name: str, function: str, args: Any, kwargs: Any) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
-def _normal_dates(text: str) -> str:
-    """Return excluded dates in their order; raises SpecError."""
-    return format_dates(parse_dates(text))
-
-
-class PrimaryManager(models.Manager):
-    """Reads where this app writes, also if the router sends other reads to a replica."""
-
-    def get_queryset(self) -> models.QuerySet:
-        rows = super().get_queryset()
-        return rows if self._db else rows.using(alias())
-
-
-class Calendar(models.Model):
-    """Dates under a name, such as bank holidays, that schedules leave out.
-
-    Change it through `tasks.services.CalendarService`, which also brings the schedules that use
-    it up to date.
-    """
-
-    name = models.CharField(_("name"), max_length=NAME_LENGTH, unique=True)
-    dates = models.TextField(
-        _("dates"),
-        blank=True,
-        help_text=_("On each line a date, 2026-12-24, or a range, 2026-12-24..2026-12-26."),
-    )
-    description = models.TextField(_("description"), blank=True)
-    created = StampField(_("created"), auto_now_add=True)
-    updated = StampField(_("updated"), auto_now=True)
-
-    objects = PrimaryManager()
-
-    class Meta:
-        base_manager_name = "objects"
-        verbose_name = _("calendar")
-        verbose_name_plural = _("calendars")
-        ordering: ClassVar = ["name"]
-        constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=LessThanOrEqual(Length("dates"), MAX_EXCLUDED_LENGTH),
-                name="calendar_dates_in_bounds",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def clean(self) -> None:
-        """Check the dates, and put them in order."""
-        try:
-            self.dates = _normal_dates(self.dates)
-        except SpecError as error:
-            raise ValidationError({"dates": str(error)}) from error
-
-
 class ScheduledTaskQuerySet(models.QuerySet["ScheduledTask"]):
     """Schedules, with the queries that lists need."""
 
@@ -133,9 +54,8 @@ class ScheduledTaskQuerySet(models.QuerySet["ScheduledTask"]):
 
     def with_last_run(self) -> "ScheduledTaskQuerySet":
         """Annotate each schedule with its newest run that started: id, status and start."""
-        newest = ScheduledTaskInstance.objects.filter(
-            parent=models.OuterRef("pk"), started__isnull=False
-        ).order_by("-id")
+        runs = apps.get_model("tasks", "ScheduledTaskInstance").objects
+        newest = runs.filter(parent=models.OuterRef("pk"), started__isnull=False).order_by("-id")
         return self.annotate(
             last_run_id=models.Subquery(newest.values("pk")[:1]),
             last_run_status=models.Subquery(newest.values("status")[:1]),
@@ -343,6 +263,9 @@ class ScheduledTask(models.Model):
         help_text=_("How many days a run is kept. Empty: any."),
     )
     note = models.TextField(_("note"), blank=True, help_text=_("For people, such as why paused."))
+    tags = models.ManyToManyField(
+        "tasks.Tag", related_name="schedules", verbose_name=_("tags"), blank=True
+    )
     paused_at = models.DateTimeField(_("paused at"), null=True, editable=False)
     # Null, not empty: an empty text is the owner of the lists that name none.
     list_owner = models.CharField(  # noqa: DJ001
@@ -380,7 +303,11 @@ class ScheduledTask(models.Model):
         base_manager_name = "objects"
         verbose_name = _("schedule")
         verbose_name_plural = _("schedules")
-        permissions: ClassVar = [("reveal_secrets", _("Can reveal secrets"))]
+        permissions: ClassVar = [
+            ("reveal_secrets", _("Can reveal secrets")),
+            ("run_scheduledtask", _("Can run schedules now")),
+            ("pause_scheduledtask", _("Can pause and resume schedules")),
+        ]
         ordering: ClassVar = ["name", "id"]
         indexes: ClassVar = [
             models.Index(fields=["status", "next_check_at"], name="schedule_next_check")
@@ -582,7 +509,7 @@ class ScheduledTask(models.Model):
 
     def _check_spec(self) -> None:
         spec.check_jitter(self.jitter, self.interval)
-        self.exclude = _normal_dates(self.exclude)
+        self.exclude = normal_dates(self.exclude)
         checked = dataclasses.replace(self.spec(), timezone=self.timezone)
         unlimited = dataclasses.replace(checked, repeat=None)
         if checked.exclude and spec.next_due(unlimited, BEGINNING) is None:
@@ -597,410 +524,3 @@ class ScheduledTask(models.Model):
             self.first = whole_milliseconds(self.first)
         if self.cron and self.repeat and self.start is None:
             self.start = clock.now()
-
-
-class SchedulePeriod(models.Model):
-    """A past period of a schedule, in which one spec applied, or none.
-
-    What the spec of an active period yields after `start` and up to `end` is expected; paused
-    time is one period, not a row per due. The present period is in the schedule's own
-    row: from `period_start` on, by its own spec and status.
-
-    Periods follow each other, with one exception: a first time that had just passed when it was
-    requested is still expected, so its period begins before the previous one has ended.
-    """
-
-    class Kind(models.TextChoices):
-        ACTIVE = "active", _("active")
-        PAUSED = "paused", _("paused")
-        DEATH = "death", _("ended")
-
-    parent = models.ForeignKey(
-        ScheduledTask, on_delete=models.CASCADE, related_name="periods", verbose_name=_("schedule")
-    )
-    kind = models.CharField(_("kind"), max_length=16, choices=Kind)
-    spec = models.JSONField(null=True, editable=False)
-    note = models.TextField(_("note"), blank=True)
-    start = models.DateTimeField(_("from"))
-    end = models.DateTimeField(_("until"))
-
-    objects = PrimaryManager()
-
-    class Meta:
-        base_manager_name = "objects"
-        verbose_name = _("period")
-        verbose_name_plural = _("periods")
-        ordering: ClassVar = ["-end", "-id"]
-        indexes: ClassVar = [models.Index(fields=["parent", "-end"], name="period_newest")]
-        constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=Q(kind="active", spec__isnull=False)
-                | Q(kind__in=["paused", "death"], spec__isnull=True),
-                name="period_spec_of_its_kind",
-            ),
-            models.CheckConstraint(condition=Q(end__gte=F("start")), name="period_closed"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.start:%Y-%m-%d %H:%M} – {self.end:%Y-%m-%d %H:%M}"
-
-    def in_words(self) -> str:
-        """Describe what was expected, or say why nothing was."""
-        if self.spec is None:
-            return self.note
-        try:
-            return describe(spec_from_json(self.spec))
-        except (SpecError, ValueError, TypeError) as error:
-            return str(error)
-
-
-class RunRequest(models.Model):
-    """A run that somebody has requested and that has not started: a manual run, or backfill.
-
-    It is stored before its job is enqueued, so that Redis can lose the job (R1), and goes in
-    the transaction in which the run's own row is created. `due` names the occurrence that backfill
-    is to run; a manual run has none.
-    """
-
-    parent = models.ForeignKey(
-        ScheduledTask, on_delete=models.CASCADE, related_name="requests", verbose_name=_("schedule")
-    )
-    due = models.DateTimeField(_("due"), null=True)
-    requested = models.DateTimeField(_("requested at"))
-
-    objects = PrimaryManager()
-
-    class Meta:
-        base_manager_name = "objects"
-        verbose_name = _("requested run")
-        verbose_name_plural = _("requested runs")
-        ordering: ClassVar = ["id"]
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["parent", "due"], name="request_one_per_occurrence"),
-            models.UniqueConstraint(
-                fields=["parent", "requested"],
-                condition=Q(due=None),
-                name="request_one_manual_at_a_time",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.run_id.job_id
-
-    @property
-    def run_id(self) -> RunId:
-        """The run that it requests."""
-        requested = self.requested if self.due is None else None
-        return RunId(self.parent.job_id, self.due, requested, is_backfill=self.due is not None)
-
-
-class RunRecord(models.Model):
-    """What a background call and a run of a schedule have in common: how it went.
-
-    `attempt` fences the writes: each write names the attempt that it is for.
-    """
-
-    Status: ClassVar[type[models.TextChoices]]
-
-    name = NameField(_("name"), max_length=NAME_LENGTH)
-    status = models.CharField(_("status"), max_length=16, db_index=False)
-    failed = models.GeneratedField(
-        expression=models.Case(
-            models.When(status="failed", then=models.Value(True)), default=models.Value(False)
-        ),
-        output_field=models.BooleanField(_("failed")),
-        db_persist=True,
-    )
-    attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
-    started = models.DateTimeField(_("started"), null=True)
-    ended = models.DateTimeField(_("ended"), null=True)
-    worker_name = models.CharField(_("worker"), max_length=NAME_LENGTH, blank=True)
-    # When its worker last renewed its lease here because it did not reach Redis, if ever.
-    lease_renewed = models.DateTimeField(null=True, editable=False)
-    progress = models.PositiveSmallIntegerField(_("progress"), default=0)
-    progress_message = models.CharField(_("progress message"), max_length=200, blank=True)
-    # What the task function raised, verbatim, or what a version before reason codes wrote.
-    reason = models.CharField(_("reason"), max_length=REASON_LENGTH, blank=True)
-    # Null, not empty: SQLite adds a column without a default in place, whatever the table's size.
-    reason_code = models.CharField(max_length=CODE_LENGTH, null=True, editable=False)  # noqa: DJ001
-    reason_values = models.JSONField(null=True, editable=False)
-    log = models.TextField(_("log"), blank=True)
-    result = models.JSONField(_("result"), null=True)
-    exception_class = models.CharField(_("exception"), max_length=NAME_LENGTH, blank=True)
-    traceback = models.TextField(_("traceback"), blank=True)
-    created = StampField(_("created"), auto_now_add=True)
-
-    class Meta:
-        abstract = True
-
-    def __str__(self) -> str:
-        label = self.Status(self.status).label
-        return f"{self.name} ({label})"
-
-    @property
-    @abstractmethod
-    def run_job_id(self) -> str:
-        """The id of the job that runs this attempt."""
-
-    @property
-    @abstractmethod
-    def secret_values(self) -> list[str]:
-        """The secrets among the arguments of its call."""
-
-    def reason_in_words(self) -> str:
-        """Return in the active language why it ended so; empty if there is nothing to say."""
-        if not self.reason_code:
-            return self.reason
-        words = in_words(self.reason_code, self.reason_values)
-        return f"{self.reason} ({words})" if self.reason else words
-
-    @property
-    def duration(self) -> timedelta | None:
-        """How long the attempt took, or has taken so far; None if it never started."""
-        if self.started is None:
-            return None
-        return (self.ended or clock.now()) - self.started
-
-    def update_attempt(self, *conditions: Q, **values: Any) -> bool:
-        """Write these fields if this attempt is still the running one; return whether it was.
-
-        A late worker, whose run was closed or tried again meanwhile, changes nothing. The row has
-        to meet the conditions, too.
-        """
-        written = type(self)._default_manager.filter(
-            *conditions, pk=self.pk, status="running", attempt=self.attempt
-        )
-        return bool(written.update(**values))
-
-
-class ScheduledTaskInstanceQuerySet(models.QuerySet["ScheduledTaskInstance"]):
-    """Runs, still going and ended."""
-
-    def running(self) -> "ScheduledTaskInstanceQuerySet":
-        return self.filter(status=ScheduledTaskInstance.Status.RUNNING)
-
-    def of(self, run_id: RunId) -> "ScheduledTaskInstanceQuerySet":
-        """Return the row of the run that a job id names, whatever its attempt."""
-        if run_id.due is None:
-            return self.filter(due=None, requested=run_id.requested)
-        return self.filter(due=run_id.due, requested__isnull=not run_id.is_backfill)
-
-    def ended(self) -> "ScheduledTaskInstanceQuerySet":
-        return self.exclude(status=ScheduledTaskInstance.Status.RUNNING)
-
-
-class ScheduledTaskInstance(RunRecord):
-    """A run: the record of one occurrence of a schedule, or of one manual run.
-
-    `due` names the occurrence; a manual run has `requested` instead, and an occurrence that
-    backfill has run has both. A row is created when the run starts, or when it is settled that it
-    never will (`missed`, `skipped`).
-    """
-
-    class Status(models.TextChoices):
-        RUNNING = "running", _("running now")
-        FINISHED = "finished", _("finished")
-        FAILED = "failed", _("failed")
-        CANCELED = "canceled", _("cancelled")
-        MISSED = "missed", _("missed")
-        SKIPPED = "skipped", _("skipped")
-
-    parent = models.ForeignKey(
-        ScheduledTask,
-        on_delete=models.CASCADE,
-        related_name="runs",
-        verbose_name=_("schedule"),
-        db_index=False,  # Other indexes begin with it, and each is written twice per run.
-    )
-    status = models.CharField(
-        _("status"), max_length=16, choices=Status, default=Status.RUNNING, db_index=False
-    )
-    due = models.DateTimeField(_("due"), null=True)
-    requested = models.DateTimeField(_("requested at"), null=True)
-
-    objects = PrimaryManager.from_queryset(ScheduledTaskInstanceQuerySet)()
-
-    class Meta:
-        base_manager_name = "objects"
-        verbose_name = _("run")
-        verbose_name_plural = _("runs")
-        ordering: ClassVar = ["-id"]
-        indexes: ClassVar = [
-            models.Index(fields=["parent", "-id"], name="run_newest_of_schedule"),
-            models.Index(fields=["parent", "status"], name="run_counts_of_schedule"),
-            models.Index(fields=["status", "-id"], name="run_newest_by_status"),
-            models.Index(fields=["-created"], name="run_newest_by_day"),
-            # For the ledger, which ends the schedules of these runs.
-            models.Index(
-                fields=["ended"],
-                condition=Q(reason_code=Code.CHECK_NOT_AT_ALL.value),
-                name="run_ends_schedule",
-            ),
-            models.Index(
-                fields=["-ended", "-id"],
-                condition=Q(ended__isnull=False),
-                name="run_latest_ended",
-            ),
-            models.Index(
-                fields=["ended"], condition=Q(status="failed"), name="run_failed_to_retry"
-            ),
-            models.Index(
-                fields=["parent", "-id"],
-                condition=Q(started__isnull=False),
-                name="run_newest_started",
-            ),
-        ]
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["parent", "due"], name="run_one_per_occurrence"),
-            models.UniqueConstraint(
-                fields=["parent", "requested"], condition=Q(due=None), name="run_one_per_request"
-            ),
-            models.CheckConstraint(
-                condition=Q(due__isnull=False) | Q(requested__isnull=False),
-                name="run_due_or_requested",
-            ),
-            models.CheckConstraint(
-                condition=Q(status="running", started__isnull=False, ended=None)
-                | Q(status__in=["finished", "failed"], started__isnull=False, ended__isnull=False)
-                | Q(status="canceled", ended__isnull=False)
-                | Q(status__in=["missed", "skipped"], started=None, ended__isnull=False),
-                name="run_times_of_its_status",
-            ),
-            models.CheckConstraint(
-                condition=Q(attempt__gte=1, progress__gte=0, progress__lte=100),
-                name="run_numbers_in_bounds",
-            ),
-        ]
-
-    @property
-    def run_job_id(self) -> str:
-        return self.run_id.job_id
-
-    @property
-    def secret_values(self) -> list[str]:
-        return self.parent.secret_values
-
-    @property
-    def run_id(self) -> RunId:
-        """Which run this is, as its job's id says it."""
-        return RunId(
-            self.parent.job_id,
-            self.due,
-            self.requested if self.due is None else None,
-            self.attempt,
-            is_backfill=self.is_backfill,
-        )
-
-    @property
-    def is_backfill(self) -> bool:
-        """Whether it is an occurrence that was run because backfill requested it."""
-        return self.due is not None and self.requested is not None
-
-    @property
-    def lateness(self) -> timedelta | None:
-        """How long after its due the latest attempt started; None without a due or a start."""
-        if self.due is None or self.started is None:
-            return None
-        return self.started - self.due
-
-
-class Task(RunRecord):
-    """The record of one background call: enqueued now, or reserved for later."""
-
-    class Status(models.TextChoices):
-        QUEUED = "queued", _("queued")
-        RESERVED = "reserved", _("reserved")
-        RUNNING = "running", _("running now")
-        FINISHED = "finished", _("finished")
-        FAILED = "failed", _("failed")
-        CANCELED = "canceled", _("cancelled")
-
-    WAITING: ClassVar[list[str]] = [Status.QUEUED, Status.RESERVED]
-
-    job_id = models.CharField(
-        _("job id"), max_length=64, unique=True, editable=False, default=new_task_job_id
-    )
-    function = models.CharField(_("task function"), max_length=NAME_LENGTH)
-    args = models.JSONField(
-        _("positional arguments"), default=list, blank=True, help_text=_("A JSON list.")
-    )
-    kwargs = models.JSONField(
-        _("named arguments"), default=dict, blank=True, help_text=_("A JSON object.")
-    )
-    queue = models.CharField(_("queue"), max_length=64, default="default")
-    timeout = models.PositiveIntegerField(_("timeout"), null=True, blank=True)
-    status = models.CharField(
-        _("status"), max_length=16, choices=Status, default=Status.QUEUED, db_index=False
-    )
-    reserved_for = models.DateTimeField(
-        _("reserved for"),
-        null=True,
-        blank=True,
-        help_text=_("When it shall run. Empty: at once."),
-    )
-
-    objects = PrimaryManager()
-
-    class Meta:
-        base_manager_name = "objects"
-        verbose_name = _("background call")
-        verbose_name_plural = _("background calls")
-        ordering: ClassVar = ["-id"]
-        indexes: ClassVar = [models.Index(fields=["status", "-id"], name="task_newest_by_status")]
-        constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=Q(status="queued", started=None, ended=None)
-                | Q(status="reserved", reserved_for__isnull=False, started=None, ended=None)
-                | Q(status="running", started__isnull=False, ended=None)
-                | Q(status="finished", started__isnull=False, ended__isnull=False)
-                | Q(status__in=["failed", "canceled"], ended__isnull=False),
-                name="task_times_of_its_status",
-            ),
-            models.CheckConstraint(
-                condition=Q(attempt__gte=1, progress__gte=0, progress__lte=100),
-                name="task_numbers_in_bounds",
-            ),
-        ]
-
-    @property
-    def run_job_id(self) -> str:
-        return self.job_id
-
-    @property
-    def secret_values(self) -> list[str]:
-        return registry.secret_values(self.function, self.args, self.kwargs)
-
-    def clean(self) -> None:
-        """Check that the function is registered and takes the arguments."""
-        try:
-            function = registry.resolve(self.function, registry.Kind.BACKGROUND)
-            self.args, self.kwargs = function.store_arguments(self.args, self.kwargs)
-        except UnknownTaskFunction as error:
-            raise ValidationError({"function": str(error)}) from error
-        except InvalidArguments as error:
-            raise ValidationError({error.field: str(error)}) from error
-
-
-class OwnerMark(models.Model):
-    """By which this database owns its keys in Redis: one row, with a counterpart there (R16).
-
-    The leading scheduler raises `number` every few seconds, here first and then in Redis. So a
-    database that is behind Redis is a copy, or was restored from a backup. See
-    `tasks.broker.ownership`.
-    """
-
-    THE_ONLY = 1
-
-    id = models.PositiveSmallIntegerField(primary_key=True, default=THE_ONLY, editable=False)
-    owner = models.UUIDField(_("owner"), default=uuid.uuid4, editable=False)
-    number = models.PositiveBigIntegerField(_("number"), default=0, editable=False)
-
-    class Meta:
-        verbose_name = _("owner mark")
-        verbose_name_plural = _("owner marks")
-        constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(id=1), name="owner_mark_only_one"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.owner} ({self.number})"

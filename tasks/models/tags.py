@@ -1,0 +1,97 @@
+"""Tags of schedules, and the people who are limited to them."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.validators import validate_unicode_slug
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from tasks.models.fields import PrimaryManager
+
+
+class Tag(models.Model):
+    """A word by which schedules are grouped, and to which people can be limited.
+
+    Who is attached to tags, directly or by a group, is limited to what has one of these; a
+    superuser never is. Accounts may be in another database than this one, so nothing here
+    refers to them by a constraint, and nothing can be joined with them: the pks of a user's
+    tags are `TagUser.objects.filter(user_id=…)` and `TagGroup.objects.filter(group_id__in=…)`.
+    """
+
+    name = models.CharField(
+        _("name"), max_length=50, unique=True, validators=[validate_unicode_slug]
+    )
+    users = models.ManyToManyField(
+        settings.AUTH_USER_MODEL,
+        through="TagUser",
+        related_name="+",
+        verbose_name=_("limited users"),
+        blank=True,
+    )
+    groups = models.ManyToManyField(
+        "auth.Group",
+        through="TagGroup",
+        related_name="+",
+        verbose_name=_("limited groups"),
+        blank=True,
+    )
+
+    objects = PrimaryManager()
+
+    class Meta:
+        base_manager_name = "objects"
+        verbose_name = _("tag")
+        verbose_name_plural = _("tags")
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TagUser(models.Model):
+    """A user who is limited to a tag (and to others that he has)."""
+
+    tag = models.ForeignKey(Tag, on_delete=models.CASCADE)
+    # Deleting an account never looks here: this table may be in another database.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
+    )
+
+    objects = PrimaryManager()
+
+    class Meta:
+        base_manager_name = "objects"
+        verbose_name = _("limited user")
+        verbose_name_plural = _("limited users")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tag", "user"], name="tag_user_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tag_id} {self.user_id}"
+
+
+class TagGroup(models.Model):
+    """A group whose members are limited to a tag (and to others that they have)."""
+
+    tag = models.ForeignKey(Tag, on_delete=models.CASCADE)
+    group = models.ForeignKey(
+        "auth.Group", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+
+    objects = PrimaryManager()
+
+    class Meta:
+        base_manager_name = "objects"
+        verbose_name = _("limited group")
+        verbose_name_plural = _("limited groups")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tag", "group"], name="tag_group_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tag_id} {self.group_id}"

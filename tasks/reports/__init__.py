@@ -1,0 +1,1 @@
+"""What pages ask: reads only, of the rows and of Redis, with a bounded number of queries."""
