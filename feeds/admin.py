@@ -20,8 +20,9 @@ from feeds.models import Entry, Feed
 from feeds.parsing import without_images
 from tasks import clock
 from tasks.admin_pages.base import BriefAdmin
-from tasks.admin_pages.formatting import NONE, badge
+from tasks.admin_pages.formatting import NONE
 from tasks.admin_pages.secrets import SecretsAdmin
+from tasks.admin_pages.states import badge
 from tasks.masking import mask_text
 from tasks.models import ScheduledTaskInstance
 
@@ -89,8 +90,10 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
         ),
     )
 
+    change_list_template = "admin/tasks/change_list.html"
+
     class Media:
-        css: ClassVar = {"all": ["tasks/admin.css", "feeds/admin.css"]}
+        css: ClassVar = {"all": ["feeds/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
         return Feed.objects.with_entry_count().with_last_run().select_related("schedule")

@@ -22,9 +22,11 @@ from tasks import clock
 from tasks.admin_pages.backfill import backfill_page
 from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
-from tasks.admin_pages.formatting import NONE, badge, timestamp
+from tasks.admin_pages.formatting import NONE, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
+from tasks.admin_pages.states import badge, record_badge
+from tasks.admin_pages.viewer_zone import zone_page
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.services import SchedulerService
@@ -171,7 +173,12 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.backfill_view)
         page = path("<int:pk>/backfill/", view, name="tasks_scheduledtask_backfill")
-        return [page, *super().get_urls()]
+        zone = path("zone/", self.admin_site.admin_view(self.zone_view), name="tasks_zone")
+        return [page, zone, *super().get_urls()]
+
+    def zone_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the form that chooses the viewer's zone, or handle it."""
+        return zone_page(request, self.admin_site.each_context(request))
 
     def backfill_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show the form that requests runs of a past range, or handle it."""
@@ -295,12 +302,14 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
 
     @admin.display(description=gettext_lazy("status"), ordering="status")
     def status_badge(self, schedule: ScheduledTask) -> SafeString:
-        parts = [badge(schedule.status, schedule.get_status_display())]
+        parts = [record_badge(schedule)]
         if reason := schedule.end_reason():
             parts.append(format_html('<span class="quiet">{}</span>', reason))
         if schedule.problem:
-            problem = '<span class="status status-problem" title="{}">{}</span>'
-            parts.append(format_html(problem, mask_text(schedule.problem), _("problem")))
+            mark = badge("problem", _("problem"))
+            parts.append(
+                format_html('<span title="{}">{}</span>', mask_text(schedule.problem), mark)
+            )
         return format_html_join(" ", "{}", [[part] for part in parts])
 
     @admin.display(description=gettext_lazy("paused"))
@@ -385,15 +394,19 @@ def count_links(schedule: ScheduledTask, counts: Counter[str]) -> SafeString | s
     """Show the number of runs of each status, as links to those runs."""
     url = reverse("admin:tasks_scheduledtaskinstance_changelist")
     links = [
-        (url, schedule.pk, status.value, status.value, counts[status.value], status.label)
+        (
+            url,
+            schedule.pk,
+            status.value,
+            badge(status.value, f"{counts[status.value]} {status.label}"),
+        )
         for status in ScheduledTaskInstance.Status
         if counts[status.value]
     ]
     return (
         format_html_join(
             " ",
-            '<a class="count" href="{}?schedule={}&status__exact={}">'
-            '<span class="dot status-{}"></span>{} {}</a>',
+            '<a class="count" href="{}?schedule={}&status__exact={}">{}</a>',
             links,
         )
         or NONE

@@ -13,7 +13,7 @@ class TasksConfig(AppConfig):
     """Imports the `tasks` module of each app at start, which registers its task functions."""
 
     name = "tasks"
-    verbose_name = _("Scheduled tasks")
+    verbose_name = _("Schedule Ledger")
     default_auto_field = "django.db.models.BigAutoField"
 
     def __init__(self, app_name: str, app_module: Any) -> None:

@@ -10,6 +10,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
+from django.template.response import SimpleTemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -21,13 +22,14 @@ from redis.exceptions import RedisError
 
 from tasks.admin_pages.formatting import (
     NONE,
-    badge,
     one_line,
     progress_bar,
     short_duration,
     timestamp,
 )
 from tasks.admin_pages.secrets import SecretsAdmin
+from tasks.admin_pages.states import record_badge
+from tasks.admin_pages.viewer_zone import in_viewer_zone
 from tasks.broker.clock import notices as clock_notices
 from tasks.broker.connection import (
     connect,
@@ -97,7 +99,10 @@ def time_column(field: str, label: Any) -> Callable[[Any, Any], Any]:
 
 
 class BriefAdmin(admin.ModelAdmin):
-    """Pages that wait for Redis only briefly, and say after a change what Redis has refused."""
+    """Pages in the viewer's zone, that wait for Redis only briefly.
+
+    After a change they say what Redis has refused.
+    """
 
     @property
     def urls(self) -> list[URLPattern]:
@@ -110,8 +115,11 @@ class BriefAdmin(admin.ModelAdmin):
     def _briefly(self, view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
         def brief(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            with in_a_hurry():
+            with in_a_hurry(), in_viewer_zone(request):
                 response = view(request, *args, **kwargs)
+                if isinstance(response, SimpleTemplateResponse):
+                    # Here, not later: most times are shown by the template.
+                    response.render()
                 is_change = request.method == "POST" and response.status_code == FOUND
                 if is_change and self.admin_site.has_permission(request):
                     warn_of_redis(request)
@@ -128,10 +136,6 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
     empty_value_display = NONE
     # The actions that are also buttons on the page of a record.
     buttons: ClassVar[tuple[str, ...]] = ()
-
-    class Media:
-        css: ClassVar = {"all": ["tasks/admin.css"]}
-        js: ClassVar = ["tasks/live.js"]
 
     def queues_in_use(self, record: Any) -> Iterable[str]:
         """Return the queues that a record's next runs need; those of all records for None."""
@@ -223,7 +227,7 @@ class RunDisplay:
 
     @admin.display(description=gettext_lazy("status"))
     def status_badge(self, record: Any) -> SafeString:
-        return badge(record.status, record.get_status_display())
+        return record_badge(record)
 
     @admin.display(description=gettext_lazy("due"))
     def due_at(self, run: ScheduledTaskInstance) -> SafeString | str:

@@ -7,6 +7,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from tasks.registry import masked_arguments
 from tasks.storable import escape
@@ -15,11 +16,6 @@ NONE = "–"
 OUTCOME_LENGTH = 120
 # How many characters of JSON are shown of what was stored before there was a limit.
 BOX_LENGTH = 256 * 1024
-
-
-def badge(status: str, text: str) -> SafeString:
-    """Show a status as a coloured label."""
-    return format_html('<span class="status status-{}">{}</span>', status, text)
 
 
 def timestamp(value: datetime | None) -> SafeString | str:
@@ -44,16 +40,16 @@ def short_duration(span: timedelta | None) -> str:
     if seconds < 0:
         return f"-{short_duration(-span)}"
     if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
+        return _("%(milliseconds)d ms") % {"milliseconds": round(seconds * 1000)}
     if seconds < 59.95:
-        return f"{seconds:.1f} s"
+        return _("%(seconds).1f s") % {"seconds": seconds}
     minutes, seconds = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {seconds} s"
+        return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": seconds}
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} d {hours % 24} h"
+        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+    return _("%(days)d d %(hours)d h") % {"days": hours // 24, "hours": hours % 24}
 
 
 def box(text: str) -> SafeString | str:

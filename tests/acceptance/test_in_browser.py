@@ -140,10 +140,10 @@ def test_a_schedule_is_paused_with_a_reason_and_resumed(page: Page, up: Up):
     open_schedule(page, up, "Activity")
     page.fill("input[name=note]", "because of a test")
     page.get_by_role("button", name="Pause").click()
-    expect(page.locator(".status-paused").first).to_be_visible()
+    expect(page.locator(".is-paused").first).to_be_visible()
     expect(page.locator("#id_note")).to_have_value("because of a test")
     page.get_by_role("button", name="Resume").click()
-    expect(page.locator(".field-status_badge .status-running")).to_be_visible()
+    expect(page.locator(".field-status_badge .is-finished")).to_be_visible()
 
 
 def test_a_past_range_is_backfilled_from_the_page_of_its_schedule(page: Page, up: Up):
@@ -158,7 +158,7 @@ def test_a_past_range_is_backfilled_from_the_page_of_its_schedule(page: Page, up
     expect(page.locator(".preview")).to_contain_text("24 runs would be requested")
     page.get_by_role("button", name="Run them").click()
     expect(page.locator(".messagelist .success")).to_have_text("24 runs were requested.")
-    expect(page.locator(".latest-runs .status-finished").first).to_be_visible()
+    expect(page.locator(".latest-runs .is-finished").first).to_be_visible()
 
 
 def test_a_pause_is_among_the_earlier_periods_of_its_schedule(page: Page, up: Up):
@@ -167,7 +167,7 @@ def test_a_pause_is_among_the_earlier_periods_of_its_schedule(page: Page, up: Up
     page.get_by_role("button", name="Pause").click()
     page.get_by_role("button", name="Resume").click()
     page.get_by_text("Earlier periods").click()
-    expect(page.locator(".history .status-paused")).to_be_visible()
+    expect(page.locator(".history .is-paused")).to_be_visible()
     expect(page.locator(".history")).to_contain_text("a break")
 
 
@@ -179,7 +179,7 @@ def test_a_manual_run_shows_its_progress_until_it_has_finished(page: Page, up: U
     wait_for_text(page, "running now")
     page.locator(".latest-runs tbody a").first.click()
     expect(page.locator(".progress progress").first).not_to_have_attribute("value", "0")
-    expect(page.locator(".status-finished")).to_be_visible()
+    expect(page.locator(".is-finished")).to_be_visible()
 
 
 def test_a_background_call_is_enqueued_and_finishes(page: Page, up: Up):

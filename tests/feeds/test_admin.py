@@ -53,7 +53,7 @@ def test_the_list_of_feeds_in_the_admin_shows_entries_schedule_and_last_run(admi
     assert f'<a href="{ENTRIES}?feed__id__exact={feed.pk}">1</a>' in text
     assert reverse("admin:tasks_scheduledtask_change", args=[feed.schedule_id]) in text
     assert "every 15 minutes" in text
-    assert "status-finished" in text
+    assert "is-finished" in text
 
 
 @pytest.mark.parametrize("url", [FEEDS, ENTRIES])

@@ -9,7 +9,6 @@ from django.conf import LazySettings
 from tasks.admin_pages.formatting import (
     NONE,
     OUTCOME_LENGTH,
-    badge,
     box,
     call,
     one_line,
@@ -18,6 +17,7 @@ from tasks.admin_pages.formatting import (
     short_duration,
     timestamp,
 )
+from tasks.admin_pages.states import badge
 from tasks.models import ScheduledTask
 
 TIME = datetime(2026, 3, 1, 23, 30, 5, 123_456, tzinfo=UTC)

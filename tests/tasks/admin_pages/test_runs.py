@@ -67,8 +67,8 @@ def test_the_page_of_a_run_links_its_job_as_long_as_redis_keeps_it(
 def test_the_page_of_a_run_refreshes_itself_until_the_run_has_ended(admin_client: Client):
     schedule = make_row()
     running, ended = make_run(schedule, status="running", progress=40), make_run(schedule)
-    assert 'data-refresh-ms="1000"' in admin_client.get(page_of(running)).content.decode()
-    assert 'data-refresh-ms="0"' in admin_client.get(page_of(ended)).content.decode()
+    assert 'data-live="1000"' in admin_client.get(page_of(running)).content.decode()
+    assert 'data-live="0"' in admin_client.get(page_of(ended)).content.decode()
     assert "40%" in text_of(admin_client.get(page_of(running)))
 
 

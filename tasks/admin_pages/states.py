@@ -1,0 +1,64 @@
+"""How states are shown: a symbol, a word and a form; the colour comes last.
+
+The stylesheet (`is-…`, `f-…`) and the sprite (`sl-icon-…`) have the same names.
+"""
+
+from typing import Any, NamedTuple
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from tasks.models import ScheduledTask
+
+
+class Look(NamedTuple):
+    """The symbol of a state, and whose colours it has."""
+
+    icon: str
+    colours: str
+
+
+FINISHED = Look("finished", "finished")
+LOOKS = {
+    "running": Look("running", "running"),
+    "finished": FINISHED,
+    "failed": Look("failed", "failed"),
+    "problem": Look("failed", "failed"),
+    "missed": Look("late", "late"),
+    "late": Look("late", "late"),
+    "skipped": Look("skipped", "skipped"),
+    "canceled": Look("canceled", "canceled"),
+    "queued": Look("waiting", "waiting"),
+    "reserved": Look("clock", "waiting"),
+    "waiting": Look("waiting", "waiting"),
+    "paused": Look("paused", "paused"),
+    "active": FINISHED,
+    "death": Look("stop", "skipped"),
+}
+
+
+def icon(name: str) -> SafeString:
+    """Return a symbol of the sprite, in the colour of the text around it."""
+    return format_html('<svg class="sl-i" aria-hidden="true"><use href="#sl-icon-{}"/></svg>', name)
+
+
+def badge(state: str, text: str) -> SafeString:
+    """Show a state: its symbol and its word, in its colour."""
+    look = LOOKS[state]
+    return format_html(
+        '<span class="sl-badge is-{}">{}{}</span>', look.colours, icon(look.icon), text
+    )
+
+
+def state_of(record: Any) -> str:
+    """Return the state of a schedule, a run or a background call, by the name that it has here.
+
+    A schedule's stored status “running” says that it is being scheduled, not that it runs.
+    """
+    is_active = isinstance(record, ScheduledTask) and record.status == record.Status.RUNNING
+    return "active" if is_active else str(record.status)
+
+
+def record_badge(record: Any) -> SafeString:
+    """Show the state of a schedule, a run or a background call."""
+    return badge(state_of(record), record.get_status_display())

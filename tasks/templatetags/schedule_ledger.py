@@ -1,0 +1,96 @@
+"""What the templates of our pages show, on pages of the site, too: `{% load schedule_ledger %}`."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import template
+from django.apps import apps
+from django.template import Context
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from tasks import clock
+from tasks.admin_pages import states, strips, times
+from tasks.admin_pages.formatting import short_duration
+
+register = template.Library()
+
+
+@register.simple_tag
+def sl_icon(name: str) -> SafeString:
+    """Show a symbol of the sprite: {% sl_icon "finished" %}."""
+    return states.icon(name)
+
+
+@register.simple_tag
+def sl_badge(record: Any) -> SafeString:
+    """Show the state of a schedule, a run or a background call: symbol and word."""
+    return states.record_badge(record)
+
+
+@register.simple_tag
+def sl_state(state: str, text: str) -> SafeString:
+    """Show a state that is no record's own, such as “late”: {% sl_state "late" _("late") %}."""
+    return states.badge(state, text)
+
+
+@register.simple_tag
+def sl_when(value: datetime | None) -> SafeString | str:
+    """Show a time: in words within 24 hours, and exactly on hover, in the viewer's zone."""
+    return times.when(value, clock.now())
+
+
+@register.simple_tag
+def sl_exact(value: datetime) -> str:
+    """Show a time in full, with its zone."""
+    return times.exact(value)
+
+
+@register.simple_tag
+def sl_duration(span: timedelta | None) -> str:
+    """Show a length of time: 12 ms, 3.4 s, 5 min 6 s."""
+    return short_duration(span)
+
+
+@register.simple_tag
+def sl_strip(runs: Iterable[Any]) -> SafeString:
+    """Show a schedule's latest runs, newest first as they are read, as bars with links."""
+    return strips.strip(runs)
+
+
+@register.simple_tag
+def sl_app_name() -> str:
+    """Show the name of this app, as the admin's index has it."""
+    return str(apps.get_app_config("tasks").verbose_name)
+
+
+@register.simple_tag
+def sl_zone() -> str:
+    """Show the name of the zone in which this page's times are."""
+    return timezone.get_current_timezone_name()
+
+
+@register.simple_tag(takes_context=True)
+def sl_icons(context: Context) -> SafeString | str:
+    """Put the sprite of the symbols into the page, wherever it is asked for first."""
+    return once(context, "admin/tasks/icons.html")
+
+
+@register.simple_tag(takes_context=True)
+def sl_health(context: Context) -> SafeString | str:
+    """Show in a line whether everything is on time, wherever it is asked for first.
+
+    A site may show it in its header; otherwise it is at the top of our pages.
+    """
+    return once(context, "admin/tasks/health.html")
+
+
+def once(context: Context, name: str) -> SafeString | str:
+    """Return what a template shows, but only the first time on a page."""
+    done: set[str] = context.render_context.setdefault(once, set())
+    if name in done:
+        return ""
+    done.add(name)
+    return render_to_string(name, context.flatten(), request=context.get("request"))
