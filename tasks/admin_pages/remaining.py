@@ -21,6 +21,7 @@ class Remaining:
     usual: timedelta | None
     number: int
 
+
 def remaining(percent: int, elapsed: timedelta, earlier: Sequence[timedelta]) -> Remaining:
     """Estimate how long a run still takes that is so far after so long.
 

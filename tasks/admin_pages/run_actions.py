@@ -47,6 +47,11 @@ class Again:
         """How many runs are requested."""
         return len(self.dues) + bool(self.ran)
 
+    @property
+    def chosen(self) -> int:
+        """How many runs were chosen."""
+        return len(self.dues) + self.ran
+
 
 def plan_again(runs: Iterable[ScheduledTaskInstance]) -> list[Again]:
     """Return what running these runs again requests, a schedule each, by name."""
@@ -93,7 +98,8 @@ class RunActions(TasksAdmin):
         runs = self._chosen(queryset)
         plans = plan_again(runs)
         if "confirmed" not in request.POST:
-            return self._ask(request, "run_again", runs, {"plans": plans})
+            requests = sum(plan.requests for plan in plans)
+            return self._ask(request, "run_again", runs, {"plans": plans, "requests": requests})
         requested = 0
         for plan in plans:
             if not self.has_run_permission(request, ScheduledTaskInstance(parent=plan.schedule)):
@@ -177,9 +183,7 @@ class RunActions(TasksAdmin):
         }
         return TemplateResponse(request, "admin/tasks/run_ask.html", context)
 
-    def _back(
-        self, request: HttpRequest, runs: Sequence[ScheduledTaskInstance]
-    ) -> HttpResponse:
+    def _back(self, request: HttpRequest, runs: Sequence[ScheduledTaskInstance]) -> HttpResponse:
         return HttpResponseRedirect(self._back_url(request, runs))
 
     def _back_url(self, request: HttpRequest, runs: Sequence[ScheduledTaskInstance]) -> str:

@@ -190,5 +190,3 @@ def _functions() -> list[str]:
 def _workers() -> set[str]:
     runs = ScheduledTaskInstance.objects.filter(started__isnull=False).order_by("-pk")
     return set(runs.values_list("worker_name", flat=True)[:RUNS_ASKED])
-
-

@@ -63,9 +63,7 @@ def older_page(
     return Page(found, end, newer, checked)
 
 
-def newer_page(
-    runs: QuerySet[Any], wanted: Conditions, after: int, size: int = PAGE_SIZE
-) -> Page:
+def newer_page(runs: QuerySet[Any], wanted: Conditions, after: int, size: int = PAGE_SIZE) -> Page:
     """Return the oldest wanted runs among those with an id above `after`."""
     scope = runs.filter(wanted.indexed, pk__gt=after).order_by("pk")
     end = _end_of_check(scope, wanted)

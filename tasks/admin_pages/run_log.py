@@ -69,9 +69,9 @@ def read(text: str, written_in: tzinfo) -> Log:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A line of a comparison: `sign` is “-” for the first log's, “+” for the second's, “ ” for one in both.
+    """A line of a comparison: `sign` is “-” for the first log's, “+” for the second's.
 
-    “…” stands for equal lines that are left out.
+    It is “ ” for a line of both, and “…” where equal lines are left out.
     """
 
     sign: str

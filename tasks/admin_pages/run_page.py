@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 import tasks
 from tasks import registry
-from tasks.admin_pages import remaining, run_log, tracebacks
+from tasks.admin_pages import remaining, run_log, times, tracebacks
 from tasks.admin_pages.formatting import BOX_LENGTH, short_duration
 from tasks.broker.enqueue import timeout_of
 from tasks.exceptions import TasksError
@@ -39,12 +39,12 @@ Status = ScheduledTaskInstance.Status
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running run is: the estimate, and when it would end by it."""
+    """How far a running run is: about how long it still takes, if that can be said, and why."""
 
     percent: int
     message: str
-    estimate: remaining.Remaining
-    ends: datetime | None
+    left: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,21 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """What somebody has changed on a schedule."""
+
+    at: datetime
+    by: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """A run beside an earlier one that finished."""
 
     success: Any
     rows: list[Row]
-    changes: list[ScheduleChange]
+    changes: list[Changed]
     log: run_log.Comparison
 
 
@@ -145,8 +154,25 @@ def progress_of(record: Any, now: datetime) -> Progress:
     """Return how far a running record is, with an estimate by earlier ones."""
     elapsed = max(now - record.started, timedelta())
     estimate = remaining.remaining(record.progress, elapsed, _earlier_durations(record))
-    ends = None if estimate.left is None else now + estimate.left
-    return Progress(record.progress, masked(record, record.progress_message), estimate, ends)
+    left = "" if estimate.left is None else times.about(estimate.left)
+    message = masked(record, record.progress_message)
+    return Progress(record.progress, message, left, _why(estimate, now))
+
+
+def _why(estimate: remaining.Remaining, now: datetime) -> str:
+    """Say when a run ends by an estimate, and what the estimate is made of."""
+    words = []
+    if estimate.left is not None:
+        ends = timezone.localtime(now + estimate.left)
+        words.append(_("ends near %(time)s") % {"time": f"{ends:%H:%M}"})
+    if estimate.usual is not None:
+        usual = {"number": estimate.number, "time": short_duration(estimate.usual)}
+        words.append(_("%(number)d earlier runs took %(time)s") % usual)
+        if estimate.left is None:
+            words.append(_("it takes longer this time"))
+    if not words:
+        return _("No estimate yet: it has said nothing of its progress, and few have run before.")
+    return ", ".join(words)
 
 
 def _earlier_durations(record: Any) -> list[timedelta]:
@@ -230,14 +256,22 @@ def _rows(before: Any, after: Any) -> Iterable[Row]:
                 yield Row(other[0] or one[0], one[1], other[1])
 
 
-def _changes(success: Any, record: Any) -> list[ScheduleChange]:
+def _changes(success: Any, record: Any) -> list[Changed]:
     """Return what people have changed on the schedule since the success, newest first."""
     if not isinstance(record, ScheduledTaskInstance):
         return []
     changes = ScheduleChange.objects.filter(
         schedule=record.parent_id, at__gt=success.created, at__lte=record.created
     )
-    return list(changes.order_by("-pk")[:CHANGES_SHOWN])
+    newest = changes.order_by("-pk")[:CHANGES_SHOWN]
+    return [Changed(change.at, change.by, _change_words(change)) for change in newest]
+
+
+def _change_words(change: ScheduleChange) -> str:
+    """Say which fields a change gave which values, or else what it was."""
+    values: Mapping[str, Any] = change.changes or {}
+    words = [f"{name}: {_shown(old)} → {_shown(new)}" for name, (old, new) in values.items()]
+    return ", ".join(words) or change.action
 
 
 def requested_by(run: ScheduledTaskInstance) -> tuple[str, str]:
@@ -259,14 +293,5 @@ def lateness_words(run: ScheduledTaskInstance) -> str:
     return _("%(time)s late") % {"time": short_duration(late)}
 
 
-def change_words(change: ScheduleChange) -> str:
-    """Say which fields a change gave which values."""
-    values: Mapping[str, Any] = change.changes or {}
-    return ", ".join(
-        f"{name}: {_shown(pair[0])} → {_shown(pair[1])}" for name, pair in values.items()
-    )
-
-
 def _shown(value: Any) -> str:
     return escape(json.dumps(value, ensure_ascii=False))
-

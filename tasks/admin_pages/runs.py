@@ -5,17 +5,16 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import Case, Model, QuerySet, TextField, When
-from django.db.models.functions import Cast, Length
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from django.utils.text import get_valid_filename
 from django.utils.translation import gettext as _
@@ -24,22 +23,19 @@ from django.utils.translation import gettext_lazy, ngettext
 from tasks import clock
 from tasks.admin_pages import run_page
 from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, obstacles, time_column
-from tasks.admin_pages.failures import FailuresAdmin
 from tasks.admin_pages.forms import TaskForm
 from tasks.admin_pages.run_actions import RunActions
 from tasks.admin_pages.run_filters import RunFilters, offered_schedules
-from tasks.admin_pages.run_list import newer_page, older_page
+from tasks.admin_pages.run_list import MOST_CHECKED, newer_page, older_page
 from tasks.admin_pages.secrets import may_reveal, secrets_of_call
-from tasks.exceptions import NotPossible, TasksError
+from tasks.exceptions import NotPossible
 from tasks.job import RESULT_TTL
-from tasks.models import RunRecord, ScheduledTaskInstance, Task
+from tasks.models import ScheduledTaskInstance, Task
 from tasks.reasons import codes_with
 from tasks.services import TaskService
 
 REFRESH_RECORD_MS = 1_000
 REFRESH_LOG_MS = 2_000
-# How many characters of JSON of a result the list shows at all.
-SHORT_RESULT = 500
 HEAVY = ("log", "traceback", "result")
 
 
@@ -188,7 +184,6 @@ class RunChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Read the page, without the texts that a list doesn't show."""
         before, after = (_number(request.GET.get(name)) for name in ("before", "after"))
-        is_short = Length(Cast("result", TextField())) <= SHORT_RESULT  # type: ignore[operator]
         runs = self.root_queryset.select_related("parent").defer(*HEAVY)
         wanted = self.filters.conditions()
         if after is not None:
@@ -202,8 +197,8 @@ class RunChangeList(ChangeList):
 
     def link(self, **changes: Any) -> str:
         """Return the address of this list with other values."""
-        without = ["before", "after"]
-        return str(self.get_query_string(changes, without))
+        values = {name: value for name, value in changes.items() if value is not None}
+        return str(self.get_query_string(values, ["before", "after"]))
 
 
 def _number(text: str | None) -> int | None:
@@ -211,7 +206,7 @@ def _number(text: str | None) -> int | None:
 
 
 @admin.register(ScheduledTaskInstance)
-class ScheduledTaskInstanceAdmin(RunActions, FailuresAdmin, RecordAdmin):
+class ScheduledTaskInstanceAdmin(RunActions, RecordAdmin):
     """Runs, read-only: they are deleted with their schedule or by its retention, not one by one."""
 
     list_display = ("name", "status_badge", "due_at", "started_at", "late", "took", "outcome")
@@ -233,6 +228,26 @@ class ScheduledTaskInstanceAdmin(RunActions, FailuresAdmin, RecordAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return RunChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and "cl" in (response.context_data or {}):
+            assert response.context_data is not None
+            response.context_data |= self._list(request, response.context_data["cl"])
+        return response
+
+    def _list(self, request: HttpRequest, shown: RunChangeList) -> dict[str, Any]:
+        page = shown.page
+        return {
+            "rows": [(run, self.outcome(run)) for run in page.runs],
+            "chosen_name": ACTION_CHECKBOX_NAME,
+            "most_checked": MOST_CHECKED,
+            "may_run": self.has_run_permission(request),
+            "may_stop": self.has_stop_permission(request),
+            "newest_url": shown.link(),
+            "newer_url": shown.link(after=page.newer),
+            "older_url": shown.link(before=page.older),
+        }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledTaskInstance]:
         return super().get_queryset(request).select_related("parent__calendar")
@@ -259,7 +274,6 @@ class ScheduledTaskInstanceAdmin(RunActions, FailuresAdmin, RecordAdmin):
             "afterwards": run_page.afterwards(record, clock.now()),
             "may_stop": is_running and self.has_stop_permission(request, record),
             "may_run": not is_running and self.has_run_permission(request, record),
-            "same": self.same_failure(request, record),
         }
 
 
@@ -285,7 +299,9 @@ class TaskAdmin(RecordAdmin):
         may_change = self.has_change_permission(request, record)
         return super().page(request, record) | {
             "may_cancel": record.ended is None and may_change,
-            "may_call": record.ended is not None and may_change and self.has_add_permission(request),
+            "may_call": record.ended is not None
+            and may_change
+            and self.has_add_permission(request),
         }
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:

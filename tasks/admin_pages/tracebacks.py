@@ -108,9 +108,7 @@ def _parts(lines: list[str], app: str) -> Iterator[_Part]:
                 end += 1
             code = (line.strip(" |\r\n") for line in lines[at + 1 : end] if not CARETS.match(line))
             path, function = found["path"], found["function"] or ""
-            frame = Frame(
-                path, int(found["line"]), function, next(code, ""), origin_of(path, app)
-            )
+            frame = Frame(path, int(found["line"]), function, next(code, ""), origin_of(path, app))
             yield _Part("".join(lines[at:end]), frame)
         at = end
 
