@@ -14,12 +14,13 @@ class Remaining:
     """An estimate: `left` is None if nothing can be said, or if the run should have ended by now.
 
     `usual` is what the `number` of earlier runs took, the middle one of them; None if there are
-    too few.
+    too few. `is_longer`: this run has taken longer than that already.
     """
 
     left: timedelta | None
     usual: timedelta | None
     number: int
+    is_longer: bool
 
 
 def remaining(percent: int, elapsed: timedelta, earlier: Sequence[timedelta]) -> Remaining:
@@ -37,4 +38,4 @@ def remaining(percent: int, elapsed: timedelta, earlier: Sequence[timedelta]) ->
         left = by_usual if by_pace is None else by_pace
     else:
         left = (by_pace * percent + by_usual * (100 - percent)) / 100
-    return Remaining(left, usual, len(earlier))
+    return Remaining(left, usual, len(earlier), usual is not None and by_usual is None)

@@ -167,9 +167,10 @@ def _why(estimate: remaining.Remaining, now: datetime) -> str:
         words.append(_("ends near %(time)s") % {"time": f"{ends:%H:%M}"})
     if estimate.usual is not None:
         usual = {"number": estimate.number, "time": short_duration(estimate.usual)}
-        words.append(_("%(number)d earlier runs took %(time)s") % usual)
-        if estimate.left is None:
-            words.append(_("it takes longer this time"))
+        if estimate.is_longer:
+            words.append(_("longer than %(number)d earlier runs, which took %(time)s") % usual)
+        else:
+            words.append(_("as %(number)d earlier runs took %(time)s") % usual)
     if not words:
         return _("No estimate yet: it has said nothing of its progress, and few have run before.")
     return ", ".join(words)
@@ -242,7 +243,6 @@ def compare(record: Any) -> Compared | None:
 
 
 def _rows(before: Any, after: Any) -> Iterable[Row]:
-    yield Row(_("Ended as"), before, after)
     yield Row(_("Took"), short_duration(before.duration), short_duration(after.duration))
     if isinstance(after, ScheduledTaskInstance):
         yield Row(_("Late"), short_duration(before.lateness), short_duration(after.lateness))

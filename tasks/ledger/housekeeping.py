@@ -16,6 +16,7 @@ from tasks.broker.reconcile import TIME_SLICE, Reconciler
 from tasks.database import OUTAGE_ERRORS
 from tasks.ledger.retention import pruning
 from tasks.ledger.settling import ending_refused, settling_steps
+from tasks.ledger.summaries import Summaries
 from tasks.outages import database_outage, redis_outage
 from tasks.queue import usable_queues
 from tasks.runs import spool
@@ -43,6 +44,7 @@ class Housekeeper:
             _Part(redis, "runs to stop", 1.0, lambda: stop_again(redis)),
             _Part(redis, "refused schedules", 2.0, lambda: ending_refused(redis)),
             _Part(redis, "retention", 300.0, pruning),
+            _Part(redis, "summaries", 1.0, Summaries().steps),
         ]
         self._parts_by_lease = [
             _Part(redis, "lost jobs", 10.0, lambda: enqueueing_lost_jobs(redis, lost_jobs)),

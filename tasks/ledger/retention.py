@@ -8,6 +8,7 @@ from django.db.models import Count, Min
 
 from tasks import clock
 from tasks.database import CHUNK
+from tasks.ledger.summaries import delete_pruned
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
 
@@ -100,5 +101,5 @@ def _newest_not_kept(schedule: ScheduledTask, rows: Any, field: str) -> datetime
 
 def _delete_in_chunks(rows: Any) -> Iterator[None]:
     while ids := list(rows.order_by().values_list("id", flat=True)[:CHUNK]):
-        ScheduledTaskInstance.objects.filter(id__in=ids).delete()
+        delete_pruned(ScheduledTaskInstance.objects.filter(id__in=ids))
         yield

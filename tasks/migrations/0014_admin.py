@@ -132,7 +132,7 @@ class Migration(migrations.Migration):
                 ('canceled', models.PositiveIntegerField(default=0, verbose_name='cancelled')),
                 ('late', models.PositiveIntegerField(default=0, verbose_name='late')),
                 ('longest_lateness', models.DurationField(null=True, verbose_name='longest lateness')),
-                ('schedule', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='week', serialize=False, to='tasks.scheduledtask', verbose_name='schedule')),
+                ('schedule', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='week', serialize=False, to='tasks.scheduledtask', verbose_name='schedule')),
                 ('success', models.FloatField(null=True, verbose_name='success')),
                 ('p50', models.DurationField(null=True, verbose_name='median duration')),
                 ('p95', models.DurationField(null=True, verbose_name='95th percentile of durations')),
@@ -156,8 +156,7 @@ class Migration(migrations.Migration):
             name='SummaryMark',
             fields=[
                 ('id', models.PositiveSmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
-                ('through', models.DateTimeField(editable=False, null=True)),
-                ('week', models.DateTimeField(editable=False, null=True)),
+                ('through', models.DateTimeField(editable=False)),
             ],
             options={
                 'verbose_name': 'summary mark',
@@ -223,7 +222,7 @@ class Migration(migrations.Migration):
                 ('durations', models.JSONField(default=dict)),
                 ('latenesses', models.JSONField(default=dict)),
                 ('pruned', models.JSONField(null=True)),
-                ('schedule', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='hours', to='tasks.scheduledtask', verbose_name='schedule')),
+                ('schedule', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='hours', to='tasks.scheduledtask', verbose_name='schedule')),
             ],
             options={
                 'verbose_name': 'hourly summary',

@@ -3,6 +3,7 @@
 `tasks.ledger.summaries` keeps them.
 """
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -43,8 +44,13 @@ class HourlySummary(Summary):
     can be added up. `pruned` is the part of all of it whose runs retention has deleted.
     """
 
+    # Without a constraint, it is kept beside schedules that are changed, or deleted, at that time.
     schedule = models.ForeignKey(
-        ScheduledTask, on_delete=models.CASCADE, related_name="hours", verbose_name=_("schedule")
+        ScheduledTask,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        related_name="hours",
+        verbose_name=_("schedule"),
     )
     hour = models.DateTimeField(_("hour"))
     durations = models.JSONField(default=dict)
@@ -87,6 +93,7 @@ class WeeklySummary(Summary):
     schedule = models.OneToOneField(
         ScheduledTask,
         on_delete=models.CASCADE,
+        db_constraint=False,
         primary_key=True,
         related_name="week",
         verbose_name=_("schedule"),
@@ -106,15 +113,14 @@ class WeeklySummary(Summary):
 class SummaryMark(models.Model):
     """How far the summaries have come: one row.
 
-    The runs that ended up to `through` are in the hourly summaries, and `week` is the last hour
-    for which the weekly ones are complete.
+    The runs that ended up to `through` are in the hourly summaries. Who writes an end later than
+    within moments moves the mark back afterwards, with `move_back`.
     """
 
     THE_ONLY = 1
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=THE_ONLY, editable=False)
-    through = models.DateTimeField(null=True, editable=False)
-    week = models.DateTimeField(null=True, editable=False)
+    through = models.DateTimeField(editable=False)
 
     objects = PrimaryManager()
 
@@ -128,3 +134,8 @@ class SummaryMark(models.Model):
 
     def __str__(self) -> str:
         return f"{self.through}"
+
+    @classmethod
+    def move_back(cls, ended: datetime) -> None:
+        """Have the runs that ended since then read again, if they have been."""
+        cls.objects.filter(through__gt=ended).update(through=ended)

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from tasks.broker.keys import SPOOL_KEY, UNREADABLE_KEY
 from tasks.database import OUTAGE_ERRORS
 from tasks.job_ids import RunId
-from tasks.models import RunRecord, ScheduledTaskInstance, Task
+from tasks.models import RunRecord, ScheduledTaskInstance, SummaryMark, Task
 from tasks.runs import completion
 from tasks.runs.reporting import report_failure
 
@@ -72,6 +72,8 @@ def _write(redis: Redis, entry: bytes) -> None:
         if record is None:
             return
         is_closed = completion.close(record, decoded["status"], redis, **values)
+        if "ended" in values:
+            SummaryMark.move_back(values["ended"])
         # What a function raised was reported by the process in which it did.
         if is_closed and decoded["status"] == FAILED and "exception_class" not in values:
             record.refresh_from_db(fields=["status", "reason", "reason_code", "reason_values"])

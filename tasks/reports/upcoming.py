@@ -1,0 +1,47 @@
+"""What is due next, of all schedules."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from redis import Redis
+
+from tasks import clock
+from tasks.broker.keys import SCHEDULES_KEY
+from tasks.job_ids import is_template
+from tasks.models import ScheduledTask
+from tasks.reports.scope import Schedules
+from tasks.timing.instants import from_score, to_score
+
+NUMBER = 20
+# How many dues of all schedules are read to find those of the ones that the reader may see.
+READ_AT_MOST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """The next due of a schedule."""
+
+    due: datetime
+    schedule: ScheduledTask
+
+
+def upcoming(redis: Redis, schedules: Schedules, number: int = NUMBER) -> list[Upcoming]:
+    """Return the next due of each of the schedules that are due next, soonest first.
+
+    It takes one call of Redis, which has the next due of each live schedule, and one query. Raises
+    RedisError if Redis is unavailable. If a reader may see only some schedules, those among the
+    next 500 of all are shown.
+    """
+    entries = cast(
+        list[tuple[bytes, float]],
+        redis.zrangebyscore(
+            SCHEDULES_KEY, to_score(clock.now()), "+inf", 0, READ_AT_MOST, withscores=True
+        ),
+    )
+    scores = {member.decode(errors="replace"): score for member, score in entries}
+    job_ids = [job_id for job_id in scores if is_template(job_id)]
+    rows = schedules.filter(job_id__in=job_ids, status__in=ScheduledTask.LIVE)
+    found = rows.select_related("calendar").defer("args", "kwargs", "description", "note")
+    by_due = sorted(found, key=lambda schedule: (scores[schedule.job_id], schedule.name))
+    return [Upcoming(from_score(scores[schedule.job_id]), schedule) for schedule in by_due[:number]]
