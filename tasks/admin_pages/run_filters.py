@@ -1,6 +1,6 @@
 """The filters of the list of runs: what people choose, and the conditions that it makes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -48,6 +48,7 @@ class RunFilters(forms.Form):
     schedule = forms.CharField(required=False, label=gettext_lazy("Schedule"))
     status = forms.ChoiceField(required=False, label=gettext_lazy("Status"))
     function = forms.ChoiceField(required=False, label=gettext_lazy("Function"))
+    failure = forms.CharField(required=False, label=gettext_lazy("Exception"))
     worker = forms.ChoiceField(required=False, label=gettext_lazy("Worker"))
     late = forms.IntegerField(required=False, min_value=0, max_value=10**9)
     took = forms.IntegerField(required=False, min_value=0, max_value=10**9)
@@ -77,6 +78,7 @@ class RunFilters(forms.Form):
         fields["q"].widget = forms.TextInput(
             {"type": "search", "placeholder": fields["q"].label, "aria-label": fields["q"].label}
         )
+        fields["failure"].widget.attrs |= {"placeholder": _("Any exception")}
         fields["schedule"].widget = forms.TextInput(
             {
                 "placeholder": _("Any schedule"),
@@ -131,27 +133,24 @@ class RunFilters(forms.Form):
         return wanted
 
     def _checked(self) -> Q:
+        conditions: dict[str, Callable[[Any], Q]] = {
+            "failure": lambda name: (
+                Q(exception_class=name) | Q(reason_code=name, exception_class="")
+            ),
+            "function": lambda name: Q(parent__in=_schedules_of(name)),
+            "worker": lambda name: Q(worker_name=name),
+            "late": lambda seconds: Q(started__gt=F("due") + timedelta(seconds=seconds)),
+            "took": lambda seconds: Q(ended__gt=F("started") + timedelta(seconds=seconds)),
+            "since": lambda time: Q(created__gte=time),
+            "until": lambda time: Q(created__lt=time),
+            "q": _containing,
+        }
         wanted = Q()
         if self.chosen("status") == LOST_RUNS:
             wanted &= Q(reason_code__in=LOST)
-        if function := self.chosen("function"):
-            named = ScheduledTask.objects.filter(function=function)
-            wanted &= Q(parent__in=named.order_by().values("pk"))
-        if worker := self.chosen("worker"):
-            wanted &= Q(worker_name=worker)
-        if late := self.chosen("late"):
-            wanted &= Q(started__gt=F("due") + timedelta(seconds=late))
-        if took := self.chosen("took"):
-            wanted &= Q(ended__gt=F("started") + timedelta(seconds=took))
-        if since := self.chosen("since"):
-            wanted &= Q(created__gte=since)
-        if until := self.chosen("until"):
-            wanted &= Q(created__lt=until)
-        if words := self.chosen("q"):
-            found = Q(name__icontains=words) | Q(reason__icontains=words)
-            if codes := codes_with(words):
-                found |= Q(reason_code__in=codes)
-            wanted &= found
+        for name, condition in conditions.items():
+            if value := self.chosen(name):
+                wanted &= condition(value)
         return wanted
 
     def meant_schedules(self) -> list[int] | None:
@@ -176,6 +175,17 @@ def offered_schedules(text: str) -> list[str]:
     first = list(schedules.filter(name__istartswith=text)[:OFFERED])
     others = schedules.filter(name__icontains=text).exclude(name__in=first)
     return first + list(others[: OFFERED - len(first)])
+
+
+def _schedules_of(function: str) -> Any:
+    return ScheduledTask.objects.filter(function=function).order_by().values("pk")
+
+
+def _containing(words: str) -> Q:
+    """Return the condition that a run's name, or its reason, contains these words."""
+    found = Q(name__icontains=words) | Q(reason__icontains=words)
+    codes = codes_with(words)
+    return found | Q(reason_code__in=codes) if codes else found
 
 
 def _pairs(values: Iterable[str]) -> list[tuple[str, str]]:

@@ -206,15 +206,13 @@ def failure_of(record: RunRecord) -> Failure | None:
     reading = tracebacks.read(masked(record, record.traceback), APP)
     name = record.exception_class.rpartition(".")[2]
     message = masked(record, record.reason).removeprefix(FAILED_FOR).removeprefix(f"{name}:")
-    return Failure(name, message.strip(), reading, short_path(reading.failing))
+    place = "" if reading.failing is None else short(reading.failing.path)
+    return Failure(name, message.strip(), reading, place)
 
 
-def short_path(frame: tracebacks.Frame | None) -> str:
-    """Return the path of a frame, below the site's own directory if it is there."""
-    if frame is None:
-        return ""
-    base = f"{getattr(settings, 'BASE_DIR', '')}/"
-    return frame.path.removeprefix(base)
+def short(path: str) -> str:
+    """Return the path of a file, below the site's own directory if it is there."""
+    return path.removeprefix(f"{getattr(settings, 'BASE_DIR', '')}/")
 
 
 # The log

@@ -23,8 +23,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from tasks import clock
 from tasks.admin_pages import run_page
 from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, obstacles, time_column
+from tasks.admin_pages.failures import FailuresAdmin
 from tasks.admin_pages.forms import TaskForm
-from tasks.admin_pages.run_actions import RunActions
 from tasks.admin_pages.run_filters import RunFilters, offered_schedules
 from tasks.admin_pages.run_list import MOST_CHECKED, newer_page, older_page
 from tasks.admin_pages.secrets import may_reveal, secrets_of_call
@@ -206,7 +206,7 @@ def _number(text: str | None) -> int | None:
 
 
 @admin.register(ScheduledTaskInstance)
-class ScheduledTaskInstanceAdmin(RunActions, RecordAdmin):
+class ScheduledTaskInstanceAdmin(FailuresAdmin, RecordAdmin):
     """Runs, read-only: they are deleted with their schedule or by its retention, not one by one."""
 
     list_display = ("name", "status_badge", "due_at", "started_at", "late", "took", "outcome")
@@ -271,6 +271,7 @@ class ScheduledTaskInstanceAdmin(RunActions, RecordAdmin):
             "schedule": record.parent,
             "requested_by": run_page.requested_by(record),
             "lateness": run_page.lateness_words(record),
+            "same": self.same_failure(record),
             "afterwards": run_page.afterwards(record, clock.now()),
             "may_stop": is_running and self.has_stop_permission(request, record),
             "may_run": not is_running and self.has_run_permission(request, record),

@@ -1,0 +1,166 @@
+"""Failures in groups: the same exception at the same place, how often, since when, and again."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
+from django.db.models.functions import Right
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from tasks.admin_pages.run_actions import MOST_RUNS, RunActions
+from tasks.admin_pages.run_page import short
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.reasons import in_words
+from tasks.reports import failures
+from tasks.reports.failures import FailureGroup, Place, failure_groups, place_of
+
+DAY = timedelta(days=1)
+# The periods that are offered, in days, the first by default.
+PERIODS = (7, 1, 30)
+# How many groups are shown, and how many schedules each names.
+MOST_GROUPS, NAMED = 50, 3
+# How many failed runs of a schedule are searched for the same failure.
+SAME_READ = 100
+BAR_HEIGHT = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """How many failures of a group ended on a day: a bar in its trend."""
+
+    x: int
+    y: float
+    height: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """The earlier runs of the schedule that failed as a run did, with it, newest first."""
+
+    runs: list[int]
+    text: str
+    url: str
+
+
+def title_of(exception: str) -> str:
+    """Return what a group's failure is called: an exception's short name, or a reason's words."""
+    if "." in exception or not exception:
+        return exception.rpartition(".")[2] or _("Without an exception")
+    return str(in_words(exception, None)).partition(":")[0]
+
+
+def trend(group: FailureGroup, since: datetime, days: int) -> list[Bar]:
+    """Return a group's bars, a day each, oldest first; their heights are relative to the most."""
+    counts = Counter(int((ended - since) / DAY) for _pk, ended in group.runs)
+    most = max(counts.values(), default=1)
+    bars = []
+    for day in range(days):
+        height = BAR_HEIGHT * counts[day] / most
+        date = timezone.localtime(since + day * DAY)
+        bars.append(Bar(day * 8, BAR_HEIGHT - height, height, f"{date:%Y-%m-%d}: {counts[day]}"))
+    return bars
+
+
+class FailuresAdmin(RunActions):
+    """The page of the groups, and what a run's page says of its own."""
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.failures_view)
+        name = "tasks_scheduledtaskinstance_failures"
+        return [path("failures/", view, name=name), *super().get_urls()]
+
+    def failures_view(self, request: HttpRequest) -> HttpResponse:
+        """Show in which ways runs have failed, the most frequent first."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        chosen = request.GET.get("days", "")
+        days = int(chosen) if chosen in map(str, PERIODS) else PERIODS[0]
+        found = failure_groups(self._visible_schedules(request), days * DAY)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Failures"),
+            "opts": self.opts,
+            "groups": [
+                self._shown(group, found.since, days) for group in found.groups[:MOST_GROUPS]
+            ],
+            "left_out": max(len(found.groups) - MOST_GROUPS, 0),
+            "is_partial": found.is_partial,
+            "read_at_most": failures.READ_AT_MOST,
+            "days": days,
+            "periods": PERIODS,
+            "may_run": self.has_run_permission(request),
+            "chosen_name": ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/tasks/failures.html", context)
+
+    def _visible_schedules(self, request: HttpRequest) -> Any:
+        """Return the schedules that the user may see; all of them are no condition."""
+        visible = self._schedules.get_queryset(request)
+        return visible if visible.query.where else ScheduledTask.objects.all()
+
+    def _shown(self, group: FailureGroup, since: datetime, days: int) -> dict[str, Any]:
+        names = list(group.schedules.items())
+        return {
+            "group": group,
+            "title": title_of(group.exception),
+            "place": group.place and f"{short(group.place.file)}:{group.place.line}",
+            "message": group.last_run.reason.removeprefix("Failed for: ").partition(": ")[2],
+            "bars": trend(group, since, days),
+            "width": days * 8,
+            "schedules": names[:NAMED],
+            "more_schedules": max(len(names) - NAMED, 0),
+            "runs": [pk for pk, _ended in group.runs[:MOST_RUNS]],
+            "url": runs_url(group.exception),
+        }
+
+    def same_failure(self, run: ScheduledTaskInstance) -> Same | None:
+        """Return which runs of the schedule failed as this one did; None if it is the only one."""
+        if run.status != run.Status.FAILED:
+            return None
+        runs = ScheduledTaskInstance.objects.filter(
+            parent=run.parent_id, status=run.Status.FAILED, pk__lte=run.pk
+        )
+        newest = runs.annotate(trace=Right("traceback", failures.TRACEBACK_END)).order_by("-pk")
+        columns = ("pk", "exception_class", "reason_code", "worker_name", "ended", "trace")
+        wanted = _key(run.exception_class, run.reason_code, run.traceback)
+        same = [
+            row
+            for row in newest.values_list(*columns)[:SAME_READ]
+            if _key(row[1], row[2], row[5]) == wanted
+        ]
+        if len(same) < 2:
+            return None
+        workers = {row[3] for row in same}
+        since = same[-1][4]
+        number = {"number": len(same), "time": f"{timezone.localtime(since):%Y-%m-%d %H:%M}"}
+        text = ngettext(
+            "%(number)d time since %(time)s", "%(number)d times since %(time)s", len(same)
+        )
+        words = [text % number]
+        if len(workers) == 1:
+            words.append(_("each on %(worker)s") % {"worker": workers.pop()})
+        if wanted[1] is not None:
+            place = f"{short(wanted[1].file)}:{wanted[1].line}"
+            words.append(_("each at %(place)s") % {"place": place})
+        url = runs_url(wanted[0], schedule=run.parent_id)
+        return Same([row[0] for row in same], f"{', '.join(words)}.", url)
+
+
+def _key(exception: str, code: str | None, traceback: str) -> tuple[str, Place | None]:
+    return exception or code or "", place_of(traceback)
+
+
+def runs_url(exception: str, **more: Any) -> str:
+    """Return the address of the list of the runs that failed by an exception, or for a reason."""
+    values = {"status": "failed", "failure": exception, **more}
+    return f"{reverse('admin:tasks_scheduledtaskinstance_changelist')}?{urlencode(values)}"
