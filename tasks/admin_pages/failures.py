@@ -16,10 +16,10 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from tasks.admin_pages.run_actions import MOST_RUNS, RunActions
-from tasks.admin_pages.run_page import short
+from tasks.admin_pages.run_actions import HEAVY, MOST_RUNS, RunActions
+from tasks.admin_pages.run_page import FAILED_FOR, short
+from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.reasons import in_words
 from tasks.reports import failures
 from tasks.reports.failures import FailureGroup, Place, failure_groups, place_of
 
@@ -30,6 +30,8 @@ PERIODS = (7, 1, 30)
 MOST_GROUPS, NAMED = 50, 3
 # How many failed runs of a schedule are searched for the same failure.
 SAME_READ = 100
+# How many runs a strip shows.
+STRIP = 20
 BAR_HEIGHT = 22
 
 
@@ -45,18 +47,26 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Same:
-    """The earlier runs of the schedule that failed as a run did, with it, newest first."""
+    """The earlier runs of the schedule that failed as a run did, with it, newest first.
+
+    `strip` are the latest runs of the schedule up to it, however they ended.
+    """
 
     runs: list[int]
     text: str
     url: str
+    strip: list[Any]
 
 
-def title_of(exception: str) -> str:
-    """Return what a group's failure is called: an exception's short name, or a reason's words."""
-    if "." in exception or not exception:
-        return exception.rpartition(".")[2] or _("Without an exception")
-    return str(in_words(exception, None)).partition(":")[0]
+def words_of(group: FailureGroup) -> tuple[str, str]:
+    """Return what a group's failure is called, and what its latest run says of it."""
+    run = group.last_run
+    if not run.exception_class:
+        name, _colon, text = run.reason_in_words().partition(": ")
+        return name, text
+    name = run.exception_class.rpartition(".")[2]
+    text = mask_text(run.reason).removeprefix(FAILED_FOR)
+    return name, text.removeprefix(name).removeprefix(":").strip()
 
 
 def trend(group: FailureGroup, since: datetime, days: int) -> list[Bar]:
@@ -110,11 +120,12 @@ class FailuresAdmin(RunActions):
 
     def _shown(self, group: FailureGroup, since: datetime, days: int) -> dict[str, Any]:
         names = list(group.schedules.items())
+        title, message = words_of(group)
         return {
             "group": group,
-            "title": title_of(group.exception),
+            "title": title,
             "place": group.place and f"{short(group.place.file)}:{group.place.line}",
-            "message": group.last_run.reason.removeprefix("Failed for: ").partition(": ")[2],
+            "message": message,
             "bars": trend(group, since, days),
             "width": days * 8,
             "schedules": names[:NAMED],
@@ -153,7 +164,9 @@ class FailuresAdmin(RunActions):
             place = f"{short(wanted[1].file)}:{wanted[1].line}"
             words.append(_("each at %(place)s") % {"place": place})
         url = runs_url(wanted[0], schedule=run.parent_id)
-        return Same([row[0] for row in same], f"{', '.join(words)}.", url)
+        latest = ScheduledTaskInstance.objects.filter(parent=run.parent_id, pk__lte=run.pk)
+        strip = list(latest.defer(*HEAVY).order_by("-pk")[:STRIP])
+        return Same([row[0] for row in same], f"{', '.join(words)}.", url, strip)
 
 
 def _key(exception: str, code: str | None, traceback: str) -> tuple[str, Place | None]:

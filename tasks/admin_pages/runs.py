@@ -10,7 +10,8 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Model, QuerySet, TextField
+from django.db.models.functions import Cast, Length
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -36,6 +37,8 @@ from tasks.services import TaskService
 
 REFRESH_RECORD_MS = 1_000
 REFRESH_LOG_MS = 2_000
+# The results that a list shows have at most so many characters of JSON.
+SHORT_RESULT = 500
 HEAVY = ("log", "traceback", "result")
 
 
@@ -190,6 +193,7 @@ class RunChangeList(ChangeList):
             self.page = newer_page(runs, wanted, after)
         else:
             self.page = older_page(runs, wanted, before)
+        _add_short_results(self.page.runs)
         self.result_list = self.page.runs
         self.result_count = self.full_result_count = len(self.page.runs)
         self.show_full_result_count = self.show_admin_actions = True
@@ -199,6 +203,16 @@ class RunChangeList(ChangeList):
         """Return the address of this list with other values."""
         values = {name: value for name, value in changes.items() if value is not None}
         return str(self.get_query_string(values, ["before", "after"]))
+
+
+def _add_short_results(runs: list[ScheduledTaskInstance]) -> None:
+    """Give runs of a list their results, unless these are longer than a line."""
+    finished = [run.pk for run in runs if run.status == run.Status.FINISHED]
+    short = ScheduledTaskInstance.objects.filter(pk__in=finished).order_by()
+    short = short.annotate(size=Length(Cast("result", TextField()))).filter(size__lte=SHORT_RESULT)
+    results = dict(short.values_list("pk", "result"))
+    for run in runs:
+        run.result = results.get(run.pk)
 
 
 def _number(text: str | None) -> int | None:

@@ -5,6 +5,7 @@ import sysconfig
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,8 @@ TRACEBACK_END = 8_000
 FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>.+)$', re.M)
 PACKAGE = Path(__file__).resolve().parent.parent
 # Where the code of others is: the standard library, installed packages, and this framework.
-OF_OTHERS = tuple(
-    {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-) + (str(PACKAGE),)
+PATHS = ("stdlib", "platstdlib", "purelib", "platlib")
+OF_OTHERS = (*{sysconfig.get_path(name) for name in PATHS}, str(PACKAGE))
 INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -93,8 +93,9 @@ def failure_groups(schedules: Schedules, period: timedelta = WEEK) -> Failures:
     newest = list(shown.order_by("-ended", "-pk")[: READ_AT_MOST + 1])
     is_partial = len(newest) > READ_AT_MOST
     groups: dict[tuple[str, Place | None], list[Any]] = defaultdict(list)
+    place = cache(place_of)  # Many tracebacks are the same.
     for run in newest[:READ_AT_MOST]:
-        groups[run.exception_class or run.reason_code or "", place_of(run.trace)].append(run)
+        groups[run.exception_class or run.reason_code or "", place(run.trace)].append(run)
     found = [_group(exception, place, runs, since) for (exception, place), runs in groups.items()]
     by_size = sorted(filter(None, found), key=lambda one: (-one.number, one.exception))
     return Failures(since, tuple(by_size), is_partial)
@@ -129,13 +130,12 @@ def place_of(traceback: str) -> Place | None:
     frames = [
         Place(match["file"], int(match["line"]), match["function"])
         for match in FRAME.finditer(traceback)
-    ]
-    own = [frame for frame in frames if is_own(frame.file)]
-    return next(reversed(own or frames), None)
+    ][::-1]
+    return next((frame for frame in frames if is_own(frame.file)), frames[0] if frames else None)
 
 
 def is_own(file: str) -> bool:
     """Return whether a file is the site's own: not a library's, nor Python's, nor this app's."""
-    if file.startswith("<") or any(name in Path(file).parts for name in INSTALLED):
+    if file.startswith("<") or any(f"/{name}/" in file for name in INSTALLED):
         return False
     return not file.startswith(OF_OTHERS)
