@@ -7,10 +7,10 @@ from typing import Any
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 
 from tasks.registry import masked_arguments
 from tasks.storable import escape
+from tasks.timing.describe import describe_length
 
 NONE = "–"
 OUTCOME_LENGTH = 120
@@ -34,22 +34,7 @@ def timestamp(value: datetime | None) -> SafeString | str:
 
 def short_duration(span: timedelta | None) -> str:
     """Show a length of time in the unit that fits: 12 ms, 3.4 s, 5 min 6 s, 2 h 3 min, 4 d 5 h."""
-    if span is None:
-        return NONE
-    seconds = span.total_seconds()
-    if seconds < 0:
-        return f"-{short_duration(-span)}"
-    if seconds < 0.9995:
-        return _("%(milliseconds)d ms") % {"milliseconds": round(seconds * 1000)}
-    if seconds < 59.95:
-        return _("%(seconds).1f s") % {"seconds": seconds}
-    minutes, seconds = divmod(round(seconds), 60)
-    if minutes < 60:
-        return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": seconds}
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
-    return _("%(days)d d %(hours)d h") % {"days": hours // 24, "hours": hours % 24}
+    return NONE if span is None else describe_length(span)
 
 
 def box(text: str) -> SafeString | str:

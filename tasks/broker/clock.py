@@ -101,7 +101,8 @@ class ClockKeeper:
         if not self._said:
             self.withdraw()
             return
-        ended = _published(self._redis).keys() - offsets(self._redis).keys()
+        published = _published(self._redis)
+        ended = {name.decode() for name in published} - offsets_among(published).keys()
         with self._redis.pipeline() as pipe:
             if ended:
                 pipe.hdel(CLOCKS_KEY, *ended)
@@ -119,13 +120,26 @@ class ClockKeeper:
 
 def offsets(redis: Redis) -> dict[str, float]:
     """Return the processes whose system's clock is off now, and by how many seconds."""
+    return offsets_among(_published(redis))
+
+
+def offsets_among(published: dict[bytes, bytes]) -> dict[str, float]:
+    """Return, of what processes have said about their clocks, what counts now."""
     since = clock.timestamp() - PUBLISHED_FOR
-    return {name: offset for name, (at, offset) in _published(redis).items() if at >= since}
+    said = {name.decode(): json.loads(entry) for name, entry in published.items()}
+    return {name: offset for name, (at, offset) in said.items() if at >= since}
 
 
-def _published(redis: Redis) -> dict[str, tuple[float, float]]:
-    entries = cast(dict[bytes, bytes], redis.hgetall(CLOCKS_KEY))
-    return {name.decode(): tuple(json.loads(entry)) for name, entry in entries.items()}
+def step_in(note: bytes | None) -> tuple[datetime, float] | None:
+    """Return when Redis's clock was last set, and by how many seconds, by the note about it."""
+    if note is None:
+        return None
+    at, step = json.loads(note)
+    return datetime.fromtimestamp(at, UTC), step
+
+
+def _published(redis: Redis) -> dict[bytes, bytes]:
+    return cast(dict[bytes, bytes], redis.hgetall(CLOCKS_KEY))
 
 
 def notices(redis: Redis) -> list[str]:
@@ -141,15 +155,14 @@ def notices(redis: Redis) -> list[str]:
             else _("%(process)s: the system's clock is %(span)s behind Redis's, which counts.")
         )
         found.append(text % {"process": process, "span": _span(offset)})
-    note = cast(bytes | None, redis.get(CLOCK_STEP_KEY))
-    if note is not None:
-        at, step = json.loads(note)
+    if found_step := step_in(cast(bytes | None, redis.get(CLOCK_STEP_KEY))):
+        at, step = found_step
         text = (
             _("Redis's clock was set forward by %(span)s at %(time)s: what it skipped is recorded.")
             if step > 0
             else _("Redis's clock was set back by %(span)s at %(time)s: nothing is repeated.")
         )
-        local = timezone.localtime(datetime.fromtimestamp(at, UTC))
+        local = timezone.localtime(at)
         found.append(text % {"span": _span(step), "time": formats.date_format(local, "Y-m-d H:i")})
     return found
 

@@ -24,6 +24,7 @@ from rq.registry import (
     StartedJobRegistry,
 )
 from rq.results import Result
+from rq.worker import Worker
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
 
 # What our own keys begin with. With RQ's default prefix they keep the names that they have always
@@ -38,6 +39,8 @@ LEADER_KEY = f"{RQ_KEY_PREFIX}:scheduler_lock"
 # rq-scheduler's own names of what it doesn't use, and of a scheduler's heartbeat.
 SCHEDULER_KEY = f"{RQ_KEY_PREFIX}:scheduler"
 HEARTBEAT_PREFIX = f"{RQ_KEY_PREFIX}:scheduler_instance:"
+# When each scheduler last said that it is alive: a sorted set of their names.
+SCHEDULERS_KEY = f"{OWN_PREFIX}:schedulers"
 # Which database all of this belongs to: a hash of its id, its name and its number.
 OWNER_KEY = f"{OWN_PREFIX}:owner"
 # What dispatch needs to know about each schedule: a hash of records by job id, read for many at
@@ -62,6 +65,7 @@ LEASE_PROBE_KEY = f"{OWN_PREFIX}:lease-probe"
 
 # What the keys of one job, queue or worker begin with; RQ's as RQ itself names them.
 QUEUES_KEY = Queue.redis_queues_keys
+WORKER_PREFIX = Worker.redis_worker_namespace_prefix
 JOB_PREFIX = Job.redis_job_namespace_prefix
 QUEUE_PREFIX = Queue.redis_queue_namespace_prefix
 STARTED_PREFIX = StartedJobRegistry.key_template.format("")
@@ -76,6 +80,7 @@ TAKEN_PREFIX = f"{OWN_PREFIX}:taken:"
 # The type of each of the single keys, if it exists.
 TYPES = {
     SCHEDULES_KEY: "zset",
+    SCHEDULERS_KEY: "zset",
     DISPATCH_RECORDS_KEY: "hash",
     MARKER_KEY: "string",
     WAKE_KEY: "list",

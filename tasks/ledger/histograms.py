@@ -69,16 +69,14 @@ def summed(rows: QuerySet[Any], column: str, by: str = "") -> dict[Any, dict[str
 
     Rows whose histograms are empty have none; without `by`, the only key is None.
     """
-    rows = rows.order_by()
-    sql, params = rows.values_list(by or "pk", column).query.sql_with_params()
-    field = rows.model._meta.get_field
-    names = connection.ops.quote_name(field(by).column) if by else "NULL"
+    sql, params = rows.order_by().values_list(by or "pk", column).query.sql_with_params()
     each = "jsonb_each_text" if connection.vendor == "postgresql" else "json_each"
     found: dict[Any, dict[str, int]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {names}, bucket.key, SUM(CAST(bucket.value AS integer)) FROM ({sql}) part, "
-            f"{each}(part.{connection.ops.quote_name(field(column).column)}) bucket GROUP BY 1, 2",
+            f"WITH part(owner, histogram) AS ({sql}) "
+            f"SELECT {'owner' if by else 'NULL'}, bucket.key, SUM(CAST(bucket.value AS integer)) "
+            f"FROM part, {each}(part.histogram) bucket GROUP BY 1, 2",
             params,
         )
         for key, bucket, number in cursor.fetchall():

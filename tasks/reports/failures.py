@@ -1,5 +1,6 @@
 """Failures in groups: the same exception at the same place, with their count and trend."""
 
+import os
 import re
 import sysconfig
 from collections import defaultdict
@@ -24,7 +25,7 @@ FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<funct
 PACKAGE = Path(__file__).resolve().parent.parent
 # Where the code of others is: the standard library, installed packages, and this framework.
 PATHS = ("stdlib", "platstdlib", "purelib", "platlib")
-OF_OTHERS = (*{sysconfig.get_path(name) for name in PATHS}, str(PACKAGE))
+OF_OTHERS = tuple(f"{path}{os.sep}" for path in (*map(sysconfig.get_path, PATHS), PACKAGE))
 INSTALLED = ("site-packages", "dist-packages")
 
 

@@ -29,6 +29,7 @@ from tasks.broker.keys import (
     HEARTBEAT_PREFIX,
     LEADER_KEY,
     SCHEDULER_KEY,
+    SCHEDULERS_KEY,
     SCHEDULES_KEY,
     WAKE_KEY,
     explain,
@@ -61,6 +62,9 @@ HOUSEKEEPING_INTERVAL = 0.5
 OUTAGE_POLL_INTERVAL = 1.0
 # How often the heartbeat that rq-scheduler's tools read is sent, in seconds.
 HEARTBEAT_INTERVAL = 10.0
+# How often a scheduler says to ours that it is alive, and for how long it counts, in seconds.
+SIGN_OF_LIFE_INTERVAL = 1.0
+REMEMBERED_FOR = 60.0
 # After Redis's clock was set, dispatch waits until it has not been set again for so many seconds.
 STEADY_SECONDS = 5.0
 
@@ -92,6 +96,7 @@ class Scheduler(DjangoScheduler):
         self.alarm = Alarm()
         self.leads = False
         self._next_heartbeat = 0.0
+        self._next_sign_of_life = 0.0
         self.dispatcher = Dispatcher(
             self.connection,
             self._queue_names,
@@ -176,6 +181,7 @@ class Scheduler(DjangoScheduler):
         """Make one round of the loop: dispatch if this process leads, then sleep."""
         self._clock.keep()
         self._send_heartbeat()
+        self._give_sign_of_life()
         led, self.leads = self.leads, self._hold_leadership()
         if self.leads != led:
             logger.info("Scheduler %s %s.", self.name, "leads" if self.leads else "stands by")
@@ -201,6 +207,17 @@ class Scheduler(DjangoScheduler):
             self.register_birth()
         self.heartbeat()
         self._next_heartbeat = time.monotonic() + HEARTBEAT_INTERVAL
+
+    def _give_sign_of_life(self) -> None:
+        """Say to the admin's pages that this scheduler is alive, and forget those that aren't."""
+        if time.monotonic() < self._next_sign_of_life:
+            return
+        now = clock.timestamp()
+        with self.connection.pipeline(transaction=False) as pipe:
+            pipe.zadd(SCHEDULERS_KEY, {self.name: now})
+            pipe.zremrangebyscore(SCHEDULERS_KEY, "-inf", now - REMEMBERED_FOR)
+            pipe.execute()
+        self._next_sign_of_life = time.monotonic() + SIGN_OF_LIFE_INTERVAL
 
     def _sleep_until_due(self) -> None:
         """Sleep until something is due or has changed, but no longer than the poll interval."""
@@ -252,6 +269,7 @@ class Scheduler(DjangoScheduler):
             self._leadership.release()
             self._clock.withdraw()
             self.register_death()
+            self.connection.zrem(SCHEDULERS_KEY, self.name)
         except RedisError as error:
             logger.warning("The lease could not be released and will expire: %s", error)
         logger.info("Scheduler %s stopped.", self.name)

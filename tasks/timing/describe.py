@@ -1,6 +1,6 @@
 """A spec in words, for people."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cronsim import CronSim
 from django.utils import formats, timezone
@@ -78,3 +78,21 @@ def _span(milliseconds: int) -> str:
     if milliseconds < 60_000:
         return f"{milliseconds / 1000:g}s"
     return format_interval(milliseconds // 1000)
+
+
+def describe_length(span: timedelta) -> str:
+    """Return a length of time in the unit that fits: 12 ms, 3.4 s, 5 min 6 s, 2 h 3 min."""
+    seconds = span.total_seconds()
+    if seconds < 0:
+        return f"-{describe_length(-span)}"
+    if seconds < 0.9995:
+        return _("%(milliseconds)d ms") % {"milliseconds": round(seconds * 1000)}
+    if seconds < 59.95:
+        return _("%(seconds).1f s") % {"seconds": seconds}
+    minutes, seconds = divmod(round(seconds), 60)
+    if minutes < 60:
+        return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": seconds}
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+    return _("%(days)d d %(hours)d h") % {"days": hours // 24, "hours": hours % 24}

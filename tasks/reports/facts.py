@@ -1,0 +1,210 @@
+"""The facts by which it is judged whether everything is on time."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Any
+
+from django.db.models import Count, F, Q
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tasks import clock
+from tasks.broker.keys import explain
+from tasks.models import Hold, ScheduledTask, ScheduledTaskInstance, Task
+from tasks.queue import usable_queues
+from tasks.reports.in_redis import SchedulerSeen, Snapshot, WorkerSeen, read_snapshot
+from tasks.reports.scope import Schedules, is_everything
+from tasks.reports.strips import strips
+from tasks.reports.waiting import WaitingList, Why, waiting, why_of_queue
+
+# How many runs that go on now are read, and how many of the failing schedules are looked into.
+RUNNING_READ = 500
+FAILING_SHOWN = 3
+# How many of a failing schedule's latest runs are read.
+LATEST_READ = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A run, or a background call, that goes on now. `usual` is the median of a week's durations.
+
+    `pk` is that of the run, or of the call if there is no `schedule_pk`.
+    """
+
+    name: str
+    pk: int
+    schedule_pk: int | None
+    worker: str
+    started: datetime
+    progress: int
+    message: str
+    usual: timedelta | None
+
+    def left(self, now: datetime) -> timedelta | None:
+        """Return about how long it takes from now on, by its progress or by earlier runs."""
+        elapsed = now - self.started
+        if self.progress:
+            return elapsed * (100 - self.progress) / self.progress
+        if self.usual is not None and self.usual > elapsed:
+            return self.usual - elapsed
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """A worker, and what it runs; a busy one without `work` runs what the reader may not see."""
+
+    seen: WorkerSeen
+    work: Work | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """A queue: its depth, since when its first job waits and why, and how many workers it has."""
+
+    name: str
+    depth: int
+    oldest: datetime | None
+    why: Why
+    workers: int
+    busy: int
+    hold: Hold | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A schedule whose latest runs failed: how many in a row (of the last 50), and since when."""
+
+    pk: int
+    name: str
+    in_a_row: int
+    since: datetime
+    last_run: ScheduledTaskInstance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything by which `tasks.reports.health` judges, about the schedules that are seen.
+
+    `obstacle` is why Redis is unavailable, "" if it isn't; then what only Redis knows is empty, and
+    `snapshot` and `waiting` are None. `with_problem` are live schedules that can't be scheduled,
+    as their rows say.
+    """
+
+    now: datetime
+    obstacle: str
+    snapshot: Snapshot | None
+    database_round_trip: timedelta
+    workers: tuple[WorkerFacts, ...]
+    queues: tuple[QueueFacts, ...]
+    waiting: WaitingList | None
+    holds: tuple[Hold, ...]
+    live: int
+    paused: int
+    failing: int
+    with_problem: int
+    worst: tuple[Failing, ...]
+
+    @property
+    def leader(self) -> SchedulerSeen | None:
+        seen = self.snapshot.schedulers if self.snapshot else ()
+        return next((one for one in seen if one.leads), None)
+
+    @property
+    def standbys(self) -> tuple[SchedulerSeen, ...]:
+        seen = self.snapshot.schedulers if self.snapshot else ()
+        return tuple(one for one in seen if not one.leads)
+
+
+def read_facts(redis: Redis, schedules: Schedules) -> Facts:
+    """Return the facts about these schedules, in at most eleven queries and two calls of Redis.
+
+    Raises the database's errors; that Redis is unavailable is one of the facts.
+    """
+    snapshot, obstacle = _snapshot(redis)
+    sent = time.monotonic()
+    holds = tuple(Hold.objects.all())
+    round_trip = timedelta(seconds=time.monotonic() - sent)
+    held = {hold.queue: hold for hold in holds}
+    working = {work.worker: work for work in running_now(schedules)}
+    workers = snapshot.workers if snapshot else ()
+    return Facts(
+        now=clock.now(),
+        obstacle=obstacle,
+        snapshot=snapshot,
+        database_round_trip=round_trip,
+        workers=tuple(WorkerFacts(seen, working.get(seen.name)) for seen in workers),
+        queues=tuple(_queues(snapshot, held) if snapshot else ()),
+        waiting=waiting(snapshot, schedules) if snapshot else None,
+        holds=holds,
+        worst=worst_failing(schedules),
+        **_counts(schedules),
+    )
+
+
+def running_now(schedules: Schedules) -> list[Work]:
+    """Return what runs now of these schedules, and the calls if these are all, in two queries."""
+    runs = ScheduledTaskInstance.objects.running().filter(
+        Q() if is_everything(schedules) else Q(parent__in=schedules.order_by().values("pk"))
+    )
+    columns = ("name", "pk", "parent_id", "worker_name", "started", "progress", "progress_message")
+    rows: list[Any] = list(runs.values_list(*columns, "parent__week__p50")[:RUNNING_READ])
+    if is_everything(schedules):
+        calls = Task.objects.filter(status=Task.Status.RUNNING)
+        columns = ("name", "pk", "worker_name", "started", "progress", "progress_message")
+        found = calls.values_list(*columns)[:RUNNING_READ]
+        rows += [(name, pk, None, *rest, None) for name, pk, *rest in found]
+    return [Work(*row) for row in rows]
+
+
+def worst_failing(schedules: Schedules, number: int = FAILING_SHOWN) -> tuple[Failing, ...]:
+    """Return the schedules that failed most in the last 7 days and fail now, in two queries."""
+    failing = schedules.filter(status=ScheduledTask.Status.FAILED)
+    by_number = failing.order_by(F("week__failed").desc(nulls_last=True), "name")
+    names = dict(by_number.values_list("pk", "name")[:number])
+    found = []
+    for pk, runs in strips(names, LATEST_READ).items():
+        started = [run for run in runs if run.started and run.status != "running"]
+        failed = list(takewhile(lambda run: run.status == "failed", started))
+        if failed and (since := failed[-1].started):
+            found.append(Failing(pk, names[pk], len(failed), since, failed[0]))
+    return tuple(found)
+
+
+def _snapshot(redis: Redis) -> tuple[Snapshot | None, str]:
+    try:
+        return read_snapshot(redis), ""
+    except RedisError as error:
+        return None, explain(error, redis, usable_queues())
+
+
+def _queues(snapshot: Snapshot, held: dict[str, Hold]) -> Sequence[QueueFacts]:
+    found = []
+    for queue in snapshot.queues:
+        workers = [worker for worker in snapshot.workers if queue.name in worker.queues]
+        found.append(
+            QueueFacts(
+                name=queue.name,
+                depth=queue.depth,
+                oldest=queue.oldest,
+                why=why_of_queue(queue.name, snapshot, frozenset(held)),
+                workers=len(workers),
+                busy=sum(worker.is_busy for worker in workers),
+                hold=held.get(queue.name) or held.get(""),
+            )
+        )
+    return found
+
+
+def _counts(schedules: Schedules) -> dict[str, int]:
+    status, live = ScheduledTask.Status, Q(status__in=ScheduledTask.LIVE)
+    counts: dict[str, int] = schedules.order_by().aggregate(
+        live=Count("pk", filter=live),
+        paused=Count("pk", filter=Q(status=status.PAUSED)),
+        failing=Count("pk", filter=Q(status=status.FAILED)),
+        with_problem=Count("pk", filter=live & ~Q(problem="")),
+    )
+    return counts

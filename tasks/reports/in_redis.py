@@ -1,0 +1,197 @@
+"""What Redis has to say about schedulers, workers and queues, read in two round trips."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from redis import Redis
+from rq.suspension import WORKERS_SUSPENDED
+from rq.utils import utcparse
+
+from tasks import clock
+from tasks.broker.clock import offsets_among, step_in
+from tasks.broker.keys import (
+    CLOCK_STEP_KEY,
+    CLOCKS_KEY,
+    LEADER_KEY,
+    REDIS_WORKER_KEYS,
+    SCHEDULERS_KEY,
+    SCHEDULES_KEY,
+    WORKER_PREFIX,
+    queue_key,
+    scheduled_key,
+    taken_key,
+)
+from tasks.job import Job
+from tasks.ledger.summaries import LATE
+from tasks.queue import usable_queues
+from tasks.timing.instants import from_score, to_score
+
+# How many jobs of a queue are read, how many that were put off, and how many late schedules.
+JOBS_READ = 500
+# For how long a scheduler that says nothing is still shown.
+SILENT_FOR = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerSeen:
+    """A scheduler: whether it leads, and how long ago it last said that it is alive."""
+
+    name: str
+    leads: bool
+    age: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker: the queues that it serves, and how long ago it last said that it is alive.
+
+    `job_id` is what it last took from a queue, if it is busy.
+    """
+
+    name: str
+    queues: tuple[str, ...]
+    age: timedelta
+    is_busy: bool
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSeen:
+    """A queue: how many jobs wait on it, the ids of the first of these, and since when they do.
+
+    `put_off` are the ids of jobs that are to be put on it later, with the times.
+    """
+
+    name: str
+    depth: int
+    job_ids: tuple[str, ...]
+    oldest: datetime | None
+    put_off: tuple[tuple[str, datetime], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What Redis says now.
+
+    `undispatched` are the job ids of schedules, with their dues, that no scheduler has put on their
+    queues although they are late. `offsets` are the processes whose system's clocks are off, and
+    `step` is when Redis's own was last set, and by how many seconds.
+    """
+
+    now: datetime
+    round_trip: timedelta
+    schedulers: tuple[SchedulerSeen, ...]
+    workers: tuple[WorkerSeen, ...]
+    queues: tuple[QueueSeen, ...]
+    undispatched: tuple[tuple[str, datetime], ...]
+    next_due: datetime | None
+    are_suspended: bool
+    offsets: Mapping[str, float]
+    step: tuple[datetime, float] | None
+
+
+def read_snapshot(redis: Redis) -> Snapshot:
+    """Return what Redis says now; raises RedisError if it is unavailable."""
+    now, names = clock.now(), usable_queues()
+    sent = time.monotonic()
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.get(LEADER_KEY)
+        pipe.zrange(SCHEDULERS_KEY, 0, -1, withscores=True)
+        pipe.smembers(REDIS_WORKER_KEYS)
+        pipe.zrangebyscore(
+            SCHEDULES_KEY, "-inf", to_score(now - LATE), 0, JOBS_READ, withscores=True
+        )
+        pipe.zrangebyscore(SCHEDULES_KEY, to_score(now), "+inf", 0, 1, withscores=True)
+        pipe.exists(WORKERS_SUSPENDED)
+        pipe.hgetall(CLOCKS_KEY)
+        pipe.get(CLOCK_STEP_KEY)
+        for name in names:
+            pipe.llen(queue_key(name))
+            pipe.lrange(queue_key(name), 0, JOBS_READ - 1)
+            pipe.zrange(scheduled_key(name), 0, JOBS_READ - 1, withscores=True)
+        answers = iter(pipe.execute())
+    round_trip = timedelta(seconds=time.monotonic() - sent)
+    leader, alive, worker_keys, late, upcoming, suspended, offsets, step = _next(answers, 8)
+    queues = [(name, *_next(answers, 3)) for name in names]
+    worker_names = sorted(key.decode().removeprefix(WORKER_PREFIX) for key in worker_keys)
+    workers, heads = _read_details(redis, worker_names, queues)
+    return Snapshot(
+        now=now,
+        round_trip=round_trip,
+        schedulers=_schedulers(leader, alive, now),
+        workers=tuple(_workers(worker_names, workers, now)),
+        queues=tuple(
+            QueueSeen(name, depth, _texts(ids), _time(head), _timed(put_off))
+            for (name, depth, ids, put_off), head in zip(queues, heads, strict=True)
+        ),
+        undispatched=_timed(late),
+        next_due=from_score(upcoming[0][1]) if upcoming else None,
+        are_suspended=bool(suspended),
+        offsets=offsets_among(offsets),
+        step=step_in(step),
+    )
+
+
+def _next(answers: Iterator[Any], number: int) -> list[Any]:
+    return [next(answers) for _ in range(number)]
+
+
+def _read_details(
+    redis: Redis, worker_names: Sequence[str], queues: Sequence[Any]
+) -> tuple[list[Any], list[Any]]:
+    """Read the workers, and since when the first job of each queue waits."""
+    with redis.pipeline(transaction=False) as pipe:
+        for name in worker_names:
+            pipe.hmget(WORKER_PREFIX + name, "queues", "last_heartbeat", "state", "death")
+            pipe.hget(taken_key(name), "job")
+        for _name, _depth, ids, _put_off in queues:
+            pipe.hget(Job.key_for((ids or [b""])[0].decode(errors="replace")), "enqueued_at")
+        answers = pipe.execute()
+    split = 2 * len(worker_names)
+    pairs = [(*answers[at], answers[at + 1]) for at in range(0, split, 2)]
+    return pairs, answers[split:]
+
+
+def _schedulers(leader: bytes | None, alive: Any, now: datetime) -> tuple[SchedulerSeen, ...]:
+    ages = {name.decode(): now - from_score(score) for name, score in alive}
+    leading = (leader or b"").decode(errors="replace")
+    if leading:
+        ages.setdefault(leading, timedelta())  # One of an older version gives no sign of life.
+    seen = [
+        SchedulerSeen(name, name == leading, max(age, timedelta()))
+        for name, age in ages.items()
+        if age <= SILENT_FOR
+    ]
+    return tuple(sorted(seen, key=lambda one: (not one.leads, one.name)))
+
+
+def _workers(names: Sequence[str], details: Sequence[Any], now: datetime) -> Iterator[WorkerSeen]:
+    for name, (queues, heartbeat, state, death, job_id) in zip(names, details, strict=True):
+        if queues is None or death is not None:
+            continue  # It is gone, and Redis only hasn't been told.
+        is_busy = state == b"busy"
+        yield WorkerSeen(
+            name=name,
+            queues=tuple(filter(None, queues.decode().split(","))),
+            age=max(now - (_time(heartbeat) or now), timedelta()),
+            is_busy=is_busy,
+            job_id=(job_id or b"").decode() if is_busy else "",
+        )
+
+
+def _texts(ids: Sequence[bytes]) -> tuple[str, ...]:
+    return tuple(job_id.decode(errors="replace") for job_id in ids)
+
+
+def _timed(entries: Sequence[tuple[bytes, float]]) -> tuple[tuple[str, datetime], ...]:
+    return tuple((member.decode(errors="replace"), from_score(score)) for member, score in entries)
+
+
+def _time(text: bytes | None) -> datetime | None:
+    with suppress(ValueError):  # What isn't a time was written by others.
+        return utcparse(text.decode()) if text else None
+    return None

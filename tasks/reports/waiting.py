@@ -1,0 +1,271 @@
+"""What waits and what is late: since when, and why."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.utils.translation import gettext as _
+from redis.exceptions import RedisError
+
+from tasks.broker.connection import connect
+from tasks.job_ids import RunId
+from tasks.ledger.summaries import LATE
+from tasks.models import Hold, ScheduledTask, Task
+from tasks.reports.in_redis import QueueSeen, Snapshot, read_snapshot
+from tasks.reports.scope import Schedules, is_everything
+
+SHOWN = 20
+
+
+class Why(StrEnum):
+    """Why something waits."""
+
+    PAUSED = "paused"  # Its queue is, or everything.
+    SUSPENDED = "suspended"  # All workers are, by RQ's own command.
+    NO_WORKER = "no_worker"
+    BUSY = "busy"  # All workers of its queue are.
+    IN_TURN = "in_turn"  # A worker of its queue is free, and is about to take it.
+    PREVIOUS_RUN = "previous_run"
+    RETRY = "retry"  # It failed, and is to be tried again later.
+    NOT_DISPATCHED = "not_dispatched"  # No scheduler has put it on its queue.
+
+    def in_words(self, queue: str) -> str:
+        """Say it in a sentence."""
+        texts = {
+            Why.PAUSED: _("%(queue)s is paused."),
+            Why.SUSPENDED: _("All workers are suspended (rq suspend)."),
+            Why.NO_WORKER: _("No worker serves %(queue)s."),
+            Why.BUSY: _("No worker of %(queue)s is free."),
+            Why.IN_TURN: _("A worker of %(queue)s is about to take it."),
+            Why.PREVIOUS_RUN: _("Its previous run is still going."),
+            Why.RETRY: _("It failed and will be tried again."),
+            Why.NOT_DISPATCHED: _("No scheduler has put it on its queue."),
+        }
+        return texts[self] % {"queue": queue}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that waits, as its id tells; `due` is None for what nobody scheduled.
+
+    `since` is when it was due, or requested; for a background call, when the first job of its
+    queue began to wait. `until` is when it is tried again, if that is known.
+    """
+
+    job_id: str
+    run_id: RunId | None
+    queue: str
+    due: datetime | None
+    since: datetime
+    why: Why
+    until: datetime | None = None
+
+    @property
+    def schedule_job_id(self) -> str:
+        return self.run_id.schedule_job_id if self.run_id else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits: the oldest job of a schedule, of which `number` wait; or a background call.
+
+    `since` is its due, or when it was requested. It is late if its due has passed by more than
+    `tasks.ledger.summaries.LATE` and it is not to be tried again.
+    """
+
+    name: str
+    schedule_pk: int | None
+    call_pk: int | None
+    queue: str
+    due: datetime | None
+    since: datetime
+    number: int
+    is_late: bool
+    why: Why
+    until: datetime | None = None
+
+    @property
+    def why_in_words(self) -> str:
+        return self.why.in_words(self.queue)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingList:
+    """What waits, the oldest first, at most as many as asked for.
+
+    `waiting` jobs wait in all, and `late_by` says how many schedules are late, by queue and reason.
+    If it `is_partial`, there are more: only the first jobs of a very long queue are looked at.
+    """
+
+    shown: tuple[Waiting, ...]
+    waiting: int
+    late_by: Mapping[tuple[str, Why], int]
+    is_partial: bool
+
+    @property
+    def late(self) -> int:
+        """How many schedules are late."""
+        return sum(self.late_by.values())
+
+
+def waiting(snapshot: Snapshot, schedules: Schedules, number: int = SHOWN) -> WaitingList:
+    """Return what waits of these schedules, and of all background calls if these are all schedules.
+
+    It takes three queries.
+    """
+    jobs = list(waiting_jobs(snapshot, held_queues()))
+    found = [*_of_schedules(jobs, snapshot.now, schedules)]
+    if is_everything(schedules):
+        found += _of_calls(jobs)
+    found.sort(key=lambda one: one.since)
+    return WaitingList(
+        shown=tuple(found[:number]),
+        waiting=sum(one.number for one in found),
+        late_by=Counter((one.queue, one.why) for one in found if one.is_late),
+        is_partial=any(queue.depth > len(queue.job_ids) for queue in snapshot.queues),
+    )
+
+
+def waiting_of(schedules: Iterable[ScheduledTask]) -> dict[int, Waiting]:
+    """Return, by primary key, what waits of these schedules; nothing if Redis is unavailable.
+
+    That Redis is unavailable is for the page's health to say.
+    """
+    try:
+        snapshot = read_snapshot(connect())
+    except RedisError:
+        return {}
+    pks = {schedule.job_id: schedule.pk for schedule in schedules}
+    names = {schedule.job_id: schedule.name for schedule in schedules}
+    jobs = waiting_jobs(snapshot, held_queues())
+    found = _by_schedule(jobs, snapshot.now, {id: (pk, names[id]) for id, pk in pks.items()})
+    return {one.schedule_pk: one for one in found if one.schedule_pk is not None}
+
+
+def late_schedules(schedules: Schedules) -> list[int]:
+    """Return which of these schedules are late, by primary key; none if Redis is unavailable."""
+    try:
+        snapshot = read_snapshot(connect())
+    except RedisError:
+        return []
+    jobs = list(waiting_jobs(snapshot, held_queues()))
+    found = _of_schedules(jobs, snapshot.now, schedules)
+    return [one.schedule_pk for one in found if one.is_late and one.schedule_pk is not None]
+
+
+def held_queues() -> frozenset[str]:
+    """Return the names of the queues that are paused; "" if everything is."""
+    return frozenset(Hold.objects.values_list("queue", flat=True))
+
+
+def waiting_jobs(snapshot: Snapshot, held: frozenset[str]) -> Iterator[Job]:
+    """Yield the jobs that wait, and why each does. Pure."""
+    for queue in snapshot.queues:
+        why = why_of_queue(queue.name, snapshot, held)
+        for job_id in queue.job_ids:
+            run_id = RunId.parse(job_id)
+            since = _since(run_id) or queue.oldest or snapshot.now
+            yield Job(job_id, run_id, queue.name, run_id and run_id.due, since, why)
+        yield from _put_off(queue, snapshot.now)
+    for schedule_job_id, due in snapshot.undispatched:
+        run_id = RunId(schedule_job_id, due)
+        yield Job(run_id.job_id, run_id, "", due, due, Why.NOT_DISPATCHED)
+
+
+def why_of_queue(name: str, snapshot: Snapshot, held: frozenset[str]) -> Why:
+    """Return why the jobs of a queue wait. Pure."""
+    if "" in held or name in held:
+        return Why.PAUSED
+    if snapshot.are_suspended:
+        return Why.SUSPENDED
+    workers = [worker for worker in snapshot.workers if name in worker.queues]
+    if not workers:
+        return Why.NO_WORKER
+    return Why.BUSY if all(worker.is_busy for worker in workers) else Why.IN_TURN
+
+
+def _put_off(queue: QueueSeen, now: datetime) -> Iterator[Job]:
+    """Yield what waits for a previous run, or for its next attempt; calls are reserved for later.
+
+    An occurrence is put off again and again as long as the previous run goes on.
+    """
+    for job_id, at in queue.put_off:
+        run_id = RunId.parse(job_id)
+        since = _since(run_id)
+        if run_id is None or since is None:
+            continue
+        if run_id.attempt > 1:
+            yield Job(job_id, run_id, queue.name, run_id.due, since, Why.RETRY, at)
+        else:
+            yield Job(job_id, run_id, queue.name, run_id.due, since, Why.PREVIOUS_RUN)
+
+
+def _since(run_id: RunId | None) -> datetime | None:
+    """Return when a run was due, or requested: what backfill runs was due long ago."""
+    if run_id is None or run_id.is_backfill:
+        return None
+    return run_id.due or run_id.requested
+
+
+def _of_schedules(jobs: Iterable[Job], now: datetime, schedules: Schedules) -> list[Waiting]:
+    jobs = list(jobs)
+    job_ids = {job.schedule_job_id for job in jobs} - {""}
+    rows = schedules.filter(job_id__in=job_ids).order_by().values_list("job_id", "pk", "name")
+    return _by_schedule(jobs, now, {job_id: (pk, name) for job_id, pk, name in rows})
+
+
+def _by_schedule(
+    jobs: Iterable[Job], now: datetime, known: dict[str, tuple[int, str]]
+) -> list[Waiting]:
+    """Return what waits of each known schedule, by its oldest job."""
+    of_schedule: dict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        if job.schedule_job_id in known:
+            of_schedule[job.schedule_job_id].append(job)
+    return [_oldest(of_schedule[job_id], now, *known[job_id]) for job_id in of_schedule]
+
+
+def _oldest(jobs: list[Job], now: datetime, pk: int, name: str) -> Waiting:
+    late = [job for job in jobs if is_late(job, now)]
+    oldest = min(late or jobs, key=lambda job: job.since)
+    return Waiting(
+        name=name,
+        schedule_pk=pk,
+        call_pk=None,
+        queue=oldest.queue,
+        due=oldest.due,
+        since=oldest.since,
+        number=len(jobs),
+        is_late=bool(late),
+        why=oldest.why,
+        until=oldest.until,
+    )
+
+
+def is_late(job: Job, now: datetime) -> bool:
+    """Return whether an occurrence should have started by now."""
+    if job.run_id is None or job.run_id.is_requested or job.why is Why.RETRY:
+        return False
+    return job.due is not None and now - job.due > LATE
+
+
+def _of_calls(jobs: Iterable[Job]) -> list[Waiting]:
+    """Return the background calls among the jobs; jobs that have no row are RQ's own."""
+    calls = {job.job_id: job for job in jobs if job.run_id is None}
+    rows = Task.objects.filter(job_id__in=calls).values_list("job_id", "pk", "name", "created")
+    return [
+        Waiting(
+            name=name,
+            schedule_pk=None,
+            call_pk=pk,
+            queue=calls[job_id].queue,
+            due=None,
+            since=created,
+            number=1,
+            is_late=False,
+            why=calls[job_id].why,
+        )
+        for job_id, pk, name, created in rows
+    ]
