@@ -32,6 +32,7 @@ APP = str(Path(tasks.__file__).parent)
 EARLIER_COUNTED, EARLIER_READ, EARLIER_SHOWN = 50, 200, 5
 # How many changes of the schedule a comparison shows.
 CHANGES_SHOWN = 20
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 FAILED_FOR = "Failed for: "
 HEAVY = ("log", "traceback", "result")
 Status = ScheduledTaskInstance.Status
@@ -112,11 +113,12 @@ def call_of(record: Any) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _parameters(function: str) -> list[str]:
+    """Return the names by which a function takes its positional arguments, as far as it has any."""
     try:
         parameters = inspect.signature(registry.get(function).func).parameters.values()
     except (TasksError, ValueError, TypeError):
         return []
-    return [one.name for one in parameters if one.kind is not one.VAR_POSITIONAL]
+    return [one.name for one in parameters if one.kind in POSITIONAL]
 
 
 def result_text(record: RunRecord) -> str:
