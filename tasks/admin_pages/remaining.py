@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import median
 
 # Fewer earlier runs than this say nothing.
 LEAST_EARLIER = 3
@@ -31,7 +30,7 @@ def remaining(percent: int, elapsed: timedelta, earlier: Sequence[timedelta]) ->
     its own pace counts: at 30 % by 30 %. A guess that can't be made, or that has turned out wrong
     because the run has taken longer already, leaves it to the other one.
     """
-    usual = median(earlier) if len(earlier) >= LEAST_EARLIER else None
+    usual = sorted(earlier)[len(earlier) // 2] if len(earlier) >= LEAST_EARLIER else None
     by_pace = elapsed * (100 - percent) / percent if 0 < percent < 100 else None
     by_usual = usual - elapsed if usual is not None and usual > elapsed else None
     if by_pace is None or by_usual is None:
