@@ -19,8 +19,10 @@ from feeds.exceptions import BadUrl
 from feeds.models import Entry, Feed
 from feeds.parsing import without_images
 from tasks import clock
+from tasks.access import visible
 from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE
+from tasks.admin_pages.limits import VisibleFilter
 from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.admin_pages.states import badge
 from tasks.masking import mask_text
@@ -28,11 +30,11 @@ from tasks.models import ScheduledTaskInstance
 
 
 class FeedForm(forms.ModelForm):
-    """Add a feed by its address."""
+    """Add a feed by its address; of an existing one, the tags can be changed."""
 
     class Meta:
         model = Feed
-        fields = ("url",)
+        fields = ("url", "tags")
         widgets: ClassVar = {"url": forms.URLInput({"class": "vURLField", "size": 80})}
 
     def clean_url(self) -> str:
@@ -59,6 +61,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
     """Feeds: add and remove. To poll one less often or not at all, change its schedule."""
 
     form = FeedForm
+    filter_horizontal = ("tags",)
     list_display = ("__str__", "address", "entries", "when", "last_run")
     search_fields = ("title",)
     secret_search_fields = ("url",)
@@ -68,6 +71,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
     show_full_result_count = False
     fields = (
         "title",
+        "tags",
         "address",
         "site",
         "when",
@@ -81,7 +85,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
         (
             None,
             {
-                "fields": ("url",),
+                "fields": ("url", "tags"),
                 "description": gettext_lazy(
                     "The feed is fetched every 15 minutes from now on. To change that, edit "
                     "its schedule afterwards."
@@ -96,20 +100,27 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
         css: ClassVar = {"all": ["feeds/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
-        return Feed.objects.with_entry_count().with_last_run().select_related("schedule")
+        feeds = Feed.objects.with_entry_count().with_last_run().select_related("schedule")
+        return visible(request.user, feeds)
 
     def get_fieldsets(self, request: HttpRequest, obj: Feed | None = None) -> Any:
         return super().get_fieldsets(request, obj) if obj is not None else self.add_fieldsets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Feed | None = None) -> Any:
-        return self.fields if obj is not None else ()
+        return [name for name in self.fields if name != "tags"] if obj is not None else ()
 
     def save_model(self, request: HttpRequest, obj: Feed, form: Any, change: bool) -> None:
-        """Schedule a new feed; an existing one can't be changed here."""
+        """Schedule a new feed; of an existing one, only the tags can be changed."""
         if change:
             return
         feed = services.schedule_feed(obj.url)
         obj.__dict__.update(feed.__dict__)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Give a feed's schedule the tags of the feed."""
+        before = set(form.instance.tags.all())
+        super().save_related(request, form, formsets, change)
+        services.tag_schedule(form.instance, before)
 
     def response_add(self, request: HttpRequest, obj: Feed, post_url_continue: Any = None) -> Any:
         if obj.schedule is not None and obj.schedule.projected is False:
@@ -177,7 +188,7 @@ class EntryAdmin(SecretsAdmin):
     """Entries, read-only, as they were in their feeds."""
 
     list_display = ("__str__", "feed", "published", "page")
-    list_filter = ("feed",)
+    list_filter = (("feed", VisibleFilter),)
     list_select_related = ("feed",)
     search_fields = ("title", "author")
     secret_columns = frozenset({"link", "guid", "summary", "content"})

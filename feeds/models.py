@@ -12,7 +12,7 @@ from feeds.parsing import MAX_LINK, MAX_TEXT
 from tasks import clock
 from tasks.fields import StampField
 from tasks.masking import mask_text
-from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.models import ScheduledTask, ScheduledTaskInstance, Tag
 
 MAX_URL = 2_000
 
@@ -66,6 +66,7 @@ class Feed(models.Model):
         related_name="+",
         verbose_name=_("schedule"),
     )
+    tags = models.ManyToManyField(Tag, related_name="+", verbose_name=_("tags"), blank=True)
     created = StampField(_("created"), auto_now_add=True)
     updated = StampField(_("updated"), auto_now=True)
 
@@ -113,6 +114,8 @@ class Entry(models.Model):
         max_length=64, editable=False, help_text="Changes with what the entry says."
     )
     first_seen = StampField(_("first seen"), default=clock.now, editable=False)
+
+    tagged_through: ClassVar[str] = "feed"
 
     class Meta:
         verbose_name = _("entry")

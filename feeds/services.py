@@ -13,8 +13,9 @@ from feeds.models import MAX_URL, Entry, Feed
 from feeds.parsing import ParsedEntry, ParsedFeed
 from tasks import clock
 from tasks.database import atomic
-from tasks.models import ScheduledTask
+from tasks.models import ScheduledTask, Tag
 from tasks.services import SchedulerService
+from tasks.tags import tags_named
 
 TASK_FUNCTION = "feeds.fetch_rss"
 DEFAULT_INTERVAL = 15 * 60
@@ -102,13 +103,14 @@ def schedule_feed(
     exclude: str | None = None,
     calendar: str | None = None,
     jitter: int | None = None,
+    tags: Iterable[str] | None = None,
 ) -> Feed:
     """Poll a feed from now on; return it with its `schedule`.
 
     `interval` is in seconds; `cron` and the dates of `exclude` and `calendar` are in the time
-    zone `timezone`. Whatever isn't given stays as it is; a new schedule is named after the address
-    and polls every 15 minutes. A cancelled schedule is resumed, a paused one stays paused. Raises
-    BadUrl, SpecError or InvalidSchedule; then nothing is stored.
+    zone `timezone`; `tags` are names. Whatever isn't given stays as it is; a new schedule is named
+    after the address and polls every 15 minutes. A cancelled schedule is resumed, a paused one
+    stays paused. Raises BadUrl, SpecError or InvalidSchedule; then nothing is stored.
     """
     url = validate_url(url)
     given: dict[str, Any] = {"timezone": timezone, "queue": queue, "name": name}
@@ -122,7 +124,25 @@ def schedule_feed(
             feed.save(update_fields=["schedule", "updated"])
         else:
             _update_schedule(feed.schedule, url, interval, cron, options)
+        if tags is not None:
+            tag_feed(feed, tags_named(tags))
     return feed
+
+
+def tag_feed(feed: Feed, tags: Iterable[Tag]) -> None:
+    """Give a feed exactly these tags, and its schedule these instead of those it had from it."""
+    with atomic():
+        before = set(feed.tags.all())
+        feed.tags.set(tags)
+        tag_schedule(feed, before)
+
+
+def tag_schedule(feed: Feed, before: Iterable[Tag]) -> None:
+    """Give a feed's schedule the feed's tags, instead of those that the feed had before."""
+    if feed.schedule is not None:
+        after = set(feed.tags.all())
+        feed.schedule.tags.remove(*(set(before) - after))
+        feed.schedule.tags.add(*after)
 
 
 def remove_feed(url: str) -> Feed:

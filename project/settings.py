@@ -9,7 +9,7 @@ from urllib.parse import quote
 import django
 from django.core.exceptions import ImproperlyConfigured
 
-from project import content_security, environment
+from project import content_security, environment, languages
 from project.private import create_privately
 from project.secret import stored_secret_key
 
@@ -55,13 +55,14 @@ if SECURE_SSL:
     CSRF_COOKIE_SECURE = True
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    # Before the admin, whose templates it extends.
+    "project",
+    "project.apps.SiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "project",
     "examples",
     "feeds",
     "tasks",
@@ -81,6 +82,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
     "project.content_security.DashboardPolicy",
+    "project.viewer_zone.ViewerZone",
 ]
 if django.VERSION >= (6, 0):
     MIDDLEWARE.insert(1, "django.middleware.csp.ContentSecurityPolicyMiddleware")
@@ -141,6 +143,7 @@ WHITENOISE_USE_FINDERS = True
 FILE_UPLOAD_PERMISSIONS = 0o600
 
 LANGUAGE_CODE = environment.language("LANGUAGE_CODE", default="en-us")
+LANGUAGES = languages.offered(LANGUAGE_CODE)
 TIME_ZONE = environment.time_zone("TIME_ZONE", default="UTC")
 USE_TZ = True
 

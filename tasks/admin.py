@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
@@ -17,19 +16,22 @@ from django.utils.translation import gettext_lazy, ngettext
 # These modules register their own pages.
 import tasks.admin_pages.calendars
 import tasks.admin_pages.rq_dashboard
-import tasks.admin_pages.runs  # noqa: F401
+import tasks.admin_pages.runs
+import tasks.admin_pages.tags  # noqa: F401
 from tasks import clock
-from tasks.admin_pages.backfill import backfill_page
 from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, timestamp
 from tasks.admin_pages.forms import ScheduledTaskForm
+from tasks.admin_pages.health import health_view
+from tasks.admin_pages.schedule_form import SchedulePages
+from tasks.admin_pages.schedule_list import ScheduleListAdmin
+from tasks.admin_pages.schedule_page import SchedulePageAdmin
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
 from tasks.admin_pages.states import badge, record_badge
 from tasks.admin_pages.viewer_zone import zone_page
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.services import SchedulerService
 
 LATEST_RUNS = LATEST_PERIODS = 20
 REFRESH_SCHEDULE_MS = 3_000
@@ -68,39 +70,14 @@ class LatestRuns(RunDisplay, admin.TabularInline):
         return format_html('<a href="{}">#{}</a>', url, run.pk)
 
 
-class ScheduleChangeList(ChangeList):
-    """Counts the runs of all schedules on the page in a single query."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        schedules = list(self.result_list)
-        counts: dict[int, Counter[str]] = {schedule.pk: Counter() for schedule in schedules}
-        rows = (
-            ScheduledTaskInstance.objects.filter(parent__in=counts)
-            .order_by()
-            .values_list("parent", "status")
-            .annotate(Count("pk"))
-        )
-        for pk, status, count in rows:
-            counts[pk][status] = count
-        for schedule in schedules:
-            schedule.run_counts = counts[schedule.pk]
-        self.result_list = schedules
-
-
 @admin.register(ScheduledTask)
-class ScheduledTaskAdmin(ExternalJobsAdmin):
-    """Schedules: view, add, edit, run now, pause, resume, cancel, delete."""
+class ScheduledTaskAdmin(SchedulePages, SchedulePageAdmin, ScheduleListAdmin, ExternalJobsAdmin):
+    """Schedules: their list and its actions, the page of one, add, edit."""
 
     form = ScheduledTaskForm
     inlines = (LatestRuns,)
-    list_display = ("name", "status_badge", "when", "next_due", "last_run", "counts", "success")
-    list_filter = ("status", "type", "queue", "function", "calendar")
-    search_fields = ("name", "function")
     secret_search_fields = ("description", "note")
     secret_columns = frozenset({*MASKED_FIELDS, "fingerprint", "problem"})
-    actions = ("run_now", "pause", "resume", "cancel")
-    buttons = actions
     readonly_fields = (
         "status_badge",
         "problem",
@@ -117,14 +94,22 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
     fieldsets = (
         (
             gettext_lazy("What"),
-            {"fields": ("function", "args", "kwargs", "name", "queue", "description")},
+            {
+                "fields": (
+                    "function",
+                    "args",
+                    "kwargs",
+                    "name",
+                    "queue",
+                    "tags",
+                    "description",
+                    "note",
+                )
+            },
         ),
         (
             gettext_lazy("When"),
             {
-                "description": gettext_lazy(
-                    "Give an interval, or a cron expression, or only a first time to run once."
-                ),
                 "fields": ("interval", "first", "cron", "timezone"),
             },
         ),
@@ -158,31 +143,20 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
     created_at = time_column("created", gettext_lazy("created"))
     updated_at = time_column("updated", gettext_lazy("updated"))
 
-    def queues_in_use(self, record: ScheduledTask | None) -> Iterable[str]:
-        if record is None:
-            live = ScheduledTask.objects.live().order_by()
-            return live.values_list("queue", flat=True).distinct()
+    def queues_in_use(self, record: ScheduledTask) -> Iterable[str]:
         return [record.queue] if record.is_live else []
 
     def refresh_ms(self, record: ScheduledTask) -> int:
         return REFRESH_SCHEDULE_MS
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return ScheduleChangeList
-
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.backfill_view)
-        page = path("<int:pk>/backfill/", view, name="tasks_scheduledtask_backfill")
         zone = path("zone/", self.admin_site.admin_view(self.zone_view), name="tasks_zone")
-        return [page, zone, *super().get_urls()]
+        health = path("health/", self.admin_site.admin_view(health_view), name="tasks_health")
+        return [zone, health, *super().get_urls()]
 
     def zone_view(self, request: HttpRequest) -> HttpResponse:
         """Show the form that chooses the viewer's zone, or handle it."""
         return zone_page(request, self.admin_site.each_context(request))
-
-    def backfill_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Show the form that requests runs of a past range, or handle it."""
-        return backfill_page(self, request, pk)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -190,10 +164,6 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         schedule = context.get("original")
         context["history"] = [] if schedule is None else history(schedule)
         return super().render_change_form(request, context, *args, **kwargs)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledTask]:
-        schedules = ScheduledTask.objects.with_last_run().select_related("calendar")
-        return schedules.order_by("name", "pk")
 
     def get_fieldsets(self, request: HttpRequest, obj: ScheduledTask | None = None) -> Any:
         """Add the state of a saved schedule before its form, and its origin after it."""
@@ -208,7 +178,7 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
         if obj.requests.exists():
             state.append("requested_runs")
         origin = ["code_list"] if obj.list_owner is not None else []
-        more = {"fields": ("note", *origin, "job", "created_at", "updated_at")}
+        more = {"fields": (*origin, "job", "created_at", "updated_at")}
         return [(None, {"fields": state}), *fieldsets, (_("More"), more)]
 
     def get_object(
@@ -226,69 +196,6 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
 
     def get_inlines(self, request: HttpRequest, obj: ScheduledTask | None) -> Any:
         return self.inlines if obj is not None else ()
-
-    def save_model(self, request: HttpRequest, obj: ScheduledTask, form: Any, change: bool) -> None:
-        SchedulerService.save(obj)
-
-    def get_deleted_objects(self, objs: Iterable[ScheduledTask], request: HttpRequest) -> Any:
-        """Name the schedules, but only count their runs: there may be very many."""
-        schedules = list(objs)
-        runs = ScheduledTaskInstance.objects.filter(
-            parent__in=[schedule.pk for schedule in schedules]
-        )
-        counts = {
-            self.opts.verbose_name_plural: len(schedules),
-            ScheduledTaskInstance._meta.verbose_name_plural: runs.count(),
-        }
-        allowed = all(self.has_delete_permission(request, schedule) for schedule in schedules)
-        denied = set() if allowed else {self.opts.verbose_name}
-        return [schedule.name for schedule in schedules], counts, denied, []
-
-    # Actions
-
-    @admin.action(description=gettext_lazy("Run now"), permissions=["change"])
-    def run_now(self, request: HttpRequest, queryset: QuerySet[ScheduledTask]) -> None:
-        self._each(
-            request,
-            queryset,
-            SchedulerService.run_now,
-            _("Manual run requested."),
-            lambda n: ngettext("%d run was enqueued.", "%d runs were enqueued.", n) % n,
-        )
-
-    @admin.action(description=gettext_lazy("Pause"), permissions=["change"])
-    def pause(self, request: HttpRequest, queryset: QuerySet[ScheduledTask]) -> None:
-        note = request.POST.get("note", "").replace("\0", "").strip()
-        self._each(
-            request,
-            queryset,
-            lambda schedule: SchedulerService.pause(schedule, note),
-            _("Paused. %(note)s") % {"note": note},
-            lambda n: ngettext("%d schedule was paused.", "%d schedules were paused.", n) % n,
-        )
-
-    @admin.action(description=gettext_lazy("Resume"), permissions=["change"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[ScheduledTask]) -> None:
-        self._each(
-            request,
-            queryset,
-            SchedulerService.resume,
-            _("Resumed."),
-            lambda n: ngettext("%d schedule was resumed.", "%d schedules were resumed.", n) % n,
-        )
-
-    @admin.action(
-        description=gettext_lazy("Cancel (keeps the schedule and its runs)"),
-        permissions=["change"],
-    )
-    def cancel(self, request: HttpRequest, queryset: QuerySet[ScheduledTask]) -> None:
-        self._each(
-            request,
-            queryset,
-            SchedulerService.cancel,
-            _("Cancelled."),
-            lambda n: ngettext("%d schedule was cancelled.", "%d schedules were cancelled.", n) % n,
-        )
 
     # Columns and rows
 
@@ -319,26 +226,6 @@ class ScheduledTaskAdmin(ExternalJobsAdmin):
             timestamp(schedule.paused_at),
             mask_text(schedule.note),
         )
-
-    @admin.display(description=gettext_lazy("last run"), ordering="last_run_started")
-    def last_run(self, schedule: Any) -> SafeString | str:
-        if schedule.last_run_id is None:
-            return NONE
-        status = ScheduledTaskInstance.Status(schedule.last_run_status)
-        return format_html(
-            '<a href="{}">{}</a> {}',
-            reverse("admin:tasks_scheduledtaskinstance_change", args=[schedule.last_run_id]),
-            badge(status, str(status.label)),
-            timestamp(schedule.last_run_started),
-        )
-
-    @admin.display(description=gettext_lazy("runs"))
-    def counts(self, schedule: Any) -> SafeString | str:
-        return count_links(schedule, schedule.run_counts)
-
-    @admin.display(description=gettext_lazy("success"))
-    def success(self, schedule: Any) -> str:
-        return success_rate(schedule.run_counts)
 
     @admin.display(description=gettext_lazy("runs"))
     def all_counts(self, schedule: ScheduledTask) -> SafeString:

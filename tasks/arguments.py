@@ -326,29 +326,31 @@ class Fields(ArgumentType):
 
     def store(self, value: Any) -> Any:
         if isinstance(value, self.cls):
-            value = {name: getattr(value, name) for name in self._fields}
+            value = {name: getattr(value, name) for name in self.fields}
         self._require_fields(value)
-        return {name: _at(f".{name}", self._types[name].store, value[name]) for name in value}
+        return {name: _at(f".{name}", self.types[name].store, value[name]) for name in value}
 
     def load(self, stored: Any) -> Any:
         self._require_fields(stored)
         return self.cls(
-            **{name: _at(f".{name}", self._types[name].load, stored[name]) for name in stored}
+            **{name: _at(f".{name}", self.types[name].load, stored[name]) for name in stored}
         )
 
     def _require_fields(self, value: Any) -> None:
         names = value.keys() if isinstance(value, dict) else set()
-        required = {name for name, field in self._fields.items() if _has_no_default(field)}
-        if not isinstance(value, dict) or names - self._fields.keys() or required - names:
-            known = ", ".join(self._fields)
+        required = {name for name, field in self.fields.items() if _has_no_default(field)}
+        if not isinstance(value, dict) or names - self.fields.keys() or required - names:
+            known = ", ".join(self.fields)
             raise Unfit(_("an object with the fields %(known)s") % {"known": known}, value)
 
     @property
-    def _fields(self) -> dict[str, "dataclasses.Field[Any]"]:
+    def fields(self) -> dict[str, "dataclasses.Field[Any]"]:
+        """The fields that an instance is made with, by name."""
         return {field.name: field for field in dataclasses.fields(self.cls) if field.init}
 
     @property
-    def _types(self) -> Mapping[str, ArgumentType]:
+    def types(self) -> Mapping[str, ArgumentType]:
+        """The type of each field."""
         return _types_of_fields(self.cls)
 
 

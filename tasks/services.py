@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tasks import clock, registry
+from tasks import clock, history, registry
 from tasks.broker import projection
 from tasks.broker.connection import redis_obstacle
 from tasks.broker.enqueue import enqueue_run, enqueue_task, withdraw
@@ -64,6 +64,12 @@ STATE_FIELDS = (
     "problem",
     "list_owner",
 )
+# What the history calls a change of the status.
+ACTIONS: Mapping[str, history.Action] = {
+    ScheduledTask.Status.RUNNING: history.Action.RESUMED,
+    ScheduledTask.Status.PAUSED: history.Action.PAUSED,
+    ScheduledTask.Status.DEATH: history.Action.CANCELED,
+}
 
 
 class SchedulerService:
@@ -206,15 +212,26 @@ class SchedulerService:
         )
 
     @staticmethod
-    def run_now(schedule: ScheduledTask) -> RunId:
+    def run_now(
+        schedule: ScheduledTask,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> RunId:
         """Request a run of a schedule now, whatever its status; return the run's identity.
 
-        The schedule's overlap policy applies. Inside a transaction, the run is enqueued after
-        the commit. Raises NotPossible if Redis is unavailable or refuses writes, RedisRefused if
-        its keys are another database's, UnknownTaskFunction if the schedule's function no longer
-        exists.
+        With `args` or `kwargs` it is called with these, once, also when it is tried again, instead
+        of with the schedule's. The schedule's overlap policy applies. Inside a transaction, the run
+        is enqueued after the commit.
+
+        Raises NotPossible if Redis is unavailable or refuses writes, RedisRefused if its keys are
+        another database's, UnknownTaskFunction if the schedule's function no longer exists,
+        InvalidArguments if it can't be called with these.
         """
-        registry.resolve(schedule.function, Kind.SCHEDULED)
+        function = registry.resolve(schedule.function, Kind.SCHEDULED)
+        arguments: dict[str, Any] | None = None
+        if args is not None or kwargs is not None:
+            stored = function.store_arguments(list(args or ()), dict(kwargs or {}))
+            arguments = dict(zip(("args", "kwargs"), stored, strict=True))
         requested = from_milliseconds(to_milliseconds(clock.now()))
         if obstacle := redis_obstacle():
             raise NotPossible(
@@ -224,9 +241,16 @@ class SchedulerService:
         redis = connect_as_owner()
         with atomic():
             known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=schedule.pk)
-            request, _made = known.requests.get_or_create(due=None, requested=requested)
+            request, made = known.requests.get_or_create(
+                due=None, requested=requested, defaults={"arguments": arguments}
+            )
+            if not made and request.arguments != arguments:
+                raise NotPossible(
+                    _("Another run of “%(name)s” was requested at the same time: try again.")
+                    % {"name": schedule.name}
+                )
             run_id = request.run_id
-            on_commit(partial(_enqueue_requested, known, run_id, redis))
+            on_commit(partial(_enqueue_requested, known, run_id, redis, arguments))
         return run_id
 
     @staticmethod
@@ -246,20 +270,23 @@ class SchedulerService:
         start: datetime,
         end: datetime,
         limit: int = backfill.DEFAULT_LIMIT,
+        *,
+        failed: bool = False,
     ) -> list[RunId]:
         """Request runs of what was due after `start` and up to `end` and never ran; return which.
 
         These are the dues of the present spec that have no row, or a row that says missed or
-        skipped, which is then used for the run. They run one after another, the oldest first (if
-        overlap is allowed, several at a time), whatever the schedule's status; pausing or
-        cancelling the schedule cancels those that have not started. Inside a transaction, they
-        are enqueued after the commit.
+        skipped, which is then used for the run; with `failed` also those whose run has failed and
+        isn't tried again by itself: it is one more attempt of that run. They run one after another,
+        the oldest first (if overlap is allowed, several at a time), whatever the schedule's status;
+        pausing or cancelling the schedule cancels those that have not started. Inside a
+        transaction, they are enqueued after the commit.
 
         Raises NotPossible if there are more than `limit`, or if the range is empty, ends in the
         future or begins before what retention keeps; UnknownTaskFunction if the schedule's
         function no longer exists.
         """
-        return backfill.request(schedule, start, end, limit)
+        return backfill.request(schedule, start, end, limit, failed=failed)
 
     @staticmethod
     def sync(
@@ -403,6 +430,8 @@ def _insert(schedule: ScheduledTask, from_now: bool = False) -> None:
     first = None if from_now else _first_just_due(schedule, now)
     schedule.settled_through = schedule.period_start = _start_of_period(first, now)
     schedule.save(force_insert=True)
+    owner = schedule.list_owner
+    history.record(schedule, history.Action.CREATED, {"list_owner": [None, owner]} if owner else {})
     _project_on_commit(schedule)
 
 
@@ -428,6 +457,8 @@ def _write_change(known: ScheduledTask, schedule: ScheduledTask, from_now: bool 
         close_periods([closing])
     schedule.next_check_at = clock.now()
     schedule.save()
+    if changes := history.differences(known, schedule):
+        history.record(schedule, history.Action.CHANGED, changes)
     _project_on_commit(schedule)
 
 
@@ -487,6 +518,7 @@ def _change_status(
         if known.status != status:
             close_period(known, now, reason(Code.SCHEDULE_STOPPED))
             changes["period_start"] = known.period_start
+            history.record_status(known, ACTIONS[status], note=str(changes.get("note", "")))
         changes |= {"status": status, "settled_through": now, "updated": now, "next_check_at": now}
         for field, value in changes.items():
             setattr(schedule, field, value)
@@ -515,9 +547,11 @@ def _withdraw_runs(run_ids: list[RunId], queue: str) -> None:
         )
 
 
-def _enqueue_requested(schedule: ScheduledTask, run_id: RunId, redis: Redis) -> None:
+def _enqueue_requested(
+    schedule: ScheduledTask, run_id: RunId, redis: Redis, arguments: dict[str, Any] | None
+) -> None:
     try:
-        enqueue_run(schedule, run_id, redis)
+        enqueue_run(schedule, run_id, redis, arguments=arguments)
     except RedisError as error:
         logger.warning(
             "The requested run of “%s” starts once Redis is back (%s).", schedule.name, error

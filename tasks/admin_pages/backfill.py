@@ -1,5 +1,7 @@
 """The backfill page of a schedule: it previews the runs of a past range, then requests them."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -8,18 +10,22 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import clock
-from tasks.admin_pages.base import TasksAdmin, obstacles
+from tasks.admin_pages.asking import ActionsAdmin
+from tasks.admin_pages.base import obstacles
+from tasks.admin_pages.history import record_change
+from tasks.admin_pages.links import schedule_page
 from tasks.exceptions import TasksError
-from tasks.models import ScheduledTask
-from tasks.runs.backfill import DEFAULT_LIMIT, MAX_LIMIT, never_ran
+from tasks.history import Action
+from tasks.models import ScheduledTask, WeeklySummary
+from tasks.runs.backfill import DEFAULT_LIMIT, MAX_LIMIT, Open, to_run
 from tasks.services import SchedulerService
-from tasks.timing.instants import DAY, MICROSECOND
+from tasks.timing.instants import DAY, MICROSECOND, SECOND
 
 
 class LocalDateTimeInput(forms.DateTimeInput):
@@ -34,6 +40,13 @@ class BackfillForm(forms.Form):
 
     begin = forms.DateTimeField(label=gettext_lazy("From"), widget=LocalDateTimeInput)
     end = forms.DateTimeField(label=gettext_lazy("To"), widget=LocalDateTimeInput)
+    failed = forms.BooleanField(
+        label=gettext_lazy("Also what failed"),
+        required=False,
+        help_text=gettext_lazy(
+            "Each of these runs gets one more attempt; what is tried again by itself is left alone."
+        ),
+    )
     limit = forms.IntegerField(
         label=gettext_lazy("At most"),
         min_value=1,
@@ -41,31 +54,41 @@ class BackfillForm(forms.Form):
         help_text=gettext_lazy("Nothing is run if there are more."),
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        zone = timezone.get_current_timezone_name()
+        for name in ("begin", "end"):
+            self.fields[name].help_text = zone
+
     @property
     def range(self) -> dict[str, Any]:
         """The range as the service takes it: start excluded, end included."""
         data = self.cleaned_data
-        return {"start": data["begin"] - MICROSECOND, "end": data["end"], "limit": data["limit"]}
+        return {
+            "start": data["begin"] - MICROSECOND,
+            "end": data["end"],
+            "limit": data["limit"],
+            "failed": data["failed"],
+        }
 
 
-def backfill_page(page: TasksAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+def backfill_page(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """Show the form; a POST previews the runs, and with `confirmed` requests them."""
-    schedule = get_object_or_404(ScheduledTask, pk=pk)
-    if not page.has_change_permission(request, schedule):
+    schedule = get_object_or_404(page.get_queryset(request), pk=pk)
+    if not page.has_run_permission(request, schedule):
         raise PermissionDenied
-    dues = None
+    dues: Sequence[Open] | None = None
     if request.method == "POST":
         form = BackfillForm(request.POST)
         try:
             if form.is_valid() and "confirmed" in request.POST:
                 return _request(page, request, schedule, form)
             if form.is_valid():
-                dues = never_ran(schedule, **form.range)
+                dues = to_run(schedule, **form.range)
         except TasksError as error:
             form.add_error(None, str(error))
     else:
-        now = timezone.localtime(clock.now()).replace(microsecond=0)
-        form = BackfillForm(initial={"begin": now - DAY, "end": now, "limit": DEFAULT_LIMIT})
+        form = BackfillForm(initial=_initial(request))
     context = {
         **page.admin_site.each_context(request),
         "title": _("Backfill “%(name)s”") % {"name": schedule.name},
@@ -73,18 +96,52 @@ def backfill_page(page: TasksAdmin, request: HttpRequest, pk: int) -> HttpRespon
         "original": schedule,
         "form": form,
         "dues": dues,
+        "is_ready": dues is not None and not form.errors,
+        "length": _length(schedule, len(dues or ())),
         "is_sequential": schedule.overlap != ScheduledTask.Overlap.ALLOW,
         "notices": obstacles([schedule.queue]),
-        "zone": timezone.get_current_timezone_name(),
+        "back": schedule_page(pk),
     }
     return TemplateResponse(request, "admin/tasks/scheduledtask/backfill.html", context)
 
 
+def _initial(request: HttpRequest) -> dict[str, Any]:
+    """Return what the form starts with: the last 24 hours, or the range of the link."""
+    now = timezone.localtime(clock.now()).replace(microsecond=0)
+    given = {name: _time(request.GET.get(name, "")) for name in ("begin", "end")}
+    begin, end = given["begin"], given["end"]
+    if begin is None or end is None:
+        begin, end = now - DAY, now
+    else:
+        # The field shows whole seconds.
+        begin = begin.replace(microsecond=0)
+        end = min(end.replace(microsecond=0) + (SECOND if end.microsecond else timedelta(0)), now)
+    is_failed = "failed" in request.GET
+    return {"begin": begin, "end": end, "limit": DEFAULT_LIMIT, "failed": is_failed}
+
+
+def _time(text: str) -> Any:
+    try:
+        at = parse_datetime(text)
+    except ValueError:
+        return None
+    return None if at is None or timezone.is_naive(at) else timezone.localtime(at)
+
+
+def _length(schedule: ScheduledTask, number: int) -> timedelta | None:
+    """Return how long so many runs take, by the median of the last 7 days; None if unknown."""
+    week = WeeklySummary.objects.filter(schedule=schedule).first()
+    return None if week is None or week.p50 is None else number * week.p50
+
+
 def _request(
-    page: TasksAdmin, request: HttpRequest, schedule: ScheduledTask, form: BackfillForm
+    page: ActionsAdmin, request: HttpRequest, schedule: ScheduledTask, form: BackfillForm
 ) -> HttpResponse:
     number = len(SchedulerService.backfill(schedule, **form.range))
     text = ngettext("%d run was requested.", "%d runs were requested.", number) % number
     messages.success(request, text)
-    page.log_change(request, schedule, _("Backfill: %(text)s") % {"text": text})
-    return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_change", args=[schedule.pk]))
+    line = _("Backfill: %(text)s") % {"text": text}
+    page.log_change(request, schedule, line)
+    bounds = (f"{timezone.localtime(form.cleaned_data[name])}" for name in ("begin", "end"))
+    record_change(request, schedule, Action.BACKFILLED, note=f"{text} {' – '.join(bounds)}")
+    return HttpResponseRedirect(schedule_page(schedule.pk))

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST
 from django_rq.settings import get_queues_map
 from redis.exceptions import RedisError
 
+from tasks.access import is_limited
 from tasks.admin_pages.formatting import (
     NONE,
     one_line,
@@ -40,6 +41,7 @@ from tasks.broker.connection import (
 from tasks.broker.keys import LEADER_KEY, explain
 from tasks.broker.ownership import RedisRefused, ownership
 from tasks.exceptions import TasksError
+from tasks.history import made_by
 from tasks.masking import hiding, mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance
 
@@ -101,7 +103,8 @@ def time_column(field: str, label: Any) -> Callable[[Any, Any], Any]:
 class BriefAdmin(admin.ModelAdmin):
     """Pages in the viewer's zone, that wait for Redis only briefly.
 
-    After a change they say what Redis has refused.
+    What they change is in the history under the user's name, and after a change they say what
+    Redis has refused.
     """
 
     @property
@@ -115,7 +118,8 @@ class BriefAdmin(admin.ModelAdmin):
     def _briefly(self, view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
         def brief(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            with in_a_hurry(), in_viewer_zone(request):
+            author = made_by(request.user.get_username())
+            with in_a_hurry(), in_viewer_zone(request), author:
                 response = view(request, *args, **kwargs)
                 if isinstance(response, SimpleTemplateResponse):
                     # Here, not later: most times are shown by the template.
@@ -141,12 +145,20 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         """Return the queues that a record's next runs need; those of all records for None."""
         return ()
 
+    def queues_of_list(self, request: HttpRequest) -> Iterable[str]:
+        """Return the queues that the next runs of all that the user may see need."""
+        return () if is_limited(request.user) else self.queues_in_use(None)
+
     def refresh_ms(self, record: Any) -> int:
         """Return how often the page of a record refreshes itself, in milliseconds; 0 for never."""
         return 0
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        context = {"notices": obstacles(self.queues_in_use(None)), **(extra_context or {})}
+        context = {
+            "notices": obstacles(self.queues_of_list(request)),
+            "may_see_rq": not is_limited(request.user),
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, context)
 
     def render_change_form(
@@ -185,14 +197,18 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
 
     def act_view(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
         """Run an action on one record, and return to its page."""
-        record = get_object_or_404(self.model, pk=pk)
+        record = get_object_or_404(self.get_queryset(request), pk=pk)
         if action not in self.buttons:
             raise Http404
         if not self.has_change_permission(request, record):
             raise PermissionDenied
-        getattr(self, action)(request, self.model._default_manager.filter(pk=pk))
+        getattr(self, action)(request, self.get_queryset(request).filter(pk=pk))
+        return HttpResponseRedirect(self.page_of(record))
+
+    def page_of(self, record: Any) -> str:
+        """Return the address of the page on which a record is looked at."""
         page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
-        return HttpResponseRedirect(reverse(page, args=[pk]))
+        return reverse(page, args=[record.pk])
 
     def _each(
         self,

@@ -16,6 +16,7 @@ from tasks import clock
 from tasks.admin_pages.base import TasksAdmin, time_column
 from tasks.admin_pages.formatting import NONE, one_line
 from tasks.admin_pages.forms import CalendarForm
+from tasks.admin_pages.limits import SharedAdmin
 from tasks.exceptions import SpecError
 from tasks.models import Calendar
 from tasks.services import CalendarService
@@ -23,7 +24,7 @@ from tasks.timing.text import format_dates, number_of_days, parse_dates
 
 
 @admin.register(Calendar)
-class CalendarAdmin(TasksAdmin):
+class CalendarAdmin(SharedAdmin, TasksAdmin):
     """Calendars: view, add, edit, and delete those that no schedule uses."""
 
     form = CalendarForm
@@ -35,7 +36,7 @@ class CalendarAdmin(TasksAdmin):
     updated_at = time_column("updated", gettext_lazy("updated"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Calendar]:
-        return Calendar.objects.annotate(users=Count("schedules"))
+        return super().get_queryset(request).annotate(users=Count("schedules"))
 
     def get_fieldsets(self, request: HttpRequest, obj: Calendar | None = None) -> Any:
         shown = ("used_by", "created_at", "updated_at") if obj is not None else ()

@@ -12,6 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
+from tasks.access import is_limited
 from tasks.admin_pages.base import TasksAdmin
 from tasks.admin_pages.formatting import timestamp
 from tasks.broker.connection import connect
@@ -36,7 +37,7 @@ class ExternalJobsAdmin(TasksAdmin):
 
     def external_jobs_view(self, request: HttpRequest) -> HttpResponse:
         """Show the external jobs; a POST puts a quarantined one back, or discards it."""
-        if not self.has_view_permission(request):
+        if not self.has_view_permission(request) or is_limited(request.user):
             raise PermissionDenied
         context = {**self.admin_site.each_context(request), "opts": self.opts}
         try:

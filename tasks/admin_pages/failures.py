@@ -16,6 +16,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from tasks.access import visible
 from tasks.admin_pages.run_actions import HEAVY, MOST_RUNS, RunActions
 from tasks.admin_pages.run_page import FAILED_FOR, short
 from tasks.masking import mask_text
@@ -95,7 +96,7 @@ class FailuresAdmin(RunActions):
             raise PermissionDenied
         chosen = request.GET.get("days", "")
         days = int(chosen) if chosen in map(str, PERIODS) else PERIODS[0]
-        found = failure_groups(self._visible_schedules(request), days * DAY)
+        found = failure_groups(visible(request.user, ScheduledTask.objects.all()), days * DAY)
         context = {
             **self.admin_site.each_context(request),
             "title": _("Failures"),
@@ -112,11 +113,6 @@ class FailuresAdmin(RunActions):
             "chosen_name": ACTION_CHECKBOX_NAME,
         }
         return TemplateResponse(request, "admin/tasks/failures.html", context)
-
-    def _visible_schedules(self, request: HttpRequest) -> Any:
-        """Return the schedules that the user may see; all of them are no condition."""
-        visible = self._schedules.get_queryset(request)
-        return visible if visible.query.where else ScheduledTask.objects.all()
 
     def _shown(self, group: FailureGroup, since: datetime, days: int) -> dict[str, Any]:
         names = list(group.schedules.items())

@@ -1,30 +1,28 @@
 """The admin's forms: names are chosen, not typed, and each error is shown at its field."""
 
-import inspect
-import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.forms.fields import InvalidJSONInput
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from tasks import clock, registry
+from tasks import registry
+from tasks.admin_pages.argument_fields import ArgumentField, CallFields, masked_message
+from tasks.admin_pages.argument_texts import read_json
+from tasks.admin_pages.conflicts import Conflict, conflict_of
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields
+from tasks.admin_pages.when_form import IntervalField, WhenForm, zone_choices
 from tasks.broker.connection import redis_obstacle
-from tasks.exceptions import SpecError
-from tasks.masking import MASK, MaskedValue, restore
+from tasks.masking import MaskedValue, restore
 from tasks.models import Calendar, ScheduledTask, Task
+from tasks.models.schedules import DEFAULT_KEEP_RUNS
 from tasks.queue import usable_queues
 from tasks.registry import Kind, TaskFunction
-from tasks.storable import is_deeper
-from tasks.timing.text import format_interval, parse_interval
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
@@ -39,36 +37,13 @@ def _function_choices(kind: Kind) -> list[tuple[str, str]]:
 
 
 def _choice_text(function: TaskFunction) -> str:
-    """Return the signature of a task function, and its summary."""
-    signature = function.shown_signature.replace(return_annotation=inspect.Signature.empty)
-    text = f"{function.name}{signature}"
-    text = f"{text} — {function.summary}" if function.summary else text
+    """Return the name of a task function, and its summary."""
+    text = f"{function.name} — {function.summary}" if function.summary else function.name
     return text if len(text) <= CHOICE_LENGTH else f"{text[: CHOICE_LENGTH - 1]}…"
 
 
 def _queue_choices() -> list[tuple[str, str]]:
     return [("", "---------"), *((name, name) for name in usable_queues())]
-
-
-@lru_cache(maxsize=1)
-def _zone_choices() -> list[tuple[str, str]]:
-    return [(name, name) for name in sorted(available_timezones() - {"localtime"})]
-
-
-class IntervalField(forms.CharField):
-    """A length of time such as 15m, 1h30m or 900 (seconds); its value is in seconds."""
-
-    def prepare_value(self, value: Any) -> Any:
-        return format_interval(value) if isinstance(value, int) else value
-
-    def to_python(self, value: Any) -> Any:
-        text = super().to_python(value)
-        if not text:
-            return None
-        try:
-            return parse_interval(text.replace(" ", ""))
-        except SpecError as error:
-            raise ValidationError(str(error)) from error
 
 
 class ArgumentsField(forms.JSONField):
@@ -83,7 +58,7 @@ class ArgumentsField(forms.JSONField):
         if value in self.empty_values:
             return self._kind()
         try:
-            value = _read_json(value) if isinstance(value, str) else value
+            value = read_json(value) if isinstance(value, str) else value
         except ValueError as error:
             raise ValidationError(
                 _("This is not valid JSON: %(error)s.") % {"error": error}
@@ -97,29 +72,21 @@ class ArgumentsField(forms.JSONField):
         if data is None:
             return None
         try:
-            return _read_json(data)
+            return read_json(data)
         except ValueError:
             return InvalidJSONInput(data)
 
 
-def _read_json(text: str) -> Any:
-    """Return the value of a JSON text; raises ValueError also if it can't be stored."""
-    try:
-        value = json.loads(text)
-        json.dumps(value, ensure_ascii=False).encode()
-    except RecursionError:
-        raise ValueError(_("it is nested too deeply")) from None
-    except UnicodeEncodeError:
-        raise ValueError(_("it contains a lone surrogate")) from None
-    if is_deeper(value):
-        raise ValueError(_("it is nested too deeply"))
-    return value
-
-
 class CallForm(forms.ModelForm):
-    """What the forms of schedules and of background calls have in common."""
+    """What the forms of schedules and of background calls have in common: the call itself.
+
+    The fields of the arguments are those of the function that is chosen; if it isn't registered,
+    or has no place for the stored arguments, they are typed as JSON.
+    """
 
     kind: Kind
+    # What an added record starts as: a clone's secrets are this one's.
+    source: Any = None
 
     args = ArgumentsField(
         list,
@@ -137,11 +104,81 @@ class CallForm(forms.ModelForm):
         self._offer("function", _function_choices(self.kind))
         self._shown: dict[str, Any] = {}
         self._stored: dict[str, Any] = {}
+        self._call: tuple[list[Any], dict[str, Any]] | None = None
+        self.task_function = registry.find(self.function_name)
+        self.call_fields = self._find_call_fields()
+        # The chosen function isn't the one whose arguments were on the page that was sent.
+        self.is_picking = self.is_bound and (
+            "_pick" in self.data
+            or self.data.get("fields_of", self.function_name) != self.function_name
+        )
+        self._add_argument_fields()
 
-    def _mask(self, shown: dict[str, Any]) -> None:
+    @property
+    def function_name(self) -> str:
+        """The name of the function that is chosen, or was."""
+        name = self.data.get("function") if self.is_bound else self.initial.get("function")
+        return registry.present_name(str(name or self.instance.function or ""))
+
+    @property
+    def known(self) -> Any:
+        """The record whose values the form starts with, None for a new one."""
+        return self.instance if self.instance.pk is not None else self.source
+
+    def _find_call_fields(self) -> CallFields | None:
+        function, known = self.task_function, self.known
+        if function is None or self.kind not in function.kinds:
+            return None
+        if known is None or registry.present_name(known.function) != function.name:
+            return CallFields(function)
+        try:
+            return CallFields(function, known.args, known.kwargs)
+        except TypeError:
+            return None
+
+    def _add_argument_fields(self) -> None:
+        if "function" not in self.fields:
+            return
+        if self.call_fields is None:
+            if not self.function_name:
+                del self.fields["args"], self.fields["kwargs"]
+            elif self.known is not None:
+                shown = masked_fields(self.known)
+                self._mask({name: shown[name] for name in ("args", "kwargs")}, self.known)
+            return
+        for name, field in self.call_fields.fields().items():
+            if isinstance(field, ArgumentField):
+                field.is_new = self.is_picking
+            self.fields[name] = field
+        self._add_rest(self.call_fields)
+
+    def _add_rest(self, call: CallFields) -> None:
+        """Let what `*args` and `**kwargs` take be typed as JSON, if the function has them."""
+        shown_args, shown_kwargs = call.masked_rest()
+        for name, rest, shown, mark in (
+            ("args", call.rest_args, shown_args, "*"),
+            ("kwargs", call.rest_kwargs, shown_kwargs, "**"),
+        ):
+            if rest is None:
+                del self.fields[name]
+                continue
+            self.fields[name].label = f"{mark}{call.rest_names[name]}"
+            self.initial[name] = shown
+            self._shown[name], self._stored[name] = shown, rest
+
+    def _mask(self, shown: dict[str, Any], known: Any) -> None:
         """Show these values instead of the stored ones, which are kept where they don't change."""
-        self._shown, self._stored = shown, {name: self.initial.get(name) for name in shown}
+        self._shown |= shown
+        self._stored |= {name: getattr(known, name) for name in shown}
         self.initial = {**self.initial, **shown}
+
+    def is_valid(self) -> bool:
+        return not self.is_picking and super().is_valid()
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        if self.is_picking:
+            self.errors.clear()
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -149,12 +186,45 @@ class CallForm(forms.ModelForm):
             try:
                 data[name] = restore(data[name], self._shown.get(name), self._stored.get(name))
             except MaskedValue:
-                text = _(
-                    "“%(mask)s” stands for a secret that isn't shown. Leave the value as it is, "
-                    "or type the secret instead."
-                )
-                self.add_error(name, text % {"mask": MASK})
+                self.add_error(name, masked_message())
+        if self.call_fields is not None:
+            self._clean_arguments(self.call_fields, data)
         return data
+
+    def _clean_arguments(self, call: CallFields, data: dict[str, Any]) -> None:
+        for name in call.unused(data):
+            self.errors.pop(name, None)
+        if self.has_argument_errors:
+            return
+        for name, mark in (("args", "[]"), ("kwargs", "{}")):
+            if name not in self.fields and self.data.get(name, "") not in ("", mark):
+                text = _("Each argument of this function has a field of its own: give it there.")
+                self.add_error("function", text)
+                return
+        rest_args, rest_kwargs = data.get("args") or [], data.get("kwargs") or {}
+        for name in rest_kwargs.keys() & call.parts.keys():
+            text = _("“%(name)s” has a field of its own: give it there.")
+            self.add_error("kwargs", text % {"name": name})
+        try:
+            self._call = call.arguments(data, rest_args, rest_kwargs)
+        except ValidationError as error:
+            self.add_error("function", error)
+
+    @property
+    def has_argument_errors(self) -> bool:
+        """Whether something is wrong with an argument."""
+        names = {"args", "kwargs"}
+        if self.call_fields is not None:
+            names |= self.call_fields.fields().keys()
+        return bool(names & self.errors.keys())
+
+    def _post_clean(self) -> None:
+        if self._call is not None:
+            for name, value in zip(("args", "kwargs"), self._call, strict=True):
+                if name in self.fields:
+                    self.cleaned_data[name] = value
+                setattr(self.instance, name, value)
+        super()._post_clean()  # type: ignore[misc]
 
     def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
         """Offer a list of choices for a field; its current value remains one of them."""
@@ -169,70 +239,82 @@ class CallForm(forms.ModelForm):
         )
 
     def _update_errors(self, errors: ValidationError) -> None:
-        """Drop the model's errors for fields that already have one, which is their cause."""
-        for field in self.errors.keys() & errors.error_dict.keys():
-            del errors.error_dict[field]
+        """Drop the model's errors for fields that already have one, which is their cause.
+
+        What is wrong with the arguments as a whole is said at the function.
+        """
+        found = errors.error_dict
+        for field in {"args", "kwargs"} & found.keys():
+            if self.has_argument_errors or "function" in self.errors:
+                del found[field]
+            elif field not in self.fields:
+                found.setdefault("function", []).extend(found.pop(field))
+        for field in self.errors.keys() & found.keys():
+            del found[field]
         super()._update_errors(errors)  # type: ignore[misc]
 
 
-class ScheduledTaskForm(CallForm):
+class ScheduledTaskForm(WhenForm, CallForm):
     """Add or edit a schedule. The model validates; the form offers the choices."""
 
     kind = Kind.SCHEDULED
+    conflict: Conflict | None = None
 
-    interval = IntervalField(
-        required=False,
-        label=gettext_lazy("Interval"),
-        help_text=gettext_lazy(
-            "Such as 15m, 90s, 2h, 1d or 1h30m. Starts now, unless a first time is given."
-        ),
-    )
-
-    jitter = IntervalField(
-        required=False,
-        label=gettext_lazy("Jitter"),
-        help_text=gettext_lazy(
-            "Such as 10m: each schedule is delayed by its own constant share of it, "
-            "so that they don't all start at once."
-        ),
-    )
+    start_deadline = IntervalField(label=gettext_lazy("Start deadline"))
+    timeout = IntervalField(label=gettext_lazy("Timeout"))
 
     class Meta:
         model = ScheduledTask
         fields = "__all__"  # noqa: DJ007  (the admin's fieldsets say which)
         widgets = {
+            "name": forms.TextInput({"class": "w100"}),
+            "cron": forms.TextInput({"class": "mono n16", "spellcheck": "false"}),
             "description": forms.Textarea({"rows": 2, **WIDE}),
             "note": forms.Textarea({"rows": 2, **WIDE}),
-            "exclude": forms.Textarea({"rows": 3, **DATES}),
+            "exclude": forms.Textarea({"rows": 2, **DATES}),
+            "tags": forms.CheckboxSelectMultiple,
         }
         help_texts = {
             "name": gettext_lazy("Empty: the name of the task function."),
             "queue": gettext_lazy("Empty: the task function's own queue."),
-            "first": gettext_lazy("Without an interval, the schedule runs once, at this time."),
-            "cron": gettext_lazy(
-                "Minute, hour, day of month, month, day of week, such as “30 6 * * MON-FRI”; "
-                "or @hourly, @daily, @weekly, @monthly."
-            ),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._offer("queue", _queue_choices())
-        self._offer("timezone", _zone_choices())
+        self._offer("timezone", zone_choices())
         for name in {"name", "queue"} & self.fields.keys():
             self.fields[name].required = False
-        if self.instance.pk is not None:
-            self._mask(masked_fields(self.instance))
-        else:
-            self.initial = {"queue": "", "timezone": settings.TIME_ZONE, **self.initial}
+        if self.known is not None:
+            shown = masked_fields(self.known)
+            self._mask({name: shown[name] for name in ("description", "note")}, self.known)
+        if self.instance.pk is None:
+            self.initial = {**self.initial, "queue": self.initial.get("queue", "")}
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether the form shows its limits at once."""
+        return self._says_any("repeat", "start", "end", "jitter")
+
+    @property
+    def has_more_policies(self) -> bool:
+        """Whether the form shows its rarer policies at once."""
+        usual = {"on_disconnect": ScheduledTask.OnDisconnect.STOP, "keep_runs": DEFAULT_KEEP_RUNS}
+        return self._says_any("isolated", "on_disconnect", "keep_runs", "keep_days", usual=usual)
+
+    def _says_any(self, *names: str, usual: Mapping[str, Any] | None = None) -> bool:
+        """Return whether one of these has an error, or another value than usual."""
+        for name in names:
+            value = self[name].value()
+            value = "".join(map(str, value)) if isinstance(value, list) else value
+            plain = {"", str((usual or {}).get(name, ""))}
+            if name in self.errors or ("" if value is None else str(value)) not in plain:
+                return True
+        return False
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         self._fill_in(data)
-        self._keep_unchanged_times(data)
-        wants_interval = data.get("interval") or "interval" in self.errors
-        if wants_interval and not data.get("first") and not data.get("cron"):
-            data["first"] = clock.now()
         return data
 
     def _fill_in(self, data: dict[str, Any]) -> None:
@@ -242,19 +324,18 @@ class ScheduledTaskForm(CallForm):
         if not data.get("queue") and function in registry.names(self.kind):
             data["queue"] = registry.get(function).queue
 
-    def _keep_unchanged_times(self, data: dict[str, Any]) -> None:
-        """Keep the parts of a second, which the form doesn't show."""
-        for field in {"first", "start", "end"} & data.keys() - set(self.changed_data):
-            data[field] = getattr(self.instance, field)
-
     def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]
+        super()._post_clean()
         same = ScheduledTask.objects.filter(fingerprint=self.instance.fingerprint)
         if not self.errors and same.exclude(pk=self.instance.pk).exists():
             self.add_error(
                 "name",
                 _("There is already a schedule with this name, function and arguments."),
             )
+        if self.instance.pk is not None and not self.is_picking:
+            self.conflict = conflict_of(self.instance, self.data)
+            if self.conflict is not None:
+                self.add_error(None, self.conflict.sentence)
 
 
 class CalendarForm(forms.ModelForm):

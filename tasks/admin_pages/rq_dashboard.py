@@ -1,5 +1,6 @@
 """django-rq's own pages in the admin: who may see them, and what their buttons do."""
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, cast
@@ -20,6 +21,7 @@ from django_rq.queues import get_queue_by_index
 from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 
+from tasks.access import is_limited
 from tasks.admin_pages import rq_reading
 from tasks.admin_pages.rq_actions import is_left_to_rq
 from tasks.admin_pages.rq_reading import PageJob
@@ -38,6 +40,12 @@ CONFIRMATIONS = frozenset(
     "clear delete_failed_jobs requeue_all delete_job requeue_job enqueue_job".split()
 )
 VIEW_ONLY = "tasks/rq_view_only.css"
+# django-rq's lists load the admin's script for lists, which looks for texts and elements that they
+# don't have, and call it as the jQuery plugin that it no longer is: both throw.
+BROKEN_SCRIPTS = re.compile(
+    rb"<script[^>]*admin/js/actions\.js[^>]*></script>\s*<script[^>]*>[^<]*\.actions\(\);[^<]*</script>"
+)
+BOXES = "tasks/rq_boxes.js"
 
 
 class ShownJob(PageJob):
@@ -73,17 +81,17 @@ cron_views.get_cron_job_data = shown_cron_job  # type: ignore[assignment, attr-d
 
 
 class DashboardAdmin(QueueAdmin):
-    """Queues, workers and jobs: seen and changed by those who may see and change schedules.
+    """Queues, workers and jobs: seen and changed by those who may see and change all schedules.
 
     django-rq alone lets every staff user do everything, and answers with a server error while
     Redis is unavailable.
     """
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._schedules.has_view_permission(request)
+        return self._schedules.has_view_permission(request) and not is_limited(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._schedules.has_change_permission(request)
+        return self._schedules.has_change_permission(request) and not is_limited(request.user)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -142,9 +150,12 @@ class DashboardAdmin(QueueAdmin):
             raise PermissionDenied
 
     def _show(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Hide django-rq's buttons from people who may not use them."""
-        is_page = response.get("Content-Type", "").startswith("text/html")
-        if is_page and not self.has_change_permission(request):
+        """Mend the scripts of django-rq's lists, and hide the buttons that the user may not use."""
+        if not response.get("Content-Type", "").startswith("text/html"):
+            return response
+        script = format_html('<script src="{}" defer></script>', static(BOXES)).encode()
+        response.content = BROKEN_SCRIPTS.sub(script, response.content)
+        if not self.has_change_permission(request):
             link = format_html('<link rel="stylesheet" href="{}"></head>', static(VIEW_ONLY))
             response.content = response.content.replace(b"</head>", link.encode(), 1)
         return response

@@ -16,16 +16,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from tasks.admin_pages.base import TasksAdmin
-from tasks.exceptions import NotPossible, TasksError
+from tasks.admin_pages.history import record_change
+from tasks.exceptions import NotPossible, SpecError, TasksError
+from tasks.history import Action
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.services import SchedulerService
 from tasks.storable import instant_text
+from tasks.timing import spec
 from tasks.timing.instants import MICROSECOND
 
 Status = ScheduledTaskInstance.Status
 # How many runs one action takes.
 MOST_RUNS = 100
-# Their occurrences never ran, and backfill can run them.
 NEVER_RAN = (Status.MISSED, Status.SKIPPED)
 HEAVY = ("log", "traceback", "result")
 
@@ -34,18 +36,19 @@ HEAVY = ("log", "traceback", "result")
 class Again:
     """What running some runs of a schedule again requests.
 
-    `dues` never ran, and are run in their turn; `ran` counts those that did: their schedule is run
-    once, now, as all of its runs make the same call.
+    `dues` never ran, or failed: backfill runs them in their turn. `ran` counts the others: each of
+    their `calls` is made once, now. A call is the arguments of a run's own, None for its schedule's.
     """
 
     schedule: ScheduledTask
     dues: list[datetime] = field(default_factory=list)
+    calls: list[dict[str, Any] | None] = field(default_factory=list)
     ran: int = 0
 
     @property
     def requests(self) -> int:
         """How many runs are requested."""
-        return len(self.dues) + bool(self.ran)
+        return len(self.dues) + len(self.calls)
 
     @property
     def chosen(self) -> int:
@@ -58,13 +61,29 @@ def plan_again(runs: Iterable[ScheduledTaskInstance]) -> list[Again]:
     plans: dict[int, Again] = {}
     for run in runs:
         plan = plans.setdefault(run.parent_id, Again(run.parent))
-        if run.due is not None and run.status in NEVER_RAN:
+        if run.due is not None and _is_left_to_backfill(run, run.due):
             plan.dues.append(run.due)
         else:
             plan.ran += 1
+            if run.arguments not in plan.calls:
+                plan.calls.append(run.arguments)
     for plan in plans.values():
         plan.dues.sort()
     return sorted(plans.values(), key=lambda plan: (plan.schedule.name, plan.schedule.pk))
+
+
+def _is_left_to_backfill(run: ScheduledTaskInstance, due: datetime) -> bool:
+    """Return whether backfill is to run an occurrence again.
+
+    A failed one that the schedule's present spec doesn't yield is run now instead.
+    """
+    if run.status in NEVER_RAN:
+        return True
+    try:
+        yielded = spec.next_due(run.parent.spec(), due - MICROSECOND)
+    except SpecError:
+        return False
+    return run.status == Status.FAILED and yielded == due
 
 
 class RunActions(TasksAdmin):
@@ -82,10 +101,9 @@ class RunActions(TasksAdmin):
         self, request: HttpRequest, run: ScheduledTaskInstance | None = None
     ) -> bool:
         """Return whether the user may run schedules now, or the schedule of this run."""
-        may = request.user.has_perm("tasks.run_scheduledtask")
-        if run is None or not may:
-            return may
-        return self._schedules.has_view_permission(request, run.parent)
+        return self.has_view_permission(request, run) and request.user.has_perm(
+            "tasks.run_scheduledtask"
+        )
 
     @property
     def _schedules(self) -> admin.ModelAdmin:
@@ -116,8 +134,7 @@ class RunActions(TasksAdmin):
         steps: list[Callable[[], Any]] = [
             partial(_backfill, plan.schedule, due) for due in plan.dues
         ]
-        if plan.ran:
-            steps.append(partial(SchedulerService.run_now, plan.schedule))
+        steps += [partial(_call, plan.schedule, arguments) for arguments in plan.calls]
         requested = 0
         for step in steps:
             try:
@@ -127,7 +144,10 @@ class RunActions(TasksAdmin):
             else:
                 requested += 1
         if requested:
-            self._schedules.log_change(request, plan.schedule, _("Runs requested again."))
+            text = ngettext("%d run requested again.", "%d runs requested again.", requested)
+            text = text % requested
+            record_change(request, plan.schedule, Action.RUN_REQUESTED, note=text)
+            self._schedules.log_change(request, plan.schedule, text)
         return requested
 
     @admin.action(description=gettext_lazy("Stop"), permissions=["stop"])
@@ -194,12 +214,16 @@ class RunActions(TasksAdmin):
 
 
 def _backfill(schedule: ScheduledTask, due: datetime) -> None:
-    """Request the run of an occurrence that never ran; raises NotPossible."""
-    if not SchedulerService.backfill(schedule, due - MICROSECOND, due, 1):
+    """Request the run of an occurrence that never ran, or failed; raises NotPossible."""
+    if not SchedulerService.backfill(schedule, due - MICROSECOND, due, 1, failed=True):
         raise NotPossible(
             _(
-                "“%(name)s”, due %(due)s, can't be run: it is requested already, or its present "
-                "spec doesn't yield it."
+                "“%(name)s”, due %(due)s, can't be run: it is requested already, is tried again by "
+                "itself, or its schedule's present spec doesn't yield it."
             )
             % {"name": schedule.name, "due": instant_text(due)}
         )
+
+
+def _call(schedule: ScheduledTask, arguments: dict[str, Any] | None) -> None:
+    SchedulerService.run_now(schedule, **(arguments or {}))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django import forms
-from django.db.models import F, FloatField, Func, Q
+from django.db.models import F, FloatField, Func, Q, QuerySet
 from django.db.models.lookups import GreaterThan
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -76,16 +76,19 @@ class RunFilters(forms.Form):
     # Those that are always shown; the others are folded until one is used.
     FIRST = ("q", "schedule", "status", "function")
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Any, schedules: QuerySet[Any], runs: QuerySet[Any]) -> None:
+        """Offer what is among these schedules and runs: those that the user may see."""
         super().__init__({name: data.get(name, "") for name in self.base_fields})
+        self._schedules = schedules.order_by("name", "pk")
+        self._runs = runs
         if not self.data["status"]:
             self.data["status"] = data.get("status__exact", "")
         fields: dict[str, Any] = self.fields
         statuses = [(one.value, one.label) for one in Status]
         statuses.insert(3, (LOST_RUNS, _("lost")))
         fields["status"].choices = [("", _("Any status")), *statuses]
-        fields["function"].choices = [("", _("Any function")), *_pairs(_functions())]
-        workers = {*_workers(), self.data["worker"]} - {""}
+        fields["function"].choices = [("", _("Any function")), *_pairs(self._functions())]
+        workers = {*self._workers(), self.data["worker"]} - {""}
         fields["worker"].choices = [("", _("Any worker")), *_pairs(sorted(workers))]
         for name, text in (("late", _("Late by more than %s")), ("took", _("Took more than %s"))):
             lengths = [(seconds, text % label) for seconds, label in LENGTHS]
@@ -138,7 +141,7 @@ class RunFilters(forms.Form):
 
     def _by_time(self) -> Q:
         """Return bounds of ids for the chosen times: the runs are read in the order of ids."""
-        runs, wanted = ScheduledTaskInstance.objects, Q()
+        runs, wanted = self._runs, Q()
         since, until = self.chosen("since"), self.chosen("until")
         if since:
             later = runs.filter(created__gte=since).order_by("created", "pk")
@@ -171,6 +174,14 @@ class RunFilters(forms.Form):
                 wanted &= condition(value)
         return wanted
 
+    def _functions(self) -> list[str]:
+        functions = self._schedules.order_by("function").values_list("function", flat=True)
+        return list(functions.distinct())
+
+    def _workers(self) -> set[str]:
+        runs = self._runs.filter(started__isnull=False).order_by("-pk")
+        return set(runs.values_list("worker_name", flat=True)[:RUNS_ASKED])
+
     def meant_schedules(self) -> list[int] | None:
         """Return the ids of the schedules that are meant, None if all are.
 
@@ -181,17 +192,18 @@ class RunFilters(forms.Form):
             return None
         if text.isdecimal() and len(text) < 19:
             return [int(text)]
-        schedules = ScheduledTask.objects.order_by("name", "pk")
-        exactly = schedules.filter(name=text).values_list("pk", flat=True)[:MOST_MEANT]
-        partly = schedules.filter(name__icontains=text).values_list("pk", flat=True)[:MOST_MEANT]
+        exactly = self._schedules.filter(name=text).values_list("pk", flat=True)[:MOST_MEANT]
+        partly = self._schedules.filter(name__icontains=text).values_list("pk", flat=True)[
+            :MOST_MEANT
+        ]
         return list(exactly) or list(partly)
 
 
-def offered_schedules(text: str) -> list[str]:
+def offered_names(schedules: QuerySet[Any], text: str) -> list[str]:
     """Return names of schedules that contain a text, those that begin with it first."""
-    schedules = ScheduledTask.objects.order_by("name").values_list("name", flat=True).distinct()
-    first = list(schedules.filter(name__istartswith=text)[:OFFERED])
-    others = schedules.filter(name__icontains=text).exclude(name__in=first)
+    names = schedules.order_by("name").values_list("name", flat=True).distinct()
+    first = list(names.filter(name__istartswith=text)[:OFFERED])
+    others = names.filter(name__icontains=text).exclude(name__in=first)
     return first + list(others[: OFFERED - len(first)])
 
 
@@ -208,13 +220,3 @@ def _containing(words: str) -> Q:
 
 def _pairs(values: Iterable[str]) -> list[tuple[str, str]]:
     return [(value, value) for value in values]
-
-
-def _functions() -> list[str]:
-    functions = ScheduledTask.objects.order_by("function").values_list("function", flat=True)
-    return list(functions.distinct())
-
-
-def _workers() -> set[str]:
-    runs = ScheduledTaskInstance.objects.filter(started__isnull=False).order_by("-pk")
-    return set(runs.values_list("worker_name", flat=True)[:RUNS_ASKED])

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import tasks
 from tasks import registry
 from tasks.admin_pages import remaining, run_log, times, tracebacks
 from tasks.admin_pages.formatting import BOX_LENGTH, short_duration
+from tasks.admin_pages.history import WORDS
 from tasks.broker.enqueue import timeout_of
 from tasks.exceptions import TasksError
 from tasks.masking import hiding, mask_json, mask_text
@@ -101,15 +101,18 @@ def masked(record: RunRecord, text: str) -> str:
 
 def call_of(record: Any) -> tuple[str, list[tuple[str, str]]]:
     """Return the name of a record's function, and its arguments by name, masked, as JSON."""
-    called = record.parent if isinstance(record, ScheduledTaskInstance) else record
-    args, kwargs = masked_arguments(called.function, called.args, called.kwargs)
-    names = _parameters(called.function)
+    if isinstance(record, ScheduledTaskInstance):
+        function, (args, kwargs) = record.parent.function, record.called_with
+    else:
+        function, args, kwargs = record.function, record.args, record.kwargs
+    args, kwargs = masked_arguments(function, args, kwargs)
+    names = _parameters(function)
     named = [
         (names[at] if at < len(names) else str(at + 1), value) for at, value in enumerate(args)
     ]
     shown = [(name, json.dumps(value, ensure_ascii=False)) for name, value in named]
     shown += [(name, json.dumps(value, ensure_ascii=False)) for name, value in kwargs.items()]
-    return called.function, [(escape(name), escape(value)) for name, value in shown]
+    return function, [(escape(name), escape(value)) for name, value in shown]
 
 
 def _parameters(function: str) -> list[str]:
@@ -248,12 +251,10 @@ def _rows(before: Any, after: Any) -> Iterable[Row]:
         yield Row(_("Late"), short_duration(before.lateness), short_duration(after.lateness))
     yield Row(_("Worker"), before.worker_name, after.worker_name)
     yield Row(_("Attempt"), before.attempt, after.attempt)
-    if isinstance(after, Task):
-        _function, arguments = call_of(before)
-        _function, others = call_of(after)
-        for one, other in zip_longest(arguments, others, fillvalue=("", "")):
-            if one != other:
-                yield Row(other[0] or one[0], one[1], other[1])
+    arguments, others = dict(call_of(before)[1]), dict(call_of(after)[1])
+    for name in arguments | others:
+        if arguments.get(name) != others.get(name):
+            yield Row(name, arguments.get(name), others.get(name))
 
 
 def _changes(success: Any, record: Any) -> list[Changed]:
@@ -271,7 +272,7 @@ def _change_words(change: ScheduleChange) -> str:
     """Say which fields a change gave which values, or else what it was."""
     values: Mapping[str, Any] = change.changes or {}
     words = [f"{name}: {_shown(old)} → {_shown(new)}" for name, (old, new) in values.items()]
-    return ", ".join(words) or change.action
+    return ", ".join(words) or str(WORDS.get(change.action, change.action))
 
 
 def requested_by(run: ScheduledTaskInstance) -> tuple[str, str]:

@@ -22,16 +22,19 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import clock
+from tasks.access import visible
 from tasks.admin_pages import run_page
 from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, obstacles, time_column
+from tasks.admin_pages.call_pages import CallPages
 from tasks.admin_pages.failures import FailuresAdmin
 from tasks.admin_pages.forms import TaskForm
-from tasks.admin_pages.run_filters import RunFilters, offered_schedules
+from tasks.admin_pages.limits import SharedAdmin
+from tasks.admin_pages.run_filters import RunFilters, offered_names
 from tasks.admin_pages.run_list import MOST_CHECKED, newer_page, older_page
 from tasks.admin_pages.secrets import may_reveal, secrets_of_call
 from tasks.exceptions import NotPossible
 from tasks.job import RESULT_TTL
-from tasks.models import ScheduledTaskInstance, Task
+from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
 from tasks.reasons import codes_with
 from tasks.services import TaskService
 
@@ -166,9 +169,12 @@ def ascii_name(name: str) -> str:
 class RunChangeList(ChangeList):
     """A page of runs, read without counting them."""
 
-    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        self.filters = RunFilters(request.GET)
-        super().__init__(request, *args, **kwargs)
+    def __init__(self, request: HttpRequest, model: Any, *args: Any, **kwargs: Any) -> None:
+        schedules, runs = (
+            visible(request.user, one.objects.all()) for one in (ScheduledTask, model)
+        )
+        self.filters = RunFilters(request.GET, schedules, runs)
+        super().__init__(request, model, *args, **kwargs)
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         """Leave Django's own filters those parts of the address that aren't ours."""
@@ -238,7 +244,8 @@ class ScheduledTaskInstanceAdmin(FailuresAdmin, RecordAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         text = request.GET.get("q", "").replace("\0", "")
-        return JsonResponse({"names": offered_schedules(text)})
+        schedules = visible(request.user, ScheduledTask.objects.all())
+        return JsonResponse({"names": offered_names(schedules, text)})
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return RunChangeList
@@ -293,7 +300,7 @@ class ScheduledTaskInstanceAdmin(FailuresAdmin, RecordAdmin):
 
 
 @admin.register(Task)
-class TaskAdmin(RecordAdmin):
+class TaskAdmin(SharedAdmin, CallPages, RecordAdmin):
     """Background calls: enqueue one, watch it, cancel it."""
 
     form = TaskForm

@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -13,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from tasks.admin_pages.formatting import box, pretty_json
+from tasks.admin_pages.limits import LimitedAdmin
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask
 from tasks.registry import masked_arguments
@@ -34,7 +34,7 @@ def masked_fields(schedule: ScheduledTask) -> dict[str, Any]:
     return shown | {name: mask_text(getattr(schedule, name)) for name in ("description", "note")}
 
 
-class SecretsAdmin(admin.ModelAdmin):
+class SecretsAdmin(LimitedAdmin):
     """A page whose records hold secrets.
 
     They can't be searched for, or filtered by, either: that would tell them letter by letter.
@@ -66,7 +66,7 @@ class SecretsAdmin(admin.ModelAdmin):
 
     def reveal_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show the secrets of a record, and note in its history who has seen them."""
-        record = get_object_or_404(self.model, pk=pk)
+        record = get_object_or_404(self.get_queryset(request), pk=pk)
         if not self.has_view_permission(request, record) or not may_reveal(request):
             raise PermissionDenied
         secrets = self.secrets_of(record)

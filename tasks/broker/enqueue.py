@@ -1,6 +1,8 @@
 """Jobs: built from rows, enqueued, withdrawn."""
 
+import copy
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -68,9 +70,20 @@ def _queue_timeout(queue: str) -> int:
 
 
 def enqueue_run(
-    schedule: ScheduledTask, run_id: RunId, connection: Redis, *, at: datetime | None = None
+    schedule: ScheduledTask,
+    run_id: RunId,
+    connection: Redis,
+    *,
+    at: datetime | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> None:
-    """Put a run's job on its queue, now or later; a job that is there already is left alone."""
+    """Put a run's job on its queue, now or later; a job that is there already is left alone.
+
+    `arguments` are the run's own, as its row holds them, if it isn't called with the schedule's.
+    """
+    if arguments is not None:
+        schedule = copy.copy(schedule)
+        schedule.args, schedule.kwargs = arguments["args"], arguments["kwargs"]
     _enqueue(build_job(schedule, run_id.job_id, connection), connection, at)
 
 

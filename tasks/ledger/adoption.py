@@ -193,6 +193,7 @@ def _call_off_requests(requests: models.QuerySet[RunRequest], now: datetime) -> 
                     parent=request.parent,
                     name=request.parent.name,
                     requested=request.requested,
+                    arguments=request.arguments,
                     status=Status.MISSED,
                     ended=now,
                     **reason(Code.ADOPTED).fields,

@@ -26,6 +26,8 @@ class ScheduleChange(models.Model):
     changes = models.JSONField(_("changes"), default=dict, blank=True)
     note = models.TextField(_("note"), blank=True)
 
+    tagged_through: ClassVar[str] = "schedule"
+
     objects = PrimaryManager()
 
     class Meta:

@@ -38,6 +38,8 @@ class SchedulePeriod(models.Model):
     start = models.DateTimeField(_("from"))
     end = models.DateTimeField(_("until"))
 
+    tagged_through: ClassVar[str] = "parent"
+
     objects = PrimaryManager()
 
     class Meta:

@@ -1,12 +1,13 @@
 """Runs of schedules, and the requests for runs that have not started."""
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from tasks import registry
 from tasks.job_ids import RunId
 from tasks.models.fields import PrimaryManager
 from tasks.models.records import RunRecord
@@ -14,12 +15,21 @@ from tasks.models.schedules import ScheduledTask
 from tasks.reasons import Code
 
 
+def arguments_field() -> models.JSONField:
+    """Return the field for the arguments with which one run is called: its `args` and `kwargs`.
+
+    Null is for all that are called with their schedule's.
+    """
+    return models.JSONField(_("arguments of its own"), null=True, editable=False)
+
+
 class RunRequest(models.Model):
     """A run that somebody has requested and that has not started: a manual run, or backfill.
 
     It is stored before its job is enqueued, so that Redis can lose the job (R1), and goes in
     the transaction in which the run's own row is created. `due` names the occurrence that backfill
-    is to run; a manual run has none.
+    is to run; a manual run has none. `attempt` is the one that it requests: the next one of a run
+    that has failed.
     """
 
     parent = models.ForeignKey(
@@ -27,6 +37,10 @@ class RunRequest(models.Model):
     )
     due = models.DateTimeField(_("due"), null=True)
     requested = models.DateTimeField(_("requested at"))
+    attempt = models.PositiveSmallIntegerField(_("attempt"), default=1, db_default=1)
+    arguments = arguments_field()
+
+    tagged_through: ClassVar[str] = "parent"
 
     objects = PrimaryManager()
 
@@ -50,8 +64,13 @@ class RunRequest(models.Model):
     @property
     def run_id(self) -> RunId:
         """The run that it requests."""
-        requested = self.requested if self.due is None else None
-        return RunId(self.parent.job_id, self.due, requested, is_backfill=self.due is not None)
+        return RunId(
+            self.parent.job_id,
+            self.due,
+            self.requested if self.due is None else None,
+            self.attempt,
+            is_backfill=self.due is not None,
+        )
 
 
 class ScheduledTaskInstanceQuerySet(models.QuerySet["ScheduledTaskInstance"]):
@@ -98,6 +117,9 @@ class ScheduledTaskInstance(RunRecord):
     )
     due = models.DateTimeField(_("due"), null=True)
     requested = models.DateTimeField(_("requested at"), null=True)
+    arguments = arguments_field()
+
+    tagged_through: ClassVar[str] = "parent"
 
     objects = PrimaryManager.from_queryset(ScheduledTaskInstanceQuerySet)()
 
@@ -160,7 +182,17 @@ class ScheduledTaskInstance(RunRecord):
 
     @property
     def secret_values(self) -> list[str]:
-        return self.parent.secret_values
+        values = self.parent.secret_values
+        if self.arguments is not None:
+            values += registry.secret_values(self.parent.function, *self.called_with)
+        return values
+
+    @property
+    def called_with(self) -> tuple[list[Any], dict[str, Any]]:
+        """The positional and the named arguments: its own, or its schedule's as they are now."""
+        if self.arguments is None:
+            return self.parent.args, self.parent.kwargs
+        return self.arguments["args"], self.arguments["kwargs"]
 
     @property
     def run_id(self) -> RunId:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar
 
 from django.apps import apps
@@ -500,21 +501,30 @@ class ScheduledTask(models.Model):
             errors["function"] = str(error)
         except InvalidArguments as error:
             errors[error.field] = str(error)
-        try:
-            self._check_spec()
-        except SpecError as error:
-            errors[error.field] = str(error)
+        errors |= self._spec_errors()
         if errors:
             raise ValidationError(errors)
 
-    def _check_spec(self) -> None:
-        spec.check_jitter(self.jitter, self.interval)
+    def _spec_errors(self) -> dict[str, str]:
+        """Return all that is wrong with when it is due, by field; put the dates in order."""
+        errors: dict[str, str] = {}
+        for check in (partial(spec.check_jitter, self.jitter, self.interval), self._sort_dates):
+            try:
+                check()
+            except SpecError as error:
+                errors[error.field] = str(error)
+        values = self.spec_values() | {"timezone": self.timezone}
+        errors = spec.errors_of(values) | errors
+        if values.get("exclude") and not errors:
+            unlimited = dataclasses.replace(spec.Spec(**values), repeat=None)
+            if spec.next_due(unlimited, BEGINNING) is None:
+                errors["exclude"] = gettext(
+                    "Nothing would ever be due: all its times are on excluded dates."
+                )
+        return errors
+
+    def _sort_dates(self) -> None:
         self.exclude = normal_dates(self.exclude)
-        checked = dataclasses.replace(self.spec(), timezone=self.timezone)
-        unlimited = dataclasses.replace(checked, repeat=None)
-        if checked.exclude and spec.next_due(unlimited, BEGINNING) is None:
-            text = _("Nothing would ever be due: all its times are on excluded dates.")
-            raise SpecError("exclude", str(text))
 
     def _normalise(self) -> None:
         self.name = mask_text(self.name)

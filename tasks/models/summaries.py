@@ -57,6 +57,8 @@ class HourlySummary(Summary):
     latenesses = models.JSONField(default=dict)
     pruned = models.JSONField(null=True)
 
+    tagged_through: ClassVar[str] = "schedule"
+
     class Meta(Summary.Meta):
         verbose_name = _("hourly summary")
         verbose_name_plural = _("hourly summaries")
@@ -101,6 +103,8 @@ class WeeklySummary(Summary):
     success = models.FloatField(_("success"), null=True)
     p50 = models.DurationField(_("median duration"), null=True)
     p95 = models.DurationField(_("95th percentile of durations"), null=True)
+
+    tagged_through: ClassVar[str] = "schedule"
 
     class Meta(Summary.Meta):
         verbose_name = _("weekly summary")

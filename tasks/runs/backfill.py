@@ -5,6 +5,7 @@ Each is a `RunRequest`; when its run starts, `claim` deletes the request.
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -22,6 +23,7 @@ from tasks.exceptions import NotPossible
 from tasks.job_ids import RunId
 from tasks.models import RunRequest, ScheduledTask, ScheduledTaskInstance
 from tasks.registry import Kind
+from tasks.runs.retries import awaits_retry
 from tasks.storable import instant_text
 from tasks.timing import spec
 
@@ -32,19 +34,31 @@ MAX_LIMIT = 10_000
 # How many dues a range may have, run or not: each is checked.
 MAX_DUES = 100_000
 CHUNK = 5_000
+Status = ScheduledTaskInstance.Status
+NEVER_RAN = (Status.MISSED, Status.SKIPPED)
 # How many requested occurrences of a schedule that allows overlap wait on its queue at a time.
 RUNS_AT_ONCE = 10
 
 
-def request(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) -> list[RunId]:
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A due that backfill would run, and which attempt that would be."""
+
+    due: datetime
+    attempt: int = 1
+
+
+def request(
+    schedule: ScheduledTask, start: datetime, end: datetime, limit: int, *, failed: bool = False
+) -> list[RunId]:
     """Request what never ran in a range; see `SchedulerService.backfill`."""
     registry.resolve(schedule.function, Kind.SCHEDULED)
     with atomic():
         schedule = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
         now = clock.now()
         requests = [
-            RunRequest(parent=schedule, due=due, requested=now)
-            for due in never_ran(schedule, start, end, limit)
+            RunRequest(parent=schedule, due=one.due, attempt=one.attempt, requested=now)
+            for one in to_run(schedule, start, end, limit, failed=failed)
         ]
         RunRequest.objects.bulk_create(requests, batch_size=CHUNK)
         if requests:
@@ -52,14 +66,20 @@ def request(schedule: ScheduledTask, start: datetime, end: datetime, limit: int)
     return [one.run_id for one in requests]
 
 
-def never_ran(
-    schedule: ScheduledTask, start: datetime, end: datetime, limit: int = DEFAULT_LIMIT
-) -> list[datetime]:
+def to_run(
+    schedule: ScheduledTask,
+    start: datetime,
+    end: datetime,
+    limit: int = DEFAULT_LIMIT,
+    *,
+    failed: bool = False,
+) -> list[Open]:
     """Return the dues after `start` and up to `end` that backfill would run, in order.
 
-    These are the dues of the present spec that have no row, or are recorded as missed or skipped;
-    not those already requested or still in flight. Raises NotPossible if there are more than
-    `limit`, or if the range is invalid.
+    These are the dues of the present spec that have no row, or are recorded as missed or skipped,
+    and with `failed` also those whose run has failed and isn't tried again; not those already
+    requested or still in flight. Raises NotPossible if there are more than `limit`, or if the range
+    is invalid.
     """
     _check(schedule, start, end, limit)
     dues = list(islice(spec.dues(schedule.spec(), start, end), MAX_DUES + 1))
@@ -68,7 +88,7 @@ def never_ran(
             _("More than %(number)s occurrences are due in that range: choose a shorter one.")
             % {"number": f"{MAX_DUES:,}"}
         )
-    found = list(islice(_open(schedule, dues), limit + 1))
+    found = list(islice(_open(schedule, dues, failed), limit + 1))
     if len(found) > limit:
         raise NotPossible(
             _(
@@ -99,21 +119,28 @@ def _check(schedule: ScheduledTask, start: datetime, end: datetime, limit: int) 
         )
 
 
-def _open(schedule: ScheduledTask, dues: Sequence[datetime]) -> Iterator[datetime]:
-    """Yield the dues that have not run, and aren't about to."""
-    status = ScheduledTaskInstance.Status
+def _open(schedule: ScheduledTask, dues: Sequence[datetime], with_failed: bool) -> Iterator[Open]:
+    """Yield the dues that have not run, and aren't about to; also failed ones if that is wanted."""
     for begin in range(0, len(dues), CHUNK):
         chunk = dues[begin : begin + CHUNK]
         bounds = {"due__gte": chunk[0], "due__lte": chunk[-1]}
-        statuses = dict(schedule.runs.filter(**bounds).values_list("due", "status"))
+        columns = ("parent", "due", "status", "attempt", "requested", "ended", "reason_code")
+        runs = {run.due: run for run in schedule.runs.filter(**bounds).only(*columns)}
         requested = set(schedule.requests.filter(**bounds).values_list("due", flat=True))
         for due in chunk:
-            never_ran = statuses.get(due, status.MISSED) in (status.MISSED, status.SKIPPED)
-            is_in_flight = (
-                schedule.is_live and due > schedule.settled_through and due not in statuses
-            )
-            if never_ran and not is_in_flight and due not in requested:
-                yield due
+            run = runs.get(due)
+            if due in requested or (run is None and _is_in_flight(schedule, due)):
+                continue
+            if run is None or run.status in NEVER_RAN:
+                yield Open(due)
+            elif with_failed and run.status == Status.FAILED:
+                run.parent = schedule
+                if not awaits_retry(run):
+                    yield Open(due, run.attempt + 1)
+
+
+def _is_in_flight(schedule: ScheduledTask, due: datetime) -> bool:
+    return schedule.is_live and due > schedule.settled_through
 
 
 def next_requests(schedule: ScheduledTask) -> list[RunRequest]:

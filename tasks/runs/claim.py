@@ -262,17 +262,19 @@ def _record_not_run(read: _Read, status: str, why: Reason) -> None:
 
 def _new_row(read: _Read) -> ScheduledTaskInstance:
     run_id, schedule = read.run_id, read.schedule
-    requested = run_id.requested if read.request is None else read.request.requested
-    return ScheduledTaskInstance(
-        parent=schedule, name=schedule.name, due=run_id.due, requested=requested
+    run = ScheduledTaskInstance(
+        parent=schedule, name=schedule.name, due=run_id.due, requested=run_id.requested
     )
+    if read.request is not None:
+        run.requested, run.arguments = read.request.requested, read.request.arguments
+    return run
 
 
 def _start(read: _Read, worker_name: str) -> ScheduledTaskInstance:
     """Make the row say `running`: a new one, or the one of the attempt before."""
     run = read.row or _new_row(read)
     if read.request is not None:
-        run.requested = read.request.requested
+        run.requested, run.arguments = read.request.requested, read.request.arguments
     run.status = Status.RUNNING
     run.attempt = read.run_id.attempt
     run.started, run.ended = clock.now(), None

@@ -273,15 +273,16 @@ def _enqueue_again(job_id: str, redis: Redis) -> None:
     redis.delete(key)
     if run_id is None:
         _enqueue_call_again(job_id, redis)
-    elif run_id.attempt > 1:
+        return
+    if run_id.attempt > 1:
         failed = ScheduledTaskInstance.objects.of(run_id).select_related("parent")
         run = failed.filter(
             parent__job_id=run_id.schedule_job_id, status=Status.FAILED, attempt=run_id.attempt - 1
         ).first()
         if run is not None:
             retry(run, redis)
-    else:
-        _enqueue_request_again(run_id, redis)
+            return
+    _enqueue_request_again(run_id, redis)
 
 
 def _may_kill_its_process(run_id: RunId, key: str, redis: Redis) -> bool:
@@ -310,10 +311,12 @@ def _end_call(job_id: str, status: str, why: Reason) -> None:
 
 
 def _enqueue_request_again(run_id: RunId, redis: Redis) -> None:
-    schedule = ScheduledTask.objects.filter(job_id=run_id.schedule_job_id).first()
-    if schedule is None:
+    manual = {} if run_id.is_backfill else {"requested": run_id.requested}
+    requests = RunRequest.objects.filter(parent__job_id=run_id.schedule_job_id, due=run_id.due)
+    request = requests.filter(attempt=run_id.attempt, **manual).select_related("parent").first()
+    if request is None:
         return
     try:
-        enqueue_run(schedule, run_id, redis)
+        enqueue_run(request.parent, run_id, redis, arguments=request.arguments)
     except TasksError as error:
-        logger.warning("A requested run of “%s” can't start yet: %s", schedule.name, error)
+        logger.warning("A requested run of “%s” can't start yet: %s", request.parent.name, error)

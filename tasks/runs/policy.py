@@ -103,9 +103,8 @@ def decide(situation: Situation | None) -> Decision:
 def _is_open(situation: Situation) -> bool:
     """Return whether no row, and no settled ledger, stands in the way of this attempt."""
     run_id, row = situation.run_id, situation.row
-    if run_id.is_backfill and run_id.attempt == 1:
-        never_ran = row is None or row.status in (Status.MISSED, Status.SKIPPED)
-        return situation.has_request and never_ran
+    if run_id.is_backfill and (situation.has_request or run_id.attempt == 1):
+        return situation.has_request and _is_next_attempt(run_id, row)
     if row is None:
         is_settled = run_id.due is not None and run_id.due <= situation.settled_through
         return run_id.attempt == 1 and not is_settled
@@ -114,6 +113,17 @@ def _is_open(situation: Situation) -> bool:
         and row.attempt == run_id.attempt - 1
         and row.is_backfill == run_id.is_backfill
     )
+
+
+def _is_next_attempt(run_id: RunId, row: Row | None) -> bool:
+    """Return whether backfill may make this attempt: what never ran has had none.
+
+    A run that has failed gets a new number, by which its earlier worker can't write any more.
+    """
+    if row is not None and row.status == Status.FAILED:
+        return row.attempt == run_id.attempt - 1
+    never_ran = row is None or row.status in (Status.MISSED, Status.SKIPPED)
+    return never_ran and run_id.attempt == 1
 
 
 def _is_expected(situation: Situation) -> bool:

@@ -25,7 +25,8 @@ def retry(run: ScheduledTaskInstance, redis: Redis) -> None:
         return
     at = (run.ended or clock.now()) + timedelta(seconds=run.parent.retry_delay)
     try:
-        enqueue_run(run.parent, run.run_id.next_attempt(), redis, at=at)
+        next_attempt = run.run_id.next_attempt()
+        enqueue_run(run.parent, next_attempt, redis, at=at, arguments=run.arguments)
     except Exception:
         logger.exception("Run %s of “%s” can't be retried yet.", run.pk, run.name)
 

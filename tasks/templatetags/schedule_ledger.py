@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from tasks import clock
 from tasks.admin_pages import states, strips, times
 from tasks.admin_pages.formatting import short_duration
+from tasks.admin_pages.health import TEMPLATE, health_line
 
 register = template.Library()
 
@@ -84,13 +85,27 @@ def sl_health(context: Context) -> SafeString | str:
 
     A site may show it in its header; otherwise it is at the top of our pages.
     """
-    return once(context, "admin/tasks/health.html")
+    request = context.get("request")
+    if request is None or not is_first(context, TEMPLATE):
+        return ""
+    return render_to_string(TEMPLATE, health_line(request), request=request)
+
+
+@register.simple_tag(takes_context=True)
+def sl_stylesheet(context: Context) -> SafeString | str:
+    """Load the stylesheet of our pages, wherever it is asked for first."""
+    return once(context, "admin/tasks/stylesheet.html")
 
 
 def once(context: Context, name: str) -> SafeString | str:
     """Return what a template shows, but only the first time on a page."""
-    done: set[str] = context.render_context.setdefault(once, set())
-    if name in done:
-        return ""
-    done.add(name)
-    return render_to_string(name, context.flatten(), request=context.get("request"))
+    return render_to_string(name) if is_first(context, name) else ""
+
+
+def is_first(context: Context, name: str) -> bool:
+    """Return whether something has not been shown on this page, and note that it is by now."""
+    shown: set[str] = context.render_context.setdefault("schedule_ledger", set())
+    if name in shown:
+        return False
+    shown.add(name)
+    return True

@@ -19,6 +19,7 @@ from tasks.timing.instants import (
     BEGINNING,
     DAY,
     END,
+    EPOCH,
     MICROSECOND,
     SECOND,
     clamped_utc,
@@ -86,6 +87,36 @@ class Spec:
             _check_exclude(self.exclude)
         if self.offset != 0:
             _check_offset(self.offset)
+
+
+def errors_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return all that is wrong with the values of a spec, by field; empty if nothing is.
+
+    What is wrong only because another value is, isn't said.
+    """
+    errors: dict[str, str] = {}
+    values = dict(values)
+    while True:
+        try:
+            Spec(**values)
+        except SpecError as error:
+            if error.field in errors:
+                return errors
+            errors[error.field] = str(error)
+            # A valid value in its place, which makes no other one wrong.
+            values.pop(error.field, None)
+            values |= _IN_ITS_PLACE.get(error.field, {})
+        else:
+            return errors
+
+
+_IN_ITS_PLACE: Mapping[str, Mapping[str, Any]] = {
+    "cron": {"cron": "* * * * *", "first": None, "interval": None},
+    "first": {"first": EPOCH},
+    "interval": {"interval": SECOND.seconds},
+    "start": {"start": EPOCH + SECOND, "end": None},
+    "jitter": {"offset": 0},
+}
 
 
 class Grid(NamedTuple):
@@ -298,7 +329,9 @@ def _check_interval(spec: Spec) -> None:
 
 
 def _check_cron(spec: Spec) -> None:
-    if spec.first is not None or spec.interval is not None:
+    if spec.interval is not None:
+        raise SpecError("cron", "Give either a cron expression or an interval, not both.")
+    if spec.first is not None:
         raise SpecError("cron", "Give either a cron expression or a first time, not both.")
     if not isinstance(spec.cron, str) or len(spec.cron) > MAX_CRON_LENGTH:
         limit = MAX_CRON_LENGTH

@@ -1,12 +1,14 @@
 """Pages of the admin: their addresses, what they show, and staff users who look at them."""
 
 import re
+from collections.abc import Sequence
 from html import unescape
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
 from django.db.models import Model
 from django.http import HttpResponse
+from django.test import Client
 from django.urls import reverse
 
 SCHEDULES = reverse("admin:tasks_scheduledtask_changelist")
@@ -23,6 +25,13 @@ def page_of(record: Model, page: str = "change", *args: Any) -> str:
 def act_url(record: Model, action: str) -> str:
     """Return the address of an action on a record."""
     return page_of(record, "act", action)
+
+
+def act_on(client: Client, records: Sequence[Model], action: str, **data: Any) -> Any:
+    """Do something with several schedules, as the page that asks does; return where it leads."""
+    url = reverse("admin:tasks_scheduledtask_act_on_several", args=[action])
+    ids = ",".join(str(record.pk) for record in records)
+    return client.post(url, {"ids": ids, "confirmed": "yes", **data}, follow=True)
 
 
 def text_of(response: HttpResponse) -> str:

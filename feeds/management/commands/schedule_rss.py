@@ -51,6 +51,14 @@ class Command(BaseCommand):
         )
         parser.add_argument("--queue", help="the queue of the runs (default: default)")
         parser.add_argument("--name", help="what to call the schedule (default: the address)")
+        parser.add_argument(
+            "--tag",
+            action="append",
+            metavar="TAG",
+            dest="tags",
+            help="a tag of the feeds and their schedules, instead of those that they have; "
+            "may be given several times",
+        )
         parser.add_argument("--now", action="store_true", help="also run each once right away")
         parser.add_argument("--list", action="store_true", help="list all feeds, do nothing else")
         parser.add_argument(
@@ -93,6 +101,7 @@ class Command(BaseCommand):
                     exclude=options["exclude"],
                     calendar=options["calendar"],
                     jitter=jitter,
+                    tags=options["tags"],
                 )
                 for url in options["urls"]
             ]

@@ -36,11 +36,17 @@ class Command(BaseCommand):
             help="run nothing if there are more than N (default: %(default)s)",
         )
 
+        parser.add_argument(
+            "--failed", action="store_true", help="also what failed and isn't tried again by itself"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         schedule = find_schedule(options["schedule"])
         start, end = parse_time(options["from"]), parse_time(options["to"], is_end=True)
         try:
-            runs = SchedulerService.backfill(schedule, start - MICROSECOND, end, options["limit"])
+            runs = SchedulerService.backfill(
+                schedule, start - MICROSECOND, end, options["limit"], failed=options["failed"]
+            )
         except TasksError as error:
             raise CommandError(str(error)) from error
         number = len(runs)

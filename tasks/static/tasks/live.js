@@ -50,12 +50,14 @@
     beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS"),
   };
 
-  // New rows wait behind a button.
+  // New rows wait behind a button. `wanted` has the lists whose button has been pressed.
 
+  const wanted = new Set();
   const holdNewRows = (part, fresh) => {
     part.querySelectorAll("[data-live-rows]").forEach((list) => {
       const twin = list.id ? fresh.querySelector(`#${CSS.escape(list.id)}`) : null;
-      if (!twin || "shown" in list.dataset || !list.querySelector(":scope > [id]")) return;
+      if (!twin || !list.querySelector(":scope > [id]")) return;
+      if (wanted.delete(list.id)) return offerRows(list, 0);
       const known = new Set([...list.children].map((row) => row.id));
       const rows = [...twin.children].filter((row) => row.id);
       const firstKnown = rows.findIndex((row) => known.has(row.id));
@@ -71,8 +73,8 @@
     button.hidden = !count;
     button.querySelector("[data-live-count]").textContent = count;
     button.onclick = () => {
-      list.dataset.shown = "";
-      refresh(addressOf(list.closest("[data-live]"))).finally(() => delete list.dataset.shown);
+      wanted.add(list.id);
+      refresh(addressOf(list.closest("[data-live]")));
     };
   };
 

@@ -1,7 +1,7 @@
-/* The bars of a strip are one stop of the Tab key; the arrow keys, Home and End move between them. */
+/* The bars of a strip, and of another drawing (sl-roving), are one stop of the Tab key; the arrow keys, Home and End move between them. */
 "use strict";
 document.addEventListener("keydown", (event) => {
-  const strip = event.target.closest?.(".sl-strip");
+  const strip = event.target.closest?.(".sl-strip, .sl-roving");
   if (!strip) return;
   const bars = [...strip.querySelectorAll("a")];
   const at = bars.indexOf(event.target.closest("a"));

@@ -60,6 +60,19 @@ def test_django_rq_shows_the_job_of_a_schedule(admin_client: Client, put: MakeSc
     assert "<b>" not in page
 
 
+LISTS = ("jobs", "finished_jobs", "failed_jobs", "scheduled_jobs", "started_jobs")
+LISTS += ("deferred_jobs", "workers", "scheduler_jobs")
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_the_lists_of_django_rq_load_no_script_that_throws(admin_client: Client, name):
+    page = admin_client.get(reverse(f"admin:django_rq_{name}", args=[DEFAULT_QUEUE]))
+    text = page.content.decode()
+    assert "tasks/rq_boxes.js" in text
+    assert "admin/js/actions.js" not in text
+    assert ".actions()" not in text
+
+
 def test_django_rq_shows_a_queued_job(admin_client: Client):
     call = TaskService.enqueue_task(ECHO, {"a": 1})
     jobs = reverse("admin:django_rq_jobs", args=[DEFAULT_QUEUE])

@@ -92,7 +92,7 @@ def test_no_page_shows_a_secret(
     for result in job.results():
         url = reverse("admin:django_rq_result_detail", args=[0, job.id, result.id])
         assert SECRET not in client.get(url).content.decode()
-    client.post(act_url(schedule, "pause"), {"note": ADDRESS})
+    client.post(act_url(schedule, "pause"), {"note": ADDRESS, "confirmed": "yes"})
     for url in (page_of(schedule), page_of(schedule, "history")):
         assert SECRET not in client.get(url).content.decode()
 
@@ -169,8 +169,9 @@ def test_saving_the_form_keeps_the_secrets_that_it_does_not_show(client, schedul
 
 
 def test_one_secret_can_be_changed_while_the_others_are_kept(client, schedule):
-    changed = {"api_token": "new", "where": [{"password": MASK, "n": 78}]}
-    response = posted(viewer(client, *CHANGE), schedule, kwargs=json.dumps(changed))
+    where = json.dumps([{"password": MASK, "n": 78}])
+    changes = {"arg-api_token": "new", "arg-where": where}
+    response = posted(viewer(client, *CHANGE), schedule, **changes)
     assert errors_of(response) == {}
     schedule.refresh_from_db()
     assert schedule.kwargs == {"api_token": "new", "where": [{"password": SECRET, "n": 78}]}
@@ -179,8 +180,9 @@ def test_one_secret_can_be_changed_while_the_others_are_kept(client, schedule):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("kwargs", json.dumps({"where": f"https://evil.example/?token={MASK}"})),
-        ("args", json.dumps([MASK, MASK])),
+        ("arg-where", json.dumps(f"https://evil.example/?token={MASK}")),
+        ("arg-where", json.dumps([{"password": MASK, "n": 77}, {"password": MASK}])),
+        ("arg-pin", f"{MASK}{MASK}"),
         ("description", f"https://evil.example/?token={MASK}"),
     ],
 )

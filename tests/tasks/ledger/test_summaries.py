@@ -7,16 +7,11 @@ import pytest
 
 from tasks import clock
 from tasks.ledger import summaries
-from tasks.ledger.histograms import percentile
-from tasks.ledger.retention import prune
-from tasks.ledger.summaries import Summaries, hour_of, summarise
+from tasks.ledger.summaries import hour_of, summarise
 from tasks.models import (
     HourlySummary,
-    HourlyTotal,
     ScheduledTask,
     ScheduledTaskInstance,
-    SummaryMark,
-    WeeklySummary,
 )
 from tasks.reasons import Code
 from tests.tasks.schedules import make_row, make_run

@@ -90,6 +90,35 @@ def test_backfill_runs_what_never_ran_and_nothing_else(
     assert hourly.runs.get(status="failed").ended == ended
 
 
+def test_backfill_runs_what_failed_if_that_is_wanted_as_one_more_attempt(
+    hourly: ScheduledTask, redis_connection: Redis
+):
+    record(hourly, "finished", "failed", "finished")
+    assert [run_id.attempt for run_id in ask(hourly, failed=True)] == [2]
+    work_off_all(redis_connection)
+    run = hourly.runs.get(due=due(hourly, 1))
+    assert (run.status, run.attempt) == ("finished", 2)
+    assert not hourly.requests.exists()
+
+
+def test_backfill_leaves_alone_what_failed_and_is_tried_again_by_itself(hourly: ScheduledTask):
+    record(hourly, "finished", "failed", "finished")
+    ScheduledTask.objects.update(retries=1)
+    hourly.runs.filter(status="failed").update(ended=ago(0))
+    assert ask(hourly, failed=True) == []
+
+
+def test_a_failed_run_that_backfill_requested_survives_the_loss_of_redis(
+    hourly: ScheduledTask, redis_connection: Redis, clock: SimpleNamespace
+):
+    record(hourly, "finished", "failed", "finished")
+    ask(hourly, failed=True)
+    redis_connection.flushall()
+    enqueue_lost_jobs(redis_connection, clock)
+    work_off_all(redis_connection)
+    assert hourly.runs.get(due=due(hourly, 1)).status == "finished"
+
+
 def test_backfill_gives_an_occurrence_without_a_row_its_row(
     hourly: ScheduledTask, redis_connection: Redis
 ):
@@ -113,8 +142,8 @@ def test_backfill_reuses_the_row_that_said_missed(hourly: ScheduledTask, redis_c
 
 def test_backfill_leaves_occurrences_in_flight_alone(hourly: ScheduledTask):
     ScheduledTask.objects.update(settled_through=due(hourly, 1))
-    found = backfill.never_ran(ScheduledTask.objects.get(), due(hourly, 0) - HOUR, due(hourly, 3))
-    assert found == [due(hourly, 0), due(hourly, 1)]
+    found = backfill.to_run(ScheduledTask.objects.get(), due(hourly, 0) - HOUR, due(hourly, 3))
+    assert [one.due for one in found] == [due(hourly, 0), due(hourly, 1)]
 
 
 def test_backfill_requested_twice_runs_once(hourly: ScheduledTask, redis_connection: Redis):

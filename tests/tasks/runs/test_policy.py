@@ -94,6 +94,21 @@ DECISIONS = [
         Outcome.START,
     ),
     ({"run_id": BACKFILL, "has_request": True, "start_deadline": 1}, Outcome.START),
+    (
+        {"run_id": BACKFILL, "has_request": True, "row": Row("failed", 1, False)},
+        Outcome.ALREADY_RECORDED,
+    ),
+    (second(REGULAR) | {"run_id": BACKFILL.next_attempt(), "has_request": True}, Outcome.START),
+    (second(REGULAR) | {"run_id": BACKFILL.next_attempt()}, Outcome.ALREADY_RECORDED),
+    (
+        second(REGULAR)
+        | {
+            "run_id": BACKFILL.next_attempt(),
+            "has_request": True,
+            "row": Row("finished", 1, False),
+        },
+        Outcome.ALREADY_RECORDED,
+    ),
     ({"run_id": BACKFILL, "has_request": True, "running": OTHER}, Outcome.WAIT),
     (second(BACKFILL), Outcome.START),
     (second(BACKFILL) | {"running": OTHER, "overlap": "replace"}, Outcome.WAIT),

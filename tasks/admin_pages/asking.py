@@ -1,0 +1,308 @@
+"""Actions on schedules: who may, the page that asks before, and the report after."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.admin.options import IS_POPUP_VAR
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from tasks.admin_pages.base import TasksAdmin, obstacles
+from tasks.admin_pages.history import record_change
+from tasks.admin_pages.links import schedule_page
+from tasks.admin_pages.schedule_actions import ACTIONS, Delete, ScheduleAction
+from tasks.exceptions import TasksError
+from tasks.history import Action
+from tasks.masking import mask_text
+from tasks.models import ScheduledTask
+
+TEMPLATE = "admin/tasks/scheduledtask/ask.html"
+ACT_ON_SEVERAL = "tasks_scheduledtask_act_on_several"
+# More rows than these are counted, in questions and in reports.
+ROWS_SHOWN = 50
+# What a schedule's history calls these actions; the others change its fields.
+LINES = {
+    "run_now": Action.RUN_REQUESTED,
+    "pause": Action.PAUSED,
+    "resume": Action.RESUMED,
+    "cancel": Action.CANCELED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What would come of one schedule, or has; `problem` says why nothing can."""
+
+    schedule: ScheduledTask
+    text: str
+    problem: str = ""
+
+
+class ActionsAdmin(TasksAdmin):
+    """The actions of schedules, from their list and from the page of one.
+
+    An action asks on one page: what will happen, to how many, and why. It is done by the POST of
+    that page, which has `confirmed`, and only with the schedules with which the user may.
+    """
+
+    actions = ()
+
+    # Permissions
+
+    def has_run_permission(self, request: HttpRequest, obj: ScheduledTask | None = None) -> bool:
+        """Return whether the user may run schedules now."""
+        return request.user.has_perm("tasks.run_scheduledtask")
+
+    def has_pause_permission(self, request: HttpRequest, obj: ScheduledTask | None = None) -> bool:
+        """Return whether the user may pause and resume schedules."""
+        return request.user.has_perm("tasks.pause_scheduledtask")
+
+    def may(
+        self, action: ScheduleAction, request: HttpRequest, schedule: ScheduledTask | None = None
+    ) -> bool:
+        """Return whether the user may do this, with one schedule or with any."""
+        allowed: bool = getattr(self, f"has_{action.permission}_permission")(request, schedule)
+        return allowed
+
+    def allowed_actions(
+        self, request: HttpRequest, schedule: ScheduledTask | None = None
+    ) -> list[ScheduleAction]:
+        """Return what the user may do, in the order of the buttons."""
+        return [action for action in ACTIONS.values() if self.may(action, request, schedule)]
+
+    def buttons_of(self, request: HttpRequest, schedule: ScheduledTask) -> dict[str, Any]:
+        """Return what `admin/tasks/scheduledtask/actions.html` shows on the page of a schedule."""
+        offered = [one for one in self.allowed_actions(request, schedule) if one.suits(schedule)]
+        return {
+            "actions": [action for action in offered if not action.is_end],
+            "end_actions": [action for action in offered if action.is_end],
+        }
+
+    # Ways in
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_POST(self.act_on_several_view))
+        return [path("act/<slug:action>/", view, name=ACT_ON_SEVERAL), *super().get_urls()]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the actions of the list: they have no names of methods to be found by."""
+        if IS_POPUP_VAR in request.GET:
+            return {}
+        return {
+            action.name: (_from_list(action), action.name, action.label)
+            for action in self.allowed_actions(request)
+        }
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show the list, and refuse an action that the user may not do."""
+        for name in request.POST.getlist("action"):
+            if name in ACTIONS and not self.may(ACTIONS[name], request):
+                raise PermissionDenied
+        return super().changelist_view(request, extra_context)
+
+    def act_view(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
+        """Do something with one schedule, or ask first."""
+        if action not in ACTIONS:
+            raise Http404
+        schedule = get_object_or_404(self.get_queryset(request), pk=pk)
+        if not self.may(ACTIONS[action], request, schedule):
+            raise PermissionDenied
+        return self.act(request, ACTIONS[action], [schedule], schedule_page(pk))
+
+    def act_on_several_view(self, request: HttpRequest, action: str) -> HttpResponse:
+        """Do something with several schedules, or ask first."""
+        if action not in ACTIONS:
+            raise Http404
+        if not self.may(ACTIONS[action], request):
+            raise PermissionDenied
+        schedules = list(self.get_queryset(request).filter(pk__in=_keys(request)))
+        return self.act(request, ACTIONS[action], schedules, self._list_page(request))
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        """Ask before one schedule is deleted; this is where Django's own links lead to."""
+        schedule = self.get_object(request, object_id)
+        if schedule is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.may(ACTIONS[Delete.name], request, schedule):
+            raise PermissionDenied
+        return self.act(request, ACTIONS[Delete.name], [schedule], schedule_page(schedule.pk))
+
+    def _list_page(self, request: HttpRequest) -> str:
+        """Return the address of the list, filtered as it was."""
+        page = reverse("admin:tasks_scheduledtask_changelist")
+        filters = request.POST.get("filters", "") or request.GET.urlencode()
+        return f"{page}?{filters}" if filters else page
+
+    # Asking and doing
+
+    def act(
+        self,
+        request: HttpRequest,
+        action: ScheduleAction,
+        schedules: Sequence[ScheduledTask],
+        back: str,
+    ) -> HttpResponse:
+        """Ask on a page of its own, or do it and return to `back`."""
+        is_sent = "confirmed" in request.POST or "preview" in request.POST
+        asks = action.asks(len(schedules))
+        form = action.form_class(request.POST if is_sent or not asks else None)
+        if not asks and form.is_valid():
+            return self._do(request, action, schedules, form, back)
+        if "confirmed" in request.POST and form.is_valid() and _was_shown(request, form):
+            return self._do(request, action, schedules, form, back)
+        return self._ask(request, action, schedules, form, back)
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        action: ScheduleAction,
+        schedules: Sequence[ScheduledTask],
+        form: Any,
+        back: str,
+    ) -> HttpResponse:
+        is_ready = not form.needs_preview or (form.is_bound and form.is_valid())
+        planned = schedules if is_ready else []
+        rows = [self._outlook(request, action, schedule, form) for schedule in planned]
+        possible = [row for row in rows if not row.problem]
+        one = schedules[0] if len(schedules) == 1 else None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": action.question(len(schedules), one.name if one else ""),
+            "opts": self.opts,
+            "action": action,
+            "one": one,
+            "form": form,
+            "is_ready": is_ready,
+            "number": len(possible) if is_ready else len(schedules),
+            "rows": rows[:ROWS_SHOWN],
+            "more": len(rows[ROWS_SHOWN:]),
+            "consequences": action.consequences(schedules),
+            "shown": _shown(form) if is_ready else "",
+            "ids": ",".join(str(schedule.pk) for schedule in schedules),
+            "filters": back.partition("?")[2],
+            "target": self._target(action, one),
+            "back": back,
+            "notices": obstacles({schedule.queue for schedule in schedules}),
+        }
+        return TemplateResponse(request, TEMPLATE, context)
+
+    def _target(self, action: ScheduleAction, one: ScheduledTask | None) -> str:
+        if one is None:
+            return reverse(f"admin:{ACT_ON_SEVERAL}", args=[action.name])
+        return reverse("admin:tasks_scheduledtask_act", args=[one.pk, action.name])
+
+    def _outlook(
+        self, request: HttpRequest, action: ScheduleAction, schedule: ScheduledTask, form: Any
+    ) -> Row:
+        if not self.may(action, request, schedule):
+            return Row(schedule, "", _may_not(schedule))
+        try:
+            return Row(schedule, action.outlook(schedule, form))
+        except (TasksError, ObjectDoesNotExist) as error:
+            return Row(schedule, "", str(error))
+
+    def _do(
+        self,
+        request: HttpRequest,
+        action: ScheduleAction,
+        schedules: Iterable[ScheduledTask],
+        form: Any,
+        back: str,
+    ) -> HttpResponse:
+        rows = [self._done(request, action, schedule, form) for schedule in schedules]
+        done = [row for row in rows if not row.problem]
+        for row in [row for row in rows if row.problem][:ROWS_SHOWN]:
+            messages.error(request, row.problem)
+        if refused := len(rows) - len(done) - ROWS_SHOWN > 0:
+            messages.error(request, _("%(n)d more were refused.") % {"n": refused})
+        if done:
+            messages.success(request, _report(action, done))
+        is_gone = isinstance(action, Delete) and len(done) == 1 and not back.partition("?")[1]
+        page = reverse("admin:tasks_scheduledtask_changelist")
+        return HttpResponseRedirect(page if is_gone else back)
+
+    def _done(
+        self, request: HttpRequest, action: ScheduleAction, schedule: ScheduledTask, form: Any
+    ) -> Row:
+        """Do it with one schedule, and leave a line in the history."""
+        if not self.may(action, request, schedule):
+            return Row(schedule, "", _may_not(schedule))
+        pk, note = schedule.pk, form.cleaned_data["note"]
+        try:
+            text = action.perform(schedule, form)
+        except (TasksError, ObjectDoesNotExist) as error:
+            return Row(schedule, "", str(error))
+        line = mask_text(f"{text} {note}".strip())
+        if isinstance(action, Delete):
+            schedule.pk = pk
+            LogEntry.objects.log_actions(request.user.pk, [schedule], DELETION, line)
+        else:
+            self.log_change(request, schedule, line)
+            record_change(request, schedule, LINES.get(action.name, Action.CHANGED), note=note)
+        return Row(schedule, text)
+
+
+def _from_list(action: ScheduleAction) -> Any:
+    def act(page: ActionsAdmin, request: HttpRequest, schedules: QuerySet[ScheduledTask]) -> Any:
+        return page.act(request, action, list(schedules), page._list_page(request))
+
+    return act
+
+
+def _keys(request: HttpRequest) -> set[int]:
+    return {int(key) for key in request.POST.get("ids", "").split(",") if key.isdecimal()}
+
+
+def _shown(form: Any) -> str:
+    """Return what a form that needs a preview says, apart from the note."""
+    if not form.needs_preview:
+        return ""
+    return " ".join(str(value) for name, value in form.cleaned_data.items() if name != "note")
+
+
+def _was_shown(request: HttpRequest, form: Any) -> bool:
+    """Return whether the person has seen what this form would do."""
+    return request.POST.get("shown", "") == _shown(form)
+
+
+def _may_not(schedule: ScheduledTask) -> str:
+    return _("You may not change “%s”.") % schedule.name
+
+
+def _report(action: ScheduleAction, rows: Sequence[Row]) -> SafeString | str:
+    """Say what was done: in all and, of several, with each."""
+    total = action.done(len(rows))
+    if len(rows) == 1:
+        return total
+    gone = isinstance(action, Delete)
+    items = format_html_join(
+        "",
+        "<li>{} <small>{}</small></li>",
+        (
+            (
+                row.schedule.name
+                if gone
+                else format_html(
+                    '<a href="{}">{}</a>', schedule_page(row.schedule.pk), row.schedule.name
+                ),
+                row.text,
+            )
+            for row in rows[:ROWS_SHOWN]
+        ),
+    )
+    more = len(rows[ROWS_SHOWN:])
+    rest = format_html("<li>{}</li>", _("and %(n)d more") % {"n": more}) if more else ""
+    return format_html('{}<ul class="sl-report">{}{}</ul>', total, items, rest)

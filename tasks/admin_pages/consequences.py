@@ -1,0 +1,238 @@
+"""What a schedule's policies would do to its next run, a sentence for each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.utils import formats
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from tasks import registry
+from tasks.admin_pages.formatting import short_duration
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.timing.catch_up import CATCH_UP_CAP
+from tasks.timing.text import format_interval
+
+# How many of its latest finished runs tell how long a schedule's runs take.
+RUNS_LOOKED_AT = 100
+Status = ScheduledTaskInstance.Status
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A schedule as the form has it, and its next dues, in its own zone."""
+
+    schedule: ScheduledTask
+    dues: Sequence[datetime]
+
+    @property
+    def first(self) -> datetime | None:
+        """The next due."""
+        return self.dues[0] if self.dues else None
+
+    def due(self, number: int) -> str:
+        """Name one of the next dues in a sentence."""
+        if number < len(self.dues):
+            return moment(self.dues[number])
+        return [_("one due time"), _("the next one")][number]
+
+
+def moment(local: datetime) -> str:
+    """Return a time for a sentence: Mon 26 Oct 09:00, with seconds if it has some."""
+    return formats.date_format(local, "D j M H:i:s" if local.second else "D j M H:i")
+
+
+def strong(status: Status) -> SafeString:
+    """Return what a run is recorded as."""
+    return format_html("<b>{}</b>", status.label)
+
+
+def consequences(situation: Situation) -> dict[str, SafeString]:
+    """Return the sentences, by the field that they stand under."""
+    return {name: sentence(situation) for name, sentence in SENTENCES.items()}
+
+
+OVERLAP = {
+    "skip": gettext_lazy(
+        "If the run due {first} were still going on {second}, the one due then would be recorded "
+        "as {skipped} and not run."
+    ),
+    "allow": gettext_lazy(
+        "If the run due {first} were still going on {second}, both would run at the same time."
+    ),
+    "wait": gettext_lazy(
+        "If the run due {first} were still going on {second}, the one due then would wait until "
+        "it has ended."
+    ),
+    "replace": gettext_lazy(
+        "If the run due {first} were still going on {second}, it would be stopped and recorded as "
+        "{canceled}, and the one due then would run."
+    ),
+}
+
+
+def _overlap(situation: Situation) -> SafeString:
+    schedule = situation.schedule
+    if schedule.first is not None and schedule.interval is None and not schedule.cron:
+        return format_html("{}", _("It runs once: only a run that you request can be in its way."))
+    return format_html(
+        str(OVERLAP.get(situation.schedule.overlap, "")),
+        first=situation.due(0),
+        second=situation.due(1),
+        skipped=strong(Status.SKIPPED),
+        canceled=strong(Status.CANCELED),
+    )
+
+
+CATCH_UP = {
+    "latest": gettext_lazy(
+        "After a gap over {first}, one run starts as soon as it can{until}, for the newest time "
+        "that was missed; the others are recorded as {missed}."
+    ),
+    "all": gettext_lazy(
+        "After a gap over {first}, all that was due in it runs as soon as it can{until}, the "
+        "newest {cap} at most; the others are recorded as {missed}."
+    ),
+    "none": gettext_lazy(
+        "After a gap over {first}, what was due in it is recorded as {missed} and not run."
+    ),
+}
+
+
+def _catch_up(situation: Situation) -> SafeString:
+    schedule, until = situation.schedule, ""
+    if schedule.start_deadline:
+        until = _(", up to %(span)s late") % {"span": format_interval(schedule.start_deadline)}
+        if situation.first is not None:
+            last = situation.first + timedelta(seconds=schedule.start_deadline)
+            until = _(", until %(time)s") % {"time": moment(last)}
+    return format_html(
+        str(CATCH_UP.get(schedule.catch_up, "")),
+        first=situation.due(0),
+        until=until,
+        cap=CATCH_UP_CAP,
+        missed=strong(Status.MISSED),
+    )
+
+
+def _retries(situation: Situation) -> SafeString:
+    schedule = situation.schedule
+    if not schedule.retries:
+        return format_html(
+            _("A failure is recorded as {failed} and not tried again."),
+            failed=strong(Status.FAILED),
+        )
+    number = min(schedule.retries, 3)
+    shown = _("at once")
+    if schedule.retry_delay:
+        after = [format_interval((tried + 1) * schedule.retry_delay) for tried in range(number)]
+        more = "…" if schedule.retries > number else ""
+        shown = _("%(spans)s after it") % {"spans": ", ".join(after) + more}
+    text = ngettext(
+        "A failure is tried once more, {when}, and then recorded as {failed}. A try may repeat "
+        "what the one before has done.",
+        "A failure is tried {number} times more, {when}, and then recorded as {failed}. A try may "
+        "repeat what the one before has done.",
+        schedule.retries,
+    )
+    return format_html(text, number=schedule.retries, when=shown, failed=strong(Status.FAILED))
+
+
+def _timeout(situation: Situation) -> SafeString:
+    schedule = situation.schedule
+    if schedule.timeout:
+        text = _("After {span} a run is stopped and recorded as {failed}.")
+    else:
+        text = _("A run may take as long as its function or its queue allows; then it is stopped.")
+    sentence = format_html(
+        text, span=format_interval(schedule.timeout or 0), failed=strong(Status.FAILED)
+    )
+    return format_html("{} {}", earlier_durations(schedule), sentence)
+
+
+def earlier_durations(schedule: ScheduledTask) -> str:
+    """Say how long the latest finished runs took; empty if there are none."""
+    if schedule.pk is None:
+        return ""
+    latest = schedule.runs.filter(status=Status.FINISHED).order_by("-id")[:RUNS_LOOKED_AT]
+    times = latest.values_list("started", "ended")
+    spans = sorted(ended - started for started, ended in times if started and ended)
+    if not spans:
+        return ""
+    names = {
+        "number": len(spans),
+        "usual": short_duration(spans[len(spans) // 2]),
+        "most": short_duration(spans[-1]),
+    }
+    return _("The latest %(number)d runs took %(usual)s, at most %(most)s.") % names
+
+
+def _isolated(situation: Situation) -> SafeString:
+    isolated, whose = situation.schedule.isolated, ""
+    if isolated is None:
+        isolated = registry.is_isolated(situation.schedule.function)
+        whose = _("As its function says: ")
+    if isolated is None:
+        isolated = bool(getattr(settings, "TASKS_ISOLATED", False))
+        whose = _("As the site’s settings say: ")
+    text = (
+        _("each run gets a process of its own, and can’t change anything for the next.")
+        if isolated
+        else _("runs share a worker’s process, which is faster to start.")
+    )
+    return format_html("{}", f"{whose}{text}" if whose else text[:1].upper() + text[1:])
+
+
+def _on_disconnect(situation: Situation) -> SafeString:
+    stops = situation.schedule.on_disconnect == ScheduledTask.OnDisconnect.STOP
+    text = (
+        _("A run whose worker reaches neither Redis nor the database is ended, and then {failed}.")
+        if stops
+        else _(
+            "A run whose worker reaches neither Redis nor the database goes on. It may be tried "
+            "again elsewhere at the same time."
+        )
+    )
+    return format_html(text, failed=strong(Status.FAILED))
+
+
+def _keep(situation: Situation) -> SafeString:
+    schedule = situation.schedule
+    if not schedule.keep_runs and not schedule.keep_days:
+        return format_html("{}", _("All runs are kept for ever."))
+    parts = []
+    if schedule.keep_runs:
+        span = _span_of(situation, schedule.keep_runs)
+        text = _("Kept are the newest %(number)d runs%(span)s.")
+        parts.append(text % {"number": schedule.keep_runs, "span": span})
+    if schedule.keep_days:
+        days = schedule.keep_days
+        text = ngettext("A run is deleted after %d day.", "A run is deleted after %d days.", days)
+        parts.append(text % days)
+    return format_html("{}", " ".join(parts))
+
+
+def _span_of(situation: Situation, number: int) -> str:
+    """Say about how many days a number of runs are, by the next dues."""
+    if len(situation.dues) < 2:
+        return ""
+    gap = (situation.dues[-1] - situation.dues[0]) / (len(situation.dues) - 1)
+    days = round(gap * number / timedelta(days=1))
+    if not days:
+        return _(", less than a day’s")
+    return ngettext(", about %d day’s", ", about %d days’", days) % days
+
+
+SENTENCES: dict[str, Callable[[Situation], SafeString]] = {
+    "overlap": _overlap,
+    "catch_up": _catch_up,
+    "retries": _retries,
+    "timeout": _timeout,
+    "isolated": _isolated,
+    "on_disconnect": _on_disconnect,
+    "keep_runs": _keep,
+}

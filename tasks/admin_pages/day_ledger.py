@@ -1,0 +1,390 @@
+"""The ledger of a day on a schedule's page: each due time, what happened, and why.
+
+Equal neighbours fold into one row; what failed, and what is running, never does.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from django.urls import reverse
+from django.utils import formats, timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from tasks import clock
+from tasks.admin_pages.formatting import one_line, short_duration
+from tasks.admin_pages.strips import is_late
+from tasks.masking import hiding, mask_text
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.reports.day import HOUR, Entry, Unrecorded, Window, account, window_of
+from tasks.timing.instants import DAY, MICROSECOND
+from tasks.timing.zones import start_of_day
+
+Status = ScheduledTaskInstance.Status
+# What doesn't fold: each is worth a look.
+SINGLE = (Status.FAILED, Status.RUNNING, Status.CANCELED)
+# How many bars the day's drawing has at most; more dues share them.
+BARS = 192
+WIDTH, HEIGHT = 960, 40
+WORDS = {
+    Unrecorded.WAITING: gettext_lazy("waiting"),
+    Unrecorded.TO_COME: gettext_lazy("to come"),
+    Unrecorded.MISSING: gettext_lazy("without a record"),
+    Unrecorded.DELETED: gettext_lazy("deleted by retention"),
+    Unrecorded.PAUSED: gettext_lazy("paused"),
+    Unrecorded.ENDED: gettext_lazy("ended"),
+}
+# Whose symbol and colours a state has that is no run's own.
+LOOKS = {
+    Unrecorded.TO_COME: "reserved",
+    Unrecorded.MISSING: "missed",
+    Unrecorded.DELETED: "skipped",
+    Unrecorded.ENDED: "death",
+}
+# The worst first: what shares a bar is drawn as the worst of it.
+SEVERITY: tuple[str, ...] = (
+    Status.FAILED,
+    Status.MISSED,
+    Unrecorded.MISSING,
+    Status.CANCELED,
+    Status.RUNNING,
+    Unrecorded.WAITING,
+    Status.SKIPPED,
+    Status.FINISHED,
+    Unrecorded.DELETED,
+    Unrecorded.TO_COME,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the ledger: one entry, or equal neighbours."""
+
+    times: str
+    look: str
+    words: str
+    why: str = ""
+    run_pk: int | None = None
+    is_folded: bool = False
+    backfill: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DayLedger:
+    """What the panel shows."""
+
+    title: str
+    value: str
+    before: str
+    after: str
+    lines: list[Line]
+    drawing: SafeString
+    summary: str
+    totals: list[str]
+    axis: list[str]
+    unfold: str = ""
+    fold: str = ""
+    is_hour: bool = False
+    query: dict[str, Any] = field(default_factory=dict)
+
+
+def day_ledger(
+    schedule: ScheduledTask,
+    day: date | None,
+    hour: int | None,
+    *,
+    is_unfolded: bool,
+    why_waiting: str = "",
+) -> DayLedger:
+    """Return the ledger of a day of the viewer's calendar, today's by default.
+
+    `why_waiting` says what keeps what waits from running.
+    """
+    zone = timezone.get_current_timezone()
+    assert isinstance(zone, ZoneInfo)
+    if day is None:
+        now = clock.now()
+        day, hour = now.astimezone(zone).date(), _hour_of(now, zone)
+    window = window_of(schedule, day, hour, zone)
+    entries = account(schedule, window)
+    if why_waiting:
+        entries = [_waiting_for(entry, why_waiting) for entry in entries]
+    lines = _lines(schedule, entries, is_unfolded)
+    query = _query(window.day, window.hour)
+    before, after = _neighbours(window, zone)
+    return DayLedger(
+        title=_title(window),
+        value=window.day.isoformat(),
+        before=_link(before),
+        after=_link(after),
+        lines=lines,
+        drawing=_drawing(entries, window),
+        summary=", ".join(_totals(entries)),
+        totals=_totals(entries),
+        axis=_axis(window),
+        unfold=_link(query | {"all": 1}) if any(line.is_folded for line in lines) else "",
+        fold=_link(query) if is_unfolded else "",
+        is_hour=window.hour is not None,
+        query=query,
+    )
+
+
+def _query(day: date, hour: int | None) -> dict[str, Any]:
+    return {"day": day.isoformat()} | ({} if hour is None else {"hour": hour})
+
+
+def _link(query: dict[str, Any]) -> str:
+    return f"?{urlencode(query)}#ledger"
+
+
+def _neighbours(window: Window, zone: ZoneInfo) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the days, or the hours, before and after."""
+    if window.hour is None:
+        return _query(window.day - DAY, None), _query(window.day + DAY, None)
+    before, after = window.begin - MICROSECOND, window.end
+    return _hour_query(before, zone), _hour_query(after, zone)
+
+
+def _hour_query(at: datetime, zone: ZoneInfo) -> dict[str, Any]:
+    return _query(at.astimezone(zone).date(), _hour_of(at, zone))
+
+
+def _hour_of(at: datetime, zone: ZoneInfo) -> int:
+    """Return how many hours after its day's beginning something is."""
+    return (at - start_of_day(at.astimezone(zone).date(), zone)) // HOUR
+
+
+def _title(window: Window) -> str:
+    day = formats.date_format(window.day, "D j M Y")
+    if window.hour is None:
+        return day
+    begin, end = timezone.localtime(window.begin), timezone.localtime(window.end)
+    return f"{day}, {begin:%H:%M} – {end:%H:%M}"
+
+
+def _waiting_for(entry: Entry, why: str) -> Entry:
+    return replace(entry, note=why) if entry.state == Unrecorded.WAITING else entry
+
+
+# Folding
+
+
+def _lines(schedule: ScheduledTask, entries: Sequence[Entry], is_unfolded: bool) -> list[Line]:
+    """Return the rows, newest first."""
+    lines = []
+    with hiding(schedule.secret_values):
+        for (_key, _why), group in groupby(enumerate(entries), key=lambda pair: _kind(*pair)):
+            equal = [entry for _number, entry in group]
+            parts = [[entry] for entry in equal] if is_unfolded else [equal]
+            lines += [_line(schedule, part) for part in parts]
+    return lines[::-1]
+
+
+def _kind(number: int, entry: Entry) -> tuple[Any, ...]:
+    """Return what entries have in common that fold; a number for those that never do."""
+    if entry.until is not None or entry.state in SINGLE:
+        return number, ""
+    is_tried_again = entry.run is not None and entry.run.attempt > 1
+    if is_tried_again:
+        return number, ""
+    late = entry.run is not None and is_late(entry.run)
+    return (entry.state, late), _reason(entry)
+
+
+def _reason(entry: Entry) -> str:
+    if entry.run is None:
+        return mask_text(entry.note)
+    return mask_text(entry.run.reason_in_words())
+
+
+def _line(schedule: ScheduledTask, entries: Sequence[Entry]) -> Line:
+    first = entries[0]
+    run = first.run if len(entries) == 1 else None
+    return Line(
+        times=_times(entries),
+        look=LOOKS.get(first.state, first.state),  # type: ignore[call-overload]
+        words=_words(entries),
+        why=one_line(_why(entries)),
+        run_pk=run.pk if run is not None else None,
+        is_folded=len(entries) > 1,
+        backfill=_backfill(schedule, entries),
+    )
+
+
+def _times(entries: Sequence[Entry]) -> str:
+    first, last = entries[0], entries[-1]
+    if first.until is not None:
+        return _("%(begin)s to %(end)s") % {"begin": _time(first.at), "end": _time(first.until)}
+    if len(entries) <= 2:
+        return ", ".join(_time(entry.at) for entry in entries)
+    return _("%(begin)s to %(end)s") % {"begin": _time(first.at), "end": _time(last.at)}
+
+
+def _time(at: datetime) -> str:
+    """Return a time of the day, with its zone where the clock shows it twice."""
+    local = timezone.localtime(at)
+    text = f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
+    is_twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+    return f"{text} {local:%Z}" if is_twice else text
+
+
+def state_words(state: str) -> str:
+    """Return the word for what became of a due."""
+    if state in WORDS:
+        return str(WORDS[Unrecorded(state)])
+    return str(Status(state).label)
+
+
+def _words(entries: Sequence[Entry]) -> str:
+    first, number = entries[0], len(entries)
+    words = state_words(first.state)
+    if number > 1:
+        words = f"{number} {words}"
+    if first.run is not None and first.run.status == Status.FINISHED and is_late(first.run):
+        if number > 1:
+            return _("%(state)s, late") % {"state": words}
+        late = short_duration(first.run.lateness)
+        return _("%(state)s, %(span)s late") % {"state": words, "span": late}
+    return words
+
+
+def _why(entries: Sequence[Entry]) -> str:
+    first = entries[0]
+    parts = [reason] if (reason := _reason(first)) else []
+    durations = sorted(
+        entry.run.duration
+        for entry in entries
+        if entry.run is not None and entry.run.duration is not None
+    )
+    if first.state == Status.RUNNING and durations:
+        parts.append(_("for %(span)s") % {"span": short_duration(durations[0])})
+    elif len(durations) == 1:
+        parts.append(_("took %(span)s") % {"span": short_duration(durations[0])})
+    elif durations:
+        parts.append(_range(short_duration(durations[0]), short_duration(durations[-1])))
+    if len(entries) == 1 and first.run is not None and first.run.attempt > 1:
+        parts.append(_("attempt %(number)d") % {"number": first.run.attempt})
+    return ", ".join(part.rstrip(".") if len(parts) > 1 else part for part in parts)
+
+
+def _range(least: str, most: str) -> str:
+    if least == most:
+        return _("each took %(span)s") % {"span": least}
+    return _("between %(least)s and %(most)s") % {"least": least, "most": most}
+
+
+def _backfill(schedule: ScheduledTask, entries: Sequence[Entry]) -> str:
+    """Return the address at which backfill offers to run what these are."""
+    first, last = entries[0], entries[-1]
+    if first.state not in (Status.MISSED, Status.SKIPPED, Status.FAILED, Unrecorded.MISSING):
+        return ""
+    bounds = {"begin": first.at.isoformat(), "end": last.at.isoformat()}
+    if first.state == Status.FAILED:
+        bounds["failed"] = "on"
+    url = reverse("admin:tasks_scheduledtask_backfill", args=[schedule.pk])
+    return f"{url}?{urlencode(bounds)}"
+
+
+# The drawing and the sums
+
+
+def _totals(entries: Sequence[Entry]) -> list[str]:
+    counts = Counter(entry.state for entry in entries if entry.until is None)
+    number = sum(counts.values())
+    totals = [ngettext("%(n)d due time", "%(n)d due times", number) % {"n": number}]
+    totals += [
+        f"{counts[state]} {state_words(state)}" for state in reversed(SEVERITY) if counts[state]
+    ]
+    if number and not counts[Unrecorded.MISSING]:
+        totals.append(_("every one accounted for"))
+    return totals
+
+
+def _axis(window: Window) -> list[str]:
+    quarter = (window.end - window.begin) / 4
+    return [f"{timezone.localtime(window.begin + part * quarter):%H:%M}" for part in range(4)]
+
+
+def _drawing(entries: Sequence[Entry], window: Window) -> SafeString:
+    """Draw a bar for each due, or for dues that share one the worst of them, by when they are."""
+    length = window.end - window.begin
+    dues = [entry for entry in entries if entry.until is None]
+    number = min(max(len(dues), 24), BARS)
+    shared: dict[int, list[Entry]] = {}
+    for entry in dues:
+        place = min(int((entry.at - window.begin) / length * number), number - 1)
+        shared.setdefault(place, []).append(entry)
+    width = round(WIDTH / number * 0.72, 1)
+    bars = format_html_join(
+        "",
+        '<g transform="translate({} 4)"><title>{}</title>{}</g>',
+        (
+            (
+                round(place * WIDTH / number + 1, 1),
+                _bar_title(here),
+                _bar(here, width),
+            )
+            for place, here in sorted(shared.items())
+        ),
+    )
+    rules = format_html_join(
+        "", '<path class="l-rule" d="M{} 0V44"/>', ([WIDTH / 4 * part] for part in (1, 2, 3))
+    )
+    return rules + _spans_drawn(entries, window, length) + bars
+
+
+def _spans_drawn(entries: Sequence[Entry], window: Window, length: timedelta) -> SafeString:
+    return format_html_join(
+        "",
+        '<rect class="f-none" x="{}" y="37" width="{}" height="3"><title>{}</title></rect>',
+        (
+            (
+                round((entry.at - window.begin) / length * WIDTH, 1),
+                round((entry.until - entry.at) / length * WIDTH, 1),
+                state_words(entry.state),
+            )
+            for entry in entries
+            if entry.until is not None
+        ),
+    )
+
+
+def _bar_title(entries: Sequence[Entry]) -> str:
+    if len(entries) == 1:
+        return f"{_time(entries[0].at)}: {_words(entries)}"
+    counts = Counter(entry.state for entry in entries)
+    words = ", ".join(f"{counts[one]} {state_words(one)}" for one in SEVERITY if counts[one])
+    return f"{_times(entries)}: {words}"
+
+
+def _bar(entries: Sequence[Entry], width: float) -> SafeString:
+    states = {entry.state for entry in entries}
+    state = next(one for one in SEVERITY if one in states)
+    late = any(entry.run is not None and is_late(entry.run) for entry in entries)
+    shape = SHAPES.get(state, '<rect class="f-none" y="33" width="{}" height="3"/>')
+    drawn = format_html(shape, width)
+    if late and state == Status.FINISHED:
+        drawn += format_html('<rect class="f-late" y="10" width="{}" height="4" rx="1"/>', width)
+    return drawn
+
+
+SHAPES: dict[str, str] = {
+    Status.FINISHED: '<rect class="f-finished" y="15" width="{}" height="21" rx="1"/>',
+    Status.FAILED: '<rect class="f-failed" width="{}" height="36" rx="1"/>',
+    Status.MISSED: '<rect class="o-missed" y="1" width="{}" height="34" rx="1"/>',
+    Unrecorded.MISSING: '<rect class="o-missed" y="1" width="{}" height="34" rx="1"/>',
+    Status.SKIPPED: '<rect class="f-skipped" y="32" width="{}" height="4" rx="1"/>',
+    Status.CANCELED: '<rect class="f-canceled" y="15" width="{0}" height="9" rx="1"/>'
+    '<rect class="f-canceled" y="27" width="{0}" height="9" rx="1"/>',
+    Status.RUNNING: '<rect class="o-running" y="15" width="{0}" height="20" rx="1"/>'
+    '<rect class="f-running" y="31" width="{0}" height="5" rx="1"/>',
+    Unrecorded.WAITING: '<rect class="f-quiet" y="24" width="{}" height="12" rx="1"/>',
+}

@@ -1,0 +1,63 @@
+"""The line at the top of each page: whether everything is on time, of what the viewer may see."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import NoReverseMatch, reverse
+
+from tasks.access import visible
+from tasks.broker.connection import connect, in_a_hurry
+from tasks.models import ScheduledTask
+from tasks.reports.health import Code, Severity, Verdict, health
+
+TEMPLATE = "admin/tasks/health.html"
+REFRESH_MS = 10_000
+# What waits is shown as late, in amber; red is for what has failed or doesn't work.
+LATE = {Code.BEHIND, Code.NOT_DISPATCHED}
+
+
+def may_see_health(request: HttpRequest) -> bool:
+    """Return whether a viewer may know how the schedules are."""
+    user = request.user
+    return user.is_active and user.is_staff and user.has_perm("tasks.view_scheduledtask")
+
+
+def health_line(request: HttpRequest) -> dict[str, Any]:
+    """Return what the line says to a viewer; nothing to those who may not know."""
+    if not may_see_health(request):
+        return {}
+    schedules = visible(request.user, ScheduledTask.objects.all())
+    with in_a_hurry():
+        verdict, _facts = health(connect(), schedules)
+    headline, _dot, more = verdict.short.partition(" · ")
+    return {
+        "headline": headline,
+        "more": more,
+        "state": state_of(verdict),
+        "is_fine": verdict.is_fine,
+        "link": link_of(verdict),
+        "refresh_ms": REFRESH_MS,
+    }
+
+
+def state_of(verdict: Verdict) -> str:
+    """Return the state in whose symbol and colours a verdict is shown."""
+    if verdict.is_fine:
+        return "finished"
+    is_broken = verdict.severity == Severity.ERROR and verdict.problems[0].code not in LATE
+    return "failed" if is_broken else "late"
+
+
+def link_of(verdict: Verdict) -> str:
+    """Return where a verdict is explained: on the overview."""
+    try:
+        return reverse("admin:tasks_overview")
+    except NoReverseMatch:
+        links = [problem.link for problem in verdict.problems if problem.link]
+        return links[0] if links else reverse("admin:tasks_scheduledtask_changelist")
+
+
+def health_view(request: HttpRequest) -> HttpResponse:
+    """Return the line alone, for pages that keep theirs up to date."""
+    return render(request, TEMPLATE, health_line(request))

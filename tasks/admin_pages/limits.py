@@ -1,0 +1,61 @@
+"""Pages of people who are limited to tags: they show only what has one of these."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from tasks.access import can_be_limited, is_limited, keep_visible, visible
+from tasks.models import Tag
+
+
+class LimitedAdmin(admin.ModelAdmin):
+    """A page that shows only what its user may see: records, choices of fields, counts."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return visible(request.user, super().get_queryset(request))
+
+    def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> Any:
+        """Offer in a field only what the user may see."""
+        offered = super().get_field_queryset(db, db_field, request)
+        related = db_field.remote_field.model
+        if not can_be_limited(related):
+            return offered
+        return visible(request.user, related._default_manager.all() if offered is None else offered)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Keep the tags that the person doesn't see, and the record in the person's sight."""
+        record = form.instance
+        tags = record.tags if can_be_limited(type(record)) and hasattr(record, "tags") else None
+        seen = visible(request.user, Tag.objects.all())
+        hidden = [] if tags is None else list(tags.exclude(pk__in=seen.values("pk")))
+        super().save_related(request, form, formsets, change)
+        if tags is not None:
+            tags.add(*hidden)
+            keep_visible(request.user, record)
+
+
+class VisibleFilter(admin.RelatedFieldListFilter):
+    """A filter by another record, which offers only those that the user may see."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        offered = visible(request.user, field.remote_field.model._default_manager.all())
+        return field.get_choices(
+            include_blank=False,
+            ordering=self.field_admin_ordering(field, request, model_admin),
+            limit_choices_to={"pk__in": offered.order_by().values("pk")},
+        )
+
+
+class SharedAdmin(LimitedAdmin):
+    """A page of what concerns everybody: people who are limited to tags don't change it."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not is_limited(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_change_permission(request, obj) and not is_limited(request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not is_limited(request.user)

@@ -1,0 +1,317 @@
+"""The chart of a schedule's runs: how long each took above the line, how late it was below it.
+
+It is drawn on the server, so it needs no script: a bar leads to its run. With more runs than there
+is room for, a bar is several of them, and leads closer.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils import formats, timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from tasks.admin_pages.formatting import short_duration
+from tasks.admin_pages.strips import is_late
+from tasks.models import ScheduledTask, ScheduledTaskInstance
+
+Status = ScheduledTaskInstance.Status
+# How many runs are shown, by the name of the choice; of “all”, the newest that are worth reading.
+SIZES = {"200": 200, "1000": 1_000, "all": 20_000}
+BARS = 200
+# The box of the drawing: the line at BASE, durations above it, lateness below.
+WIDTH, TOP, BASE, BOTTOM = 2_000, 24, 150, 202
+WIDEST_STEP = 40
+LABEL_STEP = 16
+# The longest run is cut off if it is so much longer than most that it would flatten them.
+TALLEST = 2.5
+SEVERITY = (
+    Status.FAILED,
+    Status.MISSED,
+    Status.RUNNING,
+    Status.CANCELED,
+    Status.SKIPPED,
+    Status.FINISHED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One run, or several that are next to each other."""
+
+    runs: Sequence[ScheduledTaskInstance]
+    url: str
+
+    @property
+    def status(self) -> str:
+        """The worst end of its runs."""
+        statuses = {run.status for run in self.runs}
+        return next(status for status in SEVERITY if status in statuses)
+
+    @property
+    def took(self) -> timedelta | None:
+        return max((run.duration for run in self.runs if run.duration is not None), default=None)
+
+    @property
+    def longest_lateness(self) -> timedelta | None:
+        return max((run.lateness for run in self.runs if run.lateness is not None), default=None)
+
+    @property
+    def late(self) -> timedelta | None:
+        """How late its latest run was, if that is worth showing."""
+        return self.longest_lateness if any(map(is_late, self.runs)) else None
+
+    @property
+    def at(self) -> datetime:
+        return time_of(self.runs[0])
+
+    @property
+    def outcome(self) -> str:
+        """What came of its runs, in words."""
+        if len(self.runs) == 1:
+            return str(Status(self.status).label)
+        counts = Counter(run.status for run in self.runs)
+        return ", ".join(f"{counts[one]} {Status(one).label}" for one in SEVERITY if counts[one])
+
+    @property
+    def label(self) -> str:
+        parts = [moment(self.at), self.outcome]
+        if self.took is not None:
+            parts.append(_("took %(span)s") % {"span": short_duration(self.took)})
+        if self.late is not None:
+            parts.append(_("%(span)s late") % {"span": short_duration(self.late)})
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text beside the drawing, at a height of it."""
+
+    y: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """The drawing, what stands around it, and its values as a table."""
+
+    bars: list[Bar]
+    drawing: SafeString
+    labels: list[Label]
+    axis: list[str]
+    summary: str
+    number: int
+    sizes: list[tuple[str, str, bool]]
+    older: str = ""
+    newer: str = ""
+
+    @property
+    def states(self) -> list[tuple[str, str]]:
+        """The states that occur, for the legend, with their words."""
+        found = {run.status for bar in self.bars for run in bar.runs}
+        return [(status.value, str(status.label)) for status in SEVERITY[::-1] if status in found]
+
+    @property
+    def has_late(self) -> bool:
+        return any(bar.late is not None for bar in self.bars)
+
+
+def time_of(run: ScheduledTaskInstance) -> datetime:
+    """Return when a run was due, or else requested."""
+    at = run.due or run.requested
+    assert at is not None
+    return at
+
+
+def moment(at: datetime) -> str:
+    """Return a time as the axis shows it."""
+    return formats.date_format(timezone.localtime(at), "j M H:i")
+
+
+def chart_of(schedule: ScheduledTask, size: str, until: int | None) -> Chart:
+    """Return the chart of the newest runs, or of those up to the run `until`; in two queries."""
+    size = size if size in SIZES else "200"
+    number = SIZES[size]
+    columns = ("parent", "due", "requested", "status", "started", "ended")
+    found = schedule.runs.order_by("-id").only(*columns)
+    if until is not None:
+        found = found.filter(pk__lte=until)
+    newest = list(found[: number + 1])
+    has_older = len(newest) > number
+    runs = newest[:number][::-1]
+    bars = list(_bars(runs))
+    scale = _Scale(bars)
+    return Chart(
+        bars=bars,
+        drawing=_drawing(bars, scale),
+        labels=scale.labels(),
+        axis=_axis(bars),
+        summary=_summary(runs, scale),
+        number=len(runs),
+        sizes=[(name, _size_label(name), name == size and until is None) for name in SIZES],
+        older=_zoom(size, runs[0].pk - 1) if has_older else "",
+        newer=_newer(schedule, size, until, number),
+    )
+
+
+def _newer(schedule: ScheduledTask, size: str, until: int | None, number: int) -> str:
+    """Return the address of the runs after those up to `until`."""
+    if until is None:
+        return ""
+    later = schedule.runs.filter(pk__gt=until).order_by("id").values_list("pk", flat=True)
+    pks = list(later[:number])
+    return _zoom(size, pks[-1] if len(pks) == number else None)
+
+
+def _zoom(size: str, until: int | None) -> str:
+    values: dict[str, str | int] = {"runs": size}
+    if until is not None:
+        values["until"] = until
+    return f"?{urlencode(values)}#chart"
+
+
+def _size_label(name: str) -> str:
+    return _("All") if name == "all" else name
+
+
+def _bars(runs: Sequence[ScheduledTaskInstance]) -> Iterator[Bar]:
+    each = -(-len(runs) // BARS)
+    for begin in range(0, len(runs), max(each, 1)):
+        chunk = runs[begin : begin + each]
+        if each == 1:
+            url = reverse("admin:tasks_scheduledtaskinstance_change", args=[chunk[0].pk])
+        else:
+            last = min(begin + each // 2 + SIZES["200"] // 2, len(runs) - 1)
+            url = _zoom("200", runs[last].pk)
+        yield Bar(chunk, url)
+
+
+class _Scale:
+    """How long and how late the drawing shows, and the percentiles that it marks."""
+
+    def __init__(self, bars: Sequence[Bar]) -> None:
+        durations = sorted(
+            run.duration
+            for bar in bars
+            for run in bar.runs
+            if run.status == Status.FINISHED and run.duration is not None
+        )
+        self.p50 = durations[len(durations) // 2] if durations else None
+        self.p95 = (
+            durations[min(len(durations) * 95 // 100, len(durations) - 1)] if durations else None
+        )
+        longest = max((bar.took for bar in bars if bar.took is not None), default=timedelta(0))
+        most = longest if self.p95 is None else min(longest, self.p95 * TALLEST)
+        self.longest = most if most > timedelta(0) else longest or timedelta(seconds=1)
+        self.latest = max((bar.late for bar in bars if bar.late is not None), default=None)
+
+    def height(self, took: timedelta) -> float:
+        return round(min(took / self.longest, 1) * (BASE - TOP), 1)
+
+    def depth(self, late: timedelta) -> float:
+        assert self.latest is not None
+        return round(max(late / self.latest * (BOTTOM - BASE - 2), 3), 1)
+
+    def marks(self) -> list[tuple[float, str]]:
+        """Return the heights of the percentiles, with their names."""
+        values = [("p50", self.p50), ("p95", self.p95)]
+        return [
+            (BASE - self.height(value), f"{name} {short_duration(value)}")
+            for name, value in values
+            if value is not None and value > timedelta(0)
+        ]
+
+    def labels(self) -> list[Label]:
+        """Return the texts beside the drawing, none over another."""
+        labels: list[Label] = []
+        for y, text in [(float(BASE), "0"), *self.marks()]:
+            highest = labels[-1].y - LABEL_STEP if labels else y
+            labels.append(Label(min(y, highest), text))
+        if self.latest is not None:
+            late = _("%(span)s late") % {"span": short_duration(self.latest)}
+            labels.append(Label(BOTTOM, late))
+        return labels
+
+
+def _drawing(bars: Sequence[Bar], scale: _Scale) -> SafeString:
+    step = min(WIDTH / max(len(bars), 1), WIDEST_STEP)
+    left, width = WIDTH - step * len(bars), round(step * 0.62, 1)
+    return format_html_join(
+        "",
+        '<a href="{}" tabindex="{}" aria-label="{}"><title>{}</title>'
+        '<g transform="translate({} 0)">{}<rect class="hit" width="{}" height="{}"/></g></a>',
+        (
+            (
+                bar.url,
+                0 if place == len(bars) - 1 else -1,
+                bar.label,
+                bar.label,
+                round(left + step * place, 1),
+                _shapes(bar, scale, width),
+                width,
+                BOTTOM,
+            )
+            for place, bar in enumerate(bars)
+        ),
+    ) + format_html_join(
+        "", '<path class="l-dash" d="M0 {}H2000"/>', ([y] for y, _name in scale.marks())
+    )
+
+
+def _shapes(bar: Bar, scale: _Scale, width: float) -> SafeString:
+    parts = [_above(bar, scale, width)]
+    if bar.late is not None:
+        below = '<rect class="f-late" y="{}" width="{}" height="{}"/>'
+        parts.append(format_html(below, BASE + 2, width, scale.depth(bar.late)))
+    return format_html_join("", "{}", ([part] for part in parts))
+
+
+def _above(bar: Bar, scale: _Scale, width: float) -> SafeString:
+    """Draw the state: its form says as much as its colour."""
+    if bar.status == Status.FAILED:
+        return format_html('<rect class="f-failed" y="8" width="{}" height="{}"/>', width, BASE - 8)
+    if bar.status == Status.MISSED:
+        return format_html(
+            '<path class="dash-missed" stroke-width="{}" d="M{} 8V{}"/>', width, width / 2, BASE
+        )
+    if bar.status == Status.SKIPPED or bar.took is None:
+        shape = '<rect class="f-{}" y="{}" width="{}" height="4"/>'
+        return format_html(shape, bar.status, BASE - 4, width)
+    height = max(scale.height(bar.took), 3)
+    return format_html(
+        '<rect class="f-{0} bar-fade" y="{1}" width="{2}" height="{3}"/>'
+        '<rect class="f-{0}" y="{1}" width="{2}" height="3"/>',
+        bar.status,
+        round(BASE - height, 1),
+        width,
+        height,
+    )
+
+
+def _axis(bars: Sequence[Bar]) -> list[str]:
+    """Return the times at the beginning, in between and at the end."""
+    if not bars:
+        return []
+    places = sorted({round(part * (len(bars) - 1) / 3) for part in range(4)})
+    return [moment(bars[place].at) for place in places]
+
+
+def _summary(runs: Sequence[ScheduledTaskInstance], scale: _Scale) -> str:
+    """Say in a sentence what the drawing shows."""
+    counts = Counter(run.status for run in runs)
+    parts = [ngettext("%(n)d run", "%(n)d runs", len(runs)) % {"n": len(runs)}]
+    parts += [f"{counts[one]} {Status(one).label}" for one in reversed(SEVERITY) if counts[one]]
+    text = _("Duration and lateness: %(parts)s.") % {"parts": ", ".join(parts)}
+    if scale.p50 is None:
+        return text
+    words = _("Median %(p50)s, 95th percentile %(p95)s.") % {
+        "p50": short_duration(scale.p50),
+        "p95": short_duration(scale.p95),
+    }
+    return f"{text} {words}"

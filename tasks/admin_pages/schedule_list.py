@@ -1,0 +1,317 @@
+"""The list of schedules: how each is, when it is due, how it has fared, and what to do about it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.utils import label_for_field
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
+from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext
+
+from tasks import clock
+from tasks.access import visible
+from tasks.admin_pages.asking import ActionsAdmin
+from tasks.admin_pages.limits import VisibleFilter
+from tasks.admin_pages.schedule_filters import (
+    VIEWS,
+    FunctionFilter,
+    OwnerFilter,
+    QueueFilter,
+    TagFilter,
+    ViewFilter,
+)
+from tasks.admin_pages.times import about
+from tasks.masking import mask_text
+from tasks.models import ScheduleChange, ScheduledTask, ScheduledTaskInstance
+from tasks.reports.strips import strips
+from tasks.reports.waiting import Waiting, waiting_of
+
+Status = ScheduledTask.Status
+# The order in which the list begins: what fails comes first, what has ended last.
+SEVERITY = {Status.FAILED: 0, Status.RUNNING: 1, Status.PAUSED: 2, Status.DEATH: 3}
+REFRESH_MS = 5_000
+# A success rate below this is shown in the colour of failures.
+GOOD = 0.95
+# Where schedules without runs are when the list is sorted: after the worst and the longest.
+MORE_THAN_ALL, NO_TIME = 2.0, timedelta()
+# The columns that are sorted from their highest value on first.
+HIGHEST_FIRST = ("duration",)
+NUMBERS = ("success", "duration", "waiting")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a schedule is now: the name of its look, the word, and a detail in small print."""
+
+    look: str
+    word: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a row of the list is made from, besides the schedule itself."""
+
+    runs: Sequence[Any]
+    running: ScheduledTaskInstance | None
+    waiting: Waiting | None
+    paused_by: str
+
+
+def state_of(schedule: ScheduledTask, facts: Facts, now: datetime) -> State:
+    """Return how a schedule is now, the worst first."""
+    if schedule.problem:
+        return State("problem", _("problem"), mask_text(schedule.problem))
+    if schedule.status == Status.DEATH:
+        return State("death", pgettext("schedule", "ended"), schedule.end_reason())
+    if schedule.status == Status.PAUSED:
+        by = _("by %(name)s") % {"name": facts.paused_by} if facts.paused_by else ""
+        return State("paused", pgettext("schedule", "paused"), by)
+    if schedule.status == Status.FAILED:
+        return State("failed", pgettext("schedule", "failing"), _failures(facts.runs))
+    if facts.running is not None:
+        return State("running", pgettext("schedule", "running"), _progress(facts.running, now))
+    if facts.waiting is not None and facts.waiting.is_late:
+        since = _("since %(span)s") % {"span": about(now - facts.waiting.since)}
+        return State("late", pgettext("schedule", "late"), since)
+    if not any(run.started for run in facts.runs) and schedule.pruned_until is None:
+        return State("waiting", _("never ran"))
+    return State("active", _("on time"))
+
+
+def _failures(runs: Sequence[Any]) -> str:
+    """Say how many of the latest runs failed one after the other."""
+    ended = [run for run in runs if run.status in ("finished", "failed")]
+    number = len(list(takewhile(lambda run: run.status == "failed", ended)))
+    if number < 2:
+        return ""
+    if number == len(ended):
+        return _("at least %(number)d in a row") % {"number": number}
+    return _("%(number)d in a row") % {"number": number}
+
+
+def _progress(run: ScheduledTaskInstance, now: datetime) -> str:
+    assert run.started is not None
+    span = about(now - run.started)
+    if not run.progress:
+        return _("for %(span)s") % {"span": span}
+    return _("%(percent)d %%, for %(span)s") % {"percent": run.progress, "span": span}
+
+
+class ScheduleChangeList(ChangeList):
+    """Reads what the rows of the page show, in a fixed number of queries."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        schedules = list(self.result_list)
+        for schedule, facts in zip(schedules, facts_of(schedules), strict=True):
+            schedule.facts = facts
+        self.result_list = schedules
+
+
+def facts_of(schedules: Sequence[ScheduledTask]) -> Iterator[Facts]:
+    """Yield for each schedule what says how it is now, in a fixed number of queries."""
+    keys = [schedule.pk for schedule in schedules]
+    runs, waiting = strips(keys), waiting_of(schedules)
+    running = {
+        run.parent_id: run
+        for run in ScheduledTaskInstance.objects.running()
+        .filter(parent__in=keys)
+        .only("parent", "started", "progress", "status")
+        .order_by("id")
+    }
+    paused = [schedule.pk for schedule in schedules if schedule.status == Status.PAUSED]
+    paused_by = _paused_by(paused) if paused else {}
+    for pk in keys:
+        yield Facts(runs.get(pk, []), running.get(pk), waiting.get(pk), paused_by.get(pk, ""))
+
+
+def _paused_by(keys: Iterable[int]) -> dict[int, str]:
+    changes = ScheduleChange.objects.filter(schedule__in=keys, action="paused").order_by("id")
+    return dict(changes.values_list("schedule", "by"))
+
+
+class ScheduleListAdmin(ActionsAdmin):
+    """The list of schedules in the admin."""
+
+    change_list_template = "admin/tasks/scheduledtask/change_list.html"
+    list_display = (
+        "name",
+        "state",
+        "when",
+        "next_due",
+        "latest",
+        "success",
+        "duration",
+        "waiting",
+    )
+    list_filter = (
+        "status",
+        "type",
+        ("calendar", VisibleFilter),
+        ViewFilter,
+        FunctionFilter,
+        QueueFilter,
+        TagFilter,
+        OwnerFilter,
+    )
+    search_fields = ("name", "function")
+    sortable_by = ("name", "state", "success", "duration")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledTask]:
+        severity = Case(
+            *(When(status=status, then=Value(place)) for status, place in SEVERITY.items()),
+            output_field=IntegerField(),
+        )
+        schedules = ScheduledTask.objects.select_related("calendar", "week")
+        schedules = schedules.prefetch_related("tags").annotate(severity=severity)
+        return visible(request.user, schedules)
+
+    def queues_of_list(self, request: HttpRequest) -> Iterable[str]:
+        live = visible(request.user, ScheduledTask.objects.filter(status__in=ScheduledTask.LIVE))
+        return live.order_by().values_list("queue", flat=True).distinct()
+
+    def get_ordering(self, request: HttpRequest) -> Sequence[str]:
+        return ("severity", "name", "pk")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ScheduleChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        context = getattr(response, "context_data", None)
+        if context and "cl" in context:
+            context |= self._list_context(request, context["cl"])
+        return response
+
+    def _list_context(self, request: HttpRequest, cl: Any) -> dict[str, Any]:
+        now = clock.now()
+        actions = self.allowed_actions(request)
+        filters = {spec.parameter_name: spec for spec in cl.filter_specs if _is_ours(spec)}
+        return {
+            "title": self.opts.verbose_name_plural,
+            "rows": [self._row(schedule, now) for schedule in cl.result_list],
+            "headers": list(_headers(cl)),
+            "tabs": self._tabs(request, cl),
+            "selections": [filters[name] for name in ("function", "queue", "tag", "list")],
+            "kept": _kept(cl, {*filters} - {"view"}),
+            "actions": [action for action in actions if not action.is_end],
+            "end_actions": [action for action in actions if action.is_end],
+            "previous_url": _page_url(cl, -1),
+            "next_url": _page_url(cl, 1),
+            "refresh_ms": REFRESH_MS,
+            "media": forms.Media(),  # Django's own scripts of a list don't know this one.
+        }
+
+    def _row(self, schedule: Any, now: datetime) -> dict[str, Any]:
+        facts: Facts = schedule.facts
+        week = getattr(schedule, "week", None)
+        success = week and week.success
+        return {
+            "schedule": schedule,
+            "state": state_of(schedule, facts, now),
+            "when": schedule.when_in_words(),
+            "next_due": schedule.next_due(now),
+            "note": mask_text(schedule.note) if schedule.status == Status.PAUSED else "",
+            "runs": facts.runs,
+            "last_run": next((run for run in facts.runs if run.started), None),
+            "success": None if success is None else 100 * success,
+            "is_bad": success is not None and success < GOOD,
+            "p50": week and week.p50,
+            "p95": week and week.p95,
+            "waiting": facts.waiting.number if facts.waiting else 0,
+            "tags": [tag.name for tag in schedule.tags.all()],
+        }
+
+    def _tabs(self, request: HttpRequest, cl: Any) -> list[dict[str, Any]]:
+        """Return the views with the number of schedules in each."""
+        everything = visible(request.user, ScheduledTask.objects.all())
+        chosen = cl.params.get("view")
+        tabs = [(None, _("All"), everything.count())]
+        tabs += [(name, title, shown(everything).count()) for name, (title, shown) in VIEWS.items()]
+        return [
+            {
+                "name": name,
+                "title": title,
+                "number": number,
+                "is_on": chosen == name,
+                "url": cl.get_query_string(
+                    {} if name is None else {"view": name}, ["view", "p", "status__exact"]
+                ),
+            }
+            for name, title, number in tabs
+        ]
+
+    # Columns: what they are called, and how they are sorted
+
+    @admin.display(description=gettext_lazy("state"), ordering="severity")
+    def state(self, schedule: Any) -> str:
+        return str(schedule.status_in_words())
+
+    @admin.display(description=gettext_lazy("last 20 runs"))
+    def latest(self, schedule: Any) -> str:
+        return ""
+
+    @admin.display(
+        description=gettext_lazy("success"),
+        ordering=Coalesce("week__success", Value(MORE_THAN_ALL)),
+    )
+    def success(self, schedule: Any) -> str:
+        return ""
+
+    @admin.display(
+        description=gettext_lazy("p50, p95"), ordering=Coalesce("week__p95", Value(NO_TIME))
+    )
+    def duration(self, schedule: Any) -> str:
+        return ""
+
+    @admin.display(description=gettext_lazy("waiting"))
+    def waiting(self, schedule: Any) -> str:
+        return ""
+
+
+def _headers(cl: Any) -> Iterator[dict[str, Any]]:
+    """Yield the heads of the columns, with links that sort by them."""
+    sorted_by = cl.get_ordering_field_columns() if ORDER_VAR in cl.params else {}
+    for place, name in enumerate(cl.list_display):
+        if name == "action_checkbox":
+            continue
+        present = sorted_by.get(place)
+        is_descending = present == "asc" or (present is None and name in HIGHEST_FIRST)
+        order = f"-{place}" if is_descending else str(place)
+        yield {
+            "label": label_for_field(name, cl.model, model_admin=cl.model_admin),
+            "is_number": name in NUMBERS,
+            "sort": {"asc": "ascending", "desc": "descending"}.get(present, ""),
+            "url": name in cl.sortable_by and cl.get_query_string({ORDER_VAR: order}, [PAGE_VAR]),
+        }
+
+
+def _page_url(cl: Any, step: int) -> str:
+    """Return the address of the page before or after; empty if there is none."""
+    number = cl.page_num + step
+    exists = 1 <= number <= cl.paginator.num_pages
+    return cl.get_query_string({PAGE_VAR: number}) if exists else ""
+
+
+def _is_ours(spec: Any) -> bool:
+    return hasattr(spec, "any_text") or isinstance(spec, ViewFilter)
+
+
+def _kept(cl: Any, shown: set[str | None]) -> list[tuple[str, str]]:
+    """Return the parameters of the address that the form of the filters must keep."""
+    dropped = {"q", "p", *shown}
+    return [
+        (name, value)
+        for name, values in cl.filter_params.items()
+        for value in values
+        if name not in dropped
+    ] + [(name, cl.params[name]) for name in ("o",) if name in cl.params]

@@ -1,0 +1,256 @@
+"""The page of a schedule: what it does, whether that works, and what can be done about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from tasks import clock
+from tasks.admin_pages.asking import ActionsAdmin
+from tasks.admin_pages.backfill import backfill_page
+from tasks.admin_pages.base import RunDisplay, obstacles
+from tasks.admin_pages.day_ledger import day_ledger
+from tasks.admin_pages.formatting import call
+from tasks.admin_pages.history import changes_page, latest_lines, put_back_page
+from tasks.admin_pages.links import schedule_page
+from tasks.admin_pages.run_chart import chart_of
+from tasks.admin_pages.run_with import run_with_page
+from tasks.admin_pages.schedule_list import facts_of, state_of
+from tasks.admin_pages.secrets import may_reveal, secrets_of_schedule
+from tasks.admin_pages.states import LOOKS
+from tasks.admin_pages.when_preview import preview_of
+from tasks.broker.enqueue import timeout_of
+from tasks.exceptions import UnknownTaskFunction
+from tasks.masking import mask_text
+from tasks.models import ScheduledTask, ScheduledTaskInstance, WeeklySummary
+from tasks.reports.waiting import Waiting
+from tasks.timing.text import format_interval
+
+TEMPLATE = "admin/tasks/scheduledtask/page.html"
+PREFIX = "tasks_scheduledtask"
+LATEST_RUNS = 20
+REFRESH_MS = 5_000
+MAX_PK = 2**63 - 1
+Status = ScheduledTaskInstance.Status
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRun:
+    """A row of the latest runs."""
+
+    run: ScheduledTaskInstance
+    at: datetime | None
+    result: str
+
+
+class SchedulePageAdmin(ActionsAdmin):
+    """The page of a schedule, and those that it leads to."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the pages of one schedule: each is a function of this admin, a request and keys."""
+        pages: tuple[tuple[str, str, Callable[..., HttpResponse]], ...] = (
+            ("", "page", schedule_view),
+            ("backfill/", "backfill", backfill_page),
+            ("run/", "run_with", run_with_page),
+            ("changes/", "changes", changes_page),
+            ("changes/<int:change_pk>/put-back/", "put_back", put_back_page),
+        )
+        return [
+            *(
+                path(f"<int:pk>/{end}", self._page(view), name=f"{PREFIX}_{name}")
+                for end, name, view in pages
+            ),
+            *super().get_urls(),
+        ]
+
+    def _page(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        def shown(request: HttpRequest, **keys: int) -> HttpResponse:
+            return view(self, request, **keys)
+
+        wrapped: Callable[..., HttpResponse] = self.admin_site.admin_view(shown)
+        return wrapped
+
+    def page_of(self, record: ScheduledTask) -> str:
+        return schedule_page(record.pk)
+
+    def response_post_save_add(self, request: HttpRequest, obj: ScheduledTask) -> HttpResponse:
+        """Show a saved schedule, where its next due times are, and not the list."""
+        return HttpResponseRedirect(schedule_page(obj.pk))
+
+    response_post_save_change = response_post_save_add
+
+
+def schedule_view(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Show a schedule."""
+    schedule = get_object_or_404(page.get_queryset(request), pk=pk)
+    if not page.has_view_permission(request, schedule):
+        raise PermissionDenied
+    facts = _facts(schedule)
+    context = {
+        **page.admin_site.each_context(request),
+        "title": schedule.name,
+        "opts": page.opts,
+        "original": schedule,
+        "notices": obstacles(page.queues_in_use(schedule)),
+        "refresh_ms": REFRESH_MS,
+        **_rights(page, request, schedule),
+        **facts,
+        **_panels(schedule, request.GET, facts["waiting"]),
+    }
+    return TemplateResponse(request, TEMPLATE, context)
+
+
+def _rights(page: ActionsAdmin, request: HttpRequest, schedule: ScheduledTask) -> dict[str, Any]:
+    """Return what the user may do here."""
+    buttons = page.buttons_of(request, schedule)
+    may_change = page.has_change_permission(request, schedule)
+    can_reveal = may_reveal(request) and bool(secrets_of_schedule(schedule))
+    return {
+        "likely": [one for one in buttons["actions"] if one.name in ("run_now", "pause", "resume")],
+        "others": [one for one in buttons["actions"] if one.name in ("move", "change_queue")],
+        "end_actions": buttons["end_actions"],
+        "has_change_permission": may_change,
+        "may_run": page.has_run_permission(request, schedule),
+        "reveal_url": f"admin:{PREFIX}_reveal" if can_reveal else "",
+    }
+
+
+def _facts(schedule: ScheduledTask) -> dict[str, Any]:
+    now = clock.now()
+    facts = next(iter(facts_of([schedule])))
+    state = state_of(schedule, facts, now)
+    week = WeeklySummary.objects.filter(schedule=schedule).first()
+    started = schedule.runs.filter(started__isnull=False).order_by("-id")
+    last_run = started.defer("log", "result", "traceback").first()
+    if last_run is not None:
+        last_run.parent = schedule
+    return {
+        "state": state,
+        "state_look": LOOKS[state.look],
+        "waiting": facts.waiting,
+        "spec_words": _spec_words(schedule),
+        "call": call(schedule.function, schedule.args, schedule.kwargs),
+        "tags": list(schedule.tags.all()),
+        "when": preview_of(schedule),
+        "next_due": schedule.next_due(now),
+        "last_run": last_run,
+        "week": week,
+        "success": _success(week),
+        "requested": schedule.requests.count(),
+        "problem": mask_text(schedule.problem),
+        "note": mask_text(schedule.note),
+        "description": mask_text(schedule.description),
+        "policies": _policies(schedule),
+        "number_of_runs": schedule.runs.count(),
+    }
+
+
+def _spec_words(schedule: ScheduledTask) -> tuple[str, str]:
+    """Return when it is due in words: what says most, and the rest of the sentence."""
+    first, _comma, rest = schedule.when_in_words().partition(", ")
+    return first, rest
+
+
+def _success(week: WeeklySummary | None) -> tuple[str, str] | None:
+    """Return the share of the last 7 days that finished, and of how many."""
+    if week is None or week.success is None:
+        return None
+    number = week.finished + week.failed + week.missed
+    share = 100 * week.success
+    shown = f"{share:.1f}".removesuffix(".0")
+    if shown == "100" and week.finished < number:
+        shown = "99.9"
+    words = ngettext("%(finished)d of %(n)d run", "%(finished)d of %(n)d runs", number)
+    return f"{shown} %", words % {"finished": week.finished, "n": number}
+
+
+def _panels(schedule: ScheduledTask, query: QueryDict, waiting: Waiting | None) -> dict[str, Any]:
+    runs = list(schedule.runs.order_by("-id").defer("log", "traceback")[:LATEST_RUNS])
+    latest = []
+    for run in runs:
+        run.parent = schedule
+        result = RunDisplay().outcome(run)
+        latest.append(LatestRun(run, run.due or run.requested, result))
+    return {
+        "chart": chart_of(schedule, query.get("runs", ""), _number(query.get("until"))),
+        "ledger": day_ledger(
+            schedule,
+            _day(query.get("day")),
+            _number(query.get("hour")),
+            is_unfolded="all" in query,
+            why_waiting=waiting.why_in_words if waiting is not None else "",
+        ),
+        "latest": latest,
+        "history": latest_lines(schedule),
+        "number_of_changes": schedule.changes.count(),
+    }
+
+
+def _number(text: str | None) -> int | None:
+    is_number = text is not None and text.isascii() and text.isdecimal()
+    return min(int(text[:20]), MAX_PK) if is_number and text else None
+
+
+def _day(text: str | None) -> date | None:
+    """Return a day of the address; one that makes no sense is as if none were given."""
+    try:
+        day = date.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return day if 1971 <= day.year <= 9000 else None
+
+
+def _policies(schedule: ScheduledTask) -> list[tuple[str, str]]:
+    """Return what happens if something goes wrong, a line each."""
+    lines = [
+        (_("Still running"), schedule.get_overlap_display()),
+        (_("After a gap"), schedule.get_catch_up_display()),
+    ]
+    if schedule.start_deadline is not None:
+        span = format_interval(schedule.start_deadline)
+        lines.append((_("Too late"), _("not started any more after %(span)s") % {"span": span}))
+    lines.append((_("After a failure"), _retries(schedule)))
+    lines.append((_("Time limit"), _time_limit(schedule)))
+    lines.append((_("Worker cut off"), schedule.get_on_disconnect_display()))
+    if schedule.isolated is not None:
+        own = _("a process of its own") if schedule.isolated else _("the worker's process")
+        lines.append((_("Runs in"), own))
+    lines.append((_("Kept"), _kept(schedule)))
+    return [(label, str(text)) for label, text in lines]
+
+
+def _retries(schedule: ScheduledTask) -> str:
+    if not schedule.retries:
+        return _("not tried again")
+    number = schedule.retries
+    text = ngettext("tried once more", "tried again up to %(n)d times", number) % {"n": number}
+    if not schedule.retry_delay:
+        return text
+    span = format_interval(schedule.retry_delay)
+    return _("%(tries)s, after %(span)s") % {"tries": text, "span": span}
+
+
+def _time_limit(schedule: ScheduledTask) -> str:
+    try:
+        return format_interval(timeout_of(schedule))
+    except UnknownTaskFunction as error:
+        return str(error)
+
+
+def _kept(schedule: ScheduledTask) -> str:
+    parts = []
+    if schedule.keep_runs is not None:
+        number = schedule.keep_runs
+        parts.append(ngettext("the last run", "the last %(n)d runs", number) % {"n": number})
+    if schedule.keep_days is not None:
+        number = schedule.keep_days
+        parts.append(ngettext("%(n)d day", "%(n)d days", number) % {"n": number})
+    return ", ".join(parts) or _("all runs")

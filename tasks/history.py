@@ -1,0 +1,152 @@
+"""What was changed on schedules, by whom: the services write a line for each change.
+
+A line holds the values before and after as they are shown, so without secrets.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from tasks import clock
+from tasks.definitions import EDITABLE_FIELDS
+from tasks.masking import hiding, mask_text
+from tasks.models import NAME_LENGTH, ScheduleChange, ScheduledTask
+from tasks.registry import masked_arguments
+
+# Of each changed field the value before and the one after, as JSON values.
+Changes = dict[str, list[Any]]
+FIELDS = (*EDITABLE_FIELDS, "status", "list_owner")
+# Django's own ways to start a command, whose name then says more than the program's.
+LAUNCHERS = ("manage.py", "django-admin", "__main__.py")
+
+
+class Action(StrEnum):
+    """What was done; the values are stored, so they never change."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    CANCELED = "canceled"
+    PUT_BACK = "put_back"
+    RUN_REQUESTED = "run_requested"
+    BACKFILLED = "backfilled"
+
+
+@dataclass
+class _Author:
+    name: str
+    # The lines written by this author so far, by their schedules.
+    written: dict[int, ScheduleChange] = field(default_factory=dict)
+
+
+_author: ContextVar[_Author | None] = ContextVar("author", default=None)
+
+
+@contextmanager
+def made_by(name: str) -> Iterator[None]:
+    """Name the author of all changes that are made inside the block."""
+    token = _author.set(_Author(name))
+    try:
+        yield
+    finally:
+        _author.reset(token)
+
+
+def record(
+    schedule: ScheduledTask,
+    action: Action | str,
+    changes: Changes | None = None,
+    note: str = "",
+) -> ScheduleChange:
+    """Write a line, in the caller's transaction.
+
+    Its author is that of the `made_by` block around the call, otherwise this process's command.
+    """
+    author = _author.get()
+    line = ScheduleChange.objects.create(
+        schedule=schedule,
+        at=clock.now(),
+        by=(author.name if author else _process())[:NAME_LENGTH],
+        action=str(action),
+        changes=changes or {},
+        note=_masked(schedule, note),
+    )
+    if author is not None:
+        author.written[schedule.pk] = line
+    return line
+
+
+def record_status(before: ScheduledTask, action: Action, note: str = "") -> None:
+    """Write a line for a new status; of a pause that ends, it says when that began."""
+    paused_at = before.paused_at
+    record(before, action, {"paused_at": [paused_at.isoformat(), None]} if paused_at else {}, note)
+
+
+def explain(
+    schedule: ScheduledTask, action: Action | str, changes: Changes | None, note: str
+) -> None:
+    """Say of the change that this author has just made what it was, and why.
+
+    If there is no line of it, as of what changes no field, one is written.
+    """
+    author = _author.get()
+    line = author.written.get(schedule.pk) if author else None
+    values: dict[str, Any] = {"action": str(action)}
+    if changes:
+        values["changes"] = changes
+    if note:
+        values["note"] = _masked(schedule, note)
+    # A line whose transaction was rolled back isn't there.
+    if line is None or not ScheduleChange.objects.filter(pk=line.pk).update(**values):
+        record(schedule, action, changes, note)
+
+
+def differences(before: ScheduledTask, after: ScheduledTask) -> Changes:
+    """Return the fields whose values differ, with both as they are shown."""
+    changed = [name for name in FIELDS if _stored(before, name) != _stored(after, name)]
+    if not changed:
+        return {}
+    old, new = shown_values(before), shown_values(after)
+    return {name: [old[name], new[name]] for name in changed}
+
+
+def shown_values(schedule: ScheduledTask) -> dict[str, Any]:
+    """Return the values of a schedule's fields as JSON values, without secrets."""
+    args, kwargs = masked_arguments(schedule.function, schedule.args, schedule.kwargs)
+    values = {name: _as_json(schedule, name) for name in FIELDS}
+    with hiding(schedule.secret_values):
+        return {
+            name: mask_text(value) if isinstance(value, str) else value
+            for name, value in (values | {"args": args, "kwargs": kwargs}).items()
+        }
+
+
+def _stored(schedule: ScheduledTask, name: str) -> Any:
+    return getattr(schedule, ScheduledTask._meta.get_field(name).attname)
+
+
+def _as_json(schedule: ScheduledTask, name: str) -> Any:
+    value = getattr(schedule, name)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if name == "calendar" and value is not None else value
+
+
+def _masked(schedule: ScheduledTask, text: str) -> str:
+    with hiding(schedule.secret_values):
+        return mask_text(text)
+
+
+def _process() -> str:
+    """Return what this process is: its command, such as “manage.py sync_schedules”."""
+    program, *arguments = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    if program in LAUNCHERS and arguments:
+        return f"manage.py {arguments[0]}"
+    return program

@@ -1,0 +1,157 @@
+"""What happened at each time of a day at which a schedule was due: every due is accounted for."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+from tasks import clock
+from tasks.exceptions import SpecError
+from tasks.models import ScheduledTask, ScheduledTaskInstance, SchedulePeriod
+from tasks.timing import spec
+from tasks.timing.instants import DAY, MICROSECOND
+from tasks.timing.spec import Spec, spec_from_json
+from tasks.timing.zones import start_of_day
+
+HOUR = timedelta(hours=1)
+# A day with more dues than this, one a minute, is shown hour by hour.
+MANY = 1_440
+# At most this many dues are read: one a second in a repeated hour's two.
+MOST = 7_200
+Kind = SchedulePeriod.Kind
+
+
+class Unrecorded(StrEnum):
+    """What became of a due that has no row, or why nothing was due."""
+
+    WAITING = "waiting"
+    TO_COME = "to_come"
+    MISSING = "missing"
+    DELETED = "deleted"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of time that is looked at: a day, or one of its hours."""
+
+    begin: datetime
+    end: datetime
+    day: date
+    hour: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One due and what became of it; or a span, up to `until`, in which nothing was due."""
+
+    at: datetime
+    state: str
+    run: ScheduledTaskInstance | None = None
+    until: datetime | None = None
+    note: str = ""
+
+
+def window_of(schedule: ScheduledTask, day: date, hour: int | None, zone: ZoneInfo) -> Window:
+    """Return a day of a zone's calendar; one of its hours if too much is due for a whole day.
+
+    Hours are counted from the beginning of the day, which has 23 or 25 if the clocks change.
+    """
+    begin, end = start_of_day(day, zone), start_of_day(day + DAY, zone)
+    if not _is_dense(schedule, begin, end):
+        return Window(begin, end, day)
+    hours = max((end - begin) // HOUR, 1)
+    number = min(max(hour or 0, 0), hours - 1)
+    return Window(begin + number * HOUR, min(begin + (number + 1) * HOUR, end), day, number)
+
+
+def _is_dense(schedule: ScheduledTask, begin: datetime, end: datetime) -> bool:
+    if schedule.runs.filter(due__gte=begin, due__lt=end).order_by()[: MANY + 1].count() > MANY:
+        return True
+    with suppress(SpecError):
+        dues = spec.dues(schedule.spec(), begin - MICROSECOND, end - MICROSECOND)
+        return next(islice(dues, MANY, None), None) is not None
+    return False
+
+
+def account(schedule: ScheduledTask, window: Window) -> list[Entry]:
+    """Return each due of a window with what became of it, in order, and the spans without dues."""
+    now = clock.now()
+    periods = list(
+        schedule.periods.filter(start__lt=window.end, end__gte=window.begin).order_by("start")
+    )
+    entries = {run.due: Entry(run.due, run.status, run) for run in _runs(schedule, window)}
+    waiting = set(
+        schedule.requests.filter(due__gte=window.begin, due__lt=window.end).values_list(
+            "due", flat=True
+        )
+    )
+    for due in islice(_expected(schedule, periods, window), MOST):
+        if due not in entries:
+            entries[due] = Entry(due, _unrecorded(schedule, due, now, due in waiting))
+    spans = list(_spans(schedule, periods, window, now))
+    return sorted([*entries.values(), *spans], key=lambda entry: entry.at)
+
+
+def _runs(schedule: ScheduledTask, window: Window) -> Iterator[ScheduledTaskInstance]:
+    runs = schedule.runs.filter(due__gte=window.begin, due__lt=window.end)
+    for run in runs.defer("log", "result", "traceback").order_by("due")[:MOST]:
+        run.parent = schedule
+        yield run
+
+
+def _expected(
+    schedule: ScheduledTask, periods: list[SchedulePeriod], window: Window
+) -> Iterator[datetime]:
+    """Yield the dues of the active periods in a window; those of the present one also to come."""
+    for period in periods:
+        if period.kind == Kind.ACTIVE:
+            with suppress(SpecError, ValueError, TypeError):
+                past = spec_from_json(period.spec or {})
+                yield from _dues(past, window, period.start, period.end)
+    if schedule.is_live:
+        with suppress(SpecError):
+            yield from _dues(schedule.spec(), window, schedule.period_start, window.end)
+
+
+def _dues(of: Spec, window: Window, after: datetime, until: datetime) -> Iterator[datetime]:
+    return spec.dues(
+        of, max(after, window.begin - MICROSECOND), min(until, window.end - MICROSECOND)
+    )
+
+
+def _unrecorded(schedule: ScheduledTask, due: datetime, now: datetime, is_requested: bool) -> str:
+    if is_requested:
+        return Unrecorded.WAITING
+    if due > now:
+        return Unrecorded.TO_COME
+    if schedule.pruned_until is not None and due <= schedule.pruned_until:
+        return Unrecorded.DELETED
+    return Unrecorded.MISSING if due <= schedule.settled_through else Unrecorded.WAITING
+
+
+def _spans(
+    schedule: ScheduledTask, periods: list[SchedulePeriod], window: Window, now: datetime
+) -> Iterator[Entry]:
+    """Yield the parts of a window in which the schedule was paused or had ended."""
+    parts = [
+        (Unrecorded.PAUSED if period.kind == Kind.PAUSED else Unrecorded.ENDED, period)
+        for period in periods
+        if period.kind != Kind.ACTIVE
+    ]
+    for state, period in parts:
+        yield _span(state, window, period.start, period.end, period.note)
+    if schedule.is_live or schedule.period_start >= window.end or window.begin > now:
+        return
+    is_paused = schedule.status == ScheduledTask.Status.PAUSED
+    state = Unrecorded.PAUSED if is_paused else Unrecorded.ENDED
+    note = schedule.note if is_paused else ""
+    yield _span(state, window, schedule.period_start, window.end, note)
+
+
+def _span(state: str, window: Window, start: datetime, end: datetime, note: str) -> Entry:
+    return Entry(max(start, window.begin), state, until=min(end, window.end), note=note)

@@ -1,0 +1,224 @@
+"""A schedule's own page: what it shows, and to whom it offers what."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from redis import Redis
+
+from tasks.admin_pages.links import schedule_page
+from tasks.models import ScheduledTask, Tag, WeeklySummary
+from tasks.services import CalendarService, SchedulerService
+from tests.tasks.functions import ECHO, LOG_IN, work_off
+from tests.tasks.pages import SCRIPT, page_of, staff, text_of
+from tests.tasks.schedules import ago, make_row, make_run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def show(client: Client, schedule: ScheduledTask, **query: Any) -> str:
+    """Return the text of the page."""
+    return text_of(client.get(schedule_page(schedule.pk), query))
+
+
+@pytest.fixture
+def hourly() -> ScheduledTask:
+    """Return a schedule with a run of each kind."""
+    first = ago(10 * 3600)
+    schedule = make_row(name="hourly", first=first, period_start=first - timedelta(hours=1))
+    for number, status in enumerate(("finished", "failed", "missed", "skipped", "canceled")):
+        due = first + timedelta(hours=number)
+        started = None if status in ("missed", "skipped") else due + timedelta(seconds=40)
+        ended = due + timedelta(seconds=70)
+        make_run(schedule, due=due, status=status, started=started, ended=ended)
+    return schedule
+
+
+def test_the_page_says_when_and_how_it_went(admin_client: Client, hourly: ScheduledTask):
+    hourly.tags.add(Tag.objects.create(name="orders"))
+    WeeklySummary.objects.create(
+        schedule=hourly,
+        finished=337,
+        failed=1,
+        missed=2,
+        success=337 / 340,
+        p50=timedelta(seconds=238),
+        p95=timedelta(seconds=320),
+    )
+    text = show(admin_client, hourly)
+    for words in ("every hour", "99.1 %", "337 of 340 runs", "3 min 58 s", "5 min 20 s", "orders"):
+        assert words in text
+    assert "All 5 runs" in text
+
+
+def test_a_success_rate_is_never_rounded_up_to_all(admin_client: Client, hourly: ScheduledTask):
+    WeeklySummary.objects.create(schedule=hourly, finished=9_999, failed=1, success=0.9999)
+    assert "99.9 %" in show(admin_client, hourly)
+
+
+def test_a_schedule_that_never_ran_has_a_page_too(admin_client: Client):
+    text = show(admin_client, make_row(first=ago(-3600), interval=None))
+    assert "No run yet." in text
+    assert "Nothing has been changed since the history began." in text
+
+
+def test_the_chart_has_a_bar_for_each_run_and_its_values_as_a_table(
+    admin_client: Client, hourly: ScheduledTask
+):
+    response = admin_client.get(schedule_page(hourly.pk))
+    chart = response.context_data["chart"]
+    assert [bar.status for bar in chart.bars] == [
+        "finished",
+        "failed",
+        "missed",
+        "skipped",
+        "canceled",
+    ]
+    assert chart.bars[0].label.endswith("finished, took 30.0 s, 40.0 s late")
+    assert chart.bars[0].url == page_of(hourly.runs.get(status="finished"))
+    assert chart.summary.startswith("Duration and lateness: 5 runs, 1 finished")
+    assert "Values as a table" in text_of(response)
+
+
+def test_many_runs_share_bars_that_lead_closer(admin_client: Client, hourly: ScheduledTask):
+    base = ago(100_000)
+    for number in range(450):
+        make_run(hourly, due=base - timedelta(seconds=number))
+    chart = admin_client.get(schedule_page(hourly.pk), {"runs": "1000"}).context_data["chart"]
+    assert (chart.number, len(chart.bars)) == (455, 152)
+    assert sum(len(bar.runs) for bar in chart.bars) == 455
+    closer = admin_client.get(schedule_page(hourly.pk) + chart.bars[0].url.partition("#")[0])
+    shown = closer.context_data["chart"]
+    assert len(shown.bars) <= 200
+    assert chart.bars[0].runs[0].pk in {bar.runs[0].pk for bar in shown.bars}
+
+
+def test_earlier_and_later_runs_are_a_step_away(admin_client: Client, hourly: ScheduledTask):
+    for number in range(250):
+        make_run(hourly, due=ago(100_000 + number))
+    page = schedule_page(hourly.pk)
+    newest = admin_client.get(page).context_data["chart"]
+    assert newest.newer == ""
+    earlier = admin_client.get(page + newest.older.partition("#")[0]).context_data["chart"]
+    assert (earlier.number, earlier.older) == (55, "")
+    later = admin_client.get(page + earlier.newer.partition("#")[0]).context_data["chart"]
+    assert later.bars[-1].runs[0].pk > earlier.bars[-1].runs[0].pk
+
+
+def test_the_ledger_of_a_day_folds_equal_neighbours(admin_client: Client):
+    first = ago(30 * 3600)
+    schedule = make_row(first=first, period_start=first - timedelta(hours=1))
+    for number in range(5):
+        make_run(schedule, due=first + timedelta(hours=number), ended=ago(0))
+    day = f"{first:%Y-%m-%d}"
+    folded = admin_client.get(schedule_page(schedule.pk), {"day": day}).context_data["ledger"]
+    unfolded = admin_client.get(schedule_page(schedule.pk), {"day": day, "all": 1})
+    assert any(line.is_folded for line in folded.lines)
+    assert len(unfolded.context_data["ledger"].lines) > len(folded.lines)
+    assert not any(line.is_folded for line in unfolded.context_data["ledger"].lines)
+
+
+def test_what_failed_has_its_reason_and_a_way_to_run_it(
+    admin_client: Client, hourly: ScheduledTask
+):
+    hourly.runs.filter(status="failed").update(reason="Failed for: boom")
+    run = hourly.runs.get(status="failed")
+    response = admin_client.get(schedule_page(hourly.pk), {"day": f"{run.due:%Y-%m-%d}"})
+    lines = {line.look: line for line in response.context_data["ledger"].lines}
+    assert lines["failed"].why.startswith("Failed for: boom")
+    assert "failed=on" in lines["failed"].backfill
+    form = admin_client.get(lines["failed"].backfill).context_data["form"]
+    assert form.initial["failed"] is True
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"day": "2026-02-30"},
+        {"day": "0001-01-01"},
+        {"day": "9999-12-31"},
+        {"day": "x", "hour": "99"},
+        {"runs": "-1", "until": "9" * 40},
+        {"until": "²"},
+    ],
+    ids=str,
+)
+def test_an_address_that_makes_no_sense_shows_the_page(
+    admin_client: Client, hourly: ScheduledTask, query: dict[str, str]
+):
+    assert admin_client.get(schedule_page(hourly.pk), query).status_code == 200
+
+
+def test_a_pause_and_its_note_are_at_the_top(admin_client: Client, hourly: ScheduledTask):
+    SchedulerService.pause(hourly, "until Monday")
+    text = show(admin_client, hourly)
+    assert "until Monday" in text
+    assert "Paused: nothing is due until somebody resumes." in text
+
+
+def test_excluded_dates_are_named(admin_client: Client):
+    calendar = CalendarService.define("Holidays", ["2026-12-24"])
+    schedule = SchedulerService.cron("0 9 * * *", ECHO, name="x", calendar=calendar)
+    assert "Holidays" in show(admin_client, schedule)
+
+
+def test_what_people_wrote_is_escaped_and_secrets_are_sealed(admin_client: Client):
+    schedule = SchedulerService.schedule(
+        ago(0), LOG_IN, ["1234-5678"], interval=60, name=SCRIPT, description=SCRIPT
+    )
+    SchedulerService.update(schedule, note=SCRIPT)
+    html = admin_client.get(schedule_page(schedule.pk)).content.decode()
+    assert SCRIPT not in html
+    assert "1234-5678" not in html
+
+
+def test_somebody_who_may_only_look_is_offered_nothing(viewer: Client, hourly: ScheduledTask):
+    html = viewer.get(schedule_page(hourly.pk)).content.decode()
+    for url in ("act", "run_with", "backfill", "change"):
+        args = ["run_now"] if url == "act" else []
+        assert page_of(hourly, url, *args) not in html
+    assert viewer.get(page_of(hourly, "run_with")).status_code == 403
+
+
+def test_a_stranger_sees_nothing(client: Client, hourly: ScheduledTask):
+    page = schedule_page(hourly.pk)
+    assert client.get(page).status_code == 302
+    client.force_login(staff())
+    assert client.get(page).status_code == 403
+
+
+def test_a_missing_schedule_is_not_found(admin_client: Client, hourly: ScheduledTask):
+    assert admin_client.get(schedule_page(hourly.pk + 1)).status_code == 404
+
+
+def test_the_page_costs_a_fixed_number_of_queries(
+    admin_client: Client, hourly: ScheduledTask, django_assert_max_num_queries: Any
+):
+    for number in range(60):
+        make_run(hourly, due=ago(200_000 + number))
+        SchedulerService.update(hourly, retries=number % 5)
+    with django_assert_max_num_queries(32):
+        admin_client.get(schedule_page(hourly.pk))
+
+
+def test_it_is_run_once_with_other_arguments(admin_client: Client, redis_connection: Redis):
+    schedule = make_row(function="tests.only_scheduled", args=[1], queue="low")
+    page = page_of(schedule, "run_with")
+    assert 'value="1"' in admin_client.get(page).content.decode()
+    refused = admin_client.post(page, {"arg-number": "two", "arg-text": ""})
+    assert "whole number" in text_of(refused)
+    assert not schedule.requests.exists()
+    done = admin_client.post(page, {"arg-number": "2", "arg-text": "", "function": ECHO})
+    assert done.headers["Location"] == schedule_page(schedule.pk)
+    assert schedule.requests.get().arguments == {"args": [2], "kwargs": {}}
+    assert work_off(redis_connection) == 1
+    schedule.refresh_from_db()
+    assert schedule.args == [1]
+
+
+def test_who_may_run_but_not_change_gives_no_other_arguments(client: Client):
+    schedule = make_row(args=[1])
+    client.force_login(staff("view_scheduledtask", "run_scheduledtask"))
+    assert client.get(page_of(schedule, "run_with")).status_code == 403
+    assert client.get(page_of(schedule, "backfill")).status_code == 200

@@ -1,0 +1,113 @@
+"""A schedule moved in time: what its spec becomes, and what is refused."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.timing import spec
+from tasks.timing.moving import CannotMove, Refusal, moved
+from tasks.timing.spec import Spec
+
+NOW = datetime(2026, 10, 20, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+def cron(expression: str, by: timedelta) -> str | None:
+    return moved(Spec(cron=expression), by, NOW).cron
+
+
+def refusal(one: Spec, by: timedelta) -> Refusal:
+    with pytest.raises(CannotMove) as caught:
+        moved(one, by, NOW)
+    return caught.value.refusal
+
+
+@pytest.mark.parametrize(
+    ("expression", "minutes", "expected"),
+    [
+        ("30 6 * * MON-FRI", 15, "45 6 * * MON-FRI"),
+        ("30 6 * * MON-FRI", -31, "59 5 * * MON-FRI"),
+        ("0 4 * * *", 60, "0 5 * * *"),
+        ("50 23 * * *", 20, "10 0 * * *"),
+        ("@daily", 5, "5 0 * * *"),
+        ("@hourly", -1, "59 * * * *"),
+        ("*/10 * * * *", 3, "3-59/10 * * * *"),
+        ("*/10 9-17 * * *", 120, "*/10 11-19 * * *"),
+        ("0 */6 * * *", 60, "0 1-23/6 * * *"),
+        ("0,30 8 * * *", 5, "5,35 8 * * *"),
+    ],
+)
+def test_the_minutes_and_hours_of_a_cron_expression_move(expression, minutes, expected):
+    assert cron(expression, minutes * MINUTE) == expected
+
+
+def test_the_seconds_of_a_cron_expression_stay():
+    assert cron("15 30 4 * * *", HOUR) == "15 30 5 * * *"
+
+
+@pytest.mark.parametrize(
+    ("expression", "by", "why"),
+    [
+        ("* * * * *", HOUR, Refusal.STAYS),
+        ("*/10 * * * *", 10 * MINUTE, Refusal.STAYS),
+        ("30 9 * * MON", timedelta(), Refusal.STAYS),
+        ("30 23 * * MON-FRI", HOUR, Refusal.OTHER_DAYS),
+        ("0 0 1 * *", -MINUTE, Refusal.OTHER_DAYS),
+        ("0 4 1 * *", 24 * HOUR, Refusal.OTHER_DAYS),
+        ("0,30 8 * * *", 30 * MINUTE, Refusal.NO_EXPRESSION),
+        ("0 4 * * *", timedelta(seconds=30), Refusal.NOT_WHOLE_MINUTES),
+    ],
+)
+def test_a_cron_expression_that_cannot_say_the_new_times_is_refused(expression, by, why):
+    assert refusal(Spec(cron=expression), by) == why
+
+
+@given(
+    minutes=st.sets(st.integers(0, 59), min_size=1, max_size=6),
+    hours=st.sets(st.integers(0, 23), min_size=1, max_size=6),
+    by=st.integers(-1439, 1439),
+)
+def test_a_moved_cron_expression_is_due_exactly_so_much_later(minutes, hours, by):
+    one = Spec(cron=f"{','.join(map(str, minutes))} {','.join(map(str, hours))} * * *")
+    shift = by * MINUTE
+    try:
+        other = moved(one, shift, NOW)
+    except CannotMove:
+        return
+    dues = list(spec.dues(one, NOW, NOW + 48 * HOUR))
+    assert list(spec.dues(other, NOW + shift, NOW + 48 * HOUR + shift)) == [
+        due + shift for due in dues
+    ]
+
+
+def test_an_interval_keeps_its_rhythm_at_its_new_anchor():
+    one = Spec(first=NOW - 5 * HOUR, interval=900)
+    other = moved(one, 4 * MINUTE, NOW)
+    assert spec.next_due(other, NOW) == NOW + 4 * MINUTE
+    assert (other.interval, other.first) == (900, NOW - 5 * HOUR + 4 * MINUTE)
+
+
+def test_an_interval_that_was_to_come_does_not_start_in_the_past():
+    one = Spec(first=NOW + 10 * MINUTE, interval=3_600)
+    assert moved(one, -20 * MINUTE, NOW).first == NOW + 50 * MINUTE
+
+
+def test_an_interval_is_not_moved_by_whole_intervals():
+    one = Spec(first=NOW, interval=900)
+    assert refusal(one, HOUR) == Refusal.STAYS
+
+
+def test_a_single_time_moves_within_the_future_only():
+    one = Spec(first=NOW + HOUR)
+    assert moved(one, HOUR, NOW).first == NOW + 2 * HOUR
+    assert refusal(one, -HOUR) == Refusal.TO_THE_PAST
+    assert refusal(one, timedelta()) == Refusal.STAYS
+    assert refusal(Spec(first=NOW - HOUR), 2 * HOUR) == Refusal.PASSED
+
+
+def test_a_time_beyond_all_bounds_is_refused():
+    one = Spec(first=NOW + HOUR)
+    assert refusal(one, timedelta(days=3_000_000)) == Refusal.OUT_OF_RANGE
