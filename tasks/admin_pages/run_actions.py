@@ -37,7 +37,7 @@ class Again:
     """What running some runs of a schedule again requests.
 
     `dues` never ran, or failed: backfill runs them in their turn. `ran` counts the others: each of
-    their `calls` is made once, now. A call is the arguments of a run's own, None for its schedule's.
+    their `calls` is made once, now. A call is a run's own arguments, None for its schedule's.
     """
 
     schedule: ScheduledTask

@@ -1,5 +1,6 @@
 """Running chosen runs again, and stopping them: what is asked, what is done, and for whom."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -46,28 +47,53 @@ def test_runs_are_requested_only_after_the_question(admin_client: Client, redis_
     assert len(queued(redis_connection)) == 3
 
 
-def test_runs_of_a_schedule_that_ran_are_one_run_now_and_each_that_never_ran_is_its_own():
-    schedule, other = make_row(name="b"), make_row(name="a")
-    ran = [make_run(schedule, status=status) for status in ("failed", "finished", "canceled")]
-    never = [make_run(schedule, status="missed", due=ago(seconds)) for seconds in (50, 90)]
-    manual = make_run(other, status="failed", due=None, requested=ago(9))
-    first, second = plan_again([*ran, *never, manual])
-    assert (first.schedule, first.dues, first.requests) == (other, [], 1)
-    assert second.dues == [never[1].due, never[0].due]
-    assert (second.ran, second.chosen, second.requests) == (3, 5, 3)
-
-
-def test_what_never_ran_is_requested_for_its_due(admin_client: Client):
-    schedule = make_row(first=ago(7_200), settled_through=ago(0), period_start=ago(7_300))
-    missed = [
-        make_run(schedule, status="missed", due=schedule.first),
-        make_run(schedule, status="skipped", due=ago(0)),  # The spec yields nothing then.
+def test_what_ran_is_called_once_now_and_each_that_failed_or_never_ran_is_run_for_its_due():
+    schedule = make_row(name="b", first=ago(7_200), period_start=ago(7_300))
+    first, second = schedule.first, schedule.first + timedelta(hours=1)
+    runs = [
+        make_run(schedule, status="finished"),
+        make_run(schedule, status="canceled"),
+        make_run(schedule, status="failed", due=second),
+        make_run(schedule, status="failed", due=ago(77)),  # The spec doesn't yield it any more.
+        make_run(schedule, status="missed", due=first),
     ]
-    response = do(admin_client, "run_again", *missed)
-    assert [request.due for request in RunRequest.objects.all()] == [schedule.first]
+    other = make_row(name="a")
+    own = {"args": [1], "kwargs": {}}
+    for number, arguments in enumerate((own, own, None)):
+        requested = ago(number)
+        runs.append(
+            make_run(other, status="failed", due=None, requested=requested, arguments=arguments)
+        )
+    one, two = plan_again(runs)
+    assert (one.schedule, one.dues, one.calls, one.requests) == (other, [], [own, None], 2)
+    assert (two.dues, two.calls) == ([first, second], [None])
+    assert (two.ran, two.chosen, two.requests) == (3, 5, 3)
+
+
+def test_what_failed_or_never_ran_is_requested_for_its_due(admin_client: Client):
+    schedule = make_row(first=ago(7_200), settled_through=ago(0), period_start=ago(7_300))
+    assert schedule.first is not None
+    dues = [schedule.first, schedule.first + timedelta(hours=1)]
+    runs = [
+        make_run(schedule, status="missed", due=dues[0]),
+        make_run(schedule, status="failed", due=dues[1]),
+        make_run(schedule, status="skipped", due=ago(1)),  # The spec yields nothing then.
+    ]
+    response = do(admin_client, "run_again", *runs)
+    assert [(one.due, one.attempt) for one in RunRequest.objects.all()] == [
+        (dues[0], 1),
+        (dues[1], 2),
+    ]
     text = text_of(admin_client.get(response.url))
-    assert "1 run was requested." in text
-    assert "its present spec doesn't yield it" in text
+    assert "2 runs were requested." in text
+    assert "present spec doesn't yield it" in text
+
+
+def test_a_run_with_arguments_of_its_own_is_run_again_with_these(admin_client: Client):
+    own = {"args": [1], "kwargs": {"a": 2}}
+    run = make_run(make_row(), status="failed", due=None, requested=ago(9), arguments=own)
+    do(admin_client, "run_again", run)
+    assert RunRequest.objects.get().arguments == own
 
 
 def test_a_run_is_run_again_from_its_page_at_once_and_the_page_is_shown_again(admin_client: Client):
