@@ -23,6 +23,7 @@ from tasks.access import visible
 from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE
 from tasks.admin_pages.limits import VisibleFilter
+from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.admin_pages.states import badge
 from tasks.masking import mask_text
@@ -164,7 +165,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
     def when(self, feed: Feed) -> SafeString | str:
         if feed.schedule is None:
             return _("not scheduled")
-        url = reverse("admin:tasks_scheduledtask_change", args=[feed.schedule_id])
+        url = schedule_page(feed.schedule_id)
         text = feed.schedule.when_in_words()
         if not feed.schedule.is_live:
             text = f"{text} ({feed.schedule.status_in_words()})"

@@ -51,7 +51,8 @@ class RecordAdmin(RunDisplay, TasksAdmin):
     sortable_by = ()
     # Names and reasons are stored without secrets, and can be searched; so can what is no text.
     secret_columns = frozenset(
-        {"args", "kwargs", "log", "result", "traceback", "reason_values", "progress_message"}
+        {"args", "kwargs", "arguments", "log", "result", "traceback", "reason_values"}
+        | {"progress_message"}
     )
 
     created_at = time_column("created", gettext_lazy("created"))

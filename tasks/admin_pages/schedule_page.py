@@ -81,11 +81,16 @@ class SchedulePageAdmin(ActionsAdmin):
     def page_of(self, record: ScheduledTask) -> str:
         return schedule_page(record.pk)
 
-    def response_post_save_add(self, request: HttpRequest, obj: ScheduledTask) -> HttpResponse:
+    def response_post_save_add(
+        self, request: HttpRequest, obj: ScheduledTask
+    ) -> HttpResponseRedirect:
         """Show a saved schedule, where its next due times are, and not the list."""
         return HttpResponseRedirect(schedule_page(obj.pk))
 
-    response_post_save_change = response_post_save_add
+    def response_post_save_change(
+        self, request: HttpRequest, obj: ScheduledTask
+    ) -> HttpResponseRedirect:
+        return self.response_post_save_add(request, obj)
 
 
 def schedule_view(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResponse:

@@ -203,14 +203,16 @@ def test_the_page_of_a_schedule_counts_its_requested_runs(admin_client: Client):
     assert "3 runs waiting, next" in text
 
 
-@pytest.mark.parametrize(("owner", "shown"), [("shop", "shop: "), ("", "without an owner: ")])
+@pytest.mark.parametrize(
+    ("owner", "shown"), [("shop", "From the list “shop” in code: "), ("", "From a list in code: ")]
+)
 def test_the_page_of_a_schedule_names_the_list_in_code_that_overwrites_changes(
     admin_client: Client, owner: str, shown: str
 ):
     schedule = make_row()
-    assert "synced again" not in text_of(admin_client.get(page_of(schedule)))
+    assert "synced again" not in text_of(admin_client.get(page_of(schedule, "page")))
     ScheduledTask.objects.update(list_owner=owner)
-    text = text_of(admin_client.get(page_of(schedule)))
+    text = text_of(admin_client.get(page_of(schedule, "page")))
     assert f"{shown}what is changed here lasts until the list is synced again" in text
 
 

@@ -51,12 +51,13 @@ def test_an_action_on_the_page_is_a_line_with_who_and_why(
 
 def test_what_a_user_changes_is_under_that_name(admin_client: Client, schedule: ScheduledTask):
     page = page_of(schedule)
-    form = admin_client.get(page).context_data["adminform"].form
+    opened: Any = admin_client.get(page)
+    form = opened.context_data["adminform"].form
     shown = {name: form[name].value() for name in form.fields}
     data = {name: value for name, value in shown.items() if value not in (None, "")}
     data |= {"args": "[1]", "kwargs": "{}", "interval_0": "1", "interval_1": "m"}
     data |= {"runs-TOTAL_FORMS": 0, "runs-INITIAL_FORMS": 0, "retries": 4}
-    response = admin_client.post(page, data)
+    response: Any = admin_client.post(page, data)
     assert errors_of(response) == {}
     assert response.headers["Location"] == schedule_page(schedule.pk)
     line = newest(schedule)

@@ -112,6 +112,7 @@ def test_what_is_not_secret_is_shown(client, schedule):
         (SCHEDULES, "note__contains=hunter"),
         (SCHEDULES, "fingerprint__startswith=0"),
         (RUNS, "traceback__contains=hunter"),
+        (RUNS, "arguments__kwargs__api_token__startswith=hunter"),
         (RUNS, "log__contains=hunter"),
         (RUNS, "result__text__startswith=hunter"),
         (RUNS, "parent__kwargs__api_token__startswith=hunter"),

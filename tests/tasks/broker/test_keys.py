@@ -104,6 +104,7 @@ def test_without_a_prefix_redis_keys_have_the_names_of_earlier_versions():
         "tasks:lease-probe",
         "tasks:owner",
         "tasks:probe",
+        "tasks:schedulers",
         "tasks:projected",
         "tasks:quarantine",
         "tasks:spool",

@@ -1,0 +1,259 @@
+"""The facts about schedulers, workers, queues and schedules, as Redis and the rows have them."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db.models import QuerySet
+from redis import Redis
+from rq.utils import utcformat
+
+from tasks import clock
+from tasks.broker.keys import (
+    CLOCK_STEP_KEY,
+    CLOCKS_KEY,
+    LEADER_KEY,
+    REDIS_WORKER_KEYS,
+    SCHEDULERS_KEY,
+    SCHEDULES_KEY,
+    WORKER_PREFIX,
+    queue_key,
+    taken_key,
+    workers_key,
+)
+from tasks.job import Job
+from tasks.job_ids import RunId
+from tasks.ledger.summaries import summarise
+from tasks.models import Hold, ScheduledTask, Task
+from tasks.reports.facts import read_facts, running_now, worst_failing
+from tasks.reports.in_redis import read_snapshot
+from tasks.reports.upcoming import upcoming
+from tasks.reports.waiting import Why
+from tasks.scheduler import Scheduler
+from tasks.timing.instants import from_milliseconds, to_milliseconds
+from tests.tasks.functions import ECHO
+from tests.tasks.schedules import ago, make_row, make_run
+
+pytestmark = pytest.mark.django_db
+
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+
+def everything() -> QuerySet[ScheduledTask]:
+    return ScheduledTask.objects.all()
+
+
+def put_worker(redis: Redis, name: str, queues: str = "default", job_id: str = "") -> None:
+    """Have Redis say that a worker serves queues, and is busy with a job if that is given."""
+    key = WORKER_PREFIX + name
+    redis.sadd(REDIS_WORKER_KEYS, key)
+    for queue in queues.split(","):
+        redis.sadd(workers_key(queue), key)
+    redis.hset(key, "queues", queues)
+    redis.hset(key, "last_heartbeat", utcformat(clock.now() - 3 * SECOND))
+    redis.hset(key, "state", "busy" if job_id else "idle")
+    redis.hset(taken_key(name), "job", job_id)
+
+
+def enqueue(redis: Redis, job_id: str, queue: str = "default", seconds_ago: float = 0) -> None:
+    """Have a job wait on a queue since some time."""
+    redis.rpush(queue_key(queue), job_id)
+    redis.hset(Job.key_for(job_id), "enqueued_at", utcformat(ago(seconds_ago)))
+
+
+def run_of(schedule: ScheduledTask, seconds_ago: float = 0) -> str:
+    return RunId(schedule.job_id, ago(seconds_ago)).job_id
+
+
+@pytest.fixture
+def round_trips(redis_connection: Redis, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the commands and pipelines that are sent to Redis, as they are sent."""
+    sent: list[str] = []
+    pipelines, execute = redis_connection.pipeline, redis_connection.execute_command
+
+    def pipeline(*args: Any, **kwargs: Any) -> Any:
+        pipe = pipelines(*args, **kwargs)
+        send = pipe.execute
+        monkeypatch.setattr(pipe, "execute", lambda: sent.append("pipeline") or send())
+        return pipe
+
+    def command(*args: Any, **options: Any) -> Any:
+        sent.append(str(args[0]))
+        return execute(*args, **options)
+
+    monkeypatch.setattr(redis_connection, "pipeline", pipeline)
+    monkeypatch.setattr(redis_connection, "execute_command", command)
+    return sent
+
+
+def test_the_leader_comes_first_and_a_scheduler_that_is_silent_is_left_out(
+    redis_connection: Redis, scheduler: Scheduler
+):
+    scheduler.lead_or_stand_by()
+    now = clock.timestamp()
+    redis_connection.zadd(SCHEDULERS_KEY, {"a standby": now - 2, "a silent one": now - 45})
+    leader, standby = read_snapshot(redis_connection).schedulers
+    assert (leader.name, leader.leads) == (scheduler.name, True)
+    assert (standby.name, standby.leads) == ("a standby", False)
+    assert timedelta(seconds=2) <= standby.age < timedelta(seconds=10)
+
+
+def test_a_scheduler_that_stops_is_gone_at_once(redis_connection: Redis, scheduler: Scheduler):
+    scheduler.lead_or_stand_by()
+    scheduler._shut_down()
+    assert read_snapshot(redis_connection).schedulers == ()
+
+
+def test_a_leader_of_an_older_version_is_seen_by_its_lease(redis_connection: Redis):
+    redis_connection.set(LEADER_KEY, "old")
+    [leader] = read_snapshot(redis_connection).schedulers
+    assert (leader.name, leader.leads) == ("old", True)
+
+
+def test_a_worker_that_is_gone_is_left_out(redis_connection: Redis):
+    put_worker(redis_connection, "here", "default,low", job_id="task-1")
+    redis_connection.sadd(REDIS_WORKER_KEYS, WORKER_PREFIX + "gone")
+    [worker] = read_snapshot(redis_connection).workers
+    assert (worker.name, worker.queues) == ("here", ("default", "low"))
+    assert (worker.is_busy, worker.job_id) == (True, "task-1")
+    assert worker.age >= 2 * SECOND
+
+
+def test_a_queue_has_its_depth_and_since_when_its_first_job_waits(redis_connection: Redis):
+    schedule = make_row()
+    enqueue(redis_connection, run_of(schedule, 90), seconds_ago=90)
+    enqueue(redis_connection, run_of(schedule, 30), seconds_ago=30)
+    put_worker(redis_connection, "w", job_id="task-1")
+    Hold.objects.create(queue="low", by="ada")
+    facts = read_facts(redis_connection, everything())
+    queues = {queue.name: queue for queue in facts.queues}
+    default, low = queues["default"], queues["low"]
+    assert (default.depth, default.workers, default.busy, default.why) == (2, 1, 1, Why.BUSY)
+    assert default.oldest
+    assert 89 * SECOND < facts.now - default.oldest < 2 * MINUTE
+    assert (low.depth, low.oldest, low.why) == (0, None, Why.PAUSED)
+    assert low.hold
+    assert low.hold.by == "ada"
+
+
+def test_what_others_have_written_for_a_time_is_no_time(redis_connection: Redis):
+    enqueue(redis_connection, "other")
+    redis_connection.hset(Job.key_for("other"), "enqueued_at", "yesterday")
+    [default] = [one for one in read_snapshot(redis_connection).queues if one.name == "default"]
+    assert (default.depth, default.oldest) == (1, None)
+
+
+def test_schedules_that_are_late_and_not_dispatched_are_found(redis_connection: Redis):
+    late, next_one = make_row(), make_row()
+    scores = {late.job_id: ago(60).timestamp(), next_one.job_id: ago(-60).timestamp()}
+    redis_connection.zadd(SCHEDULES_KEY, scores)
+    snapshot = read_snapshot(redis_connection)
+    assert [job_id for job_id, _ in snapshot.undispatched] == [late.job_id]
+    assert snapshot.next_due
+    assert snapshot.next_due > snapshot.now
+
+
+def test_clocks_are_among_the_facts(redis_connection: Redis):
+    at = clock.timestamp()
+    redis_connection.hset(CLOCKS_KEY, "Worker w", json.dumps([at, 4.2]))
+    redis_connection.hset(CLOCKS_KEY, "Worker gone", json.dumps([at - 90, 7.0]))
+    redis_connection.set(CLOCK_STEP_KEY, json.dumps([at, -60.0]))
+    snapshot = read_snapshot(redis_connection)
+    assert snapshot.offsets == {"Worker w": 4.2}
+    assert snapshot.step
+    assert snapshot.step[1] == -60.0
+
+
+def test_a_worker_is_shown_with_what_it_runs(redis_connection: Redis):
+    schedule = make_row()
+    for number in range(1, 4):
+        due = ago(number * 300)
+        make_run(schedule, due=due, started=due, ended=due + MINUTE)
+    summarise()
+    put_worker(redis_connection, "w", job_id=run_of(schedule))
+    put_worker(redis_connection, "idle")
+    run = make_run(schedule, status="running", worker_name="w", started=ago(20), progress=40)
+    workers = {one.seen.name: one for one in read_facts(redis_connection, everything()).workers}
+    work = workers["w"].work
+    assert work
+    assert (work.name, work.pk, work.progress) == (schedule.name, run.pk, 40)
+    assert work.usual
+    assert abs(work.usual - MINUTE) < 3 * SECOND
+    assert workers["idle"].work is None
+
+
+def test_a_background_call_that_runs_is_shown_unless_its_reader_sees_only_some_schedules():
+    Task.objects.create(
+        name="call", function=ECHO, status="running", started=ago(5), worker_name="w"
+    )
+    [work] = running_now(everything())
+    assert (work.name, work.schedule_pk) == ("call", None)
+    assert running_now(everything().filter(pk=0)) == []
+
+
+def test_failing_schedules_have_how_often_they_failed_in_a_row_and_since_when():
+    schedule = make_row(status="failed")
+    make_run(schedule, due=ago(400), started=ago(400), status="finished")
+    first = make_run(schedule, due=ago(300), started=ago(300), status="failed")
+    make_run(schedule, due=ago(250), status="skipped")
+    last = make_run(schedule, due=ago(200), started=ago(200), status="failed")
+    make_run(schedule, due=ago(100), started=ago(100), status="running")
+    [failing] = worst_failing(everything())
+    assert (failing.in_a_row, failing.last_run.pk) == (2, last.pk)
+    assert failing.since == first.started
+
+
+def test_schedules_are_counted_by_how_they_are(redis_connection: Redis):
+    make_row(problem="its function is gone")
+    make_row(status="failed")
+    make_row(status="paused", paused_at=ago(0))
+    make_row(status="death")
+    facts = read_facts(redis_connection, everything())
+    assert (facts.live, facts.failing, facts.paused, facts.with_problem) == (2, 1, 1, 1)
+
+
+def test_that_redis_is_unavailable_is_one_of_the_facts(
+    redis_connection: Redis, redis_unavailable: Callable[[bool], None]
+):
+    make_row()
+    redis_unavailable(True)
+    facts = read_facts(redis_connection, everything())
+    assert facts.snapshot is None
+    assert facts.waiting is None
+    assert facts.obstacle
+    assert (facts.live, facts.leader, facts.standbys) == (1, None, ())
+
+
+def test_the_facts_take_few_round_trips_however_much_there_is(
+    redis_connection: Redis, round_trips: list[str], django_assert_max_num_queries: Any
+):
+    for number in range(30):
+        schedule = make_row(status="failed" if number % 2 else "running")
+        make_run(schedule, status="failed", due=ago(60))
+        make_run(schedule, status="running", worker_name=f"w{number}")
+        put_worker(redis_connection, f"w{number}", job_id=run_of(schedule))
+        for late in range(5):
+            enqueue(redis_connection, run_of(schedule, 20 + late))
+    round_trips.clear()
+    with django_assert_max_num_queries(11):
+        facts = read_facts(redis_connection, everything())
+    assert (len(facts.workers), facts.waiting and facts.waiting.late) == (30, 30)
+    assert round_trips == ["pipeline", "pipeline"]
+
+
+def test_what_is_next_due_comes_soonest_first(redis_connection: Redis, round_trips: list[str]):
+    schedules = [make_row() for _ in range(4)]
+    due = from_milliseconds(to_milliseconds(clock.now()) + 60_000)
+    for place, schedule in enumerate(schedules):
+        score = (due - place * SECOND).timestamp()
+        redis_connection.zadd(SCHEDULES_KEY, {schedule.job_id: score, f"external-{place}": score})
+    redis_connection.zadd(SCHEDULES_KEY, {make_row().job_id: ago(5).timestamp()})
+    round_trips.clear()
+    found = upcoming(redis_connection, everything(), number=3)
+    assert [one.schedule for one in found] == schedules[:0:-1]
+    assert found[-1].due == due - SECOND
+    assert len(round_trips) == 1
+    [mine] = upcoming(redis_connection, everything().filter(pk=schedules[0].pk))
+    assert (mine.schedule, mine.due) == (schedules[0], due)
