@@ -37,7 +37,7 @@
   };
 
   const setWrap = (on) => {
-    box().classList.toggle("wrap", on);
+    box().classList.toggle("plain", !on);
     press(panel().querySelector("[data-log-wrap]"), on);
   };
 
