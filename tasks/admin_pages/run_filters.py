@@ -78,13 +78,13 @@ class RunFilters(forms.Form):
 
     def __init__(self, data: Any, schedules: QuerySet[Any], runs: QuerySet[Any]) -> None:
         """Offer what is among these schedules and runs: those that the user may see."""
-        super().__init__({name: data.get(name, "") for name in self.base_fields})
+        values = {name: data.get(name, "") for name in self.base_fields}
+        values["status"] = values["status"] or data.get("status__exact", "")
+        super().__init__(values)
         self._schedules = schedules.order_by("name", "pk")
         self._runs = runs
-        if not self.data["status"]:
-            self.data["status"] = data.get("status__exact", "")
         fields: dict[str, Any] = self.fields
-        statuses = [(one.value, one.label) for one in Status]
+        statuses = [(one.value, str(one.label)) for one in Status]
         statuses.insert(3, (LOST_RUNS, _("lost")))
         fields["status"].choices = [("", _("Any status")), *statuses]
         fields["function"].choices = [("", _("Any function")), *_pairs(self._functions())]

@@ -272,7 +272,8 @@ def _change_words(change: ScheduleChange) -> str:
     """Say which fields a change gave which values, or else what it was."""
     values: Mapping[str, Any] = change.changes or {}
     words = [f"{name}: {_shown(old)} → {_shown(new)}" for name, (old, new) in values.items()]
-    return ", ".join(words) or str(WORDS.get(change.action, change.action))
+    named = (str(text) for action, text in WORDS.items() if action == change.action)
+    return ", ".join(words) or next(named, change.action)
 
 
 def requested_by(run: ScheduledTaskInstance) -> tuple[str, str]:

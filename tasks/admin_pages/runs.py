@@ -171,9 +171,8 @@ class RunChangeList(ChangeList):
     """A page of runs, read without counting them."""
 
     def __init__(self, request: HttpRequest, model: Any, *args: Any, **kwargs: Any) -> None:
-        schedules, runs = (
-            visible(request.user, one.objects.all()) for one in (ScheduledTask, model)
-        )
+        schedules = visible(request.user, ScheduledTask.objects.all())
+        runs = visible(request.user, ScheduledTaskInstance.objects.all())
         self.filters = RunFilters(request.GET, schedules, runs)
         super().__init__(request, model, *args, **kwargs)
 
@@ -186,10 +185,10 @@ class RunChangeList(ChangeList):
             if name not in ours
         }
 
-    def get_queryset(self, request: HttpRequest, **kwargs: Any) -> QuerySet[Any]:
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """Return all runs that are wanted; actions choose from these."""
         wanted = self.filters.conditions()
-        return super().get_queryset(request, **kwargs).filter(wanted.all)
+        return super().get_queryset(request, exclude_parameters).filter(wanted.all)
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page, without the texts that a list doesn't show."""

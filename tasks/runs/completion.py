@@ -44,7 +44,8 @@ def _is_to_end(record: RunRecord) -> dict[str, Any] | None:
     if not isinstance(record, ScheduledTaskInstance):
         return None
     rows = ScheduledTaskInstance.objects.filter(pk=record.pk, reason_code__in=TO_BE_ENDED)
-    return rows.values("reason_code", "reason_values").first()
+    why = rows.values("reason_code", "reason_values").first()
+    return None if why is None else {**why}
 
 
 def _let_parent_follow(run: ScheduledTaskInstance, status: str) -> None:

@@ -46,7 +46,7 @@ def test_all_runs_of_a_failure_are_run_again_in_three_clicks(admin_client: Clien
     """From the list of runs: failures in groups, run these again, request."""
     runs = {fail(make_row()).pk for _ in range(20)}
     assert FAILURES in admin_client.get(RUNS).content.decode()
-    response = admin_client.get(FAILURES)
+    response: Any = admin_client.get(FAILURES)
     [shown] = response.context_data["groups"]
     assert set(shown["runs"]) == runs
     assert "Run these 20 again…" in text_of(response)
@@ -77,7 +77,7 @@ def test_the_page_of_a_failed_run_says_how_often_it_failed_in_the_same_way(admin
     make_run(schedule)
     fail(schedule, exception_class="builtins.KeyError")
     run = fail(schedule, worker_name="w2")
-    response = admin_client.get(page_of(run))
+    response: Any = admin_client.get(page_of(run))
     text = text_of(response)
     assert response.context_data["same"].runs == [run.pk, first.pk]
     assert "2 times since" in text
