@@ -74,7 +74,7 @@ class RecordAdmin(RunDisplay, TasksAdmin):
         """Show the page of a record, which nobody edits."""
         record = self.get_object(request, unquote(object_id))
         if record is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
         if request.method != "GET" or not self.has_view_permission(request, record):
             raise PermissionDenied
         return TemplateResponse(request, "admin/tasks/run.html", self.page(request, record))
