@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import clock
-from tasks.access import visible
+from tasks.access import is_limited, visible
 from tasks.admin_pages import run_page
 from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, obstacles, time_column
 from tasks.admin_pages.call_pages import CallPages
@@ -93,7 +93,7 @@ class RecordAdmin(RunDisplay, TasksAdmin):
             "refresh_ms": REFRESH_RECORD_MS if is_live else 0,
             "chosen_name": ACTION_CHECKBOX_NAME,
             "queue": self.queue_of(record),
-            "job": self.job(record),
+            "job": record.run_job_id if is_limited(request.user) else self.job(record),
             "reason": run_page.masked(record, record.reason_in_words()),
             "time_limit": run_page.time_limit(record),
             "call": run_page.call_of(record),
