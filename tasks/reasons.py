@@ -25,6 +25,7 @@ class Code(StrEnum):
 
     ADOPTED = "adopted"
     CALL_CANCELLED = "call_cancelled"
+    CALL_CANCELLED_BY = "call_cancelled_by"
     CALL_CANCELLED_IN_RQ = "call_cancelled_in_rq"
     CALL_STOPPED_IN_RQ = "call_stopped_in_rq"
     CALL_UNACCOUNTED = "call_unaccounted"
@@ -51,6 +52,7 @@ class Code(StrEnum):
     SCHEDULE_ENDED = "schedule_ended"
     SCHEDULE_STOPPED = "schedule_stopped"
     STOPPED = "stopped"
+    STOPPED_BY = "stopped_by"
 
 
 TEXTS: Mapping[Code, str] = {
@@ -59,6 +61,7 @@ TEXTS: Mapping[Code, str] = {
         "Whether it ran for another database is not known."
     ),
     Code.CALL_CANCELLED: gettext_noop("Cancelled on request."),
+    Code.CALL_CANCELLED_BY: gettext_noop("Cancelled by %(by)s."),
     Code.CALL_CANCELLED_IN_RQ: gettext_noop("Its job was cancelled in RQ."),
     Code.CALL_STOPPED_IN_RQ: gettext_noop("Its job was stopped in RQ."),
     Code.CALL_UNACCOUNTED: gettext_noop(
@@ -105,9 +108,12 @@ TEXTS: Mapping[Code, str] = {
         "The schedule was paused or cancelled before it could run."
     ),
     Code.STOPPED: gettext_noop("Stopped on request."),
+    Code.STOPPED_BY: gettext_noop("Stopped by %(by)s."),
 }
 
 
+# What the row of a running run says when its worker is to end it; it then ends as canceled.
+TO_BE_ENDED = frozenset({Code.REPLACED, Code.STOPPED, Code.STOPPED_BY})
 # Why a failed run counts as lost: its worker, or its process, died or was cut off.
 LOST = frozenset(
     {

@@ -43,12 +43,12 @@ from tasks.ledger import holds as ledger_holds
 from tasks.ledger.periods import Closing, close_period, close_periods
 from tasks.lists import Action, Change, ScheduleList, Wanted, changes, read_lists
 from tasks.masking import mask_text
-from tasks.models import Calendar, ScheduledTask, Task
+from tasks.models import Calendar, ScheduledTask, ScheduledTaskInstance, Task
 from tasks.outages import database_outage, redis_outage
 from tasks.reasons import Code, reason
 from tasks.registry import Kind
 from tasks.runs import at_once, backfill, holds
-from tasks.runs.stop import stop_jobs
+from tasks.runs.stop import BY_LENGTH, request_stop, stop_jobs
 from tasks.timing import spec
 from tasks.timing.instants import MICROSECOND, from_milliseconds, to_milliseconds
 
@@ -254,6 +254,17 @@ class SchedulerService:
             run_id = request.run_id
             on_commit(partial(_enqueue_requested, known, run_id, redis, arguments))
         return run_id
+
+    @staticmethod
+    def stop_run(run: ScheduledTaskInstance, by: str = "") -> None:
+        """Stop a running run: its process is killed, and it ends as `canceled`, without a retry.
+
+        `by` is the name of the user who stops it, which the row then says. The worker acts within a
+        moment; one that is cut off from Redis once it learns it from the database, and the run of
+        a dead worker ends when it would be closed as lost. Inside a transaction, it is stopped
+        after the commit. Raises NotPossible if the run isn't running.
+        """
+        request_stop(run, by)
 
     @staticmethod
     def backfill(
@@ -717,15 +728,19 @@ class TaskService:
         return _create_task(func, args, kwargs, reserved_for)
 
     @staticmethod
-    def cancel_task(task: Task) -> None:
+    def cancel_task(task: Task, by: str = "") -> None:
         """Cancel a call that waits, or stop one that is running on its worker.
 
-        Raises NotPossible if it has already ended.
+        `by` is the name of the user who does, which the row then says. Raises NotPossible if it has
+        already ended.
         """
         now = clock.now()
+        why = reason(Code.CALL_CANCELLED)
+        if by:
+            why = reason(Code.CALL_CANCELLED_BY, by=by[:BY_LENGTH])
         unfinished = [*Task.WAITING, Task.Status.RUNNING]
         cancelled = Task.objects.filter(pk=task.pk, status__in=unfinished).update(
-            status=Task.Status.CANCELED, ended=now, **reason(Code.CALL_CANCELLED).fields
+            status=Task.Status.CANCELED, ended=now, **why.fields
         )
         task.refresh_from_db()
         if not cancelled:

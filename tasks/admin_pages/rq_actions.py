@@ -6,6 +6,7 @@ would take a run away from the worker that is to end it.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 
 from django.contrib import messages
 from django.http import HttpRequest
@@ -33,6 +34,8 @@ def is_left_to_rq(
         return False
     if page == "delete_job" and is_recorded(job_id):
         return bool(_discard_all(request, [job_id])[0])
+    if page == "stop_job" and is_recorded(job_id):
+        return bool(_stop_all(request, [job_id])[0])
     if page == "actions":
         return _act_on_selected(request)
     if page == "requeue_all":
@@ -43,7 +46,8 @@ def is_left_to_rq(
 
 
 def _act_on_selected(request: HttpRequest) -> bool:
-    work = {"requeue": _run_all, "delete": _discard_all}.get(request.POST.get("action", ""))
+    actions = {"requeue": _run_all, "delete": _discard_all, "stop": _stop_all}
+    work = actions.get(request.POST.get("action", ""))
     if work is None:
         return True
     ours, others = _split(request.POST.getlist("job_ids"))
@@ -110,6 +114,14 @@ def _run_all(request: HttpRequest, job_ids: Iterable[str]) -> tuple[list[str], l
     return left, done
 
 
+def _stop_all(request: HttpRequest, job_ids: Iterable[str]) -> tuple[list[str], list[str]]:
+    left, done = _each(request, job_ids, partial(_stop, request))
+    if number := len(done):
+        text = ngettext("%d run was stopped.", "%d runs were stopped.", number)
+        messages.success(request, text % number)
+    return left, done
+
+
 def _discard_all(request: HttpRequest, job_ids: Iterable[str]) -> tuple[list[str], list[str]]:
     left, done = _each(request, job_ids, _discard)
     if number := len(done):
@@ -159,6 +171,23 @@ def _run_again(job_id: str) -> bool:
         raise NotPossible(
             _("Job %(id)s can't be run again: its record has been deleted.") % {"id": job_id}
         )
+    return False
+
+
+def _stop(request: HttpRequest, job_id: str) -> bool:
+    """Stop the run or the call of a job in the user's name; return whether it is left for RQ.
+
+    Raises NotPossible if it isn't running, or if the user may not stop runs.
+    """
+    record, by = _row(job_id), request.user.get_username()
+    if record is None:
+        return True
+    if isinstance(record, Task):
+        TaskService.cancel_task(record, by)
+    elif request.user.has_perm("tasks.stop_run"):
+        SchedulerService.stop_run(record, by)
+    else:
+        raise NotPossible(_("You may not stop runs (job %s).") % job_id)
     return False
 
 

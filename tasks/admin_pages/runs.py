@@ -1,102 +1,145 @@
-"""Runs and background calls in the admin; the page of a running one refreshes itself."""
+"""Runs and background calls in the admin: the list of runs, and the page of a record."""
 
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet, TextField
+from django.db.models.functions import Cast, Length
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
+from django.utils.text import get_valid_filename
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import clock
-from tasks.access import visible
-from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, time_column
+from tasks.access import is_limited, visible
+from tasks.admin_pages import run_page
+from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, obstacles, time_column
 from tasks.admin_pages.call_pages import CallPages
-from tasks.admin_pages.formatting import box, call, pretty_json, progress_bar
+from tasks.admin_pages.failures import FailuresAdmin
 from tasks.admin_pages.forms import TaskForm
 from tasks.admin_pages.limits import SharedAdmin
-from tasks.admin_pages.links import schedule_page
-from tasks.admin_pages.secrets import secrets_of_call
+from tasks.admin_pages.run_filters import RunFilters, offered_names
+from tasks.admin_pages.run_list import MOST_CHECKED, newer_page, older_page
+from tasks.admin_pages.secrets import may_reveal, secrets_of_call
 from tasks.exceptions import NotPossible
 from tasks.job import RESULT_TTL
-from tasks.masking import hiding, mask_json, mask_text
-from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance, Task
+from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
 from tasks.reasons import codes_with
 from tasks.services import TaskService
-from tasks.storable import escape
 
-SCHEDULES_OFFERED = 20
 REFRESH_RECORD_MS = 1_000
+REFRESH_LOG_MS = 2_000
+# The results that a list shows have at most so many characters of JSON.
+SHORT_RESULT = 500
+HEAVY = ("log", "traceback", "result")
 
 
 class RecordAdmin(RunDisplay, TasksAdmin):
-    """The page of a run or a background call: read-only, and refreshed while it runs."""
+    """The page of a run or a background call: read-only, and live while it runs."""
 
-    sections: ClassVar[tuple[tuple[Any, tuple[str, ...]], ...]]
     sortable_by = ()
     # Names and reasons are stored without secrets, and can be searched; so can what is no text.
     secret_columns = frozenset(
         {"args", "kwargs", "arguments", "log", "result", "traceback", "reason_values"}
         | {"progress_message"}
     )
-    # Fields of the page that show a value of the record under another name.
-    sources: ClassVar[dict[str, str]] = {
-        "status_badge": "status",
-        "schedule": "name",
-        "call": "name",
-        "job": "name",
-        "due_at": "due",
-        "late": "lateness",
-        "requested_at": "requested",
-        "created_at": "created",
-        "reserved_at": "reserved_for",
-        "started_at": "started",
-        "ended_at": "ended",
-        "took": "duration",
-        "result_text": "result",
-        "log_text": "log",
-        "traceback_text": "traceback",
-    }
 
     created_at = time_column("created", gettext_lazy("created"))
 
-    def refresh_ms(self, record: RunRecord) -> int:
-        return REFRESH_RECORD_MS if record.ended is None else 0
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Leave out the fields that are empty, and the sections without fields."""
-        shown = [
-            (title, {"fields": [field for field in fields if self._has(obj, field)]})
-            for title, fields in self.sections
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
+        log, live = (
+            self.admin_site.admin_view(view) for view in (self.log_view, self.live_log_view)
+        )
+        pages = [
+            path("<int:pk>/log.txt", log, name=f"{name}_log"),
+            path("<int:pk>/log/", live, name=f"{name}_live_log"),
         ]
-        return [(title, options) for title, options in shown if options["fields"]]
+        return [*pages, *super().get_urls()]
 
-    def _has(self, record: Any, field: str) -> bool:
-        if field == "progress_text":
-            return record.status == record.Status.RUNNING or 0 < record.progress < 100
-        if field == "reason_text":
-            return bool(record.reason_in_words())
-        if field == "attempt":
-            return record.started is not None
-        return getattr(record, self.sources.get(field, field)) not in (None, "")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return () if obj is None else [field for _, fields in self.sections for field in fields]
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        if context.get("original"):
-            context |= {"show_save": False, "show_save_and_continue": False}
-            context |= {"show_save_and_add_another": False}
-            context |= {"title": capfirst(self.opts.verbose_name)}
-        return super().render_change_form(request, context, *args, **kwargs)
+        """Show the page of a record, which nobody edits."""
+        record = self.get_object(request, unquote(object_id))
+        if record is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
+        if request.method != "GET" or not self.has_view_permission(request, record):
+            raise PermissionDenied
+        return TemplateResponse(request, "admin/tasks/run.html", self.page(request, record))
+
+    def page(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        """Return what the page of a record shows."""
+        now = clock.now()
+        is_live = record.ended is None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{record.name} #{record.pk}",
+            "media": self.media,
+            "opts": self.opts,
+            "original": record,
+            "notices": obstacles(self.queues_in_use(record)),
+            "refresh_ms": REFRESH_RECORD_MS if is_live else 0,
+            "chosen_name": ACTION_CHECKBOX_NAME,
+            "queue": self.queue_of(record),
+            "job": record.run_job_id if is_limited(request.user) else self.job(record),
+            "reason": run_page.masked(record, record.reason_in_words()),
+            "time_limit": run_page.time_limit(record),
+            "call": run_page.call_of(record),
+            "result": run_page.result_text(record),
+            "failure": run_page.failure_of(record),
+            "earlier": run_page.earlier(record),
+            "may_delete": self.has_delete_permission(request, record),
+        }
+        if record.status == record.Status.RUNNING:
+            context["progress"] = run_page.progress_of(record, now)
+        if not request.headers.get("X-Live"):  # The log refreshes itself.
+            context |= self._log(record)
+        if record.started is not None and not is_live:
+            context["can_compare"] = True
+            if record.status != record.Status.FINISHED or "compare" in request.GET:
+                context["compared"] = run_page.compare(record)
+        if may_reveal(request) and self.secrets_of(record):
+            context["reveal_url"] = f"admin:{self.opts.app_label}_{self.opts.model_name}_reveal"
+        return context
+
+    def _log(self, record: Any) -> dict[str, Any]:
+        return {
+            "log": run_page.log_of(record),
+            "log_refresh_ms": REFRESH_LOG_MS if record.ended is None else 0,
+        }
+
+    def live_log_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Show only the log of a record, for its page to refresh."""
+        record = self._viewed(request, pk)
+        context = {"original": record, "opts": self.opts, **self._log(record)}
+        return TemplateResponse(request, "admin/tasks/run_log.html", context)
+
+    def log_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Return the whole log of a record as a text file."""
+        record = self._viewed(request, pk)
+        text = run_page.masked(record, record.log)
+        response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+        name = get_valid_filename(f"{record.name}-{record.pk}.log")
+        response["Content-Disposition"] = f'attachment; filename="{ascii_name(name)}"'
+        return response
+
+    def _viewed(self, request: HttpRequest, pk: int) -> Any:
+        record = get_object_or_404(self.get_queryset(request), pk=pk)
+        if not self.has_view_permission(request, record):
+            raise PermissionDenied
+        return record
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -107,28 +150,6 @@ class RecordAdmin(RunDisplay, TasksAdmin):
             found |= queryset.filter(reason_code__in=codes)
         return found, may_have_duplicates
 
-    @admin.display(description=gettext_lazy("progress"))
-    def progress_text(self, record: RunRecord) -> SafeString:
-        return progress_bar(record.progress, masked_text(record, record.progress_message))
-
-    @admin.display(description=gettext_lazy("reason"))
-    def reason_text(self, record: RunRecord) -> str:
-        return escape(masked_text(record, record.reason_in_words()))
-
-    @admin.display(description=gettext_lazy("log"))
-    def log_text(self, record: RunRecord) -> SafeString | str:
-        return box(masked_text(record, record.log))
-
-    @admin.display(description=gettext_lazy("traceback"))
-    def traceback_text(self, record: RunRecord) -> SafeString | str:
-        return box(masked_text(record, record.traceback))
-
-    @admin.display(description=gettext_lazy("result"))
-    def result_text(self, record: RunRecord) -> SafeString | str:
-        with hiding(record.secret_values):
-            return pretty_json(mask_json(record.result))
-
-    @admin.display(description=gettext_lazy("job"))
     def job(self, record: Any) -> SafeString | str:
         """Show the job's id, as a link to django-rq's page as long as Redis keeps the job."""
         is_kept = record.ended is None
@@ -138,62 +159,119 @@ class RecordAdmin(RunDisplay, TasksAdmin):
 
     def queue_of(self, record: Any) -> str:
         """Return the queue that the record's job was put on."""
-        return record.queue
+        return str(record.queue)
 
 
-def masked_text(record: RunRecord, text: str) -> str:
-    """Return a text of a record, which an older version may have stored with its secrets."""
-    with hiding(record.secret_values):
-        return mask_text(text)
+def ascii_name(name: str) -> str:
+    """Return a file's name as a header can hold it."""
+    return "".join(char if char.isascii() else "_" for char in name)
 
 
-class ScheduleFilter(admin.SimpleListFilter):
-    """Offers the first schedules by name, and the selected one."""
+class RunChangeList(ChangeList):
+    """A page of runs, read without counting them."""
 
-    title = gettext_lazy("schedule")
-    parameter_name = "schedule"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def __init__(self, request: HttpRequest, model: Any, *args: Any, **kwargs: Any) -> None:
         schedules = visible(request.user, ScheduledTask.objects.all())
-        names = schedules.order_by("name", "pk").values_list("pk", "name")
-        offered = {str(pk): name for pk, name in names[:SCHEDULES_OFFERED]}
-        selected = self.value() or ""
-        if selected.isdecimal() and selected not in offered:
-            offered |= {str(pk): name for pk, name in names.filter(pk=int(selected))}
-        return list(offered.items())
+        runs = visible(request.user, ScheduledTaskInstance.objects.all())
+        self.filters = RunFilters(request.GET, schedules, runs)
+        super().__init__(request, model, *args, **kwargs)
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        selected = self.value()
-        if selected is None:
-            return queryset
-        known = selected in dict(self.lookup_choices)
-        return queryset.filter(parent=int(selected)) if known else queryset.none()
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        """Leave Django's own filters those parts of the address that aren't ours."""
+        ours = {*self.filters.fields, "status__exact", "before", "after"}
+        return {
+            name: value
+            for name, value in super().get_filters_params(params).items()
+            if name not in ours
+        }
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        """Return all runs that are wanted; actions choose from these."""
+        wanted = self.filters.conditions()
+        return super().get_queryset(request, exclude_parameters).filter(wanted.all)
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page, without the texts that a list doesn't show."""
+        before, after = (_number(request.GET.get(name)) for name in ("before", "after"))
+        runs = self.root_queryset.select_related("parent").defer(*HEAVY)
+        wanted = self.filters.conditions()
+        if after is not None:
+            self.page = newer_page(runs, wanted, after)
+        else:
+            self.page = older_page(runs, wanted, before)
+        _add_short_results(self.page.runs)
+        self.result_list = self.page.runs
+        self.result_count = self.full_result_count = len(self.page.runs)
+        self.show_full_result_count = self.show_admin_actions = True
+        self.can_show_all, self.multi_page = True, False
+
+    def link(self, **changes: Any) -> str:
+        """Return the address of this list with other values."""
+        values = {name: value for name, value in changes.items() if value is not None}
+        return str(self.get_query_string(values, ["before", "after"]))
+
+
+def _add_short_results(runs: list[ScheduledTaskInstance]) -> None:
+    """Give runs of a list their results, unless these are longer than a line."""
+    finished = [run.pk for run in runs if run.status == run.Status.FINISHED]
+    short = ScheduledTaskInstance.objects.filter(pk__in=finished).order_by()
+    short = short.annotate(size=Length(Cast("result", TextField()))).filter(size__lte=SHORT_RESULT)
+    results = dict(short.values_list("pk", "result"))
+    for run in runs:
+        run.result = results.get(run.pk)
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() and len(text) < 19 else None
 
 
 @admin.register(ScheduledTaskInstance)
-class ScheduledTaskInstanceAdmin(RecordAdmin):
+class ScheduledTaskInstanceAdmin(FailuresAdmin, RecordAdmin):
     """Runs, read-only: they are deleted with their schedule or by its retention, not one by one."""
 
     list_display = ("name", "status_badge", "due_at", "started_at", "late", "took", "outcome")
-    list_filter = ("status", ("created", admin.DateFieldListFilter), ScheduleFilter)
     list_select_related = ("parent",)
     search_fields = ("name", "reason")
     show_facets = admin.ShowFacets.NEVER  # counting a million runs for each filter takes seconds
-    actions = None
-    sections = (
-        (None, ("schedule", "status_badge", "progress_text", "reason_text")),
-        (
-            gettext_lazy("When"),
-            ("due_at", "requested_at", "started_at", "ended_at", "late", "took"),
-        ),
-        (
-            gettext_lazy("What happened"),
-            ("result_text", "log_text", "exception_class", "traceback_text"),
-        ),
-        (gettext_lazy("Where"), ("call", "worker_name", "attempt", "job")),
-    )
 
-    requested_at = time_column("requested", gettext_lazy("requested at"))
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.schedules_view)
+        name = "tasks_scheduledtaskinstance_schedules"
+        return [path("schedules/", view, name=name), *super().get_urls()]
+
+    def schedules_view(self, request: HttpRequest) -> HttpResponse:
+        """Offer names of schedules while one is typed."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        text = request.GET.get("q", "").replace("\0", "")
+        schedules = visible(request.user, ScheduledTask.objects.all())
+        return JsonResponse({"names": offered_names(schedules, text)})
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return RunChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and "cl" in (response.context_data or {}):
+            assert response.context_data is not None
+            response.context_data |= self._list(request, response.context_data["cl"])
+        return response
+
+    def _list(self, request: HttpRequest, shown: RunChangeList) -> dict[str, Any]:
+        page = shown.page
+        return {
+            "rows": [(run, self.outcome(run)) for run in page.runs],
+            "chosen_name": ACTION_CHECKBOX_NAME,
+            "most_checked": MOST_CHECKED,
+            "may_run": self.has_run_permission(request),
+            "may_stop": self.has_stop_permission(request),
+            "newest_url": shown.link(),
+            "newer_url": shown.link(after=page.newer),
+            "older_url": shown.link(before=page.older),
+        }
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledTaskInstance]:
+        return super().get_queryset(request).select_related("parent__calendar")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -207,14 +285,18 @@ class ScheduledTaskInstanceAdmin(RecordAdmin):
     def queue_of(self, record: ScheduledTaskInstance) -> str:
         return record.parent.queue
 
-    @admin.display(description=gettext_lazy("schedule"))
-    def schedule(self, run: ScheduledTaskInstance) -> SafeString:
-        url = schedule_page(run.parent_id)
-        return format_html('<a href="{}">{}</a>', url, run.name)
-
-    @admin.display(description=gettext_lazy("call"))
-    def call(self, run: ScheduledTaskInstance) -> SafeString:
-        return call(run.parent.function, *run.called_with)
+    def page(self, request: HttpRequest, record: ScheduledTaskInstance) -> dict[str, Any]:
+        is_running = record.status == record.Status.RUNNING
+        return super().page(request, record) | {
+            "run": record,
+            "schedule": record.parent,
+            "requested_by": run_page.requested_by(record),
+            "lateness": run_page.lateness_words(record),
+            "same": self.same_failure(record),
+            "afterwards": run_page.afterwards(record, clock.now()),
+            "may_stop": is_running and self.has_stop_permission(request, record),
+            "may_run": not is_running and self.has_run_permission(request, record),
+        }
 
 
 @admin.register(Task)
@@ -225,23 +307,9 @@ class TaskAdmin(SharedAdmin, CallPages, RecordAdmin):
     list_display = ("name", "status_badge", "created_at", "started_at", "took", "outcome")
     list_filter = ("status", "function", "queue")
     search_fields = ("name", "reason", "job_id")
-    actions = ("cancel",)
+    actions = ("cancel", "call_again")
     buttons = actions
-    sections = (
-        (None, ("status_badge", "progress_text", "reason_text", "call")),
-        (
-            gettext_lazy("When"),
-            ("created_at", "reserved_at", "started_at", "ended_at", "took"),
-        ),
-        (
-            gettext_lazy("What happened"),
-            ("result_text", "log_text", "exception_class", "traceback_text"),
-        ),
-        (gettext_lazy("Where"), ("queue", "worker_name", "job")),
-    )
     add_fieldsets = ((None, {"fields": ("function", "args", "kwargs", "reserved_for")}),)
-
-    reserved_at = time_column("reserved_for", gettext_lazy("reserved for"))
 
     def queues_in_use(self, record: Task | None) -> Iterable[str]:
         if record is None:
@@ -249,13 +317,20 @@ class TaskAdmin(SharedAdmin, CallPages, RecordAdmin):
             return waiting.order_by().values_list("queue", flat=True).distinct()
         return [record.queue] if record.status in Task.WAITING else []
 
+    def page(self, request: HttpRequest, record: Task) -> dict[str, Any]:
+        may_change = self.has_change_permission(request, record)
+        return super().page(request, record) | {
+            "may_cancel": record.ended is None and may_change,
+            "may_call": record.ended is not None
+            and may_change
+            and self.has_add_permission(request),
+        }
+
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return super().get_fieldsets(request, obj) if obj is not None else self.add_fieldsets
+        return self.add_fieldsets
 
     def save_model(self, request: HttpRequest, obj: Task, form: Any, change: bool) -> None:
-        """Enqueue or reserve a new call; an existing one isn't changed."""
-        if change:
-            return
+        """Enqueue or reserve a new call."""
         if obj.reserved_for is None:
             created = TaskService.enqueue_task(obj.function, *obj.args, **obj.kwargs)
         else:
@@ -278,17 +353,24 @@ class TaskAdmin(SharedAdmin, CallPages, RecordAdmin):
 
     @admin.action(description=gettext_lazy("Cancel"), permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        by = request.user.get_username()
         self._each(
             request,
             queryset,
-            TaskService.cancel_task,
+            lambda task: TaskService.cancel_task(task, by),
             _("Cancelled."),
             lambda n: ngettext("%d call was cancelled.", "%d calls were cancelled.", n) % n,
         )
 
+    @admin.action(description=gettext_lazy("Call again"), permissions=["add"])
+    def call_again(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        self._each(
+            request,
+            queryset,
+            lambda task: TaskService.enqueue_task(task.function, *task.args, **task.kwargs),
+            _("Called again."),
+            lambda n: ngettext("%d call was enqueued.", "%d calls were enqueued.", n) % n,
+        )
+
     def secrets_of(self, record: Task) -> dict[str, Any]:
         return secrets_of_call(record)
-
-    @admin.display(description=gettext_lazy("call"))
-    def call(self, task: Task) -> SafeString:
-        return call(task.function, task.args, task.kwargs)

@@ -21,6 +21,7 @@ from tasks.outages import database_outage, redis_outage
 from tasks.queue import usable_queues
 from tasks.runs import spool
 from tasks.runs.lost import Watch, close_lost_runs, enqueueing_lost_jobs
+from tasks.runs.stop import stop_again
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Housekeeper:
             _Part(redis, "spool", 0.5, lambda: spool.drain(redis)),
             _Part(redis, "projection", 0.0, Reconciler(redis).tick),
             _Part(redis, "lost runs", 1.0, lambda: close_lost_runs(redis, lost, probe)),
+            _Part(redis, "runs to stop", 1.0, lambda: stop_again(redis)),
             _Part(redis, "refused schedules", 2.0, lambda: ending_refused(redis)),
             _Part(redis, "retention", 300.0, pruning),
             _Part(redis, "summaries", 1.0, Summaries().steps),

@@ -6,10 +6,10 @@ import sysconfig
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from django.db.models import Count, Max, Min, Q
 from django.db.models.functions import Right
 
 from tasks import clock
@@ -20,7 +20,7 @@ from tasks.reports.scope import Schedules, of
 # How many failed runs are read at most, the newest first.
 READ_AT_MOST = 1_000
 # How much of the end of a traceback is searched for the place, in characters.
-TRACEBACK_END = 4_000
+TRACEBACK_END = 8_000
 FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>.+)$', re.M)
 PACKAGE = Path(__file__).resolve().parent.parent
 # Where the code of others is: the standard library, installed packages, and this framework.
@@ -47,7 +47,8 @@ class FailureGroup:
 
     `number` failed in the period that was asked for, `before` in the one before that, which is as
     long. `first` and `last` are when the first and the last of them ended; `last_run` is the
-    newest, without its log and traceback. `schedules` are the names by primary key.
+    newest, without its log and traceback. `schedules` are the names by primary key; `runs` are the
+    primary keys of the period's runs and when each ended, newest first.
     """
 
     exception: str
@@ -58,6 +59,7 @@ class FailureGroup:
     last: datetime
     last_run: ScheduledTaskInstance
     schedules: dict[int, str]
+    runs: tuple[tuple[int, datetime], ...]
 
     @property
     def change(self) -> int:
@@ -68,7 +70,7 @@ class FailureGroup:
 class Failures:
     """Groups of failed runs since `since`, the largest first.
 
-    `is_partial`: there are as many failed runs as are read, and older ones may be left out.
+    `is_partial`: there were more failed runs than are read, and the oldest of them are left out.
     """
 
     since: datetime
@@ -77,78 +79,46 @@ class Failures:
 
 
 def failure_groups(schedules: Schedules, period: timedelta = WEEK) -> Failures:
-    """Return in which ways runs of these schedules failed in the last `period`, in two queries.
+    """Return in which ways runs of these schedules failed in the last `period`, in one query.
 
     A run that was tried again and then finished has not failed.
     """
-    since = clock.now() - period
-    found: dict[tuple[str, Place | None], list[_Alike]] = defaultdict(list)
-    read = 0
-    for alike in _alike(schedules, since, period):
-        exception = alike.exception_class or alike.reason_code or ""
-        found[exception, place_of(alike.trace)].append(alike)
-        read += alike.number
-    recent = {key: some for key, many in found.items() if (some := [a for a in many if a.recent])}
-    newest = {key: max(alike.last_pk or 0 for alike in some) for key, some in recent.items()}
-    runs = ScheduledTaskInstance.objects.defer("log", "traceback", "result")
-    last_runs = runs.in_bulk(newest.values())
-    groups = [
-        _group(key, found[key], last_runs[pk]) for key, pk in newest.items() if pk in last_runs
-    ]
-    groups.sort(key=lambda group: (-group.number, group.exception))
-    return Failures(since, tuple(groups), is_partial=read >= READ_AT_MOST)
-
-
-class _Alike(NamedTuple):
-    """Runs of one schedule that failed with the same traceback; `recent` of them since then."""
-
-    exception_class: str
-    reason_code: str | None
-    trace: str
-    parent_id: int
-    name: str
-    number: int
-    recent: int
-    first: datetime | None
-    last: datetime | None
-    last_pk: int | None
-
-
-def _alike(schedules: Schedules, since: datetime, period: timedelta) -> list[_Alike]:
-    failed = ScheduledTaskInstance.objects.filter(
+    now = clock.now()
+    since = now - period
+    runs = ScheduledTaskInstance.objects.filter(
         of(schedules), status=ScheduledTaskInstance.Status.FAILED, ended__gte=since - period
     )
-    newest = failed.order_by("-ended", "-pk").values("pk")[:READ_AT_MOST]
-    recent = Q(ended__gte=since)
-    rows = (
-        ScheduledTaskInstance.objects.filter(pk__in=newest)
-        .order_by()
-        .annotate(trace=Right("traceback", TRACEBACK_END))
-        .values_list("exception_class", "reason_code", "trace", "parent_id", "name")
-        .annotate(
-            Count("pk"),
-            recent=Count("pk", filter=recent),
-            first=Min("ended", filter=recent),
-            last=Max("ended", filter=recent),
-            last_pk=Max("pk", filter=recent),
-        )
+    shown = runs.defer("log", "result", "traceback").annotate(
+        trace=Right("traceback", TRACEBACK_END)
     )
-    return [_Alike._make(row) for row in rows]
+    newest = list(shown.order_by("-ended", "-pk")[: READ_AT_MOST + 1])
+    is_partial = len(newest) > READ_AT_MOST
+    groups: dict[tuple[str, Place | None], list[Any]] = defaultdict(list)
+    place = cache(place_of)  # Many tracebacks are the same.
+    for run in newest[:READ_AT_MOST]:
+        groups[run.exception_class or run.reason_code or "", place(run.trace)].append(run)
+    found = [_group(exception, place, runs, since) for (exception, place), runs in groups.items()]
+    by_size = sorted(filter(None, found), key=lambda one: (-one.number, one.exception))
+    return Failures(since, tuple(by_size), is_partial)
 
 
 def _group(
-    key: tuple[str, Place | None], alike: list[_Alike], last_run: ScheduledTaskInstance
-) -> FailureGroup:
-    number = sum(one.recent for one in alike)
+    exception: str, place: Place | None, runs: list[ScheduledTaskInstance], since: datetime
+) -> FailureGroup | None:
+    recent = [run for run in runs if run.ended and run.ended >= since]
+    if not recent:
+        return None
+    ends = [run.ended for run in recent if run.ended]
     return FailureGroup(
-        exception=key[0],
-        place=key[1],
-        number=number,
-        before=sum(one.number for one in alike) - number,
-        first=min(one.first for one in alike if one.first),
-        last=max(one.last for one in alike if one.last),
-        last_run=last_run,
-        schedules={one.parent_id: one.name for one in alike if one.recent},
+        exception=exception,
+        place=place,
+        number=len(recent),
+        before=len(runs) - len(recent),
+        first=min(ends),
+        last=max(ends),
+        last_run=recent[0],
+        schedules={run.parent_id: run.name for run in recent},
+        runs=tuple((run.pk, run.ended) for run in recent if run.ended),
     )
 
 
@@ -161,13 +131,12 @@ def place_of(traceback: str) -> Place | None:
     frames = [
         Place(match["file"], int(match["line"]), match["function"])
         for match in FRAME.finditer(traceback)
-    ]
-    own = [frame for frame in frames if is_own(frame.file)]
-    return next(reversed(own or frames), None)
+    ][::-1]
+    return next((frame for frame in frames if is_own(frame.file)), frames[0] if frames else None)
 
 
 def is_own(file: str) -> bool:
     """Return whether a file is the site's own: not a library's, nor Python's, nor this app's."""
-    if file.startswith("<") or any(name in Path(file).parts for name in INSTALLED):
+    if file.startswith("<") or any(f"/{name}/" in file for name in INSTALLED):
         return False
     return not file.startswith(OF_OTHERS)

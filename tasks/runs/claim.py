@@ -21,7 +21,7 @@ from tasks.models import (
     ScheduledTaskInstance,
     Task,
 )
-from tasks.reasons import Code, Reason, reason
+from tasks.reasons import TO_BE_ENDED, Code, Reason, reason
 from tasks.registry import Answer
 from tasks.runs import backfill, policy, spool, sql
 from tasks.runs.policy import Decision, Outcome, Situation
@@ -207,7 +207,7 @@ class _Read:
             has_request=self.request is not None,
             row=None if row is None else policy.Row(row.status, row.attempt, row.is_backfill),
             running=tuple(
-                policy.Running(run.due, run.is_backfill, _is_replaced(run)) for run in self.others
+                policy.Running(run.due, run.is_backfill, _is_to_end(run)) for run in self.others
             ),
             has_spooled_ends=self.has_spooled_ends,
             answer=answer,
@@ -288,8 +288,9 @@ def _start(read: _Read, worker_name: str) -> ScheduledTaskInstance:
     return run
 
 
-def _is_replaced(run: ScheduledTaskInstance) -> bool:
-    return run.reason_code == Code.REPLACED
+def _is_to_end(run: ScheduledTaskInstance) -> bool:
+    """Return whether it is being replaced or stopped already."""
+    return run.reason_code in TO_BE_ENDED
 
 
 def _replace(read: _Read, redis: Redis, *, is_new: bool) -> None:
@@ -298,9 +299,10 @@ def _replace(read: _Read, redis: Redis, *, is_new: bool) -> None:
     Until then they are still going. A worker may miss the command, or not reach Redis: the reason
     on the row says it as well, and the command is sent again as long as another run waits.
     """
-    replaced = [run for run in read.others if is_new or _is_replaced(run)]
+    replaced = [run for run in read.others if is_new or _is_to_end(run)]
     for run in replaced:
         run.parent = read.schedule
-        run.update_attempt(**reason(Code.REPLACED).fields)
+        if not _is_to_end(run):
+            run.update_attempt(**reason(Code.REPLACED).fields)
     job_ids = [run.run_job_id for run in replaced]
     on_commit(partial(stop_jobs, job_ids, redis), robust=True)

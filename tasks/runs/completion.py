@@ -8,7 +8,7 @@ from redis import Redis
 from tasks import clock
 from tasks.database import atomic
 from tasks.models import RunRecord, ScheduledTask, ScheduledTaskInstance
-from tasks.reasons import Code, reason
+from tasks.reasons import TO_BE_ENDED
 from tasks.runs import backfill
 from tasks.runs.retries import retry
 
@@ -19,14 +19,14 @@ def close(record: RunRecord, status: str, redis: Redis, *conditions: Q, **values
     """End the running attempt of a record with this status; return whether it was still running.
 
     The schedule's status follows, and a failed run with attempts left is enqueued again. A row
-    that doesn't meet the conditions is left alone. Whatever ends a run that is being replaced, it
-    was cancelled, unless it has finished.
+    that doesn't meet the conditions is left alone. Whatever ends a run that is being replaced or
+    stopped, it was cancelled, unless it has finished.
     """
     values.setdefault("ended", clock.now())
     with atomic():
-        if status != Status.FINISHED and _is_replaced(record):
+        if status != Status.FINISHED and (why := _is_to_end(record)) is not None:
             status = Status.CANCELED
-            values |= {"reason": "", **reason(Code.REPLACED).fields}
+            values |= {"reason": "", **why}
         if not record.update_attempt(*conditions, status=status, **values):
             return False
         if isinstance(record, ScheduledTaskInstance):
@@ -39,10 +39,13 @@ def close(record: RunRecord, status: str, redis: Redis, *conditions: Q, **values
     return True
 
 
-def _is_replaced(record: RunRecord) -> bool:
-    """Return whether its row says that its worker is to stop it for the next run."""
-    rows = type(record)._default_manager.filter(pk=record.pk, reason_code=Code.REPLACED)
-    return isinstance(record, ScheduledTaskInstance) and rows.exists()
+def _is_to_end(record: RunRecord) -> dict[str, Any] | None:
+    """Return why its worker is to end it, as fields of its row; None if it isn't."""
+    if not isinstance(record, ScheduledTaskInstance):
+        return None
+    rows = ScheduledTaskInstance.objects.filter(pk=record.pk, reason_code__in=TO_BE_ENDED)
+    why = rows.values("reason_code", "reason_values").first()
+    return None if why is None else {**why}
 
 
 def _let_parent_follow(run: ScheduledTaskInstance, status: str) -> None:

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from tasks import clock
 from tasks.job_ids import RunId
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTaskInstance, Task
-from tasks.reasons import Code
+from tasks.reasons import TO_BE_ENDED
 
 Status = ScheduledTaskInstance.Status
 
@@ -35,7 +35,7 @@ def renew(job_id: str, worker_name: str) -> Hold:
     ends = list(rows.values_list("status", "reason_code"))
     if any(status == Status.FINISHED for status, _ in ends):
         return Hold.HELD
-    is_stopped = any(status == Status.CANCELED or code == Code.REPLACED for status, code in ends)
+    is_stopped = any(status == Status.CANCELED or code in TO_BE_ENDED for status, code in ends)
     return Hold.STOPPED if is_stopped else Hold.CLOSED
 
 

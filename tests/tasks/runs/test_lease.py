@@ -41,6 +41,7 @@ def test_each_renewal_can_be_told_from_the_one_before(running: ScheduledTaskInst
         ({"worker_name": "w2"}, Hold.CLOSED),
         ({"status": "canceled", "ended": ago(1)}, Hold.STOPPED),
         ({"reason_code": Code.REPLACED}, Hold.STOPPED),
+        ({"reason_code": Code.STOPPED_BY, "reason_values": {"by": "x"}}, Hold.STOPPED),
         ({"status": "finished", "ended": ago(1)}, Hold.HELD),
     ],
 )

@@ -1,0 +1,49 @@
+/* The list of runs: the bar for those that are ticked, and names of schedules while one is typed. */
+"use strict";
+{
+  const PAUSE_MS = 150;
+
+  const boxes = () => [...document.querySelectorAll('#changelist-form tbody input[type="checkbox"]')];
+  const count = () => {
+    const bar = document.querySelector("[data-bulk]");
+    const all = document.querySelector("[data-bulk-all]");
+    if (!all) {
+      bar.hidden = true;
+      return;
+    }
+    const ticked = boxes().filter((box) => box.checked);
+    bar.hidden = !ticked.length;
+    bar.querySelector("[data-bulk-count]").textContent = ticked.length;
+    all.checked = ticked.length > 0 && ticked.length === boxes().length;
+    all.indeterminate = ticked.length > 0 && !all.checked;
+    boxes().forEach((box) => box.closest("tr").classList.toggle("sel", box.checked));
+  };
+
+  const offer = async (text) => {
+    const list = document.getElementById("schedule-names");
+    const response = await fetch(`${list.dataset.url}?${new URLSearchParams({ q: text })}`);
+    if (!response.ok) return;
+    const { names } = await response.json();
+    list.replaceChildren(...names.map((name) => Object.assign(document.createElement("option"), { value: name })));
+  };
+
+  let typing = 0;
+  document.addEventListener("input", (event) => {
+    if (event.target.name !== "schedule") return;
+    window.clearTimeout(typing);
+    typing = window.setTimeout(() => offer(event.target.value).catch(() => {}), PAUSE_MS);
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-bulk-all]")) {
+      boxes().forEach((box) => (box.checked = event.target.checked));
+    }
+    if (event.target.type === "checkbox") count();
+    else if (event.target.matches(".sl-runfilters select")) event.target.form.requestSubmit();
+  });
+  document.addEventListener("submit", (event) => {
+    // An address without what isn't chosen is shorter.
+    if (event.target.id !== "run-filters") return;
+    [...event.target.elements].forEach((field) => (field.disabled = field.name && !field.value));
+  });
+  window.addEventListener("pageshow", count);
+}
