@@ -351,7 +351,7 @@ class Fields(ArgumentType):
         )
 
     def instances(self, stored: Any) -> Iterator["StoredInstance"]:
-        of = self._types
+        of = self.types
         return chain.from_iterable(of[name].instances(stored[name]) for name in stored)
 
     def _require_fields(self, value: Any) -> None:

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from tasks import clock
 from tasks.access import visible
 from tasks.admin_pages import lanes
-from tasks.admin_pages.forms import IntervalField
+from tasks.admin_pages.when_form import IntervalField
 from tasks.broker.connection import connect
 from tasks.models import ScheduledTask
 from tasks.queue import usable_queues

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import itemgetter
+from typing import Any, cast
+
+from django.db.models import QuerySet
 
 from tasks import clock
 from tasks.models import ScheduledTask
@@ -266,7 +269,8 @@ class _Play:
 
 def read_planned(schedules: Schedules) -> list[Planned]:
     """Return the live schedules as they are played, by the median durations of the last 7 days."""
-    live = with_week(schedules.filter(status__in=ScheduledTask.LIVE)).select_related("calendar")
+    live = with_week(cast(Any, schedules.filter(status__in=ScheduledTask.LIVE)))
+    rows: QuerySet[Any] = live.select_related("calendar")
     return [
         Planned(
             pk=one.pk,
@@ -277,7 +281,7 @@ def read_planned(schedules: Schedules) -> list[Planned]:
             is_known=one.week_p50 is not None,
             may_overlap=one.overlap != ScheduledTask.Overlap.SKIP,
         )
-        for one in live.defer("args", "kwargs", "description", "note")
+        for one in rows.defer("args", "kwargs", "description", "note")
     ]
 
 
