@@ -35,9 +35,10 @@ _page: ContextVar[_Page | None] = ContextVar("page", default=None)
 def in_a_hurry() -> Iterator[None]:
     """Wait no longer than `PAGE_PATIENCE_SECONDS` for Redis inside a `with` block.
 
-    Once an answer has not come within that time, each further command raises RedisError at once.
+    Once an answer has not come within that time, each further command raises RedisError at once,
+    also in blocks inside it.
     """
-    token = _page.set(_Page())
+    token = _page.set(_page.get() or _Page())
     try:
         yield
     finally:

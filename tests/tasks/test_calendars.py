@@ -312,7 +312,7 @@ def test_tallies_take_the_same_queries_for_any_number_of_schedules_with_a_calend
 ):
     calendar = CalendarService.define("Holidays", [TOMORROW])
     pks = [daily(name=str(number), calendar=calendar).pk for number in range(9)]
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         assert all(tally.closes for tally in tallies(pks))
 
 
