@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from tasks.admin_pages.formatting import short_duration
+from tasks.admin_pages.links import schedule_page
 from tasks.models import ScheduledTaskInstance
 from tasks.reports.heatmap import Cell, Heatmap, Row
 from tasks.reports.timeline import Bar, Lane, Timeline
@@ -152,7 +153,7 @@ def _lane(lane: Lane, scale: _Scale, grid: SafeString, since: datetime | None) -
         bars,
         waits,
     )
-    return Drawn(lane.name, _schedule_url(lane.schedule_pk), picture, verdict, state)
+    return Drawn(lane.name, schedule_page(lane.schedule_pk), picture, verdict, state)
 
 
 def _bar(bar: Bar, scale: _Scale) -> SafeString:
@@ -269,7 +270,7 @@ def _heat_row(row: Row, scale: _Scale, grid: SafeString) -> Drawn:
         "".join(fine),
         format_html_join("", "{}", ([part] for part in trouble)),
     )
-    url = _schedule_url(row.schedule_pk)
+    url = schedule_page(row.schedule_pk)
     return Drawn(row.name, url, picture, verdict or _("on time"), "")
 
 
@@ -295,10 +296,6 @@ def _grid(
             yield f"M{x:.1f} 0V{height}"
 
     return format_html('<path class="{}" d="{}"/>', look, "".join(lines()))
-
-
-def _schedule_url(pk: int) -> str:
-    return reverse("admin:tasks_scheduledtask_change", args=[pk])
 
 
 def legend() -> list[tuple[SafeString, str]]:

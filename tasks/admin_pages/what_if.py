@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import formats, timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -198,9 +198,7 @@ def picture(load: QueueLoad, simulation: Simulation) -> SafeString:
             f"M{left:.1f} {top:.1f}h{0.8 * width:.2f}v{height:.1f}h-{0.8 * width:.2f}z"
         )
     paths = [(look, "".join(shapes)) for look, shapes in parts.items() if shapes]
-    drawn = format_html(
-        "{}" * len(paths), *[format_html('<path class="{}" d="{}"/>', *path) for path in paths]
-    )
+    drawn = format_html_join("", '<path class="{}" d="{}"/>', paths)
     return format_html(
         '<svg class="sl-lane" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" '
         'aria-label="{}">{}</svg>',
