@@ -66,7 +66,10 @@ class Feed(models.Model):
         related_name="+",
         verbose_name=_("schedule"),
     )
-    tags = models.ManyToManyField(Tag, related_name="+", verbose_name=_("tags"), blank=True)
+    # Without a constraint: while a new version is rolled out, older code deletes feeds too.
+    tags = models.ManyToManyField(
+        Tag, db_constraint=False, related_name="+", verbose_name=_("tags"), blank=True
+    )
     created = StampField(_("created"), auto_now_add=True)
     updated = StampField(_("updated"), auto_now=True)
 

@@ -52,7 +52,8 @@ def resume(hold: Hold) -> Hold:
     Raises NotPossible if it has ended already.
     """
     with atomic():
-        ledger.lock()
+        if hold.queue == EVERYTHING:
+            ledger.lock()
         known = Hold.objects.select_for_update().filter(pk=hold.pk).first()
         if known is None:
             raise NotPossible(_("It goes on already: somebody else has ended the pause."))

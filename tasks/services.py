@@ -323,8 +323,10 @@ def sync_lists(
 def take_turns() -> None:
     """Wait until no other process is storing lists; call it first in a transaction, up to its end.
 
-    Without it, one would not see what another is about to insert. SQLite lets only one write.
+    Without it, one would not see what another is about to insert. SQLite lets only one write. Nor
+    does a hold of everything begin or end meanwhile: it locks before it takes rows, too.
     """
+    ledger_holds.lock(shared=True)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LISTS_LOCK])
@@ -401,6 +403,7 @@ def _insert_or_revise_valid(
     wanted: ScheduledTask, start_given: bool, from_now: bool = False
 ) -> ScheduledTask:
     with atomic():
+        ledger_holds.lock(shared=True)  # Before any row, as a hold of everything does.
         if (former := _stored_formerly(wanted)) is not None:
             return _revise(former, wanted, start_given)
         try:
@@ -514,6 +517,7 @@ def _change_status(
 ) -> None:
     """Give a schedule another status, and settle what was expected until now."""
     with atomic():
+        ledger_holds.lock(shared=True)  # Before any row, as a hold of everything does.
         known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
         if allowed is not None and known.status not in allowed:
             raise NotPossible(
@@ -537,7 +541,6 @@ def _change_status(
 
 
 def _refuse_while_held(schedule: ScheduledTask) -> None:
-    ledger_holds.lock(shared=True)
     if (hold := holds.of_everything()) is not None:
         raise NotPossible(
             _("“%(name)s” can't be resumed: %(by)s has paused everything. Resume everything first.")

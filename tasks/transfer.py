@@ -33,6 +33,7 @@ from tasks.exceptions import (
 from tasks.lists import Action, Change, Wanted, checked, differences, raise_all, repeated
 from tasks.masking import mask_text
 from tasks.models import Calendar, ScheduledTask
+from tasks.runs import holds
 from tasks.services import CalendarService, store, take_turns
 from tasks.tags import check_names, tags_named
 from tasks.timing.spec import DATETIME_FIELDS
@@ -50,10 +51,11 @@ Document = dict[str, Any]
 def exported(format: str) -> str:
     """Return the schedules that have not ended and can be moved, and their calendars, as text."""
     schedules = [one for one in _not_ended() if not _is_bound(one)]
+    held = holds.of_everything()
     names = {one.calendar.name: one.calendar for one in schedules if one.calendar is not None}
     document = {
         "calendars": [_calendar_as_json(names[name]) for name in sorted(names)],
-        "schedules": [_as_json(one) for one in schedules],
+        "schedules": [_as_json(one, held.since if held else None) for one in schedules],
     }
     if format == "json":
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
@@ -97,7 +99,8 @@ def _calendar_as_json(calendar: Calendar) -> Document:
     return values | ({"description": calendar.description} if calendar.description else {})
 
 
-def _as_json(schedule: ScheduledTask) -> Document:
+def _as_json(schedule: ScheduledTask, held_since: datetime | None) -> Document:
+    """Return a schedule as JSON; one that only a pause of everything has paused is not paused."""
     values: Document = {}
     defaults = ScheduledTask()
     for name in EDITABLE_FIELDS:
@@ -113,7 +116,8 @@ def _as_json(schedule: ScheduledTask) -> Document:
         values[name] = value
     if tags := [tag.name for tag in schedule.tags.all()]:
         values["tags"] = tags
-    if schedule.status == ScheduledTask.Status.PAUSED:
+    is_paused = schedule.status == ScheduledTask.Status.PAUSED
+    if is_paused and schedule.paused_at != held_since:
         values["paused"] = True
     return values
 

@@ -11,7 +11,11 @@ class Migration(migrations.Migration):
             model_name="feed",
             name="tags",
             field=models.ManyToManyField(
-                blank=True, related_name="+", to="tasks.tag", verbose_name="tags"
+                blank=True,
+                db_constraint=False,
+                related_name="+",
+                to="tasks.tag",
+                verbose_name="tags",
             ),
         ),
     ]

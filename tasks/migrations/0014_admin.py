@@ -169,7 +169,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='scheduledtask',
             name='tags',
-            field=models.ManyToManyField(blank=True, related_name='schedules', to='tasks.tag', verbose_name='tags'),
+            field=models.ManyToManyField(blank=True, db_constraint=False, related_name='schedules', to='tasks.tag', verbose_name='tags'),
         ),
         migrations.CreateModel(
             name='TagGroup',
@@ -243,7 +243,7 @@ class Migration(migrations.Migration):
                 ('action', models.CharField(max_length=40, verbose_name='action')),
                 ('changes', models.JSONField(blank=True, default=dict, verbose_name='changes')),
                 ('note', models.TextField(blank=True, verbose_name='note')),
-                ('schedule', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='changes', to='tasks.scheduledtask', verbose_name='schedule')),
+                ('schedule', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='changes', to='tasks.scheduledtask', verbose_name='schedule')),
             ],
             options={
                 'verbose_name': 'change',

@@ -11,6 +11,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name='scheduledtaskinstance',
+            name='arguments',
+            field=models.JSONField(editable=False, null=True, verbose_name='arguments of its own'),
+        ),
+        migrations.AddField(
             model_name='runrequest',
             name='arguments',
             field=models.JSONField(editable=False, null=True, verbose_name='arguments of its own'),
@@ -19,10 +24,5 @@ class Migration(migrations.Migration):
             model_name='runrequest',
             name='attempt',
             field=models.PositiveSmallIntegerField(db_default=1, default=1, verbose_name='attempt'),
-        ),
-        migrations.AddField(
-            model_name='scheduledtaskinstance',
-            name='arguments',
-            field=models.JSONField(editable=False, null=True, verbose_name='arguments of its own'),
         ),
     ]

@@ -17,8 +17,13 @@ class ScheduleChange(models.Model):
     `changes` has, by field, the old value and the new one, as JSON and with secrets masked.
     """
 
+    # Without a constraint: while a new version is rolled out, older code deletes schedules too.
     schedule = models.ForeignKey(
-        ScheduledTask, on_delete=models.CASCADE, related_name="changes", verbose_name=_("schedule")
+        ScheduledTask,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        related_name="changes",
+        verbose_name=_("schedule"),
     )
     at = StampField(_("at"), default=clock.now, editable=False)
     by = models.CharField(_("by"), max_length=NAME_LENGTH, blank=True)

@@ -265,8 +265,13 @@ class ScheduledTask(models.Model):
         help_text=_("How many days a run is kept. Empty: any."),
     )
     note = models.TextField(_("note"), blank=True, help_text=_("For people, such as why paused."))
+    # Without a constraint: while a new version is rolled out, older code deletes schedules too.
     tags = models.ManyToManyField(
-        "tasks.Tag", related_name="schedules", verbose_name=_("tags"), blank=True
+        "tasks.Tag",
+        db_constraint=False,
+        related_name="schedules",
+        verbose_name=_("tags"),
+        blank=True,
     )
     paused_at = models.DateTimeField(_("paused at"), null=True, editable=False)
     # Null, not empty: an empty text is the owner of the lists that name none.

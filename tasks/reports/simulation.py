@@ -9,6 +9,7 @@ its workers. Manual runs, background calls, retries and failures aren't played.
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,6 +19,7 @@ from typing import Any, cast
 from django.db.models import QuerySet
 
 from tasks import clock
+from tasks.exceptions import SpecError
 from tasks.models import ScheduledTask
 from tasks.reports.scope import Schedules
 from tasks.reports.weeks import with_week
@@ -194,7 +196,8 @@ def _dues(
     schedules: Iterable[Planned], begin: datetime, end: datetime
 ) -> Iterator[tuple[datetime, Planned]]:
     def of(one: Planned) -> Iterator[tuple[datetime, Planned]]:
-        return ((due, one) for due in specs.dues(one.spec, begin, end))
+        with suppress(SpecError):  # It says so on its row (R7).
+            yield from ((due, one) for due in specs.dues(one.spec, begin, end))
 
     return heapq.merge(*map(of, schedules), key=itemgetter(0))
 
@@ -271,18 +274,23 @@ def read_planned(schedules: Schedules) -> list[Planned]:
     """Return the live schedules as they are played, by the median durations of the last 7 days."""
     live = with_week(cast(Any, schedules.filter(status__in=ScheduledTask.LIVE)))
     rows: QuerySet[Any] = live.select_related("calendar")
-    return [
-        Planned(
-            pk=one.pk,
-            name=one.name,
-            queue=one.queue,
-            spec=one.spec(),
-            takes=one.week_p50 or UNKNOWN,
-            is_known=one.week_p50 is not None,
-            may_overlap=one.overlap != ScheduledTask.Overlap.SKIP,
-        )
-        for one in rows.defer("args", "kwargs", "description", "note")
-    ]
+    found = []
+    for one in rows.defer("args", "kwargs", "description", "note"):
+        with suppress(SpecError):  # It says so on its row (R7).
+            found.append(_planned(one, one.spec()))
+    return found
+
+
+def _planned(one: Any, spec: Spec) -> Planned:
+    return Planned(
+        pk=one.pk,
+        name=one.name,
+        queue=one.queue,
+        spec=spec,
+        takes=one.week_p50 or UNKNOWN,
+        is_known=one.week_p50 is not None,
+        may_overlap=one.overlap != ScheduledTask.Overlap.SKIP,
+    )
 
 
 def simulate_schedules(

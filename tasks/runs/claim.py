@@ -233,7 +233,7 @@ def _read(run_id: RunId, redis: Redis, schedules: QuerySet[ScheduledTask]) -> _R
 def _request(schedule: ScheduledTask, run_id: RunId) -> RunRequest | None:
     """Return the request for a manual run or a backfill, None if there is none (any more)."""
     manual = {} if run_id.is_backfill else {"requested": run_id.requested}
-    return schedule.requests.filter(due=run_id.due, **manual).first()
+    return schedule.requests.filter(due=run_id.due, attempt=run_id.attempt, **manual).first()
 
 
 def _is_due(schedule: ScheduledTask, run_id: RunId) -> bool:

@@ -43,9 +43,10 @@ def _is_to_end(record: RunRecord) -> dict[str, Any] | None:
     """Return why its worker is to end it, as fields of its row; None if it isn't."""
     if not isinstance(record, ScheduledTaskInstance):
         return None
-    rows = ScheduledTaskInstance.objects.filter(pk=record.pk, reason_code__in=TO_BE_ENDED)
-    why = rows.values("reason_code", "reason_values").first()
-    return None if why is None else {**why}
+    # Locked: who requests a stop at this moment waits, and finds that it has ended.
+    row = ScheduledTaskInstance.objects.select_for_update().filter(pk=record.pk)
+    why = row.values("reason_code", "reason_values").first()
+    return {**why} if why is not None and why["reason_code"] in TO_BE_ENDED else None
 
 
 def _let_parent_follow(run: ScheduledTaskInstance, status: str) -> None:

@@ -40,12 +40,14 @@ def read() -> Held:
 def read_again(known: Held) -> Held:
     """Return what is held now; what is `known` while the database is unavailable."""
     try:
-        return read()
+        held = read()
     except Error as error:
         database_outage.report(error)
         if not connection.in_atomic_block:
             connection.close()  # The next reading opens a new one.
         return known
+    database_outage.worked()
+    return held
 
 
 def of_everything() -> Hold | None:

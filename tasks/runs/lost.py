@@ -143,9 +143,11 @@ def enqueueing_lost_jobs(redis: Redis, watch: Watch) -> Iterator[None]:
     """
     popped: list[str] = []
     ended: list[tuple[str, bytes]] = []
-    for chunk in chain(_waiting_calls(), _waiting_retries(), _waiting_requests()):
+    others = ((chunk, False) for chunk in chain(_waiting_calls(), _waiting_retries()))
+    requests = ((chunk, True) for chunk in _waiting_requests())
+    for chunk, are_requests in chain(others, requests):
         statuses = _statuses(chunk, redis)
-        missing, maybe_popped = _lost_jobs(chunk, statuses, redis)
+        missing, maybe_popped = _lost_jobs(chunk, statuses, redis, are_requests=are_requests)
         for job_id in missing:
             _enqueue_again(job_id, redis)
         popped += maybe_popped
@@ -240,7 +242,11 @@ def _ended_calls(
 
 
 def _lost_jobs(
-    waiting: Sequence[Waiting], statuses: Sequence[bytes | None], redis: Redis
+    waiting: Sequence[Waiting],
+    statuses: Sequence[bytes | None],
+    redis: Redis,
+    *,
+    are_requests: bool,
 ) -> tuple[list[str], list[str]]:
     """Return which of these jobs aren't in Redis, and which seem to have been popped and lost.
 
@@ -252,16 +258,11 @@ def _lost_jobs(
     open_jobs = [
         (job_id, queue)
         for (job_id, queue), status in known
-        if status in UNENDED or (status is not None and _is_first_request(job_id))
+        if status in UNENDED or (status is not None and are_requests)
     ]
     states = in_flight(open_jobs, redis)
     popped = [job_id for (job_id, _), there in zip(open_jobs, states, strict=True) if not there]
     return missing, popped
-
-
-def _is_first_request(job_id: str) -> bool:
-    run_id = RunId.parse(job_id)
-    return run_id is not None and run_id.is_requested and run_id.attempt == 1
 
 
 def _enqueue_again(job_id: str, redis: Redis) -> None:

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
 from tasks import clock, holds
 from tasks.broker.reconcile import reconcile
 from tasks.exceptions import NotPossible
 from tasks.ledger.audit import OVERDUE, tallies
+from tasks.ledger.holds import LOCK
 from tasks.ledger.settling import settle
 from tasks.models import Hold, ScheduledTask
 from tasks.runs import holds as reading
@@ -268,3 +270,21 @@ def test_a_pause_that_somebody_else_has_ended_can_not_be_ended_again():
 
 def pause(queue: str) -> Hold:
     return holds.pause_queue(queue, "ops") if queue else holds.pause_everything("ops")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite lets only one write")
+@pytest.mark.parametrize("change", ["sync", "resume", "schedule"])
+def test_whoever_changes_schedules_locks_rows_after_the_lock_of_holds(change: str):
+    entry = {"name": "a", "cron_string": "@hourly", "task_func": ECHO}
+    [schedule] = SchedulerService.sync([entry], owner="us")
+    SchedulerService.pause(schedule)
+    changes: dict[str, Callable[[], Any]] = {
+        "sync": lambda: SchedulerService.sync([entry | {"name": "b"}], owner="us"),
+        "resume": lambda: SchedulerService.resume(schedule),
+        "schedule": lambda: SchedulerService.cron("@daily", ECHO, name="a"),
+    }
+    with CaptureQueriesContext(connection) as queries:
+        changes[change]()
+    sql = [query["sql"] for query in queries]
+    lock = next(number for number, text in enumerate(sql) if f"_shared({LOCK})" in text)
+    assert not any(" FOR " in text or "INSERT" in text for text in sql[:lock])

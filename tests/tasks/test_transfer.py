@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from tasks import holds
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.exceptions import InvalidSchedule
 from tasks.ledger.audit import tallies
@@ -364,3 +365,12 @@ def test_an_export_is_read_from_the_standard_input(run: Run, monkeypatch: pytest
     ScheduledTask.objects.all().delete()
     run("import_schedules", "-")
     assert ScheduledTask.objects.get().name == "a"
+
+
+def test_what_only_a_pause_of_everything_has_paused_is_exported_as_active():
+    SchedulerService.cron("@daily", ECHO, name="active")
+    SchedulerService.pause(SchedulerService.cron("@daily", ECHO, name="paused"))
+    holds.pause_everything("somebody")
+    document = read(exported("json"), "json")
+    paused = {entry["name"]: entry.get("paused", False) for entry in document["schedules"]}
+    assert paused == {"active": False, "paused": True}

@@ -168,3 +168,11 @@ def test_live_schedules_are_played_and_those_without_runs_take_a_second():
     assert (planned.pk, planned.queue, planned.takes) == (live.pk, "low", UNKNOWN)
     assert planned.may_overlap
     assert not planned.is_known
+
+
+@pytest.mark.django_db
+def test_a_schedule_whose_spec_is_invalid_keeps_nobody_from_seeing_the_others():
+    good, bad = make_row(interval=60), make_row()
+    spec = {"type": "cron", "cron": "0 3 * * *", "first": None, "interval": None}
+    ScheduledTask.objects.filter(pk=bad.pk).update(timezone="Mars", **spec)
+    assert [one.pk for one in read_planned(ScheduledTask.objects.all())] == [good.pk]

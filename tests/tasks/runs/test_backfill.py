@@ -10,6 +10,7 @@ from redis import Redis
 
 from tasks.broker.enqueue import enqueue_run
 from tasks.broker.leases import CERTAINTY
+from tasks.decorators import NotNow
 from tasks.exceptions import NotPossible, UnknownTaskFunction
 from tasks.job import Job
 from tasks.job_ids import RunId
@@ -18,6 +19,7 @@ from tasks.models import ScheduledTask
 from tasks.runs import backfill, lost
 from tasks.runs.lost import Watch
 from tasks.services import SchedulerService
+from tests.tasks import functions
 from tests.tasks.functions import CALL, perform, queued, work_off
 from tests.tasks.runs.rescue import close_lost_runs
 from tests.tasks.schedules import ago, make_row
@@ -391,3 +393,37 @@ def test_a_skipped_manual_run_is_not_requested_any_more(
     work_off(redis_connection)
     assert hourly.runs.get(due=None).status == "skipped"
     assert not hourly.requests.exists()
+
+
+def test_a_failed_run_that_was_refused_at_first_is_run_when_it_is_requested_again(
+    hourly: ScheduledTask,
+    redis_connection: Redis,
+    clock: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    ScheduledTask.objects.update(function=functions.CHECKED, args=[1, 2])
+    hourly.refresh_from_db()
+    record(hourly, "finished", "failed", "finished")
+    answers = [NotNow("no")]
+    monkeypatch.setattr(functions, "check", lambda *_: answers.pop() if answers else None)
+    ask(hourly, failed=True)
+    work_off_all(redis_connection)
+    assert hourly.runs.get(due=due(hourly, 1)).status == "failed"
+    ask(hourly, failed=True)
+    enqueue_lost_jobs(redis_connection, clock)
+    work_off_all(redis_connection)
+    assert hourly.runs.get(due=due(hourly, 1)).status == "finished"
+
+
+def test_a_job_of_another_attempt_leaves_a_request_alone(
+    hourly: ScheduledTask, redis_connection: Redis
+):
+    record(hourly, "finished", "failed", "finished")
+    ask(hourly, failed=True)
+    redis_connection.flushall()
+    # What a version enqueues that knows nothing of attempts among requests.
+    first = RunId(hourly.job_id, due(hourly, 1), is_backfill=True)
+    enqueue_run(hourly, first, redis_connection)
+    work_off_all(redis_connection)
+    run = hourly.runs.get(due=due(hourly, 1))
+    assert (run.status, run.attempt) == ("finished", 2)

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -63,3 +65,17 @@ def test_a_retry_that_cannot_be_enqueued_does_not_undo_the_end(
 ):
     redis_unavailable(True)
     assert completion.close(run, "failed", redis_connection)
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite lets only one write")
+def test_a_stop_at_the_moment_of_a_failure_waits_for_the_row(redis_connection: Redis):
+    run = make_row().runs.create(
+        name="x", due=ago(5), status="running", started=ago(4), worker_name="w"
+    )
+    with CaptureQueriesContext(connection) as queries:
+        completion.close(run, "failed", redis_connection, reason="x")
+    sql = [query["sql"] for query in queries]
+    locked = next(number for number, text in enumerate(sql) if " FOR UPDATE" in text)
+    written = next(number for number, text in enumerate(sql) if text.startswith("UPDATE"))
+    assert locked < written
