@@ -62,11 +62,15 @@ class ActionsAdmin(TasksAdmin):
 
     def has_run_permission(self, request: HttpRequest, obj: ScheduledTask | None = None) -> bool:
         """Return whether the user may run schedules now."""
-        return request.user.has_perm("tasks.run_scheduledtask")
+        return self.has_view_permission(request, obj) and request.user.has_perm(
+            "tasks.run_scheduledtask"
+        )
 
     def has_pause_permission(self, request: HttpRequest, obj: ScheduledTask | None = None) -> bool:
         """Return whether the user may pause and resume schedules."""
-        return request.user.has_perm("tasks.pause_scheduledtask")
+        return self.has_view_permission(request, obj) and request.user.has_perm(
+            "tasks.pause_scheduledtask"
+        )
 
     def may(
         self, action: ScheduleAction, request: HttpRequest, schedule: ScheduledTask | None = None
@@ -273,8 +277,13 @@ def _from_list(action: ScheduleAction) -> Any:
     return act
 
 
+# How many digits a primary key has at most.
+KEY_LENGTH = 18
+
+
 def _keys(request: HttpRequest) -> set[int]:
-    return {int(key) for key in request.POST.get("ids", "").split(",") if key.isdecimal()}
+    keys = request.POST.get("ids", "").split(",")
+    return {int(key) for key in keys if key.isdecimal() and len(key) <= KEY_LENGTH}
 
 
 def _shown(form: Any) -> str:

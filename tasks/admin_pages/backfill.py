@@ -20,6 +20,7 @@ from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.base import obstacles
 from tasks.admin_pages.history import record_change
 from tasks.admin_pages.links import schedule_page
+from tasks.admin_pages.times import BOUNDS, EARLIEST, LATEST
 from tasks.exceptions import TasksError
 from tasks.history import Action
 from tasks.models import ScheduledTask, WeeklySummary
@@ -38,8 +39,12 @@ class LocalDateTimeInput(forms.DateTimeInput):
 class BackfillForm(forms.Form):
     """A range, including both ends, and how many runs it may request at most."""
 
-    begin = forms.DateTimeField(label=gettext_lazy("From"), widget=LocalDateTimeInput)
-    end = forms.DateTimeField(label=gettext_lazy("To"), widget=LocalDateTimeInput)
+    begin = forms.DateTimeField(
+        label=gettext_lazy("From"), widget=LocalDateTimeInput, validators=BOUNDS
+    )
+    end = forms.DateTimeField(
+        label=gettext_lazy("To"), widget=LocalDateTimeInput, validators=BOUNDS
+    )
     failed = forms.BooleanField(
         label=gettext_lazy("Also what failed"),
         required=False,
@@ -123,9 +128,10 @@ def _initial(request: HttpRequest) -> dict[str, Any]:
 def _time(text: str) -> Any:
     try:
         at = parse_datetime(text)
-    except ValueError:
+        is_usable = at is not None and timezone.is_aware(at) and EARLIEST <= at <= LATEST
+        return timezone.localtime(at) if is_usable else None
+    except (ValueError, OverflowError):
         return None
-    return None if at is None or timezone.is_naive(at) else timezone.localtime(at)
 
 
 def _length(schedule: ScheduledTask, number: int) -> timedelta | None:

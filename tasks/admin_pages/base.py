@@ -211,9 +211,11 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         record = get_object_or_404(self.get_queryset(request), pk=pk)
         if action not in self.buttons:
             raise Http404
-        if not self.has_change_permission(request, record):
+        act = getattr(self, action)
+        needed = {"change", *getattr(act, "allowed_permissions", ())}
+        if not all(getattr(self, f"has_{one}_permission")(request) for one in needed):
             raise PermissionDenied
-        getattr(self, action)(request, self.get_queryset(request).filter(pk=pk))
+        act(request, self.get_queryset(request).filter(pk=pk))
         return HttpResponseRedirect(self.page_of(record))
 
     def _each(

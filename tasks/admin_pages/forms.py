@@ -1,12 +1,10 @@
 """The admin's forms: names are chosen, not typed, and each error is shown at its field."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.forms.fields import InvalidJSONInput
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -16,6 +14,7 @@ from tasks.admin_pages.argument_fields import ArgumentField, CallFields, masked_
 from tasks.admin_pages.argument_texts import read_json
 from tasks.admin_pages.conflicts import Conflict, conflict_of
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields
+from tasks.admin_pages.times import BOUNDS
 from tasks.admin_pages.when_form import IntervalField, WhenForm, zone_choices
 from tasks.broker.connection import redis_obstacle
 from tasks.masking import MaskedValue, restore
@@ -24,8 +23,6 @@ from tasks.models.schedules import DEFAULT_KEEP_RUNS
 from tasks.queue import usable_queues
 from tasks.registry import Kind, TaskFunction
 
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 CHOICE_LENGTH = 120
 WIDE = {"class": "vLargeTextField"}
 # The order of the form of a schedule.
@@ -297,6 +294,8 @@ class ScheduledTaskForm(WhenForm, CallForm):
         self._offer("timezone", zone_choices())
         for name in {"name", "queue"} & self.fields.keys():
             self.fields[name].required = False
+        for name in {"start", "end"} & self.fields.keys():
+            self.fields[name].validators += BOUNDS
         if self.known is not None:
             shown = masked_fields(self.known)
             self._mask({name: shown[name] for name in ("description", "note")}, self.known)
@@ -376,8 +375,7 @@ class TaskForm(CallForm):
         super().__init__(*args, **kwargs)
         self._order("function", after=["reserved_for"])
         if "reserved_for" in self.fields:
-            bounds = [MinValueValidator(EARLIEST), MaxValueValidator(LATEST)]
-            self.fields["reserved_for"].validators += bounds
+            self.fields["reserved_for"].validators += BOUNDS
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data

@@ -107,7 +107,7 @@ def _split(job_ids: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _run_all(request: HttpRequest, job_ids: Iterable[str]) -> tuple[list[str], list[str]]:
-    left, done = _each(request, job_ids, _run_again)
+    left, done = _each(request, job_ids, partial(_run_again, request))
     if number := len(done):
         text = ngettext("%d run was requested.", "%d runs were requested.", number)
         messages.success(request, text % number)
@@ -149,7 +149,7 @@ def _each(
     return left, done
 
 
-def _run_again(job_id: str) -> bool:
+def _run_again(request: HttpRequest, job_id: str) -> bool:
     """Call the function of a job that has ended once more: as a manual run, or as a new call.
 
     Returns False: nothing is left for RQ. Raises NotPossible if the job has not ended, or if
@@ -161,6 +161,8 @@ def _run_again(job_id: str) -> bool:
     if isinstance(record, Task):
         TaskService.enqueue_task(record.function, *record.args, **record.kwargs)
     elif record is not None:
+        if not request.user.has_perm("tasks.run_scheduledtask"):
+            raise NotPossible(_("You may not run “%(name)s”.") % {"name": record.name})
         SchedulerService.run_now(record.parent)
     elif schedule := _schedule(job_id):
         raise NotPossible(

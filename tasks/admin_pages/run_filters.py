@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from tasks.admin_pages.run_list import Conditions
+from tasks.admin_pages.times import BOUNDS
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.reasons import LOST, codes_with
 
@@ -70,8 +71,12 @@ class RunFilters(forms.Form):
     worker = forms.ChoiceField(required=False, label=gettext_lazy("Worker"))
     late = forms.IntegerField(required=False, min_value=0, max_value=10**9)
     took = forms.IntegerField(required=False, min_value=0, max_value=10**9)
-    since = forms.DateTimeField(required=False, widget=LocalTime(), label=gettext_lazy("Since"))
-    until = forms.DateTimeField(required=False, widget=LocalTime(), label=gettext_lazy("Until"))
+    since = forms.DateTimeField(
+        required=False, widget=LocalTime(), label=gettext_lazy("Since"), validators=BOUNDS
+    )
+    until = forms.DateTimeField(
+        required=False, widget=LocalTime(), label=gettext_lazy("Until"), validators=BOUNDS
+    )
 
     # Those that are always shown; the others are folded until one is used.
     FIRST = ("q", "schedule", "status", "function")
@@ -88,7 +93,7 @@ class RunFilters(forms.Form):
         statuses.insert(3, (LOST_RUNS, _("lost")))
         fields["status"].choices = [("", _("Any status")), *statuses]
         fields["function"].choices = [("", _("Any function")), *_pairs(self._functions())]
-        workers = {*self._workers(), self.data["worker"]} - {""}
+        workers = {*self._workers(), self.data["worker"].replace("\0", "")} - {""}
         fields["worker"].choices = [("", _("Any worker")), *_pairs(sorted(workers))]
         for name, text in (("late", _("Late by more than %s")), ("took", _("Took more than %s"))):
             lengths = [(seconds, text % label) for seconds, label in LENGTHS]

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import islice
 
+from tasks.admin_pages.times import EARLIEST, LATEST
+
 LINE = re.compile(
-    r"^(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?P<level>[A-Z]\w*) (?P<text>.*)$"
+    r"^(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?P<level>[A-Z]\w*) (?P<text>.*)$",
+    re.ASCII,
 )
 # How the last line of a failed run begins, which the recorder writes.
 FAILED = "Failed for: "
@@ -58,13 +61,21 @@ def read(text: str, written_in: tzinfo) -> Log:
         found = LINE.match(raw)
         if found is not None:
             level = found["level"]
-            time = datetime.fromisoformat(found["time"]).replace(tzinfo=written_in)
-            lines.append(Line(time, level, found["text"]))
+            lines.append(Line(_time(found["time"], written_in), level, found["text"]))
         else:
             level = "ERROR" if raw.startswith(FAILED) else level
             lines.append(Line(None, level, raw))
     shown = lines[-MOST_SHOWN:]
     return Log(tuple(shown), len(lines) - len(shown), Counter(line.kind for line in shown))
+
+
+def _time(text: str, written_in: tzinfo) -> datetime | None:
+    """Return the time of a line; None if a function has printed what only looks like one."""
+    try:
+        time = datetime.fromisoformat(text).replace(tzinfo=written_in)
+    except ValueError:
+        return None
+    return time if EARLIEST <= time <= LATEST else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,7 @@ def schedule_view(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResp
 def _rights(page: ActionsAdmin, request: HttpRequest, schedule: ScheduledTask) -> dict[str, Any]:
     """Return what the user may do here."""
     buttons = page.buttons_of(request, schedule)
+    runs = page.admin_site.get_model_admin(ScheduledTaskInstance)
     may_change = page.has_change_permission(request, schedule)
     can_reveal = may_reveal(request) and bool(secrets_of_schedule(schedule))
     return {
@@ -127,6 +128,7 @@ def _rights(page: ActionsAdmin, request: HttpRequest, schedule: ScheduledTask) -
         "end_actions": buttons["end_actions"],
         "has_change_permission": may_change,
         "may_run": page.has_run_permission(request, schedule),
+        "may_see_runs": runs.has_view_permission(request),
         "reveal_url": f"admin:{PREFIX}_reveal" if can_reveal else "",
     }
 

@@ -1,7 +1,8 @@
 """How times are shown: relative near now, exact on hover, in the viewer's zone."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -10,6 +11,10 @@ from django.utils.translation import pgettext
 
 from tasks.admin_pages.formatting import NONE
 
+# Which times are accepted: others have no time in some zones.
+EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+BOUNDS = (MinValueValidator(EARLIEST), MaxValueValidator(LATEST))
 NEAR = timedelta(hours=24)
 WEEK = timedelta(days=6)
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
-FRAME = re.compile(r'^[\s|+]*File "(?P<path>[^"]+)", line (?P<line>\d+)(?:, in (?P<function>.+))?$')
-CARETS = re.compile(r"^[\s|]*[~^]+[~^\s]*$")
+FRAME = re.compile(
+    r'^[\s|+]*File "(?P<path>[^"]+)", line (?P<line>[0-9]{1,9})(?:, in (?P<function>.+))?$'
+)
+CARETS = re.compile(r"^(?=[^~^]*[~^])[\s|~^]+$")
 INSTALLED = ("/site-packages/", "/dist-packages/")
 STANDARD_LIBRARY = re.compile(r"(^<frozen )|(/lib(64)?/python3[^/]*/)")
 

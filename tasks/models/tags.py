@@ -52,7 +52,8 @@ class Tag(models.Model):
 class TagUser(models.Model):
     """A user who is limited to a tag (and to others that he has)."""
 
-    tag = models.ForeignKey(Tag, on_delete=models.CASCADE)
+    # Whoever is limited only by a tag that is deleted would see everything.
+    tag = models.ForeignKey(Tag, on_delete=models.PROTECT)
     # Deleting an account never looks here: this table may be in another database.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -78,7 +79,7 @@ class TagUser(models.Model):
 class TagGroup(models.Model):
     """A group whose members are limited to a tag (and to others that they have)."""
 
-    tag = models.ForeignKey(Tag, on_delete=models.CASCADE)
+    tag = models.ForeignKey(Tag, on_delete=models.PROTECT)  # As above.
     group = models.ForeignKey(
         "auth.Group", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
     )

@@ -21,7 +21,9 @@ from tasks.reports.scope import Schedules, of
 READ_AT_MOST = 1_000
 # How much of the end of a traceback is searched for the place, in characters.
 TRACEBACK_END = 8_000
-FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>.+)$', re.M)
+FRAME = re.compile(
+    r'^  File "(?P<file>[^"]+)", line (?P<line>[0-9]{1,9}), in (?P<function>.+)$', re.M
+)
 PACKAGE = Path(__file__).resolve().parent.parent
 # Where the code of others is: the standard library, installed packages, and this framework.
 PATHS = ("stdlib", "platstdlib", "purelib", "platlib")

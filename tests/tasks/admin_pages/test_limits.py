@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db.models import ProtectedError
 from django.test import Client
 from django.urls import reverse
 
@@ -139,3 +140,18 @@ def test_nobody_is_limited_by_a_tag_before_it_is_said(admin_client: Client, shop
     assert TagUser.objects.get().user_id == user.pk
     assert admin_client.post(page_of(shop), {"name": "shop"}).status_code == 302
     assert not TagUser.objects.exists()
+
+
+def test_a_tag_to_which_somebody_is_limited_is_not_deleted(limited: Client, shop: Tag):
+    with pytest.raises(ProtectedError):
+        shop.delete()
+    assert Tag.objects.exists()
+
+
+def test_who_may_run_schedules_but_not_view_them_runs_none(client: Client, mine: ScheduledTask):
+    client.force_login(staff("run_scheduledtask", "pause_scheduledtask"))
+    for action in ("run_now", "pause"):
+        assert client.post(act_url(mine, action), {"confirmed": "1"}).status_code in (403, 404)
+    mine.refresh_from_db()
+    assert mine.is_live
+    assert not mine.requests.exists()

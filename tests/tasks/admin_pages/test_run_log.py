@@ -80,3 +80,19 @@ def test_a_comparison_is_bounded_and_says_so():
     found = compare(before, after)
     assert len(found.differences) == MOST_DIFFERENCES
     assert found.is_cut
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-99-99 99:99:99,999",
+        "0000-01-01 00:00:00,000",
+        "0001-01-01 00:00:00,000",
+        "9999-12-31 23:59:59,999",
+        "\u0662\u0660\u0662\u0666-01-01 00:00:00,000",
+    ],
+)
+def test_a_line_that_only_looks_like_one_with_a_time_is_shown_all_the_same(time: str):
+    [line] = read(f"{time} INFO printed by a function", UTC).lines
+    assert line.time is None
+    assert "printed by a function" in line.text

@@ -230,3 +230,11 @@ def test_who_may_run_but_not_change_gives_no_other_arguments(client: Client):
     client.force_login(staff("view_scheduledtask", "run_scheduledtask"))
     assert client.get(page_of(schedule, "run_with")).status_code == 403
     assert client.get(page_of(schedule, "backfill")).status_code == 200
+
+
+def test_who_may_not_view_runs_sees_none_of_them_on_the_page_of_their_schedule(
+    client: Client, hourly: ScheduledTask
+):
+    make_run(hourly, status="finished", result="CONFIDENTIAL")
+    client.force_login(staff("view_scheduledtask"))
+    assert "CONFIDENTIAL" not in show(client, hourly)

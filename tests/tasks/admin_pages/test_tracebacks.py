@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.admin_pages.tracebacks import Origin, origin_of, read
+from tasks.reports.failures import place_of
 
 APP = "/srv/app/tasks"
 FRAMES = {
@@ -97,3 +98,8 @@ def test_a_path_says_whose_code_it_is(path: str, origin: Origin):
 def test_no_line_of_a_traceback_is_lost(parts: list[str]):
     text = "".join(parts)
     assert "".join(segment.text for segment in read(text, APP).segments) == text
+
+
+def test_a_number_of_a_line_that_nobody_could_have_written_is_no_frame():
+    text = f'Traceback:\n  File "/x/a.py", line {"1" * 5000}, in f\nValueError: x\n'
+    assert place_of(text) is None
