@@ -79,6 +79,11 @@ def open_schedule(page: Page, up: Up, name: str) -> None:
     page.click("#result_list tbody a.name")
 
 
+def edit_schedule(page: Page, up: Up, name: str) -> None:
+    open_schedule(page, up, name)
+    page.get_by_role("link", name="Edit", exact=True).first.click()
+
+
 def add_schedule(page: Page, up: Up, name: str, seconds: str, **fields: str) -> None:
     """Add a schedule of `long_task`; `cron` or `interval` says when."""
     page.goto(f"{up.address}/admin/tasks/scheduledtask/add/")
@@ -190,7 +195,7 @@ def test_without_a_script_a_button_brings_the_fields_of_a_function(page: Page, u
 
 def test_a_second_editor_sees_what_the_first_has_changed(page: Page, up: Up):
     add_schedule(page, up, "Shared", "1", cron="0 0 1 1 *")
-    open_schedule(page, up, "Shared")
+    edit_schedule(page, up, "Shared")
     browser = page.context.browser
     assert browser is not None
     context = browser.new_context(storage_state=page.context.storage_state())
@@ -216,7 +221,7 @@ def test_a_new_calendar_is_chosen_for_a_schedule_and_its_dates_are_excluded(page
     page.fill("#id_dates", "2026-01-01..2999-12-31")
     page.click("input[name=_save]")
     add_schedule(page, up, "Closed", "1", interval="1h")
-    open_schedule(page, up, "Closed")
+    edit_schedule(page, up, "Closed")
     page.select_option("#id_calendar", label="Holidays")
     page.click("input[name=_continue]")
     expect(page.locator(".field-next_due")).to_contain_text("3000-01-01")
@@ -276,34 +281,32 @@ def test_a_past_range_is_backfilled_from_the_page_of_its_schedule(page: Page, up
     page.get_by_role("link", name="Backfill").click()
     page.fill("#id_limit", "3")
     page.get_by_role("button", name="Preview").click()
-    expect(page.locator(".errornote")).to_be_visible()
+    expect(page.locator(".backfill .is-failed, .backfill .errorlist").first).to_be_visible()
     page.fill("#id_limit", "30")
     page.get_by_role("button", name="Preview").click()
     expect(page.locator(".preview")).to_contain_text("24 runs would be requested")
-    page.get_by_role("button", name="Run them").click()
+    page.get_by_role("button", name="Run 24").click()
     expect(page.locator(".messagelist .success")).to_have_text("24 runs were requested.")
-    expect(page.locator(".latest-runs .is-finished").first).to_be_visible()
+    expect(page.locator("table.runs .is-finished").first).to_be_visible()
 
 
-def test_a_pause_is_among_the_earlier_periods_of_its_schedule(page: Page, up: Up):
+def test_a_pause_is_in_the_history_of_its_schedule(page: Page, up: Up):
     open_schedule(page, up, "Past")
-    page.fill(".sl-buttons input[name=note]", "a break")
-    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Pause…").click()
+    page.fill("input[name=note]", "a break")
+    page.get_by_role("button", name="Pause", exact=True).click()
     page.get_by_role("button", name="Resume").click()
-    page.get_by_text("Earlier periods").click()
-    expect(page.locator(".history .is-paused")).to_be_visible()
-    expect(page.locator(".history")).to_contain_text("a break")
+    expect(page.locator(".sl-hist")).to_contain_text("a break")
 
 
 def test_a_manual_run_shows_its_progress_until_it_has_finished(page: Page, up: Up):
-    page.goto(f"{up.address}/admin/tasks/scheduledtask/add/")
     add_schedule(page, up, "Slow", "8", cron="0 0 1 1 *")
     open_schedule(page, up, "Slow")
     page.get_by_role("button", name="Run now").click()
     wait_for_text(page, "running now")
-    page.locator(".latest-runs tbody a").first.click()
-    expect(page.locator(".progress progress").first).not_to_have_attribute("value", "0")
-    expect(page.locator(".is-finished")).to_be_visible()
+    page.locator("table.runs tbody a").first.click()
+    expect(page.locator(".sl-prog .big").first).not_to_have_text("0 %")
+    expect(page.locator(".sl-page .is-finished").first).to_be_visible()
 
 
 def test_a_background_call_is_enqueued_and_finishes(page: Page, up: Up):
