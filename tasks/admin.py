@@ -31,6 +31,7 @@ from tasks.admin_pages.schedule_page import SchedulePageAdmin
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
 from tasks.admin_pages.states import badge, record_badge
 from tasks.admin_pages.viewer_zone import zone_page
+from tasks.admin_pages.when_preview import POLICY_FIELDS
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
@@ -125,18 +126,7 @@ class ScheduledTaskAdmin(SchedulePages, SchedulePageAdmin, ScheduleListAdmin, Ex
             gettext_lazy("Policies"),
             {
                 "classes": ["collapse"],
-                "fields": (
-                    "overlap",
-                    "catch_up",
-                    "start_deadline",
-                    "timeout",
-                    "isolated",
-                    "retries",
-                    "retry_delay",
-                    "on_disconnect",
-                    "keep_runs",
-                    "keep_days",
-                ),
+                "fields": POLICY_FIELDS,
             },
         ),
     )

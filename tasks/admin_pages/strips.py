@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.urls import reverse
@@ -12,11 +11,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from tasks.admin_pages.formatting import short_duration
+from tasks.ledger.summaries import LATE
 from tasks.models import ScheduledTaskInstance
 
 BARS = 20
-# A run that started later than this after its due is shown as late.
-LATE = timedelta(seconds=10)
 STEP, HEIGHT = 7.5, 22
 
 # Drawn in a box of 6 × 22, as the stylesheet names what fills and outlines them.
