@@ -172,13 +172,17 @@ def test_a_retry_that_the_check_refuses_is_not_made_and_the_failed_row_says_why(
 def test_the_ledger_closes_over_backfill_that_the_check_refuses(
     schedule: ScheduledTask, redis_connection: Redis, check: Check, expected: bool
 ):
-    dues = [past(30), past(29), past(28)]
-    period_start = past(60) if expected else past(10)
+    first = past(60)
+    by_second = [first + timedelta(seconds=number) for number in range(51)]
+    dues = by_second[30:33]
     ScheduledTask.objects.update(
-        first=past(60), period_start=period_start, settled_through=past(10), overlap="skip"
+        first=first,
+        period_start=first if expected else by_second[-1],
+        settled_through=by_second[-1],
+        overlap="skip",
     )
     if expected:
-        for due in (past(59 - number) for number in range(50)):
+        for due in by_second[1:]:
             schedule.runs.create(name="x", due=due, status="missed", ended=due)
     check(lambda: NotNow("asked to wait"))
     SchedulerService.backfill(schedule, dues[0] - timedelta(milliseconds=1), dues[-1])
