@@ -14,7 +14,7 @@ from tasks.timing.instants import EPOCH
 @receiver(post_delete, sender=ScheduledTask)
 def remove_from_redis(sender: Any, instance: ScheduledTask, **kwargs: Any) -> None:
     """Unschedule it after the commit; if Redis is unavailable, the scheduler does so later."""
-    from tasks.services import unschedule
+    from tasks.changes.projecting import unschedule
 
     on_commit(partial(unschedule, instance.job_id))
 
@@ -48,7 +48,7 @@ def summarise_all_again(sender: Any, instance: SummaryMark, raw: bool, **kwargs:
 @receiver(pre_save, sender=Calendar)
 def load_calendar(sender: Any, instance: Calendar, raw: bool, using: str, **kwargs: Any) -> None:
     """Settle what was expected before a fixture changes a calendar's dates."""
-    from tasks.services import settle_users
+    from tasks.changes.calendars import settle_users
 
     if raw and using == alias() and Calendar.objects.filter(pk=instance.pk).exists():
         with atomic():

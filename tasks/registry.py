@@ -9,7 +9,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from tasks.arguments import Arguments, StoredInstance, arguments_of
+from tasks.argument_types import StoredInstance
+from tasks.arguments import Arguments, arguments_of
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.masking import MASK, is_secret_name, mask_json, secrets_in
 from tasks.storable import MAX_DEPTH, NUL_ESCAPE, canonical_json, is_deeper

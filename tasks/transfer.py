@@ -15,6 +15,7 @@ from django.db import models
 from django.utils.translation import gettext as _
 
 from tasks import clock
+from tasks.changes.lists import store, take_turns
 from tasks.database import atomic
 from tasks.definitions import (
     EDITABLE_FIELDS,
@@ -34,7 +35,7 @@ from tasks.lists import Action, Change, Wanted, checked, differences, raise_all,
 from tasks.masking import mask_text
 from tasks.models import Calendar, ScheduledTask
 from tasks.runs import holds
-from tasks.services import CalendarService, store, take_turns
+from tasks.services import CalendarService
 from tasks.tags import check_names, tags_named
 from tasks.timing.spec import DATETIME_FIELDS
 

@@ -9,7 +9,7 @@ from django.utils.text import Truncator
 
 from tasks import registry
 from tasks.admin_pages.argument_fields import PREFIX, without_none
-from tasks.arguments import UNREADABLE, Fields, Instance
+from tasks.argument_types import UNREADABLE, Fields, Instance
 from tasks.masking import mask_text
 
 ROWS = 20

@@ -29,7 +29,7 @@ from tasks.admin_pages.argument_texts import (
     typed,
     widget,
 )
-from tasks.arguments import (
+from tasks.argument_types import (
     SCALARS,
     UNREADABLE,
     ArgumentType,

@@ -18,7 +18,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from tasks.arguments import (
+from tasks.argument_types import (
     SCALARS,
     UNREADABLE,
     ArgumentType,

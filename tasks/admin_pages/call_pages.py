@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET
 from tasks.admin_pages.argument_choices import choices_view, searchable
 from tasks.admin_pages.argument_fields import ArgumentField, Group, Part
 from tasks.admin_pages.forms import CallForm
-from tasks.arguments import Instance
+from tasks.argument_types import Instance
 
 
 @dataclass(frozen=True)

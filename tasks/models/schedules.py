@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from tasks import clock, registry
-from tasks.arguments import StoredInstance
+from tasks.argument_types import StoredInstance
 from tasks.exceptions import InvalidArguments, SpecError, UnknownTaskFunction
 from tasks.fields import StampField
 from tasks.job_ids import new_schedule_job_id

@@ -130,7 +130,7 @@ def test_schedule_rss_without_redis_says_that_it_takes_effect_later(monkeypatch)
     def unavailable() -> None:
         raise RedisUnavailable("unavailable")
 
-    monkeypatch.setattr("tasks.services.connect_as_owner", unavailable)
+    monkeypatch.setattr("tasks.changes.projecting.connect_as_owner", unavailable)
     _, err = schedule_rss(A)
     assert "takes effect once Redis is back" in err
     assert ScheduledTask.objects.count() == 1

@@ -15,7 +15,8 @@ from django.test.utils import isolate_apps
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.arguments import ANY, Gone, Unfit, argument_type, arguments_of
+from tasks.argument_types import ANY, Gone, Unfit, argument_type
+from tasks.arguments import arguments_of
 from tasks.exceptions import InvalidArguments
 from tasks.models import Calendar
 

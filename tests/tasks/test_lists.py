@@ -12,12 +12,13 @@ from django.db import connection, transaction
 from redis import Redis
 
 from tasks.broker.keys import SCHEDULES_KEY
+from tasks.changes.lists import sync_lists
 from tasks.exceptions import InvalidSchedule, NotPossible
 from tasks.ledger.settling import settle
 from tasks.lists import Action, ScheduleList
 from tasks.models import ScheduledTask
 from tasks.runs.lost import Watch
-from tasks.services import SchedulerService, sync_lists
+from tasks.services import SchedulerService
 from tests.tasks.functions import ECHO, LOG_IN, in_threads
 from tests.tasks.schedules import ago, make_row
 

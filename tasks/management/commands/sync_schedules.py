@@ -6,10 +6,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from tasks.changes.lists import sync_lists
 from tasks.exceptions import TasksError
 from tasks.lists import ATTRIBUTE, MODULE, Change, ScheduleList, declared_lists
 from tasks.management.diff import summary, unprojected, write_changes
-from tasks.services import sync_lists
 
 
 class Command(BaseCommand):
