@@ -88,6 +88,18 @@ def number(name: str, default: int, least: int | None = None, most: int | None =
     return found
 
 
+def limits(name: str, keys: list[str], default: str) -> dict[str, int]:
+    """Return a setting such as “days=30 number=10000”, with any of these keys; “all” has none."""
+    value = text(name, default)
+    found: dict[str, int] = {}
+    for word in value.replace(",", " ").split() if value != "all" else []:
+        key, _, limit = word.partition("=")
+        if key not in keys or key in found or not limit.isascii() or not limit.isdigit():
+            raise refusal(name, f"“all”, or any of {' '.join(f'{key}=N' for key in keys)}", value)
+        found[key] = int(limit)
+    return found
+
+
 def switch(name: str, default: bool = False) -> bool:
     """Return a setting that is on or off, off by default."""
     value = text(name, "on" if default else "off").lower()

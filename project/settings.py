@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 import django
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management.utils import get_random_secret_key
 
 from project import content_security, environment, languages
 from project.private import create_privately
-from project.secret import stored_secret_key
+from project.stored import stored
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
@@ -37,7 +38,7 @@ if not SECRET_KEY:
             "keep it, and give every process the same one."
         )
     with environment.usable("DATA_DIR", str(DATA_DIR)):
-        SECRET_KEY = stored_secret_key(DATA_DIR / "secret_key")
+        SECRET_KEY = stored(DATA_DIR / "secret_key", get_random_secret_key)
 
 # For a site behind a proxy that terminates HTTPS and sets X-Forwarded-Proto.
 SECURE_SSL = environment.switch("SECURE_SSL")
@@ -154,6 +155,7 @@ USE_TZ = True
 
 # The database
 
+OWN_DATABASE = DATA_DIR / "db.sqlite3"
 SQLITE_OPTIONS = {
     # Several processes write: without these, most would fail with "database is locked".
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
@@ -164,8 +166,7 @@ SQLITE_OPTIONS = {
 
 def database() -> dict[str, Any]:
     """Return the database at DATABASE_URL."""
-    own = f"sqlite:///{quote(str(DATA_DIR / 'db.sqlite3'))}"
-    config = environment.database("DATABASE_URL", default=own)
+    config = environment.database("DATABASE_URL", default=f"sqlite:///{quote(str(OWN_DATABASE))}")
     if config["ENGINE"] == "django.db.backends.sqlite3":
         config["OPTIONS"] = SQLITE_OPTIONS | config.get("OPTIONS", {})
     else:
@@ -220,6 +221,12 @@ TASKS_CHILD_MAX_MEMORY = environment.number("TASKS_CHILD_MAX_MEMORY", default=51
 TASKS_ISOLATED = environment.switch("TASKS_ISOLATED")
 # How many bytes of JSON a row keeps of a result.
 TASKS_MAX_RESULT = environment.number("TASKS_MAX_RESULT", default=65_536, least=1_024)
+# How many days ended background calls are kept, and how many of them: {} keeps all, as a site does
+# that is older than this setting. One whose own database is new keeps them for a month.
+is_new = DATABASES["default"]["NAME"] == str(OWN_DATABASE) and not OWN_DATABASE.exists()
+with environment.usable("DATA_DIR", str(DATA_DIR)):
+    keep_calls = stored(DATA_DIR / "keep_calls", lambda: "days=30" if is_new else "all")
+TASKS_KEEP_CALLS = environment.limits("TASKS_KEEP_CALLS", ["days", "number"], default=keep_calls)
 
 
 # Feeds, and what `manage.py up` runs

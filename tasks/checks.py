@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 from tasks import registry
 from tasks.broker.leases import DEFAULT_LOST_AFTER, LEAST_LOST_AFTER, MOST_LOST_AFTER, is_lost_after
 from tasks.database import alias
+from tasks.ledger.retention import keep_calls
 from tasks.models import ScheduledTask
 from tasks.packages import CRONTAB_HIDDEN, CRONTAB_HINT, is_crontab_hidden
 from tasks.queue import is_beside_default, is_json, why_unusable
@@ -160,6 +161,22 @@ def check_unknown_after(**kwargs: Any) -> list[checks.CheckMessage]:
             id="tasks.E018",
         )
     ]
+
+
+@checks.register("tasks")
+def check_keep_calls(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Require days and a number that are positive: what isn't kept is deleted."""
+    try:
+        keep_calls()
+    except (TypeError, ValueError) as error:
+        return [
+            checks.Error(
+                f"TASKS_KEEP_CALLS makes no sense: {error}.",
+                hint='Leave it out to keep all, or say {"days": 30}, {"number": 10_000} or both.',
+                id="tasks.E031",
+            )
+        ]
+    return []
 
 
 @checks.register("tasks")

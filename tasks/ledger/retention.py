@@ -1,69 +1,117 @@
-"""Deletes the runs that a schedule doesn't keep."""
+"""Deletes the runs that a schedule doesn't keep, and the background calls that the site doesn't.
 
+Looking costs as much as has changed, not as much as is kept: a schedule is looked at when it has a
+tenth more runs than it keeps, when it was changed, and for `keep_days` once an hour.
+"""
+
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
-from django.db.models import Count, Min
+from django.conf import settings
+from django.db.models import Count, Max
 
 from tasks import clock
-from tasks.database import CHUNK
+from tasks.clock import elapsed_clock
+from tasks.database import CHUNK, chunks
 from tasks.ledger.summaries import delete_pruned
-from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
+
+# How often a schedule with `keep_days` is looked at that has no new runs, in seconds.
+BY_AGE_EVERY = 3600.0
+# A schedule is looked at when it has got this part of the runs that it keeps.
+TOLERANCE = 10
+# A row may become visible after rows with higher ids: what may have been under way at the last
+# look, in rows, is looked at again.
+OVERLAP = 10_000
+ENDED = (Task.Status.FINISHED, Task.Status.FAILED, Task.Status.CANCELED)
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long ended calls are kept, and how many of them; None keeps all."""
+
+    days: int | None = None
+    number: int | None = None
+
+
+def keep_calls() -> Keep:
+    """Return what TASKS_KEEP_CALLS says; raises ValueError or TypeError if it makes no sense."""
+    value = getattr(settings, "TASKS_KEEP_CALLS", None)
+    keep = Keep(**(value or {}))
+    for name in ("days", "number"):
+        limit = getattr(keep, name)
+        if limit is not None and (type(limit) is not int or not 1 <= limit < 2**31):
+            raise ValueError(f"{name} is {limit!r}, not a positive whole number")
+    return keep
 
 
 def prune() -> None:
-    """Delete the ended runs that their schedule no longer keeps."""
-    for _step in pruning():
+    """Delete the ended runs that their schedule no longer keeps, and old calls."""
+    for _step in Retention().steps():
         pass
 
 
-def pruning() -> Iterator[None]:
-    """Do what `prune` does, and yield wherever it can be interrupted.
+class Retention:
+    """Deletes what isn't kept, and remembers what it has looked at."""
 
-    The newest occurrences by due are kept, without gaps, and the newest manual runs.
-    """
-    kept = ScheduledTask.objects.exclude(keep_runs=None, keep_days=None).order_by("pk")
-    kept = kept.only("keep_runs", "keep_days", "settled_through", "pruned_until")
-    last = 0
-    while schedules := list(kept.filter(pk__gt=last)[:CHUNK]):
-        last = schedules[-1].pk
-        for schedule in _with_too_many(schedules):
-            yield from _prune_occurrences(schedule)
-            yield from _prune_manual(schedule)
-        yield
+    def __init__(self) -> None:
+        self._seen_id = 0
+        self._seen_change: datetime | None = None
+        self._next_by_age = 0.0
+        # How many runs each schedule has got since it was looked at, or a few more.
+        self._new: Counter[int] = Counter()
 
+    def steps(self) -> Iterator[None]:
+        """Do what is due, and yield wherever it can be interrupted.
 
-class _Counts(NamedTuple):
-    """How many runs a schedule has, how many of them are occurrences, and the first due."""
+        The newest occurrences by due are kept, without gaps, and the newest manual runs. The first
+        time all schedules are looked at.
+        """
+        now = clock.now()
+        for chunk in chunks(self._to_look_at(), CHUNK):
+            kept = ScheduledTask.objects.exclude(keep_runs=None, keep_days=None)
+            kept = kept.only("keep_runs", "keep_days", "settled_through", "pruned_until")
+            for schedule in kept.filter(pk__in=chunk):
+                yield from _prune_occurrences(schedule)
+                yield from _prune_manual(schedule)
+                self._new.pop(schedule.pk, None)
+                yield
+        self._seen_change = now
+        yield from _prune_calls(keep_calls())
 
-    parent_id: int
-    runs: int
-    occurrences: int
-    first_due: datetime | None
+    def _to_look_at(self) -> list[int]:
+        """Return the schedules that may have runs to delete."""
+        schedules = ScheduledTask.objects.order_by("pk")
+        self._count_new()
+        is_first, by_age = self._seen_change is None, elapsed_clock() >= self._next_by_age
+        if by_age:
+            self._next_by_age = elapsed_clock() + BY_AGE_EVERY
+        if is_first:
+            return list(schedules.values_list("pk", flat=True))
+        found = schedules.filter(updated__gte=self._seen_change)
+        if by_age:
+            found |= schedules.exclude(keep_days=None)
+        return sorted({*found.values_list("pk", flat=True), *self._grown()})
 
+    def _count_new(self) -> None:
+        """Count the runs that have come since the last time."""
+        runs = ScheduledTaskInstance.objects.order_by()
+        newest: int = runs.aggregate(newest=Max("id"))["newest"] or 0
+        if self._seen_change is not None:
+            rows = runs.filter(id__gt=self._seen_id - OVERLAP).values_list("parent")
+            self._new.update(dict(rows.annotate(Count("id"))))
+        self._seen_id = newest
 
-def _with_too_many(schedules: list[ScheduledTask]) -> list[ScheduledTask]:
-    """Return those that may have runs to delete; one query counts the runs of all."""
-    now = clock.now()
-    rows = ScheduledTaskInstance.objects.filter(parent__in=schedules).order_by()
-    counts = rows.values_list("parent").annotate(Count("pk"), Count("due"), Min("due"))
-    found = {one.parent_id: one for one in map(_Counts._make, counts)}
-    return [
-        schedule
-        for schedule in schedules
-        if schedule.pk in found and _has_too_many(schedule, found[schedule.pk], now)
-    ]
-
-
-def _has_too_many(schedule: ScheduledTask, counts: _Counts, now: datetime) -> bool:
-    manual = counts.runs - counts.occurrences
-    if schedule.keep_runs is not None and max(counts.occurrences, manual) > schedule.keep_runs:
-        return True
-    if schedule.keep_days is None:
-        return False
-    oldest_kept = now - timedelta(days=schedule.keep_days)
-    return manual > 0 or (counts.first_due is not None and counts.first_due < oldest_kept)
+    def _grown(self) -> Iterator[int]:
+        """Yield the schedules that have a tenth more runs than they keep, or more."""
+        for chunk in chunks(self._new, CHUNK):
+            rows = ScheduledTask.objects.filter(pk__in=chunk, keep_runs__isnull=False)
+            for pk, keep_runs in rows.values_list("pk", "keep_runs"):
+                if self._new[pk] * TOLERANCE >= (keep_runs or 0):
+                    yield pk
 
 
 def _prune_occurrences(schedule: ScheduledTask) -> Iterator[None]:
@@ -103,3 +151,28 @@ def _delete_in_chunks(rows: Any) -> Iterator[None]:
     while ids := list(rows.order_by().values_list("id", flat=True)[:CHUNK]):
         delete_pruned(ScheduledTaskInstance.objects.filter(id__in=ids))
         yield
+
+
+def _prune_calls(keep: Keep) -> Iterator[None]:
+    """Delete the calls that ended too long ago, then those that are too many: the oldest first."""
+    ended = Task.objects.filter(status__in=ENDED).order_by("id")
+    if keep.days is not None:
+        oldest_kept = clock.now() - timedelta(days=keep.days)
+        # The first to be made are nearly always the first to end: those that stay end the search.
+        while pks := [pk for pk, at in _first(ended) if at < oldest_kept]:
+            _delete_calls(pks)
+            yield
+    if keep.number is not None:
+        too_old = ended.order_by("-id").values_list("id", flat=True)[keep.number : keep.number + 1]
+        for newest_not_kept in too_old:
+            while pks := [pk for pk, _at in _first(ended.filter(id__lte=newest_not_kept))]:
+                _delete_calls(pks)
+                yield
+
+
+def _first(calls: Any) -> list[tuple[int, datetime]]:
+    return list(calls.values_list("id", "ended")[:CHUNK])
+
+
+def _delete_calls(pks: list[int]) -> None:
+    Task.objects.filter(pk__in=pks, status__in=ENDED).delete()

@@ -87,6 +87,37 @@ def test_a_site_that_others_reach_needs_a_secret_key_of_its_own(data_dir):
     assert not (data_dir / "secret_key").exists()
 
 
+def test_a_new_site_keeps_calls_for_a_month_also_once_it_has_a_database(data_dir):
+    assert setting("TASKS_KEEP_CALLS", data_dir) == {"days": 30}
+    (data_dir / "db.sqlite3").touch()
+    assert setting("TASKS_KEEP_CALLS", data_dir) == {"days": 30}
+
+
+def test_a_site_whose_database_is_elsewhere_keeps_all_calls(data_dir):
+    url = "postgres://user@localhost/name"
+    assert setting("TASKS_KEEP_CALLS", data_dir, DATABASE_URL=url) == {}
+
+
+def test_a_site_that_was_there_before_keeps_all_calls(data_dir):
+    data_dir.mkdir()
+    (data_dir / "db.sqlite3").touch()
+    assert setting("TASKS_KEEP_CALLS", data_dir) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [("all", {}), ("number=5", {"number": 5}), ("days=7, number=100", {"days": 7, "number": 100})],
+)
+def test_how_many_calls_are_kept_can_be_set(data_dir, value, kept):
+    assert setting("TASKS_KEEP_CALLS", data_dir, TASKS_KEEP_CALLS=value) == kept
+
+
+@pytest.mark.parametrize("value", ["30", "days=", "days=-1", "days=1 days=2", "hours=3"])
+def test_what_to_keep_of_calls_is_refused_by_name(data_dir, value):
+    message = refusal(data_dir, TASKS_KEEP_CALLS=value)
+    assert f"TASKS_KEEP_CALLS must be “all”, or any of days=N number=N, not '{value}'" in message
+
+
 def test_the_default_database_is_sqlite_for_several_writers(data_dir):
     database = setting("DATABASES", data_dir)["default"]
     assert database["NAME"] == str(data_dir / "db.sqlite3")

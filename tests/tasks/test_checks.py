@@ -21,6 +21,7 @@ from tasks.checks import (
     check_database,
     check_hints,
     check_isolated,
+    check_keep_calls,
     check_lost_after,
     check_max_result,
     check_packages,
@@ -131,6 +132,31 @@ def test_the_bounds_of_the_time_until_a_run_is_lost_are_accepted(
 ):
     settings.TASKS_LOST_AFTER = value
     assert check_lost_after() == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"days": 0},
+        {"number": -1},
+        {"days": "30"},
+        {"days": True},
+        {"day": 3},
+        30,
+        {"number": 2**31},
+    ],
+)
+def test_what_to_keep_of_calls_is_refused_if_it_makes_no_sense(settings: LazySettings, value: Any):
+    settings.TASKS_KEEP_CALLS = value
+    assert [message.id for message in check_keep_calls()] == ["tasks.E031"]
+
+
+@pytest.mark.parametrize("value", [None, {}, {"days": 30}, {"days": 1, "number": 2**31 - 1}])
+def test_what_to_keep_of_calls_may_be_days_or_a_number_or_nothing(
+    settings: LazySettings, value: Any
+):
+    settings.TASKS_KEEP_CALLS = value
+    assert check_keep_calls() == []
 
 
 @pytest.mark.parametrize("name", ["TASKS_CHILD_MAX_RUNS", "TASKS_CHILD_MAX_MEMORY"])

@@ -54,7 +54,7 @@ def test_a_failing_part_of_housekeeping_stops_no_other_part(
 
     done: list[str] = []
     monkeypatch.setattr(f"tasks.ledger.housekeeping.{part}", fail)
-    monkeypatch.setattr(housekeeping, "pruning", lambda: done.append("prune"))
+    monkeypatch.setattr(housekeeping.Retention, "steps", lambda self: done.append("prune"))
     Housekeeper(redis_connection).tick()
     assert done == ["prune"]
 
