@@ -2,7 +2,8 @@
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,12 +14,14 @@ from typing import Any, NamedTuple
 from tasks import clock
 from tasks.database import CHUNK, chunks
 from tasks.exceptions import SpecError
+from tasks.ledger import digests
+from tasks.ledger.digests import Digest, Recorded
 from tasks.models import ScheduledTask, ScheduledTaskInstance, SchedulePeriod
 from tasks.runs import holds
 from tasks.runs.retries import awaits_retry
 from tasks.timing import spec
 from tasks.timing.instants import MICROSECOND
-from tasks.timing.spec import spec_from_json
+from tasks.timing.spec import Spec, spec_from_json
 
 Status = ScheduledTaskInstance.Status
 # The statuses of runs that may still be in flight: a failed one may be retried.
@@ -26,6 +29,8 @@ OPEN_STATUSES = (Status.RUNNING, Status.FAILED)
 # What is open for longer is overdue: a working scheduler runs it, or records it as missed, within
 # a minute or so, unless it waits for the workers.
 OVERDUE = timedelta(minutes=10)
+# What reading a spec that is invalid raises, also one that was valid before.
+OF_A_BAD_SPEC = (SpecError, ValueError, TypeError)
 # How many dues of one kind a tally names.
 NAMED = 10
 
@@ -115,26 +120,92 @@ def _changed(schedules: list[ScheduledTask]) -> list[int]:
     ]
 
 
+@dataclass
+class _Reading:
+    """What is expected of a schedule, and from when on its rows are compared one by one.
+
+    `parts` holds each spec with the bounds of its period. `recorded` is what was found before
+    `after` without reading the rows.
+    """
+
+    schedule: ScheduledTask
+    parts: list[tuple[Spec, datetime, datetime]]
+    after: datetime | None
+    recorded: Recorded | None = None
+    problem: str = ""
+
+    def expected(self, until: datetime) -> Iterator[datetime]:
+        """Yield each expected due once, in order: over all ended periods and the present one."""
+        after = self.after
+        dues = heapq.merge(
+            *(
+                spec.dues(of, max(start, after or start), min(end, until))
+                for of, start, end in self.parts
+                if after is None or end > after
+            )
+        )
+        # A first time that was still expected when its schedule changed is due by both specs.
+        return (due for due, _ in groupby(dues))
+
+
 def _count(
     schedules: list[ScheduledTask], begin: datetime | None, now: datetime
 ) -> Iterator[Tally]:
     """Yield the tally of each of these schedules, which are in order of their pks."""
-    pks = [schedule.pk for schedule in schedules]
-    periods = _active_periods(pks)
+    periods = _active_periods([schedule.pk for schedule in schedules])
+    readings = [_reading(one, periods[one.pk], begin, now) for one in schedules]
+    _settle([one for one in readings if not one.problem], now)
     waiting = _waiting(schedules)
-    for schedule, rows in _with_rows(schedules, _rows(pks, begin, now)):
-        bounds = [schedule.pruned_until, begin and begin - MICROSECOND]
-        after = max(filter(None, bounds), default=None)
+    for reading, rows in _with_rows(readings, begin, now):
+        schedule = reading.schedule
         count = _Count(schedule, now, waits=schedule.pk in waiting)
         if schedule.status != ScheduledTask.Status.DEATH:
             count.tally.problem = schedule.misfit()
+        if reading.recorded is not None:
+            count.add_recorded(reading.recorded.statuses)
         try:
-            count.compare(
-                _expected(schedule, periods[schedule.pk], after, now), _later(rows, after)
-            )
-        except (SpecError, ValueError, TypeError) as error:
-            count.tally.problem = str(error)
+            count.compare(reading.expected(now), rows)
+        except OF_A_BAD_SPEC as error:
+            reading.problem = str(error)
+        count.tally.problem = reading.problem or count.tally.problem
         yield count.tally
+
+
+def _reading(
+    schedule: ScheduledTask, periods: list[SchedulePeriod], begin: datetime | None, now: datetime
+) -> _Reading:
+    bounds = [schedule.pruned_until, begin and begin - MICROSECOND]
+    reading = _Reading(schedule, [], max(filter(None, bounds), default=None))
+    try:
+        reading.parts += ((spec_from_json(one.spec or {}), one.start, one.end) for one in periods)
+        if schedule.is_live:
+            reading.parts.append((schedule.spec(), schedule.period_start, now))
+    except OF_A_BAD_SPEC as error:
+        reading.problem = str(error)
+    return reading
+
+
+def _settle(readings: list[_Reading], now: datetime) -> None:
+    """Have the rows that are settled not read one by one if their digest is that of the dues."""
+    bounds = {
+        one.schedule.pk: (one.after, min(one.schedule.settled_through, now)) for one in readings
+    }
+    found = digests.read([(pk, after, until) for pk, (after, until) in bounds.items()])
+    for reading in readings if found is not None else ():
+        recorded, (_after, until) = found[reading.schedule.pk], bounds[reading.schedule.pk]
+        with suppress(*OF_A_BAD_SPEC):  # The comparison says what is wrong.
+            if not recorded.may_be_retried and recorded.digest == _digest(reading, until):
+                reading.recorded, reading.after = recorded, max(until, reading.after or until)
+
+
+def _digest(reading: _Reading, until: datetime) -> Digest:
+    """Return the digest of what was due up to a time."""
+    dues = reading.expected(until)
+    if len(reading.parts) == 1 and (step := digests.steps_of(reading.parts[0][0])) is not None:
+        first = next(dues, None)
+        number = 0 if first is None else (until - first) // timedelta(seconds=step) + 1
+        return Digest() if first is None else Digest.of_steps(first, step, number)
+    return Digest.of(dues)
 
 
 def _active_periods(pks: list[int]) -> dict[int, list[SchedulePeriod]]:
@@ -159,6 +230,29 @@ def _waiting(schedules: list[ScheduledTask]) -> set[int]:
     }
 
 
+def _with_rows(
+    readings: list[_Reading], begin: datetime | None, now: datetime
+) -> Iterator[tuple[_Reading, Iterator[_Row]]]:
+    """Yield each schedule's reading with its rows that are to be read, in order of their dues."""
+    settled = [one for one in readings if one.recorded is not None]
+    bounds = [(one.schedule.pk, one.after, now) for one in settled]
+    tails = defaultdict(list)
+    for row in map(_Row._make, digests.read_rows(bounds, _Row._fields)):
+        tails[row.parent_id].append(row)
+    others = [one.schedule.pk for one in readings if one.recorded is None]
+    groups = groupby(_rows(others, begin, now), key=attrgetter("parent_id"))
+    group = next(groups, None)
+    for reading in readings:
+        pk = reading.schedule.pk
+        if reading.recorded is not None:
+            yield reading, iter(tails[pk])
+        elif group is not None and group[0] == pk:
+            yield reading, _later(group[1], reading.after)
+            group = next(groups, None)
+        else:
+            yield reading, iter(())
+
+
 def _rows(pks: list[int], begin: datetime | None, now: datetime) -> Iterator[_Row]:
     """Yield the rows of occurrences, by schedule and due, without holding them all."""
     rows = ScheduledTaskInstance.objects.filter(parent__in=pks, due__lte=now)
@@ -169,41 +263,9 @@ def _rows(pks: list[int], begin: datetime | None, now: datetime) -> Iterator[_Ro
     return map(partial(tuple.__new__, _Row), columns.iterator(2000))
 
 
-def _with_rows(
-    schedules: list[ScheduledTask], rows: Iterator[_Row]
-) -> Iterator[tuple[ScheduledTask, Iterator[_Row]]]:
-    """Yield each schedule with its rows; both are in order of the schedules' pks."""
-    groups = groupby(rows, key=attrgetter("parent_id"))
-    group = next(groups, None)
-    for schedule in schedules:
-        if group is not None and group[0] == schedule.pk:
-            yield schedule, group[1]
-            group = next(groups, None)
-        else:
-            yield schedule, iter(())
-
-
 def _later(rows: Iterator[_Row], after: datetime | None) -> Iterator[_Row]:
     """Yield the rows whose due is later than `after`, if that is given."""
     return rows if after is None else dropwhile(lambda row: row.due <= after, rows)
-
-
-def _expected(
-    schedule: ScheduledTask, periods: list[SchedulePeriod], after: datetime | None, now: datetime
-) -> Iterator[datetime]:
-    """Yield each expected due once, in order: over all ended periods and the present one."""
-    parts = [(spec_from_json(period.spec or {}), period.start, period.end) for period in periods]
-    if schedule.is_live:
-        parts.append((schedule.spec(), schedule.period_start, now))
-    dues = heapq.merge(
-        *(
-            spec.dues(of, max(start, after or start), min(end, now))
-            for of, start, end in parts
-            if after is None or end > after
-        )
-    )
-    # A first time that was still expected when its schedule changed is due by both specs.
-    return (due for due, _ in groupby(dues))
 
 
 class _Count:
@@ -216,6 +278,15 @@ class _Count:
         self.tally = Tally(schedule)
         self._now = now
         self._waits = waits
+
+    def add_recorded(self, statuses: Mapping[str, int]) -> None:
+        """Count rows of what was expected, by status; those that have failed aren't retried."""
+        for status, number in statuses.items():
+            self.tally.due += number
+            if status == Status.RUNNING:
+                self.tally.in_flight += number
+            else:
+                self.tally.outcomes[status] += number
 
     def compare(self, expected: Iterator[datetime], rows: Iterator[_Row]) -> None:
         """Count the expected dues and the rows, both in order of their dues."""
