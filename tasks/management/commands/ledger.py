@@ -1,7 +1,7 @@
 """The command that shows whether the ledger closes."""
 
+import time
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,8 @@ from tasks.management.columns import fit, width
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
 Status = ScheduledTaskInstance.Status
+# How often it says how far it is, in seconds.
+SAID_EVERY = 2.0
 NAME_COLUMNS = 32
 OUTCOMES = (Status.FINISHED, Status.FAILED, Status.CANCELED, Status.MISSED, Status.SKIPPED)
 # What is counted: its heading, and the least width of its column.
@@ -57,18 +59,27 @@ class Command(BaseCommand):
         begin = parse_time(options["since"]) if options["since"] is not None else None
         if begin is not None and begin > clock.now():
             raise CommandError(_("--since is in the future: nothing was due from then on."))
-        pks: Iterable[int]
         if options["schedule"] is not None:
             pks = [find_schedule(options["schedule"]).pk]
         else:
-            pks = ScheduledTask.objects.order_by("pk").values_list("pk", flat=True).iterator()
+            pks = list(ScheduledTask.objects.order_by("pk").values_list("pk", flat=True))
         self._row(_("Schedule"), [str(heading) for heading, _width in COLUMNS.values()])
         total: Counter[str] = Counter()
-        for tally in tallies(pks, begin):
+        said = time.monotonic()
+        for number, tally in enumerate(tallies(pks, begin), start=1):
             self._write(tally)
+            if time.monotonic() - said > SAID_EVERY:
+                said = time.monotonic()
+                self._say_how_far(number, len(pks))
             total += _numbers(tally) + Counter(schedules=1, problems=int(bool(tally.problem)))
         self._say_whose_clock_is_off()
         self._conclude(total)
+
+    def _say_how_far(self, number: int, total: int) -> None:
+        """Say it where it doesn't get into the table, unless the table itself is watched."""
+        if not self.stdout.isatty():
+            text = _("%(number)s of %(total)s schedules have been checked.")
+            self.stderr.write(text % {"number": f"{number:,}", "total": f"{total:,}"})
 
     def _write(self, tally: Tally) -> None:
         schedule = tally.schedule

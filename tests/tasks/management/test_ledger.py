@@ -185,3 +185,15 @@ def test_the_ledger_says_whose_clock_is_off(redis_connection: Redis):
 def test_the_ledger_is_checked_while_redis_is_unavailable(redis_unavailable: Any):
     redis_unavailable(True)
     assert "The ledger closes." in run()
+
+
+def test_the_ledger_command_says_how_far_it_is_beside_a_table_that_goes_to_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("tasks.management.commands.ledger.SAID_EVERY", 0)
+    make_row()
+    make_row()
+    out, err = StringIO(), StringIO()
+    call_command("ledger", stdout=out, stderr=err)
+    assert "1 of 2 schedules have been checked." in err.getvalue()
+    assert "have been checked" not in out.getvalue()
