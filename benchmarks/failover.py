@@ -24,7 +24,7 @@ def question(scale: Scale) -> Question:
     return Question(
         "failover",
         (
-            Figure("killed", "dispatch resumes after kill -9 of the leader, s", at_most(15)),
+            Figure("killed", "dispatch resumes after kill -9 of the leader, s", at_most(5)),
             Figure("terminated", "dispatch resumes after SIGTERM to the leader, s", at_most(1)),
         ),
         (Case("**this project**", _measure, ours=True),),

@@ -11,7 +11,7 @@ from tasks.broker.keys import LEADER_KEY, OWNER_KEY
 from tasks.broker.ownership import Mark
 
 # How long the lease of a leader that no longer renews it keeps the others out, in milliseconds.
-LEASE_MS = 10_000
+LEASE_MS = 4_000
 # A lease that would last for longer, in milliseconds, was granted before Redis's clock was set
 # back, and its owner may be dead: it is shortened. (A stock scheduler's lasts for 70 seconds.)
 LONGEST_LEASE_MS = 120_000
