@@ -76,6 +76,11 @@ EXECUTIONS_PREFIX = ExecutionRegistry.key_template.format("")
 RESULTS_PREFIX = Result.get_key("")
 LEASE_PREFIX = f"{OWN_PREFIX}:lease:"
 TAKEN_PREFIX = f"{OWN_PREFIX}:taken:"
+# Which idle worker listens to a queue; which others are idle, a sorted set by the time up to which
+# that holds; and the list by which one of these learns that it is to listen.
+LISTENER_PREFIX = f"{OWN_PREFIX}:listener:"
+IDLE_PREFIX = f"{OWN_PREFIX}:idle:"
+BELL_PREFIX = f"{OWN_PREFIX}:bell:"
 
 # The type of each of the single keys, if it exists.
 TYPES = {
@@ -118,6 +123,9 @@ LUA_NAMES = {
     "EXECUTIONS": EXECUTIONS_PREFIX,
     "RESULTS": RESULTS_PREFIX,
     "LEASE": LEASE_PREFIX,
+    "LISTENER": LISTENER_PREFIX,
+    "IDLE": IDLE_PREFIX,
+    "BELL": BELL_PREFIX,
 }
 
 
@@ -160,6 +168,11 @@ def lease_key(job_id: str) -> str:
 def taken_key(worker_name: str) -> str:
     """Return the key that says what a worker last took from its queues."""
     return TAKEN_PREFIX + worker_name
+
+
+def bell_key(worker_name: str) -> str:
+    """Return the key of the list by which an idle worker learns that it is to listen."""
+    return BELL_PREFIX + worker_name
 
 
 def queue_types(name: str) -> dict[str, str]:

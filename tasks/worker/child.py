@@ -90,6 +90,8 @@ class Child:
         self._process_state = ProcessState()
         self._is_restored = True
         self._runs = 0
+        # Whether the worker may be the one that listens to its queues: before its first job.
+        self._has_listened = False
         # Whether another process should take over.
         self.is_due_for_recycling = False
         # Queues that can't be used, and why: their keys in Redis hold something else.
@@ -132,6 +134,7 @@ class Child:
         """
         stop_at = time.monotonic() + BATCH_SECONDS
         ran = 0
+        self._has_listened = True
         try:
             self._ownership.check_now_and_then()
             self._spool_kept_end()
@@ -190,7 +193,9 @@ class Child:
         while True:
             self._shared.announce_step(self._queues.step_id)
             try:
-                answer = self._queues.step(finished, self._usable_queues() if more else [])
+                usable = self._usable_queues() if more else []
+                answer = self._queues.step(finished, usable, hand_over=self._has_listened)
+                self._has_listened = False
                 break
             except ResponseError as error:
                 if not (is_wrong_type(error) and self._check_queues()):

@@ -1,62 +1,146 @@
-"""Waits until a queue has a job, without taking it."""
+"""Waits until a queue has a job, without taking it: of all idle workers, one wakes for a job.
+
+One idle worker listens to a queue: it blocks on the queue itself, so it hears whatever puts a job
+there. The others are on a list of idle ones. In the same step in which the listener takes a job it
+hands the listening over to one of these, which hears at once if there are more jobs. Its claim to
+listen is renewed every second: if it dies, another one claims it within a few seconds. All of this
+only saves work (R4): two listeners would both wake, and one of them would find nothing.
+"""
 
 import select
+import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from redis import Redis
 from redis.connection import Connection
 
+from tasks.broker.keys import bell_key, queue_key, with_key_names
+
 # How long a blocking command waits on the server.
 BLOCK_SECONDS = 60
+# How often an idle worker renews its claims, and how long they hold, in milliseconds.
+LISTEN_EVERY = 1.0
+CLAIM_MS = 3_000
+# How long a bell that nobody hears is kept, in milliseconds.
+BELL_MS = 10_000
+# For scripts that define `name`, a worker's: hands its listening to a queue over to an idle one.
+HAND_OVER = f"""
+local function hand_over(queue)
+  local idle, time = IDLE .. queue, redis.call('TIME')
+  redis.call('ZREM', idle, name)
+  if redis.call('GET', LISTENER .. queue) ~= name then return end
+  redis.call('ZREMRANGEBYSCORE', idle, '-inf', time[1] + time[2] / 1e6)
+  local heir = redis.call('ZREVRANGE', idle, 0, 0)[1]
+  if heir then
+    redis.call('ZREM', idle, heir)
+    redis.call('SET', LISTENER .. queue, heir, 'PX', {CLAIM_MS})
+    redis.call('LPUSH', BELL .. heir, queue)
+    redis.call('PEXPIRE', BELL .. heir, {BELL_MS})
+  else
+    redis.call('DEL', LISTENER .. queue)
+  end
+end
+"""
+# ARGV: the worker's name, then queues. Claims to listen to those that nobody listens to, and puts
+# the worker on the lists of idle ones of the others. Returns those that it listens to.
+LISTEN = with_key_names(f"""
+local name, mine, time = ARGV[1], {{}}, redis.call('TIME')
+for i = 2, #ARGV do
+  local listener, idle = redis.call('GET', LISTENER .. ARGV[i]), IDLE .. ARGV[i]
+  if not listener or listener == name then
+    redis.call('SET', LISTENER .. ARGV[i], name, 'PX', {CLAIM_MS})
+    redis.call('ZREM', idle, name)
+    mine[#mine + 1] = ARGV[i]
+  else
+    redis.call('ZADD', idle, time[1] + time[2] / 1e6 + {CLAIM_MS / 1000}, name)
+    redis.call('PEXPIRE', idle, {CLAIM_MS})
+  end
+end
+return mine
+""")
+# ARGV: the worker's name, then queues.
+RELEASE = with_key_names(f"""
+local name = ARGV[1]
+{HAND_OVER}
+for i = 2, #ARGV do hand_over(ARGV[i]) end
+redis.call('DEL', BELL .. name)
+""")
 
 
 class Doorbell:
-    """Waits until a queue has a job, without taking it.
+    """One worker's share in listening to its queues.
 
     BLMOVE from a list to itself leaves the list as it is, but blocks while it is empty. Each
-    queue has a blocked connection of its own.
+    queue has a blocked connection of its own, and the bell has one.
     """
 
-    def __init__(self, redis: Redis, queue_keys: Sequence[str]) -> None:
+    def __init__(self, redis: Redis, worker_name: str, queues: Sequence[str]) -> None:
         self._pool = redis.connection_pool
-        self._keys = list(queue_keys)
+        self._name = worker_name
+        self._queues = list(queues)
+        self._listen = redis.register_script(LISTEN)
+        self._release = redis.register_script(RELEASE)
+        self._bell = bell_key(worker_name)
         self._blocked: dict[str, Connection] = {}
 
     def wait(self, timeout: float, ignored: Collection[str] = ()) -> bool:
         """Wait for up to `timeout` seconds; return whether a queue may have a job.
 
-        What rings for the queues that are `ignored` is heard when they no longer are. Raises
-        RedisError.
+        Queues that are `ignored` aren't listened to. Raises RedisError.
         """
+        give_up = time.monotonic() + timeout
         try:
-            for key in self._keys:
-                if key not in self._blocked and key not in ignored:
-                    connection = self._pool.get_connection()
-                    self._blocked[key] = connection
-                    connection.send_command("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS)
-            rang = [self._rang(key) for key in self._ready(timeout, ignored)]
-            return any(rang)
+            while True:
+                mine = self._claim([queue for queue in self._queues if queue not in ignored])
+                pause = min(LISTEN_EVERY, give_up - time.monotonic())
+                if mine & self._rings(mine, max(pause, 0.0)):
+                    return True
+                if time.monotonic() >= give_up:
+                    return False
         except BaseException:
-            self.close()
+            self._disconnect()
             raise
 
-    def _ready(self, timeout: float, ignored: Collection[str]) -> list[str]:
-        sockets: dict[Any, str] = {
-            connection._sock: key for key, connection in self._blocked.items() if key not in ignored
-        }
-        ready, _, _ = select.select(list(sockets), [], [], timeout)
-        return [sockets[sock] for sock in ready]
+    def _claim(self, queues: list[str]) -> set[str]:
+        """Return the queues that this worker listens to from now on, and block on them."""
+        answer: Any = self._listen(args=[self._name, *queues]) if queues else []
+        mine = {queue.decode() for queue in answer}
+        for queue in mine - self._blocked.keys():
+            key = queue_key(queue)
+            self._block(queue, "BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS)
+        if self._bell not in self._blocked:
+            self._block(self._bell, "BLPOP", self._bell, BLOCK_SECONDS)
+        return mine
 
-    def _rang(self, key: str) -> bool:
-        connection = self._blocked.pop(key)
+    def _block(self, name: str, *command: Any) -> None:
+        connection = self._blocked[name] = self._pool.get_connection()
+        connection.send_command(*command)
+
+    def _rings(self, mine: set[str], pause: float) -> set[str]:
+        """Wait until one of these queues or the bell rings; return what did."""
+        heard = {*mine, self._bell}
+        sockets: dict[Any, str] = {
+            connection._sock: name for name, connection in self._blocked.items() if name in heard
+        }
+        ready, _, _ = select.select(list(sockets), [], [], pause)
+        return {name for name in map(sockets.__getitem__, ready) if self._rang(name)}
+
+    def _rang(self, name: str) -> bool:
+        connection = self._blocked.pop(name)
         try:
             return connection.read_response() is not None
         finally:
             self._pool.release(connection)
 
     def close(self) -> None:
-        """Stop waiting and release the connections."""
+        """Let another worker listen, and release the connections; raises RedisError."""
+        try:
+            self._release(args=[self._name, *self._queues])
+        finally:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
         for connection in self._blocked.values():
             connection.disconnect()
             self._pool.release(connection)

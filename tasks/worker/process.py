@@ -37,7 +37,7 @@ from tasks import clock
 from tasks.broker.clock import ClockKeeper
 from tasks.broker.clock import read as read_clock
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
-from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_key, started_key
+from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
 from tasks.broker.ownership import Ownership, RedisRefused
 from tasks.clock import elapsed_clock
@@ -108,7 +108,7 @@ class Worker(rq.Worker):
             queue._is_async = True
         self._child: ChildProcess | None = None
         self._ownership = Ownership(self.connection)
-        self._doorbell = Doorbell(self.connection, self.queue_keys())
+        self._doorbell = Doorbell(self.connection, self.name, self.queue_names())
         self._child_queues = Queues(self.connection, self.key, self.name, STARTED_TTL_SECONDS)
         self._keeper = LeaseKeeper(lambda run: self._renew_lease(run), self.name)
         # The job that is ended because it has no lease any more, and what the database said.
@@ -116,8 +116,8 @@ class Worker(rq.Worker):
         # Ends of runs that are to be put on the spool: job id, status, and values.
         self._unspooled: list[tuple[str, str, dict[str, Any]]] = []
         self._is_waiting = False
-        # The keys of the queues that are held, as the child has last read.
-        self._held_keys: set[str] = set()
+        # The queues that are held, as the child has last read.
+        self._held: set[str] = set()
         self._next_heartbeat = 0.0
         self._next_renewal = 0.0
         self._overtime = Overtime()
@@ -153,7 +153,6 @@ class Worker(rq.Worker):
             return self._work(burst, max_jobs or 0, max_idle_time) > 0
         finally:
             self._end_child()
-            self._doorbell.close()
             self._deregister()
 
     def _work(self, burst: bool, max_jobs: int, max_idle_time: int | None) -> int:
@@ -195,7 +194,7 @@ class Worker(rq.Worker):
 
     def _wait_for_jobs(self, idle_since: float, max_idle_time: int | None) -> bool:
         """Wait for a while, or until there may be a job; False if it was idle for too long."""
-        timeout = HOLD_POLL_SECONDS if self._held_keys else HEARTBEAT_INTERVAL_SECONDS
+        timeout = HOLD_POLL_SECONDS if self._held else HEARTBEAT_INTERVAL_SECONDS
         if max_idle_time is not None:
             left = idle_since + max_idle_time - time.monotonic()
             if left <= 0:
@@ -209,7 +208,7 @@ class Worker(rq.Worker):
         self._is_waiting = True
         try:
             if not self._stop_requested:
-                self._doorbell.wait(timeout, self._held_keys)
+                self._doorbell.wait(timeout, self._held)
         except ResponseError as error:
             if not is_wrong_type(error):
                 raise
@@ -270,6 +269,7 @@ class Worker(rq.Worker):
 
     def _deregister(self) -> None:
         try:
+            self._doorbell.close()
             self._clock.withdraw()
             self._spool_ends()
             self.teardown()
@@ -353,7 +353,7 @@ class Worker(rq.Worker):
                 self._monitor(child)
             self._keeper.forget()
             ran, redis_answers, is_due_for_recycling, held = child.orders.recv()
-            self._held_keys = {queue_key(name) for name in held}
+            self._held = set(held)
         except (EOFError, OSError):
             self._reap(child)
             return 1

@@ -24,15 +24,18 @@ from tasks import clock
 from tasks.broker.keys import executions_key, taken_key, with_key_names
 from tasks.broker.leases import LEASE_SECONDS
 from tasks.clock import elapsed_clock
+from tasks.worker.doorbell import HAND_OVER
 
 # KEYS: the worker, what it took last. ARGV: this step's id, now (as text, and in seconds), the
 # worker's name, for how long a job counts as started and for how long its lease holds (seconds);
 # then of the job that finished: its id ("" for none), execution, queue, the lifetime of its result
 # (seconds), its payload ("" for none), when it started and ended (seconds), "1" if it took long
-# enough to be recorded as an execution; then the queues to take a job from.
+# enough to be recorded as an execution; then "1" if the worker has listened to the queues and lets
+# another one do so once it has a job; then the queues to take a job from.
 # Returns whether the finished job has dependents and is left to RQ; the id, queue and fields of the
 # job that was taken; the templates found on the queues, which are never executed; and Redis's time.
-STEP = with_key_names("""
+STEP = with_key_names(
+    """
 local worker, taken, step, text, now, name = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local last = redis.call('HMGET', taken, 'step', 'left', 'job', 'queue')
 if last[1] == step then
@@ -42,6 +45,7 @@ if last[1] == step then
   return {tonumber(last[2]), last[3], last[4], fields, {}, redis.call('TIME')}
 end
 
+HAND_OVER
 local left, ended, templates = 0, ARGV[7], {}
 if ended ~= '' then
   local execution, queue, ttl = ARGV[8], ARGV[9], tonumber(ARGV[10])
@@ -81,7 +85,7 @@ if ended ~= '' then
 end
 
 local id, queue, fields = '', '', {}
-for i = 15, #ARGV do
+for i = 16, #ARGV do
   while id == '' do
     local popped = redis.call('LPOP', QUEUE .. ARGV[i])
     if not popped then break end
@@ -102,10 +106,14 @@ for i = 15, #ARGV do
     end
   end
 end
+if ARGV[15] == '1' and id ~= '' then
+  for i = 16, #ARGV do hand_over(ARGV[i]) end
+end
 redis.call('HSET', taken, 'step', step, 'left', left, 'job', id, 'queue', queue)
 redis.call('EXPIRE', taken, 3600)
 return {left, id, queue, fields, templates, redis.call('TIME')}
-""")
+""".replace("HAND_OVER", HAND_OVER)
+)
 # What both scripts below begin with. KEYS: the worker. ARGV: a job that it took, its queue and
 # execution. They return 0 if the job has ended, or is no longer with this worker.
 UNTAKE = """
@@ -203,13 +211,16 @@ class Queues:
         self.step_id = f"{self._prefix}{self._number}"
         self._sent: float | None = None  # When this step was first sent: only then does it lease.
 
-    def step(self, finished: Finished | None, queue_names: Sequence[str]) -> Answer:
+    def step(
+        self, finished: Finished | None, queue_names: Sequence[str], *, hand_over: bool = False
+    ) -> Answer:
         """Report the job that finished, and take the next one from the first queue that has one.
 
+        `hand_over`: if there is one, this worker no longer listens to the queues, but another one.
         Raises RedisError; the same step can then be tried again, and takes effect once.
         """
         self._sent = self._sent or elapsed_clock()
-        answer = self._step(self.step_id, finished, queue_names)
+        answer = self._step(self.step_id, finished, queue_names, hand_over)
         self._number, self._sent = self._number + 1, None
         self.step_id = f"{self._prefix}{self._number}"
         return answer
@@ -237,7 +248,13 @@ class Queues:
         args += [until, *note]
         self.redis.eval(PUT_OFF, 1, *args)
 
-    def _step(self, step_id: str, finished: Finished | None, queue_names: Sequence[str]) -> Answer:
+    def _step(
+        self,
+        step_id: str,
+        finished: Finished | None,
+        queue_names: Sequence[str],
+        hand_over: bool = False,
+    ) -> Answer:
         time_of_step = clock.now()
         args: list[Any] = [
             step_id,
@@ -256,7 +273,7 @@ class Queues:
             args.append(int(finished.ended - finished.started > LONG_RUN_SECONDS))
         keys = [self.worker_key, taken_key(self.worker_name)]
         sent = clock.elapsed_clock()
-        answer = cast(Any, self._call([*keys, *args, *queue_names]))
+        answer = cast(Any, self._call([*keys, *args, int(hand_over), *queue_names]))
         is_left_to_rq, job_id, queue, flat, templates, (seconds, microseconds) = answer
         clock.observe(int(seconds) + int(microseconds) / 1e6, sent, clock.elapsed_clock())
         taken = None
