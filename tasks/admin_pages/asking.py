@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.base import TasksAdmin, obstacles
 from tasks.admin_pages.history import record_change
 from tasks.admin_pages.links import schedule_page
@@ -277,13 +278,9 @@ def _from_list(action: ScheduleAction) -> Any:
     return act
 
 
-# How many digits a primary key has at most.
-KEY_LENGTH = 18
-
-
 def _keys(request: HttpRequest) -> set[int]:
-    keys = request.POST.get("ids", "").split(",")
-    return {int(key) for key in keys if key.isdecimal() and len(key) <= KEY_LENGTH}
+    keys = map(number_in, request.POST.get("ids", "").split(","))
+    return {key for key in keys if key is not None}
 
 
 def _shown(form: Any) -> str:

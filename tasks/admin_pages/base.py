@@ -8,7 +8,11 @@ from http.client import FOUND
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import EmptyResultSet, ObjectDoesNotExist, PermissionDenied
+from django.db import DataError, NotSupportedError, ProgrammingError
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import SimpleTemplateResponse
@@ -22,6 +26,7 @@ from django_rq.settings import get_queues_map
 from redis.exceptions import RedisError
 
 from tasks.access import is_limited
+from tasks.admin_pages.addresses import initial_values, refuse_odd_values
 from tasks.admin_pages.formatting import (
     NONE,
     one_line,
@@ -101,6 +106,29 @@ def time_column(field: str, label: Any) -> Callable[[Any, Any], Any]:
     return shown
 
 
+class CheckedChangeList(ChangeList):
+    """A list that answers a filter that can't be, such as the year 99999, as Django does others.
+
+    It says that the address is wrong, instead of failing when the database is asked.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        try:
+            super().__init__(*args, **options)
+        except (OverflowError, DataError, ProgrammingError) as error:
+            raise IncorrectLookupParameters(error) from error
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        found: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
+        try:
+            found.query.get_compiler(found.db).as_sql()
+        except EmptyResultSet:
+            return found
+        except (ValueError, NotSupportedError) as error:
+            raise IncorrectLookupParameters(error) from error
+        return found
+
+
 class BriefAdmin(admin.ModelAdmin):
     """Pages in the viewer's zone, that wait for Redis only briefly.
 
@@ -120,6 +148,7 @@ class BriefAdmin(admin.ModelAdmin):
         @wraps(view)
         def brief(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             author = made_by(request.user.get_username())
+            refuse_odd_values(request)
             with in_a_hurry(), in_viewer_zone(request), author:
                 response = view(request, *args, **kwargs)
                 if isinstance(response, SimpleTemplateResponse):
@@ -135,6 +164,13 @@ class BriefAdmin(admin.ModelAdmin):
     def warn_after_change(self, request: HttpRequest) -> None:
         """Say that what was changed takes effect later, if Redis is unavailable."""
         warn_of_redis(request)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CheckedChangeList
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what the address fills a form in with, as far as it fits."""
+        return initial_values(self.opts, super().get_changeform_initial_data(request))
 
 
 class TasksAdmin(BriefAdmin, SecretsAdmin):

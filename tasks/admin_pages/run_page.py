@@ -21,7 +21,7 @@ from tasks.admin_pages.formatting import BOX_LENGTH, short_duration
 from tasks.admin_pages.history import WORDS
 from tasks.broker.enqueue import timeout_of
 from tasks.exceptions import TasksError
-from tasks.masking import hiding, mask_json, mask_text
+from tasks.masking import hiding, mask_json
 from tasks.models import RunRecord, ScheduleChange, ScheduledTaskInstance, Task
 from tasks.registry import masked_arguments
 from tasks.runs.retries import awaits_retry
@@ -91,9 +91,8 @@ class Compared:
 
 
 def masked(record: RunRecord, text: str) -> str:
-    """Return a text of a record, which an older version may have stored with its secrets."""
-    with hiding(record.secret_values):
-        return escape(mask_text(text))
+    """Return a text of a record as its page shows it."""
+    return escape(record.masked(text))
 
 
 # Facts

@@ -14,13 +14,14 @@ from django import forms
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.forms.models import construct_instance
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.utils import formats, timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from tasks import clock
+from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.consequences import Situation, consequences, moment
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.when_form import IntervalField, WhenForm
@@ -88,8 +89,18 @@ class PreviewForm(WhenForm):
             self.fields[name].required = False
 
     def _post_clean(self) -> None:
-        """Check the values as those that are saved, but without the database's constraints."""
+        """Check the values as those that are saved, but without the database's constraints.
+
+        What a field refuses is as if it weren't typed: nothing is computed with it.
+        """
+        before = {name: getattr(self.instance, name) for name in self._meta.fields}
         self.instance = construct_instance(self, self.instance, self._meta.fields)
+        try:
+            self.instance.clean_fields(exclude=self._get_validation_exclusions())
+        except ValidationError as error:
+            for name in error.error_dict:
+                setattr(self.instance, name, before[name])
+            self._update_errors(error)
         try:
             self.instance.clean()
         except ValidationError as error:
@@ -339,8 +350,8 @@ def preview_view(page: Any, request: HttpRequest) -> HttpResponse:
     """Return the preview of what is typed, as a fragment of the page."""
     data: QueryDict = request.POST if request.method == "POST" else request.GET
     schedule = None
-    if (pk := data.get("pk", "")).isdecimal():
-        schedule = page.get_object(request, pk)
+    if pk := data.get("pk", ""):
+        schedule = get_object_or_404(page.get_queryset(request), pk=number_in(pk))
     allowed = page.has_change_permission if schedule is not None else page.has_add_permission
     if not (allowed(request, schedule) if schedule is not None else allowed(request)):
         raise PermissionDenied
