@@ -4,7 +4,7 @@ A line holds the values before and after as they are shown, so without secrets.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from django.db.models import Count
 
 from tasks import clock
 from tasks.definitions import EDITABLE_FIELDS
@@ -23,6 +25,8 @@ from tasks.registry import masked_arguments
 Changes = dict[str, list[Any]]
 FIELDS = (*EDITABLE_FIELDS, "status", "list_owner")
 ATTRIBUTES = {field.name: field.attname for field in ScheduledTask._meta.concrete_fields}
+# How many lines of each schedule are kept.
+KEPT = 500
 # Django's own ways to start a command, whose name then says more than the program's.
 LAUNCHERS = ("manage.py", "django-admin", "django")
 
@@ -107,6 +111,42 @@ def explain(
     # A line whose transaction was rolled back isn't there.
     if line is None or not ScheduleChange.objects.filter(pk=line.pk).update(**values):
         record(schedule, action, changes, note)
+
+
+def record_tags(schedule: ScheduledTask, before: Iterable[str], after: Iterable[str]) -> None:
+    """Write a line for tags that were given or taken away, by their names.
+
+    If its author has just written one of the same schedule, as by saving a form, that one says it.
+    """
+    old, new = sorted(before), sorted(after)
+    if old == new:
+        return
+    author = _author.get()
+    line = author.written.get(schedule.pk) if author else None
+    if line is not None:
+        changes = dict(line.changes)
+        first, _later = changes.pop("tags", [old, new])
+        changes |= {"tags": [first, new]} if first != new else {}
+        if ScheduleChange.objects.filter(pk=line.pk).update(changes=changes):
+            line.changes = changes
+            return
+    record(schedule, Action.CHANGED, {"tags": [old, new]})
+
+
+def prune() -> None:
+    """Delete all but the newest lines of each schedule."""
+    for _step in pruning():
+        pass
+
+
+def pruning() -> Iterator[None]:
+    """Do what `prune` does, and yield wherever it can be interrupted."""
+    counted = ScheduleChange.objects.order_by().values("schedule").annotate(lines=Count("pk"))
+    for pk in list(counted.filter(lines__gt=KEPT).values_list("schedule", flat=True)):
+        lines = ScheduleChange.objects.filter(schedule=pk)
+        for oldest in lines.order_by("-id").values_list("id", flat=True)[KEPT : KEPT + 1]:
+            lines.filter(id__lte=oldest).delete()
+        yield
 
 
 def differences(before: ScheduledTask, after: ScheduledTask) -> Changes:

@@ -36,6 +36,7 @@ from tasks.admin_pages.base import (
 from tasks.admin_pages.call_pages import CallPages
 from tasks.admin_pages.failures import FailuresAdmin
 from tasks.admin_pages.forms import TaskForm
+from tasks.admin_pages.history import names_seen
 from tasks.admin_pages.limits import SharedAdmin
 from tasks.admin_pages.run_filters import RunFilters, offered_names
 from tasks.admin_pages.run_list import MOST_CHECKED, newer_page, older_page
@@ -118,7 +119,7 @@ class RecordAdmin(RunDisplay, TasksAdmin):
         if record.started is not None and not is_live:
             context["can_compare"] = True
             if record.status != record.Status.FINISHED or "compare" in request.GET:
-                context["compared"] = run_page.compare(record)
+                context["compared"] = run_page.compare(record, names_seen(request))
         if may_reveal(request) and self.secrets_of(record):
             context["reveal_url"] = f"admin:{self.opts.app_label}_{self.opts.model_name}_reveal"
         return context

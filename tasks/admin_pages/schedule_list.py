@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import label_for_field
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
-from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models import Case, IntegerField, Prefetch, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
@@ -31,7 +31,7 @@ from tasks.admin_pages.schedule_filters import (
     ViewFilter,
 )
 from tasks.admin_pages.times import about
-from tasks.models import ScheduleChange, ScheduledTask, ScheduledTaskInstance
+from tasks.models import ScheduleChange, ScheduledTask, ScheduledTaskInstance, Tag
 from tasks.reports.strips import strips
 from tasks.reports.waiting import Waiting, waiting_of
 
@@ -173,7 +173,8 @@ class ScheduleListAdmin(ActionsAdmin):
             output_field=IntegerField(),
         )
         schedules = ScheduledTask.objects.select_related("calendar", "week")
-        schedules = schedules.prefetch_related("tags").annotate(severity=severity)
+        tags = Prefetch("tags", visible(request.user, Tag.objects.all()))
+        schedules = schedules.prefetch_related(tags).annotate(severity=severity)
         return visible(request.user, schedules)
 
     def queues_of_list(self, request: HttpRequest) -> Iterable[str]:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -20,7 +20,7 @@ from tasks.admin_pages.backfill import backfill_page
 from tasks.admin_pages.base import RunDisplay, obstacles
 from tasks.admin_pages.day_ledger import day_ledger
 from tasks.admin_pages.formatting import call
-from tasks.admin_pages.history import changes_page, latest_lines, put_back_page
+from tasks.admin_pages.history import changes_page, latest_lines, names_seen, put_back_page
 from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.run_chart import chart_of
 from tasks.admin_pages.run_with import run_with_page
@@ -110,7 +110,7 @@ def schedule_view(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResp
         "refresh_ms": REFRESH_LARGE_MS if is_large else REFRESH_MS,
         **_rights(page, request, schedule),
         **facts,
-        **_panels(schedule, request.GET, facts["waiting"]),
+        **_panels(schedule, request, facts["waiting"]),
     }
     return TemplateResponse(request, TEMPLATE, context)
 
@@ -182,7 +182,10 @@ def _success(week: WeeklySummary | None) -> tuple[str, str] | None:
     return f"{shown} %", words % {"finished": week.finished, "n": number}
 
 
-def _panels(schedule: ScheduledTask, query: QueryDict, waiting: Waiting | None) -> dict[str, Any]:
+def _panels(
+    schedule: ScheduledTask, request: HttpRequest, waiting: Waiting | None
+) -> dict[str, Any]:
+    query = request.GET
     runs = list(schedule.runs.order_by("-id").defer("log", "traceback")[:LATEST_RUNS])
     latest = []
     for run in runs:
@@ -199,7 +202,7 @@ def _panels(schedule: ScheduledTask, query: QueryDict, waiting: Waiting | None) 
             why_waiting=waiting.why_in_words if waiting is not None else "",
         ),
         "latest": latest,
-        "history": latest_lines(schedule),
+        "history": latest_lines(schedule, names_seen(request)),
         "number_of_changes": schedule.changes.count(),
     }
 

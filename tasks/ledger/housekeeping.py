@@ -9,7 +9,7 @@ from django.db import close_old_connections
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tasks import clock
+from tasks import clock, history
 from tasks.broker.keys import MARKER_KEY, explain
 from tasks.broker.leases import LEASE_SECONDS, LeaseProbe
 from tasks.broker.reconcile import TIME_SLICE, Reconciler
@@ -44,6 +44,7 @@ class Housekeeper:
             _Part(redis, "runs to stop", 1.0, lambda: stop_again(redis)),
             _Part(redis, "refused schedules", 2.0, lambda: ending_refused(redis)),
             _Part(redis, "retention", 300.0, pruning),
+            _Part(redis, "history", 3600.0, history.pruning),
             _Part(redis, "summaries", 1.0, Summaries().steps),
         ]
         self._parts_by_lease = [

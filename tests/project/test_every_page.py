@@ -169,6 +169,16 @@ def test_a_row_of_others_in_an_address_says_nothing(
     assert "zebra" not in text
 
 
+def test_tags_of_others_are_not_named_on_what_has_them_too(
+    client: Client, own: Records, foreign: Records
+):
+    own.schedule.tags.add(foreign.tag)
+    own.feed.tags.add(foreign.tag)
+    log_in(client, tag=own.tag)
+    for url in addresses(own):
+        assert "zebra" not in shown(client.get(url)), url
+
+
 def test_chosen_rows_of_others_are_left_alone(client: Client, own: Records, foreign: Records):
     log_in(client, tag=own.tag)
     before = rows()
