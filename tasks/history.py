@@ -13,8 +13,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Count
-
 from tasks import clock
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.masking import hiding, mask_text
@@ -25,8 +23,6 @@ from tasks.registry import masked_arguments
 Changes = dict[str, list[Any]]
 FIELDS = (*EDITABLE_FIELDS, "status", "list_owner")
 ATTRIBUTES = {field.name: field.attname for field in ScheduledTask._meta.concrete_fields}
-# How many lines of each schedule are kept.
-KEPT = 500
 # Django's own ways to start a command, whose name then says more than the program's.
 LAUNCHERS = ("manage.py", "django-admin", "django")
 
@@ -131,22 +127,6 @@ def record_tags(schedule: ScheduledTask, before: Iterable[str], after: Iterable[
             line.changes = changes
             return
     record(schedule, Action.CHANGED, {"tags": [old, new]})
-
-
-def prune() -> None:
-    """Delete all but the newest lines of each schedule."""
-    for _step in pruning():
-        pass
-
-
-def pruning() -> Iterator[None]:
-    """Do what `prune` does, and yield wherever it can be interrupted."""
-    counted = ScheduleChange.objects.order_by().values("schedule").annotate(lines=Count("pk"))
-    for pk in list(counted.filter(lines__gt=KEPT).values_list("schedule", flat=True)):
-        lines = ScheduleChange.objects.filter(schedule=pk)
-        for oldest in lines.order_by("-id").values_list("id", flat=True)[KEPT : KEPT + 1]:
-            lines.filter(id__lte=oldest).delete()
-        yield
 
 
 def differences(before: ScheduledTask, after: ScheduledTask) -> Changes:

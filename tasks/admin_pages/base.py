@@ -8,9 +8,15 @@ from http.client import FOUND
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import EmptyResultSet, ObjectDoesNotExist, PermissionDenied
+from django.core.exceptions import (
+    BadRequest,
+    EmptyResultSet,
+    ObjectDoesNotExist,
+    PermissionDenied,
+)
 from django.db import DataError, NotSupportedError, ProgrammingError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -26,7 +32,7 @@ from django_rq.settings import get_queues_map
 from redis.exceptions import RedisError
 
 from tasks.access import is_limited
-from tasks.admin_pages.addresses import initial_values, refuse_odd_values
+from tasks.admin_pages.addresses import initial_values, number_in, refuse_odd_values
 from tasks.admin_pages.formatting import (
     NONE,
     one_line,
@@ -50,6 +56,9 @@ from tasks.exceptions import TasksError
 from tasks.history import made_by
 from tasks.masking import hiding, mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance
+
+# How many rows one action takes: a few seconds' work, as each is changed on its own.
+MOST_CHOSEN = 500
 
 
 def obstacles(queues: Iterable[str]) -> list[str]:
@@ -106,6 +115,14 @@ def time_column(field: str, label: Any) -> Callable[[Any, Any], Any]:
     return shown
 
 
+def too_many(number: int) -> str:
+    """Say that more rows are chosen than one request takes, and what to do."""
+    return _(
+        "%(number)s are chosen, and at most %(most)s can be changed at once. Nothing was changed: "
+        "narrow the list by its filters, or choose page by page."
+    ) % {"number": f"{number:,}", "most": f"{MOST_CHOSEN:,}"}
+
+
 class CheckedChangeList(ChangeList):
     """A list that answers a filter that can't be, such as the year 99999, as Django does others.
 
@@ -124,7 +141,7 @@ class CheckedChangeList(ChangeList):
             found.query.get_compiler(found.db).as_sql()
         except EmptyResultSet:
             return found
-        except (ValueError, NotSupportedError) as error:
+        except (ValueError, LookupError, NotSupportedError) as error:
             raise IncorrectLookupParameters(error) from error
         return found
 
@@ -164,6 +181,18 @@ class BriefAdmin(admin.ModelAdmin):
     def warn_after_change(self, request: HttpRequest) -> None:
         """Say that what was changed takes effect later, if Redis is unavailable."""
         warn_of_redis(request)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        if any(number_in(key) is None for key in chosen):
+            raise BadRequest("What is chosen isn't the key of a row.")
+        if (
+            "1" in request.POST.getlist("select_across")
+            and (number := queryset.count()) > MOST_CHOSEN
+        ):
+            messages.error(request, too_many(number))
+            return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return CheckedChangeList

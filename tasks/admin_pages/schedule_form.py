@@ -13,7 +13,7 @@ from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.call_pages import CallPages
 from tasks.admin_pages.conflicts import base_of, version_of
 from tasks.admin_pages.forms import ScheduledTaskForm
-from tasks.admin_pages.when_preview import preview_of, preview_view, problem_of, warning_of
+from tasks.admin_pages.when_preview import preview_of, preview_view, problem_of, usable, warning_of
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService
@@ -65,8 +65,12 @@ class SchedulePages(CallPages):
             shown = form.source if form.source and not form.is_bound else form.instance
             if shown.pk is None and not form.is_bound:
                 shown.timezone = form.initial["timezone"]
+            if form.is_bound:
+                preview = preview_of(usable(form), problem_of(form))
+            else:
+                preview = preview_of(shown)
             context |= {
-                "preview": preview_of(shown, problem_of(form) if form.is_bound else ""),
+                "preview": preview,
                 "preview_url": reverse("admin:tasks_scheduledtask_preview"),
                 "may_save_paused": True,
                 **_remembered(form),

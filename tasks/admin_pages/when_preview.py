@@ -4,9 +4,11 @@ The view only computes: GET (or POST, for a long list of dates) changes nothing.
 isn't sent to it.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -89,22 +91,14 @@ class PreviewForm(WhenForm):
             self.fields[name].required = False
 
     def _post_clean(self) -> None:
-        """Check the values as those that are saved, but without the database's constraints.
-
-        What a field refuses is as if it weren't typed: nothing is computed with it.
-        """
-        before = {name: getattr(self.instance, name) for name in self._meta.fields}
+        """Check the values as those that are saved, but without the database's constraints."""
         self.instance = construct_instance(self, self.instance, self._meta.fields)
-        try:
-            self.instance.clean_fields(exclude=self._get_validation_exclusions())
-        except ValidationError as error:
-            for name in error.error_dict:
-                setattr(self.instance, name, before[name])
-            self._update_errors(error)
-        try:
-            self.instance.clean()
-        except ValidationError as error:
-            self._update_errors(error)
+        excluded = self._get_validation_exclusions()
+        for check in (partial(self.instance.clean_fields, excluded), self.instance.clean):
+            try:
+                check()
+            except ValidationError as error:
+                self._update_errors(error)
 
     def _update_errors(self, errors: ValidationError) -> None:
         for name in errors.error_dict.keys() - self.fields.keys():
@@ -335,6 +329,15 @@ def warning_of(schedule: ScheduledTask) -> str:
     return nothing_due(schedule, now)
 
 
+def usable(form: forms.ModelForm) -> ScheduledTask:
+    """Return the schedule as typed, with usual policies for those that have an error."""
+    schedule: ScheduledTask = copy.copy(form.instance)
+    for name in form.errors.keys() & set(POLICY_FIELDS):
+        field: Any = ScheduledTask._meta.get_field(name)
+        setattr(schedule, name, field.get_default())
+    return schedule
+
+
 def problem_of(form: forms.ModelForm) -> str:
     """Say which fields of a form keep it from saying when; empty if none does."""
     names = {*SPEC_FIELDS, "cron_on", "cron_days", "cron_at"} & form.errors.keys()
@@ -364,5 +367,5 @@ def preview_view(page: Any, request: HttpRequest) -> HttpResponse:
     form = form_class(typed, instance=schedule)
     form.full_clean()
     form.instance.function = data.get("function", "")[:200]
-    preview = preview_of(form.instance, problem_of(form))
+    preview = preview_of(usable(form), problem_of(form))
     return render(request, "admin/tasks/scheduledtask/when_preview.html", {"preview": preview})

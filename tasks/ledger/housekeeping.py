@@ -9,12 +9,12 @@ from django.db import close_old_connections
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tasks import clock, history
+from tasks import clock
 from tasks.broker.keys import MARKER_KEY, explain
 from tasks.broker.leases import LEASE_SECONDS, LeaseProbe
 from tasks.broker.reconcile import TIME_SLICE, Reconciler
 from tasks.database import OUTAGE_ERRORS
-from tasks.ledger.retention import pruning
+from tasks.ledger.retention import pruning, pruning_history
 from tasks.ledger.settling import ending_refused, settling_steps
 from tasks.ledger.summaries import Summaries
 from tasks.outages import database_outage, redis_outage
@@ -44,7 +44,7 @@ class Housekeeper:
             _Part(redis, "runs to stop", 1.0, lambda: stop_again(redis)),
             _Part(redis, "refused schedules", 2.0, lambda: ending_refused(redis)),
             _Part(redis, "retention", 300.0, pruning),
-            _Part(redis, "history", 3600.0, history.pruning),
+            _Part(redis, "history", 3600.0, pruning_history),
             _Part(redis, "summaries", 1.0, Summaries().steps),
         ]
         self._parts_by_lease = [

@@ -1,15 +1,9 @@
 """All addresses of our pages, filled in with records, and what each of them reads of a request."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import django.core.handlers.wsgi
-import django.http.request
-import pytest
-from django.contrib.auth.models import User
-from django.http import QueryDict
 from django.urls import URLPattern, get_resolver, reverse
 
 from feeds.models import Entry, Feed

@@ -167,14 +167,3 @@ def test_what_one_person_does_at_once_to_fields_and_tags_is_one_line():
         SchedulerService.update(schedule, retries=2)
         schedule.tags.set([new])
     assert lines()[2:] == [("changed", {"retries": [0, 2], "tags": [["old"], ["new"]]})]
-
-
-def test_the_newest_lines_of_each_schedule_are_kept(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(history, "KEPT", 3)
-    many, few = make_row(), make_row()
-    for number in range(5):
-        ScheduleChange.objects.create(schedule=many, action=f"{number}")
-    ScheduleChange.objects.create(schedule=few, action="only")
-    history.prune()
-    assert [change.action for change in many.changes.all()] == ["4", "3", "2"]
-    assert few.changes.count() == 1
