@@ -27,6 +27,8 @@ MANAGE = [sys.executable, str(Path(__file__).parent.parent / "manage.py")]
 LOOK_MS = 1_000
 # After how many seconds a site that can't be set up is tried again.
 RETRY_SECONDS = 1.0
+# Where the process that is started again finds what it has said already.
+SAID = "RELOAD_SAID"
 WHAT_FOLLOWS = "what runs goes on, and the next save is checked"
 # The files of the code, each with when it was changed, in nanoseconds, and its size.
 Files = dict[str, tuple[int, int]]
@@ -38,9 +40,13 @@ def main(supervisor: int, loaded: str) -> None:
     try:
         django.setup()
     except Exception as error:  # whatever the site's code raises
-        print(f"the code can't be loaded ({error!r}): waiting for the next change", flush=True)
+        text = f"the code can't be loaded ({error!r}): waiting for the next save"
+        if os.environ.get(SAID) != text:
+            print(text, flush=True)
+        os.environ[SAID] = text
         time.sleep(RETRY_SECONDS)
         start_again(supervisor, loaded)
+    os.environ.pop(SAID, None)
     watched = folders()
     seen, refused = files(watched), None
     for _changes in watch(

@@ -182,7 +182,9 @@ class BriefAdmin(admin.ModelAdmin):
         """Say that what was changed takes effect later, if Redis is unavailable."""
         warn_of_redis(request)
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
+    ) -> Any:
         chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
         if any(number_in(key) is None for key in chosen):
             raise BadRequest("What is chosen isn't the key of a row.")
@@ -192,7 +194,7 @@ class BriefAdmin(admin.ModelAdmin):
         ):
             messages.error(request, too_many(number))
             return HttpResponseRedirect(request.get_full_path())
-        return super().response_action(request, queryset)
+        return super().response_action(request, queryset, *args, **kwargs)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return CheckedChangeList

@@ -93,7 +93,7 @@ class PreviewForm(WhenForm):
     def _post_clean(self) -> None:
         """Check the values as those that are saved, but without the database's constraints."""
         self.instance = construct_instance(self, self.instance, self._meta.fields)
-        excluded = self._get_validation_exclusions()
+        excluded = self._get_validation_exclusions()  # type: ignore[attr-defined]
         for check in (partial(self.instance.clean_fields, excluded), self.instance.clean):
             try:
                 check()

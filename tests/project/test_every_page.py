@@ -38,6 +38,7 @@ def foreign(redis_connection: Redis) -> Records:
     """Return records of others: something of them is late, runs, waits, and is due next."""
     records = make_records("zebra")
     schedule = records.schedule
+    assert records.feed.schedule is not None
     projection.put([schedule, records.feed.schedule], redis_connection)
     late = make_row(name="late zebra", first=ago(90))
     redis_connection.zadd(SCHEDULES_KEY, {late.job_id: ago(90).timestamp()})
@@ -96,7 +97,12 @@ def test_people_who_are_limited_to_a_tag_cannot_touch_a_record_of_others(
 
 def typed(own: Records, **values: Any) -> dict[str, Any]:
     """Return what the form of a schedule sends."""
-    form = {"function": functions.TYPED, "name": "new", "face": "every", "interval": "1h"}
+    form: dict[str, Any] = {
+        "function": functions.TYPED,
+        "name": "new",
+        "face": "every",
+        "interval": "1h",
+    }
     form |= {"queue": "default", "timezone": "UTC", "overlap": "skip", "catch_up": "latest"}
     form |= {"on_disconnect": "stop", "retries": 0, "retry_delay": 0, "first_0": ""}
     form |= {"first_1": "", "arg-region": '"eu"', "runs-TOTAL_FORMS": 0, "runs-INITIAL_FORMS": 0}

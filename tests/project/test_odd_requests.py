@@ -1,7 +1,7 @@
 """Odd values in addresses and forms: each page answers that something is wrong, and never fails.
 
-Each part of an address, and each field of a form, gets one or two of the odd values; `make prove`
-gives all of them to each, on more pages, by PROOF_ODD_REQUESTS.
+Each part of an address, and each field of a form, gets one of the odd values; `make prove` gives
+all of them to each, on more pages, by PROOF_ODD_REQUESTS.
 """
 
 import os
@@ -38,15 +38,18 @@ IS_PROOF = bool(os.environ.get("PROOF_ODD_REQUESTS"))
 WHEN = {"function": functions.TYPED, "face": "every", "interval": "1", "interval_unit": "h"}
 WHEN |= {"first_0": "2026-11-01", "first_1": "00:00", "timezone": "Europe/Berlin", "retries": "1"}
 WHEN |= {"overlap": "skip", "catch_up": "latest", "on_disconnect": "stop", "keep_runs": "10"}
-MORE_OF_WHEN = ("pk", "cron", "cron_on", "cron_days", "cron_at", "repeat", "start_0", "start_1")
-MORE_OF_WHEN += ("end_0", "end_1", "jitter", "timeout", "timeout_unit", "start_deadline")
-MORE_OF_WHEN += ("retry_delay", "isolated", "keep_days", "calendar", "exclude", "_write")
-OF_SCHEDULE = ("name", "queue", "tags", "args", "kwargs", "first", "interval", "cron", "timezone")
-OF_SCHEDULE += ("start", "end", "repeat", "exclude", "calendar", "jitter", "retries", "runs")
-OF_SCHEDULE += ("start_deadline", "timeout", "keep_runs", "isolated", "face", "cron_on", "cron_at")
-LOOKUPS = ("id", "id__gte", "id__in", "id__range", "name__range", "created__year", "p", "o", "q")
-OF_RUNS = ("schedule", "status", "function", "failure", "worker", "late", "took", "since", "until")
-OF_RUNS += ("before", "after")
+MORE_OF_WHEN = """
+    pk cron cron_on cron_days cron_at repeat start_0 start_1 end_0 end_1 jitter timeout
+    timeout_unit start_deadline retry_delay isolated keep_days calendar exclude _write
+""".split()
+OF_SCHEDULE = """
+    name queue tags args kwargs first interval cron timezone start end repeat exclude calendar
+    jitter retries runs start_deadline timeout keep_runs isolated face cron_on cron_at
+""".split()
+LOOKUPS = "id id__gte id__in id__range name__range created__year p o q".split()
+OF_RUNS = """
+    schedule status function failure worker late took since until before after
+""".split()
 PAGES: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     f"{SCHEDULES}preview/": (WHEN, (*WHEN, *MORE_OF_WHEN)),
     f"{SCHEDULES}add/": (WHEN, (*OF_SCHEDULE, "arg-days", "clone_of", "_popup", "_to_field")),
@@ -109,11 +112,11 @@ def records(client: Client) -> Records:
     return make_records("mine")
 
 
-def odd_values(names: Sequence[str], each: int = 2) -> Iterator[tuple[str, str]]:
-    """Yield each name with its share of the odd values."""
+def odd_values(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each name with its odd value, or all of them."""
     for place, name in enumerate(names):
-        for number in range(len(ODD) if IS_PROOF else each):
-            yield name, ODD[(place + number * 5) % len(ODD)]
+        for number in range(len(ODD) if IS_PROOF else 1):
+            yield name, ODD[(place + number) % len(ODD)]
 
 
 class Fields(HTMLParser):
@@ -180,7 +183,7 @@ def test_an_odd_value_in_a_form_is_no_failure(client: Client, records: Records, 
         f"?function={functions.TYPED}" if page.endswith(("task_add", "scheduledtask_add")) else ""
     )
     fields = Fields(client.get(url + query).content.decode()).values
-    for name, value in odd_values([name for name in fields if name], each=1):
+    for name, value in odd_values([name for name in fields if name]):
         answer = client.post(url, {**fields, name: value})
         assert answer.status_code < 500, (name, value[:20])
 
@@ -198,7 +201,7 @@ def test_an_odd_value_in_what_an_action_is_sent_is_no_failure(client: Client, re
     lists = ["/admin/tasks/scheduledtaskinstance/", SCHEDULES]
     acts = [url for url in addresses(records) if "/act/" in url]
     for url in [*lists, *acts]:
-        for name, value in odd_values(list(sent), each=1):
+        for name, value in odd_values(list(sent)):
             assert client.post(url, {**sent, name: value}).status_code < 500, (
                 url,
                 name,
@@ -207,7 +210,7 @@ def test_an_odd_value_in_what_an_action_is_sent_is_no_failure(client: Client, re
 
 
 def test_every_page_can_be_asked_for_its_head(client: Client, records: Records):
-    for url in addresses(records):
+    for url in [url for url in addresses(records) if "/act/" not in url]:
         shown = client.get(url).status_code
         if shown == 200:
             assert client.head(url).status_code == 200, url
