@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import clock
+from tasks.admin_pages.consequences import moment
 from tasks.admin_pages.formatting import NONE
 from tasks.admin_pages.times import in_words
 from tasks.broker.workers import queues_without_worker
@@ -472,7 +473,8 @@ def _next_times(when: Spec, now: datetime) -> str:
     for row in upcoming(when, now, TIMES_SHOWN):
         if isinstance(row, Due):
             local = timezone.localtime(row.at)
-            times.append(f"{local:%H:%M:%S}" if local.date() == last else _time(row.at))
+            clock_time = f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
+            times.append(clock_time if local.date() == last else moment(local))
             last = local.date()
     return ", ".join(times) or NONE
 

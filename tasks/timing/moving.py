@@ -63,6 +63,9 @@ def moved(spec: Spec, by: timedelta, now: datetime) -> Spec:
         if not by % step:
             raise CannotMove(Refusal.WHOLE_INTERVALS)
         first = spec.first + by % step
+        # Its first time isn't one that has just passed, or is to come: it has begun long ago.
+        while spec.repeat is None and first + 2 * step > now:
+            first -= step
     elif first <= now:
         first += step * ((now - first) // step + 1)
     return dataclasses.replace(spec, first=first)

@@ -109,6 +109,23 @@ def test_an_interval_that_has_begun_goes_on_without_a_gap_however_far_it_is_move
     assert moved(one, -HOUR, NOW) == moved(one, 30 * MINUTE, NOW)
 
 
+def test_an_interval_that_has_begun_can_be_moved_again_as_one_that_has_begun():
+    one = moved(Spec(first=NOW - 10 * MINUTE, interval=90 * 60), 30 * MINUTE, NOW)
+    assert refusal(one, 3 * HOUR) == Refusal.WHOLE_INTERVALS
+
+
+def test_nothing_that_has_passed_is_due_because_an_interval_was_moved():
+    one = Spec(first=NOW - 100 * MINUTE, interval=90 * 60)
+    other = moved(one, 30 * MINUTE, NOW)
+    assert other.first != spec.latest_due(other, NOW)
+
+
+def test_a_moved_interval_with_a_repeat_limit_is_due_as_often_as_before():
+    one = Spec(first=NOW - 10 * MINUTE, interval=90 * 60, repeat=4)
+    dues = list(spec.dues(moved(one, 30 * MINUTE, NOW), NOW - HOUR, NOW + 24 * HOUR))
+    assert (len(dues), dues[0]) == (4, NOW + 20 * MINUTE)
+
+
 @given(passed=st.integers(0, 10_000), step=st.integers(1, 5_000), by=st.integers(-9_999, 9_999))
 def test_a_moved_interval_that_has_begun_is_due_within_one_interval(passed, step, by):
     one = Spec(first=NOW - passed * MINUTE, interval=step * 60)
