@@ -46,7 +46,8 @@ test-matrix: $(VENV)/created  ## runs the fast tests with each Python found here
 soak: $(VENV)/development  ## injects random faults for half an hour, then checks the ledger
 	PROOF_SOAK_SECONDS=1800 $(BIN)/pytest -s tests/acceptance/proof/test_soak.py
 
-prove: soak  ## does soak, and cuts processes off from their servers for another half hour
+prove: soak  ## does soak, cuts processes off from their servers, and sends odd requests
+	PROOF_ODD_REQUESTS=1 $(BIN)/pytest -n 2 tests/project/test_odd_requests.py
 	PROOF_PARTITION_SECONDS=1800 PROOF_LONGEST_PARTITION=120 \
 		$(BIN)/pytest -s tests/acceptance/proof/test_cut_off.py
 

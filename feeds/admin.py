@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -28,7 +28,7 @@ from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.admin_pages.states import badge
 from tasks.broker.ownership import why_not_in_redis
 from tasks.masking import mask_text
-from tasks.models import ScheduledTaskInstance
+from tasks.models import ScheduledTaskInstance, Tag
 
 
 class FeedForm(forms.ModelForm):
@@ -101,7 +101,8 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
         feeds = Feed.objects.with_entry_count().with_last_run().select_related("schedule")
-        return visible(request.user, feeds)
+        tags = Prefetch("tags", visible(request.user, Tag.objects.all()))
+        return visible(request.user, feeds.prefetch_related(tags))
 
     def get_fieldsets(self, request: HttpRequest, obj: Feed | None = None) -> Any:
         return super().get_fieldsets(request, obj) if obj is not None else self.add_fieldsets

@@ -20,6 +20,7 @@ import tasks.admin_pages.rq_dashboard
 import tasks.admin_pages.runs
 import tasks.admin_pages.tags  # noqa: F401
 from tasks import clock
+from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.base import RunDisplay, job_link, time_column
 from tasks.admin_pages.external_jobs import ExternalJobsAdmin
 from tasks.admin_pages.formatting import NONE, timestamp
@@ -55,9 +56,7 @@ class LatestRuns(RunDisplay, admin.TabularInline):
         match = request.resolver_match
         pk = match.kwargs.get("object_id") if match else None
         runs = super().get_queryset(request).select_related("parent")
-        if pk is None or not str(pk).isdecimal():
-            return runs.none()
-        newest = runs.filter(parent_id=int(pk)).order_by("-id").values_list("id", flat=True)
+        newest = runs.filter(parent_id=number_in(pk)).order_by("-id").values_list("id", flat=True)
         return runs.filter(id__in=list(newest[:LATEST_RUNS]))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -82,7 +81,7 @@ class ScheduledTaskAdmin(SchedulePages, SchedulePageAdmin, ScheduleListAdmin, Ex
     secret_columns = frozenset({*MASKED_FIELDS, "fingerprint", "problem"})
     readonly_fields = (
         "status_badge",
-        "problem",
+        "shown_problem",
         "paused",
         "when",
         "next_due",
@@ -163,7 +162,7 @@ class ScheduledTaskAdmin(SchedulePages, SchedulePageAdmin, ScheduleListAdmin, Ex
             return fieldsets
         state = ["status_badge", "when", "next_due", "all_counts"]
         if obj.problem:
-            state.insert(1, "problem")
+            state.insert(1, "shown_problem")
         if obj.paused_at is not None:
             state.insert(1, "paused")
         if obj.requests.exists():
@@ -206,16 +205,20 @@ class ScheduledTaskAdmin(SchedulePages, SchedulePageAdmin, ScheduleListAdmin, Ex
         if schedule.problem:
             mark = badge("problem", _("problem"))
             parts.append(
-                format_html('<span title="{}">{}</span>', mask_text(schedule.problem), mark)
+                format_html('<span title="{}">{}</span>', schedule.masked(schedule.problem), mark)
             )
         return format_html_join(" ", "{}", [[part] for part in parts])
+
+    @admin.display(description=gettext_lazy("problem"))
+    def shown_problem(self, schedule: ScheduledTask) -> str:
+        return schedule.masked(schedule.problem)
 
     @admin.display(description=gettext_lazy("paused"))
     def paused(self, schedule: ScheduledTask) -> SafeString:
         return format_html(
             '{} <span class="quiet">{}</span>',
             timestamp(schedule.paused_at),
-            mask_text(schedule.note),
+            schedule.masked(schedule.note),
         )
 
     @admin.display(description=gettext_lazy("runs"))

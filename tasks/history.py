@@ -4,7 +4,7 @@ A line holds the values before and after as they are shown, so without secrets.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -107,6 +107,26 @@ def explain(
     # A line whose transaction was rolled back isn't there.
     if line is None or not ScheduleChange.objects.filter(pk=line.pk).update(**values):
         record(schedule, action, changes, note)
+
+
+def record_tags(schedule: ScheduledTask, before: Iterable[str], after: Iterable[str]) -> None:
+    """Write a line for tags that were given or taken away, by their names.
+
+    If its author has just written one of the same schedule, as by saving a form, that one says it.
+    """
+    old, new = sorted(before), sorted(after)
+    if old == new:
+        return
+    author = _author.get()
+    line = author.written.get(schedule.pk) if author else None
+    if line is not None:
+        changes = dict(line.changes)
+        first, _later = changes.pop("tags", [old, new])
+        changes |= {"tags": [first, new]} if first != new else {}
+        if ScheduleChange.objects.filter(pk=line.pk).update(changes=changes):
+            line.changes = changes
+            return
+    record(schedule, Action.CHANGED, {"tags": [old, new]})
 
 
 def differences(before: ScheduledTask, after: ScheduledTask) -> Changes:

@@ -8,7 +8,17 @@ from http.client import FOUND
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import (
+    BadRequest,
+    EmptyResultSet,
+    ObjectDoesNotExist,
+    PermissionDenied,
+)
+from django.db import DataError, NotSupportedError, ProgrammingError
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import SimpleTemplateResponse
@@ -22,6 +32,7 @@ from django_rq.settings import get_queues_map
 from redis.exceptions import RedisError
 
 from tasks.access import is_limited
+from tasks.admin_pages.addresses import initial_values, number_in, refuse_odd_values
 from tasks.admin_pages.formatting import (
     NONE,
     one_line,
@@ -45,6 +56,9 @@ from tasks.exceptions import TasksError
 from tasks.history import made_by
 from tasks.masking import hiding, mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance
+
+# How many rows one action takes: a few seconds' work, as each is changed on its own.
+MOST_CHOSEN = 500
 
 
 def obstacles(queues: Iterable[str]) -> list[str]:
@@ -101,6 +115,37 @@ def time_column(field: str, label: Any) -> Callable[[Any, Any], Any]:
     return shown
 
 
+def too_many(number: int) -> str:
+    """Say that more rows are chosen than one request takes, and what to do."""
+    return _(
+        "%(number)s are chosen, and at most %(most)s can be changed at once. Nothing was changed: "
+        "narrow the list by its filters, or choose page by page."
+    ) % {"number": f"{number:,}", "most": f"{MOST_CHOSEN:,}"}
+
+
+class CheckedChangeList(ChangeList):
+    """A list that answers a filter that can't be, such as the year 99999, as Django does others.
+
+    It says that the address is wrong, instead of failing when the database is asked.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        try:
+            super().__init__(*args, **options)
+        except (OverflowError, DataError, ProgrammingError) as error:
+            raise IncorrectLookupParameters(error) from error
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        found: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
+        try:
+            found.query.get_compiler(found.db).as_sql()
+        except EmptyResultSet:
+            return found
+        except (ValueError, LookupError, NotSupportedError) as error:
+            raise IncorrectLookupParameters(error) from error
+        return found
+
+
 class BriefAdmin(admin.ModelAdmin):
     """Pages in the viewer's zone, that wait for Redis only briefly.
 
@@ -120,6 +165,7 @@ class BriefAdmin(admin.ModelAdmin):
         @wraps(view)
         def brief(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             author = made_by(request.user.get_username())
+            refuse_odd_values(request)
             with in_a_hurry(), in_viewer_zone(request), author:
                 response = view(request, *args, **kwargs)
                 if isinstance(response, SimpleTemplateResponse):
@@ -135,6 +181,27 @@ class BriefAdmin(admin.ModelAdmin):
     def warn_after_change(self, request: HttpRequest) -> None:
         """Say that what was changed takes effect later, if Redis is unavailable."""
         warn_of_redis(request)
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        if any(number_in(key) is None for key in chosen):
+            raise BadRequest("What is chosen isn't the key of a row.")
+        if (
+            "1" in request.POST.getlist("select_across")
+            and (number := queryset.count()) > MOST_CHOSEN
+        ):
+            messages.error(request, too_many(number))
+            return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset, *args, **kwargs)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CheckedChangeList
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what the address fills a form in with, as far as it fits."""
+        return initial_values(self.opts, super().get_changeform_initial_data(request))
 
 
 class TasksAdmin(BriefAdmin, SecretsAdmin):

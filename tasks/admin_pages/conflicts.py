@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tasks import registry
+from tasks.admin_pages.argument_texts import read_json
 from tasks.admin_pages.secrets import masked_fields
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.models import ScheduledTask
@@ -78,10 +79,10 @@ def conflict_of(typed: ScheduledTask, data: Mapping[str, Any]) -> Conflict | Non
 
 def _opened(text: str) -> dict[str, str]:
     try:
-        values = json.loads(text)
+        values = read_json(text)
     except ValueError:
         return {}
-    return values if isinstance(values, dict) else {}
+    return {key: str(value) for key, value in values.items()} if isinstance(values, dict) else {}
 
 
 def _sentence(stored: ScheduledTask) -> str:

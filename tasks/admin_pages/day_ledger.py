@@ -201,7 +201,7 @@ def _kind(number: int, entry: Entry) -> tuple[Any, ...]:
 def _reason(entry: Entry) -> str:
     if entry.run is None:
         return mask_text(entry.note)
-    return mask_text(entry.run.reason_in_words())
+    return entry.run.masked(entry.run.reason_in_words())
 
 
 def _line(schedule: ScheduledTask, entries: Sequence[Entry]) -> Line:

@@ -10,13 +10,22 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from tasks import registry
-from tasks.admin_pages.argument_fields import ArgumentField, CallFields, masked_message
+from tasks.admin_pages.argument_fields import (
+    ArgumentField,
+    CallFields,
+    Rows,
+    all_rows,
+    masked_message,
+    require_rows,
+)
 from tasks.admin_pages.argument_texts import read_json
 from tasks.admin_pages.conflicts import Conflict, conflict_of
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields
 from tasks.admin_pages.times import BOUNDS
 from tasks.admin_pages.when_form import IntervalField, WhenForm, zone_choices
+from tasks.arguments import StoredInstance
 from tasks.broker.connection import redis_obstacle
+from tasks.exceptions import InvalidArguments
 from tasks.masking import MaskedValue, restore
 from tasks.models import Calendar, ScheduledTask, Task
 from tasks.models.schedules import DEFAULT_KEEP_RUNS
@@ -91,6 +100,8 @@ class CallForm(forms.ModelForm):
     kind: Kind
     # What an added record starts as: a clone's secrets are this one's.
     source: Any = None
+    # Which rows of a model the user may name in an argument.
+    nameable: Rows = staticmethod(all_rows)
 
     args = ArgumentsField(
         list,
@@ -111,6 +122,7 @@ class CallForm(forms.ModelForm):
         self._call: tuple[list[Any], dict[str, Any]] | None = None
         self.task_function = registry.find(self.function_name)
         self.call_fields = self._find_call_fields()
+        self._named = self._find_named()
         # The chosen function isn't the one whose arguments were on the page that was sent.
         self.is_picking = self.is_bound and (
             "_pick" in self.data
@@ -139,6 +151,16 @@ class CallForm(forms.ModelForm):
             return CallFields(function, known.args, known.kwargs)
         except TypeError:
             return None
+
+    def _find_named(self) -> frozenset[StoredInstance]:
+        """Return the rows of models that the stored arguments name, as far as these fit."""
+        function, known = self.task_function, self.known
+        if function is None or known is None or self.call_fields is None:
+            return frozenset()
+        try:
+            return frozenset(function.instances(known.args, known.kwargs))
+        except InvalidArguments:
+            return frozenset()
 
     def _add_argument_fields(self) -> None:
         if "function" not in self.fields:
@@ -185,6 +207,9 @@ class CallForm(forms.ModelForm):
         return not self.is_picking and super().is_valid()
 
     def full_clean(self) -> None:
+        for field in self.fields.values():
+            if isinstance(field, ArgumentField):
+                field.nameable = self.nameable
         super().full_clean()
         if self.is_picking:
             self.errors.clear()
@@ -234,6 +259,16 @@ class CallForm(forms.ModelForm):
                     self.cleaned_data[name] = value
                 setattr(self.instance, name, value)
         super()._post_clean()  # type: ignore[misc]
+        if not self.errors and self.task_function is not None:
+            self._require_rows(self.task_function)
+
+    def _require_rows(self, function: TaskFunction) -> None:
+        """Refuse a row that is newly named, in whatever field, and that the user may not name."""
+        named = function.instances(self.instance.args, self.instance.kwargs)
+        try:
+            require_rows((one for one in named if one not in self._named), self.nameable)
+        except ValidationError as error:
+            self.add_error("function", error)
 
     def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
         """Offer a list of choices for a field; its current value remains one of them."""

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 
-from tasks.access import visible
+from tasks.access import visible, visible_calls
 from tasks.broker.connection import connect, in_a_hurry
 from tasks.models import ScheduledTask
 from tasks.reports.health import Code, Severity, Verdict, health
@@ -29,7 +29,7 @@ def health_line(request: HttpRequest) -> dict[str, Any]:
         return {}
     schedules = visible(request.user, ScheduledTask.objects.all())
     with in_a_hurry():
-        verdict, _facts = health(connect(), schedules)
+        verdict, _facts = health(connect(), schedules, visible_calls(request.user))
     headline, _dot, more = verdict.short.partition(" · ")
     return {
         "headline": headline,

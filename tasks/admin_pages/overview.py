@@ -16,8 +16,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tasks import clock
-from tasks.access import visible
+from tasks.access import visible, visible_calls
 from tasks.admin_pages import lanes
+from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE, short_duration
 from tasks.admin_pages.health import LATE
@@ -30,7 +31,7 @@ from tasks.reports.figures import DayFigures, Figure, day_figures
 from tasks.reports.health import Code, Problem, Severity, Verdict, health
 from tasks.reports.heatmap import heatmap
 from tasks.reports.in_redis import SchedulerSeen, read_snapshot
-from tasks.reports.scope import Schedules
+from tasks.reports.scope import Calls, Schedules
 from tasks.reports.timeline import timeline
 from tasks.reports.upcoming import Upcoming, upcoming
 from tasks.reports.waiting import Why, waiting
@@ -47,6 +48,8 @@ LANES = 10
 WAITING_DRAWN = 1_000
 # How often the two parts of the page are refreshed, in milliseconds: what is now, and the pictures.
 NOW_MS, HISTORY_MS = 2_000, 30_000
+# Beyond all pages of a picture.
+LAST_PAGE = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,9 @@ class OverviewAdmin(BriefAdmin):
         schedules = visible(request.user, ScheduledTask.objects.all())
         context: dict[str, Any] = {}
         if part != "history":
-            context |= now_context(schedules, connect(), may_hold(request))
+            context |= now_context(
+                schedules, visible_calls(request.user), connect(), may_hold(request)
+            )
         if part != "now":
             context |= history_context(schedules, connect(), request)
         if part in ("now", "history"):
@@ -122,9 +127,9 @@ class OverviewAdmin(BriefAdmin):
         return TemplateResponse(request, "admin/tasks/overview.html", context)
 
 
-def now_context(schedules: Schedules, redis: Redis, may_hold: bool) -> dict[str, Any]:
+def now_context(schedules: Schedules, calls: Calls, redis: Redis, may_hold: bool) -> dict[str, Any]:
     """Return what is shown of the present moment."""
-    verdict, facts = health(redis, schedules)
+    verdict, facts = health(redis, schedules, calls)
     due = _upcoming(schedules, redis)
     late = facts.waiting.late if facts.waiting else 0
     return {
@@ -379,13 +384,13 @@ def _waiting_since(schedules: Schedules, redis: Redis) -> dict[int, datetime]:
         snapshot = read_snapshot(redis)
     except RedisError:
         return {}
-    found = waiting(snapshot, schedules, WAITING_DRAWN).shown
+    found = waiting(snapshot, schedules, number=WAITING_DRAWN).shown
     return {one.schedule_pk: one.since for one in found if one.schedule_pk and one.is_late}
 
 
 def _chosen(request: HttpRequest, name: str, default: int) -> int:
-    text = request.GET.get(name, "")
-    return max(int(text), 1) if text.isdecimal() and len(text) < 7 else default
+    number = number_in(request.GET.get(name))
+    return default if number is None else min(max(number, 1), LAST_PAGE)
 
 
 def _address(chosen: dict[str, int], **changes: Any) -> str:

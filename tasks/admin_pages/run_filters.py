@@ -9,6 +9,7 @@ from django.db.models.lookups import GreaterThan
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.run_list import Conditions
 from tasks.admin_pages.times import BOUNDS
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -195,8 +196,8 @@ class RunFilters(forms.Form):
         text = self.chosen("schedule")
         if text is None:
             return None
-        if text.isdecimal() and len(text) < 19:
-            return [int(text)]
+        if (pk := number_in(text)) is not None:
+            return [pk]
         exactly = self._schedules.filter(name=text).values_list("pk", flat=True)[:MOST_MEANT]
         partly = self._schedules.filter(name__icontains=text).values_list("pk", flat=True)[
             :MOST_MEANT

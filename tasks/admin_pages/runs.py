@@ -24,10 +24,19 @@ from django.utils.translation import gettext_lazy, ngettext
 from tasks import clock
 from tasks.access import is_limited, visible
 from tasks.admin_pages import run_page
-from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, obstacles, time_column
+from tasks.admin_pages.addresses import number_in
+from tasks.admin_pages.base import (
+    CheckedChangeList,
+    RunDisplay,
+    TasksAdmin,
+    job_link,
+    obstacles,
+    time_column,
+)
 from tasks.admin_pages.call_pages import CallPages
 from tasks.admin_pages.failures import FailuresAdmin
 from tasks.admin_pages.forms import TaskForm
+from tasks.admin_pages.history import names_seen
 from tasks.admin_pages.limits import SharedAdmin
 from tasks.admin_pages.run_filters import RunFilters, offered_names
 from tasks.admin_pages.run_list import MOST_CHECKED, newer_page, older_page
@@ -43,6 +52,7 @@ REFRESH_LOG_MS = 2_000
 # The results that a list shows have at most so many characters of JSON.
 SHORT_RESULT = 500
 HEAVY = ("log", "traceback", "result")
+SAFE_METHODS = ("GET", "HEAD")
 
 
 class RecordAdmin(RunDisplay, TasksAdmin):
@@ -75,7 +85,7 @@ class RecordAdmin(RunDisplay, TasksAdmin):
         record = self.get_object(request, unquote(object_id))
         if record is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
-        if request.method != "GET" or not self.has_view_permission(request, record):
+        if request.method not in SAFE_METHODS or not self.has_view_permission(request, record):
             raise PermissionDenied
         return TemplateResponse(request, "admin/tasks/run.html", self.page(request, record))
 
@@ -109,7 +119,7 @@ class RecordAdmin(RunDisplay, TasksAdmin):
         if record.started is not None and not is_live:
             context["can_compare"] = True
             if record.status != record.Status.FINISHED or "compare" in request.GET:
-                context["compared"] = run_page.compare(record)
+                context["compared"] = run_page.compare(record, names_seen(request))
         if may_reveal(request) and self.secrets_of(record):
             context["reveal_url"] = f"admin:{self.opts.app_label}_{self.opts.model_name}_reveal"
         return context
@@ -167,7 +177,7 @@ def ascii_name(name: str) -> str:
     return "".join(char if char.isascii() else "_" for char in name)
 
 
-class RunChangeList(ChangeList):
+class RunChangeList(CheckedChangeList):
     """A page of runs, read without counting them."""
 
     def __init__(self, request: HttpRequest, model: Any, *args: Any, **kwargs: Any) -> None:
@@ -192,7 +202,7 @@ class RunChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page, without the texts that a list doesn't show."""
-        before, after = (_number(request.GET.get(name)) for name in ("before", "after"))
+        before, after = (number_in(request.GET.get(name)) for name in ("before", "after"))
         runs = self.root_queryset.select_related("parent").defer(*HEAVY)
         wanted = self.filters.conditions()
         if after is not None:
@@ -219,10 +229,6 @@ def _add_short_results(runs: list[ScheduledTaskInstance]) -> None:
     results = dict(short.values_list("pk", "result"))
     for run in runs:
         run.result = results.get(run.pk)
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() and len(text) < 19 else None
 
 
 @admin.register(ScheduledTaskInstance)

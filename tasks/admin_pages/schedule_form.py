@@ -9,10 +9,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.call_pages import CallPages
 from tasks.admin_pages.conflicts import base_of, version_of
 from tasks.admin_pages.forms import ScheduledTaskForm
-from tasks.admin_pages.when_preview import preview_of, preview_view, problem_of, warning_of
+from tasks.admin_pages.when_preview import preview_of, preview_view, problem_of, usable, warning_of
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService
@@ -22,7 +23,7 @@ class SchedulePages(CallPages):
     """Add and edit a schedule; what is due next is shown while it is typed."""
 
     def get_urls(self) -> list[URLPattern]:
-        view = require_http_methods(["GET", "POST"])(self.preview_view)
+        view = require_http_methods(["GET", "HEAD", "POST"])(self.preview_view)
         name = "tasks_scheduledtask_preview"
         return [path("preview/", self.admin_site.admin_view(view), name=name), *super().get_urls()]
 
@@ -40,7 +41,7 @@ class SchedulePages(CallPages):
         The clone has its secrets, which aren't shown.
         """
         pk = request.POST.get("clone_of") or request.GET.get("clone_of", "")
-        source = self.get_object(request, pk) if pk.isdecimal() else None
+        source = None if number_in(pk) is None else self.get_object(request, pk)
         return source if source and self.has_change_permission(request, source) else None
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
@@ -64,8 +65,12 @@ class SchedulePages(CallPages):
             shown = form.source if form.source and not form.is_bound else form.instance
             if shown.pk is None and not form.is_bound:
                 shown.timezone = form.initial["timezone"]
+            if form.is_bound:
+                preview = preview_of(usable(form), problem_of(form))
+            else:
+                preview = preview_of(shown)
             context |= {
-                "preview": preview_of(shown, problem_of(form) if form.is_bound else ""),
+                "preview": preview,
                 "preview_url": reverse("admin:tasks_scheduledtask_preview"),
                 "may_save_paused": True,
                 **_remembered(form),

@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import label_for_field
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
-from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models import Case, IntegerField, Prefetch, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy, pgettext
 from tasks import clock
 from tasks.access import visible
 from tasks.admin_pages.asking import ActionsAdmin
+from tasks.admin_pages.base import CheckedChangeList
 from tasks.admin_pages.limits import VisibleFilter
 from tasks.admin_pages.schedule_filters import (
     VIEWS,
@@ -30,8 +31,7 @@ from tasks.admin_pages.schedule_filters import (
     ViewFilter,
 )
 from tasks.admin_pages.times import about
-from tasks.masking import mask_text
-from tasks.models import ScheduleChange, ScheduledTask, ScheduledTaskInstance
+from tasks.models import ScheduleChange, ScheduledTask, ScheduledTaskInstance, Tag
 from tasks.reports.strips import strips
 from tasks.reports.waiting import Waiting, waiting_of
 
@@ -70,7 +70,7 @@ class Facts:
 def state_of(schedule: ScheduledTask, facts: Facts, now: datetime) -> State:
     """Return how a schedule is now, the worst first."""
     if schedule.problem:
-        return State("problem", _("problem"), mask_text(schedule.problem))
+        return State("problem", _("problem"), schedule.masked(schedule.problem))
     if schedule.status == Status.DEATH:
         return State("death", pgettext("schedule", "ended"), schedule.end_reason())
     if schedule.status == Status.PAUSED:
@@ -107,7 +107,7 @@ def _progress(run: ScheduledTaskInstance, now: datetime) -> str:
     return _("%(percent)d %%, for %(span)s") % {"percent": run.progress, "span": span}
 
 
-class ScheduleChangeList(ChangeList):
+class ScheduleChangeList(CheckedChangeList):
     """Reads what the rows of the page show, in a fixed number of queries."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -173,7 +173,8 @@ class ScheduleListAdmin(ActionsAdmin):
             output_field=IntegerField(),
         )
         schedules = ScheduledTask.objects.select_related("calendar", "week")
-        schedules = schedules.prefetch_related("tags").annotate(severity=severity)
+        tags = Prefetch("tags", visible(request.user, Tag.objects.all()))
+        schedules = schedules.prefetch_related(tags).annotate(severity=severity)
         return visible(request.user, schedules)
 
     def queues_of_list(self, request: HttpRequest) -> Iterable[str]:
@@ -221,7 +222,7 @@ class ScheduleListAdmin(ActionsAdmin):
             "state": state_of(schedule, facts, now),
             "when": schedule.when_in_words(),
             "next_due": schedule.next_due(now),
-            "note": mask_text(schedule.note) if schedule.status == Status.PAUSED else "",
+            "note": schedule.masked(schedule.note) if schedule.status == Status.PAUSED else "",
             "runs": facts.runs,
             "last_run": next((run for run in facts.runs if run.started), None),
             "success": None if success is None else 100 * success,

@@ -4,9 +4,11 @@ The view only computes: GET (or POST, for a long list of dates) changes nothing.
 isn't sent to it.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,13 +16,14 @@ from django import forms
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.forms.models import construct_instance
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.utils import formats, timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from tasks import clock
+from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.consequences import Situation, consequences, moment
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.when_form import IntervalField, WhenForm
@@ -90,10 +93,12 @@ class PreviewForm(WhenForm):
     def _post_clean(self) -> None:
         """Check the values as those that are saved, but without the database's constraints."""
         self.instance = construct_instance(self, self.instance, self._meta.fields)
-        try:
-            self.instance.clean()
-        except ValidationError as error:
-            self._update_errors(error)
+        excluded = self._get_validation_exclusions()  # type: ignore[attr-defined]
+        for check in (partial(self.instance.clean_fields, excluded), self.instance.clean):
+            try:
+                check()
+            except ValidationError as error:
+                self._update_errors(error)
 
     def _update_errors(self, errors: ValidationError) -> None:
         for name in errors.error_dict.keys() - self.fields.keys():
@@ -324,6 +329,15 @@ def warning_of(schedule: ScheduledTask) -> str:
     return nothing_due(schedule, now)
 
 
+def usable(form: forms.ModelForm) -> ScheduledTask:
+    """Return the schedule as typed, with usual policies for those that have an error."""
+    schedule: ScheduledTask = copy.copy(form.instance)
+    for name in form.errors.keys() & set(POLICY_FIELDS):
+        field: Any = ScheduledTask._meta.get_field(name)
+        setattr(schedule, name, field.get_default())
+    return schedule
+
+
 def problem_of(form: forms.ModelForm) -> str:
     """Say which fields of a form keep it from saying when; empty if none does."""
     names = {*SPEC_FIELDS, "cron_on", "cron_days", "cron_at"} & form.errors.keys()
@@ -339,8 +353,8 @@ def preview_view(page: Any, request: HttpRequest) -> HttpResponse:
     """Return the preview of what is typed, as a fragment of the page."""
     data: QueryDict = request.POST if request.method == "POST" else request.GET
     schedule = None
-    if (pk := data.get("pk", "")).isdecimal():
-        schedule = page.get_object(request, pk)
+    if pk := data.get("pk", ""):
+        schedule = get_object_or_404(page.get_queryset(request), pk=number_in(pk))
     allowed = page.has_change_permission if schedule is not None else page.has_add_permission
     if not (allowed(request, schedule) if schedule is not None else allowed(request)):
         raise PermissionDenied
@@ -353,5 +367,5 @@ def preview_view(page: Any, request: HttpRequest) -> HttpResponse:
     form = form_class(typed, instance=schedule)
     form.full_clean()
     form.instance.function = data.get("function", "")[:200]
-    preview = preview_of(form.instance, problem_of(form))
+    preview = preview_of(usable(form), problem_of(form))
     return render(request, "admin/tasks/scheduledtask/when_preview.html", {"preview": preview})

@@ -1,4 +1,4 @@
-"""Deletes the runs that a schedule doesn't keep."""
+"""Deletes the runs that a schedule doesn't keep, and the oldest lines of its history."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -9,7 +9,10 @@ from django.db.models import Count, Min
 from tasks import clock
 from tasks.database import CHUNK
 from tasks.ledger.summaries import delete_pruned
-from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.models import ScheduleChange, ScheduledTask, ScheduledTaskInstance
+
+# How many lines of each schedule's history are kept.
+CHANGES_KEPT = 500
 
 
 def prune() -> None:
@@ -102,4 +105,16 @@ def _newest_not_kept(schedule: ScheduledTask, rows: Any, field: str) -> datetime
 def _delete_in_chunks(rows: Any) -> Iterator[None]:
     while ids := list(rows.order_by().values_list("id", flat=True)[:CHUNK]):
         delete_pruned(ScheduledTaskInstance.objects.filter(id__in=ids))
+        yield
+
+
+def pruning_history() -> Iterator[None]:
+    """Delete all but the newest lines of each schedule's history; yield as `pruning` does."""
+    counted = ScheduleChange.objects.order_by().values("schedule").annotate(lines=Count("pk"))
+    too_many = counted.filter(lines__gt=CHANGES_KEPT).values_list("schedule", flat=True)
+    for pk in list(too_many):
+        lines = ScheduleChange.objects.filter(schedule=pk)
+        newest = lines.order_by("-id").values_list("id", flat=True)
+        for last in newest[CHANGES_KEPT : CHANGES_KEPT + 1]:
+            lines.filter(id__lte=last).delete()
         yield

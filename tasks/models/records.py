@@ -10,12 +10,12 @@ from django.utils.translation import gettext_lazy as _
 
 from tasks import clock
 from tasks.fields import StampField
-from tasks.models.fields import NAME_LENGTH, NameField
+from tasks.models.fields import NAME_LENGTH, NameField, Secretive
 from tasks.reasons import CODE_LENGTH, in_words
 from tasks.storable import REASON_LENGTH
 
 
-class RunRecord(models.Model):
+class RunRecord(Secretive, models.Model):
     """What a background call and a run of a schedule have in common: how it went.
 
     `attempt` fences the writes: each write names the attempt that it is for.
@@ -62,11 +62,6 @@ class RunRecord(models.Model):
     @abstractmethod
     def run_job_id(self) -> str:
         """The id of the job that runs this attempt."""
-
-    @property
-    @abstractmethod
-    def secret_values(self) -> list[str]:
-        """The secrets among the arguments of its call."""
 
     def reason_in_words(self) -> str:
         """Return in the active language why it ended so; empty if there is nothing to say."""

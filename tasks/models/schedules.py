@@ -23,7 +23,7 @@ from tasks.fields import StampField
 from tasks.job_ids import new_schedule_job_id
 from tasks.masking import hiding, mask_text
 from tasks.models.calendars import Calendar, normal_dates
-from tasks.models.fields import NAME_LENGTH, NameField, PrimaryManager
+from tasks.models.fields import NAME_LENGTH, NameField, PrimaryManager, Secretive
 from tasks.storable import canonical_json
 from tasks.timing import spec
 from tasks.timing.describe import describe
@@ -65,7 +65,7 @@ class ScheduledTaskQuerySet(models.QuerySet["ScheduledTask"]):
         )
 
 
-class ScheduledTask(models.Model):
+class ScheduledTask(Secretive, models.Model):
     """A schedule: what runs, when, and under which policies.
 
     Change it through `tasks.services.SchedulerService`, which also brings Redis up to date.

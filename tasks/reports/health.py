@@ -15,7 +15,7 @@ from redis import Redis
 from tasks.ledger.summaries import LATE
 from tasks.reports.facts import Facts, Failing, QueueFacts, Work, read_facts
 from tasks.reports.in_redis import Snapshot
-from tasks.reports.scope import Schedules
+from tasks.reports.scope import NO_CALLS, Calls, Schedules
 from tasks.reports.waiting import Why
 from tasks.timing.describe import describe_length
 
@@ -87,9 +87,12 @@ class Verdict:
         return not self.problems
 
 
-def health(redis: Redis, schedules: Schedules) -> tuple[Verdict, Facts]:
-    """Return how these schedules are, and by which facts; the texts are in the active language."""
-    facts = read_facts(redis, schedules)
+def health(redis: Redis, schedules: Schedules, calls: Calls = NO_CALLS) -> tuple[Verdict, Facts]:
+    """Return how these schedules and background calls are, and by which facts.
+
+    The texts are in the active language.
+    """
+    facts = read_facts(redis, schedules, calls)
     return judge(facts), facts
 
 
@@ -368,7 +371,7 @@ def _failing(failing: Failing, now: datetime) -> Problem:
         Severity.ERROR,
         short=_("%(name)s fails") % values,
         text=text,
-        detail=run.reason_in_words().partition("\n")[0],
+        detail=run.masked(run.reason_in_words()).partition("\n")[0],
         fix=_("See the failure"),
         link=reverse("admin:tasks_scheduledtaskinstance_change", args=[run.pk]),
         since=failing.since,

@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 from tasks.broker.connection import connect
 from tasks.job_ids import RunId
 from tasks.ledger.summaries import LATE
-from tasks.models import Hold, ScheduledTask, Task
+from tasks.models import Hold, ScheduledTask
 from tasks.reports.in_redis import QueueSeen, Snapshot, read_snapshot
-from tasks.reports.scope import Schedules, is_everything
+from tasks.reports.scope import NO_CALLS, Calls, Schedules
 
 SHOWN = 20
 
@@ -110,15 +110,12 @@ class WaitingList:
         return sum(self.late_by.values())
 
 
-def waiting(snapshot: Snapshot, schedules: Schedules, number: int = SHOWN) -> WaitingList:
-    """Return what waits of these schedules, and of all background calls if these are all schedules.
-
-    It takes three queries.
-    """
+def waiting(
+    snapshot: Snapshot, schedules: Schedules, calls: Calls = NO_CALLS, number: int = SHOWN
+) -> WaitingList:
+    """Return what waits of these schedules and background calls, in three queries."""
     jobs = list(waiting_jobs(snapshot, held_queues()))
-    found = [*_of_schedules(jobs, snapshot.now, schedules)]
-    if is_everything(schedules):
-        found += _of_calls(jobs)
+    found = [*_of_schedules(jobs, snapshot.now, schedules), *_of_calls(jobs, calls)]
     found.sort(key=lambda one: one.since)
     return WaitingList(
         shown=tuple(found[:number]),
@@ -252,21 +249,21 @@ def is_late(job: Job, now: datetime) -> bool:
     return job.due is not None and now - job.due > LATE
 
 
-def _of_calls(jobs: Iterable[Job]) -> list[Waiting]:
-    """Return the background calls among the jobs; jobs that have no row are RQ's own."""
-    calls = {job.job_id: job for job in jobs if job.run_id is None}
-    rows = Task.objects.filter(job_id__in=calls).values_list("job_id", "pk", "name", "created")
+def _of_calls(jobs: Iterable[Job], calls: Calls) -> list[Waiting]:
+    """Return which of these calls are among the jobs; jobs that have no row are RQ's own."""
+    others = {job.job_id: job for job in jobs if job.run_id is None}
+    rows = calls.filter(job_id__in=others).values_list("job_id", "pk", "name", "created")
     return [
         Waiting(
             name=name,
             schedule_pk=None,
             call_pk=pk,
-            queue=calls[job_id].queue,
+            queue=others[job_id].queue,
             due=None,
             since=created,
             number=1,
             is_late=False,
-            why=calls[job_id].why,
+            why=others[job_id].why,
         )
         for job_id, pk, name, created in rows
     ]

@@ -15,7 +15,6 @@ from tasks import clock
 from tasks.admin_pages import holds, states, strips, times
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.health import TEMPLATE, health_line
-from tasks.models import Hold
 
 register = template.Library()
 
@@ -77,7 +76,7 @@ def sl_holds(context: Context) -> SafeString | str:
     request = context.get("request")
     if request is None or context.get("holds_are_said") or not holds.may_see(request):
         return ""
-    own: dict[Any, Any] = {"holds": list(Hold.objects.all()), "may_hold": holds.may_hold(request)}
+    own: dict[Any, Any] = {"holds": holds.shown_to(request), "may_hold": holds.may_hold(request)}
     return render_to_string("admin/tasks/holds.html", dict(context.flatten()) | own, request)
 
 

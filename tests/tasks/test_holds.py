@@ -240,6 +240,23 @@ def test_what_waits_on_a_paused_queue_for_long_is_not_overdue(
     assert tally_of(schedule) == (True, 1)
 
 
+def test_a_child_that_has_never_read_what_is_held_takes_no_job_while_the_database_is_unavailable(
+    redis_connection: Redis, child: Child, monkeypatch: pytest.MonkeyPatch
+):
+    TaskService.enqueue_task(ECHO)
+    holds.pause_everything("ops")
+
+    def unavailable() -> None:
+        raise OperationalError("gone")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(reading, "read", unavailable)
+        assert child.work_off() == (0, True)
+        assert set(child.held_queues) == set(QUEUES)
+    holds.resume(Hold.objects.get())
+    assert child.work_off() == (1, True)
+
+
 def test_a_worker_keeps_what_it_knows_of_holds_while_the_database_is_unavailable(
     child: Child, monkeypatch: pytest.MonkeyPatch
 ):

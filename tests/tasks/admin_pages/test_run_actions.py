@@ -109,7 +109,9 @@ def test_one_action_takes_a_bounded_number_of_runs(admin_client: Client):
     for _ in range(MOST_RUNS + 1):
         make_run(schedule, status="failed")
     runs = ScheduledTaskInstance.objects.all()
-    assert f"Run these {MOST_RUNS} runs again?" in text_of(choose(admin_client, "run_again", *runs))
+    text = text_of(choose(admin_client, "run_again", *runs))
+    assert f"Run these {MOST_RUNS} runs again?" in text
+    assert f"only the newest {MOST_RUNS} are taken" in text
 
 
 def test_who_may_not_run_schedules_is_offered_nothing_and_runs_nothing(client: Client):

@@ -56,13 +56,18 @@ def test_the_page_of_a_failed_run_is_compared_with_the_last_success(admin_client
     schedule = make_row()
     success = make_run(schedule, log="start\npage 2 done\n", worker_name="w1")
     make_run(schedule, status="failed")
-    ScheduleChange.objects.create(schedule=schedule, by="anna", changes={"timeout": [30, 45]})
+    ScheduleChange.objects.create(
+        schedule=schedule,
+        by="anna",
+        action="changed",
+        changes={"timeout": [30, 45], "overlap": ["skip", "wait"]},
+    )
     run = make_run(schedule, status="failed", log="start\nno answer\n", worker_name="w2")
     text = text_of(admin_client.get(page_of(run)))
     assert f"#{success.pk}" in text
     assert "Worker w1 w2 differs" in text
     assert "Log parts at page 2 done no answer differs" in text
-    assert "anna: timeout: 30 → 45" in text
+    assert "anna: Timeout: 30s → 45s, Overlap: skip the new run → wait until" in text
 
 
 def test_a_run_that_finished_is_compared_when_that_is_wanted(admin_client: Client):

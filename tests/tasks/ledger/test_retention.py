@@ -1,11 +1,12 @@
-"""Runs that a schedule doesn't keep are deleted."""
+"""Runs that a schedule doesn't keep are deleted, and old lines of its history."""
 
 from typing import Any
 
 import pytest
 
+from tasks.ledger import retention
 from tasks.ledger.retention import prune
-from tasks.models import ScheduledTask
+from tasks.models import ScheduleChange, ScheduledTask
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -56,3 +57,15 @@ def test_retention_of_one_schedule_keeps_the_runs_of_others():
     ended_runs(other, 2)
     prune()
     assert (small.runs.count(), other.runs.count()) == (1, 2)
+
+
+def test_the_newest_lines_of_a_schedules_history_are_kept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(retention, "CHANGES_KEPT", 3)
+    many, few = make_row(), make_row()
+    for number in range(5):
+        ScheduleChange.objects.create(schedule=many, action=f"{number}")
+    ScheduleChange.objects.create(schedule=few, action="only")
+    for _step in retention.pruning_history():
+        pass
+    assert [change.action for change in many.changes.all()] == ["4", "3", "2"]
+    assert few.changes.count() == 1

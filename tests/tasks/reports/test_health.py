@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.models import Hold, ScheduledTaskInstance
+from tasks.models import Hold, ScheduledTask, ScheduledTaskInstance
 from tasks.reports.facts import Facts, Failing, QueueFacts, Work, WorkerFacts
 from tasks.reports.health import Code, Severity, Verdict, judge
 from tasks.reports.in_redis import SchedulerSeen, Snapshot, WorkerSeen
@@ -169,7 +169,9 @@ def test_a_pause_says_since_when_by_whom_and_why():
 
 
 def test_the_worst_failing_schedules_are_named_and_the_others_counted():
-    run = ScheduledTaskInstance(pk=7, reason="Failed for: no answer\nafter 30 s")
+    parent = ScheduledTask(function="gone")
+    reason = "Failed for: no answer\nafter 30 s"
+    run = ScheduledTaskInstance(pk=7, parent=parent, reason=reason)
     worst = Failing(1, "Prices", 7, NOW - 37 * MINUTE, run)
     first, second = judge(facts(failing=3, worst=(worst,))).problems
     assert first.text == "Prices fails since 19:55, 7 times in a row."
