@@ -160,10 +160,6 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         """Return the queues that the next runs of all that the user may see need."""
         return () if is_limited(request.user) else self.queues_in_use(None)
 
-    def refresh_ms(self, record: Any) -> int:
-        """Return how often the page of a record refreshes itself, in milliseconds; 0 for never."""
-        return 0
-
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         context = {
             "notices": obstacles(self.queues_of_list(request)),
@@ -182,7 +178,7 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         queues = () if obj is None else self.queues_in_use(obj)
-        context |= {"notices": obstacles(queues), "refresh_ms": obj and self.refresh_ms(obj)}
+        context["notices"] = obstacles(queues)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def changeform_view(

@@ -260,6 +260,14 @@ class ScheduleListAdmin(ActionsAdmin):
     def state(self, schedule: Any) -> str:
         return str(schedule.status_in_words())
 
+    @admin.display(description=gettext_lazy("when"))
+    def when(self, schedule: Any) -> str:
+        return str(schedule.when_in_words())
+
+    @admin.display(description=gettext_lazy("next due"))
+    def next_due(self, schedule: Any) -> str:
+        return ""
+
     @admin.display(description=gettext_lazy("last 20 runs"))
     def latest(self, schedule: Any) -> str:
         return ""

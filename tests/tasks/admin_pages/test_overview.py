@@ -140,11 +140,11 @@ def test_a_pause_is_said_on_every_page_of_ours_with_who_and_why(viewer: Client):
     holds.pause_everything("ops", "database move")
     holds.pause_queue("low", "ops")
     schedule = make_row()
-    change = reverse("admin:tasks_scheduledtask_change", args=[schedule.pk])
+    page_of_it = reverse("admin:tasks_scheduledtask_page", args=[schedule.pk])
     overview = text_of(viewer.get(OVERVIEW))
     assert "Everything is paused." in overview
     assert "by ops: database move" in overview
-    for page in (SCHEDULES, change, reverse("admin:tasks_calendar_changelist")):
+    for page in (SCHEDULES, page_of_it, reverse("admin:tasks_calendar_changelist")):
         text = text_of(viewer.get(page))
         assert "Everything is paused by ops," in text
         assert ": database move" in text
