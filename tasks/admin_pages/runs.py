@@ -241,7 +241,8 @@ class ScheduledTaskInstanceAdmin(FailuresAdmin, RecordAdmin):
 
     def schedules_view(self, request: HttpRequest) -> HttpResponse:
         """Offer names of schedules while one is typed."""
-        if not self.has_view_permission(request):
+        schedules_page = self.admin_site.get_model_admin(ScheduledTask)
+        if not (self.has_view_permission(request) or schedules_page.has_view_permission(request)):
             raise PermissionDenied
         text = request.GET.get("q", "").replace("\0", "")
         schedules = visible(request.user, ScheduledTask.objects.all())

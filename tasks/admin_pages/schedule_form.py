@@ -10,11 +10,18 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from tasks.access import visible
 from tasks.admin_pages.call_pages import CallPages
 from tasks.admin_pages.conflicts import base_of, version_of
 from tasks.admin_pages.forms import ScheduledTaskForm
 from tasks.admin_pages.links import schedule_page
-from tasks.admin_pages.when_preview import preview_of, preview_view, problem_of, warning_of
+from tasks.admin_pages.when_preview import (
+    preview_of,
+    preview_view,
+    problem_of,
+    warning_of,
+    with_crowd,
+)
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService
@@ -96,7 +103,11 @@ class SchedulePages(CallPages):
             if shown.pk is None and not form.is_bound:
                 shown.timezone = form.initial["timezone"]
             context |= {
-                "preview": preview_of(shown, problem_of(form) if form.is_bound else ""),
+                "preview": with_crowd(
+                    preview_of(shown, problem_of(form) if form.is_bound else ""),
+                    shown,
+                    visible(request.user, ScheduledTask.objects.all()),
+                ),
                 "preview_url": reverse("admin:tasks_scheduledtask_preview"),
                 "may_save_paused": True,
                 "page_url": schedule_page(form.instance.pk) if form.instance.pk else "",

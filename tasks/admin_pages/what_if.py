@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.core.validators import MaxValueValidator
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -54,6 +55,8 @@ DAYS = 7
 # The page is made while somebody waits for it: it plays less than the command does.
 PLAYED_AT_MOST = 20_000
 OVERLAPS_SHOWN = FILLERS_SHOWN = 20
+LONGEST_JOB = 7 * 86_400
+TOO_LONG = gettext_lazy("Longer than the 7 days that are played.")
 SOMEWHAT_BUSY = 0.5
 HEIGHT = 26
 
@@ -75,7 +78,10 @@ class NewJobForm(forms.Form):
 
     def __init__(self, *args: Any, queues: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["queue"].choices = [(name, name) for name in queues]  # type: ignore[attr-defined]
+        fields: dict[str, Any] = self.fields
+        fields["queue"].choices = [(name, name) for name in queues]
+        fields["takes"].required = True
+        fields["takes"].validators.append(MaxValueValidator(LONGEST_JOB, TOO_LONG))
 
 
 class ScheduleForm(forms.Form):
@@ -159,6 +165,8 @@ def _played(query: QueryDict, planned: list[Planned]) -> dict[str, Any]:
     job = job_form.cleaned_data if job_form.is_bound and job_form.is_valid() else None
     chosen = form.cleaned_data["schedule"] if form.is_bound and form.is_valid() else None
     trial = trial_of(query, planned, chosen, job, now)
+    if chosen is not None:  # Also one that a link has named by its primary key.
+        form = ScheduleForm(initial={"schedule": chosen.name}, planned=planned, label_suffix="")
     plays = 1 if trial is None and chosen is None else 2
 
     def play(wanted: Iterable[Planned]) -> Simulation:
@@ -240,7 +248,7 @@ def suggestions(simulation: Simulation, job: dict[str, Any]) -> list[Suggestion]
 
 def _asked(job: dict[str, Any]) -> dict[str, str]:
     """Return the query by which the page is asked for times for a job."""
-    return {"takes": f"{job['takes']}s", "queue": job["queue"], "every": job["every"]}
+    return {"takes": str(job["takes"]), "queue": job["queue"], "every": job["every"]}
 
 
 def _add_url(values: dict[str, Any]) -> str:
