@@ -22,6 +22,7 @@ from tasks.access import visible
 from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.limits import VisibleFilter
 from tasks.admin_pages.schedule_filters import (
+    RARE_VIEWS,
     VIEWS,
     FunctionFilter,
     OwnerFilter,
@@ -252,6 +253,7 @@ class ScheduleListAdmin(ActionsAdmin):
                 ),
             }
             for name, title, number in tabs
+            if number or chosen == name or name not in RARE_VIEWS
         ]
 
     # Columns: what they are called, and how they are sorted

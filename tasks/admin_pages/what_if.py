@@ -23,7 +23,6 @@ from redis.exceptions import RedisError
 from tasks import clock
 from tasks.access import visible
 from tasks.admin_pages import lanes
-from tasks.admin_pages.when_form import IntervalField
 from tasks.admin_pages.what_if_changes import (
     Trial,
     better_times,
@@ -32,6 +31,7 @@ from tasks.admin_pages.what_if_changes import (
     effects,
     trial_of,
 )
+from tasks.admin_pages.when_form import IntervalField
 from tasks.broker.connection import connect
 from tasks.models import ScheduledTask
 from tasks.queue import usable_queues
@@ -101,7 +101,9 @@ class ScheduleForm(forms.Form):
         """Return the schedule that is named, also by its primary key."""
         text = self.cleaned_data["schedule"]
         if (found := chosen_schedule(self._planned, text)) is None:
-            raise forms.ValidationError(_("No active schedule is called “%(name)s”.") % {"name": text})
+            raise forms.ValidationError(
+                _("No active schedule is called “%(name)s”.") % {"name": text}
+            )
         return found
 
 

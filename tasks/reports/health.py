@@ -173,7 +173,7 @@ def _problems(facts: Facts) -> Iterator[Problem]:
             text=f"{text}.",
             detail=_("Each says why on its page."),
             fix=_("See which"),
-            link=_schedules(),
+            link=_schedules(view="problem"),
         )
 
 

@@ -188,7 +188,7 @@ def test_the_page_of_a_schedule_counts_its_requested_runs(admin_client: Client):
 def test_the_page_of_a_schedule_leads_to_its_job_and_to_a_copy(admin_client: Client):
     schedule = make_row()
     page = admin_client.get(page_of(schedule, "page")).content.decode()
-    assert f'>{schedule.job_id}</a>' in page
+    assert f">{schedule.job_id}</a>" in page
     assert f'href="{ADD}?clone_of={schedule.pk}"' in page
 
 
@@ -368,7 +368,12 @@ def test_a_viewer_can_see_every_page_of_the_admin(viewer: Client):
     schedule = make_row()
     call = TaskService.enqueue_task(ECHO)
     urls = [SCHEDULES, RUNS, CALLS, page_of(schedule, "page"), page_of(make_run(schedule))]
-    urls += [page_of(call), page_of(schedule, "history"), reverse("admin:django_rq_home"), reverse("admin:index")]
+    urls += [
+        page_of(call),
+        page_of(schedule, "history"),
+        reverse("admin:django_rq_home"),
+        reverse("admin:index"),
+    ]
     assert [viewer.get(url).status_code for url in urls] == [200] * len(urls)
 
 

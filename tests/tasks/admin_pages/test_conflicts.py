@@ -14,7 +14,6 @@ from tests.tasks.schedules import make_row
 pytestmark = pytest.mark.django_db
 
 
-
 def opened(client: Client, schedule: ScheduledTask) -> dict[str, Any]:
     """Open the form of a schedule; return what a browser would send for it, unchanged."""
     page: Any = client.get(page_of(schedule))
