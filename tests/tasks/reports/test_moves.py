@@ -1,6 +1,7 @@
 """To which times a schedule could be moved, where its workers have more time."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -38,9 +39,7 @@ def test_suggested_times_do_not_touch_each_other():
     found = moves(daily("9:00", pk=1, minutes=30), daily("9:00", minutes=60))
     times = sorted(move.by for move in found.better)
     assert len(times) == 3
-    assert all(
-        later - earlier > 30 * MINUTE for earlier, later in zip(times, times[1:], strict=False)
-    )
+    assert all(later - earlier > 30 * MINUTE for earlier, later in pairwise(times))
 
 
 def test_a_time_that_is_empty_already_has_no_better_one():
