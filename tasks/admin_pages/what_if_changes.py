@@ -1,7 +1,7 @@
 """What-if: a change that is tried before it is made, and better times for a schedule."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -74,11 +74,12 @@ def trial_of(
     now: datetime,
 ) -> Trial | None:
     """Return the change that the address asks to try, None if it asks for none that is possible."""
+    by, cron = query.get("by", ""), query.get("cron", "")
     try:
-        if chosen is not None and query.get("by"):
-            return _moved(planned, chosen, _minutes(query["by"]), now)
-        if job is not None and query.get("cron"):
-            return _added(planned, job, query["cron"])
+        if chosen is not None and by:
+            return _moved(planned, chosen, _minutes(by), now)
+        if job is not None and cron:
+            return _added(planned, job, cron)
     except (CannotMove, SpecError):
         return None
     return None
@@ -105,22 +106,28 @@ def _added(planned: Sequence[Planned], job: dict[str, Any], cron: str) -> Trial:
 
 def effects(trial: Trial, before: Simulation, after: Simulation) -> list[Effect]:
     """Return what a change would do to its queue and to itself."""
-    queue = trial.changed.queue
-    hours = [len(one.full_hours(queue)) if queue in one.queues else 0 for one in (before, after)]
-    waits = [_longest_wait(one, queue) for one in (before, after)]
-    overlaps = [_overlaps(one, trial.changed.pk) for one in (before, after)]
-    rows = [
-        (_("Full hours of %(queue)s") % {"queue": queue}, hours, str),
-        (_("Longest wait on %(queue)s") % {"queue": queue}, waits, short_duration),
-        (_("Its dues that find it still running"), overlaps, str),
-    ]
+    queue, pk = trial.changed.queue, trial.changed.pk
+    both = (before, after)
+    hours, waits = _("Full hours of %(queue)s"), _("Longest wait on %(queue)s")
     return [
-        Effect(label, shown(old), shown(new), new > old)  # type: ignore[operator]
-        for label, (old, new), shown in rows
+        _effect(hours % {"queue": queue}, [_full_hours(one, queue) for one in both], str),
+        _effect(waits % {"queue": queue}, [_wait(one, queue) for one in both], short_duration),
+        _effect(
+            _("Its dues that find it still running"), [_overlaps(one, pk) for one in both], str
+        ),
     ]
 
 
-def _longest_wait(simulation: Simulation, queue: str) -> timedelta:
+def _effect(label: str, values: Sequence[Any], shown: Callable[[Any], str]) -> Effect:
+    before, after = values
+    return Effect(label, shown(before), shown(after), after > before)
+
+
+def _full_hours(simulation: Simulation, queue: str) -> int:
+    return len(simulation.full_hours(queue)) if queue in simulation.queues else 0
+
+
+def _wait(simulation: Simulation, queue: str) -> timedelta:
     load = simulation.queues.get(queue)
     return load.longest_wait if load else timedelta()
 

@@ -168,7 +168,7 @@ def with_crowd(preview: Preview, schedule: ScheduledTask, others: Schedules) -> 
     if not preview.lines or (schedule.interval and schedule.interval < FREQUENT):
         return preview
     wanted = _spec_of(schedule)
-    due = wanted and spec.next_due(wanted, clock.now())
+    due = None if wanted is None else spec.next_due(wanted, clock.now())
     if due is None:
         return preview
     found = crowd_at(due, others.exclude(pk=schedule.pk))

@@ -29,5 +29,6 @@
     if (event.target.id !== "run-filters") return;
     [...event.target.elements].forEach((field) => (field.disabled = field.name && !field.value));
   });
+  document.addEventListener("sl:updated", count);
   window.addEventListener("pageshow", count);
 }

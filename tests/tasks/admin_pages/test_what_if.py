@@ -112,11 +112,11 @@ def test_a_schedule_is_moved_to_a_better_time_with_a_line_in_the_history(admin_c
     move = reverse("admin:tasks_scheduledtask_act", args=[schedule.pk, "move"])
     assert f'action="{move}"' in page.content.decode()
     sent = page.context["better"][0].by | {"preview": "yes"}
-    asked = admin_client.post(move, sent)
+    asked: Any = admin_client.post(move, sent)
     assert "At 08:55 every day (UTC); next due" in text_of(asked)
     schedule.refresh_from_db()
     assert schedule.cron == "10 9 * * *"
-    shown = asked.context_data["shown"]  # type: ignore[attr-defined]
+    shown = asked.context_data["shown"]
     admin_client.post(move, sent | {"confirmed": "yes", "shown": shown, "note": "less crowded"})
     schedule.refresh_from_db()
     assert schedule.cron == "55 8 * * *"
