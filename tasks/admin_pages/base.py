@@ -31,7 +31,7 @@ from tasks.admin_pages.formatting import (
 )
 from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.admin_pages.states import record_badge
-from tasks.admin_pages.viewer_zone import in_viewer_zone
+from tasks.admin_pages.viewer_zone import as_viewer_wants
 from tasks.broker.clock import notices as clock_notices
 from tasks.broker.connection import (
     connect,
@@ -120,7 +120,7 @@ class BriefAdmin(admin.ModelAdmin):
         @wraps(view)
         def brief(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             author = made_by(request.user.get_username())
-            with in_a_hurry(), in_viewer_zone(request), author:
+            with in_a_hurry(), as_viewer_wants(request), author:
                 response = view(request, *args, **kwargs)
                 if isinstance(response, SimpleTemplateResponse):
                     # Here, not later: most times are shown by the template.
