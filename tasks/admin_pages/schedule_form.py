@@ -10,6 +10,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from tasks import history
 from tasks.access import visible
 from tasks.admin_pages.call_pages import CallPages
 from tasks.admin_pages.conflicts import base_of, version_of
@@ -124,8 +125,19 @@ class SchedulePages(CallPages):
             messages.warning(request, warning)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the tags, also new ones; a change of them is a line of the history."""
+        schedule = form.instance
+        before = names_of_tags(schedule)
         super().save_related(request, form, formsets, change)
-        form.instance.tags.add(*tags_named(form.cleaned_data.get("new_tags", ())))
+        schedule.tags.add(*tags_named(form.cleaned_data.get("new_tags", ())))
+        after = names_of_tags(schedule)
+        if change and before != after:
+            history.record(schedule, history.Action.CHANGED, {"tags": [before, after]})
+
+
+def names_of_tags(schedule: ScheduledTask) -> list[str]:
+    """Return the names of a schedule's tags, as its history has them."""
+    return sorted(schedule.tags.values_list("name", flat=True))
 
 
 def _remembered(form: ScheduledTaskForm) -> dict[str, str]:

@@ -234,7 +234,9 @@ def _of_workers(facts: Facts, snapshot: Snapshot) -> Iterator[Problem]:
                 short=_("No worker serves %(queue)s") % {"queue": queue.name},
                 text=_("No worker serves %(queue)s.") % {"queue": queue.name},
                 detail=_waiting_jobs(queue, facts.now),
-                fix=_("Start one: manage.py rqworker %(queue)s") % {"queue": queue.name},
+                fix=_("Start one (manage.py rqworker %(queue)s), or change the queue.")
+                % {"queue": queue.name},
+                link=_schedules(queue=queue.name),
                 since=queue.oldest,
             )
     if snapshot.are_suspended:

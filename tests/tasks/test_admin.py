@@ -185,9 +185,12 @@ def test_the_page_of_a_schedule_counts_its_requested_runs(admin_client: Client):
     assert "3 requested runs wait" in text_of(admin_client.get(page_of(schedule, "page")))
 
 
-def test_the_page_of_a_schedule_leads_to_its_job_and_to_a_copy(admin_client: Client):
+def test_the_page_of_a_schedule_leads_to_its_job_to_a_copy_and_to_better_times(
+    admin_client: Client,
+):
     schedule = make_row()
     page = admin_client.get(page_of(schedule, "page")).content.decode()
+    assert f'href="{reverse("admin:tasks_what_if")}?schedule={schedule.pk}"' in page
     assert f">{schedule.job_id}</a>" in page
     assert f'href="{ADD}?clone_of={schedule.pk}"' in page
 

@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from tasks.models import Calendar, ScheduledTask, Tag, Task
+from tasks.admin_pages.history import line_of
+from tasks.models import Calendar, ScheduleChange, ScheduledTask, Tag, Task
 from tasks.services import SchedulerService
 from tests.tasks.functions import ECHO, REPORT
 from tests.tasks.pages import errors_of, staff, text_of
@@ -200,8 +201,18 @@ def test_tags_are_ticked_and_new_ones_are_typed(submit: Submit, edit: Submit):
     assert not submit(tags=[old.pk], new_tags="ops, night ,finance")
     schedule = ScheduledTask.objects.get()
     assert tags_of(schedule) == ["finance", "night", "ops"]
+    assert not ScheduleChange.objects.filter(action="changed").exists()
     assert not edit(schedule, tags=[old.pk], new_tags="")
     assert tags_of(schedule) == ["finance"]
+    [line] = ScheduleChange.objects.filter(action="changed")
+    assert line.changes == {"tags": [["finance", "night", "ops"], ["finance"]]}
+    shown = line_of(line)
+    assert [(one.label, one.old, one.new) for one in shown.differences] == [
+        ("Tags", "finance, night, ops", "finance")
+    ]
+    assert not shown.can_be_put_back
+    assert not edit(schedule, tags=[old.pk])
+    assert ScheduleChange.objects.filter(action="changed").count() == 1
 
 
 def test_a_name_that_no_tag_can_have_is_refused_and_makes_none(submit: Submit):
