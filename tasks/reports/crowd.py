@@ -51,29 +51,30 @@ def crowd_at(time: datetime, schedules: Schedules) -> Crowd:
     ended = Q(end__isnull=False, end__lt=begin) | Q(start__isnull=False, start__gt=end)
     live = schedules.filter(status__in=ScheduledTask.LIVE).exclude(ended).order_by()
     counts = Counter(_of_intervals(live, begin, end)) + _of_expressions(live, begin, end)
-    near = [begin + offset * MINUTE for offset in range((end - begin) // MINUTE)]
-    emptiest = min(near, key=lambda one: (counts[one], abs(one - minute), one < minute))
-    return Crowd(counts[minute], emptiest, counts[emptiest])
+    here = NEAR // MINUTE
+    emptiest = min(range(2 * here), key=lambda at: (counts[at], abs(at - here), at < here))
+    return Crowd(counts[here], begin + emptiest * MINUTE, counts[emptiest])
 
 
-def _of_intervals(live: Schedules, begin: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield the minute of each due of an interval, and of each single time."""
+def _of_intervals(live: Schedules, begin: datetime, end: datetime) -> Iterator[int]:
+    """Yield for each due of an interval, and for each single time, in which minute it is."""
     coming = Q(interval__gte=FREQUENT, first__lt=end) | Q(first__gte=begin, first__lt=end)
     rows: Any = live.filter(coming, cron="").values_list("first", "interval")
+    span = (end - begin).total_seconds()
     for first, interval in rows[:INTERVALS_READ]:
-        step = timedelta(seconds=interval) if interval else 2 * NEAR
-        due = first + max(-((first - begin) // step), 0) * step
-        while due < end:
-            yield due.replace(second=0, microsecond=0)
-            due += step
+        at, step = (first - begin).total_seconds(), interval or span
+        at = at % step if at < 0 else at
+        while at < span:
+            yield int(at // 60)
+            at += step
 
 
-def _of_expressions(live: Schedules, begin: datetime, end: datetime) -> Counter[datetime]:
+def _of_expressions(live: Schedules, begin: datetime, end: datetime) -> Counter[int]:
     """Count the dues of cron expressions: many schedules share one, which is played once."""
     rows: Any = live.exclude(cron="").values_list("cron", "timezone").annotate(number=Count("pk"))
-    counts: Counter[datetime] = Counter()
+    counts: Counter[int] = Counter()
     for cron, zone, number in rows.order_by("-number")[:EXPRESSIONS_READ]:
         with suppress(SpecError):  # It says so on its row (R7).
             for due in specs.dues(Spec(cron=cron, timezone=zone), begin - MICROSECOND, end):
-                counts[due.replace(second=0, microsecond=0)] += number
+                counts[(due - begin) // MINUTE] += number
     return counts
