@@ -19,7 +19,7 @@ from tasks.admin_pages.when_form import IntervalField, WhenForm, zone_choices
 from tasks.broker.connection import redis_obstacle
 from tasks.exceptions import InvalidSchedule
 from tasks.masking import MaskedValue, restore
-from tasks.models import Calendar, ScheduledTask, Tag, Task
+from tasks.models import Calendar, ScheduledTask, Task
 from tasks.models.schedules import DEFAULT_KEEP_RUNS
 from tasks.queue import usable_queues
 from tasks.registry import Kind, TaskFunction
@@ -337,17 +337,12 @@ class ScheduledTaskForm(WhenForm, CallForm):
         return False
 
     def clean_new_tags(self) -> list[str]:
-        """Return the names of tags that are typed; one that exists is taken if it may be seen."""
+        """Return the names of tags that are typed."""
         typed = [name.strip() for name in self.cleaned_data["new_tags"].split(",")]
         try:
-            names = check_names([name for name in typed if name])
+            return check_names([name for name in typed if name])
         except InvalidSchedule as error:
             raise ValidationError(str(error)) from error
-        offered: Any = self.fields["tags"]
-        hidden = Tag.objects.filter(name__in=names).exclude(pk__in=offered.queryset.values("pk"))
-        if (tag := hidden.first()) is not None:
-            raise ValidationError(_("You may not use the tag “%(name)s”.") % {"name": tag.name})
-        return names
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data

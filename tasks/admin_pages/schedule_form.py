@@ -24,7 +24,7 @@ from tasks.admin_pages.when_preview import (
     with_crowd,
 )
 from tasks.definitions import EDITABLE_FIELDS
-from tasks.models import ScheduledTask
+from tasks.models import ScheduledTask, Tag
 from tasks.services import SchedulerService
 from tasks.tags import tags_named
 
@@ -59,7 +59,7 @@ class SchedulePages(CallPages):
         self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
     ) -> Any:
         form: Any = super().get_form(request, obj, change, **options)
-        form.may_add_tags = request.user.has_perm("tasks.add_tag")
+        form.may_add_tags = self.admin_site.get_model_admin(Tag).has_add_permission(request)
         return form
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
