@@ -111,7 +111,7 @@ def effects(trial: Trial, before: Simulation, after: Simulation) -> list[Effect]
     hours, waits = _("Full hours of %(queue)s"), _("Longest wait on %(queue)s")
     return [
         _effect(hours % {"queue": queue}, [_full_hours(one, queue) for one in both], str),
-        _effect(waits % {"queue": queue}, [_wait(one, queue) for one in both], short_duration),
+        _effect(waits % {"queue": queue}, [_wait(one, queue) for one in both], _span),
         _effect(
             _("Its dues that find it still running"), [_overlaps(one, pk) for one in both], str
         ),
@@ -121,6 +121,10 @@ def effects(trial: Trial, before: Simulation, after: Simulation) -> list[Effect]
 def _effect(label: str, values: Sequence[Any], shown: Callable[[Any], str]) -> Effect:
     before, after = values
     return Effect(label, shown(before), shown(after), after > before)
+
+
+def _span(span: timedelta) -> str:
+    return short_duration(span) if span else _("none")
 
 
 def _full_hours(simulation: Simulation, queue: str) -> int:

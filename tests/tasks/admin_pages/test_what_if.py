@@ -144,7 +144,7 @@ def test_a_move_is_tried_before_it_is_made(admin_client: Client):
     text = text_of(page)
     assert "As if “late one” were moved: At 08:55 every day (UTC)" in text
     waits = next(one for one in page.context["effects"] if "wait" in one.label)
-    assert (waits.before, waits.after, waits.is_worse) == ("40 min 0 s", "0 ms", False)
+    assert (waits.before, waits.after, waits.is_worse) == ("40 min 0 s", "none", False)
     schedule.refresh_from_db()
     assert schedule.cron == "10 9 * * *"
 
