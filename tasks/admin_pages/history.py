@@ -158,8 +158,8 @@ def _text(name: str, value: Any) -> str:
         return format_interval(value)
     if isinstance(value, bool):
         return _("yes") if value else _("no")
-    if name == "tags":
-        return ", ".join(value)
+    if name == "tags" and isinstance(value, list):
+        return one_line(", ".join(map(str, value)))
     if isinstance(value, list | dict):
         return one_line(json.dumps(value, ensure_ascii=False))
     if isinstance(field, models.DateTimeField) and isinstance(value, str):

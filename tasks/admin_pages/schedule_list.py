@@ -23,6 +23,7 @@ from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.base import CheckedChangeList
 from tasks.admin_pages.limits import VisibleFilter
 from tasks.admin_pages.schedule_filters import (
+    RARE_VIEWS,
     VIEWS,
     FunctionFilter,
     OwnerFilter,
@@ -253,6 +254,7 @@ class ScheduleListAdmin(ActionsAdmin):
                 ),
             }
             for name, title, number in tabs
+            if number or chosen == name or name not in RARE_VIEWS
         ]
 
     # Columns: what they are called, and how they are sorted
@@ -260,6 +262,14 @@ class ScheduleListAdmin(ActionsAdmin):
     @admin.display(description=gettext_lazy("state"), ordering="severity")
     def state(self, schedule: Any) -> str:
         return str(schedule.status_in_words())
+
+    @admin.display(description=gettext_lazy("when"))
+    def when(self, schedule: Any) -> str:
+        return str(schedule.when_in_words())
+
+    @admin.display(description=gettext_lazy("next due"))
+    def next_due(self, schedule: Any) -> str:
+        return ""
 
     @admin.display(description=gettext_lazy("last 20 runs"))
     def latest(self, schedule: Any) -> str:
