@@ -36,13 +36,13 @@ class TagForm(forms.ModelForm):
     limited_users = forms.ModelMultipleChoiceField(
         queryset=get_user_model()._default_manager.none(),
         required=False,
-        label=gettext_lazy("users"),
+        label=gettext_lazy("Users"),
         widget=FilteredSelectMultiple(gettext_lazy("users"), is_stacked=False),
     )
     limited_groups = forms.ModelMultipleChoiceField(
         queryset=Group.objects.none(),
         required=False,
-        label=gettext_lazy("groups"),
+        label=gettext_lazy("Groups"),
         widget=FilteredSelectMultiple(gettext_lazy("groups"), is_stacked=False),
     )
 
