@@ -13,26 +13,25 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db.models import F
 from django.db.models.functions import Coalesce
+from django.utils.timezone import localtime
 
 from feeds.models import Entry, Feed
 from feeds.services import schedule_feed
 from tasks import clock
 from tasks.history import made_by
+from tasks.holds import pause_queue
 from tasks.ledger.summaries import summarise
 from tasks.models import Calendar, ScheduleChange, ScheduledTask, ScheduledTaskInstance, Tag, Task
 from tasks.reasons import Code, reason
-from tasks.services import SchedulerService
+from tasks.services import SchedulerService, TaskService
 from tasks.timing.instants import whole_milliseconds
 from tasks.timing.spec import dues
+from tests.shop import PASSWORD, SHOWN, USER, ZONE
 
-ZONE = "Europe/Berlin"
-USER, PASSWORD = "ops-lead", "only-for-the-pictures"
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 WEEK = 7 * DAY
 # Within this time all is stored.
-FILLING = timedelta(seconds=75)
-# The schedule whose page is in the pictures.
-SHOWN = "Order export to the warehouse"
+FILLING = timedelta(seconds=90)
 Status = ScheduledTaskInstance.Status
 
 
@@ -233,18 +232,20 @@ def make_site() -> None:
     _store_changes(opens)
     _store_calls(opens)
     ScheduledTask.objects.update(settled_through=opens, next_check_at=opens)
-    time.sleep(max(0, (opens - clock.now()).total_seconds()))
     summarise()
+    time.sleep(max(0, (opens - clock.now()).total_seconds()))
 
 
 def make_trouble() -> None:
-    """Bring trouble into the running site: failures, and a long call before others."""
+    """Bring trouble into the running site: failures, a long call before others, a paused queue."""
     for name, error in (("Price feed EU", PRICES), ("Parcel tracking, DHL", CARRIER)):
         schedule = ScheduledTask.objects.get(name=name)
-        latest = schedule.runs.filter(status__in=["finished", "failed"]).latest("id")
+        latest = schedule.runs.filter(status=Status.FINISHED).latest("id")
         values = error.values | {"status": Status.FAILED, "result": None}
         ScheduledTaskInstance.objects.filter(pk=latest.pk).update(**values)
-        ScheduledTask.objects.filter(pk=schedule.pk).update(status="failed")
+        ScheduledTask.objects.filter(pk=schedule.pk).update(status=ScheduledTask.Status.FAILED)
+    TaskService.enqueue_task("shop.report", kind="year")
+    pause_queue("feeds", USER, "The agency moves its server until noon.")
 
 
 # Schedules
@@ -383,7 +384,7 @@ def _runs(schedule: ScheduledTask, plan: Plan, now: datetime) -> Iterator[Schedu
 def _end(run: ScheduledTaskInstance, plan: Plan, chance: random.Random) -> None:
     worker = {"reports": 4, "feeds": 3}.get(run.parent.queue) or chance.randint(1, 3)
     run.worker_name, run.progress = f"worker-{worker}", 100
-    stamp = f"{run.started:%Y-%m-%d %H:%M:%S},{chance.randrange(1000):03}"
+    stamp = f"{localtime(run.started):%Y-%m-%d %H:%M:%S},{chance.randrange(1000):03}"
     if chance.randrange(1_000) < plan.fails:
         run.status = Status.FAILED
         _set(run, plan.error.values)
@@ -443,7 +444,7 @@ def _never_ran(run: ScheduledTaskInstance, status: str, why: dict[str, Any]) -> 
 
 
 def _log_of_failure(started: datetime) -> str:
-    lines = []
+    lines, started = [], localtime(started)
     for batch in range(5):
         at = started + timedelta(seconds=18 * batch)
         lines.append(f"{at:%Y-%m-%d %H:%M:%S},214 INFO shop: Batch {batch + 1}: 100 orders sent")

@@ -45,8 +45,8 @@ def sync_catalogue(supplier: str, pages: int = 60) -> dict[str, int]:
     return {"products": pages * 48}
 
 
-@background_task(name="shop.report")
-@scheduled_task(name="shop.report")
+@background_task(name="shop.report", queue="reports", timeout=900)
+@scheduled_task(name="shop.report", queue="reports")
 def report(
     kind: Literal["sales", "stock", "returns", "board", "year"],
     recipients: list[str] | None = None,

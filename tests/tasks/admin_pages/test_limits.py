@@ -12,7 +12,17 @@ from tasks.models import Calendar, ScheduledTask, Tag, TagUser
 from tasks.services import TaskService
 from tests.feeds.polled import polled
 from tests.tasks.functions import ECHO
-from tests.tasks.pages import CALLS, RUNS, SCHEDULES, act_on, act_url, page_of, rows_of, staff
+from tests.tasks.pages import (
+    CALLS,
+    RUNS,
+    SCHEDULES,
+    act_on,
+    act_url,
+    page_of,
+    rows_of,
+    staff,
+    text_of,
+)
 from tests.tasks.schedules import make_row, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -140,6 +150,14 @@ def test_nobody_is_limited_by_a_tag_before_it_is_said(admin_client: Client, shop
     assert TagUser.objects.get().user_id == user.pk
     assert admin_client.post(page_of(shop), {"name": "shop"}).status_code == 302
     assert not TagUser.objects.exists()
+
+
+def test_the_question_before_a_tag_is_deleted_says_what_loses_it(
+    admin_client: Client, mine: ScheduledTask
+):
+    text = text_of(admin_client.get(page_of(mine.tags.get(), "delete")))
+    assert "1 schedule loses it, and stays." in text
+    assert "relationship" not in text
 
 
 def test_a_tag_to_which_somebody_is_limited_is_not_deleted(limited: Client, shop: Tag):

@@ -162,7 +162,7 @@ def test_schedules_that_wait_for_their_own_previous_runs_are_a_warning():
 def test_a_pause_says_since_when_by_whom_and_why():
     hold = Hold(queue="low", since=NOW - 5 * MINUTE, by="ada", note="a move")
     [problem] = judge(facts(holds=(hold,))).problems
-    assert (problem.text, problem.detail) == ("low is paused.", "since 20:27 by ada: a move")
+    assert (problem.text, problem.detail) == ("Queue low is paused.", "since 20:27 by ada: a move")
     everything = Hold(queue="", since=NOW - timedelta(days=1))
     [problem] = judge(facts(holds=(everything,))).problems
     assert (problem.text, problem.detail) == ("Everything is paused.", "since 2026-10-23 20:32")
