@@ -107,9 +107,9 @@ def describe_seconds(seconds: int) -> str:
 
 def _added(days: int = 0, hours: int = 0, minutes: int = 0, seconds: int = 0) -> str:
     parts = (
-        days and _("%(days)d d") % {"days": days},
-        hours and _("%(hours)d h") % {"hours": hours},
-        minutes and _("%(minutes)d min") % {"minutes": minutes},
-        seconds and _("%(seconds)d s") % {"seconds": seconds},
+        (days, _("%(days)d d") % {"days": days}),
+        (hours, _("%(hours)d h") % {"hours": hours}),
+        (minutes, _("%(minutes)d min") % {"minutes": minutes}),
+        (seconds, _("%(seconds)d s") % {"seconds": seconds}),
     )
-    return " ".join(filter(None, parts)) or _("%(seconds)d s") % {"seconds": 0}
+    return " ".join(text for number, text in parts if number) or parts[-1][1]

@@ -106,6 +106,12 @@ def test_a_form_that_is_out_of_date_is_refused_in_the_same_look(admin_user: User
     assert "<h1>This form is out of date</h1>" in response.content.decode()
 
 
+def test_whoever_has_logged_out_is_told_so_once_in_the_same_look(admin_client: Client):
+    text = admin_client.post(reverse("admin:logout")).content.decode()
+    assert text.count("<h1>Logged out</h1>") == text.count("project/site.css") == 1
+    assert reverse("admin:login") in text
+
+
 def test_the_page_of_an_app_has_the_bar_with_the_breadcrumbs(admin_client: Client):
     text = admin_client.get(reverse("admin:app_list", args=["tasks"])).content.decode()
     assert '<div class="site-crumbs">' in text
