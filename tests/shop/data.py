@@ -350,11 +350,16 @@ def _store_entries(feed: Feed, number: int, now: datetime) -> None:
 
 def _store_runs(runs: list[ScheduledTaskInstance]) -> None:
     """Store runs as if each had been when it was."""
-    runs.sort(key=lambda run: run.started or run.due)
+    runs.sort(key=_began)
     newest = ScheduledTaskInstance.objects.order_by("-id").values_list("id", flat=True).first()
     ScheduledTaskInstance.objects.bulk_create(runs, batch_size=500)
     stored = ScheduledTaskInstance.objects.filter(id__gt=newest or 0)
     stored.update(created=Coalesce(F("started"), F("ended")))
+
+
+def _began(run: Any) -> datetime:
+    began: datetime = run.started or run.due
+    return began
 
 
 def _runs(schedule: ScheduledTask, plan: Plan, now: datetime) -> Iterator[ScheduledTaskInstance]:
@@ -406,7 +411,7 @@ def _set(run: ScheduledTaskInstance, values: dict[str, Any]) -> None:
 def _tell_stories(now: datetime) -> None:
     """Change some runs into those that people look up: what never ran, or was stopped."""
     export = ScheduledTask.objects.get(name=SHOWN)
-    recent = list(export.runs.filter(status=Status.FINISHED).order_by("-due")[:40])
+    recent: list[Any] = list(export.runs.filter(status=Status.FINISHED).order_by("-due")[:40])
     slow, skipped = recent[9], recent[8]
     slow.ended = skipped.due + 4 * MINUTE
     slow.save()
