@@ -23,7 +23,7 @@ RECORDING := $(addprefix tests/tasks/,broker/test_ownership.py ledger/test_adopt
 ONE_BY_ONE := $(BIN)/pytest -n 4 --dist load --maxschedchunk 1
 
 .PHONY: help run test test-matrix soak prove prove-harness rq-scheduler-suite lint lock audit bench \
-	clean
+	screenshots clean
 
 help:  ## prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ audit: $(LOCKING)/installed  ## looks for known vulnerabilities in what the lock
 # make bench ONLY="dispatch runs" REPS=1, and QUICK=1 to try the benchmarks themselves.
 bench: $(VENV)/development $(BENCH)/peers/installed $(BENCH)/celery/installed  ## measures the speed, compared with others: docs/benchmarks.md
 	@$(BIN)/python -W ignore -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPS),--reps $(REPS)) $(if $(QUICK),--quick)
+
+screenshots: $(VENV)/development  ## takes the pictures of the README and docs/ anew, of a site made for them
+	@$(BIN)/python -W ignore -m tests.screenshots
 
 clean:  ## removes environments, builds and caches, never var/
 	rm -rf .venv .venv-django* $(BENCH) $(MATRIX) $(LOCKING) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

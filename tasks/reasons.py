@@ -10,10 +10,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
 from tasks.masking import mask_text
-from tasks.storable import clean_text, instant_text
+from tasks.storable import clean_text
 
 CODE_LENGTH = 40
 # How many characters of a text that other code wrote are kept.
@@ -181,4 +182,6 @@ def _storable(value: Any) -> Any:
 
 
 def _shown(name: str, value: Any) -> Any:
-    return instant_text(datetime.fromisoformat(value)) if name == "due" else value
+    if name != "due":
+        return value
+    return f"{timezone.localtime(datetime.fromisoformat(value)):%Y-%m-%d %H:%M:%S %Z}"

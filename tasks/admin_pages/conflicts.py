@@ -16,7 +16,7 @@ from tasks.admin_pages.argument_texts import read_json
 from tasks.admin_pages.secrets import masked_fields
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.models import ScheduledTask
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe_seconds
 
 LENGTHS = ("interval", "jitter", "start_deadline", "timeout")
 CALL = ("args", "kwargs")
@@ -130,7 +130,7 @@ def _text(name: str, value: Any) -> str:
     if value is None or value == "":
         return "–"
     if name in LENGTHS:
-        return format_interval(value)
+        return describe_seconds(value)
     if hasattr(value, "tzinfo"):
         return f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S %Z}"
     choices = dict(ScheduledTask._meta.get_field(name).flatchoices)  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ from tasks import registry
 from tasks.admin_pages.formatting import short_duration
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.timing.catch_up import CATCH_UP_CAP
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe_seconds
 
 # How many of its latest finished runs tell how long a schedule's runs take.
 RUNS_LOOKED_AT = 100
@@ -106,7 +106,7 @@ CATCH_UP = {
 def _catch_up(situation: Situation) -> SafeString:
     schedule, until = situation.schedule, ""
     if schedule.start_deadline:
-        until = _(", up to %(span)s late") % {"span": format_interval(schedule.start_deadline)}
+        until = _(", up to %(span)s late") % {"span": describe_seconds(schedule.start_deadline)}
         if situation.first is not None:
             last = situation.first + timedelta(seconds=schedule.start_deadline)
             until = _(", until %(time)s") % {"time": moment(last)}
@@ -129,7 +129,7 @@ def _retries(situation: Situation) -> SafeString:
     number = min(schedule.retries, 3)
     shown = _("at once")
     if schedule.retry_delay:
-        after = [format_interval((tried + 1) * schedule.retry_delay) for tried in range(number)]
+        after = [describe_seconds((tried + 1) * schedule.retry_delay) for tried in range(number)]
         more = "…" if schedule.retries > number else ""
         shown = _("%(spans)s after it") % {"spans": ", ".join(after) + more}
     text = ngettext(
@@ -149,7 +149,7 @@ def _timeout(situation: Situation) -> SafeString:
     else:
         text = _("A run may take as long as its function or its queue allows; then it is stopped.")
     sentence = format_html(
-        text, span=format_interval(schedule.timeout or 0), failed=strong(Status.FAILED)
+        text, span=describe_seconds(schedule.timeout or 0), failed=strong(Status.FAILED)
     )
     return format_html("{} {}", earlier_durations(schedule), sentence)
 

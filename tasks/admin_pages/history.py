@@ -30,7 +30,7 @@ from tasks.history import Action, Changes
 from tasks.masking import MASK, MaskedValue, restore
 from tasks.models import ScheduleChange, ScheduledTask, Tag
 from tasks.services import SchedulerService
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe_seconds
 
 PER_PAGE = 50
 LATEST = 6
@@ -155,7 +155,7 @@ def _text(name: str, value: Any) -> str:
     if value is None or value in ("", [], {}):
         return NONE
     if name in LENGTHS and isinstance(value, int):
-        return format_interval(value)
+        return describe_seconds(value)
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if name == "tags" and isinstance(value, list):

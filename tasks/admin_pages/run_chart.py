@@ -31,6 +31,8 @@ WIDEST_STEP = 40
 LABEL_STEP = 16
 # The longest run is cut off if it is so much longer than most that it would flatten them.
 TALLEST = 2.5
+# Below this length the axis shows seconds.
+SHORT = timedelta(minutes=12)
 SEVERITY = (
     Status.FAILED,
     Status.MISSED,
@@ -299,6 +301,8 @@ def _axis(bars: Sequence[Bar]) -> list[str]:
     if not bars:
         return []
     places = sorted({round(part * (len(bars) - 1) / 3) for part in range(4)})
+    if bars[-1].at - bars[0].at < SHORT:
+        return [f"{timezone.localtime(bars[place].at):%H:%M:%S}" for place in places]
     return [moment(bars[place].at) for place in places]
 
 

@@ -33,7 +33,7 @@ from tasks.broker.enqueue import timeout_of
 from tasks.exceptions import UnknownTaskFunction
 from tasks.models import ScheduledTask, ScheduledTaskInstance, WeeklySummary
 from tasks.reports.waiting import Waiting
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe_seconds
 
 TEMPLATE = "admin/tasks/scheduledtask/page.html"
 PREFIX = "tasks_scheduledtask"
@@ -228,7 +228,7 @@ def _policies(schedule: ScheduledTask) -> list[tuple[str, str]]:
         (_("After a gap"), schedule.get_catch_up_display()),
     ]
     if schedule.start_deadline is not None:
-        span = format_interval(schedule.start_deadline)
+        span = describe_seconds(schedule.start_deadline)
         lines.append((_("Too late"), _("not started any more after %(span)s") % {"span": span}))
     lines.append((_("After a failure"), _retries(schedule)))
     lines.append((_("Time limit"), _time_limit(schedule)))
@@ -247,13 +247,13 @@ def _retries(schedule: ScheduledTask) -> str:
     text = ngettext("tried once more", "tried again up to %(n)d times", number) % {"n": number}
     if not schedule.retry_delay:
         return text
-    span = format_interval(schedule.retry_delay)
+    span = describe_seconds(schedule.retry_delay)
     return _("%(tries)s, after %(span)s") % {"tries": text, "span": span}
 
 
 def _time_limit(schedule: ScheduledTask) -> str:
     try:
-        return format_interval(timeout_of(schedule))
+        return describe_seconds(timeout_of(schedule))
     except UnknownTaskFunction as error:
         return str(error)
 

@@ -1,5 +1,6 @@
 """Tags in the admin: what has them, and who is limited to them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -36,13 +37,13 @@ class TagForm(forms.ModelForm):
     limited_users = forms.ModelMultipleChoiceField(
         queryset=get_user_model()._default_manager.none(),
         required=False,
-        label=gettext_lazy("users"),
+        label=gettext_lazy("Users"),
         widget=FilteredSelectMultiple(gettext_lazy("users"), is_stacked=False),
     )
     limited_groups = forms.ModelMultipleChoiceField(
         queryset=Group.objects.none(),
         required=False,
-        label=gettext_lazy("groups"),
+        label=gettext_lazy("Groups"),
         widget=FilteredSelectMultiple(gettext_lazy("groups"), is_stacked=False),
     )
 
@@ -75,6 +76,16 @@ def _links(tag: Tag, name: str) -> QuerySet[Any]:
     return LINKS[name][0].objects.filter(tag=tag)
 
 
+def _deleted(tag: Tag) -> str:
+    number = tag.schedules.count()
+    text = ngettext(
+        "%(tag)s: %(number)d schedule loses it, and stays.",
+        "%(tag)s: %(number)d schedules lose it, and stay.",
+        number,
+    )
+    return text % {"tag": tag.name, "number": number}
+
+
 @admin.register(Tag)
 class TagAdmin(SharedAdmin, TasksAdmin):
     """Tags: view, add, edit, delete, and limit people to them."""
@@ -102,6 +113,15 @@ class TagAdmin(SharedAdmin, TasksAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         form.save_people()
+
+    def get_deleted_objects(
+        self, objs: QuerySet[Tag] | Sequence[Tag], request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, int], set[Any], list[Any]]:
+        """Say how many schedules lose each tag: the rows that attach it mean nothing to people."""
+        tags = list(objs)
+        _shown, _counts, missing, protected = super().get_deleted_objects(objs, request)
+        counts = {Tag._meta.verbose_name_plural: len(tags)}
+        return [_deleted(tag) for tag in tags], counts, missing, protected
 
     @admin.display(description=gettext_lazy("used by"), ordering="number_of_schedules")
     def used_by(self, tag: Any) -> SafeString | str:

@@ -279,7 +279,8 @@ def _cron(slot: Slot, every: Every) -> str:
 
 def queue_row(load: QueueLoad, simulation: Simulation) -> QueueRow:
     """Return a queue as the page shows it."""
-    runs = ngettext("%(n)d run", "%(n)d runs", load.runs) % {"n": load.runs}
+    number = formats.number_format(load.runs, force_grouping=True)
+    runs = ngettext("%(n)s run", "%(n)s runs", load.runs) % {"n": number}
     workers = ngettext("%(n)d worker", "%(n)d workers", load.workers) % {"n": load.workers}
     more = f"{runs}, {workers}"
     if load.runs and not load.workers:

@@ -33,8 +33,7 @@ from tasks.reports.crowd import FREQUENT, Crowd, crowd_at
 from tasks.reports.scope import Schedules
 from tasks.timing import spec
 from tasks.timing.cron_choice import CronChoice, read_cron
-from tasks.timing.describe import describe
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe, describe_seconds
 from tasks.timing.upcoming import (
     LONGEST_LOOK,
     Clock,
@@ -276,7 +275,7 @@ class _Page:
             if change.shift > timedelta(0)
             else _("The clocks of %(place)s go back by %(span)s on %(when)s.")
         )
-        span = format_interval(int(abs(change.shift).total_seconds()))
+        span = describe_seconds(int(abs(change.shift).total_seconds()))
         sentence = text % {"place": place(zone), "span": span, "when": moment(local)}
         return f"{sentence} {self._moved(change)}".strip()
 
@@ -287,7 +286,7 @@ class _Page:
         before, after = (self._ahead(at) for at in (change.at - timedelta(seconds=1), change.at))
         if before == after:
             return ""
-        span = format_interval(int(abs(after - before).total_seconds()))
+        span = describe_seconds(int(abs(after - before).total_seconds()))
         if after > before:
             return _("For you it is %(span)s later from here.") % {"span": span}
         return _("For you it is %(span)s earlier from here.") % {"span": span}
@@ -326,7 +325,7 @@ def _notes(schedule: ScheduledTask, now: datetime) -> list[str]:
         notes.append(text % {"time": moment(timezone.localtime(schedule.first))})
     if schedule.jitter and schedule._state.adding:
         text = _("Each up to %(span)s later: its share of the jitter is drawn when it is saved.")
-        notes.append(text % {"span": format_interval(schedule.jitter)})
+        notes.append(text % {"span": describe_seconds(schedule.jitter)})
     if schedule.status == ScheduledTask.Status.PAUSED:
         notes.append(_("It is paused: nothing runs until it is resumed."))
     if schedule.status == ScheduledTask.Status.DEATH:

@@ -256,7 +256,7 @@ def _of_workers(facts: Facts, snapshot: Snapshot) -> Iterator[Problem]:
 def _of_holds(facts: Facts) -> Iterator[Problem]:
     for hold in facts.holds:
         if hold.queue:
-            code, text = Code.QUEUE_PAUSED, _("%(queue)s is paused") % {"queue": hold.queue}
+            code, text = Code.QUEUE_PAUSED, _("Queue %(queue)s is paused") % {"queue": hold.queue}
         else:
             code, text = Code.EVERYTHING_PAUSED, _("Everything is paused")
         since = _time(hold.since, facts.now)

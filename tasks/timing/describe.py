@@ -81,7 +81,7 @@ def _span(milliseconds: int) -> str:
 
 
 def describe_length(span: timedelta) -> str:
-    """Return a length of time in the unit that fits: 12 ms, 3.4 s, 5 min 6 s, 2 h 3 min."""
+    """Return a length of time in the unit that fits: 12 ms, 3.4 s, 5 min 6 s, 2 h 3 min, 5 h."""
     seconds = span.total_seconds()
     if seconds < 0:
         return f"-{describe_length(-span)}"
@@ -91,8 +91,25 @@ def describe_length(span: timedelta) -> str:
         return _("%(seconds).1f s") % {"seconds": seconds}
     minutes, seconds = divmod(round(seconds), 60)
     if minutes < 60:
-        return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": seconds}
+        return _added(minutes=minutes, seconds=seconds)
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
-    return _("%(days)d d %(hours)d h") % {"days": hours // 24, "hours": hours % 24}
+        return _added(hours=hours, minutes=minutes)
+    return _added(days=hours // 24, hours=hours % 24)
+
+
+def describe_seconds(seconds: int) -> str:
+    """Return a whole number of seconds, exactly: 30 s, 45 min, 1 h 30 min."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return _added(days=hours // 24, hours=hours % 24, minutes=minutes, seconds=seconds)
+
+
+def _added(days: int = 0, hours: int = 0, minutes: int = 0, seconds: int = 0) -> str:
+    parts = (
+        (days, _("%(days)d d") % {"days": days}),
+        (hours, _("%(hours)d h") % {"hours": hours}),
+        (minutes, _("%(minutes)d min") % {"minutes": minutes}),
+        (seconds, _("%(seconds)d s") % {"seconds": seconds}),
+    )
+    return " ".join(text for number, text in parts if number) or parts[-1][1]

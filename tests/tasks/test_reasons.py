@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from django.utils import translation
+from django.utils.timezone import override
 
 from tasks.models import ScheduledTaskInstance
 from tasks.reasons import TEXTS, VALUE_LENGTH, Code, in_words, reason
@@ -52,5 +53,7 @@ def test_a_value_of_a_reason_is_bounded_and_can_be_stored():
     assert str(why).startswith("It could not be enqueued: nul \ufffdxxx")
 
 
-def test_a_due_in_a_reason_is_shown_in_utc():
-    assert str(reason(Code.PREVIOUS_RUN, due=DUE.astimezone(UTC))).count("12:00:00 UTC") == 1
+def test_a_due_in_a_reason_is_shown_in_the_zone_of_whoever_looks():
+    with override("Asia/Seoul"):
+        shown = str(reason(Code.PREVIOUS_RUN, due=DUE.astimezone(UTC)))
+    assert "due 2026-03-01 21:00:00 KST was" in shown

@@ -38,7 +38,7 @@ def test_an_edit_in_between_is_noticed_and_shown_field_by_field(admin_client, sc
     assert "__all__" in errors_of(response)
     text = text_of(response)
     assert "This schedule was changed at" in text
-    assert "Interval 1h 2h 1h" in text
+    assert "Interval 1 h 2 h 1 h" in text
     assert 'Day "2026-01-31" "2026-02-01" "2026-01-31"' in text
     assert "Retries 1 1 5" in text
     assert "Catch-up" not in text

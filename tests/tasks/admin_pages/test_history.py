@@ -33,7 +33,7 @@ def put_back(client: Client, schedule: ScheduledTask, **data: Any) -> Any:
 def test_a_change_is_shown_in_words(admin_client: Client, schedule: ScheduledTask):
     SchedulerService.update(schedule, interval=5_400, overlap="wait", start=ago(-3600))
     text = text_of(admin_client.get(schedule_page(schedule.pk)))
-    assert "Interval 1m → 1h30m" in text
+    assert "Interval 1 min → 1 h 30 min" in text
     assert "skip the new run → wait until the previous run has ended" in text
     assert "Not before – → 20" in text
 

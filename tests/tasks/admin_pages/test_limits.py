@@ -22,6 +22,7 @@ from tests.tasks.pages import (
     page_of,
     rows_of,
     staff,
+    text_of,
 )
 from tests.tasks.schedules import make_row, make_run
 
@@ -150,6 +151,14 @@ def test_nobody_is_limited_by_a_tag_before_it_is_said(admin_client: Client, shop
     assert TagUser.objects.get().user_id == user.pk
     assert admin_client.post(page_of(shop), {"name": "shop"}).status_code == 302
     assert not TagUser.objects.exists()
+
+
+def test_the_question_before_a_tag_is_deleted_says_what_loses_it(
+    admin_client: Client, mine: ScheduledTask
+):
+    text = text_of(admin_client.get(page_of(mine.tags.get(), "delete")))
+    assert "1 schedule loses it, and stays." in text
+    assert "relationship" not in text
 
 
 def test_a_tag_to_which_somebody_is_limited_is_not_deleted(limited: Client, shop: Tag):

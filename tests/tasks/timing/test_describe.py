@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tasks.timing.describe import describe
+from tasks.timing.describe import describe, describe_seconds
 from tasks.timing.spec import Spec
 
 FIRST = datetime(2026, 3, 1, 6, 30, tzinfo=UTC)
@@ -75,3 +75,11 @@ def test_a_description_names_the_offset(offset: int, span: str):
     assert describe(Spec(first=FIRST, interval=3600, offset=offset)) == (
         f"every hour, shifted by {span}"
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (30, "30 s"), (2_700, "45 min"), (5_430, "1 h 30 min 30 s"), (86_400, "1 d")],
+)
+def test_whole_seconds_are_said_exactly_and_without_what_is_zero(seconds: int, text: str):
+    assert describe_seconds(seconds) == text
