@@ -206,7 +206,9 @@ class ScheduledTaskAdmin(SchedulePages, SchedulePageAdmin, ScheduleListAdmin, Ex
         if schedule.problem:
             mark = badge("problem", _("problem"))
             parts.append(
-                format_html('<span title="{}">{}</span>', mask_text(schedule.problem), mark)
+                format_html(
+                    '<span title="{}">{}</span>', mask_text(schedule.problem_in_words()), mark
+                )
             )
         return format_html_join(" ", "{}", [[part] for part in parts])
 

@@ -3,10 +3,11 @@
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tasks.exceptions import InvalidArguments
@@ -109,8 +110,11 @@ def as_json(result: Any) -> tuple[Any, str | None]:
 
 
 def instant_text(instant: datetime) -> str:
-    """Return a time as text for a sentence: in UTC, to the second."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """Return a time as text for a sentence: to the second, in the active zone, which it names."""
+    local = timezone.localtime(instant)
+    zone = local.tzname() or ""
+    name = zone if zone.isalpha() else timezone.get_current_timezone_name()
+    return f"{local:%Y-%m-%d %H:%M:%S} {name}"
 
 
 def canonical_json(value: Any) -> str:

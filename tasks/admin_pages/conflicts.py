@@ -15,7 +15,7 @@ from tasks import registry
 from tasks.admin_pages.secrets import masked_fields
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.models import ScheduledTask
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe_interval
 
 LENGTHS = ("interval", "jitter", "start_deadline", "timeout")
 CALL = ("args", "kwargs")
@@ -129,7 +129,7 @@ def _text(name: str, value: Any) -> str:
     if value is None or value == "":
         return "–"
     if name in LENGTHS:
-        return format_interval(value)
+        return describe_interval(value)
     if hasattr(value, "tzinfo"):
         return f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S %Z}"
     choices = dict(ScheduledTask._meta.get_field(name).flatchoices)  # type: ignore[union-attr]

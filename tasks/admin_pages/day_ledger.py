@@ -17,7 +17,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from tasks import clock
 from tasks.admin_pages.formatting import one_line, short_duration
@@ -162,7 +162,7 @@ def _hour_of(at: datetime, zone: ZoneInfo) -> int:
 
 
 def _title(window: Window) -> str:
-    day = formats.date_format(window.day, "D j M Y")
+    day = formats.date_format(window.day, pgettext("date format", "D j M Y"))
     if window.hour is None:
         return day
     begin, end = timezone.localtime(window.begin), timezone.localtime(window.end)

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import history
 from tasks.admin_pages.base import TasksAdmin
@@ -28,7 +28,8 @@ from tasks.history import Action, Changes
 from tasks.masking import MASK, MaskedValue, restore
 from tasks.models import ScheduleChange, ScheduledTask
 from tasks.services import SchedulerService
-from tasks.timing.text import format_interval
+from tasks.storable import instant_text
+from tasks.timing.describe import describe_interval
 
 PER_PAGE = 50
 LATEST = 6
@@ -47,6 +48,9 @@ WORDS = {
 LABELS = {"status": gettext_lazy("status"), "list_owner": gettext_lazy("list in code")}
 # What these say isn't the change of a field.
 NO_EDITS = (Action.CREATED, Action.RUN_REQUESTED, Action.BACKFILLED)
+# What a request for several runs says under the names of no field: how many, and their bounds.
+RUNS, BEGIN, END = "runs", "begin", "end"
+NO_FIELDS = ("paused_at", RUNS, BEGIN, END)
 # Actions that are told by what they changed, not by a word of their own.
 TOLD_BY_VALUES = (Action.CHANGED,)
 
@@ -87,6 +91,17 @@ def record_change(
     history.explain(schedule, action, changes, note)
 
 
+def requested_runs(
+    number: int, begin: datetime | None = None, end: datetime | None = None
+) -> Changes:
+    """Return what a line says of runs that were requested, as `record_change` takes it."""
+    bounds = {} if begin is None or end is None else {BEGIN: begin, END: end}
+    return {
+        RUNS: [None, number],
+        **{name: [None, bound.isoformat()] for name, bound in bounds.items()},
+    }
+
+
 def latest_lines(schedule: ScheduledTask) -> list[Line]:
     """Return the newest lines of a schedule's history."""
     return [line_of(change) for change in schedule.changes.all()[:LATEST]]
@@ -104,6 +119,8 @@ def line_of(change: ScheduleChange) -> Line:
 
 
 def _words(change: ScheduleChange) -> str:
+    if RUNS in change.changes:
+        return _requested(change.changes)
     paused = change.changes.get("paused_at")
     if change.action == Action.RESUMED and paused and paused[0]:
         span = change.at - datetime.fromisoformat(paused[0])
@@ -112,11 +129,25 @@ def _words(change: ScheduleChange) -> str:
     return str(known.get(change.action, change.action))
 
 
+def _requested(changes: Changes) -> str:
+    number = changes[RUNS][1]
+    if BEGIN not in changes:
+        text = ngettext("%(n)d run requested again", "%(n)d runs requested again", number)
+        return text % {"n": number}
+    text = ngettext(
+        "Backfill of %(n)d run requested, due from %(begin)s to %(end)s",
+        "Backfill of %(n)d runs requested, due from %(begin)s to %(end)s",
+        number,
+    )
+    begin, end = (_time(changes[name][1]) for name in (BEGIN, END))
+    return text % {"n": number, "begin": begin, "end": end}
+
+
 def _differences(change: ScheduleChange) -> list[Difference]:
     return [
         Difference(str(capfirst(_label(name))), _text(name, old), _text(name, new))
         for name, (old, new) in change.changes.items()
-        if name != "paused_at"
+        if name not in NO_FIELDS
     ]
 
 
@@ -138,15 +169,19 @@ def _text(name: str, value: Any) -> str:
     if value is None or value in ("", [], {}):
         return NONE
     if name in LENGTHS and isinstance(value, int):
-        return format_interval(value)
+        return describe_interval(value)
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, list | dict):
         return one_line(json.dumps(value, ensure_ascii=False))
     if isinstance(field, models.DateTimeField) and isinstance(value, str):
-        return f"{timezone.localtime(datetime.fromisoformat(value)):%Y-%m-%d %H:%M:%S %Z}"
+        return _time(value)
     choices = dict(field.flatchoices) if field is not None else {}
     return one_line(str(choices.get(value, value)))
+
+
+def _time(stored: str) -> str:
+    return instant_text(datetime.fromisoformat(stored))
 
 
 # Putting back

@@ -253,7 +253,8 @@ def _heat_row(row: Row, scale: _Scale, grid: SafeString) -> Drawn:
         left = scale.x(hour) + 0.1 * width
         if shape := _heat_shape(cell):
             rect = _rect(shape, left, 0.8 * width)
-            title = f"{formats.date_format(timezone.localtime(hour), 'D j, H:i')}: {_cell(cell)}"
+            form = pgettext("date format", "D j, H:i")
+            title = f"{formats.date_format(timezone.localtime(hour), form)}: {_cell(cell)}"
             trouble.append(format_html("<g><title>{}</title>{}</g>", title, rect))
         else:
             fine.append(f"M{left:.1f} 19h{0.8 * width:.2f}v4h-{0.8 * width:.2f}z")

@@ -15,7 +15,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.strips import is_late
@@ -131,7 +131,7 @@ def time_of(run: ScheduledTaskInstance) -> datetime:
 
 def moment(at: datetime) -> str:
     """Return a time as the axis shows it."""
-    return formats.date_format(timezone.localtime(at), "j M H:i")
+    return formats.date_format(timezone.localtime(at), pgettext("date format", "j M H:i"))
 
 
 def chart_of(schedule: ScheduledTask, size: str, until: int | None) -> Chart:

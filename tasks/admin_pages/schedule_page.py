@@ -32,7 +32,7 @@ from tasks.exceptions import UnknownTaskFunction
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance, WeeklySummary
 from tasks.reports.waiting import Waiting
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe_interval
 
 TEMPLATE = "admin/tasks/scheduledtask/page.html"
 PREFIX = "tasks_scheduledtask"
@@ -156,7 +156,7 @@ def _facts(schedule: ScheduledTask) -> dict[str, Any]:
         "week": week,
         "success": _success(week),
         "requested": requested if facts.waiting is None or requested > facts.waiting.number else 0,
-        "problem": mask_text(schedule.problem),
+        "problem": mask_text(schedule.problem_in_words()),
         "note": mask_text(schedule.note),
         "description": mask_text(schedule.description),
         "policies": _policies(schedule),
@@ -226,7 +226,7 @@ def _policies(schedule: ScheduledTask) -> list[tuple[str, str]]:
         (_("After a gap"), schedule.get_catch_up_display()),
     ]
     if schedule.start_deadline is not None:
-        span = format_interval(schedule.start_deadline)
+        span = describe_interval(schedule.start_deadline)
         lines.append((_("Too late"), _("not started any more after %(span)s") % {"span": span}))
     lines.append((_("After a failure"), _retries(schedule)))
     lines.append((_("Time limit"), _time_limit(schedule)))
@@ -245,13 +245,13 @@ def _retries(schedule: ScheduledTask) -> str:
     text = ngettext("tried once more", "tried again up to %(n)d times", number) % {"n": number}
     if not schedule.retry_delay:
         return text
-    span = format_interval(schedule.retry_delay)
+    span = describe_interval(schedule.retry_delay)
     return _("%(tries)s, after %(span)s") % {"tries": text, "span": span}
 
 
 def _time_limit(schedule: ScheduledTask) -> str:
     try:
-        return format_interval(timeout_of(schedule))
+        return describe_interval(timeout_of(schedule))
     except UnknownTaskFunction as error:
         return str(error)
 

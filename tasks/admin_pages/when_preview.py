@@ -18,7 +18,7 @@ from django.shortcuts import render
 from django.utils import formats, timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from tasks import clock
 from tasks.admin_pages.consequences import Situation, consequences, moment
@@ -27,8 +27,7 @@ from tasks.admin_pages.when_form import IntervalField, WhenForm
 from tasks.models import ScheduledTask
 from tasks.timing import spec
 from tasks.timing.cron_choice import CronChoice, read_cron
-from tasks.timing.describe import describe
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe, describe_interval
 from tasks.timing.upcoming import (
     LONGEST_LOOK,
     Clock,
@@ -241,7 +240,7 @@ class _Page:
             if change.shift > timedelta(0)
             else _("The clocks of %(place)s go back by %(span)s on %(when)s.")
         )
-        span = format_interval(int(abs(change.shift).total_seconds()))
+        span = describe_interval(int(abs(change.shift).total_seconds()))
         sentence = text % {"place": place(zone), "span": span, "when": moment(local)}
         return f"{sentence} {self._moved(change)}".strip()
 
@@ -252,7 +251,7 @@ class _Page:
         before, after = (self._ahead(at) for at in (change.at - timedelta(seconds=1), change.at))
         if before == after:
             return ""
-        span = format_interval(int(abs(after - before).total_seconds()))
+        span = describe_interval(int(abs(after - before).total_seconds()))
         if after > before:
             return _("For you it is %(span)s later from here.") % {"span": span}
         return _("For you it is %(span)s earlier from here.") % {"span": span}
@@ -266,7 +265,8 @@ class _Page:
 
     def _day(self, day: date) -> str:
         is_near = day - self.now.date() < NEAR
-        return formats.date_format(day, "D j M" if is_near else "D j M Y")
+        near, other = pgettext("date format", "D j M"), pgettext("date format", "D j M Y")
+        return formats.date_format(day, near if is_near else other)
 
 
 def _time(local: datetime) -> str:
@@ -291,7 +291,7 @@ def _notes(schedule: ScheduledTask, now: datetime) -> list[str]:
         notes.append(text % {"time": moment(timezone.localtime(schedule.first))})
     if schedule.jitter and schedule._state.adding:
         text = _("Each up to %(span)s later: its share of the jitter is drawn when it is saved.")
-        notes.append(text % {"span": format_interval(schedule.jitter)})
+        notes.append(text % {"span": describe_interval(schedule.jitter)})
     if schedule.status == ScheduledTask.Status.PAUSED:
         notes.append(_("It is paused: nothing runs until it is resumed."))
     if schedule.status == ScheduledTask.Status.DEATH:

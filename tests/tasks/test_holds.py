@@ -96,7 +96,8 @@ def test_a_paused_period_says_who_paused_everything_and_why(put: MakeSchedule):
     schedule = make_frequent(put, note="a note of its own")
     holds.resume(holds.pause_everything("ops", "database move"))
     period = schedule.periods.get(kind="paused")
-    assert period.note == "Everything was paused by ops. database move"
+    assert (period.held_by, period.note) == ("ops", "database move")
+    assert period.in_words() == "Everything was paused by ops. database move"
 
 
 def test_what_waited_when_everything_was_paused_is_recorded_as_missed(

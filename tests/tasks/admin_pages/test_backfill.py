@@ -87,7 +87,7 @@ def test_the_page_says_how_long_the_runs_take_and_runs_what_failed_if_wanted(
     assert hourly.requests.get(due=hourly.first).attempt == 2
     line = hourly.changes.get()
     assert (line.action, line.by) == ("backfilled", "admin")
-    assert line.note.startswith("3 runs were requested.")
+    assert line.changes["runs"] == [None, 3]
 
 
 def test_backfill_needs_the_permission_to_change_the_schedule(
