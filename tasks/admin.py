@@ -29,7 +29,7 @@ from tasks.admin_pages.schedule_form import SchedulePages
 from tasks.admin_pages.schedule_list import ScheduleListAdmin
 from tasks.admin_pages.schedule_page import SchedulePageAdmin
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields, secrets_of_schedule
-from tasks.admin_pages.states import badge, record_badge
+from tasks.admin_pages.states import badge, how_many, record_badge
 from tasks.admin_pages.viewer_zone import zone_page
 from tasks.admin_pages.when_preview import POLICY_FIELDS
 from tasks.masking import mask_text
@@ -278,7 +278,7 @@ def count_links(schedule: ScheduledTask, counts: Counter[str]) -> SafeString | s
             url,
             schedule.pk,
             status.value,
-            badge(status.value, f"{counts[status.value]} {status.label}"),
+            badge(status.value, how_many(counts[status.value], status.label)),
         )
         for status in ScheduledTaskInstance.Status
         if counts[status.value]

@@ -15,6 +15,7 @@ from django.utils.translation import ngettext, pgettext
 
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.links import schedule_page
+from tasks.admin_pages.states import how_many
 from tasks.models import ScheduledTaskInstance
 from tasks.reports.heatmap import Cell, Heatmap, Row
 from tasks.reports.timeline import Bar, Lane, Timeline
@@ -216,7 +217,7 @@ def _lane_verdict(counts: Counter[str], waits: bool) -> tuple[str, str]:
 def _in_words(counts: Mapping[str, int]) -> str:
     """Return how many runs ended how: “2 failed, 1 late”."""
     order = ("failed", "missed", "canceled", "skipped", "finished", "running")
-    parts = [f"{counts[name]} {Status(name).label}" for name in order if counts.get(name)]
+    parts = [how_many(counts[name], Status(name).label) for name in order if counts.get(name)]
     if number := counts.get("late"):
         parts.append(ngettext("%d late", "%d late", number) % number)
     return ", ".join(parts)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from tasks.admin_pages.formatting import short_duration
+from tasks.admin_pages.states import how_many
 from tasks.admin_pages.strips import is_late
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
@@ -77,7 +78,9 @@ class Bar:
         if len(self.runs) == 1:
             return str(Status(self.status).label)
         counts = Counter(run.status for run in self.runs)
-        return ", ".join(f"{counts[one]} {Status(one).label}" for one in SEVERITY if counts[one])
+        return ", ".join(
+            how_many(counts[one], Status(one).label) for one in SEVERITY if counts[one]
+        )
 
     @property
     def label(self) -> str:
@@ -306,7 +309,7 @@ def _summary(runs: Sequence[ScheduledTaskInstance], scale: _Scale) -> str:
     """Say in a sentence what the drawing shows."""
     counts = Counter(run.status for run in runs)
     parts = [ngettext("%(n)d run", "%(n)d runs", len(runs)) % {"n": len(runs)}]
-    parts += [f"{counts[one]} {Status(one).label}" for one in reversed(SEVERITY) if counts[one]]
+    parts += [how_many(counts[one], Status(one).label) for one in reversed(SEVERITY) if counts[one]]
     text = _("Duration and lateness: %(parts)s.") % {"parts": ", ".join(parts)}
     if scale.p50 is None:
         return text

@@ -16,7 +16,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 from redis.exceptions import RedisError
 
 from tasks import clock
@@ -114,7 +114,7 @@ def what_if_page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
             lanes.midnights(simulation.begin, simulation.end),
             simulation.begin,
             simulation.end,
-            "D j",
+            pgettext("date format", "D j"),
         ),
         "queues": [queue_row(load, simulation) for load in simulation.queues.values()],
         "overlapping": simulation.overlapping[:OVERLAPS_SHOWN],
