@@ -214,14 +214,14 @@ def _check_status(url: URL, status: int) -> None:
 
 def _feed_error(url: URL, guard: AddressGuard, error: Exception) -> FeedError:
     """Return the FeedError that tells people what an error of the HTTP client means."""
-    shown = str(url)
+    shown, host = str(url), f"{url.host_subcomponent}:{url.port}"
     if guard.refused is not None:
         return RefusedAddress(
             shown,
             "its address %(address)s is private, and feeds from private networks are refused. If "
             "it may be fetched, add %(host)s to FEEDS_ALLOWED_HOSTS.",
             address=guard.refused,
-            host=f"{url.host_subcomponent}:{url.port}",
+            host=host,
         )
     match error:
         # Some invalid hosts (an empty label, a broken IPv6 address) show only when resolved.
@@ -244,7 +244,7 @@ def _feed_error(url: URL, guard: AddressGuard, error: Exception) -> FeedError:
             return ConnectionFailed(
                 shown,
                 "no connection to %(host)s (%(why)s). Check that the server is up.",
-                host=f"{url.host_subcomponent}:{url.port}",
+                host=host,
                 why=_reason(error),
             )
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():

@@ -177,7 +177,8 @@ def anchor(url: str, interval: int, now: datetime) -> datetime:
 
 
 def _unknown(feed_id: int) -> UnknownFeed:
-    return UnknownFeed(f"Feed {feed_id}", "it isn't stored (any more). Delete its schedule.")
+    name = f"Feed {feed_id}"
+    return UnknownFeed(name, "it isn't stored (any more). Delete its schedule.")
 
 
 def _first_of_each(entries: Iterable[ParsedEntry]) -> dict[str, ParsedEntry]:

@@ -17,6 +17,7 @@ from tests.translations import (
     sources,
     stored,
     texts_of,
+    translations,
     untranslated,
 )
 
@@ -48,7 +49,7 @@ def test_a_translation_names_the_values_that_its_text_names(app: str):
 
 def _has_same_values(message: Message) -> bool:
     text = message.id[-1] if isinstance(message.id, tuple) else message.id
-    [translation] = message.string if isinstance(message.string, tuple) else [message.string]
+    [translation] = translations(message)
     named = Counter(PLACEHOLDER.findall(text)), Counter(PLACEHOLDER.findall(translation))
     return message.context == "date format" or named[0] == named[1]
 
@@ -66,9 +67,7 @@ def test_no_particle_follows_a_value_that_it_must_fit(app: str):
         translation
         for message in stored(app)
         if message.id
-        for translation in (
-            message.string if isinstance(message.string, tuple) else (message.string,)
-        )
+        for translation in translations(message)
         if particle.search(translation)
     ]
     assert found == []

@@ -63,7 +63,7 @@ def texts_of(app: str) -> Catalog:
             code = "\n".join(line.lstrip() for line in lines)
         stream = io.BytesIO(code.encode())
         for _line, text, comments, context in extract("python", stream, KEYWORDS, ["Translators:"]):
-            found.add(text, locations=[(name, None)], auto_comments=comments, context=context)
+            found.add(text, locations=[(name, 0)], auto_comments=comments, context=context)
     return found
 
 
@@ -94,12 +94,14 @@ def untranslated(catalogue: Catalog) -> list[Message]:
     return [
         message
         for message in catalogue
-        if message.id and (message.fuzzy or not all(_translations(message)))
+        if message.id and (message.fuzzy or not all(translations(message)))
     ]
 
 
-def _translations(message: Message) -> tuple[str, ...]:
-    return message.string if isinstance(message.string, tuple) else (message.string,)
+def translations(message: Message) -> tuple[str, ...]:
+    """Return the translations of a text: Korean has one form for any number."""
+    found = message.string
+    return tuple(str(text or "") for text in (found if isinstance(found, tuple) else (found,)))
 
 
 def refresh(app: str) -> Catalog:

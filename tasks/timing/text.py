@@ -49,16 +49,15 @@ def parse_dates(text: str, limit: int = MAX_EXCLUDED) -> list[DateRange]:
 
     A date is written 2026-12-24, a range 2026-12-24..2026-12-26. Raises SpecError.
     """
+    shown = f"{limit:,}"
     if len(text) > limit * MAX_EXCLUDED_LENGTH // MAX_EXCLUDED:
         raise SpecError(
-            "exclude",
-            "The excluded dates are too long: give at most %(limit)s.",
-            limit=f"{limit:,}",
+            "exclude", "The excluded dates are too long: give at most %(limit)s.", limit=shown
         )
     terms = {term.strip() for term in text.replace(",", "\n").splitlines()} - {""}
     if len(terms) > limit:
         raise SpecError(
-            "exclude", "Give at most %(limit)s excluded dates; a range is one.", limit=f"{limit:,}"
+            "exclude", "Give at most %(limit)s excluded dates; a range is one.", limit=shown
         )
     return sorted({_date_range(term) for term in terms})
 

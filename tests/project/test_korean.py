@@ -176,7 +176,7 @@ def test_what_is_asked_and_what_is_reported_is_in_korean(korean: Client, busy: l
     check(korean, page_of(busy[-1], "reveal"), {})
     runs = [run.pk for schedule in busy for run in schedule.runs.all()[:3]]
     for action in ("run_again", "stop"):
-        data = {"action": action, "_selected_action": runs}
+        data: dict[str, Any] = {"action": action, "_selected_action": runs}
         check(korean, RUNS, data)
         check(korean, RUNS, data | {"confirmed": "1"})
 
@@ -229,8 +229,8 @@ def test_background_calls_feeds_calendars_and_tags_are_in_korean(
     for record in (*calls, Calendar.objects.get(), Tag.objects.get()):
         check(korean, page_of(record))
     for record in (feed, entry):
-        name = record._meta.model_name
-        check(korean, reverse(f"admin:feeds_{name}_change", args=[record.pk]))
+        url = reverse(f"admin:feeds_{record._meta.model_name}_change", args=[record.pk])
+        check(korean, url)
 
 
 def failed_once() -> dict[str, Any]:
