@@ -22,8 +22,8 @@ RECORDING := $(addprefix tests/tasks/,broker/test_ownership.py ledger/test_adopt
 	test_lists.py test_migrations.py test_transfer.py worker/test_child.py)
 ONE_BY_ONE := $(BIN)/pytest -n 4 --dist load --maxschedchunk 1
 
-.PHONY: help run test test-matrix soak prove prove-harness rq-scheduler-suite lint lock audit bench \
-	screenshots clean
+.PHONY: help run test test-matrix soak prove prove-harness rq-scheduler-suite lint messages lock \
+	audit bench screenshots clean
 
 help:  ## prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ lint: $(VENV)/development  ## runs ruff, mypy, import-linter and the check for m
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
+
+messages: $(VENV)/development  ## brings the catalogues of translated texts up to date, and compiles them
+	$(BIN)/python -m tests.translations
 
 lock: $(LOCKING)/installed  ## writes the lock files anew: the newest versions that the requirements allow
 	$(COMPILE) requirements-dev.txt --output-file requirements-dev.lock

@@ -234,9 +234,11 @@ class ArgumentField(forms.Field):
             stored = self.inner.store(value)
         except Unfit as error:
             if self.how is JSON:
-                where = f"{error.where}: " if error.where else ""
-                text = _("%(where)smust be %(wanted)s.") % {"where": where, "wanted": error.wanted}
-                raise ValidationError(text[:1].upper() + text[1:]) from None
+                text = (
+                    _("%(where)s: must be %(wanted)s.") if error.where else _("Must be %(wanted)s.")
+                )
+                words = text % {"where": error.where, "wanted": error.wanted}
+                raise ValidationError(words[:1].upper() + words[1:]) from None
             raise ValidationError(str(self.how.wrong)) from None
         require_rows(self.inner.instances(stored), self.nameable)
         return stored

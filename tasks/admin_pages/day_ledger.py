@@ -17,10 +17,11 @@ from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from tasks import clock
 from tasks.admin_pages.formatting import one_line, short_duration
+from tasks.admin_pages.states import how_many
 from tasks.admin_pages.strips import is_late
 from tasks.masking import hiding, mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -162,7 +163,7 @@ def _hour_of(at: datetime, zone: ZoneInfo) -> int:
 
 
 def _title(window: Window) -> str:
-    day = formats.date_format(window.day, "D j M Y")
+    day = formats.date_format(window.day, pgettext("date format", "D j M Y"))
     if window.hour is None:
         return day
     begin, end = timezone.localtime(window.begin), timezone.localtime(window.end)
@@ -246,7 +247,7 @@ def _words(entries: Sequence[Entry]) -> str:
     first, number = entries[0], len(entries)
     words = state_words(first.state)
     if number > 1:
-        words = f"{number} {words}"
+        words = how_many(number, words)
     if first.run is not None and first.run.status == Status.FINISHED and is_late(first.run):
         if number > 1:
             return _("%(state)s, late") % {"state": words}
@@ -300,7 +301,7 @@ def _totals(entries: Sequence[Entry]) -> list[str]:
     number = sum(counts.values())
     totals = [ngettext("%(n)d due time", "%(n)d due times", number) % {"n": number}]
     totals += [
-        f"{counts[state]} {state_words(state)}" for state in reversed(SEVERITY) if counts[state]
+        how_many(counts[state], state_words(state)) for state in reversed(SEVERITY) if counts[state]
     ]
     if number and not counts[Unrecorded.MISSING]:
         totals.append(_("every one accounted for"))

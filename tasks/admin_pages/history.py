@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import history
 from tasks.access import is_limited, visible
@@ -30,6 +30,7 @@ from tasks.history import Action, Changes
 from tasks.masking import MASK, MaskedValue, restore
 from tasks.models import ScheduleChange, ScheduledTask, Tag
 from tasks.services import SchedulerService
+from tasks.storable import instant_text
 from tasks.timing.describe import describe_seconds
 
 PER_PAGE = 50
@@ -53,6 +54,9 @@ LABELS = {
 }
 # What these say isn't the change of a field.
 NO_EDITS = (Action.CREATED, Action.RUN_REQUESTED, Action.BACKFILLED)
+# What a request for several runs says under the names of no field: how many, and their bounds.
+RUNS, BEGIN, END = "runs", "begin", "end"
+NO_FIELDS = ("paused_at", RUNS, BEGIN, END)
 # Actions that are told by what they changed, not by a word of their own.
 TOLD_BY_VALUES = (Action.CHANGED,)
 
@@ -93,6 +97,17 @@ def record_change(
     history.explain(schedule, action, changes, note)
 
 
+def requested_runs(
+    number: int, begin: datetime | None = None, end: datetime | None = None
+) -> Changes:
+    """Return what a line says of runs that were requested, as `record_change` takes it."""
+    bounds = {} if begin is None or end is None else {BEGIN: begin, END: end}
+    return {
+        RUNS: [None, number],
+        **{name: [None, bound.isoformat()] for name, bound in bounds.items()},
+    }
+
+
 def latest_lines(schedule: ScheduledTask, tags: Collection[str] | None) -> list[Line]:
     """Return the newest lines of a schedule's history; `tags` are the names that may be seen."""
     return [line_of(change, tags) for change in schedule.changes.all()[:LATEST]]
@@ -118,12 +133,28 @@ def line_of(change: ScheduleChange, tags: Collection[str] | None = None) -> Line
 
 
 def _words(change: ScheduleChange) -> str:
+    if RUNS in change.changes:
+        return _requested(change.changes)
     paused = change.changes.get("paused_at")
     if change.action == Action.RESUMED and paused and paused[0]:
         span = change.at - datetime.fromisoformat(paused[0])
         return _("Resumed after %(span)s") % {"span": short_duration(span)}
     known = {str(action): words for action, words in WORDS.items()}
     return str(known.get(change.action, change.action))
+
+
+def _requested(changes: Changes) -> str:
+    number = changes[RUNS][1]
+    if BEGIN not in changes:
+        text = ngettext("%(n)d run requested again", "%(n)d runs requested again", number)
+        return text % {"n": number}
+    text = ngettext(
+        "Backfill of %(n)d run requested, due from %(begin)s to %(end)s",
+        "Backfill of %(n)d runs requested, due from %(begin)s to %(end)s",
+        number,
+    )
+    begin, end = (_time(changes[name][1]) for name in (BEGIN, END))
+    return text % {"n": number, "begin": begin, "end": end}
 
 
 def _differences(change: ScheduleChange, tags: Collection[str] | None) -> list[Difference]:
@@ -133,7 +164,7 @@ def _differences(change: ScheduleChange, tags: Collection[str] | None) -> list[D
     return [
         Difference(str(capfirst(_label(name))), _text(name, old), _text(name, new))
         for name, (old, new) in values.items()
-        if name != "paused_at" and (name != "tags" or old != new)
+        if name not in NO_FIELDS and (name != "tags" or old != new)
     ]
 
 
@@ -163,9 +194,13 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, list | dict):
         return one_line(json.dumps(value, ensure_ascii=False))
     if isinstance(field, models.DateTimeField) and isinstance(value, str):
-        return f"{timezone.localtime(datetime.fromisoformat(value)):%Y-%m-%d %H:%M:%S %Z}"
+        return _time(value)
     choices = dict(field.flatchoices) if field is not None else {}
     return one_line(str(choices.get(value, value)))
+
+
+def _time(stored: str) -> str:
+    return instant_text(datetime.fromisoformat(stored))
 
 
 # Putting back

@@ -15,6 +15,7 @@ from django.utils.translation import ngettext, pgettext
 
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.links import schedule_page
+from tasks.admin_pages.states import how_many
 from tasks.models import ScheduledTaskInstance
 from tasks.reports.heatmap import Cell, Heatmap, Row
 from tasks.reports.timeline import Bar, Lane, Timeline
@@ -148,7 +149,7 @@ def _lane(lane: Lane, scale: _Scale, grid: SafeString, since: datetime | None) -
         'aria-label="{}">{}{}{}</svg>',
         WIDTH,
         LANE_HEIGHT,
-        f"{lane.name}: {_in_words(counts) or _('no run')}",
+        ": ".join((lane.name, _in_words(counts) or _("no run"))),
         grid,
         bars,
         waits,
@@ -216,7 +217,7 @@ def _lane_verdict(counts: Counter[str], waits: bool) -> tuple[str, str]:
 def _in_words(counts: Mapping[str, int]) -> str:
     """Return how many runs ended how: “2 failed, 1 late”."""
     order = ("failed", "missed", "canceled", "skipped", "finished", "running")
-    parts = [f"{counts[name]} {Status(name).label}" for name in order if counts.get(name)]
+    parts = [how_many(counts[name], Status(name).label) for name in order if counts.get(name)]
     if number := counts.get("late"):
         parts.append(ngettext("%d late", "%d late", number) % number)
     return ", ".join(parts)
@@ -253,7 +254,8 @@ def _heat_row(row: Row, scale: _Scale, grid: SafeString) -> Drawn:
         left = scale.x(hour) + 0.1 * width
         if shape := _heat_shape(cell):
             rect = _rect(shape, left, 0.8 * width)
-            title = f"{formats.date_format(timezone.localtime(hour), 'D j, H:i')}: {_cell(cell)}"
+            form = pgettext("date format", "D j, H:i")
+            title = f"{formats.date_format(timezone.localtime(hour), form)}: {_cell(cell)}"
             trouble.append(format_html("<g><title>{}</title>{}</g>", title, rect))
         else:
             fine.append(f"M{left:.1f} 19h{0.8 * width:.2f}v4h-{0.8 * width:.2f}z")
@@ -265,7 +267,7 @@ def _heat_row(row: Row, scale: _Scale, grid: SafeString) -> Drawn:
         'aria-label="{}">{}<path class="f-band" d="{}"/>{}</svg>',
         WIDTH,
         HEAT_HEIGHT,
-        f"{row.name}: {_in_words(counts) or _('on time')}",
+        ": ".join((row.name, _in_words(counts) or _("on time"))),
         grid,
         "".join(fine),
         format_html_join("", "{}", ([part] for part in trouble)),

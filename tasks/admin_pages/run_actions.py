@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from tasks.admin_pages.base import TasksAdmin
-from tasks.admin_pages.history import record_change
+from tasks.admin_pages.history import record_change, requested_runs
 from tasks.exceptions import NotPossible, SpecError, TasksError
 from tasks.history import Action
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -146,7 +146,7 @@ class RunActions(TasksAdmin):
         if requested:
             text = ngettext("%d run requested again.", "%d runs requested again.", requested)
             text = text % requested
-            record_change(request, plan.schedule, Action.RUN_REQUESTED, note=text)
+            record_change(request, plan.schedule, Action.RUN_REQUESTED, requested_runs(requested))
             self._schedules.log_change(request, plan.schedule, text)
         return requested
 

@@ -15,9 +15,10 @@ from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from tasks.admin_pages.formatting import short_duration
+from tasks.admin_pages.states import how_many
 from tasks.admin_pages.strips import is_late
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
@@ -79,7 +80,9 @@ class Bar:
         if len(self.runs) == 1:
             return str(Status(self.status).label)
         counts = Counter(run.status for run in self.runs)
-        return ", ".join(f"{counts[one]} {Status(one).label}" for one in SEVERITY if counts[one])
+        return ", ".join(
+            how_many(counts[one], Status(one).label) for one in SEVERITY if counts[one]
+        )
 
     @property
     def label(self) -> str:
@@ -133,7 +136,7 @@ def time_of(run: ScheduledTaskInstance) -> datetime:
 
 def moment(at: datetime) -> str:
     """Return a time as the axis shows it."""
-    return formats.date_format(timezone.localtime(at), "j M H:i")
+    return formats.date_format(timezone.localtime(at), pgettext("date format", "j M H:i"))
 
 
 def chart_of(schedule: ScheduledTask, size: str, until: int | None) -> Chart:
@@ -310,7 +313,7 @@ def _summary(runs: Sequence[ScheduledTaskInstance], scale: _Scale) -> str:
     """Say in a sentence what the drawing shows."""
     counts = Counter(run.status for run in runs)
     parts = [ngettext("%(n)d run", "%(n)d runs", len(runs)) % {"n": len(runs)}]
-    parts += [f"{counts[one]} {Status(one).label}" for one in reversed(SEVERITY) if counts[one]]
+    parts += [how_many(counts[one], Status(one).label) for one in reversed(SEVERITY) if counts[one]]
     text = _("Duration and lateness: %(parts)s.") % {"parts": ", ".join(parts)}
     if scale.p50 is None:
         return text

@@ -70,8 +70,12 @@ class RunFilters(forms.Form):
     function = forms.ChoiceField(required=False, label=gettext_lazy("Function"))
     failure = forms.CharField(required=False, label=gettext_lazy("Exception"))
     worker = forms.ChoiceField(required=False, label=gettext_lazy("Worker"))
-    late = forms.IntegerField(required=False, min_value=0, max_value=10**9)
-    took = forms.IntegerField(required=False, min_value=0, max_value=10**9)
+    late = forms.IntegerField(
+        required=False, label=gettext_lazy("Late"), min_value=0, max_value=10**9
+    )
+    took = forms.IntegerField(
+        required=False, label=gettext_lazy("Took"), min_value=0, max_value=10**9
+    )
     since = forms.DateTimeField(
         required=False, widget=LocalTime(), label=gettext_lazy("Since"), validators=BOUNDS
     )
@@ -100,8 +104,8 @@ class RunFilters(forms.Form):
             lengths = [(seconds, text % label) for seconds, label in LENGTHS]
             none = _("Any lateness") if name == "late" else _("Any duration")
             fields[name].widget = forms.Select(choices=[("", none), *lengths])
-        for name, field in fields.items():
-            field.widget.attrs |= {"aria-label": field.label or name}
+        for field in fields.values():
+            field.widget.attrs |= {"aria-label": field.label}
         fields["q"].widget = forms.TextInput(
             {"type": "search", "placeholder": fields["q"].label, "aria-label": fields["q"].label}
         )

@@ -71,7 +71,7 @@ class Facts:
 def state_of(schedule: ScheduledTask, facts: Facts, now: datetime) -> State:
     """Return how a schedule is now, the worst first."""
     if schedule.problem:
-        return State("problem", _("problem"), schedule.masked(schedule.problem))
+        return State("problem", _("problem"), schedule.masked(schedule.problem_in_words()))
     if schedule.status == Status.DEATH:
         return State("death", pgettext("schedule", "ended"), schedule.end_reason())
     if schedule.status == Status.PAUSED:

@@ -160,7 +160,7 @@ def _facts(schedule: ScheduledTask) -> dict[str, Any]:
         "week": week,
         "success": _success(week),
         "requested": requested if facts.waiting is None or requested > facts.waiting.number else 0,
-        "problem": schedule.masked(schedule.problem),
+        "problem": schedule.masked(schedule.problem_in_words()),
         "note": schedule.masked(schedule.note),
         "description": schedule.masked(schedule.description),
         "policies": _policies(schedule),

@@ -17,7 +17,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 from redis.exceptions import RedisError
 
 from tasks import clock
@@ -204,7 +204,9 @@ def _load(simulation: Simulation) -> dict[str, Any]:
     begin, end = simulation.begin, simulation.end
     return {
         "simulation": simulation,
-        "labels": lanes.labels(lanes.midnights(begin, end), begin, end, "D j"),
+        "labels": lanes.labels(
+            lanes.midnights(begin, end), begin, end, pgettext("date format", "D j")
+        ),
         "queues": [queue_row(load, simulation) for load in simulation.queues.values()],
         "fillers": fillers(simulation),
         "overlapping": simulation.overlapping[:OVERLAPS_SHOWN],

@@ -20,7 +20,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import formats, timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from tasks import clock
 from tasks.access import visible
@@ -300,7 +300,8 @@ class _Page:
 
     def _day(self, day: date) -> str:
         is_near = day - self.now.date() < NEAR
-        return formats.date_format(day, "D j M" if is_near else "D j M Y")
+        near, other = pgettext("date format", "D j M"), pgettext("date format", "D j M Y")
+        return formats.date_format(day, near if is_near else other)
 
 
 def _time(local: datetime) -> str:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from tasks import clock
 from tasks.broker.connection import connect
 from tasks.broker.keys import CLOCK_STEP_KEY, CLOCKS_KEY
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -168,4 +168,4 @@ def notices(redis: Redis) -> list[str]:
 
 
 def _span(seconds: float) -> str:
-    return format_interval(max(round(abs(seconds)), 1))
+    return describe_seconds(max(round(abs(seconds)), 1))

@@ -9,6 +9,7 @@ from typing import Any
 
 import django_rq
 from django.conf import settings
+from django.utils.translation import gettext as _
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, TimeoutError
@@ -90,7 +91,7 @@ class _Once(Retry):
         if page is None:
             return super().call_with_retry(do, *args, **options)
         if page.has_waited:
-            raise TimeoutError("it has not answered in time")
+            raise TimeoutError(_("it has not answered in time"))
         try:
             return super().call_with_retry(do, *args, **options)
         except TimeoutError:

@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from tasks import clock
 from tasks.fields import StampField
 from tasks.models.fields import NAME_LENGTH, NameField, Secretive
 from tasks.reasons import CODE_LENGTH, in_words
-from tasks.storable import REASON_LENGTH
+from tasks.storable import FAILED_FOR, REASON_LENGTH
 
 
 class RunRecord(Secretive, models.Model):
@@ -65,10 +66,14 @@ class RunRecord(Secretive, models.Model):
 
     def reason_in_words(self) -> str:
         """Return in the active language why it ended so; empty if there is nothing to say."""
+        reason = self.reason
+        if reason.startswith(FAILED_FOR):
+            error = reason.removeprefix(FAILED_FOR)
+            reason = gettext("Failed for: %(error)s") % {"error": error}
         if not self.reason_code:
-            return self.reason
+            return reason
         words = in_words(self.reason_code, self.reason_values)
-        return f"{self.reason} ({words})" if self.reason else words
+        return f"{reason} ({words})" if reason else words
 
     @property
     def duration(self) -> timedelta | None:

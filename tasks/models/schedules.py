@@ -446,6 +446,20 @@ class ScheduledTask(Secretive, models.Model):
         except SpecError as error:
             return str(error)
 
+    def problem_in_words(self) -> str:
+        """Return in the active language why it can't be scheduled; empty if it can.
+
+        The row has it in the language of the process that found out.
+        """
+        if not self.problem:
+            return ""
+        try:
+            self.spec()
+            registry.resolve(self.function, registry.Kind.SCHEDULED)
+        except (SpecError, UnknownTaskFunction) as error:
+            return str(error)
+        return gettext(self.problem)
+
     def end_reason(self) -> str:
         """Return why the schedule has ended; empty if it has not, or if its spec is invalid.
 

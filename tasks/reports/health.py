@@ -260,9 +260,8 @@ def _of_holds(facts: Facts) -> Iterator[Problem]:
         else:
             code, text = Code.EVERYTHING_PAUSED, _("Everything is paused")
         since = _time(hold.since, facts.now)
-        by = _("by %(name)s") % {"name": hold.by} if hold.by else ""
-        when = _("since %(time)s") % {"time": since}
-        said = " ".join(filter(None, (when, by)))
+        said = _("since %(time)s by %(name)s") if hold.by else _("since %(time)s")
+        said %= {"time": since, "name": hold.by}
         yield Problem(
             code,
             Severity.WARNING,

@@ -137,7 +137,7 @@ def test_what_is_due_next_and_the_consequences_follow_the_typing(page: Page, up:
     page.select_option("#id_cron_on", "weekdays")
     page.fill("#id_cron_at", "09:00")
     expect(page.locator("#id_cron")).to_have_value("0 9 * * 1-5")
-    expect(page.locator(".sl-words")).to_contain_text("At 09:00 on Monday through Friday")
+    expect(page.locator(".sl-words")).to_contain_text("At 09:00, Monday through Friday")
     expect(page.locator(".sl-ten li:not(.hd, .mark)")).to_have_count(10)
     page.fill("#id_cron", "30 6 L * *")
     expect(page.locator("#id_cron_on")).to_have_value("last")

@@ -38,6 +38,15 @@ def test_a_change_is_shown_in_words(admin_client: Client, schedule: ScheduledTas
     assert "Not before – → 20" in text
 
 
+def test_a_request_of_an_older_version_is_shown_with_its_note(
+    admin_client: Client, schedule: ScheduledTask
+):
+    schedule.changes.create(action="backfilled", by="admin", note="3 runs were requested.")
+    text = text_of(admin_client.get(schedule_page(schedule.pk)))
+    assert "Backfill requested" in text
+    assert "“3 runs were requested.”" in text
+
+
 def test_an_action_on_the_page_is_a_line_with_who_and_why(
     admin_client: Client, schedule: ScheduledTask
 ):

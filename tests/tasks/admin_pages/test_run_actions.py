@@ -86,6 +86,8 @@ def test_what_failed_or_never_ran_is_requested_for_its_due(admin_client: Client)
     ]
     text = text_of(admin_client.get(response.url))
     assert "2 runs were requested." in text
+    page = admin_client.get(page_of(schedule, "page"))
+    assert "2 runs requested again" in text_of(page)
     assert "present spec doesn't yield it" in text
 
 

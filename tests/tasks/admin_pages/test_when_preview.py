@@ -30,7 +30,7 @@ def shown(admin_client: Client) -> Any:
 def test_the_words_and_the_next_ten_due_follow_what_is_typed(admin_client: Client):
     page = admin_client.get(PREVIEW, CRON)
     text = text_of(page)
-    assert "At 09:00 on Monday through Friday (America/New_York)" in text
+    assert "At 09:00, Monday through Friday (America/New_York)" in text
     assert page.content.decode().count(" 09:00<") == 10
     assert "You, UTC" in text
     assert re.search(r"first in \d", text)

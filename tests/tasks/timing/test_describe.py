@@ -31,7 +31,7 @@ def test_a_single_time_is_described_with_its_time():
 
 def test_a_cron_expression_is_described_with_its_zone():
     words = describe(Spec(cron="30 6 * * MON-FRI", timezone="Europe/Berlin"))
-    assert words == "At 06:30 on Monday through Friday (Europe/Berlin)"
+    assert words == "At 06:30, Monday through Friday (Europe/Berlin)"
 
 
 @pytest.mark.parametrize("cron", ["@daily", "*/10 * * * * *", "0 0 L * *", "0 0 * * MON#2"])
@@ -67,7 +67,7 @@ def test_a_description_names_few_excluded_dates_and_counts_many(exclude: str, wo
 
 def test_a_description_names_the_zone_of_excluded_dates_once():
     spec = Spec(cron="@daily", exclude="2026-12-25", timezone="Europe/Rome")
-    assert describe(spec) == "@daily (Europe/Rome), except on 2026-12-25"
+    assert describe(spec) == "At 00:00, every day (Europe/Rome), except on 2026-12-25"
 
 
 @pytest.mark.parametrize(("offset", "span"), [(340, "0.34s"), (59_000, "59s"), (760_500, "12m40s")])
