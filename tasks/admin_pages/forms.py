@@ -23,7 +23,7 @@ from tasks.admin_pages.conflicts import Conflict, conflict_of
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields
 from tasks.admin_pages.times import BOUNDS
 from tasks.admin_pages.when_form import IntervalField, WhenForm, zone_choices
-from tasks.arguments import StoredInstance
+from tasks.argument_types import StoredInstance
 from tasks.broker.connection import redis_obstacle
 from tasks.exceptions import InvalidArguments, InvalidSchedule
 from tasks.masking import MaskedValue, restore
