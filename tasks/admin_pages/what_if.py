@@ -207,8 +207,6 @@ def _load(simulation: Simulation) -> dict[str, Any]:
         "labels": lanes.labels(
             lanes.midnights(begin, end), begin, end, pgettext("date format", "D j")
         ),
-            lanes.midnights(begin, end), begin, end, pgettext("date format", "D j")
-        ),
         "queues": [queue_row(load, simulation) for load in simulation.queues.values()],
         "fillers": fillers(simulation),
         "overlapping": simulation.overlapping[:OVERLAPS_SHOWN],
