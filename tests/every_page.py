@@ -64,6 +64,7 @@ def _overview() -> Iterator[Page]:
     yield _page("overview, pictures of 24 h", "tasks_overview", part="history", hours=24)
     yield _page("overview, pictures, page 500", "tasks_overview", part="history", lanes=500)
     yield _page("what-if", "tasks_what_if")
+    yield _page("what-if, the coming days", "tasks_what_if", live=True)
     yield _page("pause everything", "tasks_hold")
     yield _page("zone", "tasks_zone")
 
@@ -94,15 +95,17 @@ def _schedules() -> Iterator[Page]:
     yield Page("pause 200 schedules?", act, {"ids": ",".join(map(str, pks))})
     yield _page("add a schedule", "tasks_scheduledtask_add")
     preview = {"when": "cron", "cron": "*/5 * * * *", "timezone": "Europe/Berlin"}
+    if some is not None:
+        function = {"function": some.function}
+        yield _page("add a schedule, fields", "tasks_scheduledtask_arguments", **function)
     yield _page("add a schedule, preview", "tasks_scheduledtask_preview", **preview)
     yield _page("external jobs", "tasks_scheduledtask_external_jobs")
 
 
 def _of_one_schedule() -> Iterator[Page]:
-    busiest = Run.objects.order_by().values("parent").annotate(n=Count("pk")).order_by("-n", "parent")
-    pks = [row["parent"] for row in busiest[:1]] or [ScheduledTask.objects.first().pk]  # type: ignore[union-attr]
-    schedule = ScheduledTask.objects.get(pk=pks[0])
-    pk = schedule.pk
+    by_number = Run.objects.order_by().values("parent").annotate(number=Count("pk"))
+    pk = by_number.order_by("-number", "parent")[0]["parent"]
+    schedule = ScheduledTask.objects.get(pk=pk)
     yield _page("schedule", "tasks_scheduledtask_page", pk)
     yield _page("schedule, refreshed", "tasks_scheduledtask_page", pk, live=True)
     yield _page("schedule, chart of all runs", "tasks_scheduledtask_page", pk, runs="all")
@@ -185,5 +188,12 @@ def _others() -> Iterator[Page]:
             yield _page(f"{name}, add", f"{prefix}_add")
         if one := model.objects.order_by("-pk").first():
             yield _page(f"{name}, one of them", f"{prefix}_change", one.pk)
-    yield _page("entries, last page", "feeds_entry_changelist", p=max(-(-Entry.objects.count() // 50), 1))
-    yield _page("calls, last page", "tasks_task_changelist", p=max(-(-Task.objects.count() // 50), 1))
+            if model is not Entry:
+                yield _page(f"{name}, delete?", f"{prefix}_delete", one.pk)
+        if one and model is Task:
+            yield _page("calls, log", "tasks_task_log", one.pk)
+            yield _page("calls, log refreshed", "tasks_task_live_log", one.pk)
+            function = {"function": one.function}
+            yield _page("calls, fields of a function", "tasks_task_arguments", **function)
+        pages = max(-(-model.objects.count() // 50), 1)
+        yield _page(f"{name}, last page", f"{prefix}_changelist", p=pages)

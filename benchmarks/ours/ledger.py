@@ -361,7 +361,9 @@ def _fill_redis(client: Redis, chance: random.Random) -> None:
         # They are alive as long as the pages are measured.
         pipe.set(LEADER_KEY, "scheduler-1")
         alive = now + timedelta(hours=1)
-        pipe.zadd(SCHEDULERS_KEY, {"scheduler-1": alive.timestamp(), "scheduler-2": now.timestamp()})
+        pipe.zadd(
+            SCHEDULERS_KEY, {"scheduler-1": alive.timestamp(), "scheduler-2": now.timestamp()}
+        )
         for place in range(WORKERS):
             _add_worker(pipe, f"worker-{place}", alive)
         for job_id, queue in chance.sample(live, min(WAITING, len(live))):

@@ -1,6 +1,5 @@
 """The line at the top of each page: whether everything is on time, of what the viewer may see."""
 
-import time
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -10,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import get_language
 
 from tasks.access import limits, visible
+from tasks.admin_pages.shared import kept
 from tasks.broker.connection import connect, in_a_hurry, once_a_page
 from tasks.models import ScheduledTask
 from tasks.reports.facts import Facts
@@ -21,8 +21,6 @@ REFRESH_MS = 10_000
 LATE = {Code.BEHIND, Code.NOT_DISPATCHED}
 # How long what an open tab was told is told to others, too, that refresh themselves, in seconds.
 SHARED_FOR = 1.0
-# What was told last, and when: by what the viewer may see, the language and the zone.
-_shared: dict[Any, tuple[float, tuple[Verdict, Facts]]] = {}
 
 
 def may_see_health(request: HttpRequest) -> bool:
@@ -37,26 +35,18 @@ def health_of(request: HttpRequest) -> tuple[Verdict, Facts]:
     What refreshes itself is told what others were told within the last second who may see the same.
     """
     with in_a_hurry():
-        return once_a_page("health", lambda: _read_or_shared(request))
+        return once_a_page("health", lambda: _read_or_kept(request))
 
 
-def _read_or_shared(request: HttpRequest) -> tuple[Verdict, Facts]:
-    key = (limits(request.user), get_language(), timezone.get_current_timezone_name())
-    now = time.monotonic()
-    if request.headers.get("X-Live"):
-        at, told = _shared.get(key, (0.0, None))
-        if told is not None and now - at < SHARED_FOR:
-            return told
-    told = health(connect(), visible(request.user, ScheduledTask.objects.all()))
-    for other in [other for other, (at, _) in list(_shared.items()) if now - at >= SHARED_FOR]:
-        _shared.pop(other, None)
-    _shared[key] = now, told
-    return told
-
-
-def forget_health() -> None:
-    """Forget what others were told."""
-    _shared.clear()
+def _read_or_kept(request: HttpRequest) -> tuple[Verdict, Facts]:
+    seen, language = limits(request.user), get_language()
+    schedules = visible(request.user, ScheduledTask.objects.all())
+    return kept(
+        ("health", seen, language, timezone.get_current_timezone_name()),
+        SHARED_FOR,
+        lambda: health(connect(), schedules),
+        is_fresh="X-Live" not in request.headers,
+    )
 
 
 def health_line(request: HttpRequest) -> dict[str, Any]:

@@ -117,12 +117,12 @@ class OwnerFilter(ChoiceFilter):
 
 
 def failing(request: HttpRequest) -> Q:
-    """Those whose latest run failed."""
+    """Find those whose latest run failed."""
     return Q(status=ScheduledTask.Status.FAILED)
 
 
 def late(request: HttpRequest) -> Q:
-    """Those of which something is due and has not started."""
+    """Find those of which something is due and has not started."""
     kept: Any = request
     if not hasattr(kept, "late_schedules"):
         # Read from Redis once for a page.
@@ -132,17 +132,17 @@ def late(request: HttpRequest) -> Q:
 
 
 def going_on(request: HttpRequest) -> Q:
-    """Those of which a run is going on."""
+    """Find those of which a run is going on."""
     return Q(pk__in=ScheduledTaskInstance.objects.running().order_by().values("parent"))
 
 
 def paused(request: HttpRequest) -> Q:
-    """The paused ones."""
+    """Find the paused ones."""
     return Q(status=ScheduledTask.Status.PAUSED)
 
 
 def never_ran(request: HttpRequest) -> Q:
-    """Those that have not ended and of which no run has ever started."""
+    """Find those that have not ended and of which no run has ever started."""
     started = ScheduledTaskInstance.objects.filter(parent=OuterRef("pk"), started__isnull=False)
     # Retention may have deleted the runs of one that ran.
     candidates = ~Q(status=ScheduledTask.Status.DEATH) & Q(pruned_until=None)
@@ -152,7 +152,7 @@ def never_ran(request: HttpRequest) -> Q:
 
 
 def ended(request: HttpRequest) -> Q:
-    """The cancelled and the exhausted ones."""
+    """Find the cancelled and the exhausted ones."""
     return Q(status=ScheduledTask.Status.DEATH)
 
 

@@ -237,7 +237,8 @@ class ScheduleListAdmin(ActionsAdmin):
         everything = visible(request.user, ScheduledTask.objects.all())
         chosen = cl.params.get("view")
         counts: Any = {
-            name: Count("pk", filter=condition(request)) for name, (_title, condition) in VIEWS.items()
+            name: Count("pk", filter=condition(request))
+            for name, (_title, condition) in VIEWS.items()
         }
         numbers = everything.order_by().aggregate(everything=Count("pk"), **counts)
         tabs: list[tuple[str | None, Any, int]] = [(None, _("All"), numbers["everything"])]

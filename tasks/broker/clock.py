@@ -119,11 +119,6 @@ class ClockKeeper:
             self._is_published = False
 
 
-def offsets(redis: Redis) -> dict[str, float]:
-    """Return the processes whose system's clock is off now, and by how many seconds."""
-    return offsets_among(_published(redis))
-
-
 def offsets_among(published: dict[bytes, bytes]) -> dict[str, float]:
     """Return, of what processes have said about their clocks, what counts now."""
     since = clock.timestamp() - PUBLISHED_FOR
@@ -165,7 +160,9 @@ def notices(offsets: Mapping[str, float], step: tuple[datetime, float] | None) -
             else _("Redis's clock was set back by %(span)s at %(time)s: nothing is repeated.")
         )
         local = timezone.localtime(at)
-        found.append(text % {"span": _span(seconds), "time": formats.date_format(local, "Y-m-d H:i")})
+        found.append(
+            text % {"span": _span(seconds), "time": formats.date_format(local, "Y-m-d H:i")}
+        )
     return found
 
 

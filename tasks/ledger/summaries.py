@@ -343,7 +343,9 @@ def _update(rows: list[Any]) -> None:
     )
 
 
-def _execute(each: str, all_at_once: tuple[str, str], columns: Sequence[str], rows: list[Any]) -> None:
+def _execute(
+    each: str, all_at_once: tuple[str, str], columns: Sequence[str], rows: list[Any]
+) -> None:
     """Execute a statement for many rows: a tenth of the time that `bulk_create` takes.
 
     SQLite executes it for each of them. PostgreSQL takes all at once, in a third of the time: the
@@ -370,9 +372,7 @@ def _adapted(name: str, value: Any) -> Any:
     return field.get_db_prep_save(value, connection)
 
 
-def _count(
-    tallies: dict[int, _Tally], summaries: dict[int, HourlySummary], *conditions: Q
-) -> None:
+def _count(tallies: dict[int, _Tally], summaries: dict[int, HourlySummary], *conditions: Q) -> None:
     """Add to the tallies, by the keys of the summaries, their runs that meet the conditions.
 
     A run counts by its due; a manual run by when it was requested.
