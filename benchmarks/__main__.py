@@ -87,6 +87,8 @@ def _ask(question: Question, site: Site, options: argparse.Namespace) -> Answers
             except (Failed, AssertionError) as failure:
                 answers.failures[case.who] = said = str(failure) or type(failure).__name__
             seconds = time.monotonic() - started
+            if isinstance(said, dict):
+                said = {one.key: said[one.key] for one in question.figures if one.key in said}
             line = (
                 f"{question.name} {repetition}/{repetitions} {case.who}: {said} ({seconds:.0f} s)"
             )

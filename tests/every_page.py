@@ -21,7 +21,7 @@ Run = ScheduledTaskInstance
 LIVE: dict[str, Any] = {"HTTP_X_LIVE": "1"}
 RUNS = "tasks_scheduledtaskinstance_changelist"
 SCHEDULES = "tasks_scheduledtask_changelist"
-HIT, NO_HIT = "check 1", "nowhere to be found"
+HIT, NO_HIT = "check", "nowhere to be found"
 
 
 class Page(NamedTuple):

@@ -81,6 +81,12 @@ class ArgumentsField(forms.JSONField):
             return InvalidJSONInput(data)
 
 
+class LongSelect(forms.Select):
+    """A selection among hundreds, made by one template and not by one for each of them."""
+
+    template_name = "admin/tasks/call/select.html"
+
+
 class CallForm(forms.ModelForm):
     """What the forms of schedules and of background calls have in common: the call itself.
 
@@ -244,7 +250,11 @@ class CallForm(forms.ModelForm):
         if current and current not in dict(choices):
             choices = [*choices, (current, current)]
         self.fields[name] = forms.ChoiceField(
-            choices=choices, label=known.label, help_text=known.help_text, initial=known.initial
+            choices=choices,
+            label=known.label,
+            help_text=known.help_text,
+            initial=known.initial,
+            widget=LongSelect,
         )
 
     def _update_errors(self, errors: ValidationError) -> None:

@@ -20,12 +20,12 @@ from django.utils.translation import ngettext
 from tasks import clock
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.links import run_pages
-from tasks.admin_pages.strips import is_late
+from tasks.ledger.summaries import LATE
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
 Status = ScheduledTaskInstance.Status
 # How many runs are shown, by the name of the choice; of “all”, the newest that are worth reading.
-SIZES = {"200": 200, "1000": 1_000, "all": 10_000}
+SIZES = {"200": 200, "1000": 1_000, "all": 5_000}
 BARS = 200
 # The box of the drawing: the line at BASE, durations above it, lateness below.
 WIDTH, TOP, BASE, BOTTOM = 2_000, 24, 150, 202
@@ -85,7 +85,8 @@ class Bar:
         self.durations = [took for status, took in durations if status == Status.FINISHED]
         late = [late for run in runs if (late := run.lateness) is not None]
         self.longest_lateness = max(late, default=None)
-        self.late = self.longest_lateness if any(map(is_late, runs)) else None
+        is_late = self.longest_lateness is not None and self.longest_lateness > LATE
+        self.late = self.longest_lateness if is_late else None
         self.at = time_of(runs[0])
 
     @property

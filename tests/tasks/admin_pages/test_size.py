@@ -14,7 +14,7 @@ from redis import Redis
 from feeds.models import Entry, Feed
 from tasks.admin_pages import shared
 from tasks.admin_pages.links import schedule_page
-from tasks.broker.keys import queue_key
+from tasks.broker.keys import LEADER_KEY, queue_key
 from tasks.job_ids import RunId
 from tasks.models import Calendar, Hold, ScheduledTask, Tag, TagUser, Task, WeeklySummary
 from tasks.worker import Worker
@@ -41,6 +41,7 @@ NOT_SHOWN = re.compile(
 
 def fill(redis: Redis, number: int) -> None:
     """Store so many of everything that a page shows, and so many jobs and workers in Redis."""
+    redis.set(LEADER_KEY, "leader")
     for place in range(number):
         # The first one is the busiest.
         schedule = ScheduledTask.objects.order_by("pk").first() or make_row(queue="low")
@@ -100,7 +101,7 @@ def test_no_page_asks_more_of_the_database_or_redis_the_more_there_is(
 
 def test_no_page_is_left_out(redis_connection: Redis):
     fill(redis_connection, len(STATUSES))
-    shown = {resolve(page.url).url_name for page in every_page()}
+    shown = {resolve(page.url.partition("?")[0]).url_name for page in every_page()}
     ours = {name for name in names_of_pages() if not NOT_SHOWN.search(name)}
     assert ours - shown == set()
 
