@@ -113,7 +113,7 @@ class WaitingList:
 def waiting(snapshot: Snapshot, schedules: Schedules, number: int = SHOWN) -> WaitingList:
     """Return what waits of these schedules, and of all background calls if these are all schedules.
 
-    It takes three queries, and none if the page has asked before about these schedules.
+    It takes three queries, and none if the page has asked before.
     """
     found = [*_of_schedules(snapshot, schedules)]
     if is_everything(schedules):
@@ -214,7 +214,7 @@ def _jobs(snapshot: Snapshot) -> list[Job]:
 
 
 def _of_schedules(snapshot: Snapshot, schedules: Schedules) -> list[Waiting]:
-    """Return what waits of these schedules, read once for a page."""
+    """Return what waits of these schedules; on a page, read once, they are its viewer's."""
 
     def read() -> list[Waiting]:
         jobs = _jobs(snapshot)
@@ -223,7 +223,7 @@ def _of_schedules(snapshot: Snapshot, schedules: Schedules) -> list[Waiting]:
         known = {job_id: (pk, name) for job_id, pk, name in rows}
         return _by_schedule(jobs, snapshot.now, known)
 
-    return once_a_page(f"waiting of {schedules.query}", read)
+    return once_a_page("waiting schedules", read)
 
 
 def _by_schedule(
