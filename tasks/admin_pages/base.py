@@ -32,7 +32,7 @@ from tasks.admin_pages.formatting import (
 from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.admin_pages.states import record_badge
 from tasks.admin_pages.viewer_zone import in_viewer_zone
-from tasks.broker.clock import notices as clock_notices
+from tasks.broker.clock import notices_about
 from tasks.broker.connection import (
     connect,
     in_a_hurry,
@@ -68,7 +68,7 @@ def obstacles(queues: Iterable[str]) -> list[str]:
         return [redis_unavailable(explain(error, redis, usable_queues()))]
     served = {queue for worker in snapshot.workers for queue in worker.queues}
     unserved = sorted(wanted - served)
-    clocks = clock_notices(snapshot.offsets, snapshot.step)
+    clocks = notices_about(snapshot.offsets, snapshot.step)
     return found + [no_worker(queue) for queue in unserved] + clocks
 
 

@@ -119,6 +119,11 @@ class ClockKeeper:
             self._is_published = False
 
 
+def offsets(redis: Redis) -> dict[str, float]:
+    """Return the processes whose system's clock is off now, and by how many seconds."""
+    return offsets_among(_published(redis))
+
+
 def offsets_among(published: dict[bytes, bytes]) -> dict[str, float]:
     """Return, of what processes have said about their clocks, what counts now."""
     since = clock.timestamp() - PUBLISHED_FOR
@@ -138,8 +143,17 @@ def _published(redis: Redis) -> dict[bytes, bytes]:
     return cast(dict[bytes, bytes], redis.hgetall(CLOCKS_KEY))
 
 
-def notices(offsets: Mapping[str, float], step: tuple[datetime, float] | None) -> list[str]:
+def notices(redis: Redis) -> list[str]:
     """Return, for people, whose clock is off, and whether Redis's own was set in the past hour.
+
+    Raises RedisError if Redis is unavailable.
+    """
+    note = cast(bytes | None, redis.get(CLOCK_STEP_KEY))
+    return notices_about(offsets(redis), step_in(note))
+
+
+def notices_about(offsets: Mapping[str, float], step: tuple[datetime, float] | None) -> list[str]:
+    """Return these notices from what Redis has said.
 
     `offsets` are the processes and by how many seconds theirs are off, `step` is when Redis's was
     set, and by how many.

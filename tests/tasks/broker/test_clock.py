@@ -16,8 +16,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError
 
 from tasks import clock
-from tasks.broker.clock import PUBLISHED_FOR, ClockKeeper, notices, read, refresh
-from tasks.reports.in_redis import read_snapshot
+from tasks.broker.clock import PUBLISHED_FOR, ClockKeeper, notices, offsets, read, refresh
 
 
 @pytest.fixture
@@ -79,11 +78,6 @@ def test_a_process_says_once_that_its_clock_is_off_again_when_that_changes_and_w
     ]
 
 
-def notices_in(redis: Redis) -> list[str]:
-    snapshot = read_snapshot(redis)
-    return notices(snapshot.offsets, snapshot.step)
-
-
 def test_people_are_told_whose_clock_is_off_as_long_as_it_is(
     keeper: ClockKeeper,
     system_is_ahead: Callable[[float], None],
@@ -91,11 +85,11 @@ def test_people_are_told_whose_clock_is_off_as_long_as_it_is(
 ):
     system_is_ahead(7200)
     keeper.keep()
-    [notice] = notices_in(redis_connection)
+    [notice] = notices(redis_connection)
     assert notice == "Worker w1: the system's clock is 2h ahead of Redis's, which counts."
     system_is_ahead(0)
     keeper.keep()
-    assert notices_in(redis_connection) == []
+    assert notices(redis_connection) == []
 
 
 def test_nobody_is_told_about_the_clock_of_a_process_that_has_ended(
@@ -107,11 +101,11 @@ def test_nobody_is_told_about_the_clock_of_a_process_that_has_ended(
     system_is_ahead(-60)
     keeper.keep()
     keeper.withdraw()
-    assert read_snapshot(redis_connection).offsets == {}
+    assert offsets(redis_connection) == {}
     ClockKeeper(redis_connection, "killed").keep()
     later = clock.now() + timedelta(seconds=PUBLISHED_FOR + 1)
     monkeypatch.setattr(clock, "timestamp", later.timestamp)
-    assert read_snapshot(redis_connection).offsets == {}
+    assert offsets(redis_connection) == {}
 
 
 @pytest.mark.parametrize(("seconds", "way"), [(3600, "forward"), (-3600, "back")])
@@ -126,9 +120,7 @@ def test_people_are_told_that_redis_own_clock_was_set(
     keeper.keep()
     monkeypatch.setattr(redis_connection, "time", lambda: (1_000_000 + seconds, 0))
     keeper.keep()
-    assert any(
-        f"clock was set {way} by 1h at " in notice for notice in notices_in(redis_connection)
-    )
+    assert any(f"clock was set {way} by 1h at " in notice for notice in notices(redis_connection))
 
 
 def test_rqs_own_code_goes_by_redis_clock():
