@@ -100,7 +100,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
         css: ClassVar = {"all": ["feeds/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
-        feeds = Feed.objects.with_entry_count().with_last_run().select_related("schedule")
+        feeds = Feed.objects.with_entry_count().with_last_run().select_related("schedule__calendar")
         tags = Prefetch("tags", visible(request.user, Tag.objects.all()))
         return visible(request.user, feeds.prefetch_related(tags))
 

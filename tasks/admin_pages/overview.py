@@ -17,12 +17,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tasks import clock
-from tasks.access import visible, visible_calls
+from tasks.access import visible
 from tasks.admin_pages import lanes
 from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE, short_duration
-from tasks.admin_pages.health import LATE
+from tasks.admin_pages.health import LATE, health_of
 from tasks.admin_pages.holds import may_hold, pause_page, resume_page
 from tasks.admin_pages.schedule_actions import ACTIONS
 from tasks.admin_pages.what_if import what_if_page
@@ -30,10 +30,10 @@ from tasks.broker.connection import connect
 from tasks.models import Hold, Overview, ScheduledTask, ScheduledTaskInstance
 from tasks.reports.facts import Facts, QueueFacts, Work, WorkerFacts
 from tasks.reports.figures import DayFigures, Figure, day_figures
-from tasks.reports.health import Code, Problem, Severity, Verdict, health
+from tasks.reports.health import Code, Problem, Severity, Verdict
 from tasks.reports.heatmap import heatmap
 from tasks.reports.in_redis import SchedulerSeen, read_snapshot
-from tasks.reports.scope import Calls, Schedules
+from tasks.reports.scope import Schedules
 from tasks.reports.timeline import timeline
 from tasks.reports.upcoming import Upcoming, upcoming
 from tasks.reports.waiting import Waiting, Why, waiting
@@ -143,10 +143,7 @@ class OverviewAdmin(BriefAdmin):
         context: dict[str, Any] = {}
         if part != "history":
             context |= now_context(
-                schedules,
-                visible_calls(request.user),
-                connect(),
-                rights_of(self.admin_site, request),
+                request, schedules, connect(), rights_of(self.admin_site, request)
             )
         if part != "now":
             context |= history_context(schedules, connect(), request)
@@ -167,9 +164,11 @@ def rights_of(site: admin.AdminSite, request: HttpRequest) -> Rights:
     )
 
 
-def now_context(schedules: Schedules, calls: Calls, redis: Redis, rights: Rights) -> dict[str, Any]:
+def now_context(
+    request: HttpRequest, schedules: Schedules, redis: Redis, rights: Rights
+) -> dict[str, Any]:
     """Return what is shown of the present moment."""
-    verdict, facts = health(redis, schedules, calls)
+    verdict, facts = health_of(request)
     due = _upcoming(schedules, redis)
     late = facts.waiting.late if facts.waiting else 0
     return {

@@ -10,7 +10,8 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.core.validators import MaxValueValidator
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.db.models import Count, F, Sum
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import formats, timezone
@@ -21,8 +22,9 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 from redis.exceptions import RedisError
 
 from tasks import clock
-from tasks.access import visible
+from tasks.access import limits, visible
 from tasks.admin_pages import lanes
+from tasks.admin_pages.shared import kept
 from tasks.admin_pages.what_if_changes import (
     Trial,
     better_times,
@@ -37,6 +39,7 @@ from tasks.models import ScheduledTask
 from tasks.queue import usable_queues
 from tasks.reports.in_redis import read_snapshot
 from tasks.reports.moves import moves_of
+from tasks.reports.scope import Schedules
 from tasks.reports.simulation import (
     FULL,
     HOUR,
@@ -54,11 +57,19 @@ from tasks.reports.simulation import (
 DAYS = 7
 # The page is made while somebody waits for it: it plays less than the command does.
 PLAYED_AT_MOST = 20_000
+# If more is due, the page is shown first, and the coming days are played when its script asks.
+QUICK = 2_000
+PLAY_AFTER_MS = 1_000
+ASKED = {"takes", "schedule", "play"}
+# How long what was played is shown again, in seconds.
+KEPT_FOR = 60.0
 OVERLAPS_SHOWN = FILLERS_SHOWN = 20
 LONGEST_JOB = 7 * 86_400
 TOO_LONG = gettext_lazy("Longer than the 7 days that are played.")
 SOMEWHAT_BUSY = 0.5
 HEIGHT = 26
+# The queues of each worker.
+Workers = list[tuple[str, ...]]
 
 
 class NewJobForm(forms.Form):
@@ -144,21 +155,39 @@ def what_if_page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
     schedules: Any = site.get_model_admin(ScheduledTask)
     if not schedules.has_view_permission(request):
         raise PermissionDenied
-    planned = read_planned(visible(request.user, ScheduledTask.objects.all()))
+    visible_ones = visible(request.user, ScheduledTask.objects.all())
     context = {
         **site.each_context(request),
         "title": _("What-if"),
         "may_add": schedules.has_add_permission(request),
         "may_move": schedules.has_change_permission(request),
-        "unknown": sum(not one.is_known for one in planned),
-        **_played(request.GET, planned),
     }
+    is_quick = _is_quick(visible_ones)
+    if is_quick or ASKED & request.GET.keys() or "X-Live" in request.headers:
+        context |= _played(request, visible_ones, is_fresh=is_quick)
+    else:
+        context["refresh_ms"] = PLAY_AFTER_MS
     return TemplateResponse(request, "admin/tasks/what_if.html", context)
 
 
-def _played(query: QueryDict, planned: list[Planned]) -> dict[str, Any]:
-    """Return what the simulations say, which are at most two."""
-    now = clock.now()
+def _is_quick(schedules: Schedules) -> bool:
+    """Return whether the coming days can be played while somebody waits for the page.
+
+    As much is due, about, as was in the last 7 days.
+    """
+    runs: Any = sum(F(f"week__{name}") for name in ("finished", "failed", "missed", "skipped"))
+    live = schedules.filter(status__in=ScheduledTask.LIVE).order_by()
+    load = live.aggregate(number=Count("pk"), runs=Sum(runs, default=0))
+    return load["number"] + load["runs"] <= QUICK
+
+
+def _played(request: HttpRequest, schedules: Schedules, *, is_fresh: bool) -> dict[str, Any]:
+    """Return what the simulations say, which are at most two.
+
+    Without a change that is tried it is what they said within a minute, unless it is to be fresh.
+    """
+    query, now = request.GET, clock.now()
+    planned = read_planned(schedules)
     workers, obstacle = _workers()
     job_form = NewJobForm(
         query if "takes" in query else None, queues=usable_queues(), label_suffix=""
@@ -174,7 +203,11 @@ def _played(query: QueryDict, planned: list[Planned]) -> dict[str, Any]:
     def play(wanted: Iterable[Planned]) -> Simulation:
         return simulate(wanted, workers, now, DAYS, PLAYED_AT_MOST // plays)
 
-    shown = present = play(planned)
+    if plays == 1:
+        key = "what-if", limits(request.user), tuple(workers)
+        shown = present = kept(key, KEPT_FOR, lambda: play(planned), is_fresh=is_fresh)
+    else:
+        shown = present = play(planned)
     found: dict[str, Any] = {}
     if trial is not None:
         shown = play(trial.planned)
@@ -185,7 +218,8 @@ def _played(query: QueryDict, planned: list[Planned]) -> dict[str, Any]:
     elif job is not None:
         found = {"suggestions": suggestions(present, job)}
     forms_shown = {"job_form": job_form, "schedule_form": form, "chosen": chosen}
-    return {"obstacle": obstacle, **forms_shown, **found, **_load(shown)}
+    unknown = sum(not one.is_known for one in planned)
+    return {"obstacle": obstacle, "unknown": unknown, **forms_shown, **found, **_load(shown)}
 
 
 def _way_on(trial: Trial, job: dict[str, Any] | None) -> dict[str, Any]:
@@ -228,7 +262,7 @@ def fillers(simulation: Simulation) -> list[Filler]:
     return [one for one in found[:FILLERS_SHOWN] if one.percent]
 
 
-def _workers() -> tuple[list[tuple[str, ...]], str]:
+def _workers() -> tuple[Workers, str]:
     """Return the queues of each worker there is, and why that isn't known."""
     try:
         return [worker.queues for worker in read_snapshot(connect()).workers], ""
