@@ -248,7 +248,7 @@ def test_ticked_schedules_are_moved_in_time_and_paused_from_the_list(page: Page,
     page.get_by_role("button", name="Move in time…").click()
     page.fill("#id_amount", "7")
     page.get_by_role("button", name="Show what would change").click()
-    expect(page.locator(".sl-rows")).to_contain_text("next due")
+    expect(page.locator(".sl-rows")).to_contain_text("Next due")
     page.get_by_role("button", name="Move in time", exact=True).click()
     expect(page.locator(".messagelist .success")).to_have_text("1 schedule was moved.")
     page.locator("input.action-select").first.check()
