@@ -102,7 +102,7 @@ def test_a_schedule_gets_emptier_times_by_its_name_or_a_link(admin_client: Clien
     page = get(admin_client, schedule=str(getattr(schedule, by)))
     assert page.context["busy_now"] == 100
     first = page.context["better"][0]
-    assert (first.words, first.percent) == ("At 08:55 every day (UTC)", 0)
+    assert (first.words, first.percent) == ("At 08:55, every day (UTC)", 0)
     assert first.by == {"amount": 15, "unit": "minutes", "direction": "earlier"}
     assert 'value="late one"' in page.content.decode()
 
@@ -114,7 +114,7 @@ def test_a_schedule_is_moved_to_a_better_time_with_a_line_in_the_history(admin_c
     assert f'action="{move}"' in page.content.decode()
     sent = page.context["better"][0].by | {"preview": "yes"}
     asked: Any = admin_client.post(move, sent)
-    assert "At 08:55 every day (UTC); next due" in text_of(asked)
+    assert "At 08:55, every day (UTC)" in text_of(asked)
     schedule.refresh_from_db()
     assert schedule.cron == "10 9 * * *"
     shown = asked.context_data["shown"]
@@ -143,9 +143,9 @@ def test_a_move_is_tried_before_it_is_made(admin_client: Client):
     schedule = crowded()
     page = get(admin_client, schedule=str(schedule.pk), by="-15")
     text = text_of(page)
-    assert "As if “late one” were moved: At 08:55 every day (UTC)" in text
+    assert "As if “late one” were moved: At 08:55, every day (UTC)" in text
     waits = next(one for one in page.context["effects"] if "wait" in one.label)
-    assert (waits.before, waits.after, waits.is_worse) == ("40 min 0 s", "none", False)
+    assert (waits.before, waits.after, waits.is_worse) == ("40 min", "none", False)
     schedule.refresh_from_db()
     assert schedule.cron == "10 9 * * *"
 
