@@ -60,7 +60,6 @@ PLAYED_AT_MOST = 20_000
 # If more is due, the page is shown first, and the coming days are played when its script asks.
 QUICK = 2_000
 PLAY_AFTER_MS = 1_000
-ASKED = {"takes", "schedule", "play"}
 # How long what was played is shown again, in seconds.
 KEPT_FOR = 60.0
 OVERLAPS_SHOWN = FILLERS_SHOWN = 20
@@ -155,16 +154,14 @@ def what_if_page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
     schedules: Any = site.get_model_admin(ScheduledTask)
     if not schedules.has_view_permission(request):
         raise PermissionDenied
-    visible_ones = visible(request.user, ScheduledTask.objects.all())
-    context = {
-        **site.each_context(request),
-        "title": _("What-if"),
-        "may_add": schedules.has_add_permission(request),
-        "may_move": schedules.has_change_permission(request),
-    }
-    is_quick = _is_quick(visible_ones)
-    if is_quick or ASKED & request.GET.keys() or "X-Live" in request.headers:
-        context |= _played(request, visible_ones, is_fresh=is_quick)
+    context = {**site.each_context(request), "title": _("What-if")}
+    seen = visible(request.user, ScheduledTask.objects.all())
+    is_asked_for = {"takes", "schedule", "play"} & request.GET.keys()
+    is_quick = _is_quick(seen)
+    if is_quick or is_asked_for or "X-Live" in request.headers:
+        context |= _played(request, seen, is_fresh=is_quick)
+        context["may_add"] = schedules.has_add_permission(request)
+        context["may_move"] = schedules.has_change_permission(request)
     else:
         context["refresh_ms"] = PLAY_AFTER_MS
     return TemplateResponse(request, "admin/tasks/what_if.html", context)
@@ -181,14 +178,29 @@ def _is_quick(schedules: Schedules) -> bool:
     return load["number"] + load["runs"] <= QUICK
 
 
-def _played(request: HttpRequest, schedules: Schedules, *, is_fresh: bool) -> dict[str, Any]:
-    """Return what the simulations say, which are at most two.
+def _present(schedules: Schedules, workers: Workers) -> tuple[list[Planned], Simulation]:
+    """Return what is planned, and the coming days as they are by that."""
+    planned = read_planned(schedules)
+    return planned, _play(planned, workers)
 
-    Without a change that is tried it is what they said within a minute, unless it is to be fresh.
+
+def _play(planned: Iterable[Planned], workers: Workers) -> Simulation:
+    return simulate(planned, workers, clock.now(), DAYS, PLAYED_AT_MOST)
+
+
+def _played(request: HttpRequest, schedules: Schedules, *, is_fresh: bool) -> dict[str, Any]:
+    """Return what the simulations say, at most two; unless fresh the first is up to a minute old.
+
+    A change that is tried is always played anew.
     """
     query, now = request.GET, clock.now()
-    planned = read_planned(schedules)
     workers, obstacle = _workers()
+    planned, present = kept(
+        ("what-if", limits(request.user), tuple(workers)),
+        KEPT_FOR,
+        lambda: _present(schedules, workers),
+        is_fresh=is_fresh,
+    )
     job_form = NewJobForm(
         query if "takes" in query else None, queues=usable_queues(), label_suffix=""
     )
@@ -198,28 +210,20 @@ def _played(request: HttpRequest, schedules: Schedules, *, is_fresh: bool) -> di
     trial = trial_of(query, planned, chosen, job, now)
     if chosen is not None:  # Also one that a link has named by its primary key.
         form = ScheduleForm(initial={"schedule": chosen.name}, planned=planned, label_suffix="")
-    plays = 1 if trial is None and chosen is None else 2
-
-    def play(wanted: Iterable[Planned]) -> Simulation:
-        return simulate(wanted, workers, now, DAYS, PLAYED_AT_MOST // plays)
-
-    if plays == 1:
-        key = "what-if", limits(request.user), tuple(workers)
-        shown = present = kept(key, KEPT_FOR, lambda: play(planned), is_fresh=is_fresh)
-    else:
-        shown = present = play(planned)
+    shown = present
     found: dict[str, Any] = {}
     if trial is not None:
-        shown = play(trial.planned)
+        shown = _play(trial.planned, workers)
         found = {"trial": trial, "effects": effects(trial, present, shown), **_way_on(trial, job)}
     elif chosen is not None:
-        moves = moves_of(chosen, play(one for one in planned if one is not chosen), now)
+        others = _play((one for one in planned if one is not chosen), workers)
+        moves = moves_of(chosen, others, now)
         found = {"busy_now": round(100 * moves.busy_now), "better": better_times(chosen, moves)}
     elif job is not None:
         found = {"suggestions": suggestions(present, job)}
-    forms_shown = {"job_form": job_form, "schedule_form": form, "chosen": chosen}
+    found |= {"job_form": job_form, "schedule_form": form, "chosen": chosen}
     unknown = sum(not one.is_known for one in planned)
-    return {"obstacle": obstacle, "unknown": unknown, **forms_shown, **found, **_load(shown)}
+    return {"obstacle": obstacle, "unknown": unknown, **found, **_load(shown)}
 
 
 def _way_on(trial: Trial, job: dict[str, Any] | None) -> dict[str, Any]:
@@ -315,8 +319,7 @@ def _cron(slot: Slot, every: Every) -> str:
 
 def queue_row(load: QueueLoad, simulation: Simulation) -> QueueRow:
     """Return a queue as the page shows it."""
-    number = formats.number_format(load.runs, force_grouping=True)
-    runs = ngettext("%(n)s run", "%(n)s runs", load.runs) % {"n": number}
+    runs = ngettext("%(n)d run", "%(n)d runs", load.runs) % {"n": load.runs}
     workers = ngettext("%(n)d worker", "%(n)d workers", load.workers) % {"n": load.workers}
     more = f"{runs}, {workers}"
     if load.runs and not load.workers:
