@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection, models
 from redis import Redis
 
@@ -299,7 +299,6 @@ def _make_people() -> None:
     limited = User.objects.create_superuser(LIMITED_USER)
     # All permissions but that of seeing everything.
     User.objects.filter(pk=limited.pk).update(is_superuser=False)
-    from django.contrib.auth.models import Permission
 
     limited.user_permissions.set(Permission.objects.all())
     TagUser.objects.create(tag=Tag.objects.get(name="team-03"), user=limited)
