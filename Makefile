@@ -16,7 +16,8 @@ COMPILE := $(LOCKING)/bin/uv pip compile --quiet --upgrade --universal --python-
 # the proof, whose tests share nothing.
 BY_FILE := $(BIN)/pytest -rs -n 4 --dist loadfile
 RECORDING := $(addprefix tests/tasks/,broker/test_ownership.py ledger/test_adoption.py \
-	ledger/test_fixtures.py ledger/test_settling.py runs/test_check.py runs/test_claim.py \
+	ledger/test_fixtures.py ledger/test_settling.py \
+	ledger/test_summaries.py runs/test_check.py runs/test_claim.py \
 	runs/test_lease.py runs/test_lost.py runs/test_policy.py runs/test_recorder.py \
 	runs/test_completion.py runs/test_retries.py runs/test_sql.py test_holds.py test_identity.py \
 	test_lists.py test_migrations.py test_transfer.py worker/test_child.py)
