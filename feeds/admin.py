@@ -100,7 +100,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
         css: ClassVar = {"all": ["feeds/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
-        feeds = Feed.objects.with_entry_count().with_last_run().select_related("schedule")
+        feeds = Feed.objects.with_entry_count().with_last_run().select_related("schedule__calendar")
         return visible(request.user, feeds)
 
     def get_fieldsets(self, request: HttpRequest, obj: Feed | None = None) -> Any:

@@ -32,7 +32,7 @@ from tasks.admin_pages.formatting import (
 from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.admin_pages.states import record_badge
 from tasks.admin_pages.viewer_zone import in_viewer_zone
-from tasks.broker.clock import notices as clock_notices
+from tasks.broker.clock import notices_about
 from tasks.broker.connection import (
     connect,
     in_a_hurry,
@@ -40,11 +40,12 @@ from tasks.broker.connection import (
 )
 from tasks.broker.keys import LEADER_KEY, explain
 from tasks.broker.ownership import RedisRefused, ownership
-from tasks.broker.workers import queues_without_worker
 from tasks.exceptions import TasksError
 from tasks.history import made_by
 from tasks.masking import hiding, mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance
+from tasks.queue import usable_queues
+from tasks.reports.in_redis import read_snapshot
 
 
 def obstacles(queues: Iterable[str]) -> list[str]:
@@ -55,18 +56,20 @@ def obstacles(queues: Iterable[str]) -> list[str]:
     wanted, redis, found = set(queues), connect(), []
     try:
         ownership(redis).look()
-        if not redis.exists(LEADER_KEY) and wanted:
+        snapshot = read_snapshot(redis)
+        if wanted and not any(scheduler.leads for scheduler in snapshot.schedulers):
             # No leader can renew its lease while Redis refuses writes.
             if why := redis_obstacle():
                 return [redis_unavailable(why)]
             found.append(_("No scheduler is running: start one (manage.py rqscheduler)."))
-        clocks = clock_notices(redis)
     except RedisRefused as error:
         return [str(error)]
     except RedisError as error:
-        return [redis_unavailable(explain(error, redis, wanted))]
-    unserved = wanted & queues_without_worker() if wanted else set()
-    return found + [no_worker(queue) for queue in sorted(unserved)] + clocks
+        return [redis_unavailable(explain(error, redis, usable_queues()))]
+    served = {queue for worker in snapshot.workers for queue in worker.queues}
+    unserved = sorted(wanted - served)
+    clocks = notices_about(snapshot.offsets, snapshot.step)
+    return found + [no_worker(queue) for queue in unserved] + clocks
 
 
 def redis_unavailable(why: str) -> str:

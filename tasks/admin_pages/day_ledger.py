@@ -116,7 +116,7 @@ def day_ledger(
     entries = account(schedule, window)
     if why_waiting:
         entries = [_waiting_for(entry, why_waiting) for entry in entries]
-    lines = _lines(schedule, entries, is_unfolded)
+    lines, totals = _lines(schedule, entries, is_unfolded), _totals(entries)
     query = _query(window.day, window.hour)
     before, after = _neighbours(window, zone)
     return DayLedger(
@@ -126,8 +126,8 @@ def day_ledger(
         after=_link(after),
         lines=lines,
         drawing=_drawing(entries, window),
-        summary=", ".join(_totals(entries)),
-        totals=_totals(entries),
+        summary=", ".join(totals),
+        totals=totals,
         axis=_axis(window),
         unfold=_link(query | {"all": 1}) if any(line.is_folded for line in lines) else "",
         fold=_link(query) if is_unfolded else "",

@@ -6,6 +6,9 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
+from django.forms.utils import flatatt
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -79,6 +82,24 @@ class ArgumentsField(forms.JSONField):
             return read_json(data)
         except ValueError:
             return InvalidJSONInput(data)
+
+
+class LongSelect(forms.Select):
+    """A selection among hundreds, made without a template for each of them."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        widget = self.get_context(name, value, attrs)["widget"]
+        options = (
+            (one["value"], mark_safe(" selected" if one["selected"] else ""), one["label"])
+            for _group, some, _place in widget["optgroups"]
+            for one in some
+        )
+        return format_html(
+            '<select name="{}"{}>\n{}\n</select>',
+            name,
+            flatatt(widget["attrs"]),
+            format_html_join("\n", '<option value="{}"{}>{}</option>', options),
+        )
 
 
 class CallForm(forms.ModelForm):
@@ -244,7 +265,11 @@ class CallForm(forms.ModelForm):
         if current and current not in dict(choices):
             choices = [*choices, (current, current)]
         self.fields[name] = forms.ChoiceField(
-            choices=choices, label=known.label, help_text=known.help_text, initial=known.initial
+            choices=choices,
+            label=known.label,
+            help_text=known.help_text,
+            initial=known.initial,
+            widget=LongSelect,
         )
 
     def _update_errors(self, errors: ValidationError) -> None:

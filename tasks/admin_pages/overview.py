@@ -20,14 +20,14 @@ from tasks.access import visible
 from tasks.admin_pages import lanes
 from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE, short_duration
-from tasks.admin_pages.health import LATE
+from tasks.admin_pages.health import LATE, health_of
 from tasks.admin_pages.holds import may_hold, pause_page, resume_page
 from tasks.admin_pages.what_if import what_if_page
 from tasks.broker.connection import connect
 from tasks.models import Overview, ScheduledTask
 from tasks.reports.facts import Facts, QueueFacts, WorkerFacts
 from tasks.reports.figures import DayFigures, Figure, day_figures
-from tasks.reports.health import Code, Problem, Severity, Verdict, health
+from tasks.reports.health import Code, Problem, Severity, Verdict
 from tasks.reports.heatmap import heatmap
 from tasks.reports.in_redis import SchedulerSeen, read_snapshot
 from tasks.reports.scope import Schedules
@@ -113,7 +113,7 @@ class OverviewAdmin(BriefAdmin):
         schedules = visible(request.user, ScheduledTask.objects.all())
         context: dict[str, Any] = {}
         if part != "history":
-            context |= now_context(schedules, connect(), may_hold(request))
+            context |= now_context(request, schedules, connect())
         if part != "now":
             context |= history_context(schedules, connect(), request)
         if part in ("now", "history"):
@@ -122,9 +122,9 @@ class OverviewAdmin(BriefAdmin):
         return TemplateResponse(request, "admin/tasks/overview.html", context)
 
 
-def now_context(schedules: Schedules, redis: Redis, may_hold: bool) -> dict[str, Any]:
+def now_context(request: HttpRequest, schedules: Schedules, redis: Redis) -> dict[str, Any]:
     """Return what is shown of the present moment."""
-    verdict, facts = health(redis, schedules)
+    verdict, facts = health_of(request)
     due = _upcoming(schedules, redis)
     late = facts.waiting.late if facts.waiting else 0
     return {
@@ -132,7 +132,7 @@ def now_context(schedules: Schedules, redis: Redis, may_hold: bool) -> dict[str,
         "now_ms": NOW_MS,
         "verdict": verdict,
         "state": "finished" if verdict.is_fine else state_of(verdict.problems[0]),
-        "problems": problem_rows(verdict, facts, may_hold),
+        "problems": problem_rows(verdict, facts, may_hold(request)),
         "facts": vital_signs(facts),
         "figures": figures(day_figures(schedules)),
         "waiting": facts.waiting,
@@ -141,7 +141,7 @@ def now_context(schedules: Schedules, redis: Redis, may_hold: bool) -> dict[str,
         "queues": queue_rows(facts),
         "holds": {hold.queue: hold for hold in facts.holds},
         "obstacle": facts.obstacle,
-        "may_hold": may_hold,
+        "may_hold": may_hold(request),
         "holds_are_said": True,
         "due_first": due[:SHOWN_AT_FIRST],
         "due_more": due[SHOWN_AT_FIRST:],

@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import label_for_field
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
-from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models import Case, Count, IntegerField, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
@@ -28,6 +28,7 @@ from tasks.admin_pages.schedule_filters import (
     QueueFilter,
     TagFilter,
     ViewFilter,
+    in_use,
 )
 from tasks.admin_pages.times import about
 from tasks.masking import mask_text
@@ -177,8 +178,7 @@ class ScheduleListAdmin(ActionsAdmin):
         return visible(request.user, schedules)
 
     def queues_of_list(self, request: HttpRequest) -> Iterable[str]:
-        live = visible(request.user, ScheduledTask.objects.filter(status__in=ScheduledTask.LIVE))
-        return live.order_by().values_list("queue", flat=True).distinct()
+        return {one.queue for one in in_use(request) if one.status in ScheduledTask.LIVE}
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         return ("severity", "name", "pk")
@@ -236,11 +236,13 @@ class ScheduleListAdmin(ActionsAdmin):
         """Return the views with the number of schedules in each."""
         everything = visible(request.user, ScheduledTask.objects.all())
         chosen = cl.params.get("view")
-        tabs: list[tuple[str | None, Any, int]] = [(None, _("All"), everything.count())]
-        tabs += [
-            (name, title, shown(everything, request).count())
-            for name, (title, shown) in VIEWS.items()
-        ]
+        counts: Any = {
+            name: Count("pk", filter=condition(request))
+            for name, (_title, condition) in VIEWS.items()
+        }
+        numbers = everything.order_by().aggregate(everything=Count("pk"), **counts)
+        tabs: list[tuple[str | None, Any, int]] = [(None, _("All"), numbers["everything"])]
+        tabs += [(name, title, numbers[name]) for name, (title, _condition) in VIEWS.items()]
         return [
             {
                 "name": name,

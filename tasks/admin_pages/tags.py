@@ -7,7 +7,8 @@ from django.contrib import admin
 from django.contrib.admin.widgets import FilteredSelectMultiple
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -17,7 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from tasks.admin_pages.base import TasksAdmin
 from tasks.admin_pages.formatting import NONE
 from tasks.admin_pages.limits import SharedAdmin
-from tasks.models import Tag, TagGroup, TagUser
+from tasks.models import ScheduledTask, Tag, TagGroup, TagUser
 
 # By the fields of the form: the model that attaches people to tags, and its field.
 LINKS: dict[str, tuple[Any, str]] = {
@@ -75,6 +76,12 @@ def _links(tag: Tag, name: str) -> QuerySet[Any]:
     return LINKS[name][0].objects.filter(tag=tag)
 
 
+def _number_of(model: Any) -> Coalesce:
+    """Return how many rows of a model have a tag; joined with those of others they multiply."""
+    rows = model.objects.filter(tag=OuterRef("pk")).order_by().values("tag")
+    return Coalesce(Subquery(rows.annotate(number=Count("pk")).values("number")), 0)
+
+
 @admin.register(Tag)
 class TagAdmin(SharedAdmin, TasksAdmin):
     """Tags: view, add, edit, delete, and limit people to them."""
@@ -94,9 +101,9 @@ class TagAdmin(SharedAdmin, TasksAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
         tags = super().get_queryset(request)
         return tags.annotate(
-            number_of_schedules=Count("schedules", distinct=True),
-            number_of_people=Count("taguser", distinct=True),
-            number_of_groups=Count("taggroup", distinct=True),
+            number_of_schedules=_number_of(ScheduledTask.tags.through),
+            number_of_people=_number_of(TagUser),
+            number_of_groups=_number_of(TagGroup),
         )
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:

@@ -1,7 +1,7 @@
 """What-if: the load of the coming days, and the emptiest times for a new job."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import Count, F, Sum
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -20,13 +21,15 @@ from django.utils.translation import gettext_lazy, ngettext
 from redis.exceptions import RedisError
 
 from tasks import clock
-from tasks.access import visible
+from tasks.access import limits, visible
 from tasks.admin_pages import lanes
+from tasks.admin_pages.shared import kept
 from tasks.admin_pages.when_form import IntervalField
 from tasks.broker.connection import connect
 from tasks.models import ScheduledTask
 from tasks.queue import usable_queues
 from tasks.reports.in_redis import read_snapshot
+from tasks.reports.scope import Schedules
 from tasks.reports.simulation import (
     FULL,
     HOUR,
@@ -43,9 +46,16 @@ from tasks.reports.simulation import (
 DAYS = 7
 # The page is made while somebody waits for it: it plays less than the command does.
 PLAYED_AT_MOST = 20_000
+# If more is due, the page is shown first, and the coming days are played when its script asks.
+QUICK = 2_000
+PLAY_AFTER_MS = 1_000
+# How long what was played is shown again, in seconds.
+KEPT_FOR = 60.0
 OVERLAPS_SHOWN = 20
 SOMEWHAT_BUSY = 0.5
 HEIGHT = 26
+# The queues of each worker.
+Workers = list[tuple[str, ...]]
 
 
 class NewJobForm(forms.Form):
@@ -93,22 +103,61 @@ def what_if_page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
     schedules = site.get_model_admin(ScheduledTask)
     if not schedules.has_view_permission(request):
         raise PermissionDenied
-    workers, obstacle = _workers()
-    planned = read_planned(visible(request.user, ScheduledTask.objects.all()))
+    context = {**site.each_context(request), "title": _("What-if")}
+    visible_ones = visible(request.user, ScheduledTask.objects.all())
+    is_asked_for = {"takes", "play"} & request.GET.keys() or "X-Live" in request.headers
+    is_quick = _is_quick(visible_ones)
+    if is_quick or is_asked_for:
+        context |= _outlook(request, visible_ones, is_fresh=is_quick)
+        context["may_add"] = schedules.has_add_permission(request)
+    else:
+        context["refresh_ms"] = PLAY_AFTER_MS
+    return TemplateResponse(request, "admin/tasks/what_if.html", context)
+
+
+def _is_quick(schedules: Schedules) -> bool:
+    """Return whether the coming days can be played while somebody waits for the page.
+
+    As much is due, about, as was in the last 7 days.
+    """
+    runs: Any = sum(F(f"week__{name}") for name in ("finished", "failed", "missed", "skipped"))
+    live = schedules.filter(status__in=ScheduledTask.LIVE).order_by()
+    load = live.aggregate(number=Count("pk"), runs=Sum(runs, default=0))
+    return load["number"] + load["runs"] <= QUICK
+
+
+def _play(schedules: Schedules, workers: Workers) -> tuple[Simulation, int]:
+    """Play the coming days; return what is shown of it, and how many durations aren't known."""
+    planned = read_planned(schedules)
     simulation = simulate(planned, workers, clock.now(), DAYS, PLAYED_AT_MOST)
+    shown = [
+        *simulation.overlapping[:OVERLAPS_SHOWN],
+        *(one for one, _ in longest_waits(simulation)),
+    ]
+    by_pk = {one.planned.pk: one for one in shown}
+    unknown = sum(not one.is_known for one in planned)
+    return replace(simulation, outlooks=tuple(by_pk.values())), unknown
+
+
+def _outlook(request: HttpRequest, schedules: Schedules, *, is_fresh: bool) -> dict[str, Any]:
+    """Return what is shown of the coming days, unless fresh as they were played within a minute."""
+    workers, obstacle = _workers()
+    simulation, unknown = kept(
+        ("what-if", limits(request.user), tuple(workers)),
+        KEPT_FOR,
+        lambda: _play(schedules, workers),
+        is_fresh=is_fresh,
+    )
     form = NewJobForm(
         request.GET if "takes" in request.GET else None,
         queues=usable_queues(),
         label_suffix="",
     )
     is_asked = form.is_bound and form.is_valid()
-    context = {
-        **site.each_context(request),
-        "title": _("What-if"),
+    return {
         "form": form,
         "obstacle": obstacle,
         "suggestions": suggestions(simulation, form.cleaned_data) if is_asked else None,
-        "may_add": schedules.has_add_permission(request),
         "simulation": simulation,
         "labels": lanes.labels(
             lanes.midnights(simulation.begin, simulation.end),
@@ -119,12 +168,11 @@ def what_if_page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
         "queues": [queue_row(load, simulation) for load in simulation.queues.values()],
         "overlapping": simulation.overlapping[:OVERLAPS_SHOWN],
         "waiting": longest_waits(simulation),
-        "unknown": sum(not one.is_known for one in planned),
+        "unknown": unknown,
     }
-    return TemplateResponse(request, "admin/tasks/what_if.html", context)
 
 
-def _workers() -> tuple[list[tuple[str, ...]], str]:
+def _workers() -> tuple[Workers, str]:
     """Return the queues of each worker there is, and why that isn't known."""
     try:
         return [worker.queues for worker in read_snapshot(connect()).workers], ""

@@ -109,10 +109,11 @@ def sl_icons(context: Context) -> SafeString | str:
 def sl_health(context: Context) -> SafeString | str:
     """Show in a line whether everything is on time, wherever it is asked for first.
 
-    A site may show it in its header; otherwise it is at the top of our pages.
+    A site may show it in its header; otherwise it is at the top of our pages. It refreshes itself
+    from an address of its own.
     """
     request = context.get("request")
-    if request is None or not is_first(context, TEMPLATE):
+    if request is None or request.headers.get("X-Live") or not is_first(context, TEMPLATE):
         return ""
     return render_to_string(TEMPLATE, health_line(request), request=request)
 

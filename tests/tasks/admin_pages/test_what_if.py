@@ -10,6 +10,7 @@ from django.urls import reverse
 from redis import Redis
 from redis.exceptions import ConnectionError
 
+from tasks.admin_pages.what_if import PLAY_AFTER_MS, QUICK
 from tasks.models import WeeklySummary
 from tasks.worker import Worker
 from tests.tasks.schedules import ago, make_row
@@ -80,6 +81,21 @@ def test_the_page_makes_the_same_few_queries_for_any_number_of_schedules(
     get(admin_client)
     with django_assert_max_num_queries(15):
         get(admin_client)
+
+
+def test_much_is_played_only_when_the_page_is_there_and_then_shown_to_all_for_a_while(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    hourly(30)
+    WeeklySummary.objects.update(finished=QUICK)
+    page = get(admin_client)
+    assert "queues" not in page.context
+    assert f'id="what-if" data-live="{PLAY_AFTER_MS}"' in page.content.decode()
+    part = admin_client.get(reverse("admin:tasks_what_if"), headers={"X-Live": "1"})
+    assert [row.name for row in part.context["queues"]] == ["default"]
+    assert 'id="what-if" data-live="0"' in part.content.decode()
+    monkeypatch.setattr("tasks.admin_pages.what_if.simulate", None)
+    assert get(admin_client, play="now").context["queues"]
 
 
 def test_without_redis_the_page_says_that_the_workers_are_not_known(
