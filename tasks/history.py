@@ -18,6 +18,7 @@ from tasks.definitions import EDITABLE_FIELDS
 from tasks.masking import hiding, mask_text
 from tasks.models import NAME_LENGTH, ScheduleChange, ScheduledTask
 from tasks.registry import masked_arguments
+from tasks.storable import clean_text
 
 # Of each changed field the value before and the one after, as JSON values.
 Changes = dict[str, list[Any]]
@@ -162,7 +163,7 @@ def _as_json(schedule: ScheduledTask, name: str) -> Any:
 
 def _masked(schedule: ScheduledTask, text: str) -> str:
     with hiding(schedule.secret_values):
-        return mask_text(text)
+        return clean_text(mask_text(text))
 
 
 def _process() -> str:
