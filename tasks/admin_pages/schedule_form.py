@@ -64,6 +64,7 @@ class SchedulePages(CallPages):
             shown = form.source if form.source and not form.is_bound else form.instance
             if shown.pk is None and not form.is_bound:
                 shown.timezone = form.initial["timezone"]
+                shown.cron = form.initial.get("cron") or shown.cron
             context |= {
                 "preview": preview_of(shown, problem_of(form) if form.is_bound else ""),
                 "preview_url": reverse("admin:tasks_scheduledtask_preview"),

@@ -13,7 +13,11 @@ AXE = Axe()
 OPTIONS = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
 # An icon in a widget of Django's, and what follows on more of the same: rows of long tables.
 CONTEXT = {
-    "exclude": [[".search-label-icon"], ["tbody tr:nth-child(n + 8)"], [".sl-log .l:nth-child(n + 30)"]]
+    "exclude": [
+        [".search-label-icon"],
+        ["tbody tr:nth-child(n + 8)"],
+        [".sl-log .l:nth-child(n + 30)"],
+    ]
 }
 SCHEDULES, RUNS, CALLS = "tasks/scheduledtask", "tasks/scheduledtaskinstance", "tasks/task"
 

@@ -35,7 +35,7 @@ OPERATOR, VIEWER = "olga", "vera"
 TOKEN = "tok-4711-geheim"
 # How long ago something was due that never ran, and was skipped, in hours.
 MISSED_HOURS, SKIPPED_HOURS = 20, 30
-TRACEBACK = '''Traceback (most recent call last):
+TRACEBACK = """Traceback (most recent call last):
   File "/site/shop/tasks.py", line 41, in import_orders
     return len(json.loads(text)["orders"])
   File "/usr/lib/python3.11/json/__init__.py", line 346, in loads
@@ -43,7 +43,7 @@ TRACEBACK = '''Traceback (most recent call last):
   File "/usr/lib/python3.11/json/decoder.py", line 337, in decode
     obj, end = self.raw_decode(s, idx=_w(s, 0).end())
 json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)
-'''
+"""
 LOG = "\n".join(
     f"2026-01-01 10:00:{number // 10:02},{number % 10}00 "
     f"{'WARNING' if number % 25 == 24 else 'INFO'} shop: order {number} read"
@@ -95,7 +95,9 @@ class _Shop:
 
     def store(self) -> None:
         self.tags = {name: Tag.objects.create(name=name) for name in ("billing", "reports", "ops")}
-        self.calendar = Calendar.objects.create(name="Public holidays", dates="2026-12-24..2026-12-26")
+        self.calendar = Calendar.objects.create(
+            name="Public holidays", dates="2026-12-24..2026-12-26"
+        )
         self._store_busy()
         self._store_quiet()
         self._store_others()
@@ -127,7 +129,12 @@ class _Shop:
             values |= {"worker_name": f"worker-{ago % 2 + 1}", "result": 12, "created": started}
             values |= outcome(ago)
             if values["status"] in ("missed", "skipped"):
-                values |= {"started": None, "ended": due + MINUTE, "result": None, "worker_name": ""}
+                values |= {
+                    "started": None,
+                    "ended": due + MINUTE,
+                    "result": None,
+                    "worker_name": "",
+                }
             rows.append(
                 ScheduledTaskInstance(parent=schedule, name=schedule.name, due=due, **values)
             )
@@ -230,9 +237,7 @@ class _Shop:
             "Clean up", "shop.import_orders", "ops", queue="low", first=self.now + WEEK
         ).requests.create(requested=self.now - 30 * MINUTE)
         far = {"first": self.now + WEEK, "interval": 604_800}
-        index = self.schedule(
-            "Rebuild index", "shop.rebuild_index", "ops", args=[100_000], **far
-        )
+        index = self.schedule("Rebuild index", "shop.rebuild_index", "ops", args=[100_000], **far)
         # A worker runs this one all the time.
         index.requests.create(requested=self.now)
         self.schedule("Count pages", "shop.rebuild_index", args=[100_000], **far, overlap="allow")
@@ -268,7 +273,11 @@ class _Shop:
         calls: list[dict[str, Any]] = [
             {"status": "finished", "result": {"orders": 3}, "log": LOG, **done},
             {"status": "failed", "reason": "Failed for: no", "traceback": TRACEBACK, **done},
-            {"status": "canceled", "ended": self.now, **reason(Code.CALL_CANCELLED_BY, by=OPERATOR).fields},
+            {
+                "status": "canceled",
+                "ended": self.now,
+                **reason(Code.CALL_CANCELLED_BY, by=OPERATOR).fields,
+            },
             {"status": "reserved", "reserved_for": self.now + WEEK},
         ]
         for values in calls:

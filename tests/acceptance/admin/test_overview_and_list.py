@@ -2,9 +2,10 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.acceptance.admin.conftest import Visit
+from tests.acceptance.admin.keys import press_until, wait_for_refreshes
 from tests.acceptance.admin.pages import SCHEDULES
 from tests.acceptance.admin.rows import VIEWER
 from tests.acceptance.admin.site import BusySite
@@ -12,29 +13,8 @@ from tests.acceptance.admin.site import BusySite
 SUCCESS = ".messagelist .success"
 
 
-def rows(page: Page) -> "expect":  # type: ignore[valid-type]
+def rows(page: Page) -> Locator:
     return page.locator("#result_list tbody tr")
-
-
-def press_until(page: Page, key: str, focused: str) -> None:
-    """Press a key until an element has the focus; fail if that never happens."""
-    for _ in range(200):
-        page.keyboard.press(key)
-        if page.evaluate("css => document.activeElement.matches(css)", focused):
-            return
-    raise AssertionError(f"{key} never reaches {focused}")
-
-
-def wait_for_refreshes(page: Page, part: str, number: int = 2) -> None:
-    """Wait until a live part of a page has been brought up to date so many times."""
-    page.evaluate(
-        """([part, number]) => new Promise(done => {
-             document.addEventListener("sl:updated", event => {
-               if (event.target.id === part && --number === 0) done();
-             });
-           })""",
-        [part, number],
-    )
 
 
 def test_the_first_sentence_says_what_is_wrong_worst_first_and_leads_to_the_fix(page: Page):
