@@ -31,7 +31,7 @@ from tasks.admin_pages.formatting import (
 )
 from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.admin_pages.states import record_badge
-from tasks.admin_pages.viewer_zone import in_viewer_zone
+from tasks.admin_pages.viewer_zone import as_viewer_wants
 from tasks.broker.clock import notices as clock_notices
 from tasks.broker.connection import (
     connect,
@@ -120,7 +120,7 @@ class BriefAdmin(admin.ModelAdmin):
         @wraps(view)
         def brief(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             author = made_by(request.user.get_username())
-            with in_a_hurry(), in_viewer_zone(request), author:
+            with in_a_hurry(), as_viewer_wants(request), author:
                 response = view(request, *args, **kwargs)
                 if isinstance(response, SimpleTemplateResponse):
                     # Here, not later: most times are shown by the template.
@@ -160,10 +160,6 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         """Return the queues that the next runs of all that the user may see need."""
         return () if is_limited(request.user) else self.queues_in_use(None)
 
-    def refresh_ms(self, record: Any) -> int:
-        """Return how often the page of a record refreshes itself, in milliseconds; 0 for never."""
-        return 0
-
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         context = {
             "notices": obstacles(self.queues_of_list(request)),
@@ -182,7 +178,7 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         queues = () if obj is None else self.queues_in_use(obj)
-        context |= {"notices": obstacles(queues), "refresh_ms": obj and self.refresh_ms(obj)}
+        context["notices"] = obstacles(queues)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def changeform_view(

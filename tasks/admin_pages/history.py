@@ -44,7 +44,11 @@ WORDS = {
     Action.RUN_REQUESTED: gettext_lazy("Run requested"),
     Action.BACKFILLED: gettext_lazy("Backfill requested"),
 }
-LABELS = {"status": gettext_lazy("status"), "list_owner": gettext_lazy("list in code")}
+LABELS = {
+    "status": gettext_lazy("status"),
+    "list_owner": gettext_lazy("list in code"),
+    "tags": gettext_lazy("tags"),
+}
 # What these say isn't the change of a field.
 NO_EDITS = (Action.CREATED, Action.RUN_REQUESTED, Action.BACKFILLED)
 # Actions that are told by what they changed, not by a word of their own.
@@ -141,6 +145,8 @@ def _text(name: str, value: Any) -> str:
         return format_interval(value)
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if name == "tags" and isinstance(value, list):
+        return one_line(", ".join(map(str, value)))
     if isinstance(value, list | dict):
         return one_line(json.dumps(value, ensure_ascii=False))
     if isinstance(field, models.DateTimeField) and isinstance(value, str):

@@ -40,6 +40,8 @@ from tasks.services import TaskService
 
 REFRESH_RECORD_MS = 1_000
 REFRESH_LOG_MS = 2_000
+# The list; and one for which runs have to be looked through, so that each refresh costs more.
+REFRESH_LIST_MS, REFRESH_SEARCH_MS = 3_000, 30_000
 # The results that a list shows have at most so many characters of JSON.
 SHORT_RESULT = 500
 HEAVY = ("log", "traceback", "result")
@@ -195,6 +197,8 @@ class RunChangeList(ChangeList):
         before, after = (_number(request.GET.get(name)) for name in ("before", "after"))
         runs = self.root_queryset.select_related("parent").defer(*HEAVY)
         wanted = self.filters.conditions()
+        self.is_search = bool(wanted.checked)
+        self.is_newest = before is None and after is None
         if after is not None:
             self.page = newer_page(runs, wanted, after)
         else:
@@ -204,6 +208,13 @@ class RunChangeList(ChangeList):
         self.result_count = self.full_result_count = len(self.page.runs)
         self.show_full_result_count = self.show_admin_actions = True
         self.can_show_all, self.multi_page = True, False
+
+    @property
+    def refresh_ms(self) -> int:
+        """How often the newest page refreshes itself, in milliseconds; older ones never do."""
+        if not self.is_newest:
+            return 0
+        return REFRESH_SEARCH_MS if self.is_search else REFRESH_LIST_MS
 
     def link(self, **changes: Any) -> str:
         """Return the address of this list with other values."""
@@ -241,7 +252,8 @@ class ScheduledTaskInstanceAdmin(FailuresAdmin, RecordAdmin):
 
     def schedules_view(self, request: HttpRequest) -> HttpResponse:
         """Offer names of schedules while one is typed."""
-        if not self.has_view_permission(request):
+        schedules_page = self.admin_site.get_model_admin(ScheduledTask)
+        if not (self.has_view_permission(request) or schedules_page.has_view_permission(request)):
             raise PermissionDenied
         text = request.GET.get("q", "").replace("\0", "")
         schedules = visible(request.user, ScheduledTask.objects.all())
@@ -261,6 +273,7 @@ class ScheduledTaskInstanceAdmin(FailuresAdmin, RecordAdmin):
         page = shown.page
         return {
             "rows": [(run, self.outcome(run)) for run in page.runs],
+            "refresh_ms": shown.refresh_ms,
             "chosen_name": ACTION_CHECKBOX_NAME,
             "most_checked": MOST_CHECKED,
             "may_run": self.has_run_permission(request),

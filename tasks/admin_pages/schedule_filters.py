@@ -102,6 +102,11 @@ def failing(schedules: Schedules, request: HttpRequest) -> Schedules:
     return schedules.filter(status=ScheduledTask.Status.FAILED)
 
 
+def unschedulable(schedules: Schedules, request: HttpRequest) -> Schedules:
+    """Return the live ones that can't be scheduled, as their rows say."""
+    return schedules.filter(status__in=ScheduledTask.LIVE).exclude(problem="")
+
+
 def late(schedules: Schedules, request: HttpRequest) -> Schedules:
     """Return those of which something is due and has not started."""
     kept: Any = request
@@ -136,8 +141,11 @@ def ended(schedules: Schedules, request: HttpRequest) -> Schedules:
     return schedules.filter(status=ScheduledTask.Status.DEATH)
 
 
+# What the list offers only while there is any.
+RARE_VIEWS = frozenset({"problem"})
 # The views of the list, in their order: what they are called, and what they show.
 VIEWS: dict[str, tuple[Any, Callable[[Schedules, HttpRequest], Schedules]]] = {
+    "problem": (gettext_lazy("Can't be scheduled"), unschedulable),
     "failing": (gettext_lazy("Failing now"), failing),
     "late": (gettext_lazy("Late now"), late),
     "running": (gettext_lazy("Running"), going_on),

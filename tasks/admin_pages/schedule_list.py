@@ -22,6 +22,7 @@ from tasks.access import visible
 from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.limits import VisibleFilter
 from tasks.admin_pages.schedule_filters import (
+    RARE_VIEWS,
     VIEWS,
     FunctionFilter,
     OwnerFilter,
@@ -252,6 +253,7 @@ class ScheduleListAdmin(ActionsAdmin):
                 ),
             }
             for name, title, number in tabs
+            if number or chosen == name or name not in RARE_VIEWS
         ]
 
     # Columns: what they are called, and how they are sorted
@@ -259,6 +261,14 @@ class ScheduleListAdmin(ActionsAdmin):
     @admin.display(description=gettext_lazy("state"), ordering="severity")
     def state(self, schedule: Any) -> str:
         return str(schedule.status_in_words())
+
+    @admin.display(description=gettext_lazy("when"))
+    def when(self, schedule: Any) -> str:
+        return str(schedule.when_in_words())
+
+    @admin.display(description=gettext_lazy("next due"))
+    def next_due(self, schedule: Any) -> str:
+        return ""
 
     @admin.display(description=gettext_lazy("last 20 runs"))
     def latest(self, schedule: Any) -> str:

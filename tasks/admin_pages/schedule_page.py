@@ -14,9 +14,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from tasks import clock
+from tasks.access import is_limited
 from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.backfill import backfill_page
-from tasks.admin_pages.base import RunDisplay, obstacles
+from tasks.admin_pages.base import RunDisplay, job_link, obstacles
 from tasks.admin_pages.day_ledger import day_ledger
 from tasks.admin_pages.formatting import call
 from tasks.admin_pages.history import changes_page, latest_lines, put_back_page
@@ -127,6 +128,10 @@ def _rights(page: ActionsAdmin, request: HttpRequest, schedule: ScheduledTask) -
         "others": [one for one in buttons["actions"] if one.name in ("move", "change_queue")],
         "end_actions": buttons["end_actions"],
         "has_change_permission": may_change,
+        "may_clone": may_change and page.has_add_permission(request),
+        "job": schedule.job_id
+        if is_limited(request.user)
+        else job_link(schedule.job_id, schedule.queue, schedule.is_live),
         "may_run": page.has_run_permission(request, schedule),
         "may_see_runs": runs.has_view_permission(request),
         "reveal_url": f"admin:{PREFIX}_reveal" if can_reveal else "",

@@ -72,7 +72,7 @@ class SecretsAdmin(LimitedAdmin):
         """Show the secrets of a record, and note in its history who has seen them."""
         record = get_object_or_404(self.get_queryset(request), pk=pk)
         if request.method != "POST":  # as after a login in between: revealing is noted (R11)
-            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", pk)
+            return redirect(self.page_of(record))
         if not self.has_view_permission(request, record) or not may_reveal(request):
             raise PermissionDenied
         secrets = self.secrets_of(record)

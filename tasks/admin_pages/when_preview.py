@@ -5,7 +5,7 @@ isn't sent to it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,13 +18,16 @@ from django.shortcuts import render
 from django.utils import formats, timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import clock
+from tasks.access import visible
 from tasks.admin_pages.consequences import Situation, consequences, moment
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.when_form import IntervalField, WhenForm
 from tasks.models import ScheduledTask
+from tasks.reports.crowd import FREQUENT, Crowd, crowd_at
+from tasks.reports.scope import Schedules
 from tasks.timing import spec
 from tasks.timing.cron_choice import CronChoice, read_cron
 from tasks.timing.describe import describe
@@ -122,6 +125,7 @@ class Preview:
     viewer_zone: str = ""
     lines: list[Line] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    crowd: str = ""
     warning: str = ""
     consequences: Mapping[str, SafeString] = field(default_factory=dict)
     cron: str = ""
@@ -157,6 +161,32 @@ def preview_of(schedule: ScheduledTask, problem: str = "") -> Preview:
         cron=schedule.cron,
         zone_now=zone_now,
     )
+
+
+def with_crowd(preview: Preview, schedule: ScheduledTask, others: Schedules) -> Preview:
+    """Return a preview that also says if many others are due at the same minute."""
+    if not preview.lines or (schedule.interval and schedule.interval < FREQUENT):
+        return preview
+    wanted = _spec_of(schedule)
+    due = None if wanted is None else spec.next_due(wanted, clock.now())
+    if due is None:
+        return preview
+    found = crowd_at(due, others.exclude(pk=schedule.pk))
+    zone = find_zone(schedule.timezone) or ZoneInfo("UTC")
+    return replace(preview, crowd=_crowd_words(found, due.astimezone(zone)))
+
+
+def _crowd_words(found: Crowd, due: datetime) -> str:
+    if not found.is_busy:
+        return ""
+    free = f"{found.emptiest.astimezone(due.tzinfo):%H:%M}"
+    busy = ngettext(
+        "%(n)d other is due at %(time)s", "%(n)d others are due at %(time)s", found.others
+    ) % {"n": found.others, "time": f"{due:%H:%M}"}
+    if not found.others_then:
+        return _("%(busy)s; %(time)s is free.") % {"busy": busy, "time": free}
+    then = ngettext("only %(n)d at %(time)s", "only %(n)d at %(time)s", found.others_then)
+    return f"{busy}; {then % {'n': found.others_then, 'time': free}}."
 
 
 def _spec_of(schedule: ScheduledTask) -> spec.Spec | None:
@@ -354,4 +384,5 @@ def preview_view(page: Any, request: HttpRequest) -> HttpResponse:
     form.full_clean()
     form.instance.function = data.get("function", "")[:200]
     preview = preview_of(form.instance, problem_of(form))
+    preview = with_crowd(preview, form.instance, visible(request.user, ScheduledTask.objects.all()))
     return render(request, "admin/tasks/scheduledtask/when_preview.html", {"preview": preview})

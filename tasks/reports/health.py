@@ -173,7 +173,7 @@ def _problems(facts: Facts) -> Iterator[Problem]:
             text=f"{text}.",
             detail=_("Each says why on its page."),
             fix=_("See which"),
-            link=_schedules(),
+            link=_schedules(view="problem"),
         )
 
 
@@ -234,7 +234,9 @@ def _of_workers(facts: Facts, snapshot: Snapshot) -> Iterator[Problem]:
                 short=_("No worker serves %(queue)s") % {"queue": queue.name},
                 text=_("No worker serves %(queue)s.") % {"queue": queue.name},
                 detail=_waiting_jobs(queue, facts.now),
-                fix=_("Start one: manage.py rqworker %(queue)s") % {"queue": queue.name},
+                fix=_("Start one (manage.py rqworker %(queue)s), or change the queue.")
+                % {"queue": queue.name},
+                link=_schedules(queue=queue.name),
                 since=queue.oldest,
             )
     if snapshot.are_suspended:

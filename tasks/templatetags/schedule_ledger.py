@@ -45,6 +45,12 @@ def sl_when(value: datetime | None) -> SafeString | str:
 
 
 @register.simple_tag
+def sl_times_are_exact() -> bool:
+    """Return whether this viewer wants all times exactly."""
+    return times.are_exact()
+
+
+@register.simple_tag
 def sl_exact(value: datetime) -> str:
     """Show a time in full, with its zone."""
     return times.exact(value)

@@ -13,8 +13,6 @@ from tests.tasks.schedules import make_row
 
 pytestmark = pytest.mark.django_db
 
-INLINES = {"runs-TOTAL_FORMS": 0, "runs-INITIAL_FORMS": 0}
-
 
 def opened(client: Client, schedule: ScheduledTask) -> dict[str, Any]:
     """Open the form of a schedule; return what a browser would send for it, unchanged."""
@@ -25,7 +23,7 @@ def opened(client: Client, schedule: ScheduledTask) -> dict[str, Any]:
     first = data.pop("first")
     data |= {"first_0": f"{first:%Y-%m-%d}", "first_1": f"{first:%H:%M:%S}"}
     remembered = {name: page.context_data[name] for name in ("version", "base")}
-    return data | remembered | INLINES | {"fields_of": form.function_name}
+    return data | remembered | {"fields_of": form.function_name}
 
 
 @pytest.fixture

@@ -12,7 +12,17 @@ from tasks.models import Calendar, ScheduledTask, Tag, TagUser
 from tasks.services import TaskService
 from tests.feeds.polled import polled
 from tests.tasks.functions import ECHO
-from tests.tasks.pages import CALLS, RUNS, SCHEDULES, act_on, act_url, page_of, rows_of, staff
+from tests.tasks.pages import (
+    CALLS,
+    RUNS,
+    SCHEDULES,
+    act_on,
+    act_url,
+    errors_of,
+    page_of,
+    rows_of,
+    staff,
+)
 from tests.tasks.schedules import make_row, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -155,3 +165,16 @@ def test_who_may_run_schedules_but_not_view_them_runs_none(client: Client, mine:
     mine.refresh_from_db()
     assert mine.is_live
     assert not mine.requests.exists()
+
+
+def test_a_tag_of_others_can_not_be_taken_by_its_name(
+    limited: Client, mine: ScheduledTask, other: ScheduledTask
+):
+    page: Any = limited.get(page_of(mine))
+    form = page.context_data["adminform"].form
+    data = {name: form[name].value() for name in form.fields if form[name].value() is not None}
+    data |= {"first_0": mine.first.date(), "first_1": mine.first.time(), "interval": "2h"}
+    response = limited.post(page_of(mine), data | {"new_tags": "secret-tag, new"})
+    assert errors_of(response) == {}
+    assert [tag.name for tag in mine.tags.all()] == ["shop"]
+    assert not Tag.objects.filter(name="new").exists()

@@ -36,6 +36,17 @@ def test_the_words_and_the_next_ten_due_follow_what_is_typed(admin_client: Clien
     assert re.search(r"first in \d", text)
 
 
+def test_a_busy_minute_is_said_with_a_free_one(admin_client: Client, shown: Any):
+    daily = {"face": "cron", "cron": "0 9 * * *", "timezone": "America/New_York"}
+    schedule = make_row(cron="0 9 * * *", timezone="America/New_York")
+    for _ in range(6):
+        make_row(cron="0 9 * * *", timezone="America/New_York")
+    assert "7 others are due at 09:00; 09:01 is free." in shown(**daily)
+    assert "6 others are due at 09:00" in shown(**daily, pk=str(schedule.pk))
+    assert "6 others are due at 09:00" in text_of(admin_client.get(page_of(schedule)))
+    assert "others are due" not in shown(**daily | {"cron": "1 9 * * *"})
+
+
 def test_the_viewers_zone_stands_beside_the_schedules(admin_client: Client, shown: Any):
     admin_client.cookies["schedule_ledger_zone"] = "Asia/Seoul"
     assert "You, Seoul" in shown(**CRON)
