@@ -7,7 +7,8 @@ from playwright.sync_api import Page
 IS_MARKED = """() => [document.activeElement, ...document.activeElement.querySelectorAll(".hit"),
   document.activeElement.nextElementSibling].some(one => {
     const style = one && getComputedStyle(one);
-    return style && (style.outlineStyle === "solid" || one.matches(".hit") && style.stroke !== "none");
+    const isDrawn = one?.matches(".hit") && style.stroke !== "none";
+    return style && (style.outlineStyle === "solid" || isDrawn);
   })"""
 
 

@@ -148,6 +148,7 @@ def test_runs_are_chosen_by_status_schedule_and_lateness(page: Page):
     page.locator("[name=schedule]").press_sequentially("Import o")
     expect(page.locator("#schedule-names option")).to_have_attribute("value", "Import orders")
     page.locator("[name=schedule]").fill("Import orders")
+    page.keyboard.press("Escape")
     page.locator("#run-filters summary").click()
     page.locator("[name=late]").fill("60")
     page.get_by_role("button", name="Filter").click()

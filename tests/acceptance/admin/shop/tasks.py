@@ -24,7 +24,7 @@ class Sender:
 
 
 @scheduled_task(name="shop.send_invoices")
-def send_invoices(
+def send_invoices(  # noqa: D417  (only some have help)
     region: Literal["eu", "us"],
     days: int = 7,
     *,
