@@ -46,9 +46,10 @@ test-matrix: $(VENV)/created  ## runs the fast tests with each Python found here
 soak: $(VENV)/development  ## injects random faults for half an hour, then checks the ledger
 	PROOF_SOAK_SECONDS=1800 $(BIN)/pytest -s tests/acceptance/proof/test_soak.py
 
-prove: soak  ## does soak, and cuts processes off from their servers for another half hour
+prove: soak  ## does soak, cuts processes off for another half hour, and looks at each page in each way
 	PROOF_PARTITION_SECONDS=1800 PROOF_LONGEST_PARTITION=120 \
 		$(BIN)/pytest -s tests/acceptance/proof/test_cut_off.py
+	PROOF_ALL_LOOKS=1 $(BIN)/pytest tests/acceptance/admin/test_all_pages.py
 
 prove-harness: $(VENV)/development  ## shows that stock rq-scheduler and RQ fail the same proof
 	$(BIN)/python -m tests.acceptance.proof.harness
