@@ -151,6 +151,7 @@ class CallForm(forms.ModelForm):
             or self.data.get("fields_of", self.function_name) != self.function_name
         )
         self._add_argument_fields()
+        self._name_dates_and_times()
 
     @property
     def function_name(self) -> str:
@@ -199,6 +200,13 @@ class CallForm(forms.ModelForm):
                 field.is_new = self.is_picking
             self.fields[name] = field
         self._add_rest(self.call_fields)
+
+    def _name_dates_and_times(self) -> None:
+        """Name the two boxes of a date and a time for screen readers: a label is for one only."""
+        for field in self.fields.values():
+            if isinstance(field.widget, forms.SplitDateTimeWidget):
+                for box, part in zip(field.widget.widgets, (_("date"), _("time")), strict=True):
+                    box.attrs["aria-label"] = f"{field.label}: {part}"
 
     def _order(self, *before: str, after: Sequence[str] = ()) -> None:
         """Put the fields in the order of the page, in which their errors are listed."""

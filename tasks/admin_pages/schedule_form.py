@@ -104,6 +104,7 @@ class SchedulePages(CallPages):
             shown = form.source if form.source and not form.is_bound else form.instance
             if shown.pk is None and not form.is_bound:
                 shown.timezone = form.initial["timezone"]
+                shown.cron = form.initial.get("cron") or shown.cron
             if form.is_bound:
                 preview = preview_of(usable(form), problem_of(form))
             else:

@@ -47,8 +47,9 @@
   const isInUse = (node) => node.contains(document.activeElement) || isSelected(node);
 
   const careful = {
-    beforeNodeMorphed: (node) =>
-      !(isTheirs(node) || (node.nodeType === Node.TEXT_NODE && isSelected(node))),
+    // What is equal has nothing to change, and is most of a long log or list.
+    beforeNodeMorphed: (node, fresh) =>
+      !(node.isEqualNode(fresh) || isTheirs(node) || (node.nodeType === Node.TEXT_NODE && isSelected(node))),
     beforeNodeRemoved: (node) => !isInUse(node),
     beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS"),
   };
