@@ -552,7 +552,7 @@ def test_a_clock_that_is_off_is_warned_of(admin_client: Client, redis_connection
     schedule = make_row()
     entry = json.dumps([clock.timestamp(), -7200.0])
     redis_connection.hset(CLOCKS_KEY, "Worker w1", entry)
-    text = "Worker w1: the system's clock is 2h behind Redis's"
+    text = "Worker w1: the system's clock is 2 h behind Redis's"
     for url in (SCHEDULES, page_of(schedule)):
         assert text in text_of(admin_client.get(url))
 

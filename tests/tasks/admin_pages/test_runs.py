@@ -67,7 +67,7 @@ def test_the_page_of_a_failed_run_is_compared_with_the_last_success(admin_client
     assert f"#{success.pk}" in text
     assert "Worker w1 w2 differs" in text
     assert "Log parts at page 2 done no answer differs" in text
-    assert "anna: Timeout: 30s → 45s, Overlap: skip the new run → wait until" in text
+    assert "anna: Timeout: 30 s → 45 s, Overlap: skip the new run → wait until" in text
 
 
 def test_a_run_that_finished_is_compared_when_that_is_wanted(admin_client: Client):

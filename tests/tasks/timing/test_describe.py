@@ -70,7 +70,9 @@ def test_a_description_names_the_zone_of_excluded_dates_once():
     assert describe(spec) == "At 00:00, every day (Europe/Rome), except on 2026-12-25"
 
 
-@pytest.mark.parametrize(("offset", "span"), [(340, "0.34s"), (59_000, "59s"), (760_500, "12m40s")])
+@pytest.mark.parametrize(
+    ("offset", "span"), [(340, "0.34 s"), (59_000, "59 s"), (760_500, "12 min 40 s")]
+)
 def test_a_description_names_the_offset(offset: int, span: str):
     assert describe(Spec(first=FIRST, interval=3600, offset=offset)) == (
         f"every hour, shifted by {span}"
