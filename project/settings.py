@@ -137,6 +137,9 @@ AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True
 AXES_LOCKOUT_TEMPLATE = "project/locked_out.html"
 AXES_VERBOSE = False
+# The log names the address, by which people find and block an attacker; what was typed as a name
+# may be a password.
+AXES_SENSITIVE_PARAMETERS = ["username"]
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"

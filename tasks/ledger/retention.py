@@ -1,4 +1,4 @@
-"""Deletes the runs that a schedule doesn't keep, and the background calls that the site doesn't.
+"""Deletes what isn't kept: runs and lines of history of a schedule, and background calls.
 
 Looking costs as much as has changed, not as much as is kept: a schedule is looked at when it has a
 tenth more runs than it keeps, when it was changed, and for `keep_days` once an hour.
@@ -17,8 +17,10 @@ from tasks import clock
 from tasks.clock import elapsed_clock
 from tasks.database import CHUNK, chunks
 from tasks.ledger.summaries import delete_pruned
-from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
+from tasks.models import ScheduleChange, ScheduledTask, ScheduledTaskInstance, Task
 
+# How many lines of each schedule's history are kept.
+CHANGES_KEPT = 500
 # How often a schedule with `keep_days` is looked at that has no new runs, in seconds.
 BY_AGE_EVERY = 3600.0
 # A schedule is looked at when it has got this part of the runs that it keeps.
@@ -176,3 +178,15 @@ def _first(calls: Any) -> list[tuple[int, datetime]]:
 
 def _delete_calls(pks: list[int]) -> None:
     Task.objects.filter(pk__in=pks, status__in=ENDED).delete()
+
+
+def pruning_history() -> Iterator[None]:
+    """Delete all but the newest lines of each schedule's history; yield as `Retention.steps` does."""
+    counted = ScheduleChange.objects.order_by().values("schedule").annotate(lines=Count("pk"))
+    too_many = counted.filter(lines__gt=CHANGES_KEPT).values_list("schedule", flat=True)
+    for pk in list(too_many):
+        lines = ScheduleChange.objects.filter(schedule=pk)
+        newest = lines.order_by("-id").values_list("id", flat=True)
+        for last in newest[CHANGES_KEPT : CHANGES_KEPT + 1]:
+            lines.filter(id__lte=last).delete()
+        yield

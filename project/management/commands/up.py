@@ -18,6 +18,7 @@ from honcho.printer import Printer
 from feeds.exceptions import BadUrl
 from feeds.services import validate_url
 from project import first_start, instance, valkey
+from project.reload import files, folders, state_of
 from project.screen import Screen
 from project.supervisor import Supervisor
 from tasks.broker.workers import is_served
@@ -120,11 +121,15 @@ class Command(BaseCommand):
             rqworker = ["rqworker", "high", "default", "low", "--verbosity", "0"]
             programs[f"worker-{number}"] = [*MANAGE, *rqworker]
         if reload:
-            own_pid = str(os.getpid())
-            programs["reload"] = [sys.executable, "-m", "project.reload", own_pid]
+            code = state_of(files(folders()))  # As it is before any of them loads it.
+            command = [sys.executable, "-m", "project.reload", str(os.getpid()), code]
+            programs["reload"] = command
         for name, command in programs.items():
-            supervisor.add_process(name, command, env=self._environment())
+            child = supervisor.add_process(name, command, env=self._environment())
+            child.awaits_new_code = reload
         supervisor.reload_by("web", signal.SIGHUP)
+        if reload:
+            supervisor.reload_by("reload", signal.SIGHUP)
         return list(programs)
 
     def _environment(self) -> dict[str, str]:

@@ -58,7 +58,7 @@ def pages(schedule: ScheduledTask, *job_ids: str) -> Iterator[str]:
     run, task = make_records(schedule)
     yield from (reverse("admin:index"), SCHEDULES, RUNS, CALLS)
     yield f"{RUNS}?schedule={schedule.pk}"
-    yield from (page_of(schedule), page_of(run), page_of(task))
+    yield from (page_of(schedule), page_of(schedule, "page"), page_of(run), page_of(task))
     yield from (page_of(schedule, "history"), page_of(run, "history"), page_of(task, "history"))
     yield from (page_of(schedule, "backfill"), page_of(schedule, "delete"))
     yield reverse("admin:tasks_scheduledtask_external_jobs")
@@ -85,7 +85,7 @@ def test_no_page_shows_a_secret(
     client = viewer(client, *permissions)
     for url in pages(schedule, schedule.job_id, job.id, waiting.job_id):
         response = client.get(url)
-        assert response.status_code in (200, 403), url
+        assert response.status_code in (200, 302, 403), url
         content = response.content.decode()
         assert SECRET not in content, url
         assert "1234" not in content, url
@@ -98,7 +98,7 @@ def test_no_page_shows_a_secret(
 
 
 def test_what_is_not_secret_is_shown(client, schedule):
-    page = viewer(client, *VIEW).get(page_of(schedule)).content.decode()
+    page = viewer(client, *VIEW).get(page_of(schedule, "page")).content.decode()
     assert "77" in page
     assert f"https://{MASK}@feeds.example/?page=3&amp;token={MASK}" in page
 
@@ -154,10 +154,7 @@ def posted(client: Client, schedule: ScheduledTask, **changes: Any) -> Any:
     data = {name: value for name, value in data.items() if value not in (None, "")}
     first = data.pop("first")
     data |= {"first_0": f"{first:%Y-%m-%d}", "first_1": f"{first:%H:%M:%S}"}
-    return client.post(
-        page_of(schedule),
-        {**data, **changes, "runs-TOTAL_FORMS": 0, "runs-INITIAL_FORMS": 0},
-    )
+    return client.post(page_of(schedule), data | changes)
 
 
 def test_saving_the_form_keeps_the_secrets_that_it_does_not_show(client, schedule):
@@ -205,7 +202,7 @@ def test_the_name_of_a_schedule_is_stored_without_secrets(schedule):
 def test_secrets_are_revealed_to_those_who_may_see_them_and_the_history_says_so(client, schedule):
     client = viewer(client, *VIEW, "reveal_secrets")
     url = page_of(schedule, "reveal")
-    assert f'action="{url}"' in client.get(page_of(schedule)).content.decode()
+    assert f'action="{url}"' in client.get(page_of(schedule, "page")).content.decode()
     response = client.post(url)
     assert response.status_code == 200
     assert "no-store" in response["Cache-Control"]
@@ -228,13 +225,14 @@ def test_the_secrets_of_a_background_call_are_revealed_too(client, schedule):
 def test_nobody_else_is_shown_secrets(client, schedule, permissions):
     client = viewer(client, *permissions)
     assert client.post(page_of(schedule, "reveal")).status_code == 403
-    assert page_of(schedule, "reveal") not in client.get(page_of(schedule)).content.decode()
+    page = client.get(page_of(schedule, "page")).content.decode()
+    assert page_of(schedule, "reveal") not in page
     assert not LogEntry.objects.exists()
 
 
 def test_secrets_are_not_revealed_by_a_link(admin_client, schedule):
     response = admin_client.get(page_of(schedule, "reveal"))
-    assert response.headers["Location"] == page_of(schedule)
+    assert response.headers["Location"] == page_of(schedule, "page")
     assert not LogEntry.objects.exists()
 
 
@@ -244,5 +242,5 @@ def test_revealing_secrets_needs_the_token_of_the_page(schedule):
 
 
 def test_there_is_no_button_where_nothing_is_masked(admin_client):
-    page = admin_client.get(page_of(make_row())).content.decode()
+    page = admin_client.get(page_of(make_row(), "page")).content.decode()
     assert "/reveal/" not in page

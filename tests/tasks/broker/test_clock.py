@@ -86,7 +86,7 @@ def test_people_are_told_whose_clock_is_off_as_long_as_it_is(
     system_is_ahead(7200)
     keeper.keep()
     [notice] = notices(redis_connection)
-    assert notice == "Worker w1: the system's clock is 2h ahead of Redis's, which counts."
+    assert notice == "Worker w1: the system's clock is 2 h ahead of Redis's, which counts."
     system_is_ahead(0)
     keeper.keep()
     assert notices(redis_connection) == []

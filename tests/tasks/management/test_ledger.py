@@ -179,7 +179,7 @@ def test_a_schedule_whose_function_is_gone_or_takes_other_arguments_is_a_problem
 def test_the_ledger_says_whose_clock_is_off(redis_connection: Redis):
     entry = json.dumps([clock.timestamp(), 60.0])
     redis_connection.hset(CLOCKS_KEY, "Scheduler s1", entry)
-    assert "Scheduler s1: the system's clock is 1m ahead of Redis's" in run()
+    assert "Scheduler s1: the system's clock is 1 min ahead of Redis's" in run()
 
 
 def test_the_ledger_is_checked_while_redis_is_unavailable(redis_unavailable: Any):
