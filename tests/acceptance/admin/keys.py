@@ -2,7 +2,6 @@
 
 from playwright.sync_api import Page
 
-
 # An outline, or, of what has none, of what is drawn for it.
 IS_MARKED = """() => [document.activeElement, ...document.activeElement.querySelectorAll(".hit"),
   document.activeElement.nextElementSibling].some(one => {

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.acceptance.admin.pages import RUNS, SCHEDULES
-from tests.acceptance.admin.site import BusySite, Visitor, running_site
+from tests.acceptance.admin.site import Visitor, running_site
 
 THEMES = ["other", "unfold", "jazzmin"]
 PAGES = [

@@ -42,6 +42,8 @@ def test_a_running_run_shows_its_progress_and_its_newest_lines_by_itself(
     open_run(page, site, "Rebuild index", "running")
     expect(page.locator(".sl-prog")).to_contain_text(re.compile(r"page \d+ of 10000"))
     expect(page.locator(".sl-prog")).to_contain_text("left")
+    # Only then it has its full height, and scrolls.
+    page.wait_for_function("document.querySelector('.sl-log').scrollHeight > 600")
     page.locator(".sl-log").evaluate("log => log.scrollIntoView({block: 'end'})")
     last = page.locator(".sl-log .l").last
     expect(last).to_be_in_viewport()
