@@ -59,11 +59,11 @@ def names() -> list[str]:
         def run(self, name: str, status: str) -> int:
             return 0
 
-    return list(pages.all_pages(AnySite()))  # type: ignore[arg-type]
+    return list(pages.all_pages(AnySite()))
 
 
 def look(page: Page, dark: bool, narrow: bool) -> None:
-    page.set_viewport_size(NARROW if narrow else WIDE)  # type: ignore[arg-type]
+    page.set_viewport_size(NARROW if narrow else WIDE)
     page.emulate_media(color_scheme="dark" if dark else "light")
 
 
