@@ -108,8 +108,6 @@ def test_views_tags_and_the_search_choose_the_schedules(page: Page):
     page.get_by_role("searchbox", name="Search").fill("Nightly")
     page.keyboard.press("Enter")
     expect(rows(page).locator(".name")).to_have_text(["Nightly report"])
-    page.locator("#clear-filters").click()
-    expect(rows(page).nth(2)).to_be_visible()
 
 
 def test_ticked_schedules_are_paused_with_one_note_reported_and_in_the_history(
