@@ -191,7 +191,9 @@ def _settle(readings: list[_Reading], now: datetime) -> None:
         one.schedule.pk: (one.after, min(one.schedule.settled_through, now)) for one in readings
     }
     found = digests.read([(pk, after, until) for pk, (after, until) in bounds.items()])
-    for reading in readings if found is not None else ():
+    if found is None:
+        return
+    for reading in readings:
         recorded, (_after, until) = found[reading.schedule.pk], bounds[reading.schedule.pk]
         with suppress(*OF_A_BAD_SPEC):  # The comparison says what is wrong.
             if not recorded.may_be_retried and recorded.digest == _digest(reading, until):

@@ -181,7 +181,7 @@ def _delete_calls(pks: list[int]) -> None:
 
 
 def pruning_history() -> Iterator[None]:
-    """Delete all but the newest lines of each schedule's history; yield as `Retention.steps` does."""
+    """Delete all but the newest lines of each schedule's history; yield as `steps` does."""
     counted = ScheduleChange.objects.order_by().values("schedule").annotate(lines=Count("pk"))
     too_many = counted.filter(lines__gt=CHANGES_KEPT).values_list("schedule", flat=True)
     for pk in list(too_many):

@@ -24,7 +24,8 @@ LEAST_HEIGHT = 34
 TOO_SMALL = """least => [...document.querySelectorAll(
   ".sl-page :is(.sl-btn, button, select, textarea, summary, " +
   "input:not([type=hidden], [type=checkbox], [type=radio]))")]
-  .filter(e => e.checkVisibility() && !e.matches(".vh, .selector *, .sl-fold *"))
+  .filter(e => e.checkVisibility())
+  .filter(e => !e.matches(".vh, .selector *, #changelist-filter *, .sl-fold *"))
   .map(e => [e, e.getBoundingClientRect().height]).filter(([e, height]) => height && height < least)
   .map(([e]) => e)
   .map(e => `${e.tagName} ${e.className} ${e.textContent.trim().slice(0, 30)}`)"""

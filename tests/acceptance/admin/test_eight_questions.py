@@ -48,7 +48,7 @@ def test_is_everything_on_time(asker: Asker):
 
 
 def test_why_did_this_not_run_at_its_time(asker: Asker):
-    """Two: schedules, the schedule, whose ledger has each due time of the day."""
+    """Two: schedules, and the schedule with the ledger of the day; three: the day before."""
     asker.open("Schedules")
     asker.click(asker.page.get_by_role("link", name="Import orders", exact=True))
     ledger = asker.page.locator("#ledger")
@@ -91,7 +91,7 @@ def test_what_changed_and_who_changed_it(asker: Asker):
 
 
 def test_move_this_to_another_slot(asker: Asker):
-    """Three: schedules, the schedule, Move in time, where one says how far."""
+    """Three: schedules, the schedule, Move in time, where one sees what would change."""
     asker.open("Schedules")
     asker.click(asker.page.get_by_role("link", name="Sync region 02", exact=True))
     asker.click(asker.page.get_by_role("button", name="Move in time…"))

@@ -105,11 +105,9 @@ def test_views_tags_and_the_search_choose_the_schedules(page: Page):
     page.goto(f"/admin/{SCHEDULES}/")
     page.get_by_role("combobox", name="Tag").select_option("reports")
     expect(rows(page).locator(".name")).to_have_text(["Send invoices", "Nightly report"])
-    page.get_by_role("searchbox", name="Search").fill("Send inv")
+    page.get_by_role("searchbox", name="Search").fill("Nightly")
     page.keyboard.press("Enter")
-    expect(rows(page).locator(".name")).to_have_text(["Send invoices"])
-    page.locator("#clear-filters").click()
-    expect(rows(page).nth(2)).to_be_visible()
+    expect(rows(page).locator(".name")).to_have_text(["Nightly report"])
 
 
 def test_ticked_schedules_are_paused_with_one_note_reported_and_in_the_history(

@@ -120,7 +120,7 @@ def test_people_are_told_that_redis_own_clock_was_set(
     keeper.keep()
     monkeypatch.setattr(redis_connection, "time", lambda: (1_000_000 + seconds, 0))
     keeper.keep()
-    assert any(f"clock was set {way} by 1h at " in notice for notice in notices(redis_connection))
+    assert any(f"clock was set {way} by 1 h at " in notice for notice in notices(redis_connection))
 
 
 def test_rqs_own_code_goes_by_redis_clock():
