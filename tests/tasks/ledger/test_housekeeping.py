@@ -11,6 +11,7 @@ from tasks import clock as one_clock
 from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY, SPOOL_KEY
 from tasks.broker.leases import LEASE_SECONDS
 from tasks.ledger.housekeeping import STOPPED_SECONDS, Housekeeper
+from tasks.ledger.retention import Retention
 from tasks.models import ScheduledTask
 from tasks.runs import spool
 from tests.tasks.in_redis import schedules_in_redis
