@@ -86,7 +86,7 @@ def test_what_changed_and_who_changed_it(asker: Asker):
     asker.open("Schedules")
     asker.click(asker.page.get_by_role("link", name="Send invoices", exact=True))
     line = asker.page.locator(".sl-hist li").first
-    expect(line).to_contain_text("Interval 2h → 1h")
+    expect(line).to_contain_text("Interval 2 h → 1 h")
     expect(line).to_contain_text("by boris · “customers asked for it”")
 
 
@@ -97,7 +97,7 @@ def test_move_this_to_another_slot(asker: Asker):
     asker.click(asker.page.get_by_role("button", name="Move in time…"))
     asker.page.fill("#id_amount", "7")
     asker.page.keyboard.press("Enter")
-    expect(asker.page.locator(".sl-rows")).to_contain_text("next due")
+    expect(asker.page.locator(".sl-rows")).to_contain_text("Next due")
     asker.page.locator("button[name=confirmed]").focus()
     asker.page.keyboard.press("Enter")
     expect(asker.page.locator(".messagelist .success")).to_have_text("1 schedule was moved.")

@@ -70,7 +70,7 @@ def test_a_schedule_is_added_edited_and_paused(themed: Visitor):
     page.fill("#id_name", "Themed")
     page.check("#id_face_cron")
     page.fill("#id_cron", "0 6 * * *")
-    expect(page.locator("#when-preview")).to_contain_text("At 06:00 every day")
+    expect(page.locator("#when-preview")).to_contain_text("At 06:00, every day")
     page.click("[name=_save]")
     expect(page).not_to_have_url(re.compile("/add/"))
     page.goto(f"/admin/{SCHEDULES}/?q=Themed")
