@@ -269,7 +269,11 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
             return super().changeform_view(request, object_id, form_url, extra_context)
         except (TasksError, ObjectDoesNotExist) as error:
             messages.error(request, str(error))
-            return HttpResponseRedirect(request.get_full_path())
+            if request.method == "POST":
+                return HttpResponseRedirect(request.get_full_path())
+        # What can't be shown is not asked for again.
+        name = f"{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return HttpResponseRedirect(reverse(f"{self.admin_site.name}:{name}"))
 
     # Actions, from the list and from the page of a record
 

@@ -28,6 +28,7 @@ from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.consequences import Situation, consequences, moment
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.when_form import IntervalField, WhenForm
+from tasks.exceptions import SpecError
 from tasks.models import ScheduledTask
 from tasks.reports.crowd import FREQUENT, Crowd, crowd_at
 from tasks.reports.scope import Schedules
@@ -142,7 +143,11 @@ def preview_of(schedule: ScheduledTask, problem: str = "") -> Preview:
     now = clock.now()
     zone = find_zone(schedule.timezone) or ZoneInfo("UTC")
     zone_now = f"{now.astimezone(zone):%H:%M}"
-    wanted = None if problem else _spec_of(schedule)
+    wanted: spec.Spec | None = None
+    try:
+        wanted = None if problem else _spec_of(schedule)
+    except SpecError as error:  # Such a row was written past the services.
+        problem = str(error)
     if wanted is None:
         sentences = consequences(Situation(schedule, []))
         return Preview(
@@ -194,7 +199,10 @@ def _crowd_words(found: Crowd, due: datetime) -> str:
 
 
 def _spec_of(schedule: ScheduledTask) -> spec.Spec | None:
-    """Return when a schedule is due, None if it doesn't say; a new one has no share of jitter."""
+    """Return when a schedule is due, None if it doesn't say; a new one has no share of jitter.
+
+    Raises SpecError if that makes no sense.
+    """
     if not schedule.cron and schedule.first is None:
         return None
     values = schedule.spec_values() | {"timezone": schedule.timezone}

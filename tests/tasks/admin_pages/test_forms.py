@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tasks.admin_pages.history import line_of
+from tasks.exceptions import NotPossible
 from tasks.models import Calendar, ScheduleChange, ScheduledTask, Tag, Task
 from tasks.services import SchedulerService
 from tests.tasks.functions import ECHO, REPORT
@@ -372,3 +373,16 @@ def test_the_form_of_a_schedule_says_whether_its_runs_are_isolated(
 ):
     assert submit(isolated=chosen) == {}
     assert ScheduledTask.objects.get().isolated is isolated
+
+
+def test_a_form_that_can_not_be_shown_leads_to_the_list(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*args: Any) -> None:
+        raise NotPossible("It can't be shown.")
+
+    monkeypatch.setattr("tasks.admin_pages.schedule_form.preview_of", fail)
+    address = reverse("admin:tasks_scheduledtask_change", args=[make_row().pk])
+    page: Any = admin_client.get(address, follow=True)
+    assert page.redirect_chain == [(reverse("admin:tasks_scheduledtask_changelist"), 302)]
+    assert "It can&#x27;t be shown." in page.content.decode()
