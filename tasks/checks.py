@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from tasks import registry
 from tasks.broker.leases import DEFAULT_LOST_AFTER, LEAST_LOST_AFTER, MOST_LOST_AFTER, is_lost_after
 from tasks.database import alias
-from tasks.ledger.retention import keep_calls
-from tasks.models import ScheduledTask
+from tasks.ledger.retention import MAX_CALLS, keep_calls
+from tasks.models import MAX_KEEP_DAYS, ScheduledTask
 from tasks.packages import CRONTAB_HIDDEN, CRONTAB_HINT, is_crontab_hidden
 from tasks.queue import is_beside_default, is_json, why_unusable
 from tasks.registry import DEFAULT_QUEUE
@@ -185,14 +185,18 @@ def check_keep_calls(**kwargs: Any) -> list[checks.CheckMessage]:
     """Require days and a number that are positive: what isn't kept is deleted."""
     try:
         keep_calls()
-    except (TypeError, ValueError) as error:
-        return [
-            checks.Error(
-                f"TASKS_KEEP_CALLS makes no sense: {error}.",
-                hint='Leave it out to keep all, or say {"days": 30}, {"number": 10_000} or both.',
-                id="tasks.E031",
-            )
-        ]
+    except ValueError:
+        wanted = _(
+            "%(setting)s is %(value)r: give a mapping with “days” from 1 to %(days)d, "
+            "“number” from 1 to %(number)d, or both."
+        )
+        shown = wanted % {
+            "setting": "TASKS_KEEP_CALLS",
+            "value": settings.TASKS_KEEP_CALLS,
+            "days": MAX_KEEP_DAYS,
+            "number": MAX_CALLS,
+        }
+        return [checks.Error(shown, hint=_("Leave it out to keep all."), id="tasks.E031")]
     return []
 
 

@@ -122,8 +122,11 @@ def record_tags(schedule: ScheduledTask, before: Iterable[str], after: Iterable[
     line = author.written.get(schedule.pk) if author else None
     if line is not None:
         changes = dict(line.changes)
-        first, _later = changes.pop("tags", [old, new])
-        changes |= {"tags": [first, new]} if first != new else {}
+        first, last = changes.pop("tags", [old, old])
+        # Of several tags that are deleted at once, each is still there when the others are.
+        given, taken = {*new} - {*old}, {*old} - {*new}
+        last = sorted(({*last} | given) - taken)
+        changes |= {"tags": [first, last]} if first != last else {}
         if ScheduleChange.objects.filter(pk=line.pk).update(changes=changes):
             line.changes = changes
             return

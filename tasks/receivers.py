@@ -27,10 +27,11 @@ def record_tags(
     action: str,
     reverse: bool,
     pk_set: set[int] | None,
+    using: str,
     **kwargs: Any,
 ) -> None:
     """Leave a line in a schedule's history for tags that were given or taken away."""
-    if action not in ("post_add", "post_remove", "pre_clear"):
+    if action not in ("post_add", "post_remove", "pre_clear") or using != alias():
         return
     tags: Any = Tag.objects.filter(pk=instance.pk) if reverse else instance.tags.all()
     schedules: Any = instance.schedules.all() if reverse else [instance]
@@ -55,8 +56,10 @@ def names_of_tags(schedule: ScheduledTask) -> set[str]:
 
 
 @receiver(pre_delete, sender=Tag)
-def record_deleted_tag(sender: Any, instance: Tag, **kwargs: Any) -> None:
+def record_deleted_tag(sender: Any, instance: Tag, using: str, **kwargs: Any) -> None:
     """Leave a line in the history of each schedule that loses a tag because it is deleted."""
+    if using != alias():
+        return
     for schedule in ScheduledTask.objects.filter(tags=instance.pk):
         present = names_of_tags(schedule)
         history.record_tags(schedule, present, present - {instance.name})

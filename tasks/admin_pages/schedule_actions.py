@@ -16,6 +16,7 @@ from tasks.admin_pages.consequences import moment
 from tasks.admin_pages.formatting import NONE
 from tasks.admin_pages.times import in_words
 from tasks.broker.workers import queues_without_worker
+from tasks.changes.schedules import update_fields
 from tasks.exceptions import NotPossible
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.queue import usable_queues
@@ -298,7 +299,7 @@ class Move(ScheduleAction):
         return _("%(when)s. Next due: %(old)s → %(new)s") % words
 
     def perform(self, schedule: ScheduledTask, form: Any) -> str:
-        SchedulerService.update(schedule, **_moved(schedule, form.by))
+        update_fields(schedule, _moved(schedule, form.by), from_now=True)
         return _("Moved: %(when)s, next due %(due)s.") % {
             "when": schedule.when_in_words(),
             "due": _time(schedule.next_due(clock.now())),

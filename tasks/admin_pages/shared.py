@@ -18,9 +18,11 @@ def kept(key: Hashable, seconds: float, make: Callable[[], T], *, is_fresh: bool
     now = time.monotonic()
     for other in [other for other, (until, _) in list(_kept.items()) if until <= now]:
         _kept.pop(other, None)
-    if is_fresh or key not in _kept:
-        _kept[key] = time.monotonic() + seconds, make()
-    found: T = _kept[key][1]
+    # Another thread may change what is kept at any line.
+    known = None if is_fresh else _kept.get(key)
+    found: T = make() if known is None else known[1]
+    if known is None:
+        _kept[key] = time.monotonic() + seconds, found
     return found
 
 

@@ -164,7 +164,8 @@ def _count(
         if reading.recorded is not None:
             count.add_recorded(reading.recorded.statuses)
         try:
-            count.compare(reading.expected(now), rows)
+            if not reading.problem:
+                count.compare(reading.expected(now), rows)
         except OF_A_BAD_SPEC as error:
             reading.problem = str(error)
         count.tally.problem = reading.problem or count.tally.problem
@@ -204,7 +205,7 @@ def _digest(reading: _Reading, until: datetime) -> Digest:
     """Return the digest of what was due up to a time."""
     dues = reading.expected(until)
     if len(reading.parts) == 1 and (step := digests.steps_of(reading.parts[0][0])) is not None:
-        first = next(dues, None)
+        first, until = next(dues, None), min(until, reading.parts[0][2])
         number = 0 if first is None else (until - first) // timedelta(seconds=step) + 1
         return Digest() if first is None else Digest.of_steps(first, step, number)
     return Digest.of(dues)

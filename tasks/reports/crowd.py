@@ -58,7 +58,9 @@ def crowd_at(time: datetime, schedules: Schedules) -> Crowd:
 
 def _of_intervals(live: Schedules, begin: datetime, end: datetime) -> Iterator[int]:
     """Yield for each due of an interval, and for each single time, in which minute it is."""
-    coming = Q(interval__gte=FREQUENT, first__lt=end) | Q(first__gte=begin, first__lt=end)
+    coming = Q(interval__gte=FREQUENT, first__lt=end) | Q(
+        interval=None, first__gte=begin, first__lt=end
+    )
     rows: Any = live.filter(coming, cron="").values_list("first", "interval")
     span = (end - begin).total_seconds()
     for first, interval in rows[:INTERVALS_READ]:

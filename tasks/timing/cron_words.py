@@ -76,7 +76,7 @@ SAID_EXACTLY = [
         rf"\*|\*/(?:2|3|4|6|8|12)|{LIST}|{RANGE}",
         rf"\*|L|LW|{LIST}|{RANGE}",
         rf"\*|\*/(?:2|3|4|6)|{MONTH}(?:,{MONTH})*|{MONTH}-{MONTH}",
-        rf"\*|{DAY}(?:,{DAY})*|{DAY}-{DAY}|{DAY}#[1-5]|[0-7]L",
+        rf"\*|{DAY}(?:,{DAY})*|{DAY}-{DAY}(?<![0-6]-7)|{DAY}#[1-5]|[0-7]L",
     )
 ]
 NUMBERS = re.compile(LIST)
@@ -130,7 +130,8 @@ def _is_said_exactly(fields: Sequence[str]) -> bool:
     matches = zip(SAID_EXACTLY[-len(fields) :], fields, strict=True)
     minute, hour = fields[-5:-3]
     # It names several hours as if they were times: that is right of the whole time of day only.
-    is_ambiguous = "," in hour and not (minute.isdecimal() and fields[:-5] in ([], ["0"]))
+    is_ambiguous = hour.startswith("*/") and not NUMBERS.fullmatch(minute)
+    is_ambiguous |= "," in hour and not (minute.isdecimal() and fields[:-5] in ([], ["0"]))
     return all(pattern.fullmatch(field) for pattern, field in matches) and not is_ambiguous
 
 

@@ -167,3 +167,11 @@ def test_what_one_person_does_at_once_to_fields_and_tags_is_one_line():
         SchedulerService.update(schedule, retries=2)
         schedule.tags.set([new])
     assert lines()[2:] == [("changed", {"retries": [0, 2], "tags": [["old"], ["new"]]})]
+
+
+def test_several_tags_that_are_deleted_at_once_are_all_told_as_taken(schedule: ScheduledTask):
+    tags = [Tag.objects.create(name=name) for name in ("a", "b", "c")]
+    schedule.tags.set(tags)
+    with history.made_by("anna"):
+        Tag.objects.filter(name__in=["a", "b"]).delete()
+    assert schedule.changes.first().changes == {"tags": [["a", "b", "c"], ["c"]]}

@@ -83,6 +83,8 @@ class Command(BaseCommand):
         except OperationalError as error:
             text = _("The database can't be used (DATABASE_URL): %(error)s") % {"error": error}
             raise CommandError(text) from error
+        if first_start.is_new():
+            first_start.keep_calls_for_a_month()
         supervisor = Supervisor(Printer(self.screen))
         try:
             self._supervise(supervisor, workers, reload)
@@ -126,7 +128,8 @@ class Command(BaseCommand):
             programs["reload"] = command
         for name, command in programs.items():
             child = supervisor.add_process(name, command, env=self._environment())
-            child.awaits_new_code = reload
+            # It is what says that there is new code.
+            child.awaits_new_code = reload and name != "reload"
         supervisor.reload_by("web", signal.SIGHUP)
         if reload:
             supervisor.reload_by("reload", signal.SIGHUP)

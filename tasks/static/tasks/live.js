@@ -43,7 +43,7 @@
     const selection = window.getSelection();
     return selection && !selection.isCollapsed && selection.containsNode(node, true);
   };
-  const isTheirs = (node) => node.matches?.("input, textarea, select, [data-live-keep]");
+  const isTheirs = (node) => node.matches?.("input:not([type=hidden]), textarea, select, [data-live-keep]");
   const isInUse = (node) => node.contains(document.activeElement) || isSelected(node);
 
   const careful = {

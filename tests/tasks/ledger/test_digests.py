@@ -98,7 +98,16 @@ def _settle_less(schedule: ScheduledTask) -> None:
     ScheduledTask.objects.update(settled_through=due_of(schedule))
 
 
+def _pause_and_edit(schedule: ScheduledTask) -> None:
+    """Record something that was never due between the end of the pause and its settling."""
+    _pause(schedule)
+    due = schedule.settled_through + MINUTE
+    schedule.runs.create(name="x", due=due, status="missed", ended=due)
+    ScheduledTask.objects.filter(pk=schedule.pk).update(settled_through=due + MINUTE / 2)
+
+
 CHANGES = [
+    _pause_and_edit,
     _remove,
     _move,
     _change_places,

@@ -93,6 +93,7 @@ def test_runs_are_deleted_when_they_are_too_old_though_there_are_no_new_ones(
 ):
     schedule, looker = make_row(keep_runs=None, keep_days=3), Retention()
     ended_runs(schedule, 3)
+    ScheduledTask.objects.update(updated=ago(3600))
     look(looker)
     assert schedule.runs.count() == 2
     oldest = schedule.runs.order_by("due")[0]
@@ -109,7 +110,7 @@ def test_schedules_without_new_runs_cost_no_query():
     for _ in range(30):
         ended_runs(make_row(keep_runs=2), 3)
     look(looker)
-    ScheduledTask.objects.update(updated=ago(60))
+    ScheduledTask.objects.update(updated=ago(3600))
     look(looker)  # All of its runs are among the last, which are looked at again.
     with CaptureQueriesContext(
         connection,
@@ -117,7 +118,7 @@ def test_schedules_without_new_runs_cost_no_query():
         look(looker)
     for _ in range(30):
         make_row(keep_runs=2)
-    ScheduledTask.objects.update(updated=ago(60))
+    ScheduledTask.objects.update(updated=ago(3600))
     with CaptureQueriesContext(connection) as more:
         look(looker)
     assert len(more) == len(few)
@@ -177,3 +178,14 @@ def test_the_newest_lines_of_a_schedules_history_are_kept(monkeypatch: pytest.Mo
         pass
     assert [change.action for change in many.changes.all()] == ["4", "3", "2"]
     assert few.changes.count() == 1
+
+
+def test_the_last_calls_that_ended_are_kept_whenever_they_were_made(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(retention, "CHUNK", 1)
+    settings.TASKS_KEEP_CALLS = {"number": 3}
+    late = [calls(1, ended=ago(60 + number))[0] for number in range(2)]
+    pks = calls(4)
+    prune()
+    assert {*Task.objects.values_list("pk", flat=True)} == {*late, pks[-1]}
