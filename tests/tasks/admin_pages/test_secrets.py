@@ -26,7 +26,7 @@ CHANGE = (*VIEW, "change_scheduledtask", "add_task", "change_task")
 # Named so, marked so at registration, nested, and in an address.
 CALL: dict[str, Any] = {
     "function": LOG_IN,
-    "args": ["1234"],
+    "args": ["PIN-1x2y3z4"],
     "kwargs": {"api_token": SECRET, "where": [{"password": SECRET, "n": 77}, ADDRESS]},
 }
 
@@ -88,7 +88,7 @@ def test_no_page_shows_a_secret(
         assert response.status_code in (200, 302, 403), url
         content = response.content.decode()
         assert SECRET not in content, url
-        assert "1234" not in content, url
+        assert "PIN-1x2y3z4" not in content, url
     for result in job.results():
         url = reverse("admin:django_rq_result_detail", args=[0, job.id, result.id])
         assert SECRET not in client.get(url).content.decode()
@@ -127,7 +127,7 @@ def test_a_secret_cannot_be_filtered_by_letter_by_letter(client, schedule, page:
 @pytest.mark.parametrize("permissions", [VIEW, CHANGE])
 def test_a_secret_cannot_be_searched_for(client, schedule, redis_connection, behave, permissions):
     behave(lambda *args: fail(f"{SECRET} is wrong"))
-    perform(redis_connection, TaskService.enqueue_task(LOG_IN, "1234", SECRET).job_id)
+    perform(redis_connection, TaskService.enqueue_task(LOG_IN, "PIN-1x2y3z4", SECRET).job_id)
     client = viewer(client, *permissions)
     for page in (SCHEDULES, RUNS, CALLS):
         assert rows_of(client.get(page, {"q": "hunter2"})) == []
@@ -207,7 +207,7 @@ def test_secrets_are_revealed_to_those_who_may_see_them_and_the_history_says_so(
     assert response.status_code == 200
     assert "no-store" in response["Cache-Control"]
     assert SECRET in response.content.decode()
-    assert "1234" in response.content.decode()
+    assert "PIN-1x2y3z4" in response.content.decode()
     entry = LogEntry.objects.get()
     assert (entry.user.username, entry.object_id) == ("somebody", str(schedule.pk))
     assert entry.change_message.startswith("Secrets revealed: positional arguments, named")
