@@ -16,14 +16,15 @@ COMPILE := $(LOCKING)/bin/uv pip compile --quiet --upgrade --universal --python-
 # the proof, whose tests share nothing.
 BY_FILE := $(BIN)/pytest -rs -n 4 --dist loadfile
 RECORDING := $(addprefix tests/tasks/,broker/test_ownership.py ledger/test_adoption.py \
-	ledger/test_digests.py ledger/test_fixtures.py ledger/test_settling.py runs/test_check.py runs/test_claim.py \
+	ledger/test_digests.py ledger/test_fixtures.py ledger/test_settling.py \
+	ledger/test_summaries.py runs/test_check.py runs/test_claim.py \
 	runs/test_lease.py runs/test_lost.py runs/test_policy.py runs/test_recorder.py \
 	runs/test_completion.py runs/test_retries.py runs/test_sql.py test_holds.py test_identity.py \
 	test_lists.py test_migrations.py test_transfer.py worker/test_child.py)
 ONE_BY_ONE := $(BIN)/pytest -n 4 --dist load --maxschedchunk 1
 
-.PHONY: help run test test-matrix soak prove prove-harness rq-scheduler-suite lint lock audit bench \
-	clean
+.PHONY: help run test test-matrix soak prove prove-harness rq-scheduler-suite lint messages lock \
+	audit bench screenshots clean
 
 help:  ## prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,9 +47,11 @@ test-matrix: $(VENV)/created  ## runs the fast tests with each Python found here
 soak: $(VENV)/development  ## injects random faults for half an hour, then checks the ledger
 	PROOF_SOAK_SECONDS=1800 $(BIN)/pytest -s tests/acceptance/proof/test_soak.py
 
-prove: soak  ## does soak, and cuts processes off from their servers for another half hour
+prove: soak  ## does soak, cuts processes off for half an hour, sends odd requests, looks at each page
+	PROOF_ODD_REQUESTS=1 $(BIN)/pytest -n 2 tests/project/test_odd_requests.py
 	PROOF_PARTITION_SECONDS=1800 PROOF_LONGEST_PARTITION=120 \
 		$(BIN)/pytest -s tests/acceptance/proof/test_cut_off.py
+	PROOF_ALL_LOOKS=1 $(BIN)/pytest tests/acceptance/admin/test_all_pages.py
 
 prove-harness: $(VENV)/development  ## shows that stock rq-scheduler and RQ fail the same proof
 	$(BIN)/python -m tests.acceptance.proof.harness
@@ -63,6 +66,9 @@ lint: $(VENV)/development  ## runs ruff, mypy, import-linter and the check for m
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
+messages: $(VENV)/development  ## brings the catalogues of translated texts up to date, and compiles them
+	$(BIN)/python -m tests.translations
+
 lock: $(LOCKING)/installed  ## writes the lock files anew: the newest versions that the requirements allow
 	$(COMPILE) requirements-dev.txt --output-file requirements-dev.lock
 	$(COMPILE) requirements.txt --constraints requirements-dev.lock --output-file requirements.lock
@@ -73,6 +79,9 @@ audit: $(LOCKING)/installed  ## looks for known vulnerabilities in what the lock
 # make bench ONLY="dispatch runs" REPS=1, and QUICK=1 to try the benchmarks themselves.
 bench: $(VENV)/development $(BENCH)/peers/installed $(BENCH)/celery/installed  ## measures the speed, compared with others: docs/benchmarks.md
 	@$(BIN)/python -W ignore -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPS),--reps $(REPS)) $(if $(QUICK),--quick)
+
+screenshots: $(VENV)/development  ## takes the pictures of the README and docs/ anew, of a site made for them
+	@$(BIN)/python -W ignore -m tests.screenshots
 
 clean:  ## removes environments, builds and caches, never var/
 	rm -rf .venv .venv-django* $(BENCH) $(MATRIX) $(LOCKING) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

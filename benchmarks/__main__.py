@@ -17,6 +17,7 @@ from benchmarks import (
     lateness,
     memory,
     overhead,
+    pages,
     recovery,
     runs,
     tick,
@@ -27,7 +28,7 @@ from benchmarks.questions import Question
 from benchmarks.scale import FULL, QUICK
 from benchmarks.site import BASE_DIR, CELERY, OURS, PEERS, Environment, Site, running_site
 
-QUESTIONS = (dispatch, tick, lateness, runs, overhead, failover, recovery, memory, drift)
+QUESTIONS = (dispatch, tick, lateness, runs, overhead, failover, recovery, memory, pages, drift)
 # Packages whose versions readers of the table want to know.
 NAMED = """
     apscheduler celery django django-celery-beat django-celery-results django-dramatiq django-q2
@@ -53,6 +54,9 @@ def main() -> None:
     print(_headline(time.monotonic() - started, options.quick))
     print()
     print(table(answers))
+    for answer in answers:
+        if answer.question.details is not None and any(answer.rounds):
+            print(f"\n{answer.question.details(answer.rounds)}")
     print()
     print(_versions())
 
@@ -83,6 +87,8 @@ def _ask(question: Question, site: Site, options: argparse.Namespace) -> Answers
             except (Failed, AssertionError) as failure:
                 answers.failures[case.who] = said = str(failure) or type(failure).__name__
             seconds = time.monotonic() - started
+            if isinstance(said, dict):
+                said = {one.key: said[one.key] for one in question.figures if one.key in said}
             line = (
                 f"{question.name} {repetition}/{repetitions} {case.who}: {said} ({seconds:.0f} s)"
             )

@@ -22,7 +22,7 @@ class Question:
     """A set of cases that are measured side by side, and the figures that they have.
 
     `derive` returns more figures from the answers of one repetition, such as ratios. A question
-    that takes very long isn't `asked_by_default`.
+    that takes very long isn't `asked_by_default`. `details` makes a table of its own.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Question:
     repetitions: int = 3
     derive: Callable[[Round], Round] = lambda answers: {}
     asked_by_default: bool = True
+    details: Callable[[list[Round]], str] | None = None
 
 
 def called(

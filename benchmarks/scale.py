@@ -14,8 +14,17 @@ class Scale:
     drift: tuple[int, int] = (3600, 60)
     # What each peer's number of runs is divided by.
     fewer_runs: int = 1
+    # Schedules, runs in PostgreSQL, and runs in SQLite.
+    pages: tuple[int, int, int] = (10_000, 1_000_000, 200_000)
 
 
 FULL = Scale()
 # To try the benchmarks themselves: these figures mean nothing.
-QUICK = Scale(due=500, schedules=(1_000, 10_000), seconds=5, drift=(20, 5), fewer_runs=10)
+QUICK = Scale(
+    due=500,
+    schedules=(1_000, 10_000),
+    seconds=5,
+    drift=(20, 5),
+    fewer_runs=10,
+    pages=(500, 20_000, 5_000),
+)

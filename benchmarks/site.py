@@ -95,19 +95,30 @@ class Site:
         return f"sqlite:///{self.directory}/{next(self._numbers)}.sqlite3"
 
     def call(
-        self, environment: Environment, database: str, target: str, **arguments: Any
+        self,
+        environment: Environment,
+        database: str,
+        target: str,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        **arguments: Any,
     ) -> dict[str, Any]:
         """Call a function in a process of that environment; return its answer."""
-        output = self.run(
-            environment, database, "-m", "benchmarks.call", target, json.dumps(arguments)
-        )
+        command = ("-m", "benchmarks.call", target, json.dumps(arguments))
+        output = self.run(environment, database, *command, timeout=timeout)
         answers = [line for line in output.splitlines() if line.startswith(MARK)]
         if not answers:
             raise Failed(f"{target} returned no answer")
         answer: dict[str, Any] = json.loads(answers[-1].removeprefix(MARK))
         return answer
 
-    def run(self, environment: Environment, database: str, *command: str) -> str:
+    def run(
+        self,
+        environment: Environment,
+        database: str,
+        *command: str,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> str:
         """Run Python with these arguments to completion; return what it printed."""
         self._check(environment)
         try:
@@ -118,10 +129,10 @@ class Site:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=TIMEOUT_SECONDS,
+                timeout=timeout,
             )
         except subprocess.TimeoutExpired as error:
-            raise Failed(f"not done after {TIMEOUT_SECONDS} s") from error
+            raise Failed(f"not done after {timeout} s") from error
         if done.returncode:
             with self.log.open("a") as log:
                 log.write(done.stderr)

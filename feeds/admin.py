@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -20,7 +20,7 @@ from feeds.models import Entry, Feed
 from feeds.parsing import without_images
 from tasks import clock
 from tasks.access import visible
-from tasks.admin_pages.base import BriefAdmin
+from tasks.admin_pages.base import BriefAdmin, time_column
 from tasks.admin_pages.formatting import NONE, timestamp
 from tasks.admin_pages.limits import VisibleFilter
 from tasks.admin_pages.links import schedule_page
@@ -28,7 +28,7 @@ from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.admin_pages.states import badge
 from tasks.broker.ownership import why_not_in_redis
 from tasks.masking import mask_text
-from tasks.models import ScheduledTaskInstance
+from tasks.models import ScheduledTaskInstance, Tag
 
 
 class FeedForm(forms.ModelForm):
@@ -80,8 +80,8 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
         "next_due",
         "last_run",
         "entries",
-        "created",
-        "updated",
+        "created_at",
+        "updated_at",
     )
     add_fieldsets = (
         (
@@ -100,8 +100,9 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
         css: ClassVar = {"all": ["feeds/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
-        feeds = Feed.objects.with_entry_count().with_last_run().select_related("schedule")
-        return visible(request.user, feeds)
+        feeds = Feed.objects.with_entry_count().with_last_run().select_related("schedule__calendar")
+        tags = Prefetch("tags", visible(request.user, Tag.objects.all()))
+        return visible(request.user, feeds.prefetch_related(tags))
 
     def get_fieldsets(self, request: HttpRequest, obj: Feed | None = None) -> Any:
         return super().get_fieldsets(request, obj) if obj is not None else self.add_fieldsets
@@ -146,6 +147,9 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
         hidden = mask_text(record.url) != record.url
         return {_("address"): record.url} if hidden else {}
 
+    created_at = time_column("created", gettext_lazy("created"))
+    updated_at = time_column("updated", gettext_lazy("updated"))
+
     @admin.display(description=gettext_lazy("address"))
     def address(self, feed: Feed) -> str:
         return feed.shown_url
@@ -186,7 +190,7 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
 class EntryAdmin(BriefAdmin, SecretsAdmin):
     """Entries, read-only, as they were in their feeds."""
 
-    list_display = ("__str__", "feed", "published", "page")
+    list_display = ("__str__", "feed", "published_at", "page")
     list_filter = (("feed", VisibleFilter),)
     list_select_related = ("feed",)
     search_fields = ("title", "author")
@@ -199,9 +203,9 @@ class EntryAdmin(BriefAdmin, SecretsAdmin):
         "feed",
         "page",
         "author",
-        "published",
-        "updated",
-        "first_seen",
+        "published_at",
+        "updated_at",
+        "first_seen_at",
         "shown_guid",
         "shown_summary",
         "shown_content",
@@ -224,6 +228,13 @@ class EntryAdmin(BriefAdmin, SecretsAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Entry | None = None) -> Any:
         return self.fields
+
+    updated_at = time_column("updated", gettext_lazy("updated"))
+    first_seen_at = time_column("first_seen", gettext_lazy("first seen"))
+
+    @admin.display(description=gettext_lazy("published"), ordering="published")
+    def published_at(self, entry: Entry) -> SafeString | str:
+        return timestamp(entry.published)
 
     @admin.display(description=gettext_lazy("page"))
     def page(self, entry: Entry) -> SafeString | str:

@@ -1,6 +1,8 @@
 """What can go wrong with a feed. Each message names the address and says what to do."""
 
-from tasks.exceptions import TasksError
+from typing import Any
+
+from tasks.exceptions import WordedError
 from tasks.masking import mask_text
 
 _SHOWN_LENGTH = 200
@@ -18,13 +20,20 @@ def without_secrets(url: str) -> str:
     return url if mask_text(url) == url else url.partition("#")[0].partition("?")[0]
 
 
-class FeedError(TasksError):
+class FeedError(WordedError):
     """The base: something about one feed; `url` is its address, its secrets masked."""
 
-    def __init__(self, url: str, problem: str) -> None:
+    def __init__(self, url: str, text: str, /, **values: Any) -> None:
+        super().__init__(text, **values)
         self.url = shown_url(url)
-        self.problem = problem
-        super().__init__(f"{self.url}: {problem}")
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, without the address."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self.url}: {self.problem}"
 
 
 class BadUrl(FeedError):
@@ -54,8 +63,8 @@ class FetchTimeout(FeedError):
 class HttpStatus(FeedError):
     """The server answered with an error; `status` is its status code."""
 
-    def __init__(self, url: str, status: int, problem: str) -> None:
-        super().__init__(url, problem)
+    def __init__(self, url: str, text: str, status: int, /, **values: Any) -> None:
+        super().__init__(url, text, **values)
         self.status = status
 
 

@@ -26,6 +26,7 @@ from feeds.exceptions import (
     shown_url,
 )
 from tasks.address_guard import AddressGuard
+from tasks.exceptions import marked
 
 MAX_BYTES = 5 * 2**20
 MAX_REDIRECTS = 5
@@ -41,12 +42,20 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PERMANENT_REDIRECTS = frozenset({301, 308})
 
 _KNOWN_STATUSES = frozenset(HTTPStatus)
-_ADVICE: dict[int, str] = {
-    HTTPStatus.UNAUTHORIZED: "It needs a name and a password: https://name:password@…",
-    HTTPStatus.FORBIDDEN: "It isn't open to everyone; ask its publisher.",
-    HTTPStatus.NOT_FOUND: "Look up the feed's address.",
-    HTTPStatus.GONE: "It won't come back: remove it with schedule_rss --remove.",
-    HTTPStatus.TOO_MANY_REQUESTS: "It is polled too often: choose a longer interval.",
+_ANSWERED: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: marked(
+        "the server answered %(answer)s. It needs a name and a password: https://name:password@…"
+    ),
+    HTTPStatus.FORBIDDEN: marked(
+        "the server answered %(answer)s. It isn't open to everyone; ask its publisher."
+    ),
+    HTTPStatus.NOT_FOUND: marked("the server answered %(answer)s. Look up the feed's address."),
+    HTTPStatus.GONE: marked(
+        "the server answered %(answer)s. It won't come back: remove it with schedule_rss --remove."
+    ),
+    HTTPStatus.TOO_MANY_REQUESTS: marked(
+        "the server answered %(answer)s. It is polled too often: choose a longer interval."
+    ),
 }
 
 
@@ -93,8 +102,10 @@ async def fetch(
     except TimeoutError as error:
         raise FetchTimeout(
             url,
-            f"the server took too long (connecting may take {connect_timeout:g} s, everything "
-            f"together {total_timeout:g} s). It will be tried again when it is next due.",
+            "the server took too long (connecting may take %(connecting)g s, everything together "
+            "%(total)g s). It will be tried again when it is next due.",
+            connecting=connect_timeout,
+            total=total_timeout,
         ) from error
 
 
@@ -125,7 +136,9 @@ class _Fetcher:
             permanent = permanent and response.status in PERMANENT_REDIRECTS
             here = target
         raise BadRedirect(
-            url, f"it redirects more than {MAX_REDIRECTS} times. Look up the feed's address."
+            url,
+            "it redirects more than %(limit)d times. Look up the feed's address.",
+            limit=MAX_REDIRECTS,
         )
 
     async def _request(self, url: URL) -> tuple[Response, URL | None]:
@@ -158,8 +171,9 @@ class _Fetcher:
             if len(body) > self._max_bytes:
                 raise TooLarge(
                     str(url),
-                    f"the document is larger than {self._max_bytes / 2**20:g} MiB, the most that "
-                    "is read. Ask its publisher for a shorter one.",
+                    "the document is larger than %(limit)g MiB, the most that is read. Ask its "
+                    "publisher for a shorter one.",
+                    limit=self._max_bytes / 2**20,
                 )
         return bytes(body)
 
@@ -184,8 +198,9 @@ def _redirect_target(url: URL, response: aiohttp.ClientResponse) -> URL | None:
     except (BadUrl, ValueError) as error:
         raise BadRedirect(
             str(url),
-            f"it redirects to “{shown_url(location)}”, which is not a web address. "
-            "Look up the feed's address.",
+            "it redirects to “%(address)s”, which is not a web address. Look up the feed's "
+            "address.",
+            address=shown_url(location),
         ) from error
 
 
@@ -193,18 +208,20 @@ def _check_status(url: URL, status: int) -> None:
     if 200 <= status < 300 or status == HTTPStatus.NOT_MODIFIED:
         return
     words = f"{status} {HTTPStatus(status).phrase}" if status in _KNOWN_STATUSES else str(status)
-    advice = _ADVICE.get(status, "It will be tried again when it is next due.")
-    raise HttpStatus(str(url), status, f"the server answered {words}. {advice}")
+    other = marked("the server answered %(answer)s. It will be tried again when it is next due.")
+    raise HttpStatus(str(url), _ANSWERED.get(status, other), status, answer=words)
 
 
 def _feed_error(url: URL, guard: AddressGuard, error: Exception) -> FeedError:
     """Return the FeedError that tells people what an error of the HTTP client means."""
-    shown = str(url)
+    shown, host = str(url), f"{url.host_subcomponent}:{url.port}"
     if guard.refused is not None:
         return RefusedAddress(
             shown,
-            f"its address {guard.refused} is private, and feeds from private networks are refused. "
-            f"If it may be fetched, add {url.host_subcomponent}:{url.port} to FEEDS_ALLOWED_HOSTS.",
+            "its address %(address)s is private, and feeds from private networks are refused. If "
+            "it may be fetched, add %(host)s to FEEDS_ALLOWED_HOSTS.",
+            address=guard.refused,
+            host=host,
         )
     match error:
         # Some invalid hosts (an empty label, a broken IPv6 address) show only when resolved.
@@ -212,17 +229,23 @@ def _feed_error(url: URL, guard: AddressGuard, error: Exception) -> FeedError:
             return BadUrl(shown, "this is not a proper web address.")
         case aiohttp.ClientConnectorDNSError():
             return HostNotFound(
-                shown, f"the host “{url.host}” was not found. Check the spelling and the network."
+                shown,
+                "the host “%(host)s” was not found. Check the spelling and the network.",
+                host=url.host,
             )
         case aiohttp.ClientSSLError():
             return ConnectionFailed(
-                shown, f"no secure connection to “{url.host}” is possible ({_reason(error)})."
+                shown,
+                "no secure connection to “%(host)s” is possible (%(why)s).",
+                host=url.host,
+                why=_reason(error),
             )
         case aiohttp.ClientConnectorError():
             return ConnectionFailed(
                 shown,
-                f"no connection to {url.host_subcomponent}:{url.port} ({_reason(error)}). "
-                "Check that the server is up.",
+                "no connection to %(host)s (%(why)s). Check that the server is up.",
+                host=host,
+                why=_reason(error),
             )
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
             return BadResponse(shown, "the server's answer is broken; tell its publisher.")

@@ -156,7 +156,9 @@ def _feedparser_result(body: bytes, content_type: str, url: str) -> Any:
         raise
     except Exception as error:  # an element named like one of its own keys breaks feedparser
         raise NotAFeed(
-            url, f"this document can't be read ({type(error).__name__}); tell its publisher."
+            url,
+            "this document can't be read (%(why)s); tell its publisher.",
+            why=type(error).__name__,
         ) from error
     _check_is_feed(parsed, url)
     return parsed
@@ -183,7 +185,8 @@ def _check_is_feed(parsed: Any, url: str) -> None:
     if isinstance(error, SAXException):
         raise NotAFeed(
             url,
-            f"this feed is broken ({clean_text(error.getMessage(), 100)}); tell its publisher.",
+            "this feed is broken (%(why)s); tell its publisher.",
+            why=clean_text(error.getMessage(), 100),
         )
 
 

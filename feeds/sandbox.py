@@ -46,8 +46,10 @@ def parse(
     }
     too_costly = TooCostly(
         url,
-        f"reading this document takes more than {cpu_seconds} s or {memory / 2**20:.0f} MiB, "
-        "which no feed needs. It may be an attack; tell its publisher.",
+        "reading this document takes more than %(seconds)d s or %(memory).0f MiB, which no feed "
+        "needs. It may be an attack; tell its publisher.",
+        seconds=cpu_seconds,
+        memory=memory / 2**20,
     )
     try:
         child = subprocess.run(
@@ -65,7 +67,7 @@ def parse(
         raise RuntimeError(f"The parser's process failed: {child.stderr.decode()[-2000:]}")
     answer = json.loads(child.stdout)
     if "problem" in answer:
-        raise NotAFeed(url, answer["problem"])
+        raise NotAFeed(url, answer["problem"], **answer["values"])
     entries = tuple(_entry(entry) for entry in answer["entries"])
     return ParsedFeed(answer["title"], answer["link"], entries)
 
@@ -80,7 +82,7 @@ def main() -> None:
         answer = asdict(parsing.parse(body, request["content_type"], request["url"]))
         print(json.dumps(answer, default=datetime.isoformat))
     except NotAFeed as error:
-        print(json.dumps({"problem": error.problem}))
+        print(json.dumps({"problem": error.text, "values": error.values}))
     except MemoryError:
         sys.exit(OVER_MEMORY)
 

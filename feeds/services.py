@@ -80,7 +80,7 @@ def validate_url(url: str) -> str:
     query = f"?{parts.query}" if parts.query else ""
     normal = f"{parts.scheme}://{netloc}{parts.path or '/'}{query}"
     if len(normal.encode()) > MAX_URL:
-        raise BadUrl(url, f"an address can't be longer than {MAX_URL} bytes.")
+        raise BadUrl(url, "an address can't be longer than %(limit)d bytes.", limit=MAX_URL)
     return normal
 
 
@@ -156,8 +156,11 @@ def _shown_as(url: str) -> Feed:
         raise UnknownFeed(url, "there is no such feed. See schedule_rss --list.")
     if len(found) > 1:
         names = ", ".join(f"{feed.pk} “{feed.schedule or feed}”" for feed in found)
-        problem = f"several feeds are shown so: {names}. Give the whole address, or use the admin."
-        raise UnknownFeed(url, problem)
+        raise UnknownFeed(
+            url,
+            "several feeds are shown so: %(names)s. Give the whole address, or use the admin.",
+            names=names,
+        )
     return found[0]
 
 
@@ -174,7 +177,8 @@ def anchor(url: str, interval: int, now: datetime) -> datetime:
 
 
 def _unknown(feed_id: int) -> UnknownFeed:
-    return UnknownFeed(f"Feed {feed_id}", "it isn't stored (any more). Delete its schedule.")
+    name = f"Feed {feed_id}"
+    return UnknownFeed(name, "it isn't stored (any more). Delete its schedule.")
 
 
 def _first_of_each(entries: Iterable[ParsedEntry]) -> dict[str, ParsedEntry]:

@@ -56,7 +56,7 @@ class ActivityFeed(Feed):
         duration = item.duration
         if duration is not None:
             return _("It took %(seconds).1f s.") % {"seconds": duration.total_seconds()}
-        return escape(clean_text(mask_text(item.reason_in_words())))
+        return escape(clean_text(item.masked(item.reason_in_words())))
 
     def item_link(self, item: ScheduledTaskInstance) -> str:
         return reverse("admin:tasks_scheduledtaskinstance_change", args=[item.pk])

@@ -1,6 +1,5 @@
 """The task function that polls a feed."""
 
-import asyncio
 import logging
 
 from django.conf import settings
@@ -10,6 +9,7 @@ from feeds.exceptions import shown_url, without_secrets
 from feeds.fetching import Response, fetch
 from feeds.models import Feed
 from tasks.decorators import scheduled_task
+from tasks.runs import coroutines
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def fetch_rss(feed: Feed) -> dict[str, int]:
 
 
 def _fetch(feed: Feed) -> Response:
-    response = asyncio.run(
+    response = coroutines.run(
         fetch(
             feed.url,
             etag=feed.etag,

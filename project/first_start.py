@@ -31,6 +31,11 @@ def is_unvisited() -> bool:
     return not get_user_model().objects.filter(last_login__isnull=False).exists()
 
 
+def keep_calls_for_a_month() -> None:
+    """Note that this site is new: what an older one has of background calls isn't deleted."""
+    settings.KEEP_CALLS_NOTE.touch()
+
+
 def make_admin() -> str:
     """Make the first superuser and return its password, which is stored only as a hash."""
     password = secrets.token_urlsafe(12)

@@ -8,11 +8,10 @@ from urllib.parse import quote
 
 import django
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.utils import get_random_secret_key
 
 from project import content_security, environment, languages
 from project.private import create_privately
-from project.stored import stored
+from project.secret import stored_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
@@ -38,7 +37,7 @@ if not SECRET_KEY:
             "keep it, and give every process the same one."
         )
     with environment.usable("DATA_DIR", str(DATA_DIR)):
-        SECRET_KEY = stored(DATA_DIR / "secret_key", get_random_secret_key)
+        SECRET_KEY = stored_secret_key(DATA_DIR / "secret_key")
 
 # For a site behind a proxy that terminates HTTPS and sets X-Forwarded-Proto.
 SECURE_SSL = environment.switch("SECURE_SSL")
@@ -137,6 +136,9 @@ AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True
 AXES_LOCKOUT_TEMPLATE = "project/locked_out.html"
 AXES_VERBOSE = False
+# The log names the address, by which people find and block an attacker; what was typed as a name
+# may be a password.
+AXES_SENSITIVE_PARAMETERS = ["username"]
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -221,11 +223,11 @@ TASKS_CHILD_MAX_MEMORY = environment.number("TASKS_CHILD_MAX_MEMORY", default=51
 TASKS_ISOLATED = environment.switch("TASKS_ISOLATED")
 # How many bytes of JSON a row keeps of a result.
 TASKS_MAX_RESULT = environment.number("TASKS_MAX_RESULT", default=65_536, least=1_024)
-# How many days ended background calls are kept, and how many of them: {} keeps all, as a site does
-# that is older than this setting. One whose own database is new keeps them for a month.
-is_new = DATABASES["default"]["NAME"] == str(OWN_DATABASE) and not OWN_DATABASE.exists()
-with environment.usable("DATA_DIR", str(DATA_DIR)):
-    keep_calls = stored(DATA_DIR / "keep_calls", lambda: "days=30" if is_new else "all")
+# How many days ended background calls are kept, and how many of them: {} keeps all. Where
+# `manage.py up` has made the site's own database it has noted that they are kept for a month.
+KEEP_CALLS_NOTE = DATA_DIR / "keep_calls"
+is_own = DATABASES["default"]["NAME"] == str(OWN_DATABASE)
+keep_calls = "days=30" if is_own and KEEP_CALLS_NOTE.exists() else "all"
 TASKS_KEEP_CALLS = environment.limits("TASKS_KEEP_CALLS", ["days", "number"], default=keep_calls)
 
 

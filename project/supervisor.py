@@ -45,6 +45,8 @@ class Child(Process):
     linger = 0.0
     # The signal by which the program reloads its code; without one it is started again.
     reload_signal: signal.Signals | None = None
+    # Whether one that died too often waits for new code, instead of ending everything.
+    awaits_new_code = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,9 +65,12 @@ class Child(Process):
         while not self._should_stop():
             if self._run_once():
                 continue
-            if self._died_too_often():
+            if not self._died_too_often():
+                self._pause()
+            elif self.awaits_new_code:
+                self._await_new_code()
+            else:
                 break
-            self._pause()
         self._send_message({"pid": None}, "stop")
         if self._is_orphan():
             os._exit(1)  # nobody reads the queue any more: don't wait until it is empty
@@ -125,6 +130,15 @@ class Child(Process):
     def _pause(self) -> None:
         until = time.monotonic() + RESTART_DELAY
         while time.monotonic() < until and not self._should_stop():
+            time.sleep(POLL_INTERVAL)
+
+    def _await_new_code(self) -> None:
+        self._send_message(
+            f"died {MAX_DEATHS} times within {DEATHS_WITHIN:.0f} seconds: its lines above say why. "
+            "It is started again when the code has changed."
+        )
+        self._deaths.clear()
+        while not self._reload_requested and not self._should_stop():
             time.sleep(POLL_INTERVAL)
 
     def _should_stop(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
-from tasks.models import Calendar, ScheduledTask, Tag, TagGroup, TagUser
+from tasks.models import Calendar, ScheduledTask, Tag, TagGroup, TagUser, Task
 
 M = TypeVar("M", bound=Model)
 
@@ -62,6 +62,12 @@ def visible(user: Any, rows: QuerySet[M]) -> QuerySet[M]:
     tagged = model._meta.get_field(through).related_model if through else model
     allowed = tagged._base_manager.filter(tags__in=tags).order_by().values("pk")
     return rows.filter(**{f"{through or 'pk'}__in": allowed})
+
+
+def visible_calls(user: Any) -> QuerySet[Task]:
+    """Return the background calls that a user may see: none without the permission for them."""
+    may_see_calls = user.has_perm("tasks.view_task") or user.has_perm("tasks.change_task")
+    return visible(user, Task.objects.all()) if may_see_calls else Task.objects.none()
 
 
 def can_be_limited(model: type[Model]) -> bool:

@@ -4,8 +4,10 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from tasks.exceptions import WordedError
 from tasks.packages import refuse_hidden_crontab
 
 
@@ -25,4 +27,5 @@ class TasksConfig(AppConfig):
         from tasks.broker import clock
 
         clock.install()
+        WordedError.translate = gettext
         autodiscover_modules("tasks")

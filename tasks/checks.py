@@ -8,12 +8,14 @@ from django.conf import settings
 from django.core import checks
 from django.db import connections
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import registry
 from tasks.broker.leases import DEFAULT_LOST_AFTER, LEAST_LOST_AFTER, MOST_LOST_AFTER, is_lost_after
 from tasks.database import alias
-from tasks.ledger.retention import keep_calls
-from tasks.models import ScheduledTask
+from tasks.ledger.retention import MAX_CALLS, keep_calls
+from tasks.models import MAX_KEEP_DAYS, ScheduledTask
 from tasks.packages import CRONTAB_HIDDEN, CRONTAB_HINT, is_crontab_hidden
 from tasks.queue import is_beside_default, is_json, why_unusable
 from tasks.registry import DEFAULT_QUEUE
@@ -36,6 +38,11 @@ CLASSES = {
 }
 # How many schedules a check names.
 NAMED = 10
+NEITHER = gettext_lazy("%(setting)s is %(value)r, neither True nor False.")
+NOT_SECONDS = gettext_lazy(
+    "%(setting)s is %(value)r, not a whole number of seconds from %(least)s to %(most)s."
+)
+LEAVE_OUT = gettext_lazy("Leave it out for %(default)s.")
 
 
 @checks.register("tasks")
@@ -49,8 +56,8 @@ def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
     if "default" not in queues:
         found.append(
             checks.Error(
-                "RQ_QUEUES has no queue named “default”.",
-                hint="Add it: schedules are kept on its Redis.",
+                _("RQ_QUEUES has no queue named “default”."),
+                hint=_("Add it: schedules are kept on its Redis."),
                 id="tasks.E001",
             )
         )
@@ -59,16 +66,18 @@ def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
         if not is_json(queues[name]):
             found.append(
                 checks.Error(
-                    f"The payloads of queue “{name}” are not JSON.",
-                    hint=f'Set RQ_QUEUES["{name}"]["SERIALIZER"] = "{JSON_SERIALIZER}".',
+                    _("The payloads of queue “%(queue)s” are not JSON.") % {"queue": name},
+                    hint=_('Set RQ_QUEUES["%(queue)s"]["SERIALIZER"] = "%(path)s".')
+                    % {"queue": name, "path": JSON_SERIALIZER},
                     id="tasks.E002",
                 )
             )
         if not is_beside_default(queues[name]):
             found.append(
                 checks.Error(
-                    f"Queue “{name}” is on another Redis server or database than “default”.",
-                    hint="Give both the same connection, or use another queue.",
+                    _("Queue “%(queue)s” is on another Redis server or database than “default”.")
+                    % {"queue": name},
+                    hint=_("Give both the same connection, or use another queue."),
                     id="tasks.E003",
                 )
             )
@@ -93,7 +102,11 @@ def check_queues_of_schedules(
     for queue, name in alive.order_by("-pk").values_list("queue", "name").iterator():
         names[queue] = name
     return [
-        checks.Warning(why, hint=f"Schedule “{names[queue]}” is on this queue.", id="tasks.W031")
+        checks.Warning(
+            why,
+            hint=_("Schedule “%(name)s” is on this queue.") % {"name": names[queue]},
+            id="tasks.W031",
+        )
         for queue in sorted(names)
         if (why := why_unusable(queue))
     ]
@@ -107,8 +120,8 @@ def check_run_unregistered(**kwargs: Any) -> list[checks.CheckMessage]:
         return []
     return [
         checks.Error(
-            f"TASKS_RUN_UNREGISTERED is {value!r}, neither True nor False.",
-            hint="Leave it out unless the site has plain RQ jobs.",
+            NEITHER % {"setting": "TASKS_RUN_UNREGISTERED", "value": value},
+            hint=_("Leave it out unless the site has plain RQ jobs."),
             id="tasks.E030",
         )
     ]
@@ -120,9 +133,12 @@ def check_classes(**kwargs: Any) -> list[checks.CheckMessage]:
     rq: dict[str, Any] = getattr(settings, "RQ", {})
     return [
         checks.Error(
-            f'RQ["{key}"] is not “{path}” or a subclass: runs would not be recorded, or anything '
-            "could run.",
-            hint=f'Set RQ = {{"{key}": "{path}", …}}.',
+            _(
+                'RQ["%(key)s"] is not “%(path)s” or a subclass: runs would not be recorded, or '
+                "anything could run."
+            )
+            % {"key": key, "path": path},
+            hint=_('Set RQ = {"%(key)s": "%(path)s", …}.') % {"key": key, "path": path},
             id="tasks.E004",
         )
         for key, path in CLASSES.items()
@@ -139,8 +155,9 @@ def check_lost_after(**kwargs: Any) -> list[checks.CheckMessage]:
     least, most = LEAST_LOST_AFTER, MOST_LOST_AFTER
     return [
         checks.Error(
-            f"TASKS_LOST_AFTER is {value!r}, not a whole number of seconds from {least} to {most}.",
-            hint=f"Leave it out for {DEFAULT_LOST_AFTER} seconds.",
+            NOT_SECONDS
+            % {"setting": "TASKS_LOST_AFTER", "value": value, "least": least, "most": most},
+            hint=_("Leave it out for %(default)s seconds.") % {"default": DEFAULT_LOST_AFTER},
             id="tasks.E005",
         )
     ]
@@ -155,9 +172,9 @@ def check_unknown_after(**kwargs: Any) -> list[checks.CheckMessage]:
     least, most = LEAST_UNKNOWN_AFTER, MOST_UNKNOWN_AFTER
     return [
         checks.Error(
-            f"TASKS_UNKNOWN_AFTER is {value!r}, not a whole number of seconds "
-            f"from {least} to {most}.",
-            hint=f"Leave it out for {DEFAULT_UNKNOWN_AFTER} seconds.",
+            NOT_SECONDS
+            % {"setting": "TASKS_UNKNOWN_AFTER", "value": value, "least": least, "most": most},
+            hint=_("Leave it out for %(default)s seconds.") % {"default": DEFAULT_UNKNOWN_AFTER},
             id="tasks.E018",
         )
     ]
@@ -168,14 +185,18 @@ def check_keep_calls(**kwargs: Any) -> list[checks.CheckMessage]:
     """Require days and a number that are positive: what isn't kept is deleted."""
     try:
         keep_calls()
-    except (TypeError, ValueError) as error:
-        return [
-            checks.Error(
-                f"TASKS_KEEP_CALLS makes no sense: {error}.",
-                hint='Leave it out to keep all, or say {"days": 30}, {"number": 10_000} or both.',
-                id="tasks.E031",
-            )
-        ]
+    except ValueError:
+        wanted = _(
+            "%(setting)s is %(value)r: give a mapping with “days” from 1 to %(days)d, "
+            "“number” from 1 to %(number)d, or both."
+        )
+        shown = wanted % {
+            "setting": "TASKS_KEEP_CALLS",
+            "value": settings.TASKS_KEEP_CALLS,
+            "days": MAX_KEEP_DAYS,
+            "number": MAX_CALLS,
+        }
+        return [checks.Error(shown, hint=_("Leave it out to keep all."), id="tasks.E031")]
     return []
 
 
@@ -188,8 +209,9 @@ def check_child(**kwargs: Any) -> list[checks.CheckMessage]:
     }
     return [
         checks.Error(
-            f"{name} is {value!r}, not a positive whole number.",
-            hint=f"Leave it out for {default}.",
+            _("%(setting)s is %(value)r, not a positive whole number.")
+            % {"setting": name, "value": value},
+            hint=LEAVE_OUT % {"default": default},
             id="tasks.E006",
         )
         for name, default in limits.items()
@@ -204,8 +226,8 @@ def check_database(**kwargs: Any) -> list[checks.CheckMessage]:
     if not settings.USE_TZ:
         found.append(
             checks.Error(
-                "USE_TZ is off, but the times of schedules and runs are aware.",
-                hint="Set USE_TZ = True. TIME_ZONE says in which zone the admin shows times.",
+                _("USE_TZ is off, but the times of schedules and runs are aware."),
+                hint=_("Set USE_TZ = True. TIME_ZONE says in which zone the admin shows times."),
                 id="tasks.E007",
             )
         )
@@ -213,8 +235,9 @@ def check_database(**kwargs: Any) -> list[checks.CheckMessage]:
     if vendor not in VENDORS:
         found.append(
             checks.Error(
-                f"The database “{alias()}”, where schedules and runs are, is {vendor}.",
-                hint="Use PostgreSQL or SQLite, if need be through a database router.",
+                _("The database “%(alias)s”, where schedules and runs are, is %(vendor)s.")
+                % {"alias": alias(), "vendor": vendor},
+                hint=_("Use PostgreSQL or SQLite, if need be through a database router."),
                 id="tasks.E008",
             )
         )
@@ -226,9 +249,11 @@ def check_hints(**kwargs: Any) -> list[checks.CheckMessage]:
     """Warn of task functions whose hints can't be evaluated: arguments aren't checked by them."""
     return [
         checks.Warning(
-            f"The hints of task function “{function.name}” can't be evaluated: "
-            f"{function.arguments.problem}",
-            hint="Import what they name where the function is defined, not for type checkers only.",
+            _("The hints of task function “%(name)s” can't be evaluated: %(problem)s")
+            % {"name": function.name, "problem": function.arguments.problem},
+            hint=_(
+                "Import what they name where the function is defined, not for type checkers only."
+            ),
             id="tasks.W017",
         )
         for function in registry.functions()
@@ -255,16 +280,22 @@ def check_schedules(
     unfit = ((schedule, text) for schedule in columns if (text := schedule.misfit()))
     found: list[checks.CheckMessage] = [
         checks.Warning(
-            f"Schedule {schedule.pk} “{schedule.name}” can't run: {text}",
-            hint="Change it or cancel it, or give the function its old name as one of its aliases.",
+            _("Schedule %(pk)s “%(name)s” can't run: %(why)s")
+            % {"pk": schedule.pk, "name": schedule.name, "why": text},
+            hint=_(
+                "Change it or cancel it, or give the function its old name as one of its aliases."
+            ),
             id="tasks.W018",
         )
         for schedule, text in islice(unfit, NAMED)
     ]
-    if more := sum(1 for _ in unfit):
-        found.append(
-            checks.Warning(f"… and {more} more schedules that can't run.", id="tasks.W018")
+    if more := sum(1 for _one in unfit):
+        text = ngettext(
+            "… and %(n)d more schedule that can't run.",
+            "… and %(n)d more schedules that can't run.",
+            more,
         )
+        found.append(checks.Warning(text % {"n": more}, id="tasks.W018"))
     return found
 
 
@@ -284,9 +315,9 @@ def check_max_result(**kwargs: Any) -> list[checks.CheckMessage]:
         return []
     return [
         checks.Error(
-            f"TASKS_MAX_RESULT is {value!r}, not a whole number of bytes from "
-            f"{LEAST_MAX_RESULT} on.",
-            hint=f"Leave it out for {MAX_RESULT}.",
+            _("%(setting)s is %(value)r, not a whole number of bytes from %(least)s on.")
+            % {"setting": "TASKS_MAX_RESULT", "value": value, "least": LEAST_MAX_RESULT},
+            hint=LEAVE_OUT % {"default": MAX_RESULT},
             id="tasks.E021",
         )
     ]
@@ -300,8 +331,8 @@ def check_isolated(**kwargs: Any) -> list[checks.CheckMessage]:
         return []
     return [
         checks.Error(
-            f"TASKS_ISOLATED is {value!r}, neither True nor False.",
-            hint="Leave it out for False.",
+            NEITHER % {"setting": "TASKS_ISOLATED", "value": value},
+            hint=LEAVE_OUT % {"default": False},
             id="tasks.E022",
         )
     ]

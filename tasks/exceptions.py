@@ -3,18 +3,44 @@
 A message names its subject and says what to do; it is shown to people verbatim.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+
+def marked(text: str) -> str:
+    """Return a text, marked for translation where Django's `gettext_noop` can't be imported."""
+    return text
 
 
 class TasksError(Exception):
     """The base of all errors of this project."""
 
 
-class SpecError(TasksError, ValueError):
+class WordedError(TasksError):
+    """An error of code that doesn't know Django: it is put into the reader's language when shown.
+
+    `text` names its `values` as `%` does. Where it stands in a call of one of these classes it is
+    marked for translation by that.
+    """
+
+    # Django's `gettext`, once the app is loaded.
+    translate: ClassVar[Callable[[str], str]] = str
+
+    def __init__(self, text: str, /, **values: Any) -> None:
+        super().__init__(text, values)
+        self.text = text
+        self.values = values
+
+    def __str__(self) -> str:
+        words = WordedError.translate(self.text)
+        return words % self.values if self.values else words
+
+
+class SpecError(WordedError, ValueError):
     """An invalid "when": `field` names the part of the spec that is wrong."""
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, field: str, text: str, /, **values: Any) -> None:
+        super().__init__(text, **values)
         self.field = field
 
 

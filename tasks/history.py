@@ -4,7 +4,7 @@ A line holds the values before and after as they are shown, so without secrets.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from tasks.definitions import EDITABLE_FIELDS
 from tasks.masking import hiding, mask_text
 from tasks.models import NAME_LENGTH, ScheduleChange, ScheduledTask
 from tasks.registry import masked_arguments
+from tasks.storable import clean_text
 
 # Of each changed field the value before and the one after, as JSON values.
 Changes = dict[str, list[Any]]
@@ -109,6 +110,29 @@ def explain(
         record(schedule, action, changes, note)
 
 
+def record_tags(schedule: ScheduledTask, before: Iterable[str], after: Iterable[str]) -> None:
+    """Write a line for tags that were given or taken away, by their names.
+
+    If its author has just written one of the same schedule, as by saving a form, that one says it.
+    """
+    old, new = sorted(before), sorted(after)
+    if old == new:
+        return
+    author = _author.get()
+    line = author.written.get(schedule.pk) if author else None
+    if line is not None:
+        changes = dict(line.changes)
+        first, last = changes.pop("tags", [old, old])
+        # Of several tags that are deleted at once, each is still there when the others are.
+        given, taken = {*new} - {*old}, {*old} - {*new}
+        last = sorted(({*last} | given) - taken)
+        changes |= {"tags": [first, last]} if first != last else {}
+        if ScheduleChange.objects.filter(pk=line.pk).update(changes=changes):
+            line.changes = changes
+            return
+    record(schedule, Action.CHANGED, {"tags": [old, new]})
+
+
 def differences(before: ScheduledTask, after: ScheduledTask) -> Changes:
     """Return the fields whose values differ, with both as they are shown."""
     changed = [name for name in FIELDS if _stored(before, name) != _stored(after, name)]
@@ -142,7 +166,7 @@ def _as_json(schedule: ScheduledTask, name: str) -> Any:
 
 def _masked(schedule: ScheduledTask, text: str) -> str:
     with hiding(schedule.secret_values):
-        return mask_text(text)
+        return clean_text(mask_text(text))
 
 
 def _process() -> str:

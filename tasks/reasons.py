@@ -4,13 +4,13 @@ The reader's language isn't known when a run ends, so a row holds what happened 
 sentence. What a task function raised is not one of these: `Failed for: …` is stored verbatim.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_noop, pgettext
 
 from tasks.masking import mask_text
 from tasks.storable import clean_text, instant_text
@@ -146,6 +146,12 @@ class Reason:
         return in_words(self.code, self.values)
 
 
+# Catch-up policies, as a sentence names them.
+CATCH_UP: Mapping[str, Callable[[], str]] = {
+    "latest": lambda: pgettext("catch-up policy", "latest"),
+    "all": lambda: pgettext("catch-up policy", "all"),
+    "none": lambda: pgettext("catch-up policy", "none"),
+}
 NO_REASON: Mapping[str, Any] = {"reason_code": None, "reason_values": None}
 
 
@@ -181,4 +187,6 @@ def _storable(value: Any) -> Any:
 
 
 def _shown(name: str, value: Any) -> Any:
-    return instant_text(datetime.fromisoformat(value)) if name == "due" else value
+    if name == "due":
+        return instant_text(datetime.fromisoformat(value))
+    return CATCH_UP[value]() if name == "catch_up" and value in CATCH_UP else value

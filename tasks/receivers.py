@@ -3,11 +3,12 @@
 from functools import partial
 from typing import Any
 
-from django.db.models.signals import post_delete, pre_save
+from django.db.models.signals import m2m_changed, post_delete, pre_delete, pre_save
 from django.dispatch import receiver
 
+from tasks import history
 from tasks.database import alias, atomic, on_commit
-from tasks.models import Calendar, OwnerMark, ScheduledTask, SummaryMark
+from tasks.models import Calendar, OwnerMark, ScheduledTask, SummaryMark, Tag
 from tasks.timing.instants import EPOCH
 
 
@@ -17,6 +18,51 @@ def remove_from_redis(sender: Any, instance: ScheduledTask, **kwargs: Any) -> No
     from tasks.changes.projecting import unschedule
 
     on_commit(partial(unschedule, instance.job_id))
+
+
+@receiver(m2m_changed, sender=ScheduledTask.tags.through)
+def record_tags(
+    sender: Any,
+    instance: Any,
+    action: str,
+    reverse: bool,
+    pk_set: set[int] | None,
+    using: str,
+    **kwargs: Any,
+) -> None:
+    """Leave a line in a schedule's history for tags that were given or taken away."""
+    if action not in ("post_add", "post_remove", "pre_clear") or using != alias():
+        return
+    tags: Any = Tag.objects.filter(pk=instance.pk) if reverse else instance.tags.all()
+    schedules: Any = instance.schedules.all() if reverse else [instance]
+    if pk_set is not None and reverse:
+        schedules = ScheduledTask.objects.filter(pk__in=pk_set)
+    elif pk_set is not None:
+        tags = Tag.objects.filter(pk__in=pk_set)
+    names = set(tags.values_list("name", flat=True))
+    for schedule in schedules:
+        present = names_of_tags(schedule)
+        if action == "post_add":
+            history.record_tags(schedule, present - names, present)
+        elif action == "post_remove":
+            history.record_tags(schedule, present | names, present)
+        else:
+            history.record_tags(schedule, present, present - names)
+
+
+def names_of_tags(schedule: ScheduledTask) -> set[str]:
+    """Return the names of a schedule's tags as they are stored."""
+    return set(Tag.objects.filter(schedules=schedule.pk).values_list("name", flat=True))
+
+
+@receiver(pre_delete, sender=Tag)
+def record_deleted_tag(sender: Any, instance: Tag, using: str, **kwargs: Any) -> None:
+    """Leave a line in the history of each schedule that loses a tag because it is deleted."""
+    if using != alias():
+        return
+    for schedule in ScheduledTask.objects.filter(tags=instance.pk):
+        present = names_of_tags(schedule)
+        history.record_tags(schedule, present, present - {instance.name})
 
 
 @receiver(pre_save, sender=ScheduledTask)

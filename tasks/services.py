@@ -4,7 +4,6 @@ Every change is written to the database first and brought to Redis after the com
 is unavailable, the row stands, and the scheduler brings it to Redis once that is back (R1).
 """
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -25,15 +24,14 @@ from tasks.changes.schedules import (
     insert_or_revise,
     keep_state,
     refusing_duplicates,
+    update_fields,
     write_change,
 )
 from tasks.database import atomic, on_commit
 from tasks.definitions import (
     TaskFunc,
-    as_stored,
     dates_as_text,
     new_row,
-    refuse_unknown,
     validate,
     validate_calendar,
 )
@@ -144,17 +142,7 @@ class SchedulerService:
         The status doesn't change; everything else is as in `save`. Raises InvalidSchedule, also
         for a field that doesn't exist or can't be changed.
         """
-        refuse_unknown(changes)
-        with refusing_duplicates(schedule), atomic():
-            schedule.refresh_from_db(from_queryset=ScheduledTask.objects.select_for_update())
-            known, changed = copy.copy(schedule), copy.copy(schedule)
-            for field, value in as_stored(changes).items():
-                setattr(changed, field, value)
-            validate(changed)
-            for stored in ScheduledTask._meta.concrete_fields:
-                setattr(schedule, stored.name, getattr(changed, stored.name))
-            write_change(known, schedule)
-        return schedule
+        return update_fields(schedule, changes)
 
     @staticmethod
     def cancel(schedule: ScheduledTask) -> None:

@@ -3,10 +3,11 @@
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tasks.exceptions import InvalidArguments
@@ -16,6 +17,8 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 # What no database stores in a text.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 REASON_LENGTH = 500
+# With this the stored reason of a run begins whose function raised; what follows is verbatim.
+FAILED_FOR = "Failed for: "
 # How many bytes of JSON a result may have, unless TASKS_MAX_RESULT says otherwise; and at least.
 MAX_RESULT = 64 * 1024
 LEAST_MAX_RESULT = 1024
@@ -32,7 +35,7 @@ def escape(text: str) -> str:
 
 def failure_reason(error: BaseException) -> str:
     """Say in one line why a run failed, without secrets."""
-    text = f"Failed for: {type(error).__name__}: {message_of(error)}".rstrip(": ")
+    text = f"{FAILED_FOR}{type(error).__name__}: {message_of(error)}".rstrip(": ")
     return clean_text(mask_text(" ".join(text.split())))[:REASON_LENGTH]
 
 
@@ -109,8 +112,11 @@ def as_json(result: Any) -> tuple[Any, str | None]:
 
 
 def instant_text(instant: datetime) -> str:
-    """Return a time as text for a sentence: in UTC, to the second."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """Return a time as text for a sentence: to the second, in the active zone, which it names."""
+    local = timezone.localtime(instant)
+    zone = local.tzname() or ""
+    name = zone if zone.isalpha() else timezone.get_current_timezone_name()
+    return f"{local:%Y-%m-%d %H:%M:%S} {name}"
 
 
 def canonical_json(value: Any) -> str:

@@ -18,6 +18,7 @@ from django.conf import LazySettings
 from redis import Redis
 
 from tasks import clock, outages
+from tasks.admin_pages import shared
 from tasks.broker import connection
 from tests.servers import Valkey, own_postgres
 
@@ -43,6 +44,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def forgotten_clock() -> None:
     """Begin each test without a reading of Redis's clock: nothing reads it unless told to."""
     clock.reset()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> None:
+    """Let no page show what was worked out for a page of another test."""
+    shared.forget()
 
 
 @pytest.fixture(autouse=True)

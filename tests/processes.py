@@ -18,7 +18,7 @@ def start(site: Site, *command: str, **options: Any) -> "subprocess.Popen[bytes]
 
     `options` are those of `Popen`.
     """
-    return subprocess.Popen(_arguments(command), cwd=BASE_DIR, env=_environment(site), **options)
+    return subprocess.Popen(_arguments(command), cwd=BASE_DIR, env=environment_of(site), **options)
 
 
 def run(site: Site, *command: str) -> "subprocess.CompletedProcess[str]":
@@ -26,7 +26,7 @@ def run(site: Site, *command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         _arguments(command),
         cwd=BASE_DIR,
-        env=_environment(site),
+        env=environment_of(site),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -38,7 +38,8 @@ def _arguments(command: Sequence[str]) -> list[str]:
     return [sys.executable, "manage.py", *command]
 
 
-def _environment(site: Site) -> dict[str, str]:
+def environment_of(site: Site) -> dict[str, str]:
+    """Return the environment of a process of the site: nothing of this one's that matters."""
     kept = {"PATH", "HOME", "LANG", "TMPDIR"} & os.environ.keys()
     defaults = {
         "DJANGO_SETTINGS_MODULE": "tests.process_settings",

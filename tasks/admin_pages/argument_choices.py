@@ -4,10 +4,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.text import Truncator
 
 from tasks import registry
+from tasks.access import can_be_limited, is_limited, visible
 from tasks.admin_pages.argument_fields import PREFIX, without_none
 from tasks.argument_types import UNREADABLE, Fields, Instance
 from tasks.masking import mask_text
@@ -35,6 +37,21 @@ def searchable(site: admin.AdminSite, request: HttpRequest, model: Any) -> Any:
     if found is None or not found.get_search_fields(request):
         return None
     return found if found.has_view_permission(request) else None
+
+
+def nameable(site: admin.AdminSite, request: HttpRequest, model: Any) -> QuerySet[Any]:
+    """Return the rows of a model that this user may name in an argument.
+
+    To people who are limited to tags, what they may not see is as if it didn't exist. Rows of a
+    model that can have no tags are those that its own admin shows them.
+    """
+    rows: QuerySet[Any] = model._base_manager.all()
+    if not is_limited(request.user):
+        return rows
+    page = site._registry.get(model)
+    if page is None or can_be_limited(model):
+        return visible(request.user, rows)
+    return page.get_queryset(request) if page.has_view_permission(request) else rows.none()
 
 
 def choices_view(site: admin.AdminSite, request: HttpRequest) -> JsonResponse:

@@ -10,7 +10,7 @@ import inspect
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from inspect import Parameter
@@ -19,6 +19,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
+from django.db.models import Model, QuerySet
 from django.utils.translation import gettext as _
 
 from tasks.admin_pages.argument_texts import (
@@ -35,14 +36,16 @@ from tasks.argument_types import (
     ArgumentType,
     Choice,
     Fields,
-    Instance,
     ListOf,
     OrNone,
+    StoredInstance,
     Unfit,
 )
 from tasks.masking import MASK, MaskedValue, is_secret_name, mask_json, restore
 from tasks.registry import TaskFunction
 
+# Returns the rows of a model that a user may name.
+Rows = Callable[[type[Model]], QuerySet[Any]]
 PREFIX = "arg-"
 # Dataclasses in dataclasses deeper than this are typed as JSON: one may hold its own kind.
 DEEPEST_GROUP = 3
@@ -112,6 +115,8 @@ class ArgumentField(forms.Field):
         )
         # A function that was picked just now: its fields weren't on the page that was sent.
         self.is_new = False
+        # Which rows of a model the user who types may name.
+        self.nameable: Rows = all_rows
         text = self._text(self.shown)
         super().__init__(
             required=False,
@@ -229,19 +234,26 @@ class ArgumentField(forms.Field):
             stored = self.inner.store(value)
         except Unfit as error:
             if self.how is JSON:
-                where = f"{error.where}: " if error.where else ""
-                text = _("%(where)smust be %(wanted)s.") % {"where": where, "wanted": error.wanted}
-                raise ValidationError(text[:1].upper() + text[1:]) from None
+                text = (
+                    _("%(where)s: must be %(wanted)s.") if error.where else _("Must be %(wanted)s.")
+                )
+                words = text % {"where": error.where, "wanted": error.wanted}
+                raise ValidationError(words[:1].upper() + words[1:]) from None
             raise ValidationError(str(self.how.wrong)) from None
-        if isinstance(self.inner, Instance):
-            _require_row(self.inner, stored)
+        require_rows(self.inner.instances(stored), self.nameable)
         return stored
 
 
-def _require_row(of: Instance, key: Any) -> None:
-    if not of.model._base_manager.filter(pk=key).exists():
-        names = {"model": of.model._meta.verbose_name, "key": key}
-        raise ValidationError(_("There is no %(model)s %(key)s.") % names)
+def require_rows(named: Iterable[StoredInstance], nameable: Rows) -> None:
+    """Raise ValidationError if there is no such row, or none that this user may name."""
+    for one in named:
+        if not nameable(one.model).filter(pk=one.key).exists():
+            raise ValidationError(_("There is no %(row)s.") % {"row": one})
+
+
+def all_rows(model: type[Model]) -> QuerySet[Any]:
+    """Return all rows of a model."""
+    return model._base_manager.all()
 
 
 def _label(stored: Any, value: Any) -> str:

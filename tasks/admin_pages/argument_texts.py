@@ -156,7 +156,7 @@ def typed(of: ArgumentType) -> Typed:
         known = ", ".join(str(stored) for stored, _value in of.choices)
         kind = _("one of %(known)s") % {"known": known}
         wrong = _("Choose one of %(known)s.") % {"known": known}
-        return Typed(kind, wrong, json.dumps, json.loads, {})
+        return Typed(kind, wrong, json.dumps, read_json, {})
     if isinstance(of, Instance):
         name = of.model._meta.verbose_name
         wrong = _("Give the primary key of a stored %(model)s.") % {"model": name}

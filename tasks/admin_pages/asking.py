@@ -18,7 +18,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from tasks.admin_pages.base import TasksAdmin, obstacles
+from tasks.admin_pages.addresses import number_in
+from tasks.admin_pages.base import MOST_CHOSEN, TasksAdmin, obstacles, too_many
 from tasks.admin_pages.history import record_change
 from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.schedule_actions import ACTIONS, Delete, ScheduleAction, going_on
@@ -130,8 +131,12 @@ class ActionsAdmin(TasksAdmin):
             raise Http404
         if not self.may(ACTIONS[action], request):
             raise PermissionDenied
-        schedules = list(self.get_queryset(request).filter(pk__in=_keys(request)))
-        return self.act(request, ACTIONS[action], schedules, self._list_page(request))
+        keys, page = _keys(request), self._list_page(request)
+        if len(keys) > MOST_CHOSEN:
+            messages.error(request, too_many(len(keys)))
+            return HttpResponseRedirect(page)
+        schedules = list(self.get_queryset(request).filter(pk__in=keys))
+        return self.act(request, ACTIONS[action], schedules, page)
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
@@ -277,13 +282,9 @@ def _from_list(action: ScheduleAction) -> Any:
     return act
 
 
-# How many digits a primary key has at most.
-KEY_LENGTH = 18
-
-
 def _keys(request: HttpRequest) -> set[int]:
-    keys = request.POST.get("ids", "").split(",")
-    return {int(key) for key in keys if key.isdecimal() and len(key) <= KEY_LENGTH}
+    keys = map(number_in, request.POST.get("ids", "").split(","))
+    return {key for key in keys if key is not None}
 
 
 def _shown(form: Any) -> str:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from tasks import clock
 from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.base import obstacles
-from tasks.admin_pages.history import record_change
+from tasks.admin_pages.history import record_change, requested_runs
 from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.times import BOUNDS, EARLIEST, LATEST
 from tasks.exceptions import TasksError
@@ -148,6 +148,6 @@ def _request(
     messages.success(request, text)
     line = _("Backfill: %(text)s") % {"text": text}
     page.log_change(request, schedule, line)
-    bounds = (f"{timezone.localtime(form.cleaned_data[name])}" for name in ("begin", "end"))
-    record_change(request, schedule, Action.BACKFILLED, note=f"{text} {' – '.join(bounds)}")
+    begin, end = form.cleaned_data["begin"], form.cleaned_data["end"]
+    record_change(request, schedule, Action.BACKFILLED, requested_runs(number, begin, end))
     return HttpResponseRedirect(schedule_page(schedule.pk))

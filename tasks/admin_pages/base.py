@@ -8,13 +8,24 @@ from http.client import FOUND
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import (
+    BadRequest,
+    EmptyResultSet,
+    ObjectDoesNotExist,
+    PermissionDenied,
+)
+from django.db import DataError, NotSupportedError, ProgrammingError
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import SimpleTemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
@@ -22,6 +33,7 @@ from django_rq.settings import get_queues_map
 from redis.exceptions import RedisError
 
 from tasks.access import is_limited
+from tasks.admin_pages.addresses import initial_values, number_in, refuse_odd_values
 from tasks.admin_pages.formatting import (
     NONE,
     one_line,
@@ -31,8 +43,8 @@ from tasks.admin_pages.formatting import (
 )
 from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.admin_pages.states import record_badge
-from tasks.admin_pages.viewer_zone import in_viewer_zone
-from tasks.broker.clock import notices as clock_notices
+from tasks.admin_pages.viewer_zone import as_viewer_wants
+from tasks.broker.clock import notices_about
 from tasks.broker.connection import (
     connect,
     in_a_hurry,
@@ -40,11 +52,15 @@ from tasks.broker.connection import (
 )
 from tasks.broker.keys import LEADER_KEY, explain
 from tasks.broker.ownership import RedisRefused, ownership
-from tasks.broker.workers import queues_without_worker
 from tasks.exceptions import TasksError
 from tasks.history import made_by
 from tasks.masking import hiding, mask_json, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance
+from tasks.queue import usable_queues
+from tasks.reports.in_redis import read_snapshot
+
+# How many rows one action takes: a few seconds' work, as each is changed on its own.
+MOST_CHOSEN = 500
 
 
 def obstacles(queues: Iterable[str]) -> list[str]:
@@ -55,18 +71,20 @@ def obstacles(queues: Iterable[str]) -> list[str]:
     wanted, redis, found = set(queues), connect(), []
     try:
         ownership(redis).look()
-        if not redis.exists(LEADER_KEY) and wanted:
+        snapshot = read_snapshot(redis)
+        if wanted and not any(scheduler.leads for scheduler in snapshot.schedulers):
             # No leader can renew its lease while Redis refuses writes.
             if why := redis_obstacle():
                 return [redis_unavailable(why)]
             found.append(_("No scheduler is running: start one (manage.py rqscheduler)."))
-        clocks = clock_notices(redis)
     except RedisRefused as error:
         return [str(error)]
     except RedisError as error:
-        return [redis_unavailable(explain(error, redis, wanted))]
-    unserved = wanted & queues_without_worker() if wanted else set()
-    return found + [no_worker(queue) for queue in sorted(unserved)] + clocks
+        return [redis_unavailable(explain(error, redis, usable_queues()))]
+    served = {queue for worker in snapshot.workers for queue in worker.queues}
+    unserved = sorted(wanted - served)
+    clocks = notices_about(snapshot.offsets, snapshot.step)
+    return found + [no_worker(queue) for queue in unserved] + clocks
 
 
 def redis_unavailable(why: str) -> str:
@@ -101,6 +119,37 @@ def time_column(field: str, label: Any) -> Callable[[Any, Any], Any]:
     return shown
 
 
+def too_many(number: int) -> str:
+    """Say that more rows are chosen than one request takes, and what to do."""
+    return _(
+        "%(number)s are chosen, and at most %(most)s can be changed at once. Nothing was changed: "
+        "narrow the list by its filters, or choose page by page."
+    ) % {"number": f"{number:,}", "most": f"{MOST_CHOSEN:,}"}
+
+
+class CheckedChangeList(ChangeList):
+    """A list that answers a filter that can't be, such as the year 99999, as Django does others.
+
+    It says that the address is wrong, instead of failing when the database is asked.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        try:
+            super().__init__(*args, **options)
+        except (OverflowError, DataError, ProgrammingError) as error:
+            raise IncorrectLookupParameters(error) from error
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        found: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
+        try:
+            found.query.get_compiler(found.db).as_sql()
+        except EmptyResultSet:
+            return found
+        except (ValueError, LookupError, NotSupportedError) as error:
+            raise IncorrectLookupParameters(error) from error
+        return found
+
+
 class BriefAdmin(admin.ModelAdmin):
     """Pages in the viewer's zone, that wait for Redis only briefly.
 
@@ -120,7 +169,8 @@ class BriefAdmin(admin.ModelAdmin):
         @wraps(view)
         def brief(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             author = made_by(request.user.get_username())
-            with in_a_hurry(), in_viewer_zone(request), author:
+            refuse_odd_values(request)
+            with in_a_hurry(), as_viewer_wants(request), author:
                 response = view(request, *args, **kwargs)
                 if isinstance(response, SimpleTemplateResponse):
                     # Here, not later: most times are shown by the template.
@@ -132,9 +182,35 @@ class BriefAdmin(admin.ModelAdmin):
 
         return brief
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show the list under the name of what it lists."""
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
     def warn_after_change(self, request: HttpRequest) -> None:
         """Say that what was changed takes effect later, if Redis is unavailable."""
         warn_of_redis(request)
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        if any(number_in(key) is None for key in chosen):
+            raise BadRequest("What is chosen isn't the key of a row.")
+        if (
+            "1" in request.POST.getlist("select_across")
+            and (number := queryset.count()) > MOST_CHOSEN
+        ):
+            messages.error(request, too_many(number))
+            return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset, *args, **kwargs)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CheckedChangeList
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what the address fills a form in with, as far as it fits."""
+        return initial_values(self.opts, super().get_changeform_initial_data(request))
 
 
 class TasksAdmin(BriefAdmin, SecretsAdmin):
@@ -160,10 +236,6 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         """Return the queues that the next runs of all that the user may see need."""
         return () if is_limited(request.user) else self.queues_in_use(None)
 
-    def refresh_ms(self, record: Any) -> int:
-        """Return how often the page of a record refreshes itself, in milliseconds; 0 for never."""
-        return 0
-
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         context = {
             "notices": obstacles(self.queues_of_list(request)),
@@ -182,7 +254,7 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         queues = () if obj is None else self.queues_in_use(obj)
-        context |= {"notices": obstacles(queues), "refresh_ms": obj and self.refresh_ms(obj)}
+        context["notices"] = obstacles(queues)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def changeform_view(
@@ -197,7 +269,11 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
             return super().changeform_view(request, object_id, form_url, extra_context)
         except (TasksError, ObjectDoesNotExist) as error:
             messages.error(request, str(error))
-            return HttpResponseRedirect(request.get_full_path())
+            if request.method == "POST":
+                return HttpResponseRedirect(request.get_full_path())
+        # What can't be shown is not asked for again.
+        name = f"{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return HttpResponseRedirect(reverse(f"{self.admin_site.name}:{name}"))
 
     # Actions, from the list and from the page of a record
 

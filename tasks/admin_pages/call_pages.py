@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -10,9 +11,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
-from tasks.admin_pages.argument_choices import choices_view, searchable
+from tasks.admin_pages.addresses import number_in
+from tasks.admin_pages.argument_choices import choices_view, nameable, searchable
 from tasks.admin_pages.argument_fields import ArgumentField, Group, Part
 from tasks.admin_pages.forms import CallForm
 from tasks.argument_types import Instance
@@ -74,7 +76,7 @@ class CallPages(admin.ModelAdmin):
         return [
             *(
                 path(f"{name}/", self.admin_site.admin_view(view), name=f"{prefix}_{name}")
-                for name, view in ((name, require_GET(view)) for name, view in views)
+                for name, view in ((name, require_safe(view)) for name, view in views)
             ),
             *super().get_urls(),
         ]
@@ -83,6 +85,7 @@ class CallPages(admin.ModelAdmin):
         self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
     ) -> Any:
         form: Any = super().get_form(request, obj, change, **options)
+        form.nameable = partial(nameable, self.admin_site, request)
         if obj is None:
             form.source = self.source_of(request)
         return form
@@ -94,8 +97,8 @@ class CallPages(admin.ModelAdmin):
     def arguments_view(self, request: HttpRequest) -> HttpResponse:
         """Return the fields of a function's arguments, as a fragment of the page."""
         record = None
-        if (pk := request.GET.get("pk", "")).isdecimal():
-            record = get_object_or_404(self.get_queryset(request), pk=pk)
+        if pk := request.GET.get("pk"):
+            record = get_object_or_404(self.get_queryset(request), pk=number_in(pk))
         self._require_typing(request, record)
         form = self.get_form(request, record, change=record is not None)(
             instance=record, initial={"function": request.GET.get("function", "")}

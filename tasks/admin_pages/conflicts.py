@@ -12,10 +12,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tasks import registry
+from tasks.admin_pages.argument_texts import read_json
 from tasks.admin_pages.secrets import masked_fields
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.models import ScheduledTask
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe_seconds
 
 LENGTHS = ("interval", "jitter", "start_deadline", "timeout")
 CALL = ("args", "kwargs")
@@ -78,10 +79,10 @@ def conflict_of(typed: ScheduledTask, data: Mapping[str, Any]) -> Conflict | Non
 
 def _opened(text: str) -> dict[str, str]:
     try:
-        values = json.loads(text)
+        values = read_json(text)
     except ValueError:
         return {}
-    return values if isinstance(values, dict) else {}
+    return {key: str(value) for key, value in values.items()} if isinstance(values, dict) else {}
 
 
 def _sentence(stored: ScheduledTask) -> str:
@@ -129,7 +130,7 @@ def _text(name: str, value: Any) -> str:
     if value is None or value == "":
         return "–"
     if name in LENGTHS:
-        return format_interval(value)
+        return describe_seconds(value)
     if hasattr(value, "tzinfo"):
         return f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S %Z}"
     choices = dict(ScheduledTask._meta.get_field(name).flatchoices)  # type: ignore[union-attr]

@@ -9,13 +9,13 @@ from django.utils import formats
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from tasks import registry
 from tasks.admin_pages.formatting import short_duration
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.timing.catch_up import CATCH_UP_CAP
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe_seconds
 
 # How many of its latest finished runs tell how long a schedule's runs take.
 RUNS_LOOKED_AT = 100
@@ -43,7 +43,10 @@ class Situation:
 
 def moment(local: datetime) -> str:
     """Return a time for a sentence: Mon 26 Oct 09:00, with seconds if it has some."""
-    return formats.date_format(local, "D j M H:i:s" if local.second else "D j M H:i")
+    form = pgettext("date format", "D j M H:i")
+    if local.second:
+        form = pgettext("date format", "D j M H:i:s")
+    return formats.date_format(local, form)
 
 
 def strong(status: Status) -> SafeString:
@@ -90,15 +93,25 @@ def _overlap(situation: Situation) -> SafeString:
 
 CATCH_UP = {
     "latest": gettext_lazy(
-        "After a gap over {first}, one run starts as soon as it can{until}, for the newest time "
-        "that was missed; the others are recorded as {missed}."
+        "After a gap over {first}, one run starts as soon as it can, for the newest time that was "
+        "missed; the others are recorded as {missed}."
     ),
     "all": gettext_lazy(
-        "After a gap over {first}, all that was due in it runs as soon as it can{until}, the "
-        "newest {cap} at most; the others are recorded as {missed}."
+        "After a gap over {first}, all that was due in it runs as soon as it can, the newest {cap} "
+        "at most; the others are recorded as {missed}."
     ),
     "none": gettext_lazy(
         "After a gap over {first}, what was due in it is recorded as {missed} and not run."
+    ),
+}
+CATCH_UP_UNTIL = CATCH_UP | {
+    "latest": gettext_lazy(
+        "After a gap over {first}, one run starts as soon as it can, {until}, for the newest time "
+        "that was missed; the others are recorded as {missed}."
+    ),
+    "all": gettext_lazy(
+        "After a gap over {first}, all that was due in it runs as soon as it can, {until}, the "
+        "newest {cap} at most; the others are recorded as {missed}."
     ),
 }
 
@@ -106,12 +119,12 @@ CATCH_UP = {
 def _catch_up(situation: Situation) -> SafeString:
     schedule, until = situation.schedule, ""
     if schedule.start_deadline:
-        until = _(", up to %(span)s late") % {"span": format_interval(schedule.start_deadline)}
+        until = _("up to %(span)s late") % {"span": describe_seconds(schedule.start_deadline)}
         if situation.first is not None:
             last = situation.first + timedelta(seconds=schedule.start_deadline)
-            until = _(", until %(time)s") % {"time": moment(last)}
+            until = _("until %(time)s") % {"time": moment(last)}
     return format_html(
-        str(CATCH_UP.get(schedule.catch_up, "")),
+        str((CATCH_UP_UNTIL if until else CATCH_UP).get(schedule.catch_up, "")),
         first=situation.due(0),
         until=until,
         cap=CATCH_UP_CAP,
@@ -129,7 +142,7 @@ def _retries(situation: Situation) -> SafeString:
     number = min(schedule.retries, 3)
     shown = _("at once")
     if schedule.retry_delay:
-        after = [format_interval((tried + 1) * schedule.retry_delay) for tried in range(number)]
+        after = [describe_seconds((tried + 1) * schedule.retry_delay) for tried in range(number)]
         more = "…" if schedule.retries > number else ""
         shown = _("%(spans)s after it") % {"spans": ", ".join(after) + more}
     text = ngettext(
@@ -149,7 +162,7 @@ def _timeout(situation: Situation) -> SafeString:
     else:
         text = _("A run may take as long as its function or its queue allows; then it is stopped.")
     sentence = format_html(
-        text, span=format_interval(schedule.timeout or 0), failed=strong(Status.FAILED)
+        text, span=describe_seconds(schedule.timeout or 0), failed=strong(Status.FAILED)
     )
     return format_html("{} {}", earlier_durations(schedule), sentence)
 
@@ -171,20 +184,35 @@ def earlier_durations(schedule: ScheduledTask) -> str:
     return _("The latest %(number)d runs took %(usual)s, at most %(most)s.") % names
 
 
+ISOLATED = {
+    ("schedule", True): gettext_lazy(
+        "Each run gets a process of its own, and can’t change anything for the next."
+    ),
+    ("schedule", False): gettext_lazy("Runs share a worker’s process, which is faster to start."),
+    ("function", True): gettext_lazy(
+        "As its function says: each run gets a process of its own, and can’t change anything for "
+        "the next."
+    ),
+    ("function", False): gettext_lazy(
+        "As its function says: runs share a worker’s process, which is faster to start."
+    ),
+    ("settings", True): gettext_lazy(
+        "As the site’s settings say: each run gets a process of its own, and can’t change anything "
+        "for the next."
+    ),
+    ("settings", False): gettext_lazy(
+        "As the site’s settings say: runs share a worker’s process, which is faster to start."
+    ),
+}
+
+
 def _isolated(situation: Situation) -> SafeString:
-    isolated, whose = situation.schedule.isolated, ""
+    isolated, said_by = situation.schedule.isolated, "schedule"
     if isolated is None:
-        isolated = registry.is_isolated(situation.schedule.function)
-        whose = _("As its function says: ")
+        isolated, said_by = registry.is_isolated(situation.schedule.function), "function"
     if isolated is None:
-        isolated = bool(getattr(settings, "TASKS_ISOLATED", False))
-        whose = _("As the site’s settings say: ")
-    text = (
-        _("each run gets a process of its own, and can’t change anything for the next.")
-        if isolated
-        else _("runs share a worker’s process, which is faster to start.")
-    )
-    return format_html("{}", f"{whose}{text}" if whose else text[:1].upper() + text[1:])
+        isolated, said_by = bool(getattr(settings, "TASKS_ISOLATED", False)), "settings"
+    return format_html("{}", ISOLATED[said_by, isolated])
 
 
 def _on_disconnect(situation: Situation) -> SafeString:
@@ -206,9 +234,8 @@ def _keep(situation: Situation) -> SafeString:
         return format_html("{}", _("All runs are kept for ever."))
     parts = []
     if schedule.keep_runs:
-        span = _span_of(situation, schedule.keep_runs)
-        text = _("Kept are the newest %(number)d runs%(span)s.")
-        parts.append(text % {"number": schedule.keep_runs, "span": span})
+        days = _days_of(situation, schedule.keep_runs)
+        parts.append(_kept(days) % {"number": schedule.keep_runs, "days": days})
     if schedule.keep_days:
         days = schedule.keep_days
         text = ngettext("A run is deleted after %d day.", "A run is deleted after %d days.", days)
@@ -216,15 +243,24 @@ def _keep(situation: Situation) -> SafeString:
     return format_html("{}", " ".join(parts))
 
 
-def _span_of(situation: Situation, number: int) -> str:
-    """Say about how many days a number of runs are, by the next dues."""
-    if len(situation.dues) < 2:
-        return ""
-    gap = (situation.dues[-1] - situation.dues[0]) / (len(situation.dues) - 1)
-    days = round(gap * number / timedelta(days=1))
+def _kept(days: int | None) -> str:
+    if days is None:
+        return _("Kept are the newest %(number)d runs.")
     if not days:
-        return _(", less than a day’s")
-    return ngettext(", about %d day’s", ", about %d days’", days) % days
+        return _("Kept are the newest %(number)d runs, less than a day’s.")
+    return ngettext(
+        "Kept are the newest %(number)d runs, about %(days)d day’s.",
+        "Kept are the newest %(number)d runs, about %(days)d days’.",
+        days,
+    )
+
+
+def _days_of(situation: Situation, number: int) -> int | None:
+    """Return about how many days a number of runs are, by the next dues; None if not known."""
+    if len(situation.dues) < 2:
+        return None
+    gap = (situation.dues[-1] - situation.dues[0]) / (len(situation.dues) - 1)
+    return round(gap * number / timedelta(days=1))
 
 
 SENTENCES: dict[str, Callable[[Situation], SafeString]] = {

@@ -17,10 +17,11 @@ from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from tasks import clock
 from tasks.admin_pages.formatting import one_line, short_duration
+from tasks.admin_pages.states import how_many
 from tasks.admin_pages.strips import is_late
 from tasks.masking import hiding, mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -116,7 +117,7 @@ def day_ledger(
     entries = account(schedule, window)
     if why_waiting:
         entries = [_waiting_for(entry, why_waiting) for entry in entries]
-    lines = _lines(schedule, entries, is_unfolded)
+    lines, totals = _lines(schedule, entries, is_unfolded), _totals(entries)
     query = _query(window.day, window.hour)
     before, after = _neighbours(window, zone)
     return DayLedger(
@@ -126,8 +127,8 @@ def day_ledger(
         after=_link(after),
         lines=lines,
         drawing=_drawing(entries, window),
-        summary=", ".join(_totals(entries)),
-        totals=_totals(entries),
+        summary=", ".join(totals),
+        totals=totals,
         axis=_axis(window),
         unfold=_link(query | {"all": 1}) if any(line.is_folded for line in lines) else "",
         fold=_link(query) if is_unfolded else "",
@@ -162,7 +163,7 @@ def _hour_of(at: datetime, zone: ZoneInfo) -> int:
 
 
 def _title(window: Window) -> str:
-    day = formats.date_format(window.day, "D j M Y")
+    day = formats.date_format(window.day, pgettext("date format", "D j M Y"))
     if window.hour is None:
         return day
     begin, end = timezone.localtime(window.begin), timezone.localtime(window.end)
@@ -201,7 +202,7 @@ def _kind(number: int, entry: Entry) -> tuple[Any, ...]:
 def _reason(entry: Entry) -> str:
     if entry.run is None:
         return mask_text(entry.note)
-    return mask_text(entry.run.reason_in_words())
+    return entry.run.masked(entry.run.reason_in_words())
 
 
 def _line(schedule: ScheduledTask, entries: Sequence[Entry]) -> Line:
@@ -246,7 +247,7 @@ def _words(entries: Sequence[Entry]) -> str:
     first, number = entries[0], len(entries)
     words = state_words(first.state)
     if number > 1:
-        words = f"{number} {words}"
+        words = how_many(number, words)
     if first.run is not None and first.run.status == Status.FINISHED and is_late(first.run):
         if number > 1:
             return _("%(state)s, late") % {"state": words}
@@ -300,7 +301,7 @@ def _totals(entries: Sequence[Entry]) -> list[str]:
     number = sum(counts.values())
     totals = [ngettext("%(n)d due time", "%(n)d due times", number) % {"n": number}]
     totals += [
-        f"{counts[state]} {state_words(state)}" for state in reversed(SEVERITY) if counts[state]
+        how_many(counts[state], state_words(state)) for state in reversed(SEVERITY) if counts[state]
     ]
     if number and not counts[Unrecorded.MISSING]:
         totals.append(_("every one accounted for"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
+from django.db.models import prefetch_related_objects
 from django.db.models.functions import Right
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -19,7 +20,6 @@ from django.utils.translation import ngettext
 from tasks.access import visible
 from tasks.admin_pages.run_actions import HEAVY, MOST_RUNS, RunActions
 from tasks.admin_pages.run_page import FAILED_FOR, short
-from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.reports import failures
 from tasks.reports.failures import FailureGroup, Place, failure_groups, place_of
@@ -63,10 +63,10 @@ def words_of(group: FailureGroup) -> tuple[str, str]:
     """Return what a group's failure is called, and what its latest run says of it."""
     run = group.last_run
     if not run.exception_class:
-        name, _colon, text = run.reason_in_words().partition(": ")
+        name, _colon, text = run.masked(run.reason_in_words()).partition(": ")
         return name, text
     name = run.exception_class.rpartition(".")[2]
-    text = mask_text(run.reason).removeprefix(FAILED_FOR)
+    text = run.masked(run.reason).removeprefix(FAILED_FOR)
     return name, text.removeprefix(name).removeprefix(":").strip()
 
 
@@ -97,6 +97,7 @@ class FailuresAdmin(RunActions):
         chosen = request.GET.get("days", "")
         days = int(chosen) if chosen in map(str, PERIODS) else PERIODS[0]
         found = failure_groups(visible(request.user, ScheduledTask.objects.all()), days * DAY)
+        prefetch_related_objects([one.last_run for one in found.groups[:MOST_GROUPS]], "parent")
         context = {
             **self.admin_site.each_context(request),
             "title": _("Failures"),

@@ -65,7 +65,7 @@ def call(function: str, args: list[Any], kwargs: dict[str, Any]) -> SafeString:
 def progress_bar(percent: int, message: str) -> SafeString:
     """Show how far a run or a background call is."""
     return format_html(
-        '<span class="progress"><progress max="100" value="{}"></progress> {}% '
+        '<span class="progress"><progress max="100" value="{}"></progress> {} % '
         '<span class="quiet">{}</span></span>',
         percent,
         percent,

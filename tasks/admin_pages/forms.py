@@ -6,22 +6,35 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
+from django.forms.utils import flatatt
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from tasks import registry
-from tasks.admin_pages.argument_fields import ArgumentField, CallFields, masked_message
+from tasks.admin_pages.argument_fields import (
+    ArgumentField,
+    CallFields,
+    Rows,
+    all_rows,
+    masked_message,
+    require_rows,
+)
 from tasks.admin_pages.argument_texts import read_json
 from tasks.admin_pages.conflicts import Conflict, conflict_of
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields
 from tasks.admin_pages.times import BOUNDS
 from tasks.admin_pages.when_form import IntervalField, WhenForm, zone_choices
+from tasks.argument_types import StoredInstance
 from tasks.broker.connection import redis_obstacle
+from tasks.exceptions import InvalidArguments, InvalidSchedule
 from tasks.masking import MaskedValue, restore
 from tasks.models import Calendar, ScheduledTask, Task
 from tasks.models.schedules import DEFAULT_KEEP_RUNS
 from tasks.queue import usable_queues
 from tasks.registry import Kind, TaskFunction
+from tasks.tags import check_names
 
 CHOICE_LENGTH = 120
 WIDE = {"class": "vLargeTextField"}
@@ -81,6 +94,24 @@ class ArgumentsField(forms.JSONField):
             return InvalidJSONInput(data)
 
 
+class LongSelect(forms.Select):
+    """A selection among hundreds, made without a template for each of them."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        widget = self.get_context(name, value, attrs)["widget"]
+        options = (
+            (one["value"], mark_safe(" selected" if one["selected"] else ""), one["label"])
+            for _group, some, _place in widget["optgroups"]
+            for one in some
+        )
+        return format_html(
+            '<select name="{}"{}>\n{}\n</select>',
+            name,
+            flatatt(widget["attrs"]),
+            format_html_join("\n", '<option value="{}"{}>{}</option>', options),
+        )
+
+
 class CallForm(forms.ModelForm):
     """What the forms of schedules and of background calls have in common: the call itself.
 
@@ -91,6 +122,8 @@ class CallForm(forms.ModelForm):
     kind: Kind
     # What an added record starts as: a clone's secrets are this one's.
     source: Any = None
+    # Which rows of a model the user may name in an argument.
+    nameable: Rows = staticmethod(all_rows)
 
     args = ArgumentsField(
         list,
@@ -111,12 +144,14 @@ class CallForm(forms.ModelForm):
         self._call: tuple[list[Any], dict[str, Any]] | None = None
         self.task_function = registry.find(self.function_name)
         self.call_fields = self._find_call_fields()
+        self._named = self._find_named()
         # The chosen function isn't the one whose arguments were on the page that was sent.
         self.is_picking = self.is_bound and (
             "_pick" in self.data
             or self.data.get("fields_of", self.function_name) != self.function_name
         )
         self._add_argument_fields()
+        self._name_dates_and_times()
 
     @property
     def function_name(self) -> str:
@@ -140,6 +175,16 @@ class CallForm(forms.ModelForm):
         except TypeError:
             return None
 
+    def _find_named(self) -> frozenset[StoredInstance]:
+        """Return the rows of models that the stored arguments name, as far as these fit."""
+        function, known = self.task_function, self.known
+        if function is None or known is None or self.call_fields is None:
+            return frozenset()
+        try:
+            return frozenset(function.instances(known.args, known.kwargs))
+        except InvalidArguments:
+            return frozenset()
+
     def _add_argument_fields(self) -> None:
         if "function" not in self.fields:
             return
@@ -155,6 +200,13 @@ class CallForm(forms.ModelForm):
                 field.is_new = self.is_picking
             self.fields[name] = field
         self._add_rest(self.call_fields)
+
+    def _name_dates_and_times(self) -> None:
+        """Name the two boxes of a date and a time for screen readers: a label is for one only."""
+        for field in self.fields.values():
+            if isinstance(field.widget, forms.SplitDateTimeWidget):
+                for box, part in zip(field.widget.widgets, (_("date"), _("time")), strict=True):
+                    box.attrs["aria-label"] = f"{field.label}: {part}"
 
     def _order(self, *before: str, after: Sequence[str] = ()) -> None:
         """Put the fields in the order of the page, in which their errors are listed."""
@@ -185,6 +237,9 @@ class CallForm(forms.ModelForm):
         return not self.is_picking and super().is_valid()
 
     def full_clean(self) -> None:
+        for field in self.fields.values():
+            if isinstance(field, ArgumentField):
+                field.nameable = self.nameable
         super().full_clean()
         if self.is_picking:
             self.errors.clear()
@@ -234,6 +289,16 @@ class CallForm(forms.ModelForm):
                     self.cleaned_data[name] = value
                 setattr(self.instance, name, value)
         super()._post_clean()  # type: ignore[misc]
+        if not self.errors and self.task_function is not None:
+            self._require_rows(self.task_function)
+
+    def _require_rows(self, function: TaskFunction) -> None:
+        """Refuse a row that is newly named, in whatever field, and that the user may not name."""
+        named = function.instances(self.instance.args, self.instance.kwargs)
+        try:
+            require_rows((one for one in named if one not in self._named), self.nameable)
+        except ValidationError as error:
+            self.add_error("function", error)
 
     def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
         """Offer a list of choices for a field; its current value remains one of them."""
@@ -244,7 +309,11 @@ class CallForm(forms.ModelForm):
         if current and current not in dict(choices):
             choices = [*choices, (current, current)]
         self.fields[name] = forms.ChoiceField(
-            choices=choices, label=known.label, help_text=known.help_text, initial=known.initial
+            choices=choices,
+            label=known.label,
+            help_text=known.help_text,
+            initial=known.initial,
+            widget=LongSelect,
         )
 
     def _update_errors(self, errors: ValidationError) -> None:
@@ -268,7 +337,15 @@ class ScheduledTaskForm(WhenForm, CallForm):
 
     kind = Kind.SCHEDULED
     conflict: Conflict | None = None
+    may_add_tags = False
 
+    new_tags = forms.CharField(
+        label=gettext_lazy("New tags"),
+        required=False,
+        max_length=200,
+        widget=forms.TextInput({"class": "n16", "placeholder": gettext_lazy("a new one")}),
+        help_text=gettext_lazy("Several with a comma."),
+    )
     start_deadline = IntervalField(label=gettext_lazy("Start deadline"))
     timeout = IntervalField(label=gettext_lazy("Timeout"))
 
@@ -299,7 +376,9 @@ class ScheduledTaskForm(WhenForm, CallForm):
         if self.known is not None:
             shown = masked_fields(self.known)
             self._mask({name: shown[name] for name in ("description", "note")}, self.known)
-        self._order("function", "name", "queue", "tags", after=AFTER_ARGUMENTS)
+        if not self.may_add_tags:
+            del self.fields["new_tags"]
+        self._order("function", "name", "queue", "tags", "new_tags", after=AFTER_ARGUMENTS)
         if self.instance.pk is None:
             self.initial = {**self.initial, "queue": self.initial.get("queue", "")}
 
@@ -323,6 +402,14 @@ class ScheduledTaskForm(WhenForm, CallForm):
             if name in self.errors or ("" if value is None else str(value)) not in plain:
                 return True
         return False
+
+    def clean_new_tags(self) -> list[str]:
+        """Return the names of tags that are typed."""
+        typed = [name.strip() for name in self.cleaned_data["new_tags"].split(",")]
+        try:
+            return check_names([name for name in typed if name])
+        except InvalidSchedule as error:
+            raise ValidationError(str(error)) from error
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data

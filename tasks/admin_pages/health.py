@@ -5,16 +5,22 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.translation import get_language
 
-from tasks.access import visible
-from tasks.broker.connection import connect, in_a_hurry
+from tasks.access import limits, visible, visible_calls
+from tasks.admin_pages.shared import kept
+from tasks.broker.connection import connect, in_a_hurry, once_a_page
 from tasks.models import ScheduledTask
+from tasks.reports.facts import Facts
 from tasks.reports.health import Code, Severity, Verdict, health
 
 TEMPLATE = "admin/tasks/health.html"
 REFRESH_MS = 10_000
 # What waits is shown as late, in amber; red is for what has failed or doesn't work.
 LATE = {Code.BEHIND, Code.NOT_DISPATCHED}
+# How long what an open tab was told is told to others, too, that refresh themselves, in seconds.
+SHARED_FOR = 1.0
 
 
 def may_see_health(request: HttpRequest) -> bool:
@@ -23,13 +29,35 @@ def may_see_health(request: HttpRequest) -> bool:
     return user.is_active and user.is_staff and user.has_perm("tasks.view_scheduledtask")
 
 
+def health_of(request: HttpRequest) -> tuple[Verdict, Facts]:
+    """Return how everything is that the viewer may see, read once for a page.
+
+    What refreshes itself is told what others were told within the last second who may see the same.
+    """
+    with in_a_hurry():
+        return once_a_page("health", lambda: _read_or_kept(request))
+
+
+def _read_or_kept(request: HttpRequest) -> tuple[Verdict, Facts]:
+    user = request.user
+    schedules, calls = visible(user, ScheduledTask.objects.all()), visible_calls(user)
+    return kept(
+        (
+            "health",
+            *(limits(user), calls.query.is_empty()),
+            *(get_language(), timezone.get_current_timezone_name()),
+        ),
+        SHARED_FOR,
+        lambda: health(connect(), schedules, calls),
+        is_fresh="X-Live" not in request.headers,
+    )
+
+
 def health_line(request: HttpRequest) -> dict[str, Any]:
     """Return what the line says to a viewer; nothing to those who may not know."""
     if not may_see_health(request):
         return {}
-    schedules = visible(request.user, ScheduledTask.objects.all())
-    with in_a_hurry():
-        verdict, _facts = health(connect(), schedules)
+    verdict, _facts = health_of(request)
     headline, _dot, more = verdict.short.partition(" · ")
     return {
         "headline": headline,

@@ -1,6 +1,7 @@
 """The history of a schedule: who changed what, and why, with a way back."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,9 +16,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import history
+from tasks.access import is_limited, visible
 from tasks.admin_pages.base import TasksAdmin
 from tasks.admin_pages.formatting import NONE, one_line, short_duration
 from tasks.admin_pages.links import schedule_page
@@ -26,9 +28,10 @@ from tasks.definitions import EDITABLE_FIELDS
 from tasks.exceptions import TasksError
 from tasks.history import Action, Changes
 from tasks.masking import MASK, MaskedValue, restore
-from tasks.models import ScheduleChange, ScheduledTask
+from tasks.models import ScheduleChange, ScheduledTask, Tag
 from tasks.services import SchedulerService
-from tasks.timing.text import format_interval
+from tasks.storable import instant_text
+from tasks.timing.describe import describe_seconds
 
 PER_PAGE = 50
 LATEST = 6
@@ -44,9 +47,16 @@ WORDS = {
     Action.RUN_REQUESTED: gettext_lazy("Run requested"),
     Action.BACKFILLED: gettext_lazy("Backfill requested"),
 }
-LABELS = {"status": gettext_lazy("status"), "list_owner": gettext_lazy("list in code")}
+LABELS = {
+    "status": gettext_lazy("status"),
+    "list_owner": gettext_lazy("list in code"),
+    "tags": gettext_lazy("tags"),
+}
 # What these say isn't the change of a field.
 NO_EDITS = (Action.CREATED, Action.RUN_REQUESTED, Action.BACKFILLED)
+# What a request for several runs says under the names of no field: how many, and their bounds.
+RUNS, BEGIN, END = "runs", "begin", "end"
+NO_FIELDS = ("paused_at", RUNS, BEGIN, END)
 # Actions that are told by what they changed, not by a word of their own.
 TOLD_BY_VALUES = (Action.CHANGED,)
 
@@ -87,23 +97,44 @@ def record_change(
     history.explain(schedule, action, changes, note)
 
 
-def latest_lines(schedule: ScheduledTask) -> list[Line]:
-    """Return the newest lines of a schedule's history."""
-    return [line_of(change) for change in schedule.changes.all()[:LATEST]]
+def requested_runs(
+    number: int, begin: datetime | None = None, end: datetime | None = None
+) -> Changes:
+    """Return what a line says of runs that were requested, as `record_change` takes it."""
+    bounds = {} if begin is None or end is None else {BEGIN: begin, END: end}
+    return {
+        RUNS: [None, number],
+        **{name: [None, bound.isoformat()] for name, bound in bounds.items()},
+    }
 
 
-def line_of(change: ScheduleChange) -> Line:
-    """Return a line of the history in words."""
-    is_told = change.action in TOLD_BY_VALUES and change.changes
+def latest_lines(schedule: ScheduledTask, tags: Collection[str] | None) -> list[Line]:
+    """Return the newest lines of a schedule's history; `tags` are the names that may be seen."""
+    return [line_of(change, tags) for change in schedule.changes.all()[:LATEST]]
+
+
+def names_seen(request: HttpRequest) -> Collection[str] | None:
+    """Return the names of the tags that the user may see, None for all."""
+    if not is_limited(request.user):
+        return None
+    return set(visible(request.user, Tag.objects.all()).values_list("name", flat=True))
+
+
+def line_of(change: ScheduleChange, tags: Collection[str] | None = None) -> Line:
+    """Return a line of the history in words; `tags` are the names that may be seen."""
+    differences = _differences(change, tags)
+    is_told = change.action in TOLD_BY_VALUES and differences
     return Line(
         change,
         words="" if is_told else _words(change),
-        differences=_differences(change),
+        differences=differences,
         can_be_put_back=bool(fields_to_put_back(change)),
     )
 
 
 def _words(change: ScheduleChange) -> str:
+    if RUNS in change.changes:
+        return _requested(change.changes)
     paused = change.changes.get("paused_at")
     if change.action == Action.RESUMED and paused and paused[0]:
         span = change.at - datetime.fromisoformat(paused[0])
@@ -112,11 +143,28 @@ def _words(change: ScheduleChange) -> str:
     return str(known.get(change.action, change.action))
 
 
-def _differences(change: ScheduleChange) -> list[Difference]:
+def _requested(changes: Changes) -> str:
+    number = changes[RUNS][1]
+    if BEGIN not in changes:
+        text = ngettext("%(n)d run requested again", "%(n)d runs requested again", number)
+        return text % {"n": number}
+    text = ngettext(
+        "Backfill of %(n)d run requested, due from %(begin)s to %(end)s",
+        "Backfill of %(n)d runs requested, due from %(begin)s to %(end)s",
+        number,
+    )
+    begin, end = (_time(changes[name][1]) for name in (BEGIN, END))
+    return text % {"n": number, "begin": begin, "end": end}
+
+
+def _differences(change: ScheduleChange, tags: Collection[str] | None) -> list[Difference]:
+    values = dict(change.changes)
+    if "tags" in values and tags is not None:
+        values["tags"] = [[name for name in names if name in tags] for names in values["tags"]]
     return [
         Difference(str(capfirst(_label(name))), _text(name, old), _text(name, new))
-        for name, (old, new) in change.changes.items()
-        if name != "paused_at"
+        for name, (old, new) in values.items()
+        if name not in NO_FIELDS and (name != "tags" or old != new)
     ]
 
 
@@ -138,15 +186,21 @@ def _text(name: str, value: Any) -> str:
     if value is None or value in ("", [], {}):
         return NONE
     if name in LENGTHS and isinstance(value, int):
-        return format_interval(value)
+        return describe_seconds(value)
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if name == "tags" and isinstance(value, list):
+        return one_line(", ".join(map(str, value)))
     if isinstance(value, list | dict):
         return one_line(json.dumps(value, ensure_ascii=False))
     if isinstance(field, models.DateTimeField) and isinstance(value, str):
-        return f"{timezone.localtime(datetime.fromisoformat(value)):%Y-%m-%d %H:%M:%S %Z}"
+        return _time(value)
     choices = dict(field.flatchoices) if field is not None else {}
     return one_line(str(choices.get(value, value)))
+
+
+def _time(stored: str) -> str:
+    return instant_text(datetime.fromisoformat(stored))
 
 
 # Putting back
@@ -183,13 +237,13 @@ def changes_page(page: TasksAdmin, request: HttpRequest, pk: int) -> HttpRespons
     if not page.has_view_permission(request, schedule):
         raise PermissionDenied
     paginator = Paginator(schedule.changes.all(), PER_PAGE)
-    shown = paginator.get_page(request.GET.get("page"))
+    shown, seen = paginator.get_page(request.GET.get("page")), names_seen(request)
     context = {
         **page.admin_site.each_context(request),
         "title": _("History of “%(name)s”") % {"name": schedule.name},
         "opts": page.opts,
         "original": schedule,
-        "lines": [line_of(change) for change in shown],
+        "lines": [line_of(change, seen) for change in shown],
         "shown": shown,
         "may_put_back": page.has_change_permission(request, schedule),
     }
@@ -223,7 +277,7 @@ def put_back_page(page: TasksAdmin, request: HttpRequest, pk: int, change_pk: in
         "title": _("Put back what “%(name)s” had before?") % {"name": schedule.name},
         "opts": page.opts,
         "original": schedule,
-        "line": line_of(change),
+        "line": line_of(change, names_seen(request)),
         "wanted": wanted,
         "problem": problem,
         "has_mask": MASK in json.dumps(change.changes, ensure_ascii=False),

@@ -15,11 +15,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import holds
-from tasks.access import is_limited
+from tasks.access import is_limited, visible
 from tasks.exceptions import TasksError
 from tasks.masking import mask_text
 from tasks.models import Hold, ScheduledTask, ScheduledTaskInstance
 from tasks.queue import usable_queues
+from tasks.reports.facts import queues_of
 
 TEMPLATE = "admin/tasks/hold.html"
 PERMISSION = "tasks.pause_scheduledtask"
@@ -62,6 +63,15 @@ def may_see(request: HttpRequest) -> bool:
     )
 
 
+def shown_to(request: HttpRequest) -> list[Hold]:
+    """Return what is paused, as far as it concerns the schedules that the user may see."""
+    held = list(Hold.objects.all())
+    if not held or not is_limited(request.user):
+        return held
+    used = queues_of(visible(request.user, ScheduledTask.objects.all()))
+    return [hold for hold in held if not hold.queue or hold.queue in used]
+
+
 def pause_page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
     """Ask before everything, or the queue in the address, is paused; a POST does it."""
     if not may_hold(request):
@@ -80,8 +90,9 @@ def resume_page(site: admin.AdminSite, request: HttpRequest, pk: int) -> HttpRes
     """Ask before a pause of everything, or of a queue, is ended; a POST does it."""
     if not may_hold(request):
         raise PermissionDenied
-    hold = get_object_or_404(Hold, pk=pk) if request.method == "GET" else Hold(pk=pk)
-    if request.method == "POST":
+    is_sent = request.method == "POST"
+    hold = Hold(pk=pk) if is_sent else get_object_or_404(Hold, pk=pk)
+    if is_sent:
         return _resume(request, hold)
     return _ask(site, request, _about_end(hold), None)
 

@@ -1,20 +1,20 @@
 """Lanes: a row for each schedule over time, drawn on the server. Height is severity."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.urls import reverse
 from django.utils import formats, timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from tasks.admin_pages.formatting import short_duration
-from tasks.admin_pages.links import schedule_page
+from tasks.admin_pages.links import run_pages, schedule_page
+from tasks.admin_pages.states import how_many
 from tasks.models import ScheduledTaskInstance
 from tasks.reports.heatmap import Cell, Heatmap, Row
 from tasks.reports.timeline import Bar, Lane, Timeline
@@ -139,7 +139,8 @@ class _Scale:
 
 
 def _lane(lane: Lane, scale: _Scale, grid: SafeString, since: datetime | None) -> Drawn:
-    bars = format_html_join("", "{}", ([_bar(bar, scale)] for bar in lane.bars))
+    page_of = run_pages()
+    bars = mark_safe("".join(_bar(bar, scale, page_of) for bar in lane.bars))
     waits = "" if since is None else _rect(LATE, scale.x(since), WIDTH - scale.x(since))
     counts = lane.counts
     verdict, state = _lane_verdict(counts, since is not None)
@@ -148,7 +149,7 @@ def _lane(lane: Lane, scale: _Scale, grid: SafeString, since: datetime | None) -
         'aria-label="{}">{}{}{}</svg>',
         WIDTH,
         LANE_HEIGHT,
-        f"{lane.name}: {_in_words(counts) or _('no run')}",
+        ": ".join((lane.name, _in_words(counts) or _("no run"))),
         grid,
         bars,
         waits,
@@ -156,33 +157,27 @@ def _lane(lane: Lane, scale: _Scale, grid: SafeString, since: datetime | None) -
     return Drawn(lane.name, schedule_page(lane.schedule_pk), picture, verdict, state)
 
 
-def _bar(bar: Bar, scale: _Scale) -> SafeString:
+def _bar(bar: Bar, scale: _Scale, page_of: Callable[[int], str]) -> str:
+    """Draw a bar. A page has hundreds of them: they are put together by hand."""
     left = scale.x(bar.start)
     width = max(scale.x(bar.end) - left, NARROWEST)
     left = min(left, WIDTH - width)
     is_band = bar.number > 1 and not bar.is_exception
     shapes = BAND if is_band else SHAPES[bar.state]
-    late = ""
+    drawn = "".join(_rect(shape, left, width) for shape in shapes)
     if bar.late_since is not None:
         from_due = scale.x(bar.late_since)
-        late = _rect(LATE, from_due, max(left - from_due, NARROWEST))
-    drawn = format_html_join("", "{}", ([_rect(shape, left, width)] for shape in shapes))
-    title = _bar_in_words(bar)
+        drawn = _rect(LATE, from_due, max(left - from_due, NARROWEST)) + drawn
+    drawn = f"<title>{escape(_bar_in_words(bar))}</title>{drawn}"
     if bar.run_pk is None:
-        return format_html("<g><title>{}</title>{}{}</g>", title, late, drawn)
-    url = reverse("admin:tasks_scheduledtaskinstance_change", args=[bar.run_pk])
-    link = '<a href="{}" tabindex="-1"><title>{}</title>{}{}</a>'
-    return format_html(link, url, title, late, drawn)
+        return f"<g>{drawn}</g>"
+    return f'<a href="{page_of(bar.run_pk)}" tabindex="-1">{drawn}</a>'
 
 
 def _rect(shape: Shape, left: float, width: float) -> SafeString:
-    return format_html(
-        '<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>',
-        shape.look,
-        f"{left:.1f}",
-        shape.y,
-        f"{width:.1f}",
-        shape.height,
+    return mark_safe(
+        f'<rect class="{shape.look}" x="{left:.1f}" y="{shape.y}" width="{width:.1f}"'
+        f' height="{shape.height}"/>'
     )
 
 
@@ -216,7 +211,7 @@ def _lane_verdict(counts: Counter[str], waits: bool) -> tuple[str, str]:
 def _in_words(counts: Mapping[str, int]) -> str:
     """Return how many runs ended how: “2 failed, 1 late”."""
     order = ("failed", "missed", "canceled", "skipped", "finished", "running")
-    parts = [f"{counts[name]} {Status(name).label}" for name in order if counts.get(name)]
+    parts = [how_many(counts[name], Status(name).label) for name in order if counts.get(name)]
     if number := counts.get("late"):
         parts.append(ngettext("%d late", "%d late", number) % number)
     return ", ".join(parts)
@@ -248,13 +243,14 @@ def _heat_range(heat: Heatmap) -> tuple[datetime, datetime]:
 def _heat_row(row: Row, scale: _Scale, grid: SafeString) -> Drawn:
     width = WIDTH * (HOUR / (scale.end - scale.begin))
     fine: list[str] = []
-    trouble: list[SafeString] = []
+    trouble: list[str] = []
     for hour, cell in sorted(row.cells.items()):
         left = scale.x(hour) + 0.1 * width
         if shape := _heat_shape(cell):
             rect = _rect(shape, left, 0.8 * width)
-            title = f"{formats.date_format(timezone.localtime(hour), 'D j, H:i')}: {_cell(cell)}"
-            trouble.append(format_html("<g><title>{}</title>{}</g>", title, rect))
+            form = pgettext("date format", "D j, H:i")
+            title = f"{formats.date_format(timezone.localtime(hour), form)}: {_cell(cell)}"
+            trouble.append(f"<g><title>{escape(title)}</title>{rect}</g>")
         else:
             fine.append(f"M{left:.1f} 19h{0.8 * width:.2f}v4h-{0.8 * width:.2f}z")
     counts = {"failed": row.failed, "missed": row.missed, "late": row.late}
@@ -265,10 +261,10 @@ def _heat_row(row: Row, scale: _Scale, grid: SafeString) -> Drawn:
         'aria-label="{}">{}<path class="f-band" d="{}"/>{}</svg>',
         WIDTH,
         HEAT_HEIGHT,
-        f"{row.name}: {_in_words(counts) or _('on time')}",
+        ": ".join((row.name, _in_words(counts) or _("on time"))),
         grid,
         "".join(fine),
-        format_html_join("", "{}", ([part] for part in trouble)),
+        mark_safe("".join(trouble)),
     )
     url = schedule_page(row.schedule_pk)
     return Drawn(row.name, url, picture, verdict or _("on time"), "")

@@ -29,11 +29,17 @@ class LimitedAdmin(admin.ModelAdmin):
         record = form.instance
         tags = record.tags if can_be_limited(type(record)) and hasattr(record, "tags") else None
         seen = visible(request.user, Tag.objects.all())
-        hidden = [] if tags is None else list(tags.exclude(pk__in=seen.values("pk")))
+        hidden = [] if tags is None else _hidden_tags(record, seen)
         super().save_related(request, form, formsets, change)
         if tags is not None:
             tags.add(*hidden)
             keep_visible(request.user, record)
+
+
+def _hidden_tags(record: Any, seen: QuerySet[Tag]) -> list[int]:
+    """Return a record's tags that the person doesn't see, whatever the page has read of them."""
+    links = record.tags.through.objects.filter(**{record.tags.source_field_name: record})
+    return list(links.exclude(tag__in=seen.values("pk")).values_list("tag_id", flat=True))
 
 
 class VisibleFilter(admin.RelatedFieldListFilter):

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -18,22 +19,24 @@ from redis.exceptions import RedisError
 from tasks import clock
 from tasks.access import visible
 from tasks.admin_pages import lanes
+from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE, short_duration
-from tasks.admin_pages.health import LATE
+from tasks.admin_pages.health import LATE, health_of
 from tasks.admin_pages.holds import may_hold, pause_page, resume_page
+from tasks.admin_pages.schedule_actions import ACTIONS
 from tasks.admin_pages.what_if import what_if_page
 from tasks.broker.connection import connect
-from tasks.models import Overview, ScheduledTask
-from tasks.reports.facts import Facts, QueueFacts, WorkerFacts
+from tasks.models import Hold, Overview, ScheduledTask, ScheduledTaskInstance
+from tasks.reports.facts import Facts, QueueFacts, Work, WorkerFacts
 from tasks.reports.figures import DayFigures, Figure, day_figures
-from tasks.reports.health import Code, Problem, Severity, Verdict, health
+from tasks.reports.health import Code, Problem, Severity, Verdict
 from tasks.reports.heatmap import heatmap
 from tasks.reports.in_redis import SchedulerSeen, read_snapshot
 from tasks.reports.scope import Schedules
 from tasks.reports.timeline import timeline
 from tasks.reports.upcoming import Upcoming, upcoming
-from tasks.reports.waiting import Why, waiting
+from tasks.reports.waiting import Waiting, Why, waiting
 
 HOUR = timedelta(hours=1)
 # How many of the next due, and of what waits, are shown before the fold.
@@ -45,8 +48,12 @@ RANGES = (1, 6, 24)
 LANES = 10
 # Of how many schedules that are late the wait is drawn.
 WAITING_DRAWN = 1_000
+# Why a schedule waits that wouldn't on another queue.
+OF_A_QUEUE = (Why.BUSY, Why.NO_WORKER, Why.PAUSED)
 # How often the two parts of the page are refreshed, in milliseconds: what is now, and the pictures.
 NOW_MS, HISTORY_MS = 2_000, 30_000
+# Beyond all pages of a picture.
+LAST_PAGE = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,28 @@ class Shown:
     more: str
     state: str = ""
     is_zero: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the user may do from the overview."""
+
+    may_hold: bool
+    may_stop: bool
+    may_change_queue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRow:
+    """What waits, and what ends the wait as far as the user may: each None or False if nothing.
+
+    `hold` is the pause to end, and `previous` the run that it waits for.
+    """
+
+    seen: Waiting
+    hold: Hold | None
+    previous: Work | None
+    can_change_queue: bool
 
 
 @admin.register(Overview)
@@ -113,7 +142,9 @@ class OverviewAdmin(BriefAdmin):
         schedules = visible(request.user, ScheduledTask.objects.all())
         context: dict[str, Any] = {}
         if part != "history":
-            context |= now_context(schedules, connect(), may_hold(request))
+            context |= now_context(
+                request, schedules, connect(), rights_of(self.admin_site, request)
+            )
         if part != "now":
             context |= history_context(schedules, connect(), request)
         if part in ("now", "history"):
@@ -122,9 +153,22 @@ class OverviewAdmin(BriefAdmin):
         return TemplateResponse(request, "admin/tasks/overview.html", context)
 
 
-def now_context(schedules: Schedules, redis: Redis, may_hold: bool) -> dict[str, Any]:
+def rights_of(site: admin.AdminSite, request: HttpRequest) -> Rights:
+    """Return what the user may do from the overview."""
+    schedules: Any = site.get_model_admin(ScheduledTask)
+    runs: Any = site.get_model_admin(ScheduledTaskInstance)
+    return Rights(
+        may_hold=may_hold(request),
+        may_stop=runs.has_stop_permission(request),
+        may_change_queue=schedules.may(ACTIONS["change_queue"], request),
+    )
+
+
+def now_context(
+    request: HttpRequest, schedules: Schedules, redis: Redis, rights: Rights
+) -> dict[str, Any]:
     """Return what is shown of the present moment."""
-    verdict, facts = health(redis, schedules)
+    verdict, facts = health_of(request)
     due = _upcoming(schedules, redis)
     late = facts.waiting.late if facts.waiting else 0
     return {
@@ -132,16 +176,19 @@ def now_context(schedules: Schedules, redis: Redis, may_hold: bool) -> dict[str,
         "now_ms": NOW_MS,
         "verdict": verdict,
         "state": "finished" if verdict.is_fine else state_of(verdict.problems[0]),
-        "problems": problem_rows(verdict, facts, may_hold),
+        "problems": problem_rows(verdict, facts, rights.may_hold),
         "facts": vital_signs(facts),
         "figures": figures(day_figures(schedules)),
         "waiting": facts.waiting,
+        "waiting_rows": waiting_rows(facts, rights),
         "late": late,
         "workers": [(worker, worker_left(worker, facts)) for worker in facts.workers],
         "queues": queue_rows(facts),
         "holds": {hold.queue: hold for hold in facts.holds},
         "obstacle": facts.obstacle,
-        "may_hold": may_hold,
+        "may_hold": rights.may_hold,
+        "may_stop": rights.may_stop,
+        "chosen_name": ACTION_CHECKBOX_NAME,
         "holds_are_said": True,
         "due_first": due[:SHOWN_AT_FIRST],
         "due_more": due[SHOWN_AT_FIRST:],
@@ -318,6 +365,29 @@ def _percent(figure: Figure) -> str:
     return (more if figure.change > 0 else fewer) % {"percent": abs(figure.percent)}
 
 
+def waiting_rows(facts: Facts, rights: Rights) -> list[WaitingRow]:
+    """Return what waits, the oldest first, each with what ends the wait."""
+    if facts.waiting is None:
+        return []
+    held = {hold.queue: hold for hold in facts.holds}
+    works = [worker.work for worker in facts.workers if worker.work is not None]
+    running = {work.schedule_pk: work for work in works if work.schedule_pk is not None}
+    rows = []
+    for one in facts.waiting.shown:
+        hold = held.get(one.queue) or held.get("")
+        is_of_queue = one.schedule_pk is not None and one.why in OF_A_QUEUE
+        waits_for_itself = one.schedule_pk is not None and one.why is Why.PREVIOUS_RUN
+        rows.append(
+            WaitingRow(
+                one,
+                hold if one.why is Why.PAUSED and rights.may_hold else None,
+                running.get(one.schedule_pk or 0) if waits_for_itself else None,
+                is_of_queue and rights.may_change_queue and len(facts.queues) > 1,
+            )
+        )
+    return rows
+
+
 @dataclass(frozen=True, slots=True)
 class QueueRow:
     """A queue with its share, from 0 to 100, of the jobs that wait on the longest one."""
@@ -379,13 +449,13 @@ def _waiting_since(schedules: Schedules, redis: Redis) -> dict[int, datetime]:
         snapshot = read_snapshot(redis)
     except RedisError:
         return {}
-    found = waiting(snapshot, schedules, WAITING_DRAWN).shown
+    found = waiting(snapshot, schedules, number=WAITING_DRAWN).shown
     return {one.schedule_pk: one.since for one in found if one.schedule_pk and one.is_late}
 
 
 def _chosen(request: HttpRequest, name: str, default: int) -> int:
-    text = request.GET.get(name, "")
-    return max(int(text), 1) if text.isdecimal() and len(text) < 7 else default
+    number = number_in(request.GET.get(name))
+    return default if number is None else min(max(number, 1), LAST_PAGE)
 
 
 def _address(chosen: dict[str, int], **changes: Any) -> str:

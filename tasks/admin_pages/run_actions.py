@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from tasks.admin_pages.base import TasksAdmin
-from tasks.admin_pages.history import record_change
+from tasks.admin_pages.history import record_change, requested_runs
 from tasks.exceptions import NotPossible, SpecError, TasksError
 from tasks.history import Action
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -113,7 +113,7 @@ class RunActions(TasksAdmin):
     def run_again(
         self, request: HttpRequest, queryset: QuerySet[ScheduledTaskInstance]
     ) -> HttpResponse:
-        runs = self._chosen(queryset)
+        runs = self._chosen(request, queryset)
         plans = plan_again(runs)
         if "confirmed" not in request.POST:
             requests = sum(plan.requests for plan in plans)
@@ -146,13 +146,13 @@ class RunActions(TasksAdmin):
         if requested:
             text = ngettext("%d run requested again.", "%d runs requested again.", requested)
             text = text % requested
-            record_change(request, plan.schedule, Action.RUN_REQUESTED, note=text)
+            record_change(request, plan.schedule, Action.RUN_REQUESTED, requested_runs(requested))
             self._schedules.log_change(request, plan.schedule, text)
         return requested
 
     @admin.action(description=gettext_lazy("Stop"), permissions=["stop"])
     def stop(self, request: HttpRequest, queryset: QuerySet[ScheduledTaskInstance]) -> HttpResponse:
-        runs = self._chosen(queryset)
+        runs = self._chosen(request, queryset)
         if "confirmed" not in request.POST:
             running = [run for run in runs if run.ended is None]
             return self._ask(request, "stop", runs, {"running": running})
@@ -173,9 +173,16 @@ class RunActions(TasksAdmin):
             messages.success(request, text % stopped)
         return self._back(request, runs)
 
-    def _chosen(self, runs: QuerySet[ScheduledTaskInstance]) -> list[ScheduledTaskInstance]:
-        found = runs.select_related("parent__calendar").defer(*HEAVY).order_by("-pk")
-        return list(found[:MOST_RUNS])
+    def _chosen(
+        self, request: HttpRequest, runs: QuerySet[ScheduledTaskInstance]
+    ) -> list[ScheduledTaskInstance]:
+        """Return the chosen runs, the newest if there are too many; the user is told then."""
+        chosen = runs.select_related("parent__calendar").defer(*HEAVY).order_by("-pk")
+        found = list(chosen[: MOST_RUNS + 1])
+        if len(found) > MOST_RUNS:
+            text = _("More than %(most)d runs are chosen: only the newest %(most)d are taken.")
+            messages.warning(request, text % {"most": MOST_RUNS})
+        return found[:MOST_RUNS]
 
     def _ask(
         self,

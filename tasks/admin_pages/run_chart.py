@@ -8,22 +8,25 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from urllib.parse import urlencode
 
-from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
+from tasks import clock
 from tasks.admin_pages.formatting import short_duration
-from tasks.admin_pages.strips import is_late
+from tasks.admin_pages.links import run_pages
+from tasks.admin_pages.states import how_many
+from tasks.ledger.summaries import LATE
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
 Status = ScheduledTaskInstance.Status
 # How many runs are shown, by the name of the choice; of “all”, the newest that are worth reading.
-SIZES = {"200": 200, "1000": 1_000, "all": 20_000}
+SIZES = {"200": 200, "1000": 1_000, "all": 5_000}
 BARS = 200
 # The box of the drawing: the line at BASE, durations above it, lateness below.
 WIDTH, TOP, BASE, BOTTOM = 2_000, 24, 150, 202
@@ -31,6 +34,8 @@ WIDEST_STEP = 40
 LABEL_STEP = 16
 # The longest run is cut off if it is so much longer than most that it would flatten them.
 TALLEST = 2.5
+# Below this length the axis shows seconds.
+SHORT = timedelta(minutes=12)
 SEVERITY = (
     Status.FAILED,
     Status.MISSED,
@@ -41,43 +46,61 @@ SEVERITY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+class Run(NamedTuple):
+    """What is read of a run, named as in its record: the chart shows thousands of them."""
+
+    pk: int
+    due: datetime | None
+    requested: datetime | None
+    status: str
+    started: datetime | None
+    ended: datetime | None
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it took, or has taken so far."""
+        if self.started is None:
+            return None
+        return (self.ended or clock.now()) - self.started
+
+    @property
+    def lateness(self) -> timedelta | None:
+        """How long after its due it started."""
+        if self.due is None or self.started is None:
+            return None
+        return self.started - self.due
+
+
 class Bar:
-    """One run, or several that are next to each other."""
+    """One run, or several that are next to each other.
 
-    runs: Sequence[ScheduledTaskInstance]
-    url: str
+    `status` is the worst end of its runs, `late` how late its latest one was if that is worth
+    showing, and `durations` are those of the finished ones.
+    """
 
-    @property
-    def status(self) -> str:
-        """The worst end of its runs."""
-        statuses = {run.status for run in self.runs}
-        return next(status for status in SEVERITY if status in statuses)
-
-    @property
-    def took(self) -> timedelta | None:
-        return max((run.duration for run in self.runs if run.duration is not None), default=None)
-
-    @property
-    def longest_lateness(self) -> timedelta | None:
-        return max((run.lateness for run in self.runs if run.lateness is not None), default=None)
-
-    @property
-    def late(self) -> timedelta | None:
-        """How late its latest run was, if that is worth showing."""
-        return self.longest_lateness if any(map(is_late, self.runs)) else None
-
-    @property
-    def at(self) -> datetime:
-        return time_of(self.runs[0])
+    def __init__(self, runs: Sequence[Run], url: str) -> None:
+        self.runs = runs
+        self.url = url
+        self.counts = Counter(run.status for run in runs)
+        self.status = next(status for status in SEVERITY if self.counts[status])
+        durations = [(run.status, took) for run in runs if (took := run.duration) is not None]
+        self.took = max((took for _status, took in durations), default=None)
+        self.durations = [took for status, took in durations if status == Status.FINISHED]
+        late = [late for run in runs if (late := run.lateness) is not None]
+        self.longest_lateness = max(late, default=None)
+        is_late = self.longest_lateness is not None and self.longest_lateness > LATE
+        self.late = self.longest_lateness if is_late else None
+        self.at = time_of(runs[0])
 
     @property
     def outcome(self) -> str:
         """What came of its runs, in words."""
         if len(self.runs) == 1:
             return str(Status(self.status).label)
-        counts = Counter(run.status for run in self.runs)
-        return ", ".join(f"{counts[one]} {Status(one).label}" for one in SEVERITY if counts[one])
+        counts = self.counts
+        return ", ".join(
+            how_many(counts[one], Status(one).label) for one in SEVERITY if counts[one]
+        )
 
     @property
     def label(self) -> str:
@@ -114,7 +137,7 @@ class Chart:
     @property
     def states(self) -> list[tuple[str, str]]:
         """The states that occur, for the legend, with their words."""
-        found = {run.status for bar in self.bars for run in bar.runs}
+        found = {status for bar in self.bars for status in bar.counts}
         return [(status.value, str(status.label)) for status in SEVERITY[::-1] if status in found]
 
     @property
@@ -122,7 +145,7 @@ class Chart:
         return any(bar.late is not None for bar in self.bars)
 
 
-def time_of(run: ScheduledTaskInstance) -> datetime:
+def time_of(run: Run) -> datetime:
     """Return when a run was due, or else requested."""
     at = run.due or run.requested
     assert at is not None
@@ -131,18 +154,17 @@ def time_of(run: ScheduledTaskInstance) -> datetime:
 
 def moment(at: datetime) -> str:
     """Return a time as the axis shows it."""
-    return formats.date_format(timezone.localtime(at), "j M H:i")
+    return formats.date_format(timezone.localtime(at), pgettext("date format", "j M H:i"))
 
 
 def chart_of(schedule: ScheduledTask, size: str, until: int | None) -> Chart:
     """Return the chart of the newest runs, or of those up to the run `until`; in two queries."""
     size = size if size in SIZES else "200"
     number = SIZES[size]
-    columns = ("parent", "due", "requested", "status", "started", "ended")
-    found = schedule.runs.order_by("-id").only(*columns)
+    found = schedule.runs.order_by("-id").values_list(*Run._fields)
     if until is not None:
         found = found.filter(pk__lte=until)
-    newest = list(found[: number + 1])
+    newest = list(map(Run._make, found[: number + 1]))
     has_older = len(newest) > number
     runs = newest[:number][::-1]
     bars = list(_bars(runs))
@@ -180,12 +202,12 @@ def _size_label(name: str) -> str:
     return _("All") if name == "all" else name
 
 
-def _bars(runs: Sequence[ScheduledTaskInstance]) -> Iterator[Bar]:
-    each = -(-len(runs) // BARS)
+def _bars(runs: Sequence[Run]) -> Iterator[Bar]:
+    each, page_of = -(-len(runs) // BARS), run_pages()
     for begin in range(0, len(runs), max(each, 1)):
         chunk = runs[begin : begin + each]
         if each == 1:
-            url = reverse("admin:tasks_scheduledtaskinstance_change", args=[chunk[0].pk])
+            url = page_of(chunk[0].pk)
         else:
             last = min(begin + each // 2 + SIZES["200"] // 2, len(runs) - 1)
             url = _zoom("200", runs[last].pk)
@@ -196,12 +218,7 @@ class _Scale:
     """How long and how late the drawing shows, and the percentiles that it marks."""
 
     def __init__(self, bars: Sequence[Bar]) -> None:
-        durations = sorted(
-            run.duration
-            for bar in bars
-            for run in bar.runs
-            if run.status == Status.FINISHED and run.duration is not None
-        )
+        durations = sorted(took for bar in bars for took in bar.durations)
         self.p50 = durations[len(durations) // 2] if durations else None
         self.p95 = (
             durations[min(len(durations) * 95 // 100, len(durations) - 1)] if durations else None
@@ -250,14 +267,14 @@ def _drawing(bars: Sequence[Bar], scale: _Scale) -> SafeString:
             (
                 bar.url,
                 0 if place == len(bars) - 1 else -1,
-                bar.label,
-                bar.label,
+                label,
+                label,
                 round(left + step * place, 1),
                 _shapes(bar, scale, width),
                 width,
                 BOTTOM,
             )
-            for place, bar in enumerate(bars)
+            for place, (bar, label) in enumerate((bar, bar.label) for bar in bars)
         ),
     ) + format_html_join(
         "", '<path class="l-dash" d="M0 {}H2000"/>', ([y] for y, _name in scale.marks())
@@ -299,14 +316,16 @@ def _axis(bars: Sequence[Bar]) -> list[str]:
     if not bars:
         return []
     places = sorted({round(part * (len(bars) - 1) / 3) for part in range(4)})
+    if bars[-1].at - bars[0].at < SHORT:
+        return [f"{timezone.localtime(bars[place].at):%H:%M:%S}" for place in places]
     return [moment(bars[place].at) for place in places]
 
 
-def _summary(runs: Sequence[ScheduledTaskInstance], scale: _Scale) -> str:
+def _summary(runs: Sequence[Run], scale: _Scale) -> str:
     """Say in a sentence what the drawing shows."""
     counts = Counter(run.status for run in runs)
     parts = [ngettext("%(n)d run", "%(n)d runs", len(runs)) % {"n": len(runs)}]
-    parts += [f"{counts[one]} {Status(one).label}" for one in reversed(SEVERITY) if counts[one]]
+    parts += [how_many(counts[one], Status(one).label) for one in reversed(SEVERITY) if counts[one]]
     text = _("Duration and lateness: %(parts)s.") % {"parts": ", ".join(parts)}
     if scale.p50 is None:
         return text

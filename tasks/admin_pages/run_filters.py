@@ -9,6 +9,7 @@ from django.db.models.lookups import GreaterThan
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.run_list import Conditions
 from tasks.admin_pages.times import BOUNDS
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -69,8 +70,12 @@ class RunFilters(forms.Form):
     function = forms.ChoiceField(required=False, label=gettext_lazy("Function"))
     failure = forms.CharField(required=False, label=gettext_lazy("Exception"))
     worker = forms.ChoiceField(required=False, label=gettext_lazy("Worker"))
-    late = forms.IntegerField(required=False, min_value=0, max_value=10**9)
-    took = forms.IntegerField(required=False, min_value=0, max_value=10**9)
+    late = forms.IntegerField(
+        required=False, label=gettext_lazy("Late"), min_value=0, max_value=10**9
+    )
+    took = forms.IntegerField(
+        required=False, label=gettext_lazy("Took"), min_value=0, max_value=10**9
+    )
     since = forms.DateTimeField(
         required=False, widget=LocalTime(), label=gettext_lazy("Since"), validators=BOUNDS
     )
@@ -99,8 +104,8 @@ class RunFilters(forms.Form):
             lengths = [(seconds, text % label) for seconds, label in LENGTHS]
             none = _("Any lateness") if name == "late" else _("Any duration")
             fields[name].widget = forms.Select(choices=[("", none), *lengths])
-        for name, field in fields.items():
-            field.widget.attrs |= {"aria-label": field.label or name}
+        for field in fields.values():
+            field.widget.attrs |= {"aria-label": field.label}
         fields["q"].widget = forms.TextInput(
             {"type": "search", "placeholder": fields["q"].label, "aria-label": fields["q"].label}
         )
@@ -195,8 +200,8 @@ class RunFilters(forms.Form):
         text = self.chosen("schedule")
         if text is None:
             return None
-        if text.isdecimal() and len(text) < 19:
-            return [int(text)]
+        if (pk := number_in(text)) is not None:
+            return [pk]
         exactly = self._schedules.filter(name=text).values_list("pk", flat=True)[:MOST_MEANT]
         partly = self._schedules.filter(name__icontains=text).values_list("pk", flat=True)[
             :MOST_MEANT

@@ -4,9 +4,10 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from itertools import islice
+from zlib import crc32
 
 from tasks.admin_pages.times import EARLIEST, LATEST
 
@@ -25,11 +26,15 @@ MOST_DIFFERENCES, CONTEXT = 200, 2
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a log; one that continues another has its level, and no time."""
+    """A line of a log; one that continues another has its level, and no time.
+
+    By its `key` a page knows it again when the log has grown, or lost its beginning.
+    """
 
     time: datetime | None
     level: str
     text: str
+    key: str = field(default="", compare=False)
 
     @property
     def kind(self) -> str:
@@ -57,14 +62,17 @@ def read(text: str, written_in: tzinfo) -> Log:
     """Read a log whose times are of the zone `written_in`, which the processes log in."""
     lines: list[Line] = []
     level = "INFO"
+    equal: Counter[str] = Counter()
     for raw in text.splitlines():
+        equal[raw] += 1
+        key = f"{crc32(raw.encode(errors='replace')):x}-{equal[raw]}"
         found = LINE.match(raw)
         if found is not None:
             level = found["level"]
-            lines.append(Line(_time(found["time"], written_in), level, found["text"]))
+            lines.append(Line(_time(found["time"], written_in), level, found["text"], key))
         else:
             level = "ERROR" if raw.startswith(FAILED) else level
-            lines.append(Line(None, level, raw))
+            lines.append(Line(None, level, raw, key))
     shown = lines[-MOST_SHOWN:]
     return Log(tuple(shown), len(lines) - len(shown), Counter(line.kind for line in shown))
 

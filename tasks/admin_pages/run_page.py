@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,10 +18,10 @@ import tasks
 from tasks import registry
 from tasks.admin_pages import remaining, run_log, times, tracebacks
 from tasks.admin_pages.formatting import BOX_LENGTH, short_duration
-from tasks.admin_pages.history import WORDS
+from tasks.admin_pages.history import line_of
 from tasks.broker.enqueue import timeout_of
 from tasks.exceptions import TasksError
-from tasks.masking import hiding, mask_json, mask_text
+from tasks.masking import hiding, mask_json
 from tasks.models import RunRecord, ScheduleChange, ScheduledTaskInstance, Task
 from tasks.registry import masked_arguments
 from tasks.runs.retries import awaits_retry
@@ -91,9 +91,8 @@ class Compared:
 
 
 def masked(record: RunRecord, text: str) -> str:
-    """Return a text of a record, which an older version may have stored with its secrets."""
-    with hiding(record.secret_values):
-        return escape(mask_text(text))
+    """Return a text of a record as its page shows it."""
+    return escape(record.masked(text))
 
 
 # Facts
@@ -231,8 +230,11 @@ def log_of(record: RunRecord) -> run_log.Log:
 # Comparison
 
 
-def compare(record: Any) -> Compared | None:
-    """Return a record beside the last one before it that finished; None if there is none."""
+def compare(record: Any, tags: Collection[str] | None = None) -> Compared | None:
+    """Return a record beside the last one before it that finished; None if there is none.
+
+    `tags` are the names of those that may be seen, None for all.
+    """
     success = siblings(record).filter(status=Status.FINISHED).order_by("-pk").first()
     if success is None:
         return None
@@ -242,7 +244,7 @@ def compare(record: Any) -> Compared | None:
     log = run_log.compare(log_of(success), log_of(record))
     if log.parts_at is not None:
         rows.append(Row(_("Log parts at"), *log.parts_at))
-    return Compared(success, rows, _changes(success, record), log)
+    return Compared(success, rows, _changes(success, record, tags), log)
 
 
 def _rows(before: Any, after: Any) -> Iterable[Row]:
@@ -257,7 +259,7 @@ def _rows(before: Any, after: Any) -> Iterable[Row]:
             yield Row(name, arguments.get(name), others.get(name))
 
 
-def _changes(success: Any, record: Any) -> list[Changed]:
+def _changes(success: Any, record: Any, tags: Collection[str] | None) -> list[Changed]:
     """Return what people have changed on the schedule since the success, newest first."""
     if not isinstance(record, ScheduledTaskInstance):
         return []
@@ -265,15 +267,14 @@ def _changes(success: Any, record: Any) -> list[Changed]:
         schedule=record.parent_id, at__gt=success.created, at__lte=record.created
     )
     newest = changes.order_by("-pk")[:CHANGES_SHOWN]
-    return [Changed(change.at, change.by, _change_words(change)) for change in newest]
+    return [Changed(change.at, change.by, _change_words(change, tags)) for change in newest]
 
 
-def _change_words(change: ScheduleChange) -> str:
-    """Say which fields a change gave which values, or else what it was."""
-    values: Mapping[str, Any] = change.changes or {}
-    words = [f"{name}: {_shown(old)} → {_shown(new)}" for name, (old, new) in values.items()]
-    named = (str(text) for action, text in WORDS.items() if action == change.action)
-    return ", ".join(words) or next(named, change.action)
+def _change_words(change: ScheduleChange, tags: Collection[str] | None) -> str:
+    """Say what a change was, as the schedule's history does: which fields got which values."""
+    line = line_of(change, tags)
+    values = [f"{one.label}: {one.old} → {one.new}" for one in line.differences]
+    return escape(", ".join(filter(None, [line.words, *values])))
 
 
 def requested_by(run: ScheduledTaskInstance) -> tuple[str, str]:
@@ -293,7 +294,3 @@ def lateness_words(run: ScheduledTaskInstance) -> str:
     if late < timedelta(seconds=1):
         return _("on time")
     return _("%(time)s late") % {"time": short_duration(late)}
-
-
-def _shown(value: Any) -> str:
-    return escape(json.dumps(value, ensure_ascii=False))

@@ -1,6 +1,7 @@
 """“Run now” with other arguments, once: the schedule keeps its own."""
 
 import copy
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -11,6 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
+from tasks.admin_pages.argument_choices import nameable
 from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.base import obstacles
 from tasks.admin_pages.call_pages import argument_rows
@@ -58,6 +60,7 @@ def run_with_page(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResp
         data = request.POST.copy()
         data["function"] = schedule.function  # Only the arguments are the user's to choose.
         form = RunForm(data, instance=instance)
+        form.nameable = partial(nameable, page.admin_site, request)
         if form.is_valid() and _request(page, request, schedule, form):
             return HttpResponseRedirect(schedule_page(pk))
     else:

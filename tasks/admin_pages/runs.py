@@ -24,10 +24,19 @@ from django.utils.translation import gettext_lazy, ngettext
 from tasks import clock
 from tasks.access import is_limited, visible
 from tasks.admin_pages import run_page
-from tasks.admin_pages.base import RunDisplay, TasksAdmin, job_link, obstacles, time_column
+from tasks.admin_pages.addresses import number_in
+from tasks.admin_pages.base import (
+    CheckedChangeList,
+    RunDisplay,
+    TasksAdmin,
+    job_link,
+    obstacles,
+    time_column,
+)
 from tasks.admin_pages.call_pages import CallPages
 from tasks.admin_pages.failures import FailuresAdmin
 from tasks.admin_pages.forms import TaskForm
+from tasks.admin_pages.history import names_seen
 from tasks.admin_pages.limits import SharedAdmin
 from tasks.admin_pages.run_filters import RunFilters, offered_names
 from tasks.admin_pages.run_list import MOST_CHECKED, newer_page, older_page
@@ -40,9 +49,12 @@ from tasks.services import TaskService
 
 REFRESH_RECORD_MS = 1_000
 REFRESH_LOG_MS = 2_000
+# The list; and one for which runs have to be looked through, so that each refresh costs more.
+REFRESH_LIST_MS, REFRESH_SEARCH_MS = 3_000, 30_000
 # The results that a list shows have at most so many characters of JSON.
 SHORT_RESULT = 500
 HEAVY = ("log", "traceback", "result")
+SAFE_METHODS = ("GET", "HEAD")
 
 
 class RecordAdmin(RunDisplay, TasksAdmin):
@@ -75,7 +87,7 @@ class RecordAdmin(RunDisplay, TasksAdmin):
         record = self.get_object(request, unquote(object_id))
         if record is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
-        if request.method != "GET" or not self.has_view_permission(request, record):
+        if request.method not in SAFE_METHODS or not self.has_view_permission(request, record):
             raise PermissionDenied
         return TemplateResponse(request, "admin/tasks/run.html", self.page(request, record))
 
@@ -109,7 +121,7 @@ class RecordAdmin(RunDisplay, TasksAdmin):
         if record.started is not None and not is_live:
             context["can_compare"] = True
             if record.status != record.Status.FINISHED or "compare" in request.GET:
-                context["compared"] = run_page.compare(record)
+                context["compared"] = run_page.compare(record, names_seen(request))
         if may_reveal(request) and self.secrets_of(record):
             context["reveal_url"] = f"admin:{self.opts.app_label}_{self.opts.model_name}_reveal"
         return context
@@ -167,7 +179,7 @@ def ascii_name(name: str) -> str:
     return "".join(char if char.isascii() else "_" for char in name)
 
 
-class RunChangeList(ChangeList):
+class RunChangeList(CheckedChangeList):
     """A page of runs, read without counting them."""
 
     def __init__(self, request: HttpRequest, model: Any, *args: Any, **kwargs: Any) -> None:
@@ -192,9 +204,11 @@ class RunChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page, without the texts that a list doesn't show."""
-        before, after = (_number(request.GET.get(name)) for name in ("before", "after"))
+        before, after = (number_in(request.GET.get(name)) for name in ("before", "after"))
         runs = self.root_queryset.select_related("parent").defer(*HEAVY)
         wanted = self.filters.conditions()
+        self.is_search = bool(wanted.checked)
+        self.is_newest = before is None and after is None
         if after is not None:
             self.page = newer_page(runs, wanted, after)
         else:
@@ -204,6 +218,13 @@ class RunChangeList(ChangeList):
         self.result_count = self.full_result_count = len(self.page.runs)
         self.show_full_result_count = self.show_admin_actions = True
         self.can_show_all, self.multi_page = True, False
+
+    @property
+    def refresh_ms(self) -> int:
+        """How often the newest page refreshes itself, in milliseconds; older ones never do."""
+        if not self.is_newest:
+            return 0
+        return REFRESH_SEARCH_MS if self.is_search else REFRESH_LIST_MS
 
     def link(self, **changes: Any) -> str:
         """Return the address of this list with other values."""
@@ -219,10 +240,6 @@ def _add_short_results(runs: list[ScheduledTaskInstance]) -> None:
     results = dict(short.values_list("pk", "result"))
     for run in runs:
         run.result = results.get(run.pk)
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() and len(text) < 19 else None
 
 
 @admin.register(ScheduledTaskInstance)
@@ -241,7 +258,8 @@ class ScheduledTaskInstanceAdmin(FailuresAdmin, RecordAdmin):
 
     def schedules_view(self, request: HttpRequest) -> HttpResponse:
         """Offer names of schedules while one is typed."""
-        if not self.has_view_permission(request):
+        schedules_page = self.admin_site.get_model_admin(ScheduledTask)
+        if not (self.has_view_permission(request) or schedules_page.has_view_permission(request)):
             raise PermissionDenied
         text = request.GET.get("q", "").replace("\0", "")
         schedules = visible(request.user, ScheduledTask.objects.all())
@@ -261,6 +279,7 @@ class ScheduledTaskInstanceAdmin(FailuresAdmin, RecordAdmin):
         page = shown.page
         return {
             "rows": [(run, self.outcome(run)) for run in page.runs],
+            "refresh_ms": shown.refresh_ms,
             "chosen_name": ACTION_CHECKBOX_NAME,
             "most_checked": MOST_CHECKED,
             "may_run": self.has_run_permission(request),

@@ -12,24 +12,31 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import clock
+from tasks.admin_pages.consequences import moment
 from tasks.admin_pages.formatting import NONE
 from tasks.admin_pages.times import in_words
 from tasks.broker.workers import queues_without_worker
+from tasks.changes.schedules import update_fields
 from tasks.exceptions import NotPossible
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.queue import usable_queues
 from tasks.services import SchedulerService
-from tasks.timing import spec
 from tasks.timing.moving import CannotMove, Refusal, moved
 from tasks.timing.spec import Spec
+from tasks.timing.upcoming import Due, upcoming
 
 NOTE_LENGTH = 200
+# How many due times show what a move does.
+TIMES_SHOWN = 3
 UNITS = {"minutes": 60, "hours": 3_600, "days": 86_400}
 MAX_AMOUNT = 10_000
 Schedules = Sequence[ScheduledTask]
 # Why a schedule can't be moved, and what to do instead.
 REFUSALS = {
     Refusal.STAYS: gettext_lazy("It would be due at the same times as now."),
+    Refusal.WHOLE_INTERVALS: gettext_lazy(
+        "It would be due at the same times as now: what repeats moves by a part of its interval."
+    ),
     Refusal.PASSED: gettext_lazy("Its only time has passed: give it a new one by “Edit”."),
     Refusal.TO_THE_PAST: gettext_lazy("Its only time would be in the past: move it less far."),
     Refusal.OUT_OF_RANGE: gettext_lazy("That is too far: move it less far."),
@@ -276,22 +283,23 @@ class Move(ScheduleAction):
     def consequences(self, schedules: Schedules) -> list[str]:
         return [
             _(
-                "All coming due times move by this. Intervals keep their rhythm, and cron "
-                "expressions their days. What waits or runs already stays."
+                "All coming due times move by this, and cron expressions keep their days. What "
+                "repeats at an interval goes on without a gap: 2 hours later is the same as 30 "
+                "minutes later to what is due every 90 minutes. What waits or runs already stays."
             )
         ]
 
     def outlook(self, schedule: ScheduledTask, form: Any, is_running: bool) -> str:
-        changed, now = _moved(schedule, form.by), clock.now()
+        changed, now = _with(schedule, _moved(schedule, form.by)), clock.now()
         words = {
-            "old": _time(spec.next_due(schedule.spec(), now)),
-            "new": _time(spec.next_due(_with(schedule, changed).spec(), now)),
-            "when": _with(schedule, changed).when_in_words(),
+            "old": _next_times(schedule.spec(), now),
+            "new": _next_times(changed.spec(), now),
+            "when": changed.when_in_words(),
         }
-        return _("%(when)s; next due %(new)s, not %(old)s") % words
+        return _("%(when)s. Next due: %(old)s → %(new)s") % words
 
     def perform(self, schedule: ScheduledTask, form: Any) -> str:
-        SchedulerService.update(schedule, **_moved(schedule, form.by))
+        update_fields(schedule, _moved(schedule, form.by), from_now=True)
         return _("Moved: %(when)s, next due %(due)s.") % {
             "when": schedule.when_in_words(),
             "due": _time(schedule.next_due(clock.now())),
@@ -458,6 +466,18 @@ def _next_would_be(schedule: ScheduledTask) -> str:
 
 def _time(due: datetime | None) -> str:
     return NONE if due is None else f"{timezone.localtime(due):%Y-%m-%d %H:%M:%S}"
+
+
+def _next_times(when: Spec, now: datetime) -> str:
+    """Return the next few due times, the date only where it is another one than before."""
+    times, last = [], None
+    for row in upcoming(when, now, TIMES_SHOWN):
+        if isinstance(row, Due):
+            local = timezone.localtime(row.at)
+            clock_time = f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
+            times.append(clock_time if local.date() == last else moment(local))
+            last = local.date()
+    return ", ".join(times) or NONE
 
 
 def _moved(schedule: ScheduledTask, by: timedelta) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """What the list of schedules can be narrowed down to."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
@@ -38,10 +38,29 @@ class ChoiceFilter(admin.SimpleListFilter):
         return schedules.filter(**{self.parameter_name or "": value})
 
 
+class InUse(NamedTuple):
+    """What some schedules that the user may see have in common."""
+
+    function: str
+    queue: str
+    list_owner: str | None
+    status: str
+
+
+def in_use(request: HttpRequest) -> list[InUse]:
+    """Return what occurs together among the schedules that the user may see, read once a page."""
+    kept: Any = request
+    if not hasattr(kept, "in_use"):
+        schedules = visible(request.user, ScheduledTask.objects.all()).order_by()
+        kept.in_use = list(map(InUse._make, schedules.values_list(*InUse._fields).distinct()))
+    found: list[InUse] = kept.in_use
+    return found
+
+
 def _values(request: HttpRequest, field: str) -> list[Any]:
     """Return the values of a field among the schedules that the user may see."""
-    schedules = visible(request.user, ScheduledTask.objects.all())
-    return list(schedules.order_by(field).values_list(field, flat=True).distinct())
+    values = {getattr(one, field) for one in in_use(request)}
+    return sorted(values, key=lambda value: (value is None, value or ""))
 
 
 class FunctionFilter(ChoiceFilter):
@@ -97,47 +116,56 @@ class OwnerFilter(ChoiceFilter):
         return schedules.filter(list_owner="" if value == self.NO_OWNER else value)
 
 
-def failing(schedules: Schedules, request: HttpRequest) -> Schedules:
-    """Return those whose latest run failed."""
-    return schedules.filter(status=ScheduledTask.Status.FAILED)
+def failing(request: HttpRequest) -> Q:
+    """Find those whose latest run failed."""
+    return Q(status=ScheduledTask.Status.FAILED)
 
 
-def late(schedules: Schedules, request: HttpRequest) -> Schedules:
-    """Return those of which something is due and has not started."""
+def unschedulable(request: HttpRequest) -> Q:
+    """Find the live ones that can't be scheduled, as their rows say."""
+    return Q(status__in=ScheduledTask.LIVE) & ~Q(problem="")
+
+
+def late(request: HttpRequest) -> Q:
+    """Find those of which something is due and has not started."""
     kept: Any = request
     if not hasattr(kept, "late_schedules"):
         # Read from Redis once for a page.
         everything = visible(request.user, ScheduledTask.objects.all())
         kept.late_schedules = late_schedules(everything)
-    return schedules.filter(pk__in=kept.late_schedules)
+    return Q(pk__in=kept.late_schedules)
 
 
-def going_on(schedules: Schedules, request: HttpRequest) -> Schedules:
-    """Return those of which a run is going on."""
-    runs = ScheduledTaskInstance.objects.running().order_by().values("parent")
-    return schedules.filter(pk__in=runs)
+def going_on(request: HttpRequest) -> Q:
+    """Find those of which a run is going on."""
+    return Q(pk__in=ScheduledTaskInstance.objects.running().order_by().values("parent"))
 
 
-def paused(schedules: Schedules, request: HttpRequest) -> Schedules:
-    """Return the paused ones."""
-    return schedules.filter(status=ScheduledTask.Status.PAUSED)
+def paused(request: HttpRequest) -> Q:
+    """Find the paused ones."""
+    return Q(status=ScheduledTask.Status.PAUSED)
 
 
-def never_ran(schedules: Schedules, request: HttpRequest) -> Schedules:
-    """Return those that have not ended and of which no run has ever started."""
+def never_ran(request: HttpRequest) -> Q:
+    """Find those that have not ended and of which no run has ever started."""
     started = ScheduledTaskInstance.objects.filter(parent=OuterRef("pk"), started__isnull=False)
-    candidates = schedules.exclude(status=ScheduledTask.Status.DEATH)
     # Retention may have deleted the runs of one that ran.
-    return candidates.filter(~Exists(started), pruned_until=None)
+    candidates = ~Q(status=ScheduledTask.Status.DEATH) & Q(pruned_until=None)
+    # Of most the summaries say that they ran, which is quicker to read than their runs.
+    quiet = Q(week=None) | Q(week__finished=0, week__failed=0)
+    return candidates & quiet & Q(~Exists(started))
 
 
-def ended(schedules: Schedules, request: HttpRequest) -> Schedules:
-    """Return the cancelled and the exhausted ones."""
-    return schedules.filter(status=ScheduledTask.Status.DEATH)
+def ended(request: HttpRequest) -> Q:
+    """Find the cancelled and the exhausted ones."""
+    return Q(status=ScheduledTask.Status.DEATH)
 
 
+# What the list offers only while there is any.
+RARE_VIEWS = frozenset({"problem"})
 # The views of the list, in their order: what they are called, and what they show.
-VIEWS: dict[str, tuple[Any, Callable[[Schedules, HttpRequest], Schedules]]] = {
+VIEWS: dict[str, tuple[Any, Callable[[HttpRequest], Q]]] = {
+    "problem": (gettext_lazy("Can't be scheduled"), unschedulable),
     "failing": (gettext_lazy("Failing now"), failing),
     "late": (gettext_lazy("Late now"), late),
     "running": (gettext_lazy("Running"), going_on),
@@ -156,4 +184,4 @@ class ViewFilter(ChoiceFilter):
         return [(name, title) for name, (title, _shown) in VIEWS.items()]
 
     def chosen(self, request: HttpRequest, schedules: Schedules, value: str) -> Schedules:
-        return VIEWS[value][1](schedules, request)
+        return schedules.filter(VIEWS[value][1](request))

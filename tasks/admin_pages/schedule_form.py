@@ -4,31 +4,71 @@ from functools import partial
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.contrib.admin.utils import unquote
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from tasks.access import visible
+from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.call_pages import CallPages
 from tasks.admin_pages.conflicts import base_of, version_of
 from tasks.admin_pages.forms import ScheduledTaskForm
-from tasks.admin_pages.when_preview import preview_of, preview_view, problem_of, warning_of
+from tasks.admin_pages.links import schedule_page
+from tasks.admin_pages.when_preview import (
+    preview_of,
+    preview_view,
+    problem_of,
+    usable,
+    warning_of,
+    with_crowd,
+)
 from tasks.definitions import EDITABLE_FIELDS
-from tasks.models import ScheduledTask
+from tasks.models import ScheduledTask, Tag
 from tasks.services import SchedulerService
+from tasks.tags import tags_named
 
 
 class SchedulePages(CallPages):
     """Add and edit a schedule; what is due next is shown while it is typed."""
 
     def get_urls(self) -> list[URLPattern]:
-        view = require_http_methods(["GET", "POST"])(self.preview_view)
+        view = require_http_methods(["GET", "HEAD", "POST"])(self.preview_view)
         name = "tasks_scheduledtask_preview"
         return [path("preview/", self.admin_site.admin_view(view), name=name), *super().get_urls()]
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """Return what is due next by what is typed; it changes nothing, also when it is a POST."""
         return preview_view(self, request)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show the form; whoever may only look at the schedule is shown its page instead."""
+        schedule = self.get_object(request, unquote(object_id))
+        if (
+            schedule is not None
+            and request.method != "POST"
+            and self.has_view_permission(request, schedule)
+            and not self.has_change_permission(request, schedule)
+        ):
+            return HttpResponseRedirect(schedule_page(schedule.pk))
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
+    ) -> Any:
+        form: Any = super().get_form(request, obj, change, **options)
+        form.may_add_tags = self.admin_site.get_model_admin(Tag).has_add_permission(request)
+        return form
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        field: Any = super().formfield_for_dbfield(db_field, request, **options)
+        if db_field.name == "tags":
+            # Django's own button to add one can't put it among boxes that are ticked.
+            field.widget = getattr(field.widget, "widget", field.widget)
+        return field
 
     def callback_of(self, request: HttpRequest) -> Any:
         """Return what makes the form's fields of the model's."""
@@ -40,7 +80,7 @@ class SchedulePages(CallPages):
         The clone has its secrets, which aren't shown.
         """
         pk = request.POST.get("clone_of") or request.GET.get("clone_of", "")
-        source = self.get_object(request, pk) if pk.isdecimal() else None
+        source = None if number_in(pk) is None else self.get_object(request, pk)
         return source if source and self.has_change_permission(request, source) else None
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
@@ -64,10 +104,18 @@ class SchedulePages(CallPages):
             shown = form.source if form.source and not form.is_bound else form.instance
             if shown.pk is None and not form.is_bound:
                 shown.timezone = form.initial["timezone"]
+                shown.cron = form.initial.get("cron") or shown.cron
+            if form.is_bound:
+                preview = preview_of(usable(form), problem_of(form))
+            else:
+                preview = preview_of(shown)
             context |= {
-                "preview": preview_of(shown, problem_of(form) if form.is_bound else ""),
+                "preview": with_crowd(
+                    preview, shown, visible(request.user, ScheduledTask.objects.all())
+                ),
                 "preview_url": reverse("admin:tasks_scheduledtask_preview"),
                 "may_save_paused": True,
+                "page_url": schedule_page(form.instance.pk) if form.instance.pk else "",
                 **_remembered(form),
             }
         return super().render_change_form(request, context, *args, **kwargs)
@@ -79,6 +127,11 @@ class SchedulePages(CallPages):
             SchedulerService.pause(obj)
         if warning := warning_of(obj):
             messages.warning(request, warning)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the tags, also new ones."""
+        super().save_related(request, form, formsets, change)
+        form.instance.tags.add(*tags_named(form.cleaned_data.get("new_tags", ())))
 
 
 def _remembered(form: ScheduledTaskForm) -> dict[str, str]:

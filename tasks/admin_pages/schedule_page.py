@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -14,12 +14,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from tasks import clock
+from tasks.access import is_limited
+from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.backfill import backfill_page
-from tasks.admin_pages.base import RunDisplay, obstacles
+from tasks.admin_pages.base import RunDisplay, job_link, obstacles
 from tasks.admin_pages.day_ledger import day_ledger
 from tasks.admin_pages.formatting import call
-from tasks.admin_pages.history import changes_page, latest_lines, put_back_page
+from tasks.admin_pages.history import changes_page, latest_lines, names_seen, put_back_page
 from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.run_chart import chart_of
 from tasks.admin_pages.run_with import run_with_page
@@ -29,10 +31,9 @@ from tasks.admin_pages.states import LOOKS
 from tasks.admin_pages.when_preview import preview_of
 from tasks.broker.enqueue import timeout_of
 from tasks.exceptions import UnknownTaskFunction
-from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance, WeeklySummary
 from tasks.reports.waiting import Waiting
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe_seconds
 
 TEMPLATE = "admin/tasks/scheduledtask/page.html"
 PREFIX = "tasks_scheduledtask"
@@ -40,7 +41,6 @@ LATEST_RUNS = 20
 REFRESH_MS = 5_000
 # With much on the page it takes longer to make it.
 REFRESH_LARGE_MS = 30_000
-MAX_PK = 2**63 - 1
 Status = ScheduledTaskInstance.Status
 
 
@@ -111,7 +111,7 @@ def schedule_view(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResp
         "refresh_ms": REFRESH_LARGE_MS if is_large else REFRESH_MS,
         **_rights(page, request, schedule),
         **facts,
-        **_panels(schedule, request.GET, facts["waiting"]),
+        **_panels(schedule, request, facts["waiting"]),
     }
     return TemplateResponse(request, TEMPLATE, context)
 
@@ -127,6 +127,10 @@ def _rights(page: ActionsAdmin, request: HttpRequest, schedule: ScheduledTask) -
         "others": [one for one in buttons["actions"] if one.name in ("move", "change_queue")],
         "end_actions": buttons["end_actions"],
         "has_change_permission": may_change,
+        "may_clone": may_change and page.has_add_permission(request),
+        "job": schedule.job_id
+        if is_limited(request.user)
+        else job_link(schedule.job_id, schedule.queue, schedule.is_live),
         "may_run": page.has_run_permission(request, schedule),
         "may_see_runs": runs.has_view_permission(request),
         "reveal_url": f"admin:{PREFIX}_reveal" if can_reveal else "",
@@ -156,9 +160,9 @@ def _facts(schedule: ScheduledTask) -> dict[str, Any]:
         "week": week,
         "success": _success(week),
         "requested": requested if facts.waiting is None or requested > facts.waiting.number else 0,
-        "problem": mask_text(schedule.problem),
-        "note": mask_text(schedule.note),
-        "description": mask_text(schedule.description),
+        "problem": schedule.masked(schedule.problem_in_words()),
+        "note": schedule.masked(schedule.note),
+        "description": schedule.masked(schedule.description),
         "policies": _policies(schedule),
         "number_of_runs": schedule.runs.count(),
     }
@@ -183,7 +187,10 @@ def _success(week: WeeklySummary | None) -> tuple[str, str] | None:
     return f"{shown} %", words % {"finished": week.finished, "n": number}
 
 
-def _panels(schedule: ScheduledTask, query: QueryDict, waiting: Waiting | None) -> dict[str, Any]:
+def _panels(
+    schedule: ScheduledTask, request: HttpRequest, waiting: Waiting | None
+) -> dict[str, Any]:
+    query = request.GET
     runs = list(schedule.runs.order_by("-id").defer("log", "traceback")[:LATEST_RUNS])
     latest = []
     for run in runs:
@@ -191,23 +198,18 @@ def _panels(schedule: ScheduledTask, query: QueryDict, waiting: Waiting | None) 
         result = RunDisplay().outcome(run)
         latest.append(LatestRun(run, run.due or run.requested, result))
     return {
-        "chart": chart_of(schedule, query.get("runs", ""), _number(query.get("until"))),
+        "chart": chart_of(schedule, query.get("runs", ""), number_in(query.get("until"))),
         "ledger": day_ledger(
             schedule,
             _day(query.get("day")),
-            _number(query.get("hour")),
+            number_in(query.get("hour")),
             is_unfolded="all" in query,
             why_waiting=waiting.why_in_words if waiting is not None else "",
         ),
         "latest": latest,
-        "history": latest_lines(schedule),
+        "history": latest_lines(schedule, names_seen(request)),
         "number_of_changes": schedule.changes.count(),
     }
-
-
-def _number(text: str | None) -> int | None:
-    is_number = text is not None and text.isascii() and text.isdecimal()
-    return min(int(text[:20]), MAX_PK) if is_number and text else None
 
 
 def _day(text: str | None) -> date | None:
@@ -226,7 +228,7 @@ def _policies(schedule: ScheduledTask) -> list[tuple[str, str]]:
         (_("After a gap"), schedule.get_catch_up_display()),
     ]
     if schedule.start_deadline is not None:
-        span = format_interval(schedule.start_deadline)
+        span = describe_seconds(schedule.start_deadline)
         lines.append((_("Too late"), _("not started any more after %(span)s") % {"span": span}))
     lines.append((_("After a failure"), _retries(schedule)))
     lines.append((_("Time limit"), _time_limit(schedule)))
@@ -245,13 +247,13 @@ def _retries(schedule: ScheduledTask) -> str:
     text = ngettext("tried once more", "tried again up to %(n)d times", number) % {"n": number}
     if not schedule.retry_delay:
         return text
-    span = format_interval(schedule.retry_delay)
+    span = describe_seconds(schedule.retry_delay)
     return _("%(tries)s, after %(span)s") % {"tries": text, "span": span}
 
 
 def _time_limit(schedule: ScheduledTask) -> str:
     try:
-        return format_interval(timeout_of(schedule))
+        return describe_seconds(timeout_of(schedule))
     except UnknownTaskFunction as error:
         return str(error)
 

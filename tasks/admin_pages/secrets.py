@@ -12,7 +12,6 @@ from django.views.decorators.cache import never_cache
 
 from tasks.admin_pages.formatting import box, pretty_json
 from tasks.admin_pages.limits import LimitedAdmin
-from tasks.masking import mask_text
 from tasks.models import ScheduledTask
 from tasks.registry import masked_arguments
 
@@ -30,7 +29,8 @@ def masked_fields(schedule: ScheduledTask) -> dict[str, Any]:
     """Return the fields of a schedule that may hold secrets, as they are shown."""
     args, kwargs = masked_arguments(schedule.function, schedule.args, schedule.kwargs)
     shown: dict[str, Any] = {"args": args, "kwargs": kwargs}
-    return shown | {name: mask_text(getattr(schedule, name)) for name in ("description", "note")}
+    texts = {name: schedule.masked(getattr(schedule, name)) for name in ("description", "note")}
+    return shown | texts
 
 
 class SecretsAdmin(LimitedAdmin):
@@ -72,7 +72,7 @@ class SecretsAdmin(LimitedAdmin):
         """Show the secrets of a record, and note in its history who has seen them."""
         record = get_object_or_404(self.get_queryset(request), pk=pk)
         if request.method != "POST":  # as after a login in between: revealing is noted (R11)
-            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", pk)
+            return redirect(self.page_of(record))
         if not self.has_view_permission(request, record) or not may_reveal(request):
             raise PermissionDenied
         secrets = self.secrets_of(record)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from tasks.models import ScheduledTask
 
@@ -73,3 +74,8 @@ def state_of(record: Any) -> str:
 def record_badge(record: Any) -> SafeString:
     """Show the state of a schedule, a run or a background call."""
     return badge(state_of(record), record.get_status_display())
+
+
+def how_many(number: int, state: object) -> str:
+    """Say how many are in a state: “3 failed”."""
+    return _("%(number)d %(state)s") % {"number": number, "state": state}

@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from functools import cache
 from typing import Any
 
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from tasks.admin_pages.formatting import short_duration
+from tasks.admin_pages.links import run_pages
 from tasks.ledger.summaries import LATE
 from tasks.models import ScheduledTaskInstance
 
@@ -38,34 +40,25 @@ def strip(runs: Iterable[Any]) -> SafeString:
     the arrow keys move between them (strip.js).
     """
     shown = list(runs)[:BARS][::-1]
-    offset = BARS - len(shown)
-    empty = format_html_join(
-        "",
-        '<rect class="f-none" x="{}" y="20" width="6" height="2"/>',
-        ([STEP * place] for place in range(offset)),
-    )
-    last = len(shown) - 1
-    bars = format_html_join(
-        "",
-        '<a href="{}" tabindex="{}" aria-label="{}"><title>{}</title>'
-        '<g transform="translate({} 0)">{}<rect class="hit" width="7" height="22"/></g></a>',
-        (
-            (
-                reverse("admin:tasks_scheduledtaskinstance_change", args=[run.pk]),
-                0 if place == last else -1,
-                outcome(run),
-                outcome(run),
-                STEP * (offset + place),
-                bar(run),
-            )
-            for place, run in enumerate(shown)
-        ),
-    )
+    offset, last = BARS - len(shown), len(shown) - 1
+    page_of, words = run_pages(), cache(_words)
+    parts = [
+        f'<rect class="f-none" x="{STEP * place}" y="20" width="6" height="2"/>'
+        for place in range(offset)
+    ]
+    # A page has a thousand of these: they are put together by hand.
+    for place, run in enumerate(shown):
+        text = escape(words(run.status, run.lateness if is_late(run) else None))
+        parts.append(
+            f'<a href="{page_of(run.pk)}" tabindex="{0 if place == last else -1}"'
+            f' aria-label="{text}"><title>{text}</title>'
+            f'<g transform="translate({STEP * (offset + place)} 0)">{bar(run)}'
+            '<rect class="hit" width="7" height="22"/></g></a>'
+        )
     return format_html(
-        '<svg class="sl-strip" viewBox="0 0 150 22" role="group" aria-label="{}">{}{}</svg>',
+        '<svg class="sl-strip" viewBox="0 0 150 22" role="group" aria-label="{}">{}</svg>',
         counts(shown),
-        empty,
-        bars,
+        mark_safe("".join(parts)),
     )
 
 
@@ -82,10 +75,14 @@ def bar(run: Any) -> SafeString:
 
 def outcome(run: Any) -> str:
     """Return how a run ended, in words: “finished, 38 s late”."""
-    label = str(ScheduledTaskInstance.Status(run.status).label)
-    if not is_late(run):
+    return _words(run.status, run.lateness if is_late(run) else None)
+
+
+def _words(status: str, late: timedelta | None) -> str:
+    label = str(ScheduledTaskInstance.Status(status).label)
+    if late is None:
         return label
-    return _("%(state)s, %(span)s late") % {"state": label, "span": short_duration(run.lateness)}
+    return _("%(state)s, %(span)s late") % {"state": label, "span": short_duration(late)}
 
 
 def counts(runs: Sequence[Any]) -> str:

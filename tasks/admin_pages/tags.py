@@ -1,5 +1,6 @@
 """Tags in the admin: what has them, and who is limited to them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -7,7 +8,8 @@ from django.contrib import admin
 from django.contrib.admin.widgets import FilteredSelectMultiple
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -17,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from tasks.admin_pages.base import TasksAdmin
 from tasks.admin_pages.formatting import NONE
 from tasks.admin_pages.limits import SharedAdmin
-from tasks.models import Tag, TagGroup, TagUser
+from tasks.models import ScheduledTask, Tag, TagGroup, TagUser
 
 # By the fields of the form: the model that attaches people to tags, and its field.
 LINKS: dict[str, tuple[Any, str]] = {
@@ -36,13 +38,13 @@ class TagForm(forms.ModelForm):
     limited_users = forms.ModelMultipleChoiceField(
         queryset=get_user_model()._default_manager.none(),
         required=False,
-        label=gettext_lazy("users"),
+        label=gettext_lazy("Users"),
         widget=FilteredSelectMultiple(gettext_lazy("users"), is_stacked=False),
     )
     limited_groups = forms.ModelMultipleChoiceField(
         queryset=Group.objects.none(),
         required=False,
-        label=gettext_lazy("groups"),
+        label=gettext_lazy("Groups"),
         widget=FilteredSelectMultiple(gettext_lazy("groups"), is_stacked=False),
     )
 
@@ -75,6 +77,22 @@ def _links(tag: Tag, name: str) -> QuerySet[Any]:
     return LINKS[name][0].objects.filter(tag=tag)
 
 
+def _deleted(tag: Tag) -> str:
+    number = tag.schedules.count()
+    text = ngettext(
+        "%(tag)s: %(number)d schedule loses it, and stays.",
+        "%(tag)s: %(number)d schedules lose it, and stay.",
+        number,
+    )
+    return text % {"tag": tag.name, "number": number}
+
+
+def _number_of(model: Any) -> Coalesce:
+    """Return how many rows of a model have a tag; joined with those of others they multiply."""
+    rows = model.objects.filter(tag=OuterRef("pk")).order_by().values("tag")
+    return Coalesce(Subquery(rows.annotate(number=Count("pk")).values("number")), 0)
+
+
 @admin.register(Tag)
 class TagAdmin(SharedAdmin, TasksAdmin):
     """Tags: view, add, edit, delete, and limit people to them."""
@@ -94,14 +112,23 @@ class TagAdmin(SharedAdmin, TasksAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
         tags = super().get_queryset(request)
         return tags.annotate(
-            number_of_schedules=Count("schedules", distinct=True),
-            number_of_people=Count("taguser", distinct=True),
-            number_of_groups=Count("taggroup", distinct=True),
+            number_of_schedules=_number_of(ScheduledTask.tags.through),
+            number_of_people=_number_of(TagUser),
+            number_of_groups=_number_of(TagGroup),
         )
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         form.save_people()
+
+    def get_deleted_objects(
+        self, objs: QuerySet[Tag] | Sequence[Tag], request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, int], set[Any], list[Any]]:
+        """Say how many schedules lose each tag: the rows that attach it mean nothing to people."""
+        tags = list(objs)
+        _shown, _counts, missing, protected = super().get_deleted_objects(objs, request)
+        counts = {Tag._meta.verbose_name_plural: len(tags)}
+        return [_deleted(tag) for tag in tags], counts, missing, protected
 
     @admin.display(description=gettext_lazy("used by"), ordering="number_of_schedules")
     def used_by(self, tag: Any) -> SafeString | str:

@@ -1,5 +1,8 @@
-"""How times are shown: relative near now, exact on hover, in the viewer's zone."""
+"""How times are shown: relative near now, exact on hover or if wanted, in the viewer's zone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -17,6 +20,22 @@ LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 BOUNDS = (MinValueValidator(EARLIEST), MaxValueValidator(LATEST))
 NEAR = timedelta(hours=24)
 WEEK = timedelta(days=6)
+_are_exact: ContextVar[bool] = ContextVar("are_exact", default=False)
+
+
+@contextmanager
+def exact_times(wanted: bool) -> Iterator[None]:
+    """Show all times exactly inside the block, if that is wanted."""
+    before = _are_exact.set(wanted)
+    try:
+        yield
+    finally:
+        _are_exact.reset(before)
+
+
+def are_exact() -> bool:
+    """Return whether times are shown exactly."""
+    return _are_exact.get()
 
 
 def about(span: timedelta) -> str:
@@ -61,12 +80,12 @@ def exact(value: datetime) -> str:
 
 
 def when(value: datetime | None, now: datetime) -> SafeString | str:
-    """Show a time: in words, and exactly on hover."""
+    """Show a time: in words, and exactly on hover; or the other way round."""
     if value is None:
         return NONE
+    shown, more = in_words(value, now), exact(value)
+    if are_exact():
+        shown, more = f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S}", shown
     return format_html(
-        '<time class="sl-when" datetime="{}" title="{}">{}</time>',
-        value.isoformat(),
-        exact(value),
-        in_words(value, now),
+        '<time class="sl-when" datetime="{}" title="{}">{}</time>', value.isoformat(), more, shown
     )

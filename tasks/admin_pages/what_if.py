@@ -1,6 +1,6 @@
-"""What-if: the load of the coming days, and the emptiest times for a new job."""
+"""What-if: the load of the coming days, and better times for a new job or a schedule."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.core.validators import MaxValueValidator
+from django.db.models import Count, F, Sum
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -16,23 +18,35 @@ from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 from redis.exceptions import RedisError
 
 from tasks import clock
-from tasks.access import visible
+from tasks.access import limits, visible
 from tasks.admin_pages import lanes
+from tasks.admin_pages.shared import kept
+from tasks.admin_pages.what_if_changes import (
+    Trial,
+    better_times,
+    by_in_units,
+    chosen_schedule,
+    effects,
+    trial_of,
+)
 from tasks.admin_pages.when_form import IntervalField
 from tasks.broker.connection import connect
 from tasks.models import ScheduledTask
 from tasks.queue import usable_queues
 from tasks.reports.in_redis import read_snapshot
+from tasks.reports.moves import moves_of
+from tasks.reports.scope import Schedules
 from tasks.reports.simulation import (
     FULL,
     HOUR,
     SLOT,
     Every,
     Outlook,
+    Planned,
     QueueLoad,
     Simulation,
     Slot,
@@ -43,9 +57,18 @@ from tasks.reports.simulation import (
 DAYS = 7
 # The page is made while somebody waits for it: it plays less than the command does.
 PLAYED_AT_MOST = 20_000
-OVERLAPS_SHOWN = 20
+# If more is due, the page is shown first, and the coming days are played when its script asks.
+QUICK = 2_000
+PLAY_AFTER_MS = 1_000
+# How long what was played is shown again, in seconds.
+KEPT_FOR = 60.0
+OVERLAPS_SHOWN = FILLERS_SHOWN = 20
+LONGEST_JOB = 7 * 86_400
+TOO_LONG = gettext_lazy("Longer than the 7 days that are played.")
 SOMEWHAT_BUSY = 0.5
 HEIGHT = 26
+# The queues of each worker.
+Workers = list[tuple[str, ...]]
 
 
 class NewJobForm(forms.Form):
@@ -65,7 +88,33 @@ class NewJobForm(forms.Form):
 
     def __init__(self, *args: Any, queues: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["queue"].choices = [(name, name) for name in queues]  # type: ignore[attr-defined]
+        fields: dict[str, Any] = self.fields
+        fields["queue"].choices = [(name, name) for name in queues]
+        fields["takes"].required = True
+        fields["takes"].validators.append(MaxValueValidator(LONGEST_JOB, TOO_LONG))
+
+
+class ScheduleForm(forms.Form):
+    """The schedule that a better time is looked for."""
+
+    schedule = forms.CharField(
+        label=gettext_lazy("the schedule"),
+        max_length=200,
+        widget=forms.TextInput({"list": "schedule-names", "autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, planned: Sequence[Planned], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._planned = planned
+
+    def clean_schedule(self) -> Planned:
+        """Return the schedule that is named, also by its primary key."""
+        text = self.cleaned_data["schedule"]
+        if (found := chosen_schedule(self._planned, text)) is None:
+            raise forms.ValidationError(
+                _("No active schedule is called “%(name)s”.") % {"name": text}
+            )
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +124,15 @@ class Suggestion:
     words: str
     percent: int
     add_url: str
+    try_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filler:
+    """A schedule of a queue that is full at times, and for how much of its workers' time it is."""
+
+    outlook: Outlook
+    percent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,42 +147,126 @@ class QueueRow:
 
 
 def what_if_page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
-    """Show the load of the coming days; with the new job's values, the emptiest times for it."""
-    schedules = site.get_model_admin(ScheduledTask)
+    """Show the load of the coming days, as it is planned or with a change that is tried.
+
+    It suggests times for a new job, or for a schedule. GET: nothing is changed.
+    """
+    schedules: Any = site.get_model_admin(ScheduledTask)
     if not schedules.has_view_permission(request):
         raise PermissionDenied
-    workers, obstacle = _workers()
-    planned = read_planned(visible(request.user, ScheduledTask.objects.all()))
-    simulation = simulate(planned, workers, clock.now(), DAYS, PLAYED_AT_MOST)
-    form = NewJobForm(
-        request.GET if "takes" in request.GET else None,
-        queues=usable_queues(),
-        label_suffix="",
-    )
-    is_asked = form.is_bound and form.is_valid()
-    context = {
-        **site.each_context(request),
-        "title": _("What-if"),
-        "form": form,
-        "obstacle": obstacle,
-        "suggestions": suggestions(simulation, form.cleaned_data) if is_asked else None,
-        "may_add": schedules.has_add_permission(request),
-        "simulation": simulation,
-        "labels": lanes.labels(
-            lanes.midnights(simulation.begin, simulation.end),
-            simulation.begin,
-            simulation.end,
-            "D j",
-        ),
-        "queues": [queue_row(load, simulation) for load in simulation.queues.values()],
-        "overlapping": simulation.overlapping[:OVERLAPS_SHOWN],
-        "waiting": longest_waits(simulation),
-        "unknown": sum(not one.is_known for one in planned),
-    }
+    context = {**site.each_context(request), "title": _("What-if")}
+    seen = visible(request.user, ScheduledTask.objects.all())
+    is_asked_for = {"takes", "schedule", "play"} & request.GET.keys()
+    is_quick = _is_quick(seen)
+    if is_quick or is_asked_for or "X-Live" in request.headers:
+        context |= _played(request, seen, is_fresh=is_quick)
+        context["may_add"] = schedules.has_add_permission(request)
+        context["may_move"] = schedules.has_change_permission(request)
+    else:
+        context["refresh_ms"] = PLAY_AFTER_MS
     return TemplateResponse(request, "admin/tasks/what_if.html", context)
 
 
-def _workers() -> tuple[list[tuple[str, ...]], str]:
+def _is_quick(schedules: Schedules) -> bool:
+    """Return whether the coming days can be played while somebody waits for the page.
+
+    As much is due, about, as was in the last 7 days.
+    """
+    runs: Any = sum(F(f"week__{name}") for name in ("finished", "failed", "missed", "skipped"))
+    live = schedules.filter(status__in=ScheduledTask.LIVE).order_by()
+    load = live.aggregate(number=Count("pk"), runs=Sum(runs, default=0))
+    return load["number"] + load["runs"] <= QUICK
+
+
+def _present(schedules: Schedules, workers: Workers) -> tuple[list[Planned], Simulation]:
+    """Return what is planned, and the coming days as they are by that."""
+    planned = read_planned(schedules)
+    return planned, _play(planned, workers)
+
+
+def _play(planned: Iterable[Planned], workers: Workers) -> Simulation:
+    return simulate(planned, workers, clock.now(), DAYS, PLAYED_AT_MOST)
+
+
+def _played(request: HttpRequest, schedules: Schedules, *, is_fresh: bool) -> dict[str, Any]:
+    """Return what the simulations say, at most two; unless fresh the first is up to a minute old.
+
+    A change that is tried is always played anew.
+    """
+    query, now = request.GET, clock.now()
+    workers, obstacle = _workers()
+    planned, present = kept(
+        ("what-if", limits(request.user), tuple(workers)),
+        KEPT_FOR,
+        lambda: _present(schedules, workers),
+        is_fresh=is_fresh,
+    )
+    job_form = NewJobForm(
+        query if "takes" in query else None, queues=usable_queues(), label_suffix=""
+    )
+    form = ScheduleForm(query if "schedule" in query else None, planned=planned, label_suffix="")
+    job = job_form.cleaned_data if job_form.is_bound and job_form.is_valid() else None
+    chosen = form.cleaned_data["schedule"] if form.is_bound and form.is_valid() else None
+    trial = trial_of(query, planned, chosen, job, now)
+    if chosen is not None:  # Also one that a link has named by its primary key.
+        form = ScheduleForm(initial={"schedule": chosen.name}, planned=planned, label_suffix="")
+    shown = present
+    found: dict[str, Any] = {}
+    if trial is not None:
+        shown = _play(trial.planned, workers)
+        found = {"trial": trial, "effects": effects(trial, present, shown), **_way_on(trial, job)}
+    elif chosen is not None:
+        others = _play((one for one in planned if one is not chosen), workers)
+        moves = moves_of(chosen, others, now)
+        found = {"busy_now": round(100 * moves.busy_now), "better": better_times(chosen, moves)}
+    elif job is not None:
+        found = {"suggestions": suggestions(present, job)}
+    found |= {"job_form": job_form, "schedule_form": form, "chosen": chosen}
+    unknown = sum(not one.is_known for one in planned)
+    return {"obstacle": obstacle, "unknown": unknown, **found, **_load(shown)}
+
+
+def _way_on(trial: Trial, job: dict[str, Any] | None) -> dict[str, Any]:
+    """Return where the tried change is made, and where the other times are."""
+    if trial.moved is not None:
+        chosen, by = trial.moved
+        return {"by": by_in_units(by), "back_url": f"?{urlencode({'schedule': chosen.pk})}"}
+    assert job is not None
+    add = {"cron": trial.changed.spec.cron, "queue": trial.changed.queue}
+    add["timezone"] = trial.changed.spec.timezone
+    return {"add_url": _add_url(add), "back_url": f"?{urlencode(_asked(job))}"}
+
+
+def _load(simulation: Simulation) -> dict[str, Any]:
+    """Return the panels on the load of the coming days."""
+    begin, end = simulation.begin, simulation.end
+    return {
+        "simulation": simulation,
+        "labels": lanes.labels(
+            lanes.midnights(begin, end), begin, end, pgettext("date format", "D j")
+        ),
+        "queues": [queue_row(load, simulation) for load in simulation.queues.values()],
+        "fillers": fillers(simulation),
+        "overlapping": simulation.overlapping[:OVERLAPS_SHOWN],
+        "waiting": longest_waits(simulation),
+    }
+
+
+def fillers(simulation: Simulation) -> list[Filler]:
+    """Return the schedules that take most of the time of workers whose queues are full at times."""
+    full = {name for name in simulation.queues if simulation.full_hours(name)}
+    span = simulation.end - simulation.begin
+    found = [
+        Filler(one, round(100 * one.runs * one.planned.takes / (span * load.workers)))
+        for one in simulation.outlooks
+        if one.runs and one.planned.queue in full
+        for load in [simulation.queues[one.planned.queue]]
+    ]
+    found.sort(key=lambda one: (-one.percent, one.outlook.planned.name))
+    return [one for one in found[:FILLERS_SHOWN] if one.percent]
+
+
+def _workers() -> tuple[Workers, str]:
     """Return the queues of each worker there is, and why that isn't known."""
     try:
         return [worker.queues for worker in read_snapshot(connect()).workers], ""
@@ -133,16 +275,26 @@ def _workers() -> tuple[list[tuple[str, ...]], str]:
 
 
 def suggestions(simulation: Simulation, job: dict[str, Any]) -> list[Suggestion]:
-    """Return the emptiest times for a job, with links that add a schedule then."""
+    """Return the emptiest times for a job, with links that add a schedule then, or try one."""
     every, takes = Every(job["every"]), timedelta(seconds=job["takes"])
-    return [
-        Suggestion(
-            in_words(slot, every),
-            round(100 * slot.busy),
-            f"{reverse('admin:tasks_scheduledtask_add')}?{_prefilled(slot, every, job['queue'])}",
-        )
-        for slot in simulation.emptiest(job["queue"], takes, every)
-    ]
+    found = []
+    for slot in simulation.emptiest(job["queue"], takes, every):
+        cron = _cron(slot, every)
+        add = {"cron": cron, "queue": job["queue"]}
+        add["timezone"] = timezone.get_current_timezone_name()
+        try_url = f"?{urlencode(_asked(job) | {'cron': cron})}"
+        words, percent = in_words(slot, every), round(100 * slot.busy)
+        found.append(Suggestion(words, percent, _add_url(add), try_url))
+    return found
+
+
+def _asked(job: dict[str, Any]) -> dict[str, str]:
+    """Return the query by which the page is asked for times for a job."""
+    return {"takes": str(job["takes"]), "queue": job["queue"], "every": job["every"]}
+
+
+def _add_url(values: dict[str, Any]) -> str:
+    return f"{reverse('admin:tasks_scheduledtask_add')}?{urlencode(values)}"
 
 
 def in_words(slot: Slot, every: Every) -> str:
@@ -156,14 +308,13 @@ def in_words(slot: Slot, every: Every) -> str:
     return _("every %(day)s at %(time)s") % {"day": formats.date_format(local, "l"), "time": time}
 
 
-def _prefilled(slot: Slot, every: Every, queue: str) -> str:
-    """Return the query by which the form to add a schedule begins with a time."""
+def _cron(slot: Slot, every: Every) -> str:
+    """Return the expression of a job that repeats from a slot on, by the viewer's clock."""
     local = timezone.localtime(slot.first)
     hour, weekday = ("*", "*") if every == Every.HOUR else (str(local.hour), "*")
     if every == Every.WEEK:
         weekday = f"{local:%a}".upper()
-    values = {"cron": f"{local.minute} {hour} * * {weekday}", "queue": queue}
-    return urlencode(values | {"timezone": timezone.get_current_timezone_name()})
+    return f"{local.minute} {hour} * * {weekday}"
 
 
 def queue_row(load: QueueLoad, simulation: Simulation) -> QueueRow:

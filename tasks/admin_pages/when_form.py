@@ -9,7 +9,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from tasks import clock
 from tasks.exceptions import SpecError
@@ -43,13 +43,13 @@ FACES = [
 # What each face has to say, and what on it doesn't count.
 FIELDS_OF = {Face.ONCE: {"first"}, Face.EVERY: {"interval", "first"}, Face.CRON: {"cron"}}
 DAYS = [
-    ("1", gettext_lazy("Mon")),
-    ("2", gettext_lazy("Tue")),
-    ("3", gettext_lazy("Wed")),
-    ("4", gettext_lazy("Thu")),
-    ("5", gettext_lazy("Fri")),
-    ("6", gettext_lazy("Sat")),
-    ("0", gettext_lazy("Sun")),
+    ("1", pgettext_lazy("day of the week", "Mon")),
+    ("2", pgettext_lazy("day of the week", "Tue")),
+    ("3", pgettext_lazy("day of the week", "Wed")),
+    ("4", pgettext_lazy("day of the week", "Thu")),
+    ("5", pgettext_lazy("day of the week", "Fri")),
+    ("6", pgettext_lazy("day of the week", "Sat")),
+    ("0", pgettext_lazy("day of the week", "Sun")),
 ]
 ON = [
     (On.EVERY_DAY, gettext_lazy("Every day")),

@@ -4,9 +4,11 @@ The view only computes: GET (or POST, for a long list of dates) changes nothing.
 isn't sent to it.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,21 +16,25 @@ from django import forms
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.forms.models import construct_instance
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.utils import formats, timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from tasks import clock
+from tasks.access import visible
+from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.consequences import Situation, consequences, moment
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.when_form import IntervalField, WhenForm
+from tasks.exceptions import SpecError
 from tasks.models import ScheduledTask
+from tasks.reports.crowd import FREQUENT, Crowd, crowd_at
+from tasks.reports.scope import Schedules
 from tasks.timing import spec
 from tasks.timing.cron_choice import CronChoice, read_cron
-from tasks.timing.describe import describe
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe, describe_seconds
 from tasks.timing.upcoming import (
     LONGEST_LOOK,
     Clock,
@@ -90,10 +96,12 @@ class PreviewForm(WhenForm):
     def _post_clean(self) -> None:
         """Check the values as those that are saved, but without the database's constraints."""
         self.instance = construct_instance(self, self.instance, self._meta.fields)
-        try:
-            self.instance.clean()
-        except ValidationError as error:
-            self._update_errors(error)
+        excluded = self._get_validation_exclusions()  # type: ignore[attr-defined]
+        for check in (partial(self.instance.clean_fields, excluded), self.instance.clean):
+            try:
+                check()
+            except ValidationError as error:
+                self._update_errors(error)
 
     def _update_errors(self, errors: ValidationError) -> None:
         for name in errors.error_dict.keys() - self.fields.keys():
@@ -122,6 +130,7 @@ class Preview:
     viewer_zone: str = ""
     lines: list[Line] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    crowd: str = ""
     warning: str = ""
     consequences: Mapping[str, SafeString] = field(default_factory=dict)
     cron: str = ""
@@ -134,7 +143,11 @@ def preview_of(schedule: ScheduledTask, problem: str = "") -> Preview:
     now = clock.now()
     zone = find_zone(schedule.timezone) or ZoneInfo("UTC")
     zone_now = f"{now.astimezone(zone):%H:%M}"
-    wanted = None if problem else _spec_of(schedule)
+    wanted: spec.Spec | None = None
+    try:
+        wanted = None if problem else _spec_of(schedule)
+    except SpecError as error:  # Such a row was written past the services.
+        problem = str(error)
     if wanted is None:
         sentences = consequences(Situation(schedule, []))
         return Preview(
@@ -159,8 +172,37 @@ def preview_of(schedule: ScheduledTask, problem: str = "") -> Preview:
     )
 
 
+def with_crowd(preview: Preview, schedule: ScheduledTask, others: Schedules) -> Preview:
+    """Return a preview that also says if many others are due at the same minute."""
+    if not preview.lines or (schedule.interval and schedule.interval < FREQUENT):
+        return preview
+    wanted = _spec_of(schedule)
+    due = None if wanted is None else spec.next_due(wanted, clock.now())
+    if due is None:
+        return preview
+    found = crowd_at(due, others.exclude(pk=schedule.pk))
+    zone = find_zone(schedule.timezone) or ZoneInfo("UTC")
+    return replace(preview, crowd=_crowd_words(found, due.astimezone(zone)))
+
+
+def _crowd_words(found: Crowd, due: datetime) -> str:
+    if not found.is_busy:
+        return ""
+    free = f"{found.emptiest.astimezone(due.tzinfo):%H:%M}"
+    busy = ngettext(
+        "%(n)d other is due at %(time)s", "%(n)d others are due at %(time)s", found.others
+    ) % {"n": found.others, "time": f"{due:%H:%M}"}
+    if not found.others_then:
+        return _("%(busy)s; %(time)s is free.") % {"busy": busy, "time": free}
+    then = ngettext("only %(n)d at %(time)s", "only %(n)d at %(time)s", found.others_then)
+    return f"{busy}; {then % {'n': found.others_then, 'time': free}}."
+
+
 def _spec_of(schedule: ScheduledTask) -> spec.Spec | None:
-    """Return when a schedule is due, None if it doesn't say; a new one has no share of jitter."""
+    """Return when a schedule is due, None if it doesn't say; a new one has no share of jitter.
+
+    Raises SpecError if that makes no sense.
+    """
     if not schedule.cron and schedule.first is None:
         return None
     values = schedule.spec_values() | {"timezone": schedule.timezone}
@@ -241,7 +283,7 @@ class _Page:
             if change.shift > timedelta(0)
             else _("The clocks of %(place)s go back by %(span)s on %(when)s.")
         )
-        span = format_interval(int(abs(change.shift).total_seconds()))
+        span = describe_seconds(int(abs(change.shift).total_seconds()))
         sentence = text % {"place": place(zone), "span": span, "when": moment(local)}
         return f"{sentence} {self._moved(change)}".strip()
 
@@ -252,7 +294,7 @@ class _Page:
         before, after = (self._ahead(at) for at in (change.at - timedelta(seconds=1), change.at))
         if before == after:
             return ""
-        span = format_interval(int(abs(after - before).total_seconds()))
+        span = describe_seconds(int(abs(after - before).total_seconds()))
         if after > before:
             return _("For you it is %(span)s later from here.") % {"span": span}
         return _("For you it is %(span)s earlier from here.") % {"span": span}
@@ -266,7 +308,8 @@ class _Page:
 
     def _day(self, day: date) -> str:
         is_near = day - self.now.date() < NEAR
-        return formats.date_format(day, "D j M" if is_near else "D j M Y")
+        near, other = pgettext("date format", "D j M"), pgettext("date format", "D j M Y")
+        return formats.date_format(day, near if is_near else other)
 
 
 def _time(local: datetime) -> str:
@@ -291,7 +334,7 @@ def _notes(schedule: ScheduledTask, now: datetime) -> list[str]:
         notes.append(text % {"time": moment(timezone.localtime(schedule.first))})
     if schedule.jitter and schedule._state.adding:
         text = _("Each up to %(span)s later: its share of the jitter is drawn when it is saved.")
-        notes.append(text % {"span": format_interval(schedule.jitter)})
+        notes.append(text % {"span": describe_seconds(schedule.jitter)})
     if schedule.status == ScheduledTask.Status.PAUSED:
         notes.append(_("It is paused: nothing runs until it is resumed."))
     if schedule.status == ScheduledTask.Status.DEATH:
@@ -324,6 +367,15 @@ def warning_of(schedule: ScheduledTask) -> str:
     return nothing_due(schedule, now)
 
 
+def usable(form: forms.ModelForm) -> ScheduledTask:
+    """Return the schedule as typed, with usual policies for those that have an error."""
+    schedule: ScheduledTask = copy.copy(form.instance)
+    for name in form.errors.keys() & set(POLICY_FIELDS):
+        field: Any = ScheduledTask._meta.get_field(name)
+        setattr(schedule, name, field.get_default())
+    return schedule
+
+
 def problem_of(form: forms.ModelForm) -> str:
     """Say which fields of a form keep it from saying when; empty if none does."""
     names = {*SPEC_FIELDS, "cron_on", "cron_days", "cron_at"} & form.errors.keys()
@@ -339,8 +391,8 @@ def preview_view(page: Any, request: HttpRequest) -> HttpResponse:
     """Return the preview of what is typed, as a fragment of the page."""
     data: QueryDict = request.POST if request.method == "POST" else request.GET
     schedule = None
-    if (pk := data.get("pk", "")).isdecimal():
-        schedule = page.get_object(request, pk)
+    if pk := data.get("pk", ""):
+        schedule = get_object_or_404(page.get_queryset(request), pk=number_in(pk))
     allowed = page.has_change_permission if schedule is not None else page.has_add_permission
     if not (allowed(request, schedule) if schedule is not None else allowed(request)):
         raise PermissionDenied
@@ -353,5 +405,9 @@ def preview_view(page: Any, request: HttpRequest) -> HttpResponse:
     form = form_class(typed, instance=schedule)
     form.full_clean()
     form.instance.function = data.get("function", "")[:200]
-    preview = preview_of(form.instance, problem_of(form))
+    preview = with_crowd(
+        preview_of(usable(form), problem_of(form)),
+        form.instance,
+        visible(request.user, ScheduledTask.objects.all()),
+    )
     return render(request, "admin/tasks/scheduledtask/when_preview.html", {"preview": preview})

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import cast
@@ -17,7 +18,7 @@ from redis.exceptions import RedisError
 from tasks import clock
 from tasks.broker.connection import connect
 from tasks.broker.keys import CLOCK_STEP_KEY, CLOCKS_KEY
-from tasks.timing.text import format_interval
+from tasks.timing.describe import describe_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -147,25 +148,37 @@ def notices(redis: Redis) -> list[str]:
 
     Raises RedisError if Redis is unavailable.
     """
+    note = cast(bytes | None, redis.get(CLOCK_STEP_KEY))
+    return notices_about(offsets(redis), step_in(note))
+
+
+def notices_about(offsets: Mapping[str, float], step: tuple[datetime, float] | None) -> list[str]:
+    """Return these notices from what Redis has said.
+
+    `offsets` are the processes and by how many seconds theirs are off, `step` is when Redis's was
+    set, and by how many.
+    """
     found = []
-    for process, offset in sorted(offsets(redis).items()):
+    for process, offset in sorted(offsets.items()):
         text = (
             _("%(process)s: the system's clock is %(span)s ahead of Redis's, which counts.")
             if offset > 0
             else _("%(process)s: the system's clock is %(span)s behind Redis's, which counts.")
         )
         found.append(text % {"process": process, "span": _span(offset)})
-    if found_step := step_in(cast(bytes | None, redis.get(CLOCK_STEP_KEY))):
-        at, step = found_step
+    if step is not None:
+        at, seconds = step
         text = (
             _("Redis's clock was set forward by %(span)s at %(time)s: what it skipped is recorded.")
-            if step > 0
+            if seconds > 0
             else _("Redis's clock was set back by %(span)s at %(time)s: nothing is repeated.")
         )
         local = timezone.localtime(at)
-        found.append(text % {"span": _span(step), "time": formats.date_format(local, "Y-m-d H:i")})
+        found.append(
+            text % {"span": _span(seconds), "time": formats.date_format(local, "Y-m-d H:i")}
+        )
     return found
 
 
 def _span(seconds: float) -> str:
-    return format_interval(max(round(abs(seconds)), 1))
+    return describe_seconds(max(round(abs(seconds)), 1))

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import django_rq
 from django.conf import settings
+from django.utils.translation import gettext as _
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, TimeoutError
@@ -19,13 +20,15 @@ from tasks.broker.keys import PROBE_KEY, explain
 # How long a page waits for an answer of Redis, in seconds: who looks at it is told instead.
 PAGE_PATIENCE_SECONDS = 0.5
 PROBE_LIFETIME_SECONDS = 60
+T = TypeVar("T")
 
 
 @dataclass
 class _Page:
-    """Whether Redis has failed to answer in time while this page was made."""
+    """Whether Redis has failed to answer in time while this page was made; what has been read."""
 
     has_waited: bool = False
+    read: dict[str, Any] = field(default_factory=dict)
 
 
 _page: ContextVar[_Page | None] = ContextVar("page", default=None)
@@ -43,6 +46,20 @@ def in_a_hurry() -> Iterator[None]:
         yield
     finally:
         _page.reset(token)
+
+
+def once_a_page(name: str, read: Callable[[], T]) -> T:
+    """Return what `read` returns, which is asked only once while a page is made `in_a_hurry`.
+
+    Elsewhere it is asked each time. What it raises isn't kept.
+    """
+    page = _page.get()
+    if page is None:
+        return read()
+    if name not in page.read:
+        page.read[name] = read()
+    found: T = page.read[name]
+    return found
 
 
 def connect() -> Redis:
@@ -90,7 +107,7 @@ class _Once(Retry):
         if page is None:
             return super().call_with_retry(do, *args, **options)
         if page.has_waited:
-            raise TimeoutError("it has not answered in time")
+            raise TimeoutError(_("it has not answered in time"))
         try:
             return super().call_with_retry(do, *args, **options)
         except TimeoutError:

@@ -9,6 +9,7 @@ searched for only after that error.
 
 from collections.abc import Iterable, Mapping
 
+from django.utils.translation import gettext as _
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from rq.defaults import RQ_KEY_PREFIX
@@ -196,7 +197,8 @@ def wrong_types(redis: Redis, expected: Mapping[str, str]) -> list[str]:
             pipe.type(key)
         types = [answer.decode() for answer in pipe.execute()]
     return [
-        f"The key {key} in Redis is a {found}, not a {kind}: delete or rename it."
+        _("The key %(key)s in Redis is a %(found)s, not a %(kind)s: delete or rename it.")
+        % {"key": key, "found": found, "kind": kind}
         for (key, kind), found in zip(expected.items(), types, strict=True)
         if found not in (kind, "none")
     ]
@@ -205,10 +207,10 @@ def wrong_types(redis: Redis, expected: Mapping[str, str]) -> list[str]:
 def explain(error: RedisError, redis: Redis, queue_names: Iterable[str]) -> str:
     """Return what is wrong with Redis, naming the keys of the wrong type if there are any."""
     if isinstance(error, AuthenticationError | NoPermissionError):
-        return (
-            f"it refuses the user or password that the settings name for it ({error}): "
-            "correct the address of the queues."
-        )
+        return _(
+            "it refuses the user or password that the settings name for it (%(error)s): correct "
+            "the address of the queues."
+        ) % {"error": error}
     if not is_wrong_type(error):
         return str(error)
     expected = dict(TYPES)

@@ -4,6 +4,7 @@ What was expected of the old version is settled in the same transaction, and eac
 line in the history.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from tasks import clock, history
 from tasks.changes.projecting import project_on_commit
 from tasks.changes.requests import cancel_backfill
 from tasks.database import atomic
-from tasks.definitions import revised, validate
+from tasks.definitions import as_stored, refuse_unknown, revised, validate
 from tasks.exceptions import InvalidSchedule, NotPossible
 from tasks.ledger import holds as ledger_holds
 from tasks.ledger.new_specs import change_period, first_just_due, start_of_period
@@ -139,6 +140,26 @@ def write_change(known: ScheduledTask, schedule: ScheduledTask, from_now: bool =
     if changes := history.differences(known, schedule):
         history.record(schedule, history.Action.CHANGED, changes)
     project_on_commit(schedule)
+
+
+def update_fields(
+    schedule: ScheduledTask, changes: Mapping[str, Any], *, from_now: bool = False
+) -> ScheduledTask:
+    """Do what `SchedulerService.update` says.
+
+    `from_now`: a first time that has passed isn't expected, as of what is only moved.
+    """
+    refuse_unknown(changes)
+    with refusing_duplicates(schedule), atomic():
+        schedule.refresh_from_db(from_queryset=ScheduledTask.objects.select_for_update())
+        known, changed = copy.copy(schedule), copy.copy(schedule)
+        for field, value in as_stored(changes).items():
+            setattr(changed, field, value)
+        validate(changed)
+        for stored in ScheduledTask._meta.concrete_fields:
+            setattr(schedule, stored.name, getattr(changed, stored.name))
+        write_change(known, schedule, from_now)
+    return schedule
 
 
 def change_status(

@@ -164,7 +164,8 @@ def _count(
         if reading.recorded is not None:
             count.add_recorded(reading.recorded.statuses)
         try:
-            count.compare(reading.expected(now), rows)
+            if not reading.problem:
+                count.compare(reading.expected(now), rows)
         except OF_A_BAD_SPEC as error:
             reading.problem = str(error)
         count.tally.problem = reading.problem or count.tally.problem
@@ -191,7 +192,9 @@ def _settle(readings: list[_Reading], now: datetime) -> None:
         one.schedule.pk: (one.after, min(one.schedule.settled_through, now)) for one in readings
     }
     found = digests.read([(pk, after, until) for pk, (after, until) in bounds.items()])
-    for reading in readings if found is not None else ():
+    if found is None:
+        return
+    for reading in readings:
         recorded, (_after, until) = found[reading.schedule.pk], bounds[reading.schedule.pk]
         with suppress(*OF_A_BAD_SPEC):  # The comparison says what is wrong.
             if not recorded.may_be_retried and recorded.digest == _digest(reading, until):
@@ -202,7 +205,7 @@ def _digest(reading: _Reading, until: datetime) -> Digest:
     """Return the digest of what was due up to a time."""
     dues = reading.expected(until)
     if len(reading.parts) == 1 and (step := digests.steps_of(reading.parts[0][0])) is not None:
-        first = next(dues, None)
+        first, until = next(dues, None), min(until, reading.parts[0][2])
         number = 0 if first is None else (until - first) // timedelta(seconds=step) + 1
         return Digest() if first is None else Digest.of_steps(first, step, number)
     return Digest.of(dues)

@@ -7,8 +7,6 @@ before, or that is cancelled meanwhile, doesn't go on when the hold ends.
 from datetime import datetime
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from tasks import clock
 from tasks.database import CHUNK, chunks, connection
 from tasks.ledger.periods import Closing, close_periods
@@ -75,9 +73,7 @@ def resume_held(hold: Hold) -> list[int]:
     with_last_run: Any = held.with_last_run()
     failing = set(with_last_run.filter(last_run_status="failed").values_list("pk", flat=True))
     now, why = clock.now(), reason(Code.SCHEDULE_STOPPED)
-    words = {"by": hold.by, "note": hold.note}
-    note = _("Everything was paused by %(by)s. %(note)s") % words
-    close_periods([Closing(schedule, now, why, note=note.strip()) for schedule in schedules])
+    close_periods([Closing(schedule, now, why, hold=hold) for schedule in schedules])
     pks = [schedule.pk for schedule in schedules]
     _write([pk for pk in pks if pk not in failing], now, status=Status.RUNNING, paused_at=None)
     _write([pk for pk in pks if pk in failing], now, status=Status.FAILED, paused_at=None)

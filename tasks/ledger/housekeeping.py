@@ -14,7 +14,7 @@ from tasks.broker.keys import MARKER_KEY, explain
 from tasks.broker.leases import LEASE_SECONDS, LeaseProbe
 from tasks.broker.reconcile import TIME_SLICE, Reconciler
 from tasks.database import OUTAGE_ERRORS
-from tasks.ledger.retention import Retention
+from tasks.ledger.retention import Retention, pruning_history
 from tasks.ledger.settling import ending_refused, settling_steps
 from tasks.ledger.summaries import Summaries
 from tasks.outages import database_outage, redis_outage
@@ -44,6 +44,7 @@ class Housekeeper:
             _Part(redis, "runs to stop", 1.0, lambda: stop_again(redis)),
             _Part(redis, "refused schedules", 2.0, lambda: ending_refused(redis)),
             _Part(redis, "retention", 300.0, Retention().steps),
+            _Part(redis, "history", 3600.0, pruning_history),
             _Part(redis, "summaries", 1.0, Summaries().steps),
         ]
         self._parts_by_lease = [

@@ -11,7 +11,7 @@ from datetime import datetime
 from tasks import clock
 from tasks.database import CHUNK, chunks
 from tasks.exceptions import SpecError
-from tasks.models import ScheduledTask, ScheduledTaskInstance, SchedulePeriod
+from tasks.models import Hold, ScheduledTask, ScheduledTaskInstance, SchedulePeriod
 from tasks.reasons import Reason
 from tasks.timing import spec
 
@@ -21,14 +21,14 @@ class Closing:
     """The end of a schedule's present period at `end`.
 
     What was due up to then and has no row is missed for this reason, except `still_expected`.
-    `note` says why the schedule was paused, by default its own note.
+    Why a paused schedule was paused is what the `hold` of everything says, otherwise its own note.
     """
 
     schedule: ScheduledTask
     end: datetime
     reason: Reason
     still_expected: datetime | None = None
-    note: str = ""
+    hold: Hold | None = None
 
 
 def close_period(
@@ -47,7 +47,7 @@ def close_periods(closings: Sequence[Closing]) -> None:
     """End the present periods of many schedules as `close_period` does, in few queries."""
     _settle([closing for closing in closings if closing.schedule.is_live])
     periods = [
-        _period(one.schedule, one.end, one.note)
+        _period(one.schedule, one.end, one.hold)
         for one in closings
         if one.schedule.period_start < one.end
     ]
@@ -56,12 +56,14 @@ def close_periods(closings: Sequence[Closing]) -> None:
         closing.schedule.period_start = closing.end
 
 
-def _period(schedule: ScheduledTask, end: datetime, note: str) -> SchedulePeriod:
+def _period(schedule: ScheduledTask, end: datetime, hold: Hold | None) -> SchedulePeriod:
+    note = schedule.note if hold is None else hold.note
     return SchedulePeriod(
         parent=schedule,
         kind=_kind(schedule),
         spec=schedule.spec_json() if schedule.is_live else None,
-        note=note or schedule.note if schedule.status == ScheduledTask.Status.PAUSED else "",
+        note=note if schedule.status == ScheduledTask.Status.PAUSED else "",
+        held_by="" if hold is None else hold.by,
         start=schedule.period_start,
         end=end,
     )

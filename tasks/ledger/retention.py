@@ -1,24 +1,26 @@
-"""Deletes the runs that a schedule doesn't keep, and the background calls that the site doesn't.
+"""Deletes what isn't kept: runs and lines of history of a schedule, and background calls.
 
 Looking costs as much as has changed, not as much as is kept: a schedule is looked at when it has a
 tenth more runs than it keeps, when it was changed, and for `keep_days` once an hour.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q, QuerySet
 
 from tasks import clock
 from tasks.clock import elapsed_clock
 from tasks.database import CHUNK, chunks
 from tasks.ledger.summaries import delete_pruned
-from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
+from tasks.models import MAX_KEEP_DAYS, ScheduleChange, ScheduledTask, ScheduledTaskInstance, Task
 
+# How many lines of each schedule's history are kept.
+CHANGES_KEPT = 500
 # How often a schedule with `keep_days` is looked at that has no new runs, in seconds.
 BY_AGE_EVERY = 3600.0
 # A schedule is looked at when it has got this part of the runs that it keeps.
@@ -26,6 +28,9 @@ TOLERANCE = 10
 # A row may become visible after rows with higher ids: what may have been under way at the last
 # look, in rows, is looked at again.
 OVERLAP = 10_000
+# The same for changes of schedules, which are stamped before they become visible.
+CHANGES_OVERLAP = timedelta(minutes=10)
+MAX_CALLS = 2**31 - 1
 ENDED = (Task.Status.FINISHED, Task.Status.FAILED, Task.Status.CANCELED)
 
 
@@ -38,13 +43,18 @@ class Keep:
 
 
 def keep_calls() -> Keep:
-    """Return what TASKS_KEEP_CALLS says; raises ValueError or TypeError if it makes no sense."""
+    """Return what TASKS_KEEP_CALLS says; raises ValueError if it makes no sense."""
     value = getattr(settings, "TASKS_KEEP_CALLS", None)
-    keep = Keep(**(value or {}))
-    for name in ("days", "number"):
-        limit = getattr(keep, name)
-        if limit is not None and (type(limit) is not int or not 1 <= limit < 2**31):
-            raise ValueError(f"{name} is {limit!r}, not a positive whole number")
+    if value is not None and not isinstance(value, Mapping):
+        raise ValueError
+    limits = dict(value or {})
+    keep = Keep(limits.pop("days", None), limits.pop("number", None))
+    fits = [
+        limit is None or (type(limit) is int and 1 <= limit <= most)
+        for limit, most in ((keep.days, MAX_KEEP_DAYS), (keep.number, MAX_CALLS))
+    ]
+    if limits or not all(fits):
+        raise ValueError
     return keep
 
 
@@ -79,20 +89,22 @@ class Retention:
                 yield from _prune_manual(schedule)
                 self._new.pop(schedule.pk, None)
                 yield
+        if self._seen_change is None or self._is_time_for_age():
+            self._next_by_age = elapsed_clock() + BY_AGE_EVERY
         self._seen_change = now
         yield from _prune_calls(keep_calls())
+
+    def _is_time_for_age(self) -> bool:
+        return elapsed_clock() >= self._next_by_age
 
     def _to_look_at(self) -> list[int]:
         """Return the schedules that may have runs to delete."""
         schedules = ScheduledTask.objects.order_by("pk")
         self._count_new()
-        is_first, by_age = self._seen_change is None, elapsed_clock() >= self._next_by_age
-        if by_age:
-            self._next_by_age = elapsed_clock() + BY_AGE_EVERY
-        if is_first:
+        if self._seen_change is None:
             return list(schedules.values_list("pk", flat=True))
-        found = schedules.filter(updated__gte=self._seen_change)
-        if by_age:
+        found = schedules.filter(updated__gte=self._seen_change - CHANGES_OVERLAP)
+        if self._is_time_for_age():
             found |= schedules.exclude(keep_days=None)
         return sorted({*found.values_list("pk", flat=True), *self._grown()})
 
@@ -154,25 +166,30 @@ def _delete_in_chunks(rows: Any) -> Iterator[None]:
 
 
 def _prune_calls(keep: Keep) -> Iterator[None]:
-    """Delete the calls that ended too long ago, then those that are too many: the oldest first."""
-    ended = Task.objects.filter(status__in=ENDED).order_by("id")
+    """Delete the calls that ended too long ago, and all but the last that ended."""
+    ended = Task.objects.filter(status__in=ENDED)
     if keep.days is not None:
         oldest_kept = clock.now() - timedelta(days=keep.days)
-        # The first to be made are nearly always the first to end: those that stay end the search.
-        while pks := [pk for pk, at in _first(ended) if at < oldest_kept]:
-            _delete_calls(pks)
-            yield
+        yield from _delete_calls(ended.filter(ended__lt=oldest_kept))
     if keep.number is not None:
-        too_old = ended.order_by("-id").values_list("id", flat=True)[keep.number : keep.number + 1]
-        for newest_not_kept in too_old:
-            while pks := [pk for pk, _at in _first(ended.filter(id__lte=newest_not_kept))]:
-                _delete_calls(pks)
-                yield
+        last = ended.order_by("-ended", "-id").values_list("ended", "id")
+        for at, pk in last[keep.number : keep.number + 1]:
+            yield from _delete_calls(ended.filter(Q(ended__lt=at) | Q(ended=at, id__lte=pk)))
 
 
-def _first(calls: Any) -> list[tuple[int, datetime]]:
-    return list(calls.values_list("id", "ended")[:CHUNK])
+def _delete_calls(calls: QuerySet[Task]) -> Iterator[None]:
+    while pks := list(calls.order_by("ended").values_list("id", flat=True)[:CHUNK]):
+        Task.objects.filter(pk__in=pks).delete()
+        yield
 
 
-def _delete_calls(pks: list[int]) -> None:
-    Task.objects.filter(pk__in=pks, status__in=ENDED).delete()
+def pruning_history() -> Iterator[None]:
+    """Delete all but the newest lines of each schedule's history; yield as `steps` does."""
+    counted = ScheduleChange.objects.order_by().values("schedule").annotate(lines=Count("pk"))
+    too_many = counted.filter(lines__gt=CHANGES_KEPT).values_list("schedule", flat=True)
+    for pk in list(too_many):
+        lines = ScheduleChange.objects.filter(schedule=pk)
+        newest = lines.order_by("-id").values_list("id", flat=True)
+        for last in newest[CHANGES_KEPT : CHANGES_KEPT + 1]:
+            lines.filter(id__lte=last).delete()
+        yield

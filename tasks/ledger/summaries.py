@@ -8,7 +8,7 @@ Whatever retention deletes is added to its hour's `pruned` in the transaction th
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -50,7 +50,7 @@ KEPT = timedelta(days=14)
 OVERLAP = timedelta(minutes=2)
 # How many ended runs are read, and how many hours are recomputed, in one step.
 RUNS_AT_ONCE = 2_000
-HOURS_AT_ONCE = 100
+HOURS_AT_ONCE = 500
 # How often a round begins, at most and at least, in seconds; and the part of the time that rounds
 # may take.
 ROUND_EVERY = 10.0
@@ -213,7 +213,7 @@ def delete_pruned(runs: QuerySet[ScheduledTaskInstance]) -> None:
         pks = list(ended.order_by("pk").select_for_update().values_list("pk", flat=True))
         summaries = _locked(hours)
         pruned = {pk: _Tally.of_pruned(summary.pruned) for pk, summary in summaries.items()}
-        _count(pruned, Q(schedule__runs__in=pks))
+        _count(pruned, summaries, Q(schedule__runs__in=pks))
         for pk, summary in summaries.items():
             summary.pruned = pruned[pk].as_json()
         HourlySummary.objects.bulk_update(summaries.values(), ["pruned"], batch_size=100)
@@ -304,34 +304,64 @@ def _write(summaries: dict[int, HourlySummary]) -> list[Hour]:
     Returns the hours of these.
     """
     tallies = {pk: _Tally.of_pruned(summary.pruned) for pk, summary in summaries.items()}
-    _count(tallies)
+    _count(tallies, summaries)
     rows, changed = [], []
     for pk, summary in summaries.items():
         values = tallies[pk].fields
         if any(getattr(summary, name) != value for name, value in values.items()):
             rows.append([*(_adapted(name, value) for name, value in values.items()), pk])
             changed.append((summary.schedule_id, summary.hour))
-    columns = ", ".join(f"{name} = %s" for name in WRITTEN)
-    _execute(f"UPDATE {TABLE} SET {columns} WHERE id = %s", rows)
+    _update(rows)
     return changed
 
 
 def _insert(hours: list[Hour]) -> None:
     """Insert summaries without any runs for these hours, unless others do so now."""
-    columns = ", ".join(COUNTS)
-    zeros = ", ".join("0" for _ in COUNTS)
+    columns = ", ".join(("schedule_id", "hour", *COUNTS, "durations", "latenesses"))
+    empty = ", ".join([*("0" for _ in COUNTS), "'{}'", "'{}'"])
+    rows = [(pk, connection.ops.adapt_datetimefield_value(hour)) for pk, hour in hours]
     _execute(
-        f"INSERT INTO {TABLE} (schedule_id, hour, {columns}, durations, latenesses) "
-        f"VALUES (%s, %s, {zeros}, '{{}}', '{{}}') ON CONFLICT DO NOTHING",
-        [(pk, connection.ops.adapt_datetimefield_value(hour)) for pk, hour in hours],
+        f"INSERT INTO {TABLE} ({columns}) VALUES (%s, %s, {empty}) ON CONFLICT DO NOTHING",
+        (
+            f"INSERT INTO {TABLE} ({columns}) SELECT schedule_id, hour, {empty}",
+            "ON CONFLICT DO NOTHING",
+        ),
+        ("schedule_id", "hour"),
+        rows,
     )
 
 
-def _execute(sql: str, rows: list[Any]) -> None:
-    """Execute a statement for many rows: a tenth of the time that `bulk_create` takes."""
-    if rows:
-        with atomic(), connection.cursor() as cursor:
-            cursor.executemany(sql, rows)
+def _update(rows: list[Any]) -> None:
+    """Update summaries, given by the values of what is written, and the key at the end."""
+    one = ", ".join(f"{name} = %s" for name in WRITTEN)
+    many = ", ".join(f"{name} = new.{name}" for name in WRITTEN)
+    _execute(
+        f"UPDATE {TABLE} SET {one} WHERE id = %s",
+        (f"UPDATE {TABLE} SET {many}", f"WHERE {TABLE}.id = new.id"),
+        (*WRITTEN, "id"),
+        rows,
+    )
+
+
+def _execute(
+    each: str, all_at_once: tuple[str, str], columns: Sequence[str], rows: list[Any]
+) -> None:
+    """Execute a statement for many rows: a tenth of the time that `bulk_create` takes.
+
+    SQLite executes it for each of them. PostgreSQL takes all at once, in a third of the time: the
+    rows are `new`, between the two parts of the statement.
+    """
+    if not rows:
+        return
+    with atomic(), connection.cursor() as cursor:
+        if connection.vendor != "postgresql":
+            cursor.executemany(each, rows)
+            return
+        fields = {field.column: field for field in HourlySummary._meta.concrete_fields}
+        arrays = ", ".join(f"%s::{fields[name].db_type(connection)}[]" for name in columns)
+        new = f"unnest({arrays}) AS new({', '.join(columns)})"
+        values = [list(column) for column in zip(*rows, strict=True)]
+        cursor.execute(f"{all_at_once[0]} FROM {new} {all_at_once[1]}", values)
 
 
 def _adapted(name: str, value: Any) -> Any:
@@ -342,14 +372,20 @@ def _adapted(name: str, value: Any) -> Any:
     return field.get_db_prep_save(value, connection)
 
 
-def _count(tallies: dict[int, _Tally], *conditions: Q) -> None:
-    """Add the runs of each hour, given by the key of its summary, that meet the conditions.
+def _count(tallies: dict[int, _Tally], summaries: dict[int, HourlySummary], *conditions: Q) -> None:
+    """Add to the tallies, by the keys of the summaries, their runs that meet the conditions.
 
     A run counts by its due; a manual run by when it was requested.
     """
+    hours = [summary.hour for summary in summaries.values()]
+    if not hours:
+        return
+    first, last = min(hours), max(hours)
     for when, condition in (("due", Q()), ("requested", Q(schedule__runs__due=None))):
         instant = f"schedule__runs__{when}"
         of_hour = Q(**{f"{instant}__gte": F("hour"), f"{instant}__lt": F("hour") + HOUR})
+        # PostgreSQL can't tell from the above that an index leads to few runs.
+        of_hour &= Q(**{f"{instant}__gte": first, f"{instant}__lt": last + HOUR})
         ended = Q(schedule__runs__ended__isnull=False)
         rows = HourlySummary.objects.filter(of_hour, condition, ended, *conditions, pk__in=tallies)
         for row in _grouped(rows):

@@ -56,7 +56,10 @@ class Task(RunRecord):
         verbose_name = _("background call")
         verbose_name_plural = _("background calls")
         ordering: ClassVar = ["-id"]
-        indexes: ClassVar = [models.Index(fields=["status", "-id"], name="task_newest_by_status")]
+        indexes: ClassVar = [
+            models.Index(fields=["status", "-id"], name="task_newest_by_status"),
+            models.Index(fields=["ended"], name="task_ended", condition=Q(ended__isnull=False)),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(status="queued", started=None, ended=None)

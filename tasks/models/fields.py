@@ -1,11 +1,11 @@
-"""What several models have in common: names, and from which database they are read."""
+"""What several models have in common: names, secrets, and from which database they are read."""
 
 from typing import Any
 
 from django.db import models
 
 from tasks.database import alias
-from tasks.masking import mask_text
+from tasks.masking import hiding, mask_text
 
 NAME_LENGTH = 200
 
@@ -38,3 +38,20 @@ class PrimaryManager(models.Manager):
     def get_queryset(self) -> models.QuerySet:
         rows = super().get_queryset()
         return rows if self._db else rows.using(alias())
+
+
+class Secretive:
+    """A row of a call whose arguments may hold secrets."""
+
+    @property
+    def secret_values(self) -> list[str]:
+        """The secrets among the arguments."""
+        raise NotImplementedError
+
+    def masked(self, text: str) -> str:
+        """Return a text of the row, or about it, as it is shown: without these and other secrets.
+
+        Texts are stored masked; an older version, or code of the site, may have stored others.
+        """
+        with hiding(self.secret_values):
+            return mask_text(text)

@@ -14,7 +14,9 @@ from tasks.models.schedules import ScheduledTask
 class ScheduleChange(models.Model):
     """One change of a schedule that a person made; it goes with its schedule.
 
-    `changes` has, by field, the old value and the new one, as JSON and with secrets masked.
+    `changes` has, by field, the old value and the new one, as JSON and with secrets masked. Of a
+    request for several runs it has how many, and the bounds of their dues, under `runs`, `begin`
+    and `end`.
     """
 
     # Without a constraint: while a new version is rolled out, older code deletes schedules too.

@@ -4,10 +4,11 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from tasks.exceptions import SpecError
-from tasks.models.fields import PrimaryManager
+from tasks.models.fields import NAME_LENGTH, PrimaryManager
 from tasks.models.schedules import ScheduledTask
 from tasks.timing.describe import describe
 from tasks.timing.spec import spec_from_json
@@ -35,6 +36,15 @@ class SchedulePeriod(models.Model):
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
     spec = models.JSONField(null=True, editable=False)
     note = models.TextField(_("note"), blank=True)
+    # By the database too: while a new version is rolled out, older code writes periods as well.
+    held_by = models.CharField(
+        max_length=NAME_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Who had paused everything, if it was paused by that.",
+    )
     start = models.DateTimeField(_("from"))
     end = models.DateTimeField(_("until"))
 
@@ -63,8 +73,15 @@ class SchedulePeriod(models.Model):
     def in_words(self) -> str:
         """Describe what was expected, or say why nothing was."""
         if self.spec is None:
-            return self.note
+            return self.note_in_words()
         try:
             return describe(spec_from_json(self.spec))
         except (SpecError, ValueError, TypeError) as error:
             return str(error)
+
+    def note_in_words(self) -> str:
+        """Say why it was paused: who had paused everything, if that was it, and the note."""
+        words = {"by": self.held_by, "note": self.note}
+        if not self.held_by:
+            return self.note
+        return (gettext("Everything was paused by %(by)s. %(note)s") % words).strip()

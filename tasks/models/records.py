@@ -6,16 +6,17 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from tasks import clock
 from tasks.fields import StampField
-from tasks.models.fields import NAME_LENGTH, NameField
+from tasks.models.fields import NAME_LENGTH, NameField, Secretive
 from tasks.reasons import CODE_LENGTH, in_words
-from tasks.storable import REASON_LENGTH
+from tasks.storable import FAILED_FOR, REASON_LENGTH
 
 
-class RunRecord(models.Model):
+class RunRecord(Secretive, models.Model):
     """What a background call and a run of a schedule have in common: how it went.
 
     `attempt` fences the writes: each write names the attempt that it is for.
@@ -63,17 +64,16 @@ class RunRecord(models.Model):
     def run_job_id(self) -> str:
         """The id of the job that runs this attempt."""
 
-    @property
-    @abstractmethod
-    def secret_values(self) -> list[str]:
-        """The secrets among the arguments of its call."""
-
     def reason_in_words(self) -> str:
         """Return in the active language why it ended so; empty if there is nothing to say."""
+        reason = self.reason
+        if reason.startswith(FAILED_FOR):
+            error = reason.removeprefix(FAILED_FOR)
+            reason = gettext("Failed for: %(error)s") % {"error": error}
         if not self.reason_code:
-            return self.reason
+            return reason
         words = in_words(self.reason_code, self.reason_values)
-        return f"{self.reason} ({words})" if self.reason else words
+        return f"{reason} ({words})" if reason else words
 
     @property
     def duration(self) -> timedelta | None:

@@ -23,7 +23,7 @@ from tasks.fields import StampField
 from tasks.job_ids import new_schedule_job_id
 from tasks.masking import hiding, mask_text
 from tasks.models.calendars import Calendar, normal_dates
-from tasks.models.fields import NAME_LENGTH, NameField, PrimaryManager
+from tasks.models.fields import NAME_LENGTH, NameField, PrimaryManager, Secretive
 from tasks.storable import canonical_json
 from tasks.timing import spec
 from tasks.timing.describe import describe
@@ -65,7 +65,7 @@ class ScheduledTaskQuerySet(models.QuerySet["ScheduledTask"]):
         )
 
 
-class ScheduledTask(models.Model):
+class ScheduledTask(Secretive, models.Model):
     """A schedule: what runs, when, and under which policies.
 
     Change it through `tasks.services.SchedulerService`, which also brings Redis up to date.
@@ -445,6 +445,20 @@ class ScheduledTask(models.Model):
             return describe(self.spec())
         except SpecError as error:
             return str(error)
+
+    def problem_in_words(self) -> str:
+        """Return in the active language why it can't be scheduled; empty if it can.
+
+        The row has it in the language of the process that found out.
+        """
+        if not self.problem:
+            return ""
+        try:
+            self.spec()
+            registry.resolve(self.function, registry.Kind.SCHEDULED)
+        except (SpecError, UnknownTaskFunction) as error:
+            return str(error)
+        return gettext(self.problem)
 
     def end_reason(self) -> str:
         """Return why the schedule has ended; empty if it has not, or if its spec is invalid.

@@ -147,7 +147,7 @@ def _spans(
         if period.kind != Kind.ACTIVE
     ]
     for state, period in parts:
-        yield _span(state, window, period.start, period.end, period.note)
+        yield _span(state, window, period.start, period.end, period.note_in_words())
     if schedule.is_live or schedule.period_start >= window.end or window.begin > now:
         return
     is_paused = schedule.status == ScheduledTask.Status.PAUSED

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
@@ -16,8 +16,9 @@ from tasks.broker.keys import explain
 from tasks.models import Hold, ScheduledTask, ScheduledTaskInstance, Task
 from tasks.queue import usable_queues
 from tasks.reports.in_redis import SchedulerSeen, Snapshot, WorkerSeen, read_snapshot
-from tasks.reports.scope import Schedules, is_everything
+from tasks.reports.scope import NO_CALLS, Calls, Schedules, is_everything
 from tasks.reports.strips import strips
+from tasks.reports.upcoming import upcoming
 from tasks.reports.waiting import WaitingList, Why, waiting, why_of_queue
 
 # How many runs that go on now are read, and how many of the failing schedules are looked into.
@@ -119,17 +120,22 @@ class Facts:
         return tuple(one for one in seen if not one.leads)
 
 
-def read_facts(redis: Redis, schedules: Schedules) -> Facts:
-    """Return the facts about these schedules, in at most twelve queries and two calls of Redis.
+def read_facts(redis: Redis, schedules: Schedules, calls: Calls = NO_CALLS) -> Facts:
+    """Return the facts about these schedules and calls.
 
-    Raises the database's errors; that Redis is unavailable is one of the facts.
+    It takes at most twelve queries and two calls of Redis; three more queries and one more call if
+    these aren't all schedules. Raises the database's errors; that Redis is unavailable is one of
+    the facts.
     """
-    snapshot, obstacle = _snapshot(redis)
     sent = time.monotonic()
     holds = tuple(Hold.objects.all())
     round_trip = timedelta(seconds=time.monotonic() - sent)
+    snapshot, obstacle = _snapshot(redis, schedules)
+    if not is_everything(schedules):
+        used = {"", *queues_of(schedules)}
+        holds = tuple(hold for hold in holds if hold.queue in used)
     held = {hold.queue: hold for hold in holds}
-    working = {work.worker: work for work in running_now(schedules)}
+    working = {work.worker: work for work in running_now(schedules, calls)}
     workers = snapshot.workers if snapshot else ()
     return Facts(
         now=clock.now(),
@@ -138,25 +144,24 @@ def read_facts(redis: Redis, schedules: Schedules) -> Facts:
         database_round_trip=round_trip,
         workers=tuple(WorkerFacts(seen, working.get(seen.name)) for seen in workers),
         queues=tuple(_queues(snapshot, held) if snapshot else ()),
-        waiting=waiting(snapshot, schedules) if snapshot else None,
+        waiting=waiting(snapshot, schedules, calls) if snapshot else None,
         holds=holds,
         worst=worst_failing(schedules),
         **_counts(schedules),
     )
 
 
-def running_now(schedules: Schedules) -> list[Work]:
-    """Return what runs now of these schedules, and the calls if these are all, in two queries."""
+def running_now(schedules: Schedules, calls: Calls = NO_CALLS) -> list[Work]:
+    """Return what runs now of these schedules and calls, in two queries."""
     runs = ScheduledTaskInstance.objects.running().filter(
         Q() if is_everything(schedules) else Q(parent__in=schedules.order_by().values("pk"))
     )
     told = ("worker_name", "started", "progress", "progress_message")
     columns = ("name", "pk", "parent_id", *told, "parent__week__p50")
     rows: list[Any] = list(runs.values_list(*columns)[:RUNNING_READ])
-    if is_everything(schedules):
-        calls = Task.objects.filter(status=Task.Status.RUNNING)
-        found = calls.values_list("name", "pk", *told)[:RUNNING_READ]
-        rows += [(name, pk, None, *rest, None) for name, pk, *rest in found]
+    running = calls.filter(status=Task.Status.RUNNING)
+    found = running.values_list("name", "pk", *told)[:RUNNING_READ]
+    rows += [(name, pk, None, *rest, None) for name, pk, *rest in found]
     return [Work(*row) for row in rows]
 
 
@@ -169,9 +174,9 @@ def worst_failing(schedules: Schedules, number: int = FAILING_SHOWN) -> tuple[Fa
     for pk, runs in strips(names, LATEST_READ).items():
         started = [run for run in runs if run.started and run.status != "running"]
         failed[pk] = list(takewhile(lambda run: run.status == "failed", started))
-    latest = ScheduledTaskInstance.objects.defer("log", "traceback", "result").in_bulk(
-        [runs[0].pk for runs in failed.values() if runs]
-    )
+    newest = [runs[0].pk for runs in failed.values() if runs]
+    with_parent = ScheduledTaskInstance.objects.select_related("parent")
+    latest = with_parent.defer("log", "traceback", "result").in_bulk(newest)
     return tuple(
         Failing(pk, names[pk], len(runs), since, latest[runs[0].pk])
         for pk, runs in failed.items()
@@ -179,11 +184,35 @@ def worst_failing(schedules: Schedules, number: int = FAILING_SHOWN) -> tuple[Fa
     )
 
 
-def _snapshot(redis: Redis) -> tuple[Snapshot | None, str]:
+def _snapshot(redis: Redis, schedules: Schedules) -> tuple[Snapshot | None, str]:
     try:
-        return read_snapshot(redis), ""
+        snapshot = read_snapshot(redis)
+        return (snapshot if is_everything(schedules) else seen_of(snapshot, redis, schedules)), ""
     except RedisError as error:
         return None, explain(error, redis, usable_queues())
+
+
+def seen_of(snapshot: Snapshot, redis: Redis, schedules: Schedules) -> Snapshot:
+    """Return what Redis says to somebody who sees only these schedules.
+
+    Of queues that these use, the depth and the oldest wait stay those of all jobs: they are the
+    load that these wait behind, and say nothing of whose jobs it is.
+    """
+    used = queues_of(schedules)
+    late = [job_id for job_id, _due in snapshot.undispatched]
+    own = set(schedules.order_by().filter(job_id__in=late).values_list("job_id", flat=True))
+    following = upcoming(redis, schedules, 1)
+    return replace(
+        snapshot,
+        queues=tuple(queue for queue in snapshot.queues if queue.name in used),
+        undispatched=tuple(one for one in snapshot.undispatched if one[0] in own),
+        next_due=following[0].due if following else None,
+    )
+
+
+def queues_of(schedules: Schedules) -> frozenset[str]:
+    """Return the queues that these schedules use."""
+    return frozenset(schedules.order_by().values_list("queue", flat=True).distinct())
 
 
 def _queues(snapshot: Snapshot, held: dict[str, Hold]) -> Sequence[QueueFacts]:

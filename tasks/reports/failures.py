@@ -4,13 +4,13 @@ import os
 import re
 import sysconfig
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models.functions import Right
+from django.db.models.functions import MD5, Right
 
 from tasks import clock
 from tasks.ledger.summaries import WEEK
@@ -80,8 +80,20 @@ class Failures:
     is_partial: bool
 
 
+class _Failed(NamedTuple):
+    """What is read of a failed run; `digest` is the same for the same traceback."""
+
+    pk: int
+    ended: datetime
+    parent_id: int
+    name: str
+    exception_class: str
+    reason_code: str | None
+    digest: str
+
+
 def failure_groups(schedules: Schedules, period: timedelta = WEEK) -> Failures:
-    """Return in which ways runs of these schedules failed in the last `period`, in one query.
+    """Return in which ways runs of these schedules failed in the last `period`, in three queries.
 
     A run that was tried again and then finished has not failed.
     """
@@ -90,37 +102,64 @@ def failure_groups(schedules: Schedules, period: timedelta = WEEK) -> Failures:
     runs = ScheduledTaskInstance.objects.filter(
         of(schedules), status=ScheduledTaskInstance.Status.FAILED, ended__gte=since - period
     )
-    shown = runs.defer("log", "result", "traceback").annotate(
-        trace=Right("traceback", TRACEBACK_END)
-    )
-    newest = list(shown.order_by("-ended", "-pk")[: READ_AT_MOST + 1])
+    newest = _read(runs)
     is_partial = len(newest) > READ_AT_MOST
-    groups: dict[tuple[str, Place | None], list[Any]] = defaultdict(list)
-    place = cache(place_of)  # Many tracebacks are the same.
+    places = _places(newest[:READ_AT_MOST])
+    groups: dict[tuple[str, Place | None], list[_Failed]] = defaultdict(list)
     for run in newest[:READ_AT_MOST]:
-        groups[run.exception_class or run.reason_code or "", place(run.trace)].append(run)
-    found = [_group(exception, place, runs, since) for (exception, place), runs in groups.items()]
-    by_size = sorted(filter(None, found), key=lambda one: (-one.number, one.exception))
+        groups[run.exception_class or run.reason_code or "", places[run.digest]].append(run)
+    recent = {
+        key: some
+        for key, failed in groups.items()
+        if (some := [run for run in failed if run.ended >= since])
+    }
+    last_runs = ScheduledTaskInstance.objects.defer("log", "result", "traceback").in_bulk(
+        [some[0].pk for some in recent.values()]
+    )
+    found = [
+        _group(key, some, len(groups[key]), last_runs[some[0].pk])
+        for key, some in recent.items()
+        if some[0].pk in last_runs
+    ]
+    by_size = sorted(found, key=lambda one: (-one.number, one.exception))
     return Failures(since, tuple(by_size), is_partial)
 
 
+def _read(runs: Any) -> list[_Failed]:
+    """Return the newest of these runs, one more than are grouped, without their tracebacks."""
+    digest = MD5(Right("traceback", TRACEBACK_END))
+    columns = [name for name in _Failed._fields if name != "digest"]
+    rows = runs.order_by("-ended", "-pk").values_list(*columns, digest)
+    return list(map(_Failed._make, rows[: READ_AT_MOST + 1]))
+
+
+def _places(failed: Iterable[_Failed]) -> dict[str, Place | None]:
+    """Return the place in each traceback, by its digest: many runs have the same one."""
+    examples = {run.pk: run.digest for run in failed}
+    wanted = {digest: pk for pk, digest in examples.items()}
+    runs = ScheduledTaskInstance.objects.filter(pk__in=wanted.values()).order_by()
+    traces = runs.values_list("pk", Right("traceback", TRACEBACK_END))
+    places = {examples[pk]: place_of(trace) for pk, trace in traces}
+    return dict.fromkeys(wanted) | places
+
+
 def _group(
-    exception: str, place: Place | None, runs: list[ScheduledTaskInstance], since: datetime
-) -> FailureGroup | None:
-    recent = [run for run in runs if run.ended and run.ended >= since]
-    if not recent:
-        return None
-    ends = [run.ended for run in recent if run.ended]
+    key: tuple[str, Place | None],
+    recent: list[_Failed],
+    number_of_all: int,
+    last_run: ScheduledTaskInstance,
+) -> FailureGroup:
+    ends = [run.ended for run in recent]
     return FailureGroup(
-        exception=exception,
-        place=place,
+        exception=key[0],
+        place=key[1],
         number=len(recent),
-        before=len(runs) - len(recent),
+        before=number_of_all - len(recent),
         first=min(ends),
         last=max(ends),
-        last_run=recent[0],
+        last_run=last_run,
         schedules={run.parent_id: run.name for run in recent},
-        runs=tuple((run.pk, run.ended) for run in recent if run.ended),
+        runs=tuple((run.pk, run.ended) for run in recent),
     )
 
 

@@ -15,7 +15,7 @@ from redis import Redis
 from tasks.ledger.summaries import LATE
 from tasks.reports.facts import Facts, Failing, QueueFacts, Work, read_facts
 from tasks.reports.in_redis import Snapshot
-from tasks.reports.scope import Schedules
+from tasks.reports.scope import NO_CALLS, Calls, Schedules
 from tasks.reports.waiting import Why
 from tasks.timing.describe import describe_length
 
@@ -87,9 +87,12 @@ class Verdict:
         return not self.problems
 
 
-def health(redis: Redis, schedules: Schedules) -> tuple[Verdict, Facts]:
-    """Return how these schedules are, and by which facts; the texts are in the active language."""
-    facts = read_facts(redis, schedules)
+def health(redis: Redis, schedules: Schedules, calls: Calls = NO_CALLS) -> tuple[Verdict, Facts]:
+    """Return how these schedules and background calls are, and by which facts.
+
+    The texts are in the active language.
+    """
+    facts = read_facts(redis, schedules, calls)
     return judge(facts), facts
 
 
@@ -173,7 +176,7 @@ def _problems(facts: Facts) -> Iterator[Problem]:
             text=f"{text}.",
             detail=_("Each says why on its page."),
             fix=_("See which"),
-            link=_schedules(),
+            link=_schedules(view="problem"),
         )
 
 
@@ -234,7 +237,9 @@ def _of_workers(facts: Facts, snapshot: Snapshot) -> Iterator[Problem]:
                 short=_("No worker serves %(queue)s") % {"queue": queue.name},
                 text=_("No worker serves %(queue)s.") % {"queue": queue.name},
                 detail=_waiting_jobs(queue, facts.now),
-                fix=_("Start one: manage.py rqworker %(queue)s") % {"queue": queue.name},
+                fix=_("Start one (manage.py rqworker %(queue)s), or change the queue.")
+                % {"queue": queue.name},
+                link=_schedules(queue=queue.name),
                 since=queue.oldest,
             )
     if snapshot.are_suspended:
@@ -251,13 +256,12 @@ def _of_workers(facts: Facts, snapshot: Snapshot) -> Iterator[Problem]:
 def _of_holds(facts: Facts) -> Iterator[Problem]:
     for hold in facts.holds:
         if hold.queue:
-            code, text = Code.QUEUE_PAUSED, _("%(queue)s is paused") % {"queue": hold.queue}
+            code, text = Code.QUEUE_PAUSED, _("Queue %(queue)s is paused") % {"queue": hold.queue}
         else:
             code, text = Code.EVERYTHING_PAUSED, _("Everything is paused")
         since = _time(hold.since, facts.now)
-        by = _("by %(name)s") % {"name": hold.by} if hold.by else ""
-        when = _("since %(time)s") % {"time": since}
-        said = " ".join(filter(None, (when, by)))
+        said = _("since %(time)s by %(name)s") if hold.by else _("since %(time)s")
+        said %= {"time": since, "name": hold.by}
         yield Problem(
             code,
             Severity.WARNING,
@@ -368,7 +372,7 @@ def _failing(failing: Failing, now: datetime) -> Problem:
         Severity.ERROR,
         short=_("%(name)s fails") % values,
         text=text,
-        detail=run.reason_in_words().partition("\n")[0],
+        detail=run.masked(run.reason_in_words()).partition("\n")[0],
         fix=_("See the failure"),
         link=reverse("admin:tasks_scheduledtaskinstance_change", args=[run.pk]),
         since=failing.since,

@@ -14,6 +14,7 @@ from rq.worker_registration import REDIS_WORKER_KEYS
 
 from tasks import clock
 from tasks.broker.clock import offsets_among, step_in
+from tasks.broker.connection import once_a_page
 from tasks.broker.keys import (
     CLOCK_STEP_KEY,
     CLOCKS_KEY,
@@ -95,7 +96,11 @@ class Snapshot:
 
 
 def read_snapshot(redis: Redis) -> Snapshot:
-    """Return what Redis says now; raises RedisError if it is unavailable."""
+    """Return what Redis says now, read once for a page; raises RedisError if it is unavailable."""
+    return once_a_page("snapshot", lambda: _read_snapshot(redis))
+
+
+def _read_snapshot(redis: Redis) -> Snapshot:
     now, names = clock.now(), usable_queues()
     sent = time.monotonic()
     with redis.pipeline(transaction=False) as pipe:

@@ -1,12 +1,14 @@
-"""Which schedules a report is about: those that its reader may see."""
+"""What a report is about: the schedules and the background calls that its reader may see."""
 
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from tasks.models import ScheduledTask
+from tasks.models import ScheduledTask, Task
 
 Schedules = QuerySet[ScheduledTask]
+Calls = QuerySet[Task]
+NO_CALLS: Calls = Task.objects.none()
 
 
 def is_everything(schedules: Schedules) -> bool:

@@ -38,6 +38,11 @@ UNKNOWN = timedelta(seconds=1)
 # A slot in which workers are busy for at least this share of the time is full.
 FULL = 0.9
 SUGGESTED = 3
+# What is read of a schedule.
+READ = (
+    *ScheduledTask.SPEC_FIELDS,
+    *("job_id", "name", "queue", "overlap", "jitter", "exclude", "calendar__dates"),
+)
 
 
 class Every(StrEnum):
@@ -275,7 +280,7 @@ def read_planned(schedules: Schedules) -> list[Planned]:
     live = with_week(cast(Any, schedules.filter(status__in=ScheduledTask.LIVE)))
     rows: QuerySet[Any] = live.select_related("calendar")
     found = []
-    for one in rows.defer("args", "kwargs", "description", "note"):
+    for one in rows.only(*READ):
         with suppress(SpecError):  # It says so on its row (R7).
             found.append(_planned(one, one.spec()))
     return found

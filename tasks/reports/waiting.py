@@ -9,12 +9,12 @@ from enum import StrEnum
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
-from tasks.broker.connection import connect
+from tasks.broker.connection import connect, once_a_page
 from tasks.job_ids import RunId
 from tasks.ledger.summaries import LATE
-from tasks.models import Hold, ScheduledTask, Task
+from tasks.models import Hold, ScheduledTask
 from tasks.reports.in_redis import QueueSeen, Snapshot, read_snapshot
-from tasks.reports.scope import Schedules, is_everything
+from tasks.reports.scope import NO_CALLS, Calls, Schedules
 
 SHOWN = 20
 
@@ -110,15 +110,15 @@ class WaitingList:
         return sum(self.late_by.values())
 
 
-def waiting(snapshot: Snapshot, schedules: Schedules, number: int = SHOWN) -> WaitingList:
-    """Return what waits of these schedules, and of all background calls if these are all schedules.
+def waiting(
+    snapshot: Snapshot, schedules: Schedules, calls: Calls = NO_CALLS, number: int = SHOWN
+) -> WaitingList:
+    """Return what waits of these schedules and background calls.
 
-    It takes three queries.
+    It takes three queries, and none if the page has asked before.
     """
-    jobs = list(waiting_jobs(snapshot, held_queues()))
-    found = [*_of_schedules(jobs, snapshot.now, schedules)]
-    if is_everything(schedules):
-        found += _of_calls(jobs)
+    found = [*_of_schedules(snapshot, schedules)]
+    found += once_a_page("waiting calls", lambda: _of_calls(_jobs(snapshot), calls))
     found.sort(key=lambda one: one.since)
     return WaitingList(
         shown=tuple(found[:number]),
@@ -139,8 +139,8 @@ def waiting_of(schedules: Iterable[ScheduledTask]) -> dict[int, Waiting]:
         return {}
     pks = {schedule.job_id: schedule.pk for schedule in schedules}
     names = {schedule.job_id: schedule.name for schedule in schedules}
-    jobs = waiting_jobs(snapshot, held_queues())
-    found = _by_schedule(jobs, snapshot.now, {id: (pk, names[id]) for id, pk in pks.items()})
+    known = {job_id: (pk, names[job_id]) for job_id, pk in pks.items()}
+    found = _by_schedule(_jobs(snapshot), snapshot.now, known)
     return {one.schedule_pk: one for one in found if one.schedule_pk is not None}
 
 
@@ -150,8 +150,7 @@ def late_schedules(schedules: Schedules) -> list[int]:
         snapshot = read_snapshot(connect())
     except RedisError:
         return []
-    jobs = list(waiting_jobs(snapshot, held_queues()))
-    found = _of_schedules(jobs, snapshot.now, schedules)
+    found = _of_schedules(snapshot, schedules)
     return [one.schedule_pk for one in found if one.is_late and one.schedule_pk is not None]
 
 
@@ -210,11 +209,22 @@ def _since(run_id: RunId | None) -> datetime | None:
     return run_id.due or run_id.requested
 
 
-def _of_schedules(jobs: Iterable[Job], now: datetime, schedules: Schedules) -> list[Waiting]:
-    jobs = list(jobs)
-    job_ids = {job.schedule_job_id for job in jobs} - {""}
-    rows = schedules.filter(job_id__in=job_ids).order_by().values_list("job_id", "pk", "name")
-    return _by_schedule(jobs, now, {job_id: (pk, name) for job_id, pk, name in rows})
+def _jobs(snapshot: Snapshot) -> list[Job]:
+    """Return the jobs that wait, worked out once for a page."""
+    return once_a_page("waiting jobs", lambda: list(waiting_jobs(snapshot, held_queues())))
+
+
+def _of_schedules(snapshot: Snapshot, schedules: Schedules) -> list[Waiting]:
+    """Return what waits of these schedules; on a page, read once, they are its viewer's."""
+
+    def read() -> list[Waiting]:
+        jobs = _jobs(snapshot)
+        job_ids = {job.schedule_job_id for job in jobs} - {""}
+        rows = schedules.filter(job_id__in=job_ids).order_by().values_list("job_id", "pk", "name")
+        known = {job_id: (pk, name) for job_id, pk, name in rows}
+        return _by_schedule(jobs, snapshot.now, known)
+
+    return once_a_page("waiting schedules", read)
 
 
 def _by_schedule(
@@ -252,21 +262,21 @@ def is_late(job: Job, now: datetime) -> bool:
     return job.due is not None and now - job.due > LATE
 
 
-def _of_calls(jobs: Iterable[Job]) -> list[Waiting]:
-    """Return the background calls among the jobs; jobs that have no row are RQ's own."""
-    calls = {job.job_id: job for job in jobs if job.run_id is None}
-    rows = Task.objects.filter(job_id__in=calls).values_list("job_id", "pk", "name", "created")
+def _of_calls(jobs: Iterable[Job], calls: Calls) -> list[Waiting]:
+    """Return which of these calls are among the jobs; jobs that have no row are RQ's own."""
+    others = {job.job_id: job for job in jobs if job.run_id is None}
+    rows = calls.filter(job_id__in=others).values_list("job_id", "pk", "name", "created")
     return [
         Waiting(
             name=name,
             schedule_pk=None,
             call_pk=pk,
-            queue=calls[job_id].queue,
+            queue=others[job_id].queue,
             due=None,
             since=created,
             number=1,
             is_late=False,
-            why=calls[job_id].why,
+            why=others[job_id].why,
         )
         for job_id, pk, name, created in rows
     ]

@@ -1,7 +1,8 @@
 """What is held: queues from which workers take no jobs, or everything.
 
 The rows say so, and Redis knows nothing of it: whoever has to respect a hold reads them every
-second or so, and goes on with what it last read while the database is unavailable.
+second or so, and goes on with what it last read while the database is unavailable. A child that
+has never read them takes no job until it can.
 """
 
 from collections.abc import Iterable
@@ -30,6 +31,10 @@ class Held:
     def among(self, queues: Iterable[str]) -> list[str]:
         """Return which of these queues are held."""
         return [name for name in queues if self.everything or name in self.names]
+
+
+# What somebody goes by who has never read what is held: it may be everything.
+UNKNOWN = Held(frozenset({EVERYTHING}))
 
 
 def read() -> Held:

@@ -1,6 +1,5 @@
 """Runs a job's function with its record: what it logs, how far it is, and how it ends."""
 
-import asyncio
 import inspect
 import logging
 import math
@@ -26,7 +25,7 @@ from tasks.models import NAME_LENGTH, RunRecord, ScheduledTaskInstance
 from tasks.outages import database_outage
 from tasks.reasons import NO_REASON, Reason
 from tasks.registry import Answer, Check, NotAtAll, NotNow, TaskFunction
-from tasks.runs import completion, spool, sql
+from tasks.runs import completion, coroutines, spool, sql
 from tasks.runs.claim import WAIT_INTERVAL, WAIT_TIMES, MustWait, claim_patiently, may_start
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.ended import Ended, ended_with, max_result
@@ -430,7 +429,7 @@ def _call(func: Callable[..., Any], args: Any, kwargs: Any, deadline: Deadline |
                 deadline.setup_death_penalty()
             result = func(*args, **kwargs)
             if inspect.iscoroutine(result):
-                result = asyncio.run(_await(result))
+                result = coroutines.run(_await(result))
     finally:
         if deadline is not None:
             deadline.hold()

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from django.db import Error, close_old_connections
+from django.utils.translation import gettext_noop
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.utils import utcformat
@@ -193,7 +194,7 @@ class Dispatcher:
         for job_id in stuck:
             logger.error("Schedule %s can't be put on its queue and has been set aside.", job_id)
             self._redis.zrem(SCHEDULES_KEY, job_id)
-            self._problems.append((job_id, "Its queue in Redis can't be used."))
+            self._problems.append((job_id, gettext_noop("Its queue in Redis can't be used.")))
         return pushed
 
     def _record_missed(self, late: Sequence[LateStep]) -> list[Step]:
@@ -234,7 +235,7 @@ class Dispatcher:
         """Note on the rows of schedules why they could not be dispatched."""
         while self._problems:
             job_id, reason = self._problems[0]
-            problem = f"It could not be dispatched: {reason}"[:PROBLEM_LENGTH]
+            problem = reason[:PROBLEM_LENGTH]
             try:
                 close_old_connections()
                 ScheduledTask.objects.filter(job_id=job_id).update(problem=problem)

@@ -169,11 +169,15 @@ def next_cron_due(meta: dict[str, Any], now: datetime) -> float:
     try:
         one = spec.Spec(cron=cron, timezone=zone, both_days=True)
     except SpecError as error:
-        message = str(error).replace(f"“{cron}”", f"“{written}”")
-        raise SpecError(error.field, message) from error
+        values = error.values | ({"cron": written} if "cron" in error.values else {})
+        raise SpecError(error.field, error.text, **values) from error
     due = spec.next_due(one, now)
     if due is None:
-        raise SpecError("cron", f"“{written}” is never due: the clocks skip it. Choose another.")
+        raise SpecError(
+            "cron",
+            "“%(cron)s” is never due: the clocks skip it. Choose another.",
+            cron=written,
+        )
     return to_score(due)
 
 
@@ -185,7 +189,12 @@ def _converted(cron: Any) -> Any:
     """
     fields = cron.split() if isinstance(cron, str) else []
     if len(fields) in (6, 7) and fields.pop() != "*":
-        raise SpecError("cron", f"“{cron}” ends with a year, which must be *, as in {CRON_OF_SIX}.")
+        raise SpecError(
+            "cron",
+            "“%(cron)s” ends with a year, which must be *, as in %(example)s.",
+            cron=cron,
+            example=CRON_OF_SIX,
+        )
     if len(fields) not in (5, 6):
         return cron
     *time, day, month, weekday = fields

@@ -19,6 +19,7 @@ import rq.queue
 import rq_scheduler.scheduler
 from django.conf import settings
 from django.db import Error, close_old_connections, connections
+from django.utils.translation import gettext as _
 from django_rq.queues import DjangoScheduler
 from redis import Redis
 from redis.exceptions import RedisError
@@ -345,7 +346,8 @@ class Scheduler(DjangoScheduler):
         """
         if is_template(job.id):
             raise NotPossible(
-                f"Job {job.id} belongs to a schedule: use “run now” of the schedule instead."
+                _("Job %(id)s belongs to a schedule: use “run now” of the schedule instead.")
+                % {"id": job.id}
             )
         self._ownership.check_now_and_then()
         external_jobs.enqueue(job, self)

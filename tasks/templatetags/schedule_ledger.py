@@ -15,7 +15,6 @@ from tasks import clock
 from tasks.admin_pages import holds, states, strips, times
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.health import TEMPLATE, health_line
-from tasks.models import Hold
 
 register = template.Library()
 
@@ -42,6 +41,12 @@ def sl_state(state: str, text: str) -> SafeString:
 def sl_when(value: datetime | None) -> SafeString | str:
     """Show a time: in words within 24 hours, and exactly on hover, in the viewer's zone."""
     return times.when(value, clock.now())
+
+
+@register.simple_tag
+def sl_times_are_exact() -> bool:
+    """Return whether this viewer wants all times exactly."""
+    return times.are_exact()
 
 
 @register.simple_tag
@@ -77,7 +82,7 @@ def sl_holds(context: Context) -> SafeString | str:
     request = context.get("request")
     if request is None or context.get("holds_are_said") or not holds.may_see(request):
         return ""
-    own: dict[Any, Any] = {"holds": list(Hold.objects.all()), "may_hold": holds.may_hold(request)}
+    own: dict[Any, Any] = {"holds": holds.shown_to(request), "may_hold": holds.may_hold(request)}
     return render_to_string("admin/tasks/holds.html", dict(context.flatten()) | own, request)
 
 
@@ -109,10 +114,11 @@ def sl_icons(context: Context) -> SafeString | str:
 def sl_health(context: Context) -> SafeString | str:
     """Show in a line whether everything is on time, wherever it is asked for first.
 
-    A site may show it in its header; otherwise it is at the top of our pages.
+    A site may show it in its header; otherwise it is at the top of our pages. It refreshes itself
+    from an address of its own.
     """
     request = context.get("request")
-    if request is None or not is_first(context, TEMPLATE):
+    if request is None or request.headers.get("X-Live") or not is_first(context, TEMPLATE):
         return ""
     return render_to_string(TEMPLATE, health_line(request), request=request)
 

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from tasks.exceptions import SpecError
+from tasks.exceptions import SpecError, marked
 from tasks.timing.instants import DAY, MICROSECOND, SECOND
 from tasks.timing.zones import LARGEST_SHIFT, find_offset_change, offset_period
 
@@ -40,13 +40,31 @@ CRON_NAMES = {
 RANGE_OF_ONE = re.compile(r"\b0*(\w+)-0*\1/[0-9]+")
 CRON_CHARACTERS = re.compile(r"[0-9A-Za-z*/,#\- \t]+")
 # Keys: the names that cronsim's errors give the fields.
-CRON_FIELDS = {
-    "second": "* or 0-59",
-    "minute": "* or 0-59",
-    "hour": "* or 0-23",
-    "day-of-month": "*, L, LW or 1-31, a day that one of its months has",
-    "month": "*, 1-12 or JAN-DEC",
-    "day-of-week": "*, 0-7 or SUN-SAT, MON#2 or 5L",
+BAD_FIELDS = {
+    "second": marked(
+        "“%(cron)s” has a bad second: write * or 0-59, or a list, range or step such as 1,3 or 1-5 "
+        "or */2."
+    ),
+    "minute": marked(
+        "“%(cron)s” has a bad minute: write * or 0-59, or a list, range or step such as 1,3 or 1-5 "
+        "or */2."
+    ),
+    "hour": marked(
+        "“%(cron)s” has a bad hour: write * or 0-23, or a list, range or step such as 1,3 or 1-5 "
+        "or */2."
+    ),
+    "day-of-month": marked(
+        "“%(cron)s” has a bad day-of-month: write *, L, LW or 1-31, a day that one of its months "
+        "has, or a list, range or step such as 1,3 or 1-5 or */2."
+    ),
+    "month": marked(
+        "“%(cron)s” has a bad month: write *, 1-12 or JAN-DEC, or a list, range or step such as "
+        "1,3 or 1-5 or */2."
+    ),
+    "day-of-week": marked(
+        "“%(cron)s” has a bad day-of-week: write *, 0-7 or SUN-SAT, MON#2 or 5L, or a list, range "
+        "or step such as 1,3 or 1-5 or */2."
+    ),
 }
 
 
@@ -150,23 +168,24 @@ def parse_cron(cron: str, both_days: bool) -> ParsedCron:
     text = CRON_NAMES.get(cron.lower(), cron)
     if cron.startswith("@") and text == cron:
         names = ", ".join(CRON_NAMES)
-        raise SpecError("cron", f"“{cron}” is not a known name. The known names are {names}.")
+        raise SpecError(
+            "cron",
+            "“%(cron)s” is not a known name. The known names are %(known)s.",
+            cron=cron,
+            known=names,
+        )
     fields = text.split()
     if not CRON_CHARACTERS.fullmatch(text) or len(fields) not in (5, 6):
         raise SpecError(
             "cron",
-            f"“{cron}” is not a cron expression: write minute, hour, day of month, month and "
+            "“%(cron)s” is not a cron expression: write minute, hour, day of month, month and "
             "day of week, such as 30 6 * * MON-FRI, and seconds in front if you need them.",
+            cron=cron,
         )
     try:
         calendar = CronSim(RANGE_OF_ONE.sub(r"\1", text), datetime(2000, 1, 1))
     except CronSimError as error:
-        field = str(error).removeprefix("Bad ")
-        raise SpecError(
-            "cron",
-            f"“{cron}” has a bad {field}: write {CRON_FIELDS[field]}, or a list, range or step "
-            "such as 1,3 or 1-5 or */2.",
-        ) from error
+        raise SpecError("cron", BAD_FIELDS[str(error).removeprefix("Bad ")], cron=cron) from error
     calendar.day_and |= both_days
     minute, hour = fields[-5:-3]
     parsed = ParsedCron(
@@ -178,8 +197,11 @@ def parse_cron(cron: str, both_days: bool) -> ParsedCron:
     )
     # 28 years in a row contain every kind of year.
     if not any(_matching_days(parsed, date(2000, 1, 1), date(2027, 12, 31))):
-        why = "no month has such a day"
+        text = marked("“%(cron)s” is never due: no month has such a day. Choose another.")
         if both_days:
-            why = "no day matches its month, its day of month and its day of week"
-        raise SpecError("cron", f"“{cron}” is never due: {why}. Choose another.")
+            text = marked(
+                "“%(cron)s” is never due: no day matches its month, its day of month and its day "
+                "of week. Choose another."
+            )
+        raise SpecError("cron", text, cron=cron)
     return parsed

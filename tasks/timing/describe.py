@@ -1,17 +1,16 @@
 """A spec in words, for people."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from cronsim import CronSim
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from tasks.timing.cron_words import cron_in_words
 from tasks.timing.spec import Spec
 from tasks.timing.text import (
     MAX_EXCLUDED,
     format_dates,
-    format_interval,
     number_of_days,
     parse_dates,
 )
@@ -44,18 +43,15 @@ def describe(spec: Spec) -> str:
 
 def _when(spec: Spec) -> str:
     if spec.cron is not None:
-        return _("%(when)s (%(zone)s)") % {"when": _cron(spec.cron), "zone": spec.timezone}
+        return _("%(when)s (%(zone)s)") % {
+            "when": cron_in_words(spec.cron, spec.both_days),
+            "zone": spec.timezone,
+        }
     if spec.interval is None:
         assert spec.first is not None
         return _("once at %(time)s") % {"time": _time(spec.first)}
     size, phrase = next(unit for unit in UNITS if spec.interval % unit[0] == 0)
     return phrase(spec.interval // size)
-
-
-def _cron(expression: str) -> str:
-    if expression.startswith("@"):
-        return expression
-    return CronSim(expression, datetime.now(UTC)).explain()
 
 
 def _time(instant: datetime) -> str:
@@ -68,20 +64,26 @@ def _excluded(spec: Spec) -> str:
         days = number_of_days(spec.exclude)
         named = ngettext("%(n)d day", "%(n)d days", days) % {"n": days}
     else:
-        named = format_dates(dates).replace("\n", _(" and "))
+        named = _dates(format_dates(dates).splitlines())
     if spec.cron is not None:
         return _("except on %(dates)s") % {"dates": named}
     return _("except on %(dates)s (%(zone)s)") % {"dates": named, "zone": spec.timezone}
 
 
+def _dates(named: list[str]) -> str:
+    if len(named) < DATES_NAMED:
+        return "".join(named)
+    return _("%(first)s and %(last)s") % {"first": named[0], "last": named[-1]}
+
+
 def _span(milliseconds: int) -> str:
     if milliseconds < 60_000:
-        return f"{milliseconds / 1000:g}s"
-    return format_interval(milliseconds // 1000)
+        return _("%(seconds)g s") % {"seconds": milliseconds / 1000}
+    return describe_seconds(milliseconds // 1000)
 
 
 def describe_length(span: timedelta) -> str:
-    """Return a length of time in the unit that fits: 12 ms, 3.4 s, 5 min 6 s, 2 h 3 min."""
+    """Return a length of time in the unit that fits: 12 ms, 3.4 s, 5 min 6 s, 2 h 3 min, 5 h."""
     seconds = span.total_seconds()
     if seconds < 0:
         return f"-{describe_length(-span)}"
@@ -91,8 +93,25 @@ def describe_length(span: timedelta) -> str:
         return _("%(seconds).1f s") % {"seconds": seconds}
     minutes, seconds = divmod(round(seconds), 60)
     if minutes < 60:
-        return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": seconds}
+        return _added(minutes=minutes, seconds=seconds)
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
-    return _("%(days)d d %(hours)d h") % {"days": hours // 24, "hours": hours % 24}
+        return _added(hours=hours, minutes=minutes)
+    return _added(days=hours // 24, hours=hours % 24)
+
+
+def describe_seconds(seconds: int) -> str:
+    """Return a whole number of seconds, exactly: 30 s, 45 min, 1 h 30 min."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return _added(days=hours // 24, hours=hours % 24, minutes=minutes, seconds=seconds)
+
+
+def _added(days: int = 0, hours: int = 0, minutes: int = 0, seconds: int = 0) -> str:
+    parts = (
+        (days, _("%(days)d d") % {"days": days}),
+        (hours, _("%(hours)d h") % {"hours": hours}),
+        (minutes, _("%(minutes)d min") % {"minutes": minutes}),
+        (seconds, _("%(seconds)d s") % {"seconds": seconds}),
+    )
+    return " ".join(text for number, text in parts if number) or parts[-1][1]

@@ -21,6 +21,7 @@ class Refusal(StrEnum):
     """Why a spec can't be moved so."""
 
     STAYS = "it would be due at the same times"
+    WHOLE_INTERVALS = "by whole intervals it would be due at the same times"
     PASSED = "its only time has passed"
     TO_THE_PAST = "its only time would be in the past"
     OUT_OF_RANGE = "the time is out of range"
@@ -40,10 +41,11 @@ class CannotMove(TasksError):
 def moved(spec: Spec, by: timedelta, now: datetime) -> Spec:
     """Return a spec that is due `by` later than another, or earlier where that is negative.
 
-    A single time must still be to come, before and after. An interval keeps its rhythm: its anchor
-    moves, and one that was to come stays so. Of a cron expression the minutes and hours move, which
-    must be whole minutes, and not into another day if it is bound to certain days. Raises
-    CannotMove, or SpecError if the result is out of range.
+    A single time must still be to come, before and after. An interval that has begun goes on
+    without a gap: its rhythm moves, by what is left over of whole intervals. One that is to begin
+    later begins by that much later or earlier, but not in the past. Of a cron expression the
+    minutes and hours move, which must be whole minutes, and not into another day if it is bound to
+    certain days. Raises CannotMove, or SpecError if the result is out of range.
     """
     if not by:
         raise CannotMove(Refusal.STAYS)
@@ -57,9 +59,14 @@ def moved(spec: Spec, by: timedelta, now: datetime) -> Spec:
     if spec.interval is None:
         return dataclasses.replace(spec, first=_still_to_come(spec.first, first, now))
     step = timedelta(seconds=spec.interval)
-    if not by % step:
-        raise CannotMove(Refusal.STAYS)
-    if first <= now < spec.first:
+    if spec.first <= now:
+        if not by % step:
+            raise CannotMove(Refusal.WHOLE_INTERVALS)
+        first = spec.first + by % step
+        # Its first time isn't one that has just passed, or is to come: it has begun long ago.
+        while spec.repeat is None and first + 2 * step > now:
+            first -= step
+    elif first <= now:
         first += step * ((now - first) // step + 1)
     return dataclasses.replace(spec, first=first)
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
-from tasks.exceptions import SpecError
+from tasks.exceptions import SpecError, marked
 from tasks.timing.cron import dues_of_cron, parse_cron
 from tasks.timing.instants import (
     BEGINNING,
@@ -34,7 +34,15 @@ MAX_CRON_LENGTH = 200
 MAX_ZONE_LENGTH = 64
 MAX_JITTER = 86_400
 END_OF_GRID = to_milliseconds(END)
-LABELS = {"first": "first time", "start": "start", "end": "end"}
+NOT_A_TIME = {
+    "first": marked("The first time is not valid: give a datetime with a time zone."),
+    "start": marked("The start is not valid: give a datetime with a time zone."),
+    "end": marked("The end is not valid: give a datetime with a time zone."),
+}
+OUT_OF_RANGE = {
+    "first": marked("The first time is out of range: give one in the years %(from)d to %(to)d."),
+    "start": marked("The start is out of range: give one in the years %(from)d to %(to)d."),
+}
 # The fields of a spec that JSON holds as text.
 DATETIME_FIELDS = ("first", "start", "end")
 
@@ -72,7 +80,7 @@ class Spec:
     both_days: bool = False
 
     def __post_init__(self) -> None:
-        for field in LABELS:
+        for field in DATETIME_FIELDS:
             value = getattr(self, field)
             if value is not None:
                 object.__setattr__(self, field, _checked_datetime(field, value))
@@ -139,7 +147,7 @@ class Grid(NamedTuple):
     def check(self) -> None:
         """Raise SpecError or TypeError if this is not a valid grid."""
         if not (0 <= self.first <= END_OF_GRID and 1000 <= self.step <= MAX_INTERVAL * 1000):
-            raise SpecError("interval", f"{self} is out of bounds.")
+            raise SpecError("interval", "%(grid)s is out of bounds.", grid=self)
 
 
 def grid(values: Mapping[str, Any]) -> Grid | None:
@@ -296,13 +304,12 @@ def _recent_due(spec: Spec, until: datetime) -> datetime | None:
 
 
 def _checked_datetime(field: str, value: object) -> datetime:
-    label = LABELS[field]
     if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise SpecError(field, f"The {label} is not valid: give a datetime with a time zone.")
+        raise SpecError(field, NOT_A_TIME[field])
     utc = clamped_utc(value)
-    if field != "end" and not BEGINNING < utc < END:
-        years = f"{BEGINNING.year + 1} to {END.year - 1}"
-        raise SpecError(field, f"The {label} is out of range: give one in the years {years}.")
+    if field in OUT_OF_RANGE and not BEGINNING < utc < END:
+        years = {"from": BEGINNING.year + 1, "to": END.year - 1}
+        raise SpecError(field, OUT_OF_RANGE[field], **years)
     return utc
 
 
@@ -315,9 +322,10 @@ def _check_zone(name: object) -> None:
     if not isinstance(name, str):
         raise SpecError("timezone", "The time zone is not text: write one such as Europe/Rome.")
     if len(name) > MAX_ZONE_LENGTH or find_zone(name) is None:
-        shown = name[:MAX_ZONE_LENGTH]
         raise SpecError(
-            "timezone", f"“{shown}” is not a valid time zone: write one such as Europe/Rome."
+            "timezone",
+            "“%(zone)s” is not a valid time zone: write one such as Europe/Rome.",
+            zone=name[:MAX_ZONE_LENGTH],
         )
 
 
@@ -334,8 +342,11 @@ def _check_cron(spec: Spec) -> None:
     if spec.first is not None:
         raise SpecError("cron", "Give either a cron expression or a first time, not both.")
     if not isinstance(spec.cron, str) or len(spec.cron) > MAX_CRON_LENGTH:
-        limit = MAX_CRON_LENGTH
-        raise SpecError("cron", f"Give the cron expression as a text of up to {limit} characters.")
+        raise SpecError(
+            "cron",
+            "Give the cron expression as a text of up to %(limit)d characters.",
+            limit=MAX_CRON_LENGTH,
+        )
     parse_cron(spec.cron, spec.both_days)
 
 
@@ -349,7 +360,7 @@ def _check_repeat(spec: Spec) -> None:
     if not isinstance(spec.repeat, int) or isinstance(spec.repeat, bool):
         raise SpecError("repeat", "The repeat limit is not a whole number: give one.")
     if not 1 <= spec.repeat <= MAX_REPEAT:
-        raise SpecError("repeat", f"Give a repeat limit between 1 and {MAX_REPEAT}.")
+        raise SpecError("repeat", "Give a repeat limit between 1 and %(limit)d.", limit=MAX_REPEAT)
     if spec.cron is not None and spec.start is None:
         raise SpecError(
             "start", "A repeat limit of a cron expression counts from a start: give it."
@@ -365,7 +376,7 @@ def _check_exclude(text: object) -> None:
 def _check_offset(offset: object) -> None:
     limit = MAX_JITTER * 1000
     if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset < limit:
-        raise SpecError("jitter", f"Give an offset of 0 to {limit - 1} milliseconds.")
+        raise SpecError("jitter", "Give an offset of 0 to %(limit)d milliseconds.", limit=limit - 1)
 
 
 def spec_from_json(values: dict[str, Any]) -> Spec:

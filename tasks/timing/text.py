@@ -27,7 +27,9 @@ def parse_interval(text: str) -> int:
     seconds = _seconds(text.strip().lower()) if isinstance(text, str) else None
     if seconds is None:
         shown = str(text)[:MAX_INTERVAL_LENGTH]
-        raise SpecError("interval", f"“{shown}” is not a valid interval: write 15m, 90s, 2h or 1d.")
+        raise SpecError(
+            "interval", "“%(text)s” is not a valid interval: write 15m, 90s, 2h or 1d.", text=shown
+        )
     check_seconds(seconds)
     return seconds
 
@@ -47,11 +49,16 @@ def parse_dates(text: str, limit: int = MAX_EXCLUDED) -> list[DateRange]:
 
     A date is written 2026-12-24, a range 2026-12-24..2026-12-26. Raises SpecError.
     """
+    shown = f"{limit:,}"
     if len(text) > limit * MAX_EXCLUDED_LENGTH // MAX_EXCLUDED:
-        raise SpecError("exclude", f"The excluded dates are too long: give at most {limit:,}.")
+        raise SpecError(
+            "exclude", "The excluded dates are too long: give at most %(limit)s.", limit=shown
+        )
     terms = {term.strip() for term in text.replace(",", "\n").splitlines()} - {""}
     if len(terms) > limit:
-        raise SpecError("exclude", f"Give at most {limit:,} excluded dates; a range is one.")
+        raise SpecError(
+            "exclude", "Give at most %(limit)s excluded dates; a range is one.", limit=shown
+        )
     return sorted({_date_range(term) for term in terms})
 
 
@@ -86,7 +93,9 @@ def _date_range(term: str) -> DateRange:
     begin = _date(first, term)
     end = _date(last, term) if mark else begin
     if end < begin:
-        raise SpecError("exclude", f"The range “{term}” ends before it begins: swap its dates.")
+        raise SpecError(
+            "exclude", "The range “%(range)s” ends before it begins: swap its dates.", range=term
+        )
     return begin, end
 
 
@@ -99,8 +108,8 @@ def _date(text: str, term: str) -> date:
     if day is None or not BEGINNING.year < day.year < END.year:
         raise SpecError(
             "exclude",
-            f"“{term[:MAX_TERM_LENGTH]}” is not a valid date: write 2026-12-24, or "
-            "2026-12-24..2026-12-26.",
+            "“%(text)s” is not a valid date: write 2026-12-24, or 2026-12-24..2026-12-26.",
+            text=term[:MAX_TERM_LENGTH],
         )
     return day
 

@@ -97,7 +97,7 @@ class Child:
         # Queues that can't be used, and why: their keys in Redis hold something else.
         self._unusable: dict[str, str] = {}
         # The queues from which no job is taken, as the database last said.
-        self._held = holds.Held()
+        self._held = holds.UNKNOWN
 
     @property
     def held_queues(self) -> list[str]:

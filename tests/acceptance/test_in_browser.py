@@ -137,7 +137,7 @@ def test_what_is_due_next_and_the_consequences_follow_the_typing(page: Page, up:
     page.select_option("#id_cron_on", "weekdays")
     page.fill("#id_cron_at", "09:00")
     expect(page.locator("#id_cron")).to_have_value("0 9 * * 1-5")
-    expect(page.locator(".sl-words")).to_contain_text("At 09:00 on Monday through Friday")
+    expect(page.locator(".sl-words")).to_contain_text("At 09:00, Monday through Friday")
     expect(page.locator(".sl-ten li:not(.hd, .mark)")).to_have_count(10)
     page.fill("#id_cron", "30 6 L * *")
     expect(page.locator("#id_cron_on")).to_have_value("last")
@@ -223,8 +223,8 @@ def test_a_new_calendar_is_chosen_for_a_schedule_and_its_dates_are_excluded(page
     add_schedule(page, up, "Closed", "1", interval="1h")
     edit_schedule(page, up, "Closed")
     page.select_option("#id_calendar", label="Holidays")
-    page.click("input[name=_continue]")
-    expect(page.locator(".field-next_due")).to_contain_text("3000-01-01")
+    page.click("input[name=_save]")
+    expect(page.locator(".sl-ten")).to_contain_text("3000")
 
 
 def test_a_schedule_is_paused_with_a_reason_and_resumed(page: Page, up: Up):
@@ -248,7 +248,7 @@ def test_ticked_schedules_are_moved_in_time_and_paused_from_the_list(page: Page,
     page.get_by_role("button", name="Move in time…").click()
     page.fill("#id_amount", "7")
     page.get_by_role("button", name="Show what would change").click()
-    expect(page.locator(".sl-rows")).to_contain_text("next due")
+    expect(page.locator(".sl-rows")).to_contain_text("Next due")
     page.get_by_role("button", name="Move in time", exact=True).click()
     expect(page.locator(".messagelist .success")).to_have_text("1 schedule was moved.")
     page.locator("input.action-select").first.check()
@@ -307,6 +307,53 @@ def test_a_manual_run_shows_its_progress_until_it_has_finished(page: Page, up: U
     page.locator("table.runs tbody a").first.click()
     expect(page.locator(".sl-prog .big").first).not_to_have_text("0 %")
     expect(page.locator(".sl-page .is-finished").first).to_be_visible()
+
+
+def test_new_runs_wait_behind_a_button_while_a_tick_and_the_focus_stay(page: Page, up: Up):
+    add_schedule(page, up, "Followed", "0", interval="5s")
+    page.goto(f"{up.address}/admin/tasks/scheduledtaskinstance/?schedule=Followed")
+    wait_for_text(page, "finished")
+    first = page.locator("#run-rows tr").first
+    row_id = first.get_attribute("id")
+    first.locator("input").check()
+    first.locator("a").focus()
+    new = page.locator("[data-live-new]")
+    expect(new).to_be_visible()
+    expect(page.locator("#run-rows tr").first).to_have_id(row_id or "")
+    expect(page.locator(f"#{row_id} input")).to_be_checked()
+    expect(page.locator(f"#{row_id} a")).to_be_focused()
+    expect(page.locator("[data-bulk-count]")).to_have_text("1")
+    new.click()
+    expect(page.locator("#run-rows tr").first).not_to_have_id(row_id or "")
+    expect(page.locator(f"#{row_id} input")).to_be_checked()
+
+
+def test_exact_times_are_switched_on_by_the_keyboard_and_stay(page: Page, up: Up):
+    open_schedule(page, up, "Followed")
+    exact = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+    due = page.locator(".sl-facts time.sl-when").first
+    expect(due).not_to_have_text(exact)
+    page.get_by_role("button", name="Exact times").focus()
+    page.keyboard.press("Enter")
+    expect(due).to_have_text(exact)
+    page.goto(f"{up.address}/admin/tasks/scheduledtask/")
+    expect(page.locator("#result_list time.sl-when").first).to_have_text(exact)
+    page.get_by_role("button", name="Exact times", pressed=True).click()
+    expect(page.get_by_role("button", name="Exact times", pressed=False)).to_be_visible()
+
+
+def test_a_schedule_is_moved_to_a_better_time(page: Page, up: Up):
+    add_schedule(page, up, "Early", "1", cron="0 6 * * *")
+    open_schedule(page, up, "Early")
+    page.get_by_role("link", name="Find a better time…").click()
+    expect(page.locator("#id_schedule")).to_have_value("Early")
+    page.goto(f"{page.url}&by=20")
+    expect(page.locator(".sl-trial")).to_contain_text("At 06:20, every day")
+    page.get_by_role("button", name="Move it there…").click()
+    expect(page.locator(".sl-rows")).to_contain_text("At 06:20, every day")
+    page.get_by_role("button", name="Move in time", exact=True).click()
+    expect(page.locator(".messagelist .success")).to_have_text("1 schedule was moved.")
+    expect(page.locator(".sl-hist")).to_contain_text("20 6 * * *")
 
 
 def test_a_background_call_is_enqueued_and_finishes(page: Page, up: Up):

@@ -111,7 +111,12 @@ def test_a_fresh_project_with_the_package_runs_a_schedule_of_its_own_function(fr
             process.communicate(timeout=20)
 
 
-def test_the_wheel_has_migrations_templates_and_static_files(fresh: FreshProject):
+def test_the_wheel_has_migrations_templates_static_files_and_translations(fresh: FreshProject):
     fresh.manage("makemigrations", "--check", "tasks", "feeds")
     found = fresh.manage("findstatic", "tasks/admin.css", "feeds/admin.css", "-v0")
     assert "admin.css" in found
+    korean = (
+        "from django.utils.translation import gettext, override\n"
+        "with override('ko'): print(gettext('Pause everything'), gettext('Feeds'))"
+    )
+    assert fresh.manage("shell", "-v0", "-c", korean).split("\n")[0] == "전체 일시 중지 피드"

@@ -175,6 +175,48 @@ def test_new_rows_wait_behind_a_button_and_known_ones_are_brought_up_to_date(
     expect(page.locator("[data-live-new]")).to_be_hidden()
 
 
+def pickable(*numbers: int) -> str:
+    """Return a page of a list of runs that can be ticked."""
+    rows = "".join(
+        f'<tr id="run-{number}"><td><input type="checkbox" value="{number}"></td>'
+        f'<td><a href="#">{number}</a></td></tr>'
+        for number in numbers
+    )
+    button = (
+        '<button type="button" data-live-new="rows" hidden><i data-live-count></i> new</button>'
+    )
+    return button + part("", f'<table><tbody id="rows" data-live-rows>{rows}</tbody></table>')
+
+
+def test_rows_for_which_there_is_no_place_stay_until_the_new_ones_are_wanted(
+    page: Page, server: Server
+):
+    show(page, server, pickable(3, 2, 1))
+    server.body = pickable(5, 4, 3)
+    pass_time(page, 2000)
+    expect(page.locator("#rows a")).to_have_text(["3", "2", "1"])
+    page.locator("[data-live-new]").click()
+    expect(page.locator("#rows a")).to_have_text(["5", "4", "3"])
+
+
+def test_all_rows_stay_if_none_of_them_has_a_place_any_more(page: Page, server: Server):
+    show(page, server, pickable(2, 1))
+    server.body = pickable(4, 3)
+    pass_time(page, 2000)
+    expect(page.locator("#rows a")).to_have_text(["2", "1"])
+
+
+def test_a_ticked_row_stays_although_it_is_not_on_the_list_any_more(page: Page, server: Server):
+    show(page, server, pickable(4, 3, 2, 1))
+    page.check("#run-3 input")
+    page.focus("#run-3 a")
+    server.body = pickable(4, 1)
+    pass_time(page, 2000)
+    expect(page.locator("#rows a")).to_have_text(["4", "3", "1"])
+    expect(page.locator("#run-3 input")).to_be_checked()
+    expect(page.locator("#run-3 a")).to_be_focused()
+
+
 def test_a_part_that_has_ended_is_not_fetched_again(page: Page, server: Server):
     show(page, server, part("old"))
     server.body = part("ended", interval=0)

@@ -112,6 +112,25 @@ def test_a_new_task_function_is_known_once_its_code_is_saved(data_dir, checkout)
         assert programs(up)["valkey"] == before["valkey"]
 
 
+def test_a_broken_file_saved_right_after_a_good_one_ends_nothing(data_dir, checkout):
+    file = checkout / "examples" / "tasks.py"
+    code = file.read_text()
+    with running_up(data_dir, "--reload", folder=checkout) as up:
+        before = programs(up)
+        file.write_text(code + NEW_FUNCTION)
+        up.wait_for_line("tasks.py changed: restarting")
+        file.write_text(f"{code}\ndef (")
+        refused = ("but the check fails", "the code can't be loaded")
+        wait_for(lambda: any(text in up.output for text in refused), "its refusal")
+        file.write_text(code + NEW_FUNCTION + "\n")
+        wait_for(lambda: up.output.count("changed: restarting") == 2, "the second restart")
+        wait_for(lambda: up.answers(), "an answer")
+        query = "SELECT result FROM tasks_scheduledtaskinstance WHERE name LIKE '%brand_new%'"
+        up.manage("shell", "-c", SCHEDULE)
+        wait_for(lambda: ('"new"',) in rows(data_dir, query), "its result")
+        assert programs(up)["valkey"] == before["valkey"]
+
+
 def test_the_first_start_of_up_prints_the_password_once(up):
     assert up.answers()
     assert up.output.count("Log in as admin with the password") == 1

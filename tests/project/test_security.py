@@ -119,3 +119,12 @@ def test_only_what_the_proxy_says_of_an_address_is_believed(
     settings.SECURE_SSL = is_behind_proxy
     headers = {"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {}
     assert client_address(rf.get("/", REMOTE_ADDR="192.0.2.1", **headers)) == expected
+
+
+def test_the_log_says_from_which_address_somebody_was_locked_out_and_not_what_was_typed(
+    client: Client, user: User, caplog: pytest.LogCaptureFixture
+):
+    lock_out(client)
+    lines = [line.getMessage() for line in caplog.records if "Locking out" in line.getMessage()]
+    assert lines
+    assert all("192.0.2.1" in line and "grace" not in line for line in lines)

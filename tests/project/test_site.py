@@ -6,10 +6,12 @@ import pytest
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
-from django.urls import reverse
+from django.urls import path, reverse
 
-from tests.tasks.pages import text_of
+from project.urls import urlpatterns as project_urls
+from tests.tasks.pages import staff, text_of
 
 pytestmark = pytest.mark.django_db
 INDEX, LOGIN = reverse("admin:index"), reverse("admin:login")
@@ -66,6 +68,53 @@ def test_the_page_for_people_who_are_locked_out_is_in_the_same_look(client: Clie
     assert "project/site.css" in text
     assert "admin/css/login.css" in text
     assert "Schedule Ledger" in text
+
+
+def failing(request: HttpRequest) -> HttpResponse:
+    raise ValueError("on purpose")
+
+
+urlpatterns = [path("failing/", failing), *project_urls]
+
+
+@pytest.mark.urls("tests.project.test_site")
+@pytest.mark.parametrize(
+    ("address", "status", "title"),
+    [
+        ("/nothing/", 404, "There is no such page"),
+        ("/admin/tasks/scheduledtask/add/", 403, "You may not do that"),
+        ("/failing/", 500, "Something went wrong here"),
+    ],
+)
+def test_what_is_refused_or_fails_is_said_in_the_same_look(
+    client: Client, address: str, status: int, title: str
+):
+    client.force_login(staff())
+    client.raise_request_exception = False
+    response = client.get(address)
+    text = response.content.decode()
+    assert response.status_code == status
+    assert f"<h1>{title}</h1>" in text
+    assert "project/site.css" in text
+
+
+def test_a_form_that_is_out_of_date_is_refused_in_the_same_look(admin_user: User):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+    response = client.post(reverse("set_language"), {"language": "ko"})
+    assert response.status_code == 403
+    assert "<h1>This form is out of date</h1>" in response.content.decode()
+
+
+def test_whoever_has_logged_out_is_told_so_once_in_the_same_look(admin_client: Client):
+    text = admin_client.post(reverse("admin:logout")).content.decode()
+    assert text.count("<h1>Logged out</h1>") == text.count("project/site.css") == 1
+    assert reverse("admin:login") in text
+
+
+def test_the_page_of_an_app_has_the_bar_with_the_breadcrumbs(admin_client: Client):
+    text = admin_client.get(reverse("admin:app_list", args=["tasks"])).content.decode()
+    assert '<div class="site-crumbs">' in text
 
 
 def test_the_header_names_the_zone_in_which_all_pages_show_times(admin_client: Client):

@@ -28,6 +28,7 @@ for name, code in programs.items():
         supervisor.add_last(name, command, patience=(1, 0.5))
     else:
         supervisor.add_process(name, command)
+    supervisor._processes[name]["obj"].awaits_new_code = name == "awaiting"
     if name == "reloading":
         supervisor.reload_by(name, signal.SIGHUP)
 supervisor.start(*programs)
@@ -198,6 +199,25 @@ def test_a_program_that_keeps_dying_stops_the_supervisor_with_exit_code_1(superv
     assert supervised.process.wait(30) == 1
     assert supervised.count("died with exit code 3") == 5
     assert supervised.count("two died 5 times within 30 seconds") == 1
+
+
+# Dies until there is a file "done".
+BROKEN = """
+import os, pathlib, time
+if not pathlib.Path(os.environ["FOLDER"], "done").exists():
+    raise SystemExit(3)
+print("up")
+time.sleep(600)
+"""
+
+
+def test_a_program_with_broken_code_waits_for_new_code_and_the_others_go_on(supervise, tmp_path):
+    supervised = supervise(one=ENDLESS, awaiting=BROKEN)
+    supervised.wait_for("It is started again when the code has changed.")
+    (tmp_path / "done").touch()
+    supervised.process.send_signal(signal.SIGUSR1)
+    supervised.wait_for("awaiting | up")
+    assert supervised.process.poll() is None
 
 
 def test_a_watcher_that_is_killed_is_replaced_together_with_its_program(supervise):

@@ -76,7 +76,9 @@ def test_what_belongs_to_a_schedule_is_seen_with_it(shop: Tag, user: User):
         schedule.periods.create(kind="paused", start=ago(9), end=ago(5))
         ScheduleChange.objects.create(schedule=schedule, action="changed")
     models = (ScheduledTaskInstance, RunRequest, SchedulePeriod, ScheduleChange)
-    assert [visible(user, model.objects.all()).count() for model in models] == [1, 1, 1, 1]
+    assert [visible(user, model.objects.all()).count() for model in models] == [1, 1, 1, 2], (
+        "that it got its tag is in its history, too"
+    )
 
 
 def test_a_calendar_is_seen_with_a_schedule_that_uses_it(shop: Tag, user: User):

@@ -21,8 +21,9 @@ from redis import Redis
 from rq.worker import Worker
 
 from tasks import clock
-from tasks.admin import LATEST_RUNS, ScheduledTaskAdmin
+from tasks.admin import ScheduledTaskAdmin
 from tasks.admin_pages.schedule_actions import ACTIONS
+from tasks.admin_pages.schedule_page import LATEST_RUNS
 from tasks.broker.keys import CLOCKS_KEY, LEADER_KEY, SCHEDULES_KEY
 from tasks.job_ids import RunId
 from tasks.models import (
@@ -115,8 +116,8 @@ def test_an_ended_schedule_is_shown_with_the_reason_in_the_list_and_on_its_page(
     SchedulerService.cancel(cancelled)
     text = text_of(admin_client.get(SCHEDULES))
     assert text.count("ended nothing left to be due") == text.count("ended cancelled") == 1
-    assert "ended nothing left to be due" in text_of(admin_client.get(page_of(exhausted)))
-    assert "ended cancelled" in text_of(admin_client.get(page_of(cancelled)))
+    assert "ended nothing left to be due" in text_of(admin_client.get(page_of(exhausted, "page")))
+    assert "ended cancelled" in text_of(admin_client.get(page_of(cancelled, "page")))
 
 
 @pytest.mark.parametrize(
@@ -137,15 +138,13 @@ def test_schedules_are_filtered_and_searched(admin_client: Client, query, found)
     assert [schedule.name for schedule in rows_of(response)] == [found]
 
 
-def test_a_count_of_runs_links_to_exactly_those_runs(admin_client: Client):
+def test_the_page_of_a_schedule_leads_to_exactly_its_runs(admin_client: Client):
     schedule, other = make_row(), make_row()
-    wanted = make_run(schedule, status="failed")
-    make_run(schedule)
-    make_run(other, status="failed")
-    page = admin_client.get(page_of(schedule)).content.decode()
-    [link] = re.findall(r'class="count" href="([^"]+=failed)"', page)
-    response = admin_client.get(unescape(link))
-    assert rows_of(response) == [wanted]
+    wanted = [make_run(schedule, status="failed"), make_run(schedule)]
+    make_run(other)
+    page = admin_client.get(page_of(schedule, "page")).content.decode()
+    [link] = re.findall(r'href="([^"]+)">All 2 runs<', page)
+    assert rows_of(admin_client.get(unescape(link))) == wanted[::-1]
 
 
 @pytest.mark.parametrize("value", ["0", "x", "9" * 40, "٣"])
@@ -155,52 +154,45 @@ def test_the_list_of_runs_is_empty_for_an_unknown_schedule(admin_client: Client,
     assert not rows_of(response)
 
 
-def test_the_page_of_a_schedule_shows_its_latest_runs_and_links_to_all(admin_client: Client):
+def test_the_page_of_a_schedule_shows_its_latest_runs(admin_client: Client):
     schedule = make_row()
     runs = [make_run(schedule) for _ in range(LATEST_RUNS + 3)]
-    page = admin_client.get(page_of(schedule)).content.decode()
-    shown = [int(number) for number in re.findall(r">#(\d+)</a>", page)]
+    page: Any = admin_client.get(page_of(schedule, "page"))
+    shown = [row.run.pk for row in page.context_data["latest"]]
     assert shown == [run.pk for run in reversed(runs[3:])]
-    assert f'href="{RUNS}?schedule={schedule.pk}"' in page
 
 
-def test_a_schedule_can_be_saved_when_new_runs_were_added_meanwhile(admin_client: Client):
+def test_the_form_of_a_schedule_leads_back_to_its_page(admin_client: Client):
     schedule = make_row()
-    old = [make_run(schedule) for _ in range(LATEST_RUNS)]
-    response: Any = admin_client.get(page_of(schedule))
-    form = response.context_data["adminform"].form
-    data = {name: form[name].value() for name in form.fields if form[name].value() is not None}
-    data |= {"first_0": schedule.first.date(), "first_1": schedule.first.time(), "interval": "2h"}
-    data |= {"runs-TOTAL_FORMS": LATEST_RUNS, "runs-INITIAL_FORMS": LATEST_RUNS}
-    data |= {f"runs-{index}-id": run.pk for index, run in enumerate(reversed(old))}
-    old[-1].delete()
     make_run(schedule)
-    assert admin_client.post(page_of(schedule), data).status_code == 302
-    assert ScheduledTask.objects.get().interval == 7_200
-    assert schedule.runs.count() == LATEST_RUNS
+    page = admin_client.get(page_of(schedule)).content.decode()
+    assert page.count(f'href="{page_of(schedule, "page")}"') >= 2
+    # What it does and what can be done with it is said there, and only there.
+    assert "/act/" not in page
+    assert "Latest runs" not in page
 
 
-def test_the_page_of_a_schedule_shows_its_earlier_periods(viewer: Client):
+def test_whoever_may_only_look_at_a_schedule_gets_its_page_instead_of_the_form(viewer: Client):
     schedule = make_row()
-    start = ago(9_000)
-    values = {"kind": "active", "spec": schedule.spec_json() | {"interval": 60}}
-    for number in range(25):
-        schedule.periods.create(start=start, end=start + timedelta(seconds=number), **values)
-    schedule.periods.create(start=start, end=ago(1), kind="paused", note=SCRIPT)
     response: Any = viewer.get(page_of(schedule))
-    history = response.context_data["history"]
-    assert len(history) == 20
-    assert history[0][3] == SCRIPT
-    assert SCRIPT not in response.content.decode()
-    assert history[1][3] == "every minute"
+    assert response.headers["Location"] == page_of(schedule, "page")
 
 
 def test_the_page_of_a_schedule_counts_its_requested_runs(admin_client: Client):
     schedule = make_row(first=ago(9_000))
-    assert "runs waiting, next" not in text_of(admin_client.get(page_of(schedule)))
+    assert "requested run" not in text_of(admin_client.get(page_of(schedule, "page")))
     SchedulerService.backfill(schedule, ago(9_600), ago(1_000))
-    text = text_of(admin_client.get(page_of(schedule)))
-    assert "3 runs waiting, next" in text
+    assert "3 requested runs wait" in text_of(admin_client.get(page_of(schedule, "page")))
+
+
+def test_the_page_of_a_schedule_leads_to_its_job_to_a_copy_and_to_better_times(
+    admin_client: Client,
+):
+    schedule = make_row()
+    page = admin_client.get(page_of(schedule, "page")).content.decode()
+    assert f'href="{reverse("admin:tasks_what_if")}?schedule={schedule.pk}"' in page
+    assert f">{schedule.job_id}</a>" in page
+    assert f'href="{ADD}?clone_of={schedule.pk}"' in page
 
 
 @pytest.mark.parametrize(
@@ -214,15 +206,15 @@ def test_the_page_of_a_schedule_names_the_list_in_code_that_overwrites_changes(
     ScheduledTask.objects.update(list_owner=owner)
     text = text_of(admin_client.get(page_of(schedule, "page")))
     assert f"{shown}what is changed here lasts until the list is synced again" in text
+    assert shown in text_of(admin_client.get(page_of(schedule)))
 
 
 def test_refreshing_a_page_leaves_the_messages_for_the_user(admin_client: Client):
     schedule = make_row()
     admin_client.post(act_url(schedule, "pause"), {"confirmed": "yes"})
-    assert "was paused." not in text_of(
-        admin_client.get(page_of(schedule), headers={"X-Live": "1"})
-    )
-    assert "was paused." in text_of(admin_client.get(page_of(schedule)))
+    page = page_of(schedule, "page")
+    assert "was paused." not in text_of(admin_client.get(page, headers={"X-Live": "1"}))
+    assert "was paused." in text_of(admin_client.get(page))
 
 
 @pytest.mark.parametrize("field", ["name", "description", "note", "problem"])
@@ -232,6 +224,7 @@ def test_markup_in_a_schedule_is_shown_as_text(admin_client: Client, field):
     for url in (
         SCHEDULES,
         page_of(schedule),
+        page_of(schedule, "page"),
         RUNS,
         page_of(schedule, "delete"),
         page_of(schedule, "history"),
@@ -377,8 +370,13 @@ def test_a_single_run_cannot_be_deleted(admin_client: Client):
 def test_a_viewer_can_see_every_page_of_the_admin(viewer: Client):
     schedule = make_row()
     call = TaskService.enqueue_task(ECHO)
-    urls = [SCHEDULES, RUNS, CALLS, page_of(schedule), page_of(make_run(schedule)), page_of(call)]
-    urls += [page_of(schedule, "history"), reverse("admin:django_rq_home"), reverse("admin:index")]
+    urls = [SCHEDULES, RUNS, CALLS, page_of(schedule, "page"), page_of(make_run(schedule))]
+    urls += [
+        page_of(call),
+        page_of(schedule, "history"),
+        reverse("admin:django_rq_home"),
+        reverse("admin:index"),
+    ]
     assert [viewer.get(url).status_code for url in urls] == [200] * len(urls)
 
 
@@ -415,9 +413,10 @@ def test_a_viewer_changes_nothing_from_the_page_of_a_record(
 
 
 def test_a_viewer_gets_no_buttons(viewer: Client):
-    page = viewer.get(page_of(make_row())).content.decode()
+    page = viewer.get(page_of(make_row(), "page")).content.decode()
     assert "/act/" not in page
-    assert 'name="_save"' not in page
+    assert "Edit" not in page
+    assert "Clone" not in page
 
 
 @pytest.mark.parametrize("way", ["list", "detail"])
@@ -497,11 +496,11 @@ def test_a_list_makes_the_same_queries_for_3_rows_and_for_30(admin_client: Clien
 def test_the_page_of_a_schedule_makes_the_same_queries_for_any_number_of_runs(admin_client: Client):
     schedule = make_row()
     costs = set()
-    admin_client.get(page_of(schedule))
+    admin_client.get(page_of(schedule, "page"))
     for _ in range(3):
         make_run(schedule)
         with CaptureQueriesContext(connection) as queries:
-            admin_client.get(page_of(schedule))
+            admin_client.get(page_of(schedule, "page"))
         costs.add(len(queries))
     assert len(costs) == 1
 
@@ -553,7 +552,7 @@ def test_a_clock_that_is_off_is_warned_of(admin_client: Client, redis_connection
     schedule = make_row()
     entry = json.dumps([clock.timestamp(), -7200.0])
     redis_connection.hset(CLOCKS_KEY, "Worker w1", entry)
-    text = "Worker w1: the system's clock is 2h behind Redis's"
+    text = "Worker w1: the system's clock is 2 h behind Redis's"
     for url in (SCHEDULES, page_of(schedule)):
         assert text in text_of(admin_client.get(url))
 

@@ -7,7 +7,7 @@ import pytest
 from tasks import history
 from tasks.exceptions import InvalidSchedule, NotPossible
 from tasks.history import made_by
-from tasks.models import ScheduleChange, ScheduledTask
+from tasks.models import ScheduleChange, ScheduledTask, Tag
 from tasks.services import SchedulerService
 from tests.tasks.functions import ECHO, LOG_IN
 from tests.tasks.schedules import ago, make_row
@@ -128,3 +128,50 @@ def test_what_changes_no_field_is_a_line_too():
     with made_by("ops"):
         history.explain(schedule, "run_requested", None, "")
     assert list(ScheduleChange.objects.values_list("action", "by")) == [("run_requested", "ops")]
+
+
+def tag_lines() -> list[Any]:
+    """Return the tags before and after, of all lines that have some, oldest first."""
+    return [changes["tags"] for _action, changes in lines() if "tags" in changes]
+
+
+def test_tags_that_are_given_or_taken_away_are_in_the_history_however_that_is_done():
+    schedule = make()
+    night, shop = (Tag.objects.create(name=name) for name in ("night", "shop"))
+    schedule.tags.add(night)
+    schedule.tags.add(night)
+    shop.schedules.add(schedule)
+    schedule.tags.remove(night)
+    shop.schedules.clear()
+    schedule.tags.set([night, shop])
+    schedule.tags.clear()
+    schedule.tags.add(shop)
+    shop.delete()
+    assert tag_lines() == [
+        [[], ["night"]],
+        [["night"], ["night", "shop"]],
+        [["night", "shop"], ["shop"]],
+        [["shop"], []],
+        [[], ["night", "shop"]],
+        [["night", "shop"], []],
+        [[], ["shop"]],
+        [["shop"], []],
+    ]
+
+
+def test_what_one_person_does_at_once_to_fields_and_tags_is_one_line():
+    schedule = make()
+    old, new = (Tag.objects.create(name=name) for name in ("old", "new"))
+    schedule.tags.add(old)
+    with made_by("ada"):
+        SchedulerService.update(schedule, retries=2)
+        schedule.tags.set([new])
+    assert lines()[2:] == [("changed", {"retries": [0, 2], "tags": [["old"], ["new"]]})]
+
+
+def test_several_tags_that_are_deleted_at_once_are_all_told_as_taken(schedule: ScheduledTask):
+    tags = [Tag.objects.create(name=name) for name in ("a", "b", "c")]
+    schedule.tags.set(tags)
+    with history.made_by("anna"):
+        Tag.objects.filter(name__in=["a", "b"]).delete()
+    assert schedule.changes.first().changes == {"tags": [["a", "b", "c"], ["c"]]}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 from redis import Redis
 
 from tasks import clock, holds
@@ -96,7 +97,17 @@ def test_a_paused_period_says_who_paused_everything_and_why(put: MakeSchedule):
     schedule = make_frequent(put, note="a note of its own")
     holds.resume(holds.pause_everything("ops", "database move"))
     period = schedule.periods.get(kind="paused")
-    assert period.note == "Everything was paused by ops. database move"
+    assert (period.held_by, period.note) == ("ops", "database move")
+    assert period.in_words() == "Everything was paused by ops. database move"
+    with translation.override("ko"):
+        assert period.in_words() == "전체 일시 중지됨(ops). database move"
+
+
+def test_a_paused_period_of_an_older_version_is_shown_with_its_note(put: MakeSchedule):
+    note = "Everything was paused by ops."
+    begin, end = ago(9), ago(5)
+    period = put().periods.create(kind="paused", note=note, start=begin, end=end)
+    assert period.in_words() == note
 
 
 def test_what_waited_when_everything_was_paused_is_recorded_as_missed(
@@ -238,6 +249,23 @@ def test_what_waits_on_a_paused_queue_for_long_is_not_overdue(
     holds.pause_queue("default", "ops")
     advance(2 * OVERDUE.total_seconds())
     assert tally_of(schedule) == (True, 1)
+
+
+def test_a_child_that_has_never_read_what_is_held_takes_no_job_while_the_database_is_unavailable(
+    redis_connection: Redis, child: Child, monkeypatch: pytest.MonkeyPatch
+):
+    TaskService.enqueue_task(ECHO)
+    holds.pause_everything("ops")
+
+    def unavailable() -> None:
+        raise OperationalError("gone")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(reading, "read", unavailable)
+        assert child.work_off() == (0, True)
+        assert set(child.held_queues) == set(QUEUES)
+    holds.resume(Hold.objects.get())
+    assert child.work_off() == (1, True)
 
 
 def test_a_worker_keeps_what_it_knows_of_holds_while_the_database_is_unavailable(

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from django.utils import timezone as timezones
 from django.utils import translation
 
 from tasks.models import ScheduledTaskInstance
@@ -52,5 +53,24 @@ def test_a_value_of_a_reason_is_bounded_and_can_be_stored():
     assert str(why).startswith("It could not be enqueued: nul \ufffdxxx")
 
 
-def test_a_due_in_a_reason_is_shown_in_utc():
-    assert str(reason(Code.PREVIOUS_RUN, due=DUE.astimezone(UTC))).count("12:00:00 UTC") == 1
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [
+        ("UTC", "12:00:00 UTC"),
+        ("Asia/Seoul", "21:00:00 KST"),
+        ("America/Sao_Paulo", "09:00:00 America/Sao_Paulo"),
+    ],
+)
+def test_a_due_in_a_reason_is_shown_in_the_readers_zone_which_is_named(zone: str, shown: str):
+    with timezones.override(zone):
+        assert str(reason(Code.PREVIOUS_RUN, due=DUE.astimezone(UTC))).count(shown) == 1
+
+
+def test_a_reason_is_shown_in_korean_with_all_its_words():
+    missed = reason(Code.NOT_IN_TIME, catch_up="latest")
+    raised = ScheduledTaskInstance(reason="Failed for: KeyError: 'price'")
+    with translation.override("ko"):
+        assert str(missed) == "제시간에 디스패치할 수 없었습니다(보충 실행: 최근 것만)."
+        assert raised.reason_in_words() == "실패: KeyError: 'price'"
+    assert str(missed) == "It could not be dispatched in time (catch-up: latest)."
+    assert raised.reason_in_words() == "Failed for: KeyError: 'price'"

@@ -18,6 +18,7 @@ from honcho.printer import Printer
 from feeds.exceptions import BadUrl
 from feeds.services import validate_url
 from project import first_start, instance, valkey
+from project.reload import files, folders, state_of
 from project.screen import Screen
 from project.supervisor import Supervisor
 from tasks.broker.workers import is_served
@@ -82,6 +83,8 @@ class Command(BaseCommand):
         except OperationalError as error:
             text = _("The database can't be used (DATABASE_URL): %(error)s") % {"error": error}
             raise CommandError(text) from error
+        if first_start.is_new():
+            first_start.keep_calls_for_a_month()
         supervisor = Supervisor(Printer(self.screen))
         try:
             self._supervise(supervisor, workers, reload)
@@ -120,11 +123,16 @@ class Command(BaseCommand):
             rqworker = ["rqworker", "high", "default", "low", "--verbosity", "0"]
             programs[f"worker-{number}"] = [*MANAGE, *rqworker]
         if reload:
-            own_pid = str(os.getpid())
-            programs["reload"] = [sys.executable, "-m", "project.reload", own_pid]
+            code = state_of(files(folders()))  # As it is before any of them loads it.
+            command = [sys.executable, "-m", "project.reload", str(os.getpid()), code]
+            programs["reload"] = command
         for name, command in programs.items():
-            supervisor.add_process(name, command, env=self._environment())
+            child = supervisor.add_process(name, command, env=self._environment())
+            # It is what says that there is new code.
+            child.awaits_new_code = reload and name != "reload"
         supervisor.reload_by("web", signal.SIGHUP)
+        if reload:
+            supervisor.reload_by("reload", signal.SIGHUP)
         return list(programs)
 
     def _environment(self) -> dict[str, str]:

@@ -76,8 +76,8 @@ class Command(BaseCommand):
         self._conclude(total)
 
     def _say_how_far(self, number: int, total: int) -> None:
-        """Say it where it doesn't get into the table, unless the table itself is watched."""
-        if not self.stdout.isatty():
+        """Say it to who watches and doesn't see the table itself, which goes to a file."""
+        if self.stderr.isatty() and not self.stdout.isatty():
             text = _("%(number)s of %(total)s schedules have been checked.")
             self.stderr.write(text % {"number": f"{number:,}", "total": f"{total:,}"})
 

@@ -10,7 +10,9 @@
                          intervals. Each request has the header `X-Live: 1`.
    data-live-reload      When this part ends (data-live="0"), the whole page is loaded again.
    data-live-rows        On a list, table or tbody in a part: rows whose ids are new wait behind a
-                         button, “3 new”, so that nothing moves under the pointer. Rows need ids.
+                         button, “3 new”, so that nothing moves under the pointer; until then the
+                         last ones stay for which there is no place any more. Rows need ids. One
+                         with a tick always stays.
    data-live-keep        This element is left to another script (a chart, for example).
 
    After a part has changed it gets the event `sl:updated` (it bubbles). Nothing is fetched while
@@ -41,12 +43,13 @@
     const selection = window.getSelection();
     return selection && !selection.isCollapsed && selection.containsNode(node, true);
   };
-  const isTheirs = (node) => node.matches?.("input, textarea, select, [data-live-keep]");
+  const isTheirs = (node) => node.matches?.("input:not([type=hidden]), textarea, select, [data-live-keep]");
   const isInUse = (node) => node.contains(document.activeElement) || isSelected(node);
 
   const careful = {
-    beforeNodeMorphed: (node) =>
-      !(isTheirs(node) || (node.nodeType === Node.TEXT_NODE && isSelected(node))),
+    // What is equal has nothing to change, and is most of a long log or list.
+    beforeNodeMorphed: (node, fresh) =>
+      !(node.isEqualNode(fresh) || isTheirs(node) || (node.nodeType === Node.TEXT_NODE && isSelected(node))),
     beforeNodeRemoved: (node) => !isInUse(node),
     beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS"),
   };
@@ -58,13 +61,26 @@
     part.querySelectorAll("[data-live-rows]").forEach((list) => {
       const twin = list.id ? fresh.querySelector(`#${CSS.escape(list.id)}`) : null;
       if (!twin || !list.querySelector(":scope > [id]")) return;
-      if (wanted.delete(list.id)) return offerRows(list, 0);
       const known = new Set([...list.children].map((row) => row.id));
       const rows = [...twin.children].filter((row) => row.id);
       const firstKnown = rows.findIndex((row) => known.has(row.id));
-      const waiting = firstKnown < 0 ? rows : rows.slice(0, firstKnown);
+      const isWanted = wanted.delete(list.id);
+      const waiting = isWanted ? [] : firstKnown < 0 ? rows : rows.slice(0, firstKnown);
       waiting.forEach((row) => row.remove());
+      keepRows(list, twin, new Set(rows.map((row) => row.id)), waiting.length);
       offerRows(list, waiting.length);
+    });
+  };
+
+  const keepRows = (list, twin, present, pushedOut) => {
+    const rows = [...list.children];
+    rows.forEach((row, at) => {
+      const isLast = at >= rows.length - pushedOut;
+      if (present.has(row.id) || !(isLast || row.querySelector("input:checked"))) return;
+      const before = rows.slice(0, at).reverse().find((one) => twin.querySelector(`:scope > #${CSS.escape(one.id)}`));
+      const kept = row.cloneNode(true);
+      if (before) twin.querySelector(`:scope > #${CSS.escape(before.id)}`).after(kept);
+      else twin.append(kept);
     });
   };
 

@@ -1,8 +1,6 @@
-/* The list of runs: the bar for those that are ticked, and names of schedules while one is typed. */
+/* The list of runs: the bar for those that are ticked, and filters that apply at once. */
 "use strict";
 {
-  const PAUSE_MS = 150;
-
   const boxes = () => [...document.querySelectorAll('#changelist-form tbody input[type="checkbox"]')];
   const count = () => {
     const bar = document.querySelector("[data-bulk]");
@@ -19,20 +17,6 @@
     boxes().forEach((box) => box.closest("tr").classList.toggle("sel", box.checked));
   };
 
-  const offer = async (text) => {
-    const list = document.getElementById("schedule-names");
-    const response = await fetch(`${list.dataset.url}?${new URLSearchParams({ q: text })}`);
-    if (!response.ok) return;
-    const { names } = await response.json();
-    list.replaceChildren(...names.map((name) => Object.assign(document.createElement("option"), { value: name })));
-  };
-
-  let typing = 0;
-  document.addEventListener("input", (event) => {
-    if (event.target.name !== "schedule") return;
-    window.clearTimeout(typing);
-    typing = window.setTimeout(() => offer(event.target.value).catch(() => {}), PAUSE_MS);
-  });
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-bulk-all]")) {
       boxes().forEach((box) => (box.checked = event.target.checked));
@@ -45,5 +29,6 @@
     if (event.target.id !== "run-filters") return;
     [...event.target.elements].forEach((field) => (field.disabled = field.name && !field.value));
   });
+  document.addEventListener("sl:updated", count);
   window.addEventListener("pageshow", count);
 }

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from redis import Redis
 
+from tasks.admin_pages import asking, base
 from tasks.models import ScheduleChange, ScheduledTask
 from tests.tasks.functions import queued
 from tests.tasks.pages import SCHEDULES, act_on, act_url, page_of, text_of
@@ -166,6 +167,13 @@ def test_moving_shows_the_new_words_before_it_is_done(admin_client: Client):
     assert ScheduledTask.objects.get().cron == "45 6 * * *"
 
 
+def test_moving_shows_the_next_due_times_before_and_after(admin_client: Client):
+    schedule = make_row(interval=5_400, first=ago(600))
+    data = {"amount": 2, "unit": "hours", "direction": "later", "preview": "yes"}
+    text = text_of(admin_client.post(act_url(schedule, "move"), data))
+    assert re.search(r"Next due: [^→]+, [^→]+, [^→]+ → [^→]+, [^→]+, ", text)
+
+
 def test_what_was_changed_after_the_preview_is_shown_again_first(admin_client: Client):
     schedule = make_row(interval=3_600)
     url = act_url(schedule, "move")
@@ -179,9 +187,11 @@ def test_an_interval_and_a_single_time_are_moved(admin_client: Client):
     every = make_row(interval=3_600)
     once = make_row(interval=None, first=ago(-7_200))
     assert "2 schedules were moved." in moved(admin_client, every, once)
-    for schedule in (every, once):
-        known = ScheduledTask.objects.get(pk=schedule.pk)
-        assert known.first == schedule.first + timedelta(minutes=15)
+    by = {
+        schedule: ScheduledTask.objects.get(pk=schedule.pk).first - schedule.first
+        for schedule in (every, once)
+    }
+    assert by[once] == by[every] % timedelta(hours=1) == timedelta(minutes=15)
 
 
 def test_what_cannot_be_moved_is_refused_in_a_sentence_and_the_others_are_moved(
@@ -227,6 +237,23 @@ def test_all_that_match_are_acted_on_if_that_is_chosen(admin_client: Client):
     response = admin_client.post(response.context_data["target"], sent)
     assert response.url == f"{SCHEDULES}?q=many"
     assert ScheduledTask.objects.filter(status="paused").count() == 60
+
+
+@pytest.mark.parametrize("way", ["list", "page that asks"])
+def test_more_than_one_request_takes_is_refused_with_what_to_do(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch, way: str
+):
+    for module in (base, asking):
+        monkeypatch.setattr(module, "MOST_CHOSEN", 2)
+    schedules = [make_row() for _ in range(3)]
+    if way == "list":
+        chosen = {"_selected_action": [schedules[0].pk], "select_across": 1}
+        data = {"action": "pause", "index": 0, **chosen}
+        text = text_of(admin_client.post(SCHEDULES, data, follow=True))
+    else:
+        text = text_of(act_on(admin_client, schedules, "pause"))
+    assert "3 are chosen, and at most 2 can be changed at once. Nothing was changed" in text
+    assert ScheduledTask.objects.live().count() == 3
 
 
 def test_the_page_that_asks_makes_a_bounded_number_of_queries(

@@ -81,13 +81,16 @@ def test_the_page_says_how_long_the_runs_take_and_runs_what_failed_if_wanted(
     url = page_of(hourly, "backfill")
     without = text_of(admin_client.post(url, backfill_data(hourly)))
     assert "2 runs would be requested" in without
-    assert "That takes about 3 min 0 s" in without
+    assert "That takes about 3 min" in without
     assert "3 runs would be" in text_of(admin_client.post(url, backfill_data(hourly, failed="on")))
     admin_client.post(url, backfill_data(hourly, failed="on", confirmed="yes"))
     assert hourly.requests.get(due=hourly.first).attempt == 2
     line = hourly.changes.get()
     assert (line.action, line.by) == ("backfilled", "admin")
-    assert line.note.startswith("3 runs were requested.")
+    words = "Backfill of 3 runs requested, due from "
+    assert words in text_of(admin_client.get(page_of(hourly, "page")))
+    admin_client.defaults["HTTP_ACCEPT_LANGUAGE"] = "ko"
+    assert "소급 실행 3건 요청됨" in text_of(admin_client.get(page_of(hourly, "page")))
 
 
 def test_backfill_needs_the_permission_to_change_the_schedule(

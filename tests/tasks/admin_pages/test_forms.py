@@ -8,10 +8,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from tasks.models import Calendar, ScheduledTask, Task
+from tasks.admin_pages.history import line_of
+from tasks.exceptions import NotPossible
+from tasks.models import Calendar, ScheduleChange, ScheduledTask, Tag, Task
 from tasks.services import SchedulerService
 from tests.tasks.functions import ECHO, REPORT
-from tests.tasks.pages import errors_of, text_of
+from tests.tasks.pages import errors_of, staff, text_of
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
@@ -62,9 +64,6 @@ def edit(admin_client: Client) -> Submit:
         response: Any = admin_client.get(url)
         form = response.context_data["adminform"].form
         data: dict[str, Any] = {}
-        for inline in response.context_data["inline_admin_formsets"]:
-            prefix = inline.formset.prefix
-            data |= {f"{prefix}-TOTAL_FORMS": 0, f"{prefix}-INITIAL_FORMS": 0}
         for name, field in form.fields.items():
             shown = form[name].value()
             if name.startswith("cron_"):
@@ -192,6 +191,46 @@ def test_empty_arguments_are_no_arguments(submit: Submit):
     assert not submit(args="", kwargs="")
     schedule = ScheduledTask.objects.get()
     assert (schedule.args, schedule.kwargs) == ([], {})
+
+
+def tags_of(schedule: ScheduledTask) -> list[str]:
+    return sorted(tag.name for tag in schedule.tags.all())
+
+
+def test_tags_are_ticked_and_new_ones_are_typed(submit: Submit, edit: Submit):
+    old = Tag.objects.create(name="finance")
+    assert not submit(tags=[old.pk], new_tags="ops, night ,finance")
+    schedule = ScheduledTask.objects.get()
+    assert tags_of(schedule) == ["finance", "night", "ops"]
+    assert not ScheduleChange.objects.filter(action="changed").exists()
+    assert not edit(schedule, tags=[old.pk], new_tags="")
+    assert tags_of(schedule) == ["finance"]
+    [line] = ScheduleChange.objects.filter(action="changed")
+    assert line.changes == {"tags": [["finance", "night", "ops"], ["finance"]]}
+    shown = line_of(line)
+    assert [(one.label, one.old, one.new) for one in shown.differences] == [
+        ("Tags", "finance, night, ops", "finance")
+    ]
+    assert not shown.can_be_put_back
+    assert not edit(schedule, tags=[old.pk])
+    assert ScheduleChange.objects.filter(action="changed").count() == 1
+
+
+def test_a_name_that_no_tag_can_have_is_refused_and_makes_none(submit: Submit):
+    assert list(submit(new_tags="ops, two words")) == ["new_tags"]
+    assert not Tag.objects.exists()
+    assert not ScheduledTask.objects.exists()
+
+
+def test_who_may_add_no_tags_is_offered_those_there_are(client: Client):
+    Tag.objects.create(name="finance")
+    client.force_login(staff("view_scheduledtask", "add_scheduledtask"))
+    url = reverse("admin:tasks_scheduledtask_add")
+    page = client.get(url).content.decode()
+    assert "finance" in page
+    assert 'name="new_tags"' not in page
+    client.post(url, filled_in(new_tags="ops"))
+    assert [tag.name for tag in Tag.objects.all()] == ["finance"]
 
 
 def test_excluded_dates_calendar_and_jitter_are_saved(submit: Submit):
@@ -334,3 +373,16 @@ def test_the_form_of_a_schedule_says_whether_its_runs_are_isolated(
 ):
     assert submit(isolated=chosen) == {}
     assert ScheduledTask.objects.get().isolated is isolated
+
+
+def test_a_form_that_can_not_be_shown_leads_to_the_list(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*args: Any) -> None:
+        raise NotPossible("It can't be shown.")
+
+    monkeypatch.setattr("tasks.admin_pages.schedule_form.preview_of", fail)
+    address = reverse("admin:tasks_scheduledtask_change", args=[make_row().pk])
+    page: Any = admin_client.get(address, follow=True)
+    assert page.redirect_chain == [(reverse("admin:tasks_scheduledtask_changelist"), 302)]
+    assert "It can&#x27;t be shown." in page.content.decode()

@@ -31,7 +31,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Verdict], None]:
     """Return a function that says how everything is."""
 
     def set_verdict(value: Verdict) -> None:
-        monkeypatch.setattr(health, "health", lambda redis, schedules: (value, None))
+        monkeypatch.setattr(health, "health", lambda redis, schedules, calls: (value, None))
 
     return set_verdict
 

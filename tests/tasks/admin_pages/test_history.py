@@ -33,9 +33,18 @@ def put_back(client: Client, schedule: ScheduledTask, **data: Any) -> Any:
 def test_a_change_is_shown_in_words(admin_client: Client, schedule: ScheduledTask):
     SchedulerService.update(schedule, interval=5_400, overlap="wait", start=ago(-3600))
     text = text_of(admin_client.get(schedule_page(schedule.pk)))
-    assert "Interval 1m → 1h30m" in text
+    assert "Interval 1 min → 1 h 30 min" in text
     assert "skip the new run → wait until the previous run has ended" in text
     assert "Not before – → 20" in text
+
+
+def test_a_request_of_an_older_version_is_shown_with_its_note(
+    admin_client: Client, schedule: ScheduledTask
+):
+    schedule.changes.create(action="backfilled", by="admin", note="3 runs were requested.")
+    text = text_of(admin_client.get(schedule_page(schedule.pk)))
+    assert "Backfill requested" in text
+    assert "“3 runs were requested.”" in text
 
 
 def test_an_action_on_the_page_is_a_line_with_who_and_why(
@@ -56,7 +65,7 @@ def test_what_a_user_changes_is_under_that_name(admin_client: Client, schedule: 
     shown = {name: form[name].value() for name in form.fields}
     data = {name: value for name, value in shown.items() if value not in (None, "")}
     data |= {"args": "[1]", "kwargs": "{}", "interval_0": "1", "interval_1": "m"}
-    data |= {"runs-TOTAL_FORMS": 0, "runs-INITIAL_FORMS": 0, "retries": 4}
+    data |= {"retries": 4}
     response: Any = admin_client.post(page, data)
     assert errors_of(response) == {}
     assert response.headers["Location"] == schedule_page(schedule.pk)

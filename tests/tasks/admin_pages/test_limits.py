@@ -12,7 +12,18 @@ from tasks.models import Calendar, ScheduledTask, Tag, TagUser
 from tasks.services import TaskService
 from tests.feeds.polled import polled
 from tests.tasks.functions import ECHO
-from tests.tasks.pages import CALLS, RUNS, SCHEDULES, act_on, act_url, page_of, rows_of, staff
+from tests.tasks.pages import (
+    CALLS,
+    RUNS,
+    SCHEDULES,
+    act_on,
+    act_url,
+    errors_of,
+    page_of,
+    rows_of,
+    staff,
+    text_of,
+)
 from tests.tasks.schedules import make_row, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -142,6 +153,14 @@ def test_nobody_is_limited_by_a_tag_before_it_is_said(admin_client: Client, shop
     assert not TagUser.objects.exists()
 
 
+def test_the_question_before_a_tag_is_deleted_says_what_loses_it(
+    admin_client: Client, mine: ScheduledTask
+):
+    text = text_of(admin_client.get(page_of(mine.tags.get(), "delete")))
+    assert "1 schedule loses it, and stays." in text
+    assert "relationship" not in text
+
+
 def test_a_tag_to_which_somebody_is_limited_is_not_deleted(limited: Client, shop: Tag):
     with pytest.raises(ProtectedError):
         shop.delete()
@@ -155,3 +174,16 @@ def test_who_may_run_schedules_but_not_view_them_runs_none(client: Client, mine:
     mine.refresh_from_db()
     assert mine.is_live
     assert not mine.requests.exists()
+
+
+def test_a_tag_of_others_can_not_be_taken_by_its_name(
+    limited: Client, mine: ScheduledTask, other: ScheduledTask
+):
+    page: Any = limited.get(page_of(mine))
+    form = page.context_data["adminform"].form
+    data = {name: form[name].value() for name in form.fields if form[name].value() is not None}
+    data |= {"first_0": mine.first.date(), "first_1": mine.first.time(), "interval": "2h"}
+    response = limited.post(page_of(mine), data | {"new_tags": "secret-tag, new"})
+    assert errors_of(response) == {}
+    assert [tag.name for tag in mine.tags.all()] == ["shop"]
+    assert not Tag.objects.filter(name="new").exists()

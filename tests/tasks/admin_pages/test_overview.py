@@ -4,12 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.test import Client
 from django.urls import reverse
+from redis import Redis
 
-from tasks import holds
-from tasks.models import Hold, Tag, TagUser
-from tests.tasks.pages import SCHEDULES, staff, text_of
+from tasks import clock, holds
+from tasks.broker.keys import scheduled_key
+from tasks.models import Hold, ScheduledTask, ScheduledTaskInstance, Tag, TagUser
+from tests.tasks.pages import RUNS, SCHEDULES, act_url, page_of, staff, text_of
+from tests.tasks.reports.test_facts import enqueue, put_worker, run_of
 from tests.tasks.schedules import MakeSchedule, ago, make_row, make_run
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +117,94 @@ def test_somebody_who_is_limited_to_a_tag_sees_only_what_has_it(client: Client, 
     assert client.get(PAUSE).status_code == 403
 
 
+# What holds things up, and what can be done about it
+
+FIXES = ("stop_run", "change_scheduledtask", "pause_scheduledtask")
+SEES = ("view_scheduledtask", "view_scheduledtaskinstance")
+
+
+def held_up(redis: Redis) -> tuple[ScheduledTask, ScheduledTaskInstance]:
+    """Have a schedule wait for a worker that is busy; return it, and the run of the worker."""
+    run = make_run(make_row(name="Reindex"), status="running", worker_name="w1", progress=40)
+    put_worker(redis, "w1", job_id=run_of(run.parent))
+    waiting = make_row(name="Invoices")
+    enqueue(redis, run_of(waiting, 30), seconds_ago=30)
+    return waiting, run
+
+
+def stop_form(run: ScheduledTaskInstance) -> str:
+    return f'name="{ACTION_CHECKBOX_NAME}" value="{run.pk}"'
+
+
+def test_the_run_that_holds_a_queue_up_can_be_opened_and_stopped(
+    admin_client: Client, redis_connection: Redis
+):
+    _waiting, run = held_up(redis_connection)
+    page = admin_client.get(OVERVIEW, PART).content.decode()
+    problems = page.partition('class="sl-probs"')[2].partition("</ol>")[0]
+    assert f'href="{page_of(run)}"' in problems
+    assert stop_form(run) in problems
+    # It asks first, as everywhere.
+    sent = {"action": "stop", ACTION_CHECKBOX_NAME: run.pk, "from_page": "1"}
+    assert "Stop this run?" in text_of(admin_client.post(RUNS, sent))
+
+
+def test_what_waits_leads_to_its_page_and_to_another_queue(
+    admin_client: Client, redis_connection: Redis
+):
+    waiting, _run = held_up(redis_connection)
+    page = admin_client.get(OVERVIEW, PART).content.decode()
+    row = page.partition('class="sl-t mid sl-waits"')[2].partition("</table>")[0]
+    assert f'href="{page_of(waiting, "page")}"' in row
+    assert "No worker of default is free." in row
+    assert f'action="{act_url(waiting, "change_queue")}"' in row
+
+
+def test_what_waits_for_its_own_previous_run_leads_to_that_and_stops_it(
+    admin_client: Client, redis_connection: Redis
+):
+    schedule = make_row()
+    run = make_run(schedule, status="running", worker_name="w1")
+    put_worker(redis_connection, "w1", job_id=run_of(schedule))
+    late = {run_of(schedule, 30): clock.timestamp() + 1}
+    redis_connection.zadd(scheduled_key("default"), late)
+    enqueue(redis_connection, run_of(make_row()))
+    response = admin_client.get(OVERVIEW, PART)
+    [row] = [row for row in response.context["waiting_rows"] if row.seen.schedule_pk == schedule.pk]
+    assert (row.previous.pk, row.can_change_queue) == (run.pk, False)
+    waits = response.content.decode().partition("sl-waits")[2].partition("</table>")[0]
+    assert stop_form(run) in waits
+
+
+def test_what_waits_because_of_a_pause_leads_to_its_end(
+    admin_client: Client, redis_connection: Redis
+):
+    hold = holds.pause_queue("default", "ops")
+    enqueue(redis_connection, run_of(make_row(), 30))
+    enqueue(redis_connection, run_of(make_row(), 30))
+    page = admin_client.get(OVERVIEW, PART).content.decode()
+    waits = page.partition("sl-waits")[2].partition("</table>")[0]
+    assert f'href="{reverse("admin:tasks_resume_hold", args=[hold.pk])}"' in waits
+
+
+@pytest.mark.parametrize("permission", FIXES)
+def test_each_fix_is_offered_only_to_who_may(
+    client: Client, redis_connection: Redis, permission: str
+):
+    waiting, run = held_up(redis_connection)
+    held = make_row(queue="low")
+    enqueue(redis_connection, run_of(held, 30), "low")
+    hold = holds.pause_queue("low", "ops")
+    client.force_login(staff(*SEES, permission))
+    page = client.get(OVERVIEW, PART).content.decode()
+    offered = {
+        "stop_run": stop_form(run) in page,
+        "change_scheduledtask": act_url(waiting, "change_queue") in page,
+        "pause_scheduledtask": reverse("admin:tasks_resume_hold", args=[hold.pk]) in page,
+    }
+    assert offered == {name: name == permission for name in FIXES}
+
+
 # Pausing
 
 
@@ -140,11 +232,11 @@ def test_a_pause_is_said_on_every_page_of_ours_with_who_and_why(viewer: Client):
     holds.pause_everything("ops", "database move")
     holds.pause_queue("low", "ops")
     schedule = make_row()
-    change = reverse("admin:tasks_scheduledtask_change", args=[schedule.pk])
+    page_of_it = reverse("admin:tasks_scheduledtask_page", args=[schedule.pk])
     overview = text_of(viewer.get(OVERVIEW))
     assert "Everything is paused." in overview
     assert "by ops: database move" in overview
-    for page in (SCHEDULES, change, reverse("admin:tasks_calendar_changelist")):
+    for page in (SCHEDULES, page_of_it, reverse("admin:tasks_calendar_changelist")):
         text = text_of(viewer.get(page))
         assert "Everything is paused by ops," in text
         assert ": database move" in text

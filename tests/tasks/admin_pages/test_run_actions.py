@@ -86,6 +86,8 @@ def test_what_failed_or_never_ran_is_requested_for_its_due(admin_client: Client)
     ]
     text = text_of(admin_client.get(response.url))
     assert "2 runs were requested." in text
+    page = admin_client.get(page_of(schedule, "page"))
+    assert "2 runs requested again" in text_of(page)
     assert "present spec doesn't yield it" in text
 
 
@@ -109,7 +111,9 @@ def test_one_action_takes_a_bounded_number_of_runs(admin_client: Client):
     for _ in range(MOST_RUNS + 1):
         make_run(schedule, status="failed")
     runs = ScheduledTaskInstance.objects.all()
-    assert f"Run these {MOST_RUNS} runs again?" in text_of(choose(admin_client, "run_again", *runs))
+    text = text_of(choose(admin_client, "run_again", *runs))
+    assert f"Run these {MOST_RUNS} runs again?" in text
+    assert f"only the newest {MOST_RUNS} are taken" in text
 
 
 def test_who_may_not_run_schedules_is_offered_nothing_and_runs_nothing(client: Client):

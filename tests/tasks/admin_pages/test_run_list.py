@@ -139,3 +139,22 @@ def test_a_long_result_is_left_to_the_page_of_its_run(admin_client: Client):
     text = text_of(admin_client.get(RUNS))
     assert "short" in text
     assert "longlong" not in text
+
+
+def refreshed(client: Client, **query: Any) -> int:
+    """Return how often a page of the list refreshes itself, in milliseconds."""
+    response: Any = client.get(RUNS, query)
+    interval: int = response.context_data["refresh_ms"]
+    assert f'id="runs" data-live="{interval}"' in response.content.decode()
+    return interval
+
+
+def test_the_newest_page_refreshes_itself_and_older_ones_stay_as_they_are(admin_client: Client):
+    runs = [make_run(make_row()) for _ in range(3)]
+    assert f'id="run-{runs[0].pk}"' in admin_client.get(RUNS).content.decode()
+    assert 0 < refreshed(admin_client) <= 5_000
+    assert refreshed(admin_client, status="failed") == refreshed(admin_client)
+    # Runs have to be looked through for this one.
+    assert refreshed(admin_client, q="words") > refreshed(admin_client)
+    assert refreshed(admin_client, before=runs[2].pk) == 0
+    assert refreshed(admin_client, after=runs[0].pk) == 0

@@ -30,6 +30,14 @@ def test_a_line_that_continues_another_has_its_level():
     assert [one.time is None for one in log.lines] == [False, True, True, False]
 
 
+def test_a_line_keeps_its_key_when_the_log_has_grown_or_lost_its_beginning():
+    texts = [line(text, second=second) for second, text in enumerate("abcd")] + [line("d")] * 2
+    keys = [one.key for one in read("".join(texts), UTC).lines]
+    assert len(set(keys)) == len(texts)
+    assert [one.key for one in read("".join(texts[1:]), UTC).lines] == keys[1:]
+    assert [one.key for one in read("".join(texts[:-1]), UTC).lines] == keys[:-1]
+
+
 def test_why_a_run_failed_is_an_error():
     log = read(line("asking") + "Failed for: ValueError: x\n", UTC)
     assert [one.kind for one in log.lines] == ["info", "error"]

@@ -49,20 +49,25 @@ def test_the_page_of_a_running_run_estimates_how_long_it_still_takes(admin_clien
     run = make_run(schedule, status="running", started=ago(300), progress_message="7 of 12")
     text = text_of(admin_client.get(page_of(run)))
     assert "0 % 7 of 12 about 5 min left" in text
-    assert "as 3 earlier runs took 10 min 0 s" in text
+    assert "as 3 earlier runs took 10 min" in text
 
 
 def test_the_page_of_a_failed_run_is_compared_with_the_last_success(admin_client: Client):
     schedule = make_row()
     success = make_run(schedule, log="start\npage 2 done\n", worker_name="w1")
     make_run(schedule, status="failed")
-    ScheduleChange.objects.create(schedule=schedule, by="anna", changes={"timeout": [30, 45]})
+    ScheduleChange.objects.create(
+        schedule=schedule,
+        by="anna",
+        action="changed",
+        changes={"timeout": [30, 45], "overlap": ["skip", "wait"]},
+    )
     run = make_run(schedule, status="failed", log="start\nno answer\n", worker_name="w2")
     text = text_of(admin_client.get(page_of(run)))
     assert f"#{success.pk}" in text
     assert "Worker w1 w2 differs" in text
     assert "Log parts at page 2 done no answer differs" in text
-    assert "anna: timeout: 30 → 45" in text
+    assert "anna: Timeout: 30 s → 45 s, Overlap: skip the new run → wait until" in text
 
 
 def test_a_run_that_finished_is_compared_when_that_is_wanted(admin_client: Client):

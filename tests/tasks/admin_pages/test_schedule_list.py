@@ -108,6 +108,15 @@ def test_columns_sort_by_the_week_with_the_worst_first(admin_client: Client, col
     assert names(admin_client.get(SCHEDULES + urls[label])) == expected
 
 
+def test_what_can_not_be_scheduled_has_a_view_while_there_is_any(admin_client: Client):
+    make_row(name="fine")
+    assert "Can't be scheduled" not in text_of(admin_client.get(SCHEDULES))
+    make_row(name="broken", problem="no such function")
+    make_row(name="over", problem="no such function", status="death")
+    assert "Can't be scheduled 1" in text_of(admin_client.get(SCHEDULES))
+    assert names(admin_client.get(SCHEDULES, {"view": "problem"})) == ["broken"]
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -197,5 +206,5 @@ def test_the_list_makes_a_bounded_number_of_queries(
         schedule = make_row(status="paused", paused_at=ago(1))
         schedule.tags.add(tag)
         make_run(schedule)
-    with django_assert_max_num_queries(30):
+    with django_assert_max_num_queries(31):
         admin_client.get(SCHEDULES)

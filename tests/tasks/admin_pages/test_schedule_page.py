@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from redis import Redis
 
 from tasks.admin_pages.links import schedule_page
@@ -238,3 +239,15 @@ def test_who_may_not_view_runs_sees_none_of_them_on_the_page_of_their_schedule(
     make_run(hourly, status="finished", result="CONFIDENTIAL")
     client.force_login(staff("view_scheduledtask"))
     assert "CONFIDENTIAL" not in show(client, hourly)
+
+
+@pytest.mark.parametrize("name", ["tasks_scheduledtask_page", "tasks_scheduledtask_change"])
+def test_a_schedule_whose_row_makes_no_sense_has_a_page_and_a_form_that_say_so(
+    admin_client: Client, name: str
+):
+    schedule = make_row()
+    bad = {"type": "cron", "cron": "61 * * * *", "first": None, "interval": None}
+    ScheduledTask.objects.filter(pk=schedule.pk).update(**bad)
+    page = admin_client.get(reverse(f"admin:{name}", args=[schedule.pk]))
+    assert page.status_code == 200
+    assert "“61 * * * *” has a bad minute" in page.content.decode()

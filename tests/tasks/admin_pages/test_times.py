@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone, translation
 
-from tasks.admin_pages.times import about, exact, in_words, when
+from tasks.admin_pages.times import about, exact, exact_times, in_words, when
 
 NOW = datetime(2026, 10, 24, 20, 32, 7, tzinfo=UTC)
 
@@ -71,3 +71,12 @@ def test_what_rounds_to_the_next_unit_is_said_in_it(seconds: int, expected: str)
 def test_days_of_the_week_are_in_the_readers_language():
     with timezone.override("UTC"), translation.override("ko"):
         assert in_words(NOW + timedelta(hours=25), NOW).startswith("일")
+
+
+def test_times_are_exact_without_hovering_where_that_is_wanted():
+    with timezone.override("Europe/Berlin"), exact_times(True):
+        shown = when(NOW + timedelta(seconds=4), NOW)
+    assert ">2026-10-24 22:32:11<" in shown
+    assert 'title="in 4 s"' in shown
+    with timezone.override("UTC"):
+        assert ">in 4 s<" in when(NOW + timedelta(seconds=4), NOW)

@@ -9,8 +9,14 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
-from tasks.admin_pages.viewer_zone import COOKIE, chosen_zone, in_viewer_zone, zone_names
-from tests.tasks.pages import page_of, text_of
+from tasks.admin_pages.viewer_zone import (
+    COOKIE,
+    TIMES_COOKIE,
+    chosen_zone,
+    in_viewer_zone,
+    zone_names,
+)
+from tests.tasks.pages import SCHEDULES, page_of, text_of
 from tests.tasks.schedules import make_row, make_run
 
 pytestmark = pytest.mark.django_db
@@ -86,3 +92,27 @@ def test_zones_of_places_come_before_the_rest():
     names = zone_names()
     assert names.index("Asia/Seoul") < names.index("UTC")
     assert not {"localtime", "Factory"} & set(names)
+
+
+def test_exact_times_are_switched_on_by_a_post_and_stay_until_they_are_switched_off(
+    admin_client: Client,
+):
+    schedule = make_row(name="next year", first=DUE.replace(year=2040), interval=None)
+    page = page_of(schedule, "page")
+    switch = 'form="sl-times" name="times" value="{}" aria-pressed="{}"'
+    assert switch.format("exact", "false") in admin_client.get(page).content.decode()
+    assert ">15 Jan 2040<" in admin_client.get(page).content.decode()
+    response = admin_client.post(ZONE, {"times": "exact", "next": page})
+    assert response["Location"] == page
+    for url in (page, SCHEDULES):
+        shown = admin_client.get(url).content.decode()
+        assert switch.format("words", "true") in shown
+        assert ">2040-01-15 12:00:00<" in shown
+    admin_client.post(ZONE, {"times": "words", "next": page})
+    assert ">15 Jan 2040<" in admin_client.get(page).content.decode()
+
+
+@pytest.mark.parametrize("value", ["", "x", "exact\0"])
+def test_nothing_else_switches_times(admin_client: Client, value: str):
+    assert TIMES_COOKIE not in admin_client.post(ZONE, {"times": value}).cookies
+    assert TIMES_COOKIE not in admin_client.get(f"{ZONE}?times=exact").cookies

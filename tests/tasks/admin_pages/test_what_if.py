@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 from django.test import Client
@@ -10,8 +10,10 @@ from django.urls import reverse
 from redis import Redis
 from redis.exceptions import ConnectionError
 
-from tasks.models import WeeklySummary
+from tasks.admin_pages.what_if import PLAY_AFTER_MS, QUICK
+from tasks.models import ScheduleChange, ScheduledTask, WeeklySummary
 from tasks.worker import Worker
+from tests.tasks.pages import text_of
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
@@ -66,10 +68,119 @@ def test_a_suggested_time_leads_to_the_form_that_adds_a_schedule_then(
     assert values["cron"][0].split().count("*") == stars[every]
 
 
-def test_a_length_of_time_that_is_none_is_refused_at_its_field(admin_client: Client):
-    response = get(admin_client, takes="soon", queue="default", every="day")
-    assert response.context["suggestions"] is None
-    assert "“soon” is not a valid interval" in response.content.decode()
+@pytest.mark.parametrize(
+    ("takes", "error"),
+    [
+        ("soon", "“soon” is not a valid interval"),
+        ("", "This field is required"),
+        ("99d", "Longer than the 7 days"),
+    ],
+)
+def test_a_length_of_time_that_is_none_is_refused_at_its_field(
+    admin_client: Client, takes: str, error: str
+):
+    response = get(admin_client, takes=takes, queue="default", every="day")
+    assert "suggestions" not in response.context
+    assert error in response.content.decode()
+
+
+# Another time for a schedule
+
+
+def crowded(**values: Any) -> ScheduledTask:
+    """Store a daily schedule that is due while the only worker has another one's run."""
+    busy = make_row(name="long one", cron="0 9 * * *")
+    WeeklySummary.objects.create(schedule=busy, p50=timedelta(minutes=50))
+    schedule = make_row(name="late one", cron="10 9 * * *", **values)
+    WeeklySummary.objects.create(schedule=schedule, p50=timedelta(minutes=5))
+    return schedule
+
+
+@pytest.mark.parametrize("by", ["pk", "name"])
+def test_a_schedule_gets_emptier_times_by_its_name_or_a_link(admin_client: Client, by: str):
+    schedule = crowded()
+    page = get(admin_client, schedule=str(getattr(schedule, by)))
+    assert page.context["busy_now"] == 100
+    first = page.context["better"][0]
+    assert (first.words, first.percent) == ("At 08:55, every day (UTC)", 0)
+    assert first.by == {"amount": 15, "unit": "minutes", "direction": "earlier"}
+    assert 'value="late one"' in page.content.decode()
+
+
+def test_a_schedule_is_moved_to_a_better_time_with_a_line_in_the_history(admin_client: Client):
+    schedule = crowded()
+    page = get(admin_client, schedule=str(schedule.pk))
+    move = reverse("admin:tasks_scheduledtask_act", args=[schedule.pk, "move"])
+    assert f'action="{move}"' in page.content.decode()
+    sent = page.context["better"][0].by | {"preview": "yes"}
+    asked: Any = admin_client.post(move, sent)
+    assert "At 08:55, every day (UTC)" in text_of(asked)
+    schedule.refresh_from_db()
+    assert schedule.cron == "10 9 * * *"
+    shown = asked.context_data["shown"]
+    admin_client.post(move, sent | {"confirmed": "yes", "shown": shown, "note": "less crowded"})
+    schedule.refresh_from_db()
+    assert schedule.cron == "55 8 * * *"
+    [line] = ScheduleChange.objects.filter(note="less crowded")
+    assert (line.schedule_id, line.by) == (schedule.pk, "admin")
+
+
+def test_a_schedule_that_nobody_knows_is_refused_at_the_field(admin_client: Client):
+    page = get(admin_client, schedule="nobody")
+    assert "No active schedule is called “nobody”." in page.content.decode()
+
+
+def test_what_would_overlap_or_fills_the_hours_leads_to_better_times(admin_client: Client):
+    hourly(58, name="full")
+    hourly(5, name="waits")
+    page = get(admin_client)
+    assert [one.outlook.planned.name for one in page.context["fillers"]] == ["full", "waits"]
+    pk = page.context["fillers"][0].outlook.planned.pk
+    assert page.content.decode().count(f'href="?schedule={pk}"') >= 1
+
+
+def test_a_move_is_tried_before_it_is_made(admin_client: Client):
+    schedule = crowded()
+    page = get(admin_client, schedule=str(schedule.pk), by="-15")
+    text = text_of(page)
+    assert "As if “late one” were moved: At 08:55, every day (UTC)" in text
+    waits = next(one for one in page.context["effects"] if "wait" in one.label)
+    assert (waits.before, waits.after, waits.is_worse) == ("40 min", "none", False)
+    schedule.refresh_from_db()
+    assert schedule.cron == "10 9 * * *"
+
+
+def test_a_new_job_is_tried_before_it_is_added(admin_client: Client):
+    crowded()
+    asked = {"takes": "15m", "queue": "default", "every": "day"}
+    first = get(admin_client, **asked).context["suggestions"][0]
+    tried = get(admin_client, **dict(parse_qsl(first.try_url.removeprefix("?"))))
+    assert tried.context["trial"].planned[-1].takes == timedelta(minutes=15)
+    assert tried.context["add_url"] == first.add_url
+    worse = get(admin_client, **asked, cron="30 8 * * *")
+    waits = next(one for one in worse.context["effects"] if "wait" in one.label)
+    assert waits.is_worse is False
+    assert get(admin_client, **asked, cron="40 8 * * *").context["effects"][1].is_worse is False
+    assert get(admin_client, **asked, cron="50 8 * * *").context["effects"][1].is_worse
+
+
+@pytest.mark.parametrize("query", [{"by": "x"}, {"by": "0"}, {"by": "-99999999999"}])
+def test_a_move_that_makes_no_sense_is_not_tried(admin_client: Client, query: dict[str, str]):
+    page = get(admin_client, schedule=str(crowded().pk), **query)
+    assert "trial" not in page.context
+    assert page.context["better"]
+
+
+def test_an_expression_that_makes_no_sense_is_not_tried(admin_client: Client):
+    page = get(admin_client, takes="15m", queue="default", every="day", cron="99 * * * *")
+    assert "trial" not in page.context
+
+
+def test_who_may_only_look_can_try_and_not_move(viewer: Client):
+    schedule = crowded()
+    for query in ({}, {"by": "-15"}):
+        page = get(viewer, schedule=str(schedule.pk), **query).content.decode()
+        assert "/act/" not in page
 
 
 def test_the_page_makes_the_same_few_queries_for_any_number_of_schedules(
@@ -78,8 +189,24 @@ def test_the_page_makes_the_same_few_queries_for_any_number_of_schedules(
     for number in range(5):
         hourly(1, name=f"schedule {number}")
     get(admin_client)
-    with django_assert_max_num_queries(15):
-        get(admin_client)
+    for query in ({}, {"schedule": "schedule 1"}, {"schedule": "schedule 1", "by": "10"}):
+        with django_assert_max_num_queries(15):
+            get(admin_client, **query)
+
+
+def test_much_is_played_only_when_the_page_is_there_and_then_shown_to_all_for_a_while(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    hourly(30)
+    WeeklySummary.objects.update(finished=QUICK)
+    page = get(admin_client)
+    assert "queues" not in page.context
+    assert f'id="what-if" data-live="{PLAY_AFTER_MS}"' in page.content.decode()
+    part = admin_client.get(reverse("admin:tasks_what_if"), headers={"X-Live": "1"})
+    assert [row.name for row in part.context["queues"]] == ["default"]
+    assert 'id="what-if" data-live="0"' in part.content.decode()
+    monkeypatch.setattr("tasks.admin_pages.what_if.simulate", None)
+    assert get(admin_client, play="now").context["queues"]
 
 
 def test_without_redis_the_page_says_that_the_workers_are_not_known(

@@ -30,10 +30,21 @@ def shown(admin_client: Client) -> Any:
 def test_the_words_and_the_next_ten_due_follow_what_is_typed(admin_client: Client):
     page = admin_client.get(PREVIEW, CRON)
     text = text_of(page)
-    assert "At 09:00 on Monday through Friday (America/New_York)" in text
+    assert "At 09:00, Monday through Friday (America/New_York)" in text
     assert page.content.decode().count(" 09:00<") == 10
     assert "You, UTC" in text
     assert re.search(r"first in \d", text)
+
+
+def test_a_busy_minute_is_said_with_a_free_one(admin_client: Client, shown: Any):
+    daily = {"face": "cron", "cron": "0 9 * * *", "timezone": "America/New_York"}
+    schedule = make_row(cron="0 9 * * *", timezone="America/New_York")
+    for _ in range(6):
+        make_row(cron="0 9 * * *", timezone="America/New_York")
+    assert "7 others are due at 09:00; 09:01 is free." in shown(**daily)
+    assert "6 others are due at 09:00" in shown(**daily, pk=str(schedule.pk))
+    assert "6 others are due at 09:00" in text_of(admin_client.get(page_of(schedule)))
+    assert "others are due" not in shown(**daily | {"cron": "1 9 * * *"})
 
 
 def test_the_viewers_zone_stands_beside_the_schedules(admin_client: Client, shown: Any):
@@ -46,8 +57,8 @@ def test_the_viewers_zone_stands_beside_the_schedules(admin_client: Client, show
 def test_a_clock_change_is_marked_with_what_it_means_for_the_viewer(shown: Any):
     yearly = CRON | {"cron": "0 9 1 * *"}
     assert re.search(
-        r"The clocks of New York go (back|forward) by 1h on Sun .* 0\d:00\. "
-        r"For you it is 1h (later|earlier) from here\.",
+        r"The clocks of New York go (back|forward) by 1 h on Sun .* 0\d:00\. "
+        r"For you it is 1 h (later|earlier) from here\.",
         shown(**yearly),
     )
     gaps = CRON | {"cron": "30 2 8-14 3 SUN", "both_days": "1"}
@@ -143,9 +154,9 @@ def test_only_who_may_save_gets_a_preview(client: Client):
         ({"catch_up": "all"}, "the newest 100 at most"),
         ({"catch_up": "none"}, "is recorded as missed and not run."),
         ({"retries": 0}, "A failure is recorded as failed and not tried again."),
-        ({"retries": 1, "retry_delay": 60}, "tried once more, 1m after it, and then"),
-        ({"retries": 9, "retry_delay": 60}, "tried 9 times more, 1m, 2m, 3m… after it"),
-        ({"timeout": "10", "timeout_unit": "m"}, "After 10m a run is stopped and recorded as"),
+        ({"retries": 1, "retry_delay": 60}, "tried once more, 1 min after it, and then"),
+        ({"retries": 9, "retry_delay": 60}, "tried 9 times more, 1 min, 2 min, 3 min… after it"),
+        ({"timeout": "10", "timeout_unit": "m"}, "After 10 min a run is stopped and recorded as"),
         ({"isolated": "True"}, "Each run gets a process of its own"),
         ({"isolated": "False"}, "Runs share a worker’s process"),
         ({"on_disconnect": "continue"}, "goes on. It may be tried again elsewhere"),
@@ -172,4 +183,4 @@ def test_the_sentences_are_on_the_page_without_a_script(admin_client: Client):
     make_run(schedule, started=ago(20), ended=ago(10))
     text = text_of(admin_client.get(page_of(schedule)))
     assert "would wait until it has ended." in text
-    assert "The latest 1 runs took 10.0 s, at most 10.0 s. After 1m a run is stopped" in text
+    assert "The latest 1 runs took 10.0 s, at most 10.0 s. After 1 min a run is stopped" in text

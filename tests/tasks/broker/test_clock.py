@@ -86,7 +86,7 @@ def test_people_are_told_whose_clock_is_off_as_long_as_it_is(
     system_is_ahead(7200)
     keeper.keep()
     [notice] = notices(redis_connection)
-    assert notice == "Worker w1: the system's clock is 2h ahead of Redis's, which counts."
+    assert notice == "Worker w1: the system's clock is 2 h ahead of Redis's, which counts."
     system_is_ahead(0)
     keeper.keep()
     assert notices(redis_connection) == []
@@ -120,7 +120,7 @@ def test_people_are_told_that_redis_own_clock_was_set(
     keeper.keep()
     monkeypatch.setattr(redis_connection, "time", lambda: (1_000_000 + seconds, 0))
     keeper.keep()
-    assert any(f"clock was set {way} by 1h at " in notice for notice in notices(redis_connection))
+    assert any(f"clock was set {way} by 1 h at " in notice for notice in notices(redis_connection))
 
 
 def test_rqs_own_code_goes_by_redis_clock():

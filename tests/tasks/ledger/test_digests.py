@@ -28,6 +28,12 @@ def test_the_digest_of_steps_is_that_of_their_instants(first: datetime, step: in
     assert Digest.of_steps(first, step, number) == Digest.of(instants)
 
 
+def due_of(schedule: ScheduledTask, number: int = 7) -> datetime:
+    due = schedule.runs.order_by("due")[number].due
+    assert due is not None
+    return due
+
+
 def _remove(schedule: ScheduledTask) -> None:
     schedule.runs.order_by("due")[7].delete()
 
@@ -60,7 +66,7 @@ def _run(schedule: ScheduledTask) -> None:
 
 
 def _prune(schedule: ScheduledTask) -> None:
-    until = schedule.runs.order_by("due")[7].due
+    until = due_of(schedule)
     schedule.runs.filter(due__lte=until).delete()
     ScheduledTask.objects.update(pruned_until=until)
 
@@ -79,20 +85,29 @@ def _pause(schedule: ScheduledTask) -> None:
 
 
 def _add(schedule: ScheduledTask) -> None:
-    due = schedule.runs.order_by("due")[7].due + MINUTE / 2
+    due = due_of(schedule) + MINUTE / 2
     schedule.runs.create(name="x", due=due, status="missed", ended=due)
 
 
 def _backfill(schedule: ScheduledTask) -> None:
-    due = schedule.first - MINUTE
+    due = due_of(schedule, 0) - MINUTE
     schedule.runs.create(name="x", due=due, requested=ago(5), status="missed", ended=due)
 
 
 def _settle_less(schedule: ScheduledTask) -> None:
-    ScheduledTask.objects.update(settled_through=schedule.runs.order_by("due")[7].due)
+    ScheduledTask.objects.update(settled_through=due_of(schedule))
+
+
+def _pause_and_edit(schedule: ScheduledTask) -> None:
+    """Record something that was never due between the end of the pause and its settling."""
+    _pause(schedule)
+    due = schedule.settled_through + MINUTE
+    schedule.runs.create(name="x", due=due, status="missed", ended=due)
+    ScheduledTask.objects.filter(pk=schedule.pk).update(settled_through=due + MINUTE / 2)
 
 
 CHANGES = [
+    _pause_and_edit,
     _remove,
     _move,
     _change_places,

@@ -10,8 +10,8 @@ from redis import Redis
 from tasks import clock as one_clock
 from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY, SPOOL_KEY
 from tasks.broker.leases import LEASE_SECONDS
-from tasks.ledger import housekeeping
 from tasks.ledger.housekeeping import STOPPED_SECONDS, Housekeeper
+from tasks.ledger.retention import Retention
 from tasks.models import ScheduledTask
 from tasks.runs import spool
 from tests.tasks.in_redis import schedules_in_redis
@@ -54,7 +54,7 @@ def test_a_failing_part_of_housekeeping_stops_no_other_part(
 
     done: list[str] = []
     monkeypatch.setattr(f"tasks.ledger.housekeeping.{part}", fail)
-    monkeypatch.setattr(housekeeping.Retention, "steps", lambda self: done.append("prune"))
+    monkeypatch.setattr(Retention, "steps", lambda self: done.append("prune"))
     Housekeeper(redis_connection).tick()
     assert done == ["prune"]
 

@@ -1,4 +1,4 @@
-"""Runs that a schedule doesn't keep are deleted."""
+"""Runs that a schedule doesn't keep are deleted, and old lines of its history."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,8 +8,9 @@ from django.conf import LazySettings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from tasks.ledger import retention
 from tasks.ledger.retention import Retention, prune
-from tasks.models import ScheduledTask, Task
+from tasks.models import ScheduleChange, ScheduledTask, Task
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,63 +63,64 @@ def test_retention_of_one_schedule_keeps_the_runs_of_others():
     assert (small.runs.count(), other.runs.count()) == (1, 2)
 
 
-def look(retention: Retention) -> None:
-    for _step in retention.steps():
+def look(looker: Retention) -> None:
+    for _step in looker.steps():
         pass
 
 
 def test_a_schedule_is_looked_at_again_when_it_has_new_runs():
-    schedule, retention = make_row(keep_runs=2), Retention()
+    schedule, looker = make_row(keep_runs=2), Retention()
     ended_runs(schedule, 3)
-    look(retention)
+    look(looker)
     at = ago(1)
     schedule.runs.create(name="x", due=at, status="finished", started=at, ended=at)
-    look(retention)
+    look(looker)
     assert schedule.runs.count() == 2
 
 
 def test_a_schedule_is_looked_at_again_when_it_is_to_keep_less():
-    schedule, retention = make_row(keep_runs=None), Retention()
+    schedule, looker = make_row(keep_runs=None), Retention()
     ended_runs(schedule, 3)
-    look(retention)
+    look(looker)
     schedule.keep_runs = 1
     schedule.save()
-    look(retention)
+    look(looker)
     assert schedule.runs.count() == 1
 
 
 def test_runs_are_deleted_when_they_are_too_old_though_there_are_no_new_ones(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    schedule, retention = make_row(keep_runs=None, keep_days=3), Retention()
+    schedule, looker = make_row(keep_runs=None, keep_days=3), Retention()
     ended_runs(schedule, 3)
-    look(retention)
+    ScheduledTask.objects.update(updated=ago(3600))
+    look(looker)
     assert schedule.runs.count() == 2
     oldest = schedule.runs.order_by("due")[0]
     schedule.runs.filter(pk=oldest.pk).update(due=oldest.due - timedelta(days=2))
-    look(retention)
+    look(looker)
     assert schedule.runs.count() == 2, "its hour hasn't come"
     monkeypatch.setattr("tasks.ledger.retention.elapsed_clock", lambda: 1e12)
-    look(retention)
+    look(looker)
     assert schedule.runs.count() == 1
 
 
 def test_schedules_without_new_runs_cost_no_query():
-    retention = Retention()
+    looker = Retention()
     for _ in range(30):
         ended_runs(make_row(keep_runs=2), 3)
-    look(retention)
-    ScheduledTask.objects.update(updated=ago(60))
-    look(retention)  # All of its runs are among the last, which are looked at again.
+    look(looker)
+    ScheduledTask.objects.update(updated=ago(3600))
+    look(looker)  # All of its runs are among the last, which are looked at again.
     with CaptureQueriesContext(
         connection,
     ) as few:
-        look(retention)
+        look(looker)
     for _ in range(30):
         make_row(keep_runs=2)
-    ScheduledTask.objects.update(updated=ago(60))
+    ScheduledTask.objects.update(updated=ago(3600))
     with CaptureQueriesContext(connection) as more:
-        look(retention)
+        look(looker)
     assert len(more) == len(few)
 
 
@@ -164,3 +166,26 @@ def test_an_old_call_that_ended_late_keeps_no_other_from_being_deleted(settings:
     prune()
     assert Task.objects.filter(pk=late).exists()
     assert Task.objects.count() == 3
+
+
+def test_the_newest_lines_of_a_schedules_history_are_kept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(retention, "CHANGES_KEPT", 3)
+    many, few = make_row(), make_row()
+    for number in range(5):
+        ScheduleChange.objects.create(schedule=many, action=f"{number}")
+    ScheduleChange.objects.create(schedule=few, action="only")
+    for _step in retention.pruning_history():
+        pass
+    assert [change.action for change in many.changes.all()] == ["4", "3", "2"]
+    assert few.changes.count() == 1
+
+
+def test_the_last_calls_that_ended_are_kept_whenever_they_were_made(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(retention, "CHUNK", 1)
+    settings.TASKS_KEEP_CALLS = {"number": 3}
+    late = [calls(1, ended=ago(60 + number))[0] for number in range(2)]
+    pks = calls(4)
+    prune()
+    assert {*Task.objects.values_list("pk", flat=True)} == {*late, pks[-1]}

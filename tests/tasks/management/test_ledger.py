@@ -142,12 +142,13 @@ def test_a_name_that_several_schedules_have_needs_an_id():
 
 def test_an_invalid_spec_is_a_problem_of_the_ledger():
     schedule = hourly(name="aaa")
+    record(schedule, "finished")
     ScheduledTask.objects.filter(pk=schedule.pk).update(
         type="cron", cron="61 * * * *", first=None, interval=None
     )
     output = run()
     assert "problem: “61 * * * *” has a bad minute" in output
-    assert "1 problem." in output
+    assert "doesn't close: 1 problem." in output
 
 
 def test_the_ledger_closes_without_schedules():
@@ -179,12 +180,17 @@ def test_a_schedule_whose_function_is_gone_or_takes_other_arguments_is_a_problem
 def test_the_ledger_says_whose_clock_is_off(redis_connection: Redis):
     entry = json.dumps([clock.timestamp(), 60.0])
     redis_connection.hset(CLOCKS_KEY, "Scheduler s1", entry)
-    assert "Scheduler s1: the system's clock is 1m ahead of Redis's" in run()
+    assert "Scheduler s1: the system's clock is 1 min ahead of Redis's" in run()
 
 
 def test_the_ledger_is_checked_while_redis_is_unavailable(redis_unavailable: Any):
     redis_unavailable(True)
     assert "The ledger closes." in run()
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def test_the_ledger_command_says_how_far_it_is_beside_a_table_that_goes_to_a_file(
@@ -193,7 +199,7 @@ def test_the_ledger_command_says_how_far_it_is_beside_a_table_that_goes_to_a_fil
     monkeypatch.setattr("tasks.management.commands.ledger.SAID_EVERY", 0)
     make_row()
     make_row()
-    out, err = StringIO(), StringIO()
+    out, err = StringIO(), Terminal()
     call_command("ledger", stdout=out, stderr=err)
     assert "1 of 2 schedules have been checked." in err.getvalue()
     assert "have been checked" not in out.getvalue()

@@ -58,7 +58,7 @@ def test_what_apps_declare_is_synced_with_the_app_as_owner(declare: Declare):
 
 PLAN = f"""\
 second_shop:
-  + schedule “new”: {ECHO}, @daily (UTC)
+  + schedule “new”: {ECHO}, At 00:00, every day (UTC)
   ~ schedule “changed”
       description: "" → "why"
       retries: 0 → 3

@@ -189,13 +189,38 @@ def test_a_worker_is_shown_with_what_it_runs(redis_connection: Redis):
     assert workers["idle"].work is None
 
 
-def test_a_background_call_that_runs_is_shown_unless_its_reader_sees_only_some_schedules():
+def test_a_background_call_that_runs_is_shown_to_who_sees_calls():
     Task.objects.create(
         name="call", function=ECHO, status="running", started=ago(5), worker_name="w"
     )
-    [work] = running_now(everything())
+    [work] = running_now(everything(), Task.objects.all())
     assert (work.name, work.schedule_pk) == ("call", None)
-    assert running_now(everything().filter(pk=0)) == []
+    assert running_now(everything()) == []
+
+
+def test_who_sees_only_some_schedules_learns_nothing_of_when_others_are_due(
+    redis_connection: Redis,
+):
+    own, other, late = make_row(queue="low"), make_row(), make_row()
+    scores = {own.job_id: ago(-90), other.job_id: ago(-30), late.job_id: ago(60)}
+    redis_connection.zadd(SCHEDULES_KEY, {id: at.timestamp() for id, at in scores.items()})
+    facts = read_facts(redis_connection, everything().filter(pk=own.pk))
+    assert facts.snapshot
+    assert facts.snapshot.next_due == scores[own.job_id]
+    assert facts.snapshot.undispatched == ()
+
+
+def test_who_sees_only_some_schedules_sees_the_load_of_their_queues_and_no_other_queue(
+    redis_connection: Redis,
+):
+    own, other = make_row(queue="low"), make_row()
+    Hold.objects.create(queue="high", by="ada", note="for others")
+    for queue in ("low", "default"):
+        enqueue(redis_connection, run_of(other, 30), queue, seconds_ago=30)
+    facts = read_facts(redis_connection, everything().filter(pk=own.pk))
+    assert [(queue.name, queue.depth) for queue in facts.queues] == [("low", 1)]
+    assert facts.waiting
+    assert (facts.waiting.shown, facts.waiting.waiting, facts.holds) == ((), 0, ())
 
 
 def test_failing_schedules_have_how_often_they_failed_in_a_row_and_since_when():

@@ -79,7 +79,7 @@ def test_failures_are_grouped_by_exception_and_place_with_their_trend(
     fail(one, 3, exception_class="", traceback="", reason_code="lost_exit")
     fail(one, 10, line=99)
     make_run(one, status="finished")
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(3):
         found = failure_groups(ScheduledTask.objects.all())
     first, *others = found.groups
     assert (first.exception, str(first.place)) == ("ValueError", "/srv/shop/a.py:1")

@@ -110,7 +110,7 @@ def test_what_no_scheduler_has_dispatched_is_late(redis_connection: Redis):
     assert late_schedules(ScheduledTask.objects.all()) == [schedule.pk]
 
 
-def test_background_calls_wait_too_unless_their_reader_sees_only_some_schedules(
+def test_background_calls_wait_too_for_who_sees_calls(
     redis_connection: Redis,
 ):
     call = Task.objects.create(name="call", function=ECHO)
@@ -118,9 +118,10 @@ def test_background_calls_wait_too_unless_their_reader_sees_only_some_schedules(
     enqueue(redis_connection, call.job_id)
     enqueue(redis_connection, run_of(schedule, 5))
     enqueue(redis_connection, "a-job-of-the-sites-own")
-    assert {one.call_pk for one in waits(redis_connection).shown} == {call.pk, None}
-    some = ScheduledTask.objects.filter(pk=schedule.pk)
-    [one] = waiting(read_snapshot(redis_connection), some).shown
+    snapshot = read_snapshot(redis_connection)
+    found = waiting(snapshot, ScheduledTask.objects.all(), Task.objects.all())
+    assert {one.call_pk for one in found.shown} == {call.pk, None}
+    [one] = waits(redis_connection).shown
     assert one.schedule_pk == schedule.pk
 
 

@@ -27,7 +27,7 @@ from django.contrib.auth.signals import user_logged_in
 from django.db import connections
 from django.db.models.signals import post_save
 
-from tasks.runs import thread_locals
+from tasks.runs import coroutines, thread_locals
 from tasks.runs.process_state import ProcessState, pieces
 from tests.servers import BASE_DIR
 
@@ -352,3 +352,23 @@ def test_what_a_function_leaves_is_logged_once(caplog: pytest.LogCaptureFixture)
         "“tests.function” changed the state of its process, which was restored: "
         "environment variables."
     )
+
+
+async def wait_a_moment() -> str:
+    await asyncio.sleep(0)
+    return "done"
+
+
+def test_a_coroutine_leaves_nothing_behind_that_would_have_to_be_restored():
+    def run_first_coroutine_of_thread() -> None:
+        state = ProcessState()
+        state.remember()
+        found.append(coroutines.run(wait_a_moment()))
+        found.append(state.restore("function"))
+        found.append(state.told)
+
+    found: list[Any] = []
+    thread = threading.Thread(target=run_first_coroutine_of_thread)
+    thread.start()
+    thread.join()
+    assert found == ["done", True, set()]

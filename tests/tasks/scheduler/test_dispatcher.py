@@ -221,7 +221,7 @@ def test_a_schedule_that_cannot_be_dispatched_says_why_and_comes_back_when_it_ca
     redis_connection.hset(DISPATCH_RECORDS_KEY, schedule.job_id, b"v" * 32 + b" {")
     assert scheduler.enqueue_jobs() == []
     schedule.refresh_from_db()
-    assert schedule.problem.startswith("It could not be dispatched: JSONDecodeError")
+    assert schedule.problem.startswith("JSONDecodeError")
     reconcile(redis_connection)
     assert len(scheduler.enqueue_jobs()) == 1
     schedule.refresh_from_db()
@@ -325,4 +325,4 @@ def test_a_schedule_whose_queue_cannot_be_used_says_so(
     redis_connection.set("rq:queue:low", "x")
     assert dues(scheduler.enqueue_jobs()) == [other.first]
     schedule.refresh_from_db()
-    assert schedule.problem == "It could not be dispatched: Its queue in Redis can't be used."
+    assert schedule.problem == "Its queue in Redis can't be used."

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tasks.timing.describe import describe
+from tasks.timing.describe import describe, describe_seconds
 from tasks.timing.spec import Spec
 
 FIRST = datetime(2026, 3, 1, 6, 30, tzinfo=UTC)
@@ -31,7 +31,7 @@ def test_a_single_time_is_described_with_its_time():
 
 def test_a_cron_expression_is_described_with_its_zone():
     words = describe(Spec(cron="30 6 * * MON-FRI", timezone="Europe/Berlin"))
-    assert words == "At 06:30 on Monday through Friday (Europe/Berlin)"
+    assert words == "At 06:30, Monday through Friday (Europe/Berlin)"
 
 
 @pytest.mark.parametrize("cron", ["@daily", "*/10 * * * * *", "0 0 L * *", "0 0 * * MON#2"])
@@ -67,11 +67,21 @@ def test_a_description_names_few_excluded_dates_and_counts_many(exclude: str, wo
 
 def test_a_description_names_the_zone_of_excluded_dates_once():
     spec = Spec(cron="@daily", exclude="2026-12-25", timezone="Europe/Rome")
-    assert describe(spec) == "@daily (Europe/Rome), except on 2026-12-25"
+    assert describe(spec) == "At 00:00, every day (Europe/Rome), except on 2026-12-25"
 
 
-@pytest.mark.parametrize(("offset", "span"), [(340, "0.34s"), (59_000, "59s"), (760_500, "12m40s")])
+@pytest.mark.parametrize(
+    ("offset", "span"), [(340, "0.34 s"), (59_000, "59 s"), (760_500, "12 min 40 s")]
+)
 def test_a_description_names_the_offset(offset: int, span: str):
     assert describe(Spec(first=FIRST, interval=3600, offset=offset)) == (
         f"every hour, shifted by {span}"
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (30, "30 s"), (2_700, "45 min"), (5_430, "1 h 30 min 30 s"), (86_400, "1 d")],
+)
+def test_whole_seconds_are_said_exactly_and_without_what_is_zero(seconds: int, text: str):
+    assert describe_seconds(seconds) == text

@@ -95,9 +95,50 @@ def test_an_interval_that_was_to_come_does_not_start_in_the_past():
     assert moved(one, -20 * MINUTE, NOW).first == NOW + 50 * MINUTE
 
 
-def test_an_interval_is_not_moved_by_whole_intervals():
+def test_an_interval_that_goes_on_is_not_moved_by_whole_intervals():
     one = Spec(first=NOW, interval=900)
-    assert refusal(one, HOUR) == Refusal.STAYS
+    assert refusal(one, HOUR) == Refusal.WHOLE_INTERVALS
+
+
+def test_an_interval_that_has_begun_goes_on_without_a_gap_however_far_it_is_moved():
+    one = Spec(first=NOW - 10 * MINUTE, interval=90 * 60)
+    assert list(spec.dues(moved(one, 2 * HOUR, NOW), NOW, NOW + 3 * HOUR)) == [
+        NOW + 20 * MINUTE,
+        NOW + 110 * MINUTE,
+    ]
+    assert moved(one, -HOUR, NOW) == moved(one, 30 * MINUTE, NOW)
+
+
+def test_an_interval_that_has_begun_can_be_moved_again_as_one_that_has_begun():
+    one = moved(Spec(first=NOW - 10 * MINUTE, interval=90 * 60), 30 * MINUTE, NOW)
+    assert refusal(one, 3 * HOUR) == Refusal.WHOLE_INTERVALS
+
+
+def test_nothing_that_has_passed_is_due_because_an_interval_was_moved():
+    one = Spec(first=NOW - 100 * MINUTE, interval=90 * 60)
+    other = moved(one, 30 * MINUTE, NOW)
+    assert other.first != spec.latest_due(other, NOW)
+
+
+def test_a_moved_interval_with_a_repeat_limit_is_due_as_often_as_before():
+    one = Spec(first=NOW - 10 * MINUTE, interval=90 * 60, repeat=4)
+    dues = list(spec.dues(moved(one, 30 * MINUTE, NOW), NOW - HOUR, NOW + 24 * HOUR))
+    assert (len(dues), dues[0]) == (4, NOW + 20 * MINUTE)
+
+
+@given(passed=st.integers(0, 10_000), step=st.integers(1, 5_000), by=st.integers(-9_999, 9_999))
+def test_a_moved_interval_that_has_begun_is_due_within_one_interval(passed, step, by):
+    one = Spec(first=NOW - passed * MINUTE, interval=step * 60)
+    if by % step:
+        due = spec.next_due(moved(one, by * MINUTE, NOW), NOW)
+        assert due is not None
+        assert due - NOW <= step * MINUTE
+        assert (due - one.first - by * MINUTE) % (step * MINUTE) == timedelta()
+
+
+def test_an_interval_that_is_to_begin_begins_so_much_later_also_by_whole_intervals():
+    one = Spec(first=NOW + HOUR, interval=3_600)
+    assert moved(one, 24 * HOUR, NOW).first == NOW + 25 * HOUR
 
 
 def test_a_single_time_moves_within_the_future_only():

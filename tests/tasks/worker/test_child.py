@@ -29,7 +29,7 @@ from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, Task
 from tasks.reasons import Code
-from tasks.runs import spool
+from tasks.runs import holds, spool
 from tasks.runs.writer import writer
 from tasks.scheduler import Scheduler
 from tasks.worker import Worker
@@ -53,7 +53,9 @@ def shared() -> SharedState:
 def child(redis_connection: Redis, shared: SharedState, monkeypatch: pytest.MonkeyPatch) -> Child:
     """Return what a worker's child does, in this process."""
     monkeypatch.setattr(writer, "witness", shared)
-    return Child(Worker(QUEUES, connection=redis_connection), shared)
+    child = Child(Worker(QUEUES, connection=redis_connection), shared)
+    child._held = holds.read()
+    return child
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.reasons import Code, reason
-from tasks.runs import spool
+from tasks.runs import holds, spool
 from tasks.runs.claim import claim
 from tasks.runs.lease import Hold
 from tasks.worker.child import Child
@@ -161,7 +161,9 @@ def child(
     ScheduledTask.objects.update(settled_through=ago(60))
     for seconds in (2, 1):
         enqueue_run(schedule, RunId(schedule.job_id, ago(seconds)), redis_connection)
-    return Child(worker, shared)
+    child = Child(worker, shared)
+    child._held = holds.read()
+    return child
 
 
 @pytest.fixture
