@@ -16,7 +16,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.base import MOST_CHOSEN, TasksAdmin, obstacles, too_many
@@ -97,7 +96,7 @@ class ActionsAdmin(TasksAdmin):
     # Ways in
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(require_POST(self.act_on_several_view))
+        view = self.admin_site.admin_view(self.act_on_several_view)
         return [path("act/<slug:action>/", view, name=ACT_ON_SEVERAL), *super().get_urls()]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -117,18 +116,22 @@ class ActionsAdmin(TasksAdmin):
         return super().changelist_view(request, extra_context)
 
     def act_view(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
-        """Do something with one schedule, or ask first."""
+        """Do something with one schedule, or ask first; a GET only returns to its page."""
         if action not in ACTIONS:
             raise Http404
         schedule = get_object_or_404(self.get_queryset(request), pk=pk)
+        if request.method != "POST":
+            return HttpResponseRedirect(schedule_page(pk))
         if not self.may(ACTIONS[action], request, schedule):
             raise PermissionDenied
         return self.act(request, ACTIONS[action], [schedule], schedule_page(pk))
 
     def act_on_several_view(self, request: HttpRequest, action: str) -> HttpResponse:
-        """Do something with several schedules, or ask first."""
+        """Do something with several schedules, or ask first; a GET only returns to the list."""
         if action not in ACTIONS:
             raise Http404
+        if request.method != "POST":
+            return HttpResponseRedirect(reverse("admin:tasks_scheduledtask_changelist"))
         if not self.may(ACTIONS[action], request):
             raise PermissionDenied
         keys, page = _keys(request), self._list_page(request)

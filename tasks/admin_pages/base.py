@@ -28,7 +28,6 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 from django_rq.settings import get_queues_map
 from redis.exceptions import RedisError
 
@@ -279,12 +278,18 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_act"
-        view = self.admin_site.admin_view(require_POST(self.act_view))
+        view = self.admin_site.admin_view(self.act_view)
         return [path("<int:pk>/act/<slug:action>/", view, name=name), *super().get_urls()]
 
     def act_view(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
-        """Run an action on one record, and return to its page."""
+        """Run an action on one record, and return to its page.
+
+        A GET only returns there: whoever changes the zone or the language on a page that asks is
+        sent back to its address.
+        """
         record = get_object_or_404(self.get_queryset(request), pk=pk)
+        if request.method != "POST":
+            return HttpResponseRedirect(self.page_of(record))
         if action not in self.buttons:
             raise Http404
         act = getattr(self, action)

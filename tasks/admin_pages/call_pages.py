@@ -85,7 +85,7 @@ class CallPages(admin.ModelAdmin):
         self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
     ) -> Any:
         form: Any = super().get_form(request, obj, change, **options)
-        form.nameable = partial(nameable, self.admin_site, request)
+        form.nameable = staticmethod(partial(nameable, self.admin_site, request))
         if obj is None:
             form.source = self.source_of(request)
         return form

@@ -372,6 +372,8 @@ def waiting_rows(facts: Facts, rights: Rights) -> list[WaitingRow]:
     held = {hold.queue: hold for hold in facts.holds}
     works = [worker.work for worker in facts.workers if worker.work is not None]
     running = {work.schedule_pk: work for work in works if work.schedule_pk is not None}
+    # Nothing runs on any other queue, either, while everything is held.
+    may_change_queue = rights.may_change_queue and len(facts.queues) > 1 and "" not in held
     rows = []
     for one in facts.waiting.shown:
         hold = held.get(one.queue) or held.get("")
@@ -382,7 +384,7 @@ def waiting_rows(facts: Facts, rights: Rights) -> list[WaitingRow]:
                 one,
                 hold if one.why is Why.PAUSED and rights.may_hold else None,
                 running.get(one.schedule_pk or 0) if waits_for_itself else None,
-                is_of_queue and rights.may_change_queue and len(facts.queues) > 1,
+                is_of_queue and may_change_queue,
             )
         )
     return rows

@@ -80,8 +80,8 @@ class Retention:
         The newest occurrences by due are kept, without gaps, and the newest manual runs. The first
         time all schedules are looked at.
         """
-        now = clock.now()
-        for chunk in chunks(self._to_look_at(), CHUNK):
+        now, by_age = clock.now(), elapsed_clock() >= self._next_by_age
+        for chunk in chunks(self._to_look_at(by_age), CHUNK):
             kept = ScheduledTask.objects.exclude(keep_runs=None, keep_days=None)
             kept = kept.only("keep_runs", "keep_days", "settled_through", "pruned_until")
             for schedule in kept.filter(pk__in=chunk):
@@ -89,22 +89,19 @@ class Retention:
                 yield from _prune_manual(schedule)
                 self._new.pop(schedule.pk, None)
                 yield
-        if self._seen_change is None or self._is_time_for_age():
+        if by_age:
             self._next_by_age = elapsed_clock() + BY_AGE_EVERY
         self._seen_change = now
         yield from _prune_calls(keep_calls())
 
-    def _is_time_for_age(self) -> bool:
-        return elapsed_clock() >= self._next_by_age
-
-    def _to_look_at(self) -> list[int]:
+    def _to_look_at(self, by_age: bool) -> list[int]:
         """Return the schedules that may have runs to delete."""
         schedules = ScheduledTask.objects.order_by("pk")
         self._count_new()
         if self._seen_change is None:
             return list(schedules.values_list("pk", flat=True))
         found = schedules.filter(updated__gte=self._seen_change - CHANGES_OVERLAP)
-        if self._is_time_for_age():
+        if by_age:
             found |= schedules.exclude(keep_days=None)
         return sorted({*found.values_list("pk", flat=True), *self._grown()})
 

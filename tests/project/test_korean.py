@@ -41,6 +41,8 @@ SHOWN = re.compile(
     | (?:schedule|task)-[0-9a-f-]+ | [0-9a-f]{8}[0-9a-f-]+""",
     re.X,
 )
+# Django 6.1 has not translated these texts of its own.
+NOT_BY_DJANGO = re.compile("Select an option|Filter by")
 WORD = re.compile(r"[A-Za-z][A-Za-z’'-]*[A-Za-z]")
 SAID = re.compile(
     r"""\b(?:title|alt|placeholder|aria-label|data-label|summary)=(?:"([^"]*)"|'([^']*)')"""
@@ -69,6 +71,7 @@ def english_in(response: HttpResponse) -> set[str]:
     said = " ".join("".join(pair) for pair in SAID.findall(page))
     buttons = " ".join(re.findall(r'<input type="submit"[^>]*value="([^"]*)"', page))
     text = unescape(f"{re.sub('<[^>]*>', ' ', page)} {said} {buttons}")
+    text = NOT_BY_DJANGO.sub(" ", text)
     return set(WORD.findall(SHOWN.sub(" ", text))) - set(SAME_IN_KOREAN)
 
 

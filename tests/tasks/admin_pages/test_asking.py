@@ -265,3 +265,11 @@ def test_the_page_that_asks_makes_a_bounded_number_of_queries(
     for action in ("run_now", "pause", "cancel"):
         with django_assert_max_num_queries(35):
             from_list(admin_client, action, *schedules)
+
+
+def test_an_interval_with_a_limit_runs_nothing_at_once_when_it_is_moved(admin_client: Client):
+    schedule = make_row(first=ago(1_800), interval=3_600, repeat=10, settled_through=ago(1))
+    moved(admin_client, schedule)
+    schedule.refresh_from_db()
+    assert ago(900) - timedelta(minutes=1) < schedule.first < ago(60), "it has passed"
+    assert schedule.settled_through > ago(60), "and isn't expected"

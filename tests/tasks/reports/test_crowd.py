@@ -39,6 +39,12 @@ def test_what_is_not_due_then_is_not_counted():
     assert crowd().others == 0
 
 
+def test_what_is_due_all_the_time_is_not_counted_also_if_it_has_just_begun():
+    make_row(first=NINE - MINUTE, interval=10)
+    make_row(first=NINE - HOUR * 50, interval=10)
+    assert crowd().others == 0
+
+
 def test_the_nearest_of_the_emptiest_minutes_is_told_of():
     for minute in (*[0] * 6, 1, 2, 59):
         make_row(cron=f"{minute} * * * *")

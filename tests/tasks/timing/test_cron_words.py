@@ -99,3 +99,8 @@ def test_any_expression_has_words_or_stays_as_it_is(cron: str, language: str):
     assert "{" not in words
     if language == "ko" and words != cron:
         assert not set("abcdefghijklmnopqrstuvwxyz") & set(words.lower())
+
+
+@pytest.mark.parametrize("expression", ["*/15 */2 * * *", "* */6 * * *", "0 0 * * 0-7"])
+def test_what_words_would_only_nearly_say_is_shown_as_it_is(expression: str):
+    assert cron_in_words(expression) == expression
