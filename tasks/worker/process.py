@@ -33,11 +33,9 @@ from rq.job_lifecycle import call_exception_handlers
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy, WorkerStatus
 
-from tasks import clock
 from tasks.broker.clock import ClockKeeper
-from tasks.broker.clock import read as read_clock
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
-from tasks.broker.keys import explain, is_wrong_type, lease_key, started_key
+from tasks.broker.keys import explain, is_wrong_type
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
 from tasks.broker.ownership import Ownership, RedisRefused
 from tasks.clock import elapsed_clock
@@ -46,12 +44,12 @@ from tasks.job_ids import is_recorded
 from tasks.models import ScheduledTaskInstance
 from tasks.outages import database_outage, redis_outage
 from tasks.reasons import Code, reason
-from tasks.runs import spool
 from tasks.runs.lease import Hold
 from tasks.runs.process_state import signals
 from tasks.runs.timeout import Deadline
 from tasks.worker.child import REFUSED_STATUS, start
 from tasks.worker.doorbell import Doorbell
+from tasks.worker.ends import Ends, died_of, timed_out
 from tasks.worker.lease import LeaseKeeper
 from tasks.worker.overtime import Overtime
 from tasks.worker.queues import Queues, Taken, record_execution
@@ -113,8 +111,7 @@ class Worker(rq.Worker):
         self._keeper = LeaseKeeper(lambda run: self._renew_lease(run), self.name)
         # The job that is ended because it has no lease any more, and what the database said.
         self._given_up: tuple[str, Hold] | None = None
-        # Ends of runs that are to be put on the spool: job id, status, and values.
-        self._unspooled: list[tuple[str, str, dict[str, Any]]] = []
+        self._ends = Ends(self, self._child_queues)
         self._is_waiting = False
         # The queues that are held, as the child has last read.
         self._held: set[str] = set()
@@ -186,7 +183,7 @@ class Worker(rq.Worker):
 
     def _do_maintenance(self, burst: bool) -> None:
         """Do what is due from time to time, between jobs."""
-        self._spool_ends()
+        self._ends.spool()
         self.check_for_suspension(burst)
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
@@ -271,7 +268,7 @@ class Worker(rq.Worker):
         try:
             self._doorbell.close()
             self._clock.withdraw()
-            self._spool_ends()
+            self._ends.spool()
             self.teardown()
         except RedisError as error:
             logger.warning("Worker %s could not be deregistered: %s", self.name, error)
@@ -447,12 +444,8 @@ class Worker(rq.Worker):
         self._note_end(child, self._reason(run, status))
         self._return_unstarted(child)
         if run is not None and child.shared.has_started:
-            try:
-                self._report_to_rq(run, child.pid, status, usage)
-            except RedisError as error:
-                logger.warning(
-                    "The end of job %s could not be reported to RQ: %s", run.job_id, error
-                )
+            is_stopped = self._stopped_job_id == run.job_id
+            self._ends.report_to_rq(run, child.pid, status, usage, is_stopped=is_stopped)
         self._stopped_job_id = self._given_up = None
         if run is None and os.waitstatus_to_exitcode(status) == REFUSED_STATUS:
             self._until_redis_answers(self._check_ownership)
@@ -466,53 +459,28 @@ class Worker(rq.Worker):
         if run is not None and self._given_up == (run.job_id, Hold.UNKNOWN):
             return reason(Code.LOST_CUT_OFF, worker=self.name).fields
         if run is not None and self._overtime.killed == run.execution_id:
-            text = f"Task exceeded maximum timeout value ({run.timeout} seconds)"
-            return {"reason": f"Failed for: JobTimeoutException: {text}"}
-        if os.WIFSIGNALED(status):
-            return reason(Code.LOST_SIGNAL, signal=os.WTERMSIG(status)).fields
-        return reason(Code.LOST_EXIT, status=os.waitstatus_to_exitcode(status)).fields
+            return timed_out(run)
+        return died_of(status)
 
     def _note_end(self, child: ChildProcess, fields: Mapping[str, Any]) -> None:
         """Spool the end that the dead child had kept, and the reason why its current run ended."""
         run, end = child.shared.run, child.shared.end
         if end is not None:
-            self._unspooled.append((end["job_id"], end["status"], end["values"]))
+            self._ends.keep(end["job_id"], end["status"], end["values"])
         is_ended = run is not None and end is not None and end["job_id"] == run.job_id
         if run is not None and self._given_up == (run.job_id, Hold.CLOSED):
             is_ended = True  # Its row says how, and is no longer this worker's.
         if run is not None and child.shared.is_running and not is_ended:
             stopped = self._stopped_job_id == run.job_id
-            status = Status.CANCELED if stopped else Status.FAILED
-            with suppress(RedisError):  # Otherwise the last reading holds.
-                read_clock(self.connection)
-            self._unspooled.append((run.job_id, status, {"ended": clock.now(), **fields}))
-        try:
-            self._spool_ends()
-            if run is not None:
-                self.connection.delete(lease_key(run.job_id))
-        except RedisError as error:
-            logger.warning("The end of a run is recorded once Redis is back: %s", error)
-
-    def _spool_ends(self) -> None:
-        """Put on the spool how runs ended; raises RedisError, and what is left stays here."""
-        while self._unspooled:
-            job_id, status, values = self._unspooled[0]
-            spool.push(self.connection, job_id, status, **values)
-            del self._unspooled[0]
+            self._ends.close({run: fields}, Status.CANCELED if stopped else Status.FAILED)
+        self._ends.settle([] if run is None else [run])
 
     def _return_unstarted(self, child: ChildProcess) -> None:
-        """Return to its queue the job that the dead child took but did not start.
-
-        Its function has not been called. If its row already says `running`, or another job has
-        claimed it meanwhile, the job is refused when it is taken again (R2).
-        """
+        """Return to its queue the job that the dead child took but did not start."""
         try:
             taken = self._unstarted(child.shared)
-            if taken is None or taken.job_id == self._stopped_job_id:
-                return
-            self.executions.pop(taken.execution_id, None)
-            if self._child_queues.return_to_queue(taken):
-                logger.warning("Job %s was not started and is on its queue again.", taken.job_id)
+            if taken is not None and taken.job_id != self._stopped_job_id:
+                self._ends.return_to_queue(taken)
         except RedisError as error:
             logger.warning(
                 "The job that the child took could not be returned to its queue: %s", error
@@ -525,30 +493,3 @@ class Worker(rq.Worker):
         if run is None or shared.has_started:
             return None
         return Taken(run.job_id, run.queue, run.execution_id, {})
-
-    def _report_to_rq(self, run: Run, pid: int, status: int, usage: Any) -> None:
-        """End the dead run's job in RQ's registries, as RQ does, unless it already ended there."""
-        if (
-            self.connection.zscore(started_key(run.queue), f"{run.job_id}:{run.execution_id}")
-            is None
-        ):
-            return
-        fields: Any = self.connection.hgetall(Job.key_for(run.job_id))
-        job = Job.from_fields(run.job_id, fields, self.connection)
-        if job.unreadable is not None:
-            return
-        job.ended_at = clock.now()
-        queue, execution = self._queue(run), self._execution(run)
-        self.executions.pop(run.execution_id, None)
-        if self._stopped_job_id == run.job_id:
-            self._handle_stopped_job(job, queue, execution)
-            return
-        self.handle_work_horse_killed(job, pid, status, usage)
-        text = f"Work-horse terminated unexpectedly: it {_how_it_ended(status)}."
-        self.handle_job_failure(job, queue=queue, exc_string=text, execution=execution)
-
-
-def _how_it_ended(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        return f"was killed by signal {os.WTERMSIG(status)}"
-    return f"exited with status {os.waitstatus_to_exitcode(status)}"

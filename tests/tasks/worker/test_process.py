@@ -248,7 +248,7 @@ def test_the_end_of_a_job_that_rq_knows_already_is_not_reported_again(
     child.run(taken)
     run = shared.run
     child.next_job(more=True)
-    worker._report_to_rq(run, 0, signal.SIGKILL, None)
+    worker._ends.report_to_rq(run, 0, signal.SIGKILL, None, is_stopped=False)
     assert Job.fetch(taken.job_id, connection=redis_connection).get_status() == JobStatus.FINISHED
 
 
