@@ -57,14 +57,15 @@ def scheduled_task(
     such as `feeds.fetch_rss`); `queue` and `timeout` (seconds) are the defaults of its jobs. A
     run's row says `running`, then `finished` with the result (JSON) or `failed` with the
     traceback. Called directly, outside a job, it is just the function. In a job, coroutine
-    functions are run to completion.
+    functions are run to completion; a worker with `--concurrency` runs many of them side by side.
 
     The function's hints say how its arguments are stored as JSON, and what it is called with
     (`tasks/arguments`). `aliases` are the names that it had before: schedules and jobs made
     under them are its own.
 
     With `isolated=True` each run gets a process of its own, and leaves nothing behind in the
-    worker's; a schedule can say otherwise, and None leaves it to the setting TASKS_ISOLATED.
+    worker's; a schedule can say otherwise, and None leaves it to the setting TASKS_ISOLATED. A
+    coroutine function can't be isolated: ValueError.
 
     `check` is called with the run's arguments before each run. It returns None if the run may
     start, `NotNow(reason)` if this occurrence is to be skipped, or `NotAtAll(reason)` if the
@@ -124,6 +125,11 @@ def _decorate(
     former = frozenset(aliases)
 
     def decorate(func: Callable[P, R], /) -> Callable[P, R]:
+        if isolated and inspect.iscoroutinefunction(getattr(func, "__wrapped__", func)):
+            raise ValueError(
+                f"{func.__qualname__} is a coroutine function: its runs share a process, so it "
+                "can't be isolated. Leave isolated= out, or make it a plain function."
+            )
         wrapped = func if hasattr(func, "task_name") else _wrap(func, name)
         task_name: str = wrapped.task_name  # type: ignore[attr-defined]
         names = _parameters(func, secret)

@@ -28,9 +28,11 @@ logger = logging.getLogger(__name__)
 PLAIN = frozenset(
     b"data status origin description timeout result_ttl failure_ttl created_at enqueued_at meta "
     b"started_at ended_at last_heartbeat worker_name success_callback_name failure_callback_name "
-    b"stopped_callback_name group_id put_back refused_by refused_at".split()
+    b"stopped_callback_name group_id put_back refused_by refused_at kind".split()
 )
 RARE = (b"success_callback_name", b"failure_callback_name", b"stopped_callback_name", b"group_id")
+# What the field `kind` of a job's hash says if it can run beside others, on an event loop.
+COROUTINE = "coroutine"
 # What compressed data begins with.
 ZLIB = b"\x78"
 # How long Redis keeps an ended job, in seconds. The rows keep what happened; Redis only has to
@@ -54,6 +56,8 @@ class Job(rq.job.Job):
 
     # What was wrong with the hash of a job that could not be read.
     unreadable: Exception | None = None
+    # COROUTINE if it can run beside others.
+    kind = ""
     # The error that ended it, once its row says so.
     recorded_error: BaseException | None = None
     # Whether its function has been called.
@@ -67,6 +71,11 @@ class Job(rq.job.Job):
         job = cast(Self, super().create(func, *args, **kwargs))
         refuse_unregistered(func, *filter(None, job._callback_names))
         return job
+
+    def to_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the fields of its hash."""
+        fields = cast(dict[str, Any], super().to_dict(*args, **kwargs))
+        return fields | {"kind": self.kind} if self.kind else fields
 
     @classmethod
     def from_fields(cls, job_id: str, fields: dict[bytes, bytes], connection: Redis) -> Self:

@@ -71,6 +71,11 @@ class TaskFunction:
         return f"{self.func.__module__}.{self.func.__qualname__}"
 
     @property
+    def is_coroutine(self) -> bool:
+        """Whether it is a coroutine function: many of its runs can go on in one process."""
+        return inspect.iscoroutinefunction(getattr(self.func, "__wrapped__", self.func))
+
+    @property
     def arguments(self) -> Arguments:
         """What it takes, and how that is stored."""
         return arguments_of(self.func)

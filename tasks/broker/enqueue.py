@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import django_rq
+from django.conf import settings
 from redis import Redis
 from rq.exceptions import DuplicateJobError
 from rq.job import JobStatus
@@ -15,7 +16,7 @@ from rq.queue import Queue
 
 from tasks import clock, registry
 from tasks.broker.keys import WAKE_KEY, queue_key, scheduled_key
-from tasks.job import FAILURE_TTL, RESULT_TTL, Job
+from tasks.job import COROUTINE, FAILURE_TTL, RESULT_TTL, Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, Task
 from tasks.timing.instants import to_score
@@ -28,7 +29,7 @@ OnDisconnect = ScheduledTask.OnDisconnect
 def build_job(record: ScheduledTask | Task, job_id: str, connection: Redis) -> Job:
     """Build the job that calls a row's function, without saving it."""
     timeout = timeout_of(record)
-    return Job.create(
+    job = Job.create(
         record.function,
         args=record.args,
         kwargs=record.kwargs,
@@ -42,6 +43,26 @@ def build_job(record: ScheduledTask | Task, job_id: str, connection: Redis) -> J
         meta=meta_of(record),
         status=JobStatus.SCHEDULED,
     )
+    job.kind = kind_of(record)
+    return job
+
+
+def kind_of(record: ScheduledTask | Task) -> str:
+    """Return COROUTINE if the runs of a row can go on beside others in one process, else "".
+
+    One that goes on when its worker is cut off can't be suspended alone.
+    """
+    function = registry.find(record.function)
+    if function is None or not function.is_coroutine:
+        return ""
+    isolated = function.isolated
+    if isinstance(record, ScheduledTask):
+        if record.on_disconnect != OnDisconnect.STOP:
+            return ""
+        isolated = isolated if record.isolated is None else record.isolated
+    if isolated is None:
+        isolated = bool(getattr(settings, "TASKS_ISOLATED", False))
+    return "" if isolated else COROUTINE
 
 
 def meta_of(record: ScheduledTask | Task) -> dict[str, Any]:

@@ -59,6 +59,13 @@ async def later(text: str) -> str:
     return text
 
 
+@background_task
+@scheduled_task
+async def coroutine(*args: Any, **kwargs: Any) -> Any:
+    """Await what the test asks for."""
+    return await behaviour(*args, **kwargs)
+
+
 @scheduled_task(name="tests.only_scheduled", queue="low", timeout=77)
 def only_scheduled(number: int, *, text: str = "") -> None:
     """Take one number."""
@@ -146,6 +153,7 @@ ECHO: str = echo.task_name  # type: ignore[attr-defined]
 LOG_IN: str = log_in.task_name  # type: ignore[attr-defined]
 CALL: str = call.task_name  # type: ignore[attr-defined]
 CHECKED: str = checked.task_name  # type: ignore[attr-defined]
+COROUTINE: str = coroutine.task_name  # type: ignore[attr-defined]
 
 
 def perform(redis: Redis, job_id: str) -> Job:

@@ -237,6 +237,13 @@ def test_an_error_about_a_secret_argument_does_not_show_it(parameter: str, optio
 
 
 @pytest.mark.usefixtures("own_registry")
+def test_a_coroutine_function_cannot_be_isolated():
+    async def together() -> None: ...
+
+    with pytest.raises(ValueError, match="can't be isolated"):
+        scheduled_task(name="tests.together", isolated=True)(together)
+
+
 def test_whether_runs_are_isolated_is_known_by_alias_and_path_too():
     @scheduled_task(name="tests.now", aliases=["tests.before"], isolated=True)
     def apart() -> None: ...

@@ -4,13 +4,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.utils import timezone
 from redis import Redis
 
-from tasks.broker.enqueue import build_job, enqueue_run, enqueue_task, withdraw
+from tasks.broker import projection
+from tasks.broker.enqueue import build_job, enqueue_run, enqueue_task, kind_of, withdraw
+from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, Task
-from tests.tasks.functions import ECHO, queued
+from tests.tasks.functions import COROUTINE, ECHO, queued
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +45,41 @@ def test_a_job_has_the_timeout_of_its_row_else_of_its_function(redis_connection:
     assert build_job(row, row.job_id, redis_connection).timeout == 77
     row.timeout = 5
     assert build_job(row, row.job_id, redis_connection).timeout == 5
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({"function": COROUTINE}, b"coroutine"),
+        ({"function": COROUTINE, "isolated": True}, None),
+        ({"function": COROUTINE, "on_disconnect": "continue"}, None),
+        ({"function": ECHO}, None),
+    ],
+)
+def test_a_job_says_whether_it_can_run_beside_others(
+    redis_connection: Redis, values: dict[str, Any], kind: bytes | None
+):
+    schedule = make_row(**values)
+    run_id = RunId(schedule.job_id, ago(1))
+    enqueue_run(schedule, run_id, redis_connection)
+    projection.put([schedule], redis_connection)
+    for job_id in (run_id.job_id, schedule.job_id):
+        assert redis_connection.hget(Job.key_for(job_id), "kind") == kind
+
+
+def test_where_all_runs_are_isolated_no_job_runs_beside_others(settings: LazySettings):
+    call = Task(function=COROUTINE)
+    assert kind_of(call) == "coroutine"
+    settings.TASKS_ISOLATED = True
+    assert kind_of(call) == ""
+
+
+def test_a_function_that_becomes_a_coroutine_changes_the_dispatch_record(
+    monkeypatch: pytest.MonkeyPatch, schedule: ScheduledTask
+):
+    before = projection.dispatch_record(schedule)
+    monkeypatch.setattr(projection, "kind_of", lambda record: "coroutine")
+    assert projection.dispatch_record(schedule) != before
 
 
 def test_nothing_in_redis_is_left_of_a_withdrawn_call(redis_connection: Redis):
