@@ -22,34 +22,38 @@ BLOCK_SECONDS = 60
 # How often an idle worker renews its claims, and how long they hold, in milliseconds.
 LISTEN_EVERY = 1.0
 CLAIM_MS = 3_000
+# What stands, among the names of queues, for an interruption of the wait.
+INTERRUPTED = ""
 # How long a bell that nobody hears is kept, in milliseconds.
 BELL_MS = 10_000
-# For scripts that define `name`, a worker's: hands its listening to a queue over to an idle one.
+# For scripts that define `name`, a worker's, and its `lane`: hands its listening to a queue over to
+# an idle one.
 HAND_OVER = f"""
 local function hand_over(queue)
-  local idle, time = IDLE .. queue, redis.call('TIME')
+  local idle, time = IDLE .. lane .. queue, redis.call('TIME')
   redis.call('ZREM', idle, name)
-  if redis.call('GET', LISTENER .. queue) ~= name then return end
+  if redis.call('GET', LISTENER .. lane .. queue) ~= name then return end
   redis.call('ZREMRANGEBYSCORE', idle, '-inf', time[1] + time[2] / 1e6)
   local heir = redis.call('ZREVRANGE', idle, 0, 0)[1]
   if heir then
     redis.call('ZREM', idle, heir)
-    redis.call('SET', LISTENER .. queue, heir, 'PX', {CLAIM_MS})
-    redis.call('LPUSH', BELL .. heir, queue)
-    redis.call('PEXPIRE', BELL .. heir, {BELL_MS})
+    redis.call('SET', LISTENER .. lane .. queue, heir, 'PX', {CLAIM_MS})
+    redis.call('LPUSH', BELL .. lane .. heir, queue)
+    redis.call('PEXPIRE', BELL .. lane .. heir, {BELL_MS})
   else
-    redis.call('DEL', LISTENER .. queue)
+    redis.call('DEL', LISTENER .. lane .. queue)
   end
 end
 """
-# ARGV: the worker's name, then queues. Claims to listen to those that nobody listens to, and puts
-# the worker on the lists of idle ones of the others. Returns those that it listens to.
+# ARGV: the worker's name, its lane, then queues. Claims to listen to those that nobody listens to,
+# and puts the worker on the lists of idle ones of the others. Returns those that it listens to.
 LISTEN = with_key_names(f"""
-local name, mine, time = ARGV[1], {{}}, redis.call('TIME')
-for i = 2, #ARGV do
-  local listener, idle = redis.call('GET', LISTENER .. ARGV[i]), IDLE .. ARGV[i]
+local name, lane, mine, time = ARGV[1], ARGV[2], {{}}, redis.call('TIME')
+for i = 3, #ARGV do
+  local claim, idle = LISTENER .. lane .. ARGV[i], IDLE .. lane .. ARGV[i]
+  local listener = redis.call('GET', claim)
   if not listener or listener == name then
-    redis.call('SET', LISTENER .. ARGV[i], name, 'PX', {CLAIM_MS})
+    redis.call('SET', claim, name, 'PX', {CLAIM_MS})
     redis.call('ZREM', idle, name)
     mine[#mine + 1] = ARGV[i]
   else
@@ -59,12 +63,12 @@ for i = 2, #ARGV do
 end
 return mine
 """)
-# ARGV: the worker's name, then queues.
+# ARGV: the worker's name, its lane, then queues.
 RELEASE = with_key_names(f"""
-local name = ARGV[1]
+local name, lane = ARGV[1], ARGV[2]
 {HAND_OVER}
-for i = 2, #ARGV do hand_over(ARGV[i]) end
-redis.call('DEL', BELL .. name)
+for i = 3, #ARGV do hand_over(ARGV[i]) end
+redis.call('DEL', BELL .. lane .. name)
 """)
 
 
@@ -72,31 +76,39 @@ class Doorbell:
     """One worker's share in listening to its queues.
 
     BLMOVE from a list to itself leaves the list as it is, but blocks while it is empty. Each
-    queue has a blocked connection of its own, and the bell has one.
+    queue has a blocked connection of its own, and the bell has one. Only those of one `lane` share
+    the listening: each lane has a listener of its own, who hears the same jobs.
     """
 
-    def __init__(self, redis: Redis, worker_name: str, queues: Sequence[str]) -> None:
+    def __init__(
+        self, redis: Redis, worker_name: str, queues: Sequence[str], lane: str = ""
+    ) -> None:
         self._pool = redis.connection_pool
         self._name = worker_name
         self._queues = list(queues)
         self._listen = redis.register_script(LISTEN)
         self._release = redis.register_script(RELEASE)
-        self._bell = bell_key(worker_name)
+        self._lane = lane
+        self._bell = bell_key(lane + worker_name)
         self._blocked: dict[str, Connection] = {}
 
-    def wait(self, timeout: float, ignored: Collection[str] = ()) -> bool:
+    def wait(
+        self, timeout: float, ignored: Collection[str] = (), interrupt: int | None = None
+    ) -> bool:
         """Wait for up to `timeout` seconds; return whether a queue may have a job.
 
-        Queues that are `ignored` aren't listened to. Raises RedisError.
+        Queues that are `ignored` aren't listened to. The wait ends as well when there is something
+        to read from the file descriptor `interrupt`. Raises RedisError.
         """
         give_up = time.monotonic() + timeout
         try:
             while True:
                 mine = self._claim([queue for queue in self._queues if queue not in ignored])
                 pause = min(LISTEN_EVERY, give_up - time.monotonic())
-                if mine & self._rings(mine, max(pause, 0.0)):
+                rings = self._rings(mine, max(pause, 0.0), interrupt)
+                if mine & rings:
                     return True
-                if time.monotonic() >= give_up:
+                if INTERRUPTED in rings or time.monotonic() >= give_up:
                     return False
         except BaseException:
             self._disconnect()
@@ -104,7 +116,7 @@ class Doorbell:
 
     def _claim(self, queues: list[str]) -> set[str]:
         """Return the queues that this worker listens to from now on, and block on them."""
-        answer: Any = self._listen(args=[self._name, *queues]) if queues else []
+        answer: Any = self._listen(args=[self._name, self._lane, *queues]) if queues else []
         mine = {queue.decode() for queue in answer}
         for queue in mine - self._blocked.keys():
             key = queue_key(queue)
@@ -117,14 +129,16 @@ class Doorbell:
         connection = self._blocked[name] = self._pool.get_connection()
         connection.send_command(*command)
 
-    def _rings(self, mine: set[str], pause: float) -> set[str]:
+    def _rings(self, mine: set[str], pause: float, interrupt: int | None) -> set[str]:
         """Wait until one of these queues or the bell rings; return what did."""
         heard = {*mine, self._bell}
         sockets: dict[Any, str] = {
             connection._sock: name for name, connection in self._blocked.items() if name in heard
         }
-        ready, _, _ = select.select(list(sockets), [], [], pause)
-        return {name for name in map(sockets.__getitem__, ready) if self._rang(name)}
+        others = [] if interrupt is None else [interrupt]
+        ready, _, _ = select.select([*sockets, *others], [], [], pause)
+        rang = {sockets[one] for one in ready if one in sockets and self._rang(sockets[one])}
+        return rang | {INTERRUPTED} if interrupt in ready else rang
 
     def _rang(self, name: str) -> bool:
         connection = self._blocked.pop(name)
@@ -136,7 +150,7 @@ class Doorbell:
     def close(self) -> None:
         """Let another worker listen, and release the connections; raises RedisError."""
         try:
-            self._release(args=[self._name, *self._queues])
+            self._release(args=[self._name, self._lane, *self._queues])
         finally:
             self._disconnect()
 

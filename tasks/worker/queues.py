@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, cast
+from typing import Any, ClassVar
 
 from redis import Redis
 from redis.exceptions import NoScriptError
@@ -26,94 +26,135 @@ from tasks.broker.leases import LEASE_SECONDS
 from tasks.clock import elapsed_clock
 from tasks.worker.doorbell import HAND_OVER
 
+# How far into a queue a step looks for a job of its kind.
+LOOK = 1_000
+# For scripts that define `worker`, `name`, `text`, `now`, `ttl`, `lease`, `step` and `kind`: ends a
+# job that finished, and returns whether it has dependents and is left to RQ; marks a job as started
+# and returns its fields, nil if it isn't there; takes jobs of the step's kind off a queue.
+PARTS = """
+local function finish(id, execution, queue, result_ttl, payload, started, ended, is_long)
+  local key = JOB .. id
+  if redis.call('EXISTS', key .. ':dependents') == 1 then return 1 end
+  local member = id .. ':' .. execution
+  redis.call('ZREM', STARTED .. queue, member)
+  redis.call('DEL', LEASE .. id)
+  if is_long == 1 then
+    redis.call('DEL', EXECUTION .. member)
+    redis.call('ZREM', EXECUTIONS .. id, execution)
+    redis.call('SREM', worker .. ':executions', member)
+  end
+  redis.call('HINCRBY', worker, 'successful_job_count', 1)
+  redis.call('HINCRBYFLOAT', worker, 'total_working_time', ended - started)
+  if result_ttl == 0 then
+    redis.call('DEL', key)
+  elseif redis.call('EXISTS', key) == 1 then
+    redis.call('HSET', key, 'status', 'finished', 'ended_at', text, 'last_heartbeat', text)
+    if result_ttl > 0 then
+      redis.call('EXPIRE', key, result_ttl)
+      redis.call('ZADD', FINISHED .. queue, now + result_ttl, id)
+    else
+      redis.call('ZADD', FINISHED .. queue, '+inf', id)
+    end
+    if payload ~= '' then
+      local results = RESULTS .. id
+      redis.call('XADD', results, 'MAXLEN', '10', '*', 'type', '1', 'worker_name', name,
+        'execution_id', execution, 'execution_started_at', started,
+        'execution_ended_at', ended, 'return_value', payload)
+      if result_ttl > 0 then redis.call('EXPIRE', results, result_ttl) end
+    end
+  end
+  return 0
+end
+
+local function start(id, queue, execution)
+  local key = JOB .. id
+  local found = redis.pcall('HGETALL', key)
+  if found.err then return {} end
+  if #found == 0 then return nil end
+  redis.call('HSET', key, 'status', 'started', 'started_at', text, 'last_heartbeat', text,
+    'worker_name', name)
+  redis.call('PERSIST', key)
+  redis.call('ZADD', STARTED .. queue, now + ttl, id .. ':' .. execution)
+  redis.call('SET', LEASE .. id, name, 'EX', lease)
+  redis.call('HSET', worker, 'state', 'busy')
+  return found
+end
+
+local function is_template(id) return string.match(id, '^schedule%-%x+$') end
+
+local function take_off(queue, number)
+  local key, found, passed, from, chunk = QUEUE .. queue, {}, 0, 0, number
+  if kind == '' then return redis.call('LPOP', key, number) or {} end
+  while #found < number and from < LOOK do
+    local ids = redis.call('LRANGE', key, from, from + chunk - 1)
+    for _, id in ipairs(ids) do
+      local its = redis.pcall('HGET', JOB .. id, 'kind')
+      if #found == number then break end
+      if (its == 'coroutine') == (kind == 'coroutine') then
+        found[#found + 1] = id
+      elseif #found < number then
+        passed = passed + 1
+      end
+    end
+    if #ids < chunk then break end
+    from = from + chunk
+    chunk = math.min(100, LOOK - from)
+  end
+  if #found > 0 and passed == 0 then
+    redis.call('LPOP', key, #found)
+  else
+    for _, id in ipairs(found) do redis.call('LREM', key, 1, id) end
+  end
+  return found
+end
+""".replace("LOOK", str(LOOK))
 # KEYS: the worker, what it took last. ARGV: this step's id, now (as text, and in seconds), the
 # worker's name, for how long a job counts as started and for how long its lease holds (seconds);
 # then of the job that finished: its id ("" for none), execution, queue, the lifetime of its result
 # (seconds), its payload ("" for none), when it started and ended (seconds), "1" if it took long
 # enough to be recorded as an execution; then "1" if the worker has listened to the queues and lets
-# another one do so once it has a job; then the queues to take a job from.
+# another one do so once it has a job; the kind of job to take ("" for any); then the queues to take
+# a job from.
 # Returns whether the finished job has dependents and is left to RQ; the id, queue and fields of the
 # job that was taken; the templates found on the queues, which are never executed; and Redis's time.
-STEP = with_key_names(
-    """
+STEP = with_key_names(f"""
 local worker, taken, step, text, now, name = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local ttl, lease, kind, lane = ARGV[5], ARGV[6], ARGV[16], ''
 local last = redis.call('HMGET', taken, 'step', 'left', 'job', 'queue')
 if last[1] == step then
   -- The same step once more: its answer was lost on the way.
-  local fields = {}
+  local fields = {{}}
   if last[3] ~= '' then fields = redis.call('HGETALL', JOB .. last[3]) end
-  return {tonumber(last[2]), last[3], last[4], fields, {}, redis.call('TIME')}
+  return {{tonumber(last[2]), last[3], last[4], fields, {{}}, redis.call('TIME')}}
+end
+{PARTS}
+{HAND_OVER}
+local left, templates = 0, {{}}
+if ARGV[7] ~= '' then
+  left = finish(ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10]), ARGV[11], ARGV[12], ARGV[13],
+    tonumber(ARGV[14]))
 end
 
-HAND_OVER
-local left, ended, templates = 0, ARGV[7], {}
-if ended ~= '' then
-  local execution, queue, ttl = ARGV[8], ARGV[9], tonumber(ARGV[10])
-  local key = JOB .. ended
-  if redis.call('EXISTS', key .. ':dependents') == 1 then
-    left = 1
-  else
-    local member = ended .. ':' .. execution
-    redis.call('ZREM', STARTED .. queue, member)
-    redis.call('DEL', LEASE .. ended)
-    if ARGV[14] == '1' then
-      redis.call('DEL', EXECUTION .. member)
-      redis.call('ZREM', EXECUTIONS .. ended, execution)
-      redis.call('SREM', worker .. ':executions', member)
-    end
-    redis.call('HINCRBY', worker, 'successful_job_count', 1)
-    redis.call('HINCRBYFLOAT', worker, 'total_working_time', ARGV[13] - ARGV[12])
-    if ttl == 0 then
-      redis.call('DEL', key)
-    elseif redis.call('EXISTS', key) == 1 then
-      redis.call('HSET', key, 'status', 'finished', 'ended_at', text, 'last_heartbeat', text)
-      if ttl > 0 then
-        redis.call('EXPIRE', key, ttl)
-        redis.call('ZADD', FINISHED .. queue, now + ttl, ended)
-      else
-        redis.call('ZADD', FINISHED .. queue, '+inf', ended)
-      end
-      if ARGV[11] ~= '' then
-        local results = RESULTS .. ended
-        redis.call('XADD', results, 'MAXLEN', '10', '*', 'type', '1', 'worker_name', name,
-          'execution_id', execution, 'execution_started_at', ARGV[12],
-          'execution_ended_at', ARGV[13], 'return_value', ARGV[11])
-        if ttl > 0 then redis.call('EXPIRE', results, ttl) end
-      end
-    end
-  end
-end
-
-local id, queue, fields = '', '', {}
-for i = 16, #ARGV do
+local id, queue, fields = '', '', {{}}
+for i = 17, #ARGV do
   while id == '' do
-    local popped = redis.call('LPOP', QUEUE .. ARGV[i])
+    local popped = take_off(ARGV[i], 1)[1]
     if not popped then break end
-    local key = JOB .. popped
-    local found = redis.pcall('HGETALL', key)
-    if string.match(popped, '^schedule%-%x+$') then
+    if is_template(popped) then
       templates[#templates+1] = popped
-    elseif found.err then
-      id, queue = popped, ARGV[i]
-    elseif #found > 0 then
-      id, queue, fields = popped, ARGV[i], found
-      redis.call('HSET', key, 'status', 'started', 'started_at', text, 'last_heartbeat', text,
-        'worker_name', name)
-      redis.call('PERSIST', key)
-      redis.call('ZADD', STARTED .. queue, now + ARGV[5], id .. ':' .. step)
-      redis.call('SET', LEASE .. id, name, 'EX', ARGV[6])
-      redis.call('HSET', worker, 'state', 'busy')
+    else
+      local found = start(popped, ARGV[i], step)
+      if found then id, queue, fields = popped, ARGV[i], found end
     end
   end
 end
 if ARGV[15] == '1' and id ~= '' then
-  for i = 16, #ARGV do hand_over(ARGV[i]) end
+  for i = 17, #ARGV do hand_over(ARGV[i]) end
 end
 redis.call('HSET', taken, 'step', step, 'left', left, 'job', id, 'queue', queue)
 redis.call('EXPIRE', taken, 3600)
-return {left, id, queue, fields, templates, redis.call('TIME')}
-""".replace("HAND_OVER", HAND_OVER)
-)
+return {{left, id, queue, fields, templates, redis.call('TIME')}}
+""")
 # What both scripts below begin with. KEYS: the worker. ARGV: a job that it took, its queue and
 # execution. They return 0 if the job has ended, or is no longer with this worker.
 UNTAKE = """
@@ -196,17 +237,20 @@ class Answer:
 class Queues:
     """The queues of one worker, for the process that runs its jobs.
 
-    `step_id` identifies the next step.
+    `step_id` identifies the next step. `kind` is the kind of job that it takes, "" for any.
     """
+
+    SCRIPT: ClassVar[str] = STEP
 
     redis: Redis
     worker_key: str
     worker_name: str
     started_ttl: int
+    kind: str = ""
     step_id: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self._sha = hashlib.sha1(STEP.encode()).hexdigest()
+        self._sha = hashlib.sha1(self.SCRIPT.encode()).hexdigest()
         self._prefix, self._number = secrets.token_hex(8), 0
         self.step_id = f"{self._prefix}{self._number}"
         self._sent: float | None = None  # When this step was first sent: only then does it lease.
@@ -221,9 +265,13 @@ class Queues:
         """
         self._sent = self._sent or elapsed_clock()
         answer = self._step(self.step_id, finished, queue_names, hand_over)
+        self._count_step()
+        return answer
+
+    def _count_step(self) -> None:
+        """Have the next step be another one: this one's answer has come."""
         self._number, self._sent = self._number + 1, None
         self.step_id = f"{self._prefix}{self._number}"
-        return answer
 
     def taken_by(self, step_id: str) -> Taken | None:
         """Return the job that the last step of a process that died took, None if it took none.
@@ -255,36 +303,37 @@ class Queues:
         queue_names: Sequence[str],
         hand_over: bool = False,
     ) -> Answer:
-        time_of_step = clock.now()
-        args: list[Any] = [
-            step_id,
-            utcformat(time_of_step),
-            time_of_step.timestamp(),
-            self.worker_name,
-            self.started_ttl,
-            LEASE_SECONDS,
-        ]
-        if finished is None:
-            args += [""] * 8
-        else:
-            payload = "" if finished.payload is None else b64encode(finished.payload)
-            args += [finished.job_id, finished.execution_id, finished.queue, finished.result_ttl]
-            args += [payload, finished.started, finished.ended]
-            args.append(int(finished.ended - finished.started > LONG_RUN_SECONDS))
-        keys = [self.worker_key, taken_key(self.worker_name)]
-        sent = clock.elapsed_clock()
-        answer = cast(Any, self._call([*keys, *args, int(hand_over), *queue_names]))
-        is_left_to_rq, job_id, queue, flat, templates, (seconds, microseconds) = answer
-        clock.observe(int(seconds) + int(microseconds) / 1e6, sent, clock.elapsed_clock())
-        taken = None
-        if job_id:
-            fields = dict(zip(flat[::2], flat[1::2], strict=True))
-            name = job_id.decode(errors="backslashreplace")
-            leased = self._sent or elapsed_clock()
-            taken = Taken(name, queue.decode(), step_id, fields, leased)
+        args = self._args(step_id)
+        args += [""] * 8 if finished is None else described(finished)
+        answer = self._call([*args, int(hand_over), self.kind, *queue_names])
+        is_left_to_rq, job_id, queue, flat, templates = answer
+        taken = self._taken(job_id, queue, step_id, flat) if job_id else None
         return Answer(taken, bool(is_left_to_rq), [template.decode() for template in templates])
 
-    def _call(self, args: list[Any]) -> Any:
+    def _args(self, step_id: str) -> list[Any]:
+        """Return the keys and arguments with which each step begins."""
+        now = clock.now()
+        keys = [self.worker_key, self._taken_key]
+        of_time = [utcformat(now), now.timestamp()]
+        return [*keys, step_id, *of_time, self.worker_name, self.started_ttl, LEASE_SECONDS]
+
+    @property
+    def _taken_key(self) -> str:
+        return taken_key(self.worker_name)
+
+    def _taken(self, job_id: bytes, queue: bytes, execution_id: str, flat: list[bytes]) -> Taken:
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        name = job_id.decode(errors="backslashreplace")
+        return Taken(name, queue.decode(), execution_id, fields, self._sent or elapsed_clock())
+
+    def _call(self, args: list[Any]) -> list[Any]:
+        """Execute the script, and take over what it says at last: Redis's time."""
+        sent = elapsed_clock()
+        *answer, (seconds, microseconds) = self._execute(args)
+        clock.observe(int(seconds) + int(microseconds) / 1e6, sent, elapsed_clock())
+        return answer
+
+    def _execute(self, args: list[Any]) -> Any:
         """Execute the script without redis-py's retries: the caller repeats a step."""
         pool = self.redis.connection_pool
         connection = pool.get_connection()
@@ -293,13 +342,28 @@ class Queues:
                 connection.send_command("EVALSHA", self._sha, 2, *args)
                 return connection.read_response()
             except NoScriptError:
-                connection.send_command("EVAL", STEP, 2, *args)
+                connection.send_command("EVAL", self.SCRIPT, 2, *args)
                 return connection.read_response()
         except BaseException:
             connection.disconnect()
             raise
         finally:
             pool.release(connection)
+
+
+def described(finished: Finished) -> list[Any]:
+    """Return a job that finished as the script reads it."""
+    payload = "" if finished.payload is None else b64encode(finished.payload).decode()
+    return [
+        finished.job_id,
+        finished.execution_id,
+        finished.queue,
+        finished.result_ttl,
+        payload,
+        finished.started,
+        finished.ended,
+        int(finished.ended - finished.started > LONG_RUN_SECONDS),
+    ]
 
 
 def record_execution(redis: Redis, execution: Execution, ttl: int) -> None:

@@ -12,7 +12,7 @@ from tasks.broker.keys import lease_key
 from tasks.broker.leases import LEASE_SECONDS
 from tasks.clock import elapsed_clock
 from tasks.job import Job
-from tasks.worker.queues import Finished, Queues, Taken
+from tasks.worker.queues import LOOK, Finished, Queues, Taken
 from tests.tasks.functions import ECHO, QUEUES
 from tests.tasks.worker.lost_answers import lost_answers
 
@@ -243,3 +243,34 @@ def test_a_step_that_arrives_after_it_was_asked_about_takes_no_job(
     assert worker.taken_by(queues.step_id) is None
     assert queues.step(None, ["default"]).taken is None
     assert redis_connection.llen("rq:queue:default") == 1
+
+
+def put_kinds(redis: Redis, *kinds: str) -> list[str]:
+    """Put jobs on a queue; those of a kind can run beside others."""
+    job_ids = [put(redis) for _ in kinds]
+    for job_id, kind in zip(job_ids, kinds, strict=True):
+        redis.hset(Job.key_for(job_id), "kind", kind)
+    return job_ids
+
+
+def left_on_queue(redis: Redis) -> list[str]:
+    return [job_id.decode() for job_id in redis.lrange("rq:queue:default", 0, -1)]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("", 0), ("plain", 2)])
+def test_a_step_takes_the_first_job_of_its_kind(redis_connection: Redis, kind: str, expected: int):
+    job_ids = put_kinds(redis_connection, "coroutine", "coroutine", "", "")
+    queues = Queues(redis_connection, "rq:worker:w1", "w1", 90, kind)
+    taken = queues.step(None, ["default"]).taken
+    assert taken is not None
+    assert taken.job_id == job_ids[expected]
+    del job_ids[expected]
+    assert left_on_queue(redis_connection) == job_ids
+
+
+def test_a_step_looks_for_a_job_of_its_kind_only_so_far(redis_connection: Redis):
+    put_kinds(redis_connection, *["coroutine"] * LOOK, "")
+    queues = Queues(redis_connection, "rq:worker:w1", "w1", 90, "plain")
+    assert queues.step(None, ["default"]).taken is None
+    redis_connection.lpop("rq:queue:default")
+    assert queues.step(None, ["default"]).taken is not None

@@ -1,0 +1,121 @@
+"""How coroutine children take jobs from queues: as many in one step as can start at once.
+
+The same step ends the jobs that have finished meanwhile. Otherwise it does what the step of a plain
+child does, see `queues`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tasks.broker.keys import taken_key, with_key_names
+from tasks.clock import elapsed_clock
+from tasks.worker.doorbell import HAND_OVER
+from tasks.worker.queues import PARTS, Finished, Queues, Taken, described
+
+# What tells the coroutine children apart from the plain ones where both have a key by their
+# worker's name.
+LANE = "coroutines:"
+# KEYS: the worker, what its coroutine child took last. ARGV: this step's id, now (as text, and in
+# seconds), the worker's name, for how long a job counts as started and for how long its lease holds
+# (seconds); then the kind of job to take, the lane, how many at most, "1" if the worker has
+# listened to the queues and lets another one do so once it has a job; as JSON the jobs that
+# finished, each a list: id, execution, queue, the lifetime of its result (seconds), its payload (""
+# for none), when it started and ended (seconds), 1 if it took long enough to be recorded as an
+# execution; then the queues to take jobs from.
+# Returns the finished jobs that have dependents and are left to RQ; the jobs that were taken, each
+# with its id, queue, execution and fields; the templates found on the queues, which are never
+# executed; and Redis's time.
+STEP = with_key_names(f"""
+local worker, taken, step, text, now, name = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local ttl, lease, kind, lane, free = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
+{PARTS}
+{HAND_OVER}
+local last = redis.call('HMGET', taken, 'step', 'left', 'jobs')
+if last[1] == step then
+  -- The same step once more: its answer was lost on the way.
+  local jobs = cjson.decode(last[3])
+  for _, job in ipairs(jobs) do job[4] = redis.call('HGETALL', JOB .. job[1]) end
+  return {{cjson.decode(last[2]), jobs, {{}}, redis.call('TIME')}}
+end
+
+local left, jobs, notes, templates = {{}}, {{}}, {{}}, {{}}
+for _, job in ipairs(cjson.decode(ARGV[11])) do
+  if finish(unpack(job)) == 1 then left[#left + 1] = job[1] end
+end
+for i = 12, #ARGV do
+  while free > 0 do
+    local ids = take_off(ARGV[i], free)
+    if #ids == 0 then break end
+    for _, id in ipairs(ids) do
+      local execution = step .. '-' .. #jobs
+      local found = not is_template(id) and start(id, ARGV[i], execution)
+      if found then
+        jobs[#jobs + 1] = {{id, ARGV[i], execution, found}}
+        notes[#notes + 1] = {{id, ARGV[i], execution}}
+        free = free - 1
+      elseif found == false then
+        templates[#templates + 1] = id
+      end
+    end
+  end
+end
+if ARGV[10] == '1' and #jobs > 0 then
+  for i = 12, #ARGV do hand_over(ARGV[i]) end
+end
+redis.call('HSET', taken, 'step', step, 'left', cjson.encode(left), 'jobs', cjson.encode(notes))
+redis.call('EXPIRE', taken, 3600)
+return {{left, jobs, templates, redis.call('TIME')}}
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a step did; `left_to_rq` are the finished jobs that have dependents."""
+
+    taken: list[Taken]
+    left_to_rq: list[str]
+    templates: list[str]
+
+
+class Batches(Queues):
+    """The queues of one worker, for its coroutine child."""
+
+    SCRIPT: ClassVar[str] = STEP
+
+    def step_many(
+        self,
+        finished: Sequence[Finished],
+        queue_names: Sequence[str],
+        free: int,
+        *,
+        hand_over: bool = False,
+    ) -> Batch:
+        """Report the jobs that finished, and take up to `free` new ones; else as `step`."""
+        self._sent = self._sent or elapsed_clock()
+        batch = self._step_many(self.step_id, finished, queue_names, free, hand_over)
+        self._count_step()
+        return batch
+
+    def all_taken_by(self, step_id: str) -> list[Taken]:
+        """Return the jobs that the last step of a process that died took; else as `taken_by`."""
+        return self._step_many(step_id, (), (), 0).taken
+
+    def _step_many(
+        self,
+        step_id: str,
+        finished: Sequence[Finished],
+        queue_names: Sequence[str],
+        free: int,
+        hand_over: bool = False,
+    ) -> Batch:
+        args = [*self._args(step_id), self.kind, LANE, free, int(hand_over)]
+        ends = json.dumps([described(one) for one in finished])
+        left, jobs, templates = self._call([*args, ends, *queue_names])
+        taken = [self._taken(id_, queue, run.decode(), flat) for id_, queue, run, flat in jobs]
+        return Batch(taken, [one.decode() for one in left], [one.decode() for one in templates])
+
+    @property
+    def _taken_key(self) -> str:
+        return taken_key(LANE + self.worker_name)
