@@ -1,16 +1,18 @@
 """The two writes that every run makes, its start and its end, as plain SQL in one transaction.
 
-Between two runs a worker writes the end of the one and the start of the other together: one
+Many runs that go on side by side write together what they have to write at the same time. Between
+two runs a worker writes the end of the one and the start of the other together: one
 commit per run, and on PostgreSQL one round trip. Whether a run may start, given its schedule's row
 and the schedule's other runs, is part of the statement, which says the same as `policy`. A
 start that isn't allowed changes nothing here; `claim` then asks the policy why, and what to do.
 """
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 from zlib import crc32
 
@@ -19,6 +21,7 @@ from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.runs.turns import turn
 
+T = TypeVar("T")
 # A started run: its id, its schedule's id, and its name.
 Started = tuple[int, int, str]
 # The constant values of a run's start; the others are parameters of the statement.
@@ -66,12 +69,33 @@ def write(end: End | None, start: Start | None) -> tuple[bool, ScheduledTaskInst
         if connection.vendor == "postgresql":
             ended, started = _write_in_one_query(end, start)
         elif connection.vendor == "sqlite" and not connection.in_atomic_block:
-            ended, started = _write_in_turn(end, start)
+            ended, started = _in_turn(lambda: _write(end, start))
         else:
             with atomic():
                 ended, started = _write(end, start)
-    if start is None or started is None:
-        return ended, None
+    return ended, None if start is None else _row(start, started)
+
+
+def write_many(
+    ends: Sequence[End], starts: Sequence[Start]
+) -> tuple[list[bool], list[ScheduledTaskInstance | None]]:
+    """Write the ends of some runs and the starts of others in one transaction; else as `write`."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        if connection.vendor == "postgresql":
+            ended, started = _write_many_in_one_query(ends, starts)
+        elif connection.vendor == "sqlite" and not connection.in_atomic_block:
+            ended, started = _in_turn(lambda: _write_many(ends, starts))
+        else:
+            with atomic():
+                ended, started = _write_many(ends, starts)
+    return ended, list(map(_row, starts, started))
+
+
+def _row(start: Start, started: Started | None) -> ScheduledTaskInstance | None:
+    """Return the row of a run whose start was written, None if it isn't allowed."""
+    if started is None:
+        return None
     pk, parent_id, name = started
     run = ScheduledTaskInstance(
         pk=pk,
@@ -84,7 +108,7 @@ def write(end: End | None, start: Start | None) -> tuple[bool, ScheduledTaskInst
         created=start.started,
     )
     run._state.adding = False
-    return ended, run
+    return run
 
 
 def _write(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
@@ -99,8 +123,17 @@ def _write(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
     return ended, started
 
 
-def _write_in_turn(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
-    """Write both in a transaction, when it is this process's turn.
+def _write_many(
+    ends: Sequence[End], starts: Sequence[Start]
+) -> tuple[list[bool], list[Started | None]]:
+    return (
+        [_write(end, None)[0] for end in ends],
+        [_write(None, start)[1] for start in starts],
+    )
+
+
+def _in_turn(write: Callable[[], T]) -> T:
+    """Write in a transaction, when it is this process's turn.
 
     Only one process writes to SQLite at a time.
     """
@@ -108,7 +141,7 @@ def _write_in_turn(end: End | None, start: Start | None) -> tuple[bool, Started 
     with turn(os.getpid(), str(connection.settings_dict["NAME"])):
         database.execute("BEGIN IMMEDIATE")
         try:
-            written = _write(end, start)
+            written = write()
             database.execute("COMMIT")
         except BaseException:
             if database.in_transaction:  # SQLite has ended it by itself when its disk is full.
@@ -139,6 +172,26 @@ def _write_in_one_query(end: End | None, start: Start | None) -> tuple[bool, Sta
         ended = end is not None and cursor.fetchone()[0] == 1
         started = cursor.fetchone() if start is not None and cursor.nextset() else None
     return ended, started
+
+
+def _write_many_in_one_query(
+    ends: Sequence[End], starts: Sequence[Start]
+) -> tuple[list[bool], list[Started | None]]:
+    """Write all as one query; the schedules are locked in one order, whoever else locks them."""
+    if not ends and not starts:
+        return [], []
+    steps = [("end", _end_params(end)) for end in ends]
+    job_ids = sorted({start.run_id.schedule_job_id for start in starts})
+    steps += [("lock", [job_id]) for job_id in job_ids]
+    steps += [("start", _start_params(start)) for start in starts]
+    answers: list[Any] = []
+    with connection.connection.cursor() as cursor:
+        _execute(cursor, steps)
+        for _ in steps:
+            answers.append(cursor.fetchone())
+            cursor.nextset()
+    ended = [count == 1 for (count,) in answers[: len(ends)]]
+    return ended, answers[len(steps) - len(starts) :]
 
 
 def _execute(cursor: Any, steps: list[tuple[str, list[Any]]]) -> None:

@@ -266,3 +266,30 @@ def test_a_connection_that_forgets_prepared_statements_serves_too(lose: Callable
     assert ended
     assert sql.write(sql.End(second, VALUES | {"ended": timezone.now()}), None) == (True, None)
     assert [run.status for run in schedule.runs.all()] == ["finished", "finished"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_ends_and_starts_are_written_together_each_with_its_own_outcome(
+    schedule: ScheduledTask,
+):
+    paused = make_row(settled_through=ago(3600), status="paused", paused_at=timezone.now())
+    others = [make_row(settled_through=ago(3600)) for _ in range(2)]
+    running, closed = start(others[0], 10), start(others[1], 10)
+    others[1].runs.update(status="failed", ended=timezone.now())
+    ends = [sql.End(run, VALUES | {"ended": timezone.now()}) for run in (closed, running)]
+    run_ids = [RunId(row.job_id, ago(5)) for row in (schedule, schedule, paused, others[0])]
+    starts = [sql.Start(run_id, "w1", timezone.now()) for run_id in run_ids]
+    ended, started = sql.write_many(ends, starts)
+    assert ended == [False, True]
+    assert [run and run.parent_id for run in started] == [schedule.pk, None, None, others[0].pk]
+    assert set(ScheduledTaskInstance.objects.running()) == {started[0], started[3]}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_writes_of_which_one_fails_none_is_written(schedule: ScheduledTask):
+    run, other = start(schedule, 10), start(make_row(settled_through=ago(3600)))
+    end = sql.End(run, VALUES | {"ended": timezone.now()})
+    bad = sql.End(other, VALUES | {"ended": timezone.now(), "progress": 1000})
+    with pytest.raises(IntegrityError):
+        sql.write_many([end, bad], [])
+    assert ScheduledTaskInstance.objects.running().count() == 2
