@@ -75,14 +75,25 @@ def claim(job: Job, answer: Answer | None = None, *, by_policy: bool = False) ->
     if run_id is None:
         writer.catch_up(job.connection)
         return _claim_task(job)
-    is_plain = run_id.attempt == 1 and not run_id.is_requested and answer is None
-    if is_plain and not by_policy:
-        run = writer.start(sql.Start(run_id, _worker_name(job), clock.now()))
+    start = plain_start(job) if answer is None and not by_policy else None
+    if start is not None:
+        run = writer.start(start)
         if run is not None:
             return run
     else:
         writer.catch_up(job.connection)
     return _claim_by_policy(run_id, job, answer)
+
+
+def plain_start(job: Job) -> sql.Start | None:
+    """Return the start of a job's run as one statement writes it, None if `claim` has to look.
+
+    That is the first attempt of an occurrence.
+    """
+    run_id = RunId.parse(job.id)
+    if run_id is None or run_id.attempt > 1 or run_id.is_requested:
+        return None
+    return sql.Start(run_id, _worker_name(job), clock.now())
 
 
 def _worker_name(job: Job) -> str:

@@ -3,15 +3,14 @@
 import inspect
 import logging
 import math
-import os
-import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from django.db import Error, connections
+from django.db import Error
 from redis.exceptions import RedisError
 from rq.job import Retry
 
@@ -30,6 +29,7 @@ from tasks.runs.claim import WAIT_INTERVAL, WAIT_TIMES, MustWait, claim_patientl
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.ended import Ended, ended_with, max_result
 from tasks.runs.isolation import Channel, apart, is_isolated
+from tasks.runs.live_writer import live_writer
 from tasks.runs.log_capture import BoundedText, Lines, capturing
 from tasks.runs.processes import ending_copies
 from tasks.runs.progress import ProgressListener, listening
@@ -42,9 +42,6 @@ logger = logging.getLogger(__name__)
 
 Status = ScheduledTaskInstance.Status
 
-# How often progress and log are written if they have changed, in seconds.
-PROGRESS_EVERY = 0.5
-LOG_EVERY = 2.0
 TRACEBACK_LENGTH = 16_384
 
 
@@ -171,6 +168,19 @@ def record_uncallable(job: Job, error: BaseException, why: Reason | None = None)
             report_failure(row, error, f"{text} {why}" if why else text)
 
 
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How a run ends: the status and the fields of its row, and what is said about it.
+
+    `error` is what its function raised, if it has failed.
+    """
+
+    status: str
+    text: str
+    error: BaseException | None
+    values: dict[str, Any]
+
+
 class Recorder:
     """Runs one attempt and writes its row: live while it runs, and when it ends."""
 
@@ -178,13 +188,13 @@ class Recorder:
         self.row = row
         self._job = job
         self._redis = job.connection
-        self._text = BoundedText()
+        self.lines = BoundedText()
         if row.log:
             for line in [*row.log.splitlines(), f"— attempt {row.attempt} —"]:
-                self._text.add(line)
+                self.lines.add(line)
         self._percent, self._message = 0, ""
         self._shown: tuple[Any, ...] = (0, "")
-        self._shown_log = str(self._text)
+        self._shown_log = str(self.lines)
 
     def on_progress(self, percent: int, message: str) -> None:
         """Note the progress; another thread writes it to the row."""
@@ -207,81 +217,95 @@ class Recorder:
         with live_writer().watching(self) as live:
             if isolated:
                 there = lambda channel: _observe(call, channel, channel)  # noqa: E731
-                ended = apart(there, self._text, self, deadline, live.fork)
+                ended = apart(there, self.lines, self, deadline, live.fork)
             else:
-                ended = _observe(call, self._text, self, self._job.restore_process)
+                ended = _observe(call, self.lines, self, self._job.restore_process)
+        closing = self.closing(ended)
+        try:
+            written = self.write(closing)
+        except RedisError:  # The shared state has the end: it will be written, but not reported.
+            if closing.error is not None:
+                report_failure(self.row, closing.error, closing.text)
+            raise
+        self.report(closing, is_written=written)
+        if closing.error is not None:
+            raise closing.error
+        return ended.result
+
+    def closing(self, ended: Ended) -> Closing:
+        """Return how the function ended, as its row is to say it."""
         if ended.note is not None:
-            self._text.add(str(ended.note))
-        if ended.error is not None:
-            self._end_failed(ended.error)
-            raise ended.error
-        return self._end_finished(ended.result, ended.note)
+            self.lines.add(str(ended.note))
+        if ended.error is None:
+            fields = ended.note.fields if ended.note is not None else NO_REASON
+            values = {"result": ended.result, "progress": 100, **fields}
+            return self._closing(Status.FINISHED, str(ended.note or ""), None, values)
+        return self._closing_failed(ended.error)
 
-    def _end_finished(self, value: Any, note: Reason | None) -> Any:
-        fields = note.fields if note is not None else NO_REASON
-        seconds = self._end(Status.FINISHED, result=value, progress=100, **fields)
-        if seconds is not None:
-            more = f" {note}" if note is not None else ""
-            logger.info("“%s” finished after %.1f s.%s", self.row.name, seconds, more)
-        return value
-
-    def _end_failed(self, error: BaseException) -> None:
+    def _closing_failed(self, error: BaseException) -> Closing:
         text, why = failure_reason(error), {}
         if isinstance(error, ProcessLost):
             text, why = str(error), error.fields
-        self._text.add(text)
-        try:
-            seconds = self._end(
-                Status.FAILED,
-                **(why or {"reason": text}),
-                exception_class=type_name(error)[:NAME_LENGTH],
-                traceback=_traceback(error),
-                progress=self._percent,
-            )
-        except RedisError:  # The shared state has the end: it will be written, but not reported.
-            report_failure(self.row, error, text)
-            raise
-        if seconds is not None:
-            self._job.recorded_error = error
-            report_failure(self.row, error, text)
-
-    def _end(self, status: str, **values: Any) -> float | None:
-        """Write the end; return after how many seconds it was, None if it was closed meanwhile."""
-        values |= {
-            "ended": clock.now(),
-            "log": str(self._text),
-            "progress_message": self._message,
+        self.lines.add(text)
+        values = {
+            **(why or {"reason": text}),
+            "exception_class": type_name(error)[:NAME_LENGTH],
+            "traceback": _traceback(error),
+            "progress": self._percent,
         }
+        return self._closing(Status.FAILED, text, error, values)
+
+    def _closing(
+        self, status: str, text: str, error: BaseException | None, values: dict[str, Any]
+    ) -> Closing:
+        shown = {"log": str(self.lines), "progress_message": self._message}
+        return Closing(status, text, error, values | {"ended": clock.now(), **shown})
+
+    def write(self, closing: Closing) -> bool:
+        """Write the end, or put it on the spool; return False if it was closed meanwhile."""
         try:
-            written = patiently(lambda: self._write_end(status, values))
+            written = patiently(lambda: self._write(closing))
         except Error as error:
-            self._spool_end(status, values, error)
+            self.spool(closing, error)
             written = True
         if writer.witness is not None and not writer.keeps_end:
             writer.witness.finish()
-        if not written:
-            logger.warning("Run %s was closed meanwhile.", self._job.id)
-            return None
-        assert self.row.started is not None
-        return float((values["ended"] - self.row.started).total_seconds())
+        return written
 
-    def _spool_end(self, status: str, values: dict[str, Any], error: Error) -> None:
+    def report(self, closing: Closing, *, is_written: bool) -> None:
+        """Log how the run has ended, unless that isn't what its row says."""
+        if not is_written:
+            logger.warning("Run %s was closed meanwhile.", self._job.id)
+        elif closing.error is not None:
+            self._job.recorded_error = closing.error
+            report_failure(self.row, closing.error, closing.text)
+        else:
+            assert self.row.started is not None
+            seconds = (closing.values["ended"] - self.row.started).total_seconds()
+            more = f" {closing.text}" if closing.text else ""
+            logger.info("“%s” finished after %.1f s.%s", self.row.name, seconds, more)
+
+    def spool(self, closing: Closing, error: Error) -> None:
         """Put the end on the spool. If Redis is unavailable too, the shared state keeps it."""
         if writer.witness is not None:
-            writer.witness.keep_end(self._job.id, status, values)
-        spool.keep(self._redis, self._job.id, status, values, error)
+            writer.witness.keep_end(self._job.id, closing.status, closing.values)
+        spool.keep(self._redis, self._job.id, closing.status, closing.values, error)
         if writer.witness is not None:
             writer.witness.forget_end()
 
-    def _write_end(self, status: str, values: dict[str, Any]) -> bool:
+    def plain_end(self, closing: Closing) -> sql.End | None:
+        """Return the end as one statement writes it, None if there is more to do than that."""
         row = self.row
-        if (
-            status == Status.FINISHED
-            and isinstance(row, ScheduledTaskInstance)
-            and row.requested is None
-        ):
-            return writer.end(self._job.id, sql.End(row, values))
-        return completion.close(row, status, self._redis, **values)
+        is_occurrence = isinstance(row, ScheduledTaskInstance) and row.requested is None
+        if closing.status != Status.FINISHED or not is_occurrence:
+            return None
+        return sql.End(cast(ScheduledTaskInstance, row), closing.values)
+
+    def _write(self, closing: Closing) -> bool:
+        end = self.plain_end(closing)
+        if end is not None:
+            return writer.end(self._job.id, end)
+        return completion.close(self.row, closing.status, self._redis, **closing.values)
 
     def write_live(self, with_log: bool) -> None:
         """Write the progress, and the log, to the row if they have changed."""
@@ -289,7 +313,7 @@ class Recorder:
         if self._shown != (self._percent, self._message):
             self._shown = (self._percent, self._message)
             values |= {"progress": self._shown[0], "progress_message": self._shown[1]}
-        if with_log and self._shown_log != (text := str(self._text)):
+        if with_log and self._shown_log != (text := str(self.lines)):
             self._shown_log = text
             values |= {"log": text}
         if values:
@@ -299,79 +323,6 @@ class Recorder:
 def _traceback(error: BaseException) -> str:
     text = "".join(traceback.format_exception(error))
     return clean_text(mask_text(text)[-TRACEBACK_LENGTH:])
-
-
-class LiveWriter:
-    """Writes the progress and the log of the current run to its row, from a thread.
-
-    The thread and its database connection live as long as the process: a run of less than half a
-    second costs nothing.
-    """
-
-    def __init__(self) -> None:
-        self._recorder: Recorder | None = None
-        self._working = threading.Lock()
-        threading.Thread(target=self._run, daemon=True, name="live writer").start()
-
-    def watching(self, recorder: Recorder) -> "_Watching":
-        """Write what `recorder` has to its row, inside a `with` block."""
-        return _Watching(self, recorder)
-
-    def watch(self, recorder: Recorder | None) -> Recorder | None:
-        """Watch this run, or none; return the one that was watched before."""
-        before, self._recorder = self._recorder, recorder
-        return before
-
-    def fork(self) -> int:
-        """Fork this process while the thread holds nothing that the fork would wait for."""
-        with self._working:
-            return os.fork()
-
-    def _run(self) -> None:
-        pause, looks, last = threading.Event(), 0, None
-        while not pause.wait(PROGRESS_EVERY):
-            with self._working:
-                recorder = self._recorder
-                looks = looks + 1 if recorder is last else 1
-                if recorder is not None:
-                    self._write(recorder, with_log=looks % (LOG_EVERY // PROGRESS_EVERY) == 0)
-                elif last is not None:
-                    connections.close_all()
-                last = recorder
-
-    def _write(self, recorder: Recorder, with_log: bool) -> None:
-        try:
-            recorder.write_live(with_log)
-        except OUTAGE_ERRORS as error:
-            database_outage.report(error)
-            connections.close_all()
-        except Error:
-            logger.warning("The progress of a run can't be written now.", exc_info=True)
-            connections.close_all()
-
-
-class _Watching:
-    def __init__(self, live: LiveWriter, recorder: Recorder) -> None:
-        self._live, self._recorder = live, recorder
-
-    def __enter__(self) -> LiveWriter:
-        self._before = self._live.watch(self._recorder)
-        return self._live
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._live.watch(self._before)
-
-
-_live_writers: dict[int, LiveWriter] = {}
-
-
-def live_writer() -> LiveWriter:
-    """Return this process's live writer: a fork has no threads, so it makes its own."""
-    pid = os.getpid()
-    if pid not in _live_writers:
-        _live_writers.clear()
-        _live_writers[pid] = LiveWriter()
-    return _live_writers[pid]
 
 
 def _observe(

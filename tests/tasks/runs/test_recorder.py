@@ -17,7 +17,7 @@ import tasks
 from tasks.broker.enqueue import enqueue_task
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
-from tasks.runs import recorder, spool, sql
+from tasks.runs import live_writer, spool, sql
 from tasks.storable import MAX_RESULT
 from tests.tasks.functions import CALL, perform
 from tests.tasks.runs.attempts import Behave, Run, end, enqueue, past, raising
@@ -201,8 +201,8 @@ def test_the_log_of_a_run_is_bounded(run: Run):
 def test_progress_and_log_are_in_the_row_while_it_runs(
     monkeypatch: pytest.MonkeyPatch, run: Run, schedule: ScheduledTask
 ):
-    monkeypatch.setattr(recorder, "PROGRESS_EVERY", 0.02)
-    monkeypatch.setattr(recorder, "LOG_EVERY", 0.04)
+    monkeypatch.setattr(live_writer, "PROGRESS_EVERY", 0.02)
+    monkeypatch.setattr(live_writer, "LOG_EVERY", 0.04)
     seen: list[tuple[int, str, bool]] = []
 
     def work() -> None:
