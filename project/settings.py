@@ -221,6 +221,8 @@ TASKS_CHILD_MAX_RUNS = environment.number("TASKS_CHILD_MAX_RUNS", default=10_000
 TASKS_CHILD_MAX_MEMORY = environment.number("TASKS_CHILD_MAX_MEMORY", default=512)
 # Whether each run gets a process of its own unless its function or its schedule says otherwise.
 TASKS_ISOLATED = environment.switch("TASKS_ISOLATED")
+# How many coroutine functions each worker runs side by side; 0: one at a time, like any other.
+TASKS_CONCURRENCY = environment.number("TASKS_CONCURRENCY", default=0, least=0, most=10_000)
 # How many bytes of JSON a row keeps of a result.
 TASKS_MAX_RESULT = environment.number("TASKS_MAX_RESULT", default=65_536, least=1_024)
 # How many days ended background calls are kept, and how many of them: {} keeps all. Where

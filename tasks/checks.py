@@ -21,6 +21,7 @@ from tasks.queue import is_beside_default, is_json, why_unusable
 from tasks.registry import DEFAULT_QUEUE
 from tasks.storable import LEAST_MAX_RESULT, MAX_RESULT
 from tasks.worker.child import MAX_MEMORY_MB, MAX_RUNS
+from tasks.worker.concurrency import MOST_CONCURRENCY, is_concurrency
 from tasks.worker.refusals import (
     DEFAULT_UNKNOWN_AFTER,
     LEAST_UNKNOWN_AFTER,
@@ -176,6 +177,22 @@ def check_unknown_after(**kwargs: Any) -> list[checks.CheckMessage]:
             % {"setting": "TASKS_UNKNOWN_AFTER", "value": value, "least": least, "most": most},
             hint=_("Leave it out for %(default)s seconds.") % {"default": DEFAULT_UNKNOWN_AFTER},
             id="tasks.E018",
+        )
+    ]
+
+
+@checks.register("tasks")
+def check_concurrency(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Require a number of coroutine functions that a worker runs side by side."""
+    value = getattr(settings, "TASKS_CONCURRENCY", 0)
+    if is_concurrency(value):
+        return []
+    return [
+        checks.Error(
+            _("%(setting)s is %(value)r, not a whole number from 0 to %(most)s.")
+            % {"setting": "TASKS_CONCURRENCY", "value": value, "most": MOST_CONCURRENCY},
+            hint=LEAVE_OUT % {"default": 0},
+            id="tasks.E032",
         )
     ]
 

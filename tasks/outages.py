@@ -1,6 +1,7 @@
 """Outages of the database and of Redis: each is said once when it begins, and once when it ends."""
 
 import logging
+import os
 import threading
 import time
 
@@ -20,10 +21,15 @@ class Outage:
 
     def __init__(self, subject: str) -> None:
         self._subject = subject
-        self._lock = threading.Lock()
+        self._renew_lock()
+        # Another thread may hold it when one forks.
+        os.register_at_fork(after_in_child=self._renew_lock)
         self._began: float | None = None
         self._failed = 0.0
         self._has_worked = False
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def report(self, error: BaseException | str) -> None:
         """Report an attempt that has failed; only the first one of an outage is logged."""

@@ -32,6 +32,7 @@ class Code(StrEnum):
     CHECK_NOT_AT_ALL = "check_not_at_all"
     CHECK_NOT_NOW = "check_not_now"
     LEFT_TRANSACTION_OPEN = "left_transaction_open"
+    LOST_BLOCKED = "lost_blocked"
     LOST_CONTACT = "lost_contact"
     LOST_CUT_OFF = "lost_cut_off"
     LOST_EXIT = "lost_exit"
@@ -71,6 +72,9 @@ TEXTS: Mapping[Code, str] = {
     Code.CHECK_NOT_AT_ALL: gettext_noop("Its check ended the schedule: %(text)s"),
     Code.CHECK_NOT_NOW: gettext_noop("Its check said not now: %(text)s"),
     Code.LEFT_TRANSACTION_OPEN: gettext_noop("It left a transaction open, which was rolled back."),
+    Code.LOST_BLOCKED: gettext_noop(
+        "Lost: its process was killed because “%(function)s”, which shared it, blocked it."
+    ),
     Code.LOST_CONTACT: gettext_noop("Lost: the worker “%(worker)s” died or lost contact."),
     Code.LOST_CUT_OFF: gettext_noop(
         "Lost: the worker “%(worker)s” reached neither Redis nor the database, and ended it."
@@ -117,6 +121,7 @@ TO_BE_ENDED = frozenset({Code.REPLACED, Code.STOPPED, Code.STOPPED_BY})
 # Why a failed run counts as lost: its worker, or its process, died or was cut off.
 LOST = frozenset(
     {
+        Code.LOST_BLOCKED,
         Code.LOST_CONTACT,
         Code.LOST_CUT_OFF,
         Code.LOST_EXIT,

@@ -14,12 +14,13 @@ from tasks.storable import MAX_RESULT, storable_result
 class Ended:
     """How a function ended: with a result, which is JSON, or with what it raised.
 
-    `note` is what else there is to say about it.
+    `note` is what else there is to say about it. `is_stopped`: it was ended on request.
     """
 
     result: Any = None
     note: Reason | None = None
     error: BaseException | None = None
+    is_stopped: bool = False
 
 
 def max_result() -> int:

@@ -5,11 +5,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from tasks.masking import hidden_now, mask_text
 from tasks.storable import escape, type_name
 
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LIMIT = 64 * 1024
 HALF = LIMIT // 2 - 64
 
@@ -70,19 +72,39 @@ class Lines(Protocol):
     def add(self, line: str) -> None: ...
 
 
+# What takes the lines of the run that goes on in this context, inside `capturing_by_context`.
+lines_of_context: ContextVar[Lines | None] = ContextVar("tasks_lines", default=None)
+
+
 class _Handler(logging.Handler):
     def __init__(self, text: Lines) -> None:
         super().__init__(logging.INFO)
         self._text = text
         self._hidden = hidden_now()  # Other threads, which may log too, don't know it.
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self.setFormatter(logging.Formatter(FORMAT))
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            line = self.format(record)
-        except Exception as error:
-            line = self.format(_malformed(record, error))
-        self._text.add(mask_text(line, self._hidden))
+        self._text.add(mask_text(_line(self, record), self._hidden))
+
+
+class _HandlerByContext(logging.Handler):
+    """Adds what is logged to the lines of the context in which that is done, if it has some."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.setFormatter(logging.Formatter(FORMAT))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lines = lines_of_context.get()
+        if lines is not None:
+            lines.add(mask_text(_line(self, record)))
+
+
+def _line(handler: logging.Handler, record: logging.LogRecord) -> str:
+    try:
+        return handler.format(record)
+    except Exception as error:
+        return handler.format(_malformed(record, error))
 
 
 def _malformed(record: logging.LogRecord, error: Exception) -> logging.LogRecord:
@@ -107,7 +129,19 @@ def capturing(text: Lines) -> Iterator[None]:
 
     A root logger that is set to show less still does: only the capture sees more.
     """
-    handler = _Handler(text)
+    with _added(_Handler(text)):
+        yield
+
+
+@contextmanager
+def capturing_by_context() -> Iterator[None]:
+    """Do what `capturing` does, for each context by its own `lines_of_context`."""
+    with _added(_HandlerByContext()):
+        yield
+
+
+@contextmanager
+def _added(handler: logging.Handler) -> Iterator[None]:
     root = logging.getLogger()
     deaf = [
         logger

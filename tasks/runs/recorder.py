@@ -22,7 +22,7 @@ from tasks.job_ids import RunId
 from tasks.masking import hiding, mask_text
 from tasks.models import NAME_LENGTH, RunRecord, ScheduledTaskInstance
 from tasks.outages import database_outage
-from tasks.reasons import NO_REASON, Reason
+from tasks.reasons import NO_REASON, Code, Reason, reason
 from tasks.registry import Answer, Check, NotAtAll, NotNow, TaskFunction
 from tasks.runs import completion, coroutines, spool, sql
 from tasks.runs.claim import WAIT_INTERVAL, WAIT_TIMES, MustWait, claim_patiently, may_start
@@ -130,6 +130,11 @@ def _call_check(
         roll_back_since(before)
         if deadline is not None:
             deadline.spend(time.monotonic() - started)
+    return checked_answer(answer)
+
+
+def checked_answer(answer: Any) -> Answer | None:
+    """Return what a check answered; raises TypeError if that is no answer."""
     if answer is not None and not isinstance(answer, NotNow | NotAtAll):
         raise TypeError(
             f"The check returned {answer!r}: return None, NotNow(reason) or NotAtAll(reason)."
@@ -236,9 +241,13 @@ class Recorder:
         """Return how the function ended, as its row is to say it."""
         if ended.note is not None:
             self.lines.add(str(ended.note))
+        if ended.is_stopped:
+            why = reason(Code.STOPPED)
+            values = {**why.fields, "progress": self._percent}
+            return self._closing(Status.CANCELED, str(why), None, values)
         if ended.error is None:
             fields = ended.note.fields if ended.note is not None else NO_REASON
-            values = {"result": ended.result, "progress": 100, **fields}
+            values = {**fields, "result": ended.result, "progress": 100}
             return self._closing(Status.FINISHED, str(ended.note or ""), None, values)
         return self._closing_failed(ended.error)
 
@@ -282,8 +291,9 @@ class Recorder:
         else:
             assert self.row.started is not None
             seconds = (closing.values["ended"] - self.row.started).total_seconds()
+            how = "was stopped" if closing.status == Status.CANCELED else "finished"
             more = f" {closing.text}" if closing.text else ""
-            logger.info("“%s” finished after %.1f s.%s", self.row.name, seconds, more)
+            logger.info("“%s” %s after %.1f s.%s", self.row.name, how, seconds, more)
 
     def spool(self, closing: Closing, error: Error) -> None:
         """Put the end on the spool. If Redis is unavailable too, the shared state keeps it."""

@@ -12,7 +12,7 @@ from typing import ClassVar
 from tasks.broker.keys import taken_key, with_key_names
 from tasks.clock import elapsed_clock
 from tasks.worker.doorbell import HAND_OVER
-from tasks.worker.queues import PARTS, Finished, Queues, Taken, described
+from tasks.worker.queues import PARTS, UNTAKE, Finished, Queues, Taken, described
 
 # What tells the coroutine children apart from the plain ones where both have a key by their
 # worker's name.
@@ -68,6 +68,14 @@ redis.call('HSET', taken, 'step', step, 'left', cjson.encode(left), 'jobs', cjso
 redis.call('EXPIRE', taken, 3600)
 return {{left, jobs, templates, redis.call('TIME')}}
 """)
+# Puts a job back on its queue, at once, for the plain children.
+LEAVE_TO_PLAIN = with_key_names(f"""{UNTAKE}
+if not is_taken() then return 0 end
+untake('queued')
+redis.call('HDEL', key, 'kind')
+redis.call('LPUSH', QUEUE .. queue, id)
+return 1
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,11 @@ class Batches(Queues):
     def all_taken_by(self, step_id: str) -> list[Taken]:
         """Return the jobs that the last step of a process that died took; else as `taken_by`."""
         return self._step_many(step_id, (), (), 0).taken
+
+    def leave_to_plain(self, taken: Taken) -> None:
+        """Put a job that was taken, but not started, back for a child that runs one at a time."""
+        args = [self.worker_key, taken.job_id, taken.queue, taken.execution_id]
+        self.redis.eval(LEAVE_TO_PLAIN, 1, *args)
 
     def _step_many(
         self,

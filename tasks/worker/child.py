@@ -33,11 +33,9 @@ from rq.worker import BaseWorker
 from tasks import clock
 from tasks.broker.clock import refresh
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
-from tasks.broker.keys import explain, is_wrong_type, lease_key, queue_types, wrong_types
+from tasks.broker.keys import explain, is_wrong_type, lease_key
 from tasks.broker.ownership import Ownership, RedisRefused
-from tasks.broker.workers import live_workers
 from tasks.database import alias
-from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.job import Job
 from tasks.job_ids import is_recorded
 from tasks.masking import hiding
@@ -51,9 +49,10 @@ from tasks.runs.process_state import ProcessState
 from tasks.runs.processes import die_with_parent, ending_copies
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
-from tasks.worker.queues import Answer, Finished, Queues, Taken
-from tasks.worker.refusals import Refusals, unknown_after
+from tasks.worker.queues import LEFT_TO_RQ, Answer, Finished, Queues, Taken
+from tasks.worker.refusals import OF_OTHER_CODE, obstacle_to, refuse
 from tasks.worker.shared_state import Run, SharedState
+from tasks.worker.usable import UnusableQueues
 
 logger = logging.getLogger(__name__)
 
@@ -64,10 +63,6 @@ MAX_RUNS = 10_000
 MAX_MEMORY_MB = 512
 # How long it runs jobs before it reports to its worker.
 BATCH_SECONDS = 1.0
-# What a job that another version of the code has made may raise.
-OF_OTHER_CODE = (UnknownTaskFunction, InvalidArguments)
-# The end of a job whose hash has one of these fields is left to RQ.
-LEFT_TO_RQ = (b"success_callback_name", b"webhooks", b"repeats_left", b"rate_limit_key")
 # How old its reading of Redis's clock may become: each step that takes a job also reads it.
 CLOCK_AGE_SECONDS = 1.0
 # With which status a child exits that must not use this Redis any more.
@@ -75,14 +70,17 @@ REFUSED_STATUS = 77
 
 
 class Child:
-    """Runs the jobs of a worker's queues, in the process that the worker has forked."""
+    """Runs the jobs of a worker's queues, in the process that the worker has forked.
 
-    def __init__(self, worker: BaseWorker, shared: SharedState) -> None:
+    `kind` is the kind of job that it takes, "" for any.
+    """
+
+    def __init__(self, worker: BaseWorker, shared: SharedState, kind: str = "") -> None:
         self._worker = worker
         self._shared = shared
         self._redis = worker.connection
         self._ownership = Ownership(self._redis)
-        self._queues = Queues(self._redis, worker.key, worker.name, STARTED_TTL_SECONDS)
+        self._queues = Queues(self._redis, worker.key, worker.name, STARTED_TTL_SECONDS, kind)
         self._queue_by_name = {queue.name: queue for queue in worker.queues}
         # The job that returned and is not yet reported to Redis, with the report.
         self._unreported: tuple[Job, Finished] | None = None
@@ -94,8 +92,7 @@ class Child:
         self._has_listened = False
         # Whether another process should take over.
         self.is_due_for_recycling = False
-        # Queues that can't be used, and why: their keys in Redis hold something else.
-        self._unusable: dict[str, str] = {}
+        self._unusable = UnusableQueues(self._redis, self._queue_by_name)
         # The queues from which no job is taken, as the database last said.
         self._held = holds.UNKNOWN
 
@@ -140,7 +137,7 @@ class Child:
             self._spool_kept_end()
             self._held = holds.read_again(self._held)
             if self._unusable:
-                self._check_queues()
+                self._unusable.check()
             while taken := self.next_job(more=self._may_continue(ran, limit, stop_at)):
                 self.run(taken)
                 ran += 1
@@ -198,7 +195,7 @@ class Child:
                 self._has_listened = False
                 break
             except ResponseError as error:
-                if not (is_wrong_type(error) and self._check_queues()):
+                if not (is_wrong_type(error) and self._unusable.check()):
                     raise
         for template in answer.templates:
             logger.warning(
@@ -219,21 +216,6 @@ class Child:
         held = self.held_queues
         return [name for name in names if name not in self._unusable and name not in held]
 
-    def _check_queues(self) -> bool:
-        """Leave out queues whose keys hold something else; return whether there are new ones."""
-        before = self._unusable
-        texts = {
-            name: " ".join(wrong_types(self._redis, queue_types(name)))
-            for name in self._queue_by_name
-        }
-        self._unusable = {name: text for name, text in texts.items() if text}
-        for name, text in self._unusable.items():
-            if before.get(name) != text:
-                logger.error("Queue “%s” can't be used; the others can. %s", name, text)
-        for name in before.keys() - self._unusable.keys():
-            logger.info("Queue “%s” can be used again.", name)
-        return bool(self._unusable.keys() - before.keys())
-
     def run(self, taken: Taken) -> None:
         """Run one job. Its row records how it ended, RQ's registries with the next step."""
         job = Job.from_fields(taken.job_id, taken.fields, self._redis)
@@ -253,7 +235,7 @@ class Child:
         )
         self._runs += 1
         await_exits()
-        obstacle = _obstacle(job)
+        obstacle = obstacle_to(job)
         why = None
         if isinstance(obstacle, OF_OTHER_CODE):
             why = self._refuse(taken, obstacle)
@@ -303,22 +285,11 @@ class Child:
         self._restore_process(job)
 
     def _refuse(self, taken: Taken, obstacle: Exception) -> Reason | None:
-        """Put a job that this code can't call back for others; return why it fails instead.
-
-        If Redis becomes unavailable meanwhile, the ledger finds the job.
-        """
-        now, name = clock.timestamp(), self._worker.name
-        before = Refusals.read(taken.fields, now)
-        refusals = before.by(name)
-        workers = live_workers([taken.queue], self._redis)[taken.queue]
-        verdict = refusals.verdict(workers, now, unknown_after())
-        if isinstance(verdict, Reason):
-            return verdict
-        self._queues.put_off(taken, now + verdict, refusals.fields)
-        self._shared.clear_run()
-        level = logging.DEBUG if name in before.workers else logging.WARNING
-        logger.log(level, "Job %s is left to other workers: %s", taken.job_id, obstacle)
-        return None
+        """Put a job that this code can't call back for others; return why it fails instead."""
+        why = refuse(taken, obstacle, self._queues)
+        if why is None:
+            self._shared.clear_run()
+        return why
 
     def _perform(
         self, job: Job, timeout: int, obstacle: Exception | None, why: Reason | None
@@ -372,16 +343,7 @@ class Child:
         self.is_due_for_recycling |= left_open or self._runs >= max_runs
 
 
-def _obstacle(job: Job) -> Exception | None:
-    """Return why a job can't be called, None if it can."""
-    try:
-        job.check_callable(has_row=is_recorded(job.id))
-    except Exception as error:
-        return error
-    return None
-
-
-def start(worker: BaseWorker, shared: SharedState, orders: Connection) -> NoReturn:
+def start(worker: BaseWorker, shared: SharedState, orders: Connection, kind: str) -> NoReturn:
     """Become the child of a worker, in the process that was just forked."""
     parent = os.getppid()
     os.setpgrp()
@@ -389,7 +351,7 @@ def start(worker: BaseWorker, shared: SharedState, orders: Connection) -> NoRetu
     set_signals()
     die_with_parent(parent)
     try:
-        Child(worker, shared).serve(orders)
+        Child(worker, shared, kind).serve(orders)
     except RedisRefused:
         os._exit(REFUSED_STATUS)  # The worker finds out why, and says so.
     except BaseException:

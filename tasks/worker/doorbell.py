@@ -26,6 +26,9 @@ CLAIM_MS = 3_000
 INTERRUPTED = ""
 # How long a bell that nobody hears is kept, in milliseconds.
 BELL_MS = 10_000
+# Who has heard a queue that has nothing for it waits a little before it listens again: twice as
+# long each time, from the shortest pause to the longest, in seconds.
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
 # For scripts that define `name`, a worker's, and its `lane`: hands its listening to a queue over to
 # an idle one.
 HAND_OVER = f"""
@@ -70,6 +73,11 @@ local name, lane = ARGV[1], ARGV[2]
 for i = 3, #ARGV do hand_over(ARGV[i]) end
 redis.call('DEL', BELL .. lane .. name)
 """)
+
+
+def next_pause(pause: float) -> float:
+    """Return how long to wait before listening again, after a pause that was futile."""
+    return min(max(pause * 2, SHORTEST_PAUSE), LONGEST_PAUSE)
 
 
 class Doorbell:

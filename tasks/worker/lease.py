@@ -26,7 +26,7 @@ from tasks.database import alias
 from tasks.outages import database_outage, redis_outage
 from tasks.runs import lease
 from tasks.runs.lease import Hold
-from tasks.runs.processes import die_with_parent
+from tasks.runs.processes import die_with_parent, end_process
 from tasks.worker.shared_state import Run
 
 logger = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class LeaseKeeper:
         """Have a suspended child go on whose run has ended just before."""
         if self._lease is not None and self._lease.suspended is not None:
             self._lease.suspended = None
-            _send(pid, signal.SIGCONT)
+            send(pid, signal.SIGCONT)
 
     def _judge(self, held: Lease, pid: int) -> Hold | None:
         now = elapsed_clock()
@@ -132,11 +132,11 @@ class LeaseKeeper:
             if held.suspended is None:
                 held.suspended = now
                 logger.warning("Job %s is suspended: its lease is over.", held.run.job_id)
-            _send(pid, signal.SIGSTOP)
+            send(pid, signal.SIGSTOP)
         elif held.suspended is not None:
             held.suspended = None
             logger.warning("Job %s goes on: it has a lease again.", held.run.job_id)
-            _send(pid, signal.SIGCONT)
+            send(pid, signal.SIGCONT)
         if verdict is not Verdict.GO_ON and self._inquiry is None:
             self._inquiry = Inquiry(held.run.job_id, self._worker_name)
         return None
@@ -199,9 +199,7 @@ class Inquiry:
 
     def end(self) -> None:
         """Kill the process."""
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
+        end_process(self._pid)
 
 
 def _inquire(parent: int, job_id: str, worker_name: str) -> NoReturn:
@@ -221,6 +219,7 @@ def _inquire(parent: int, job_id: str, worker_name: str) -> NoReturn:
         os._exit(hold)
 
 
-def _send(pid: int, number: signal.Signals) -> None:
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to the process group of a child."""
     with suppress(ProcessLookupError):  # It may just have exited.
         os.killpg(pid, number)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import django.db
 import rq
@@ -48,11 +48,13 @@ from tasks.runs.lease import Hold
 from tasks.runs.process_state import signals
 from tasks.runs.timeout import Deadline
 from tasks.worker.child import REFUSED_STATUS, start
-from tasks.worker.doorbell import Doorbell
+from tasks.worker.concurrency import PLAIN, coroutines_at_a_time
+from tasks.worker.coroutine_keeper import CoroutineKeeper
+from tasks.worker.doorbell import Doorbell, next_pause
 from tasks.worker.ends import Ends, died_of, timed_out
 from tasks.worker.lease import LeaseKeeper
 from tasks.worker.overtime import Overtime
-from tasks.worker.queues import Queues, Taken, record_execution
+from tasks.worker.queues import Queues, Taken, record_executions
 from tasks.worker.shared_state import Run, SharedState
 
 logger = logging.getLogger(__name__)
@@ -93,6 +95,9 @@ class Worker(rq.Worker):
     death_penalty_class = Deadline
     job_class = Job
     log_result_lifespan = False
+    # How many coroutine functions the workers of this process run at a time, each in a second
+    # child; 0: none, they run one at a time in the only one. None: as TASKS_CONCURRENCY says.
+    concurrency: ClassVar[int | None] = None
 
     def __init__(self, queues: Any, name: str | None = None, **kwargs: Any) -> None:
         name = name or f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
@@ -108,11 +113,15 @@ class Worker(rq.Worker):
         self._ownership = Ownership(self.connection)
         self._doorbell = Doorbell(self.connection, self.name, self.queue_names())
         self._child_queues = Queues(self.connection, self.key, self.name, STARTED_TTL_SECONDS)
+        number = coroutines_at_a_time() if self.concurrency is None else self.concurrency
+        self._coroutines = CoroutineKeeper(self, number) if number else None
         self._keeper = LeaseKeeper(lambda run: self._renew_lease(run), self.name)
         # The job that is ended because it has no lease any more, and what the database said.
         self._given_up: tuple[str, Hold] | None = None
         self._ends = Ends(self, self._child_queues)
         self._is_waiting = False
+        # How long it doesn't listen after it has heard a job that was none for the plain child.
+        self._pause = 0.0
         # The queues that are held, as the child has last read.
         self._held: set[str] = set()
         self._next_heartbeat = 0.0
@@ -143,13 +152,19 @@ class Worker(rq.Worker):
         self._until_redis_answers(self.bootstrap, logging_level, date_format, log_format)
         logger.info("Worker %s started on %s.", self.name, ", ".join(self.queue_names()))
         self._dequeue_strategy = dequeue_strategy
+        if max_jobs:
+            self._coroutines = None  # One child counts the jobs.
         if with_scheduler:
             self._start_scheduler(burst, logging_level, date_format, log_format)
         self._install_signal_handlers()
+        if self._coroutines is not None and not burst:
+            self._coroutines.start()
         try:
             return self._work(burst, max_jobs or 0, max_idle_time) > 0
         finally:
             self._end_child()
+            if self._coroutines is not None:
+                self._coroutines.end()
             self._deregister()
 
     def _work(self, burst: bool, max_jobs: int, max_idle_time: int | None) -> int:
@@ -161,13 +176,22 @@ class Worker(rq.Worker):
                 ran += now_ran
                 if max_jobs and ran >= max_jobs:
                     break
-                if now_ran:
+                if now_ran or (burst and self._work_off_coroutines()):
                     idle_since = time.monotonic()
                 elif burst or not self._wait_for_jobs(idle_since, max_idle_time):
                     break
         except StopRequested:
             pass
         return ran
+
+    def _work_off_coroutines(self) -> bool:
+        """Have the coroutine child run all jobs that there are; return whether there were any."""
+        return self._coroutines is not None and self._coroutines.work_off()
+
+    @property
+    def kind(self) -> str:
+        """The kind of the jobs that the plain child runs, "" for all."""
+        return "" if self._coroutines is None else PLAIN
 
     def _check_ownership(self) -> None:
         """Raise RedisRefused unless the keys in Redis are this database's (R16)."""
@@ -192,7 +216,7 @@ class Worker(rq.Worker):
     def _wait_for_jobs(self, idle_since: float, max_idle_time: int | None) -> bool:
         """Wait for a while, or until there may be a job; False if it was idle for too long."""
         timeout = HOLD_POLL_SECONDS if self._held else HEARTBEAT_INTERVAL_SECONDS
-        if max_idle_time is not None:
+        if max_idle_time is not None and not (self._coroutines and self._coroutines.is_busy):
             left = idle_since + max_idle_time - time.monotonic()
             if left <= 0:
                 return False
@@ -205,7 +229,7 @@ class Worker(rq.Worker):
         self._is_waiting = True
         try:
             if not self._stop_requested:
-                self._doorbell.wait(timeout, self._held)
+                self._listen(timeout)
         except ResponseError as error:
             if not is_wrong_type(error):
                 raise
@@ -213,6 +237,13 @@ class Worker(rq.Worker):
             time.sleep(RETRY_SECONDS)
         finally:
             self._is_waiting = False
+
+    def _listen(self, timeout: float) -> None:
+        """Wait until a queue has a job, but not at once again for one of the other child's."""
+        if self._pause:
+            time.sleep(self._pause)
+        has_heard = self._doorbell.wait(timeout, self._held)
+        self._pause = next_pause(self._pause) if has_heard and self._coroutines else 0.0
 
     def _until_redis_answers(self, step: Callable[..., Any], *args: Any) -> Any:
         """Call `step`, and retry it until Redis answers (R8).
@@ -280,6 +311,8 @@ class Worker(rq.Worker):
         self._stop_requested = True
         if self._child is not None:
             self._child.shared.request_stop()
+        if self._coroutines is not None:
+            self._coroutines.request_stop()
         if self._is_waiting:
             raise StopRequested
 
@@ -293,6 +326,8 @@ class Worker(rq.Worker):
                 self._note_end(child, reason(Code.LOST_WORKER_STOPPED).fields)
                 self._return_unstarted(child)
                 self._child = None
+            if self._coroutines is not None:
+                self._coroutines.kill()
             raise
 
     def handle_exception(self, job: rq.job.Job, *exc_info: Any) -> None:
@@ -315,7 +350,9 @@ class Worker(rq.Worker):
         """Carry out a command sent through RQ's interface (in a thread)."""
         payload = parse_payload(message)
         if payload["command"] in ("stop-job", "stop-execution"):
-            self._stop_run(payload.get("job_id", ""))
+            job_id = payload.get("job_id", "")
+            if self._coroutines is None or not self._coroutines.stop_run(job_id):
+                self._stop_run(job_id)
         else:
             super().handle_payload(message)
 
@@ -351,6 +388,8 @@ class Worker(rq.Worker):
             self._keeper.forget()
             ran, redis_answers, is_due_for_recycling, held = child.orders.recv()
             self._held = set(held)
+            if ran:
+                self._pause = 0.0
         except (EOFError, OSError):
             self._reap(child)
             return 1
@@ -371,7 +410,7 @@ class Worker(rq.Worker):
         pid = os.fork()
         if pid == 0:
             ours.close()
-            start(self, shared, theirs)
+            start(self, shared, theirs, self.kind)
         theirs.close()
         return ChildProcess(pid, ours, shared)
 
@@ -407,7 +446,7 @@ class Worker(rq.Worker):
         if execution is None:
             execution = self._execution(run)
             self.executions = {execution.id: execution}
-            record_execution(self.connection, execution, STARTED_TTL_SECONDS)
+            record_executions(self.connection, [execution], STARTED_TTL_SECONDS)
         elif time.monotonic() < self._next_renewal:
             return
         sent = elapsed_clock()

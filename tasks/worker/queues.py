@@ -182,14 +182,16 @@ redis.call('LPUSH', QUEUE .. queue, id)
 return 1
 """)
 # Puts a job back for later. ARGV also: when it is to be on its queue again (seconds), and fields of
-# its hash with their values.
+# its hash with their values, if any.
 PUT_OFF = with_key_names(f"""{UNTAKE}
 if not is_taken() then return 0 end
 untake('scheduled')
-redis.call('HSET', key, unpack(ARGV, 5))
+if ARGV[5] then redis.call('HSET', key, unpack(ARGV, 5)) end
 redis.call('ZADD', SCHEDULED .. queue, ARGV[4], id)
 return 1
 """)
+# The end of a job whose hash has one of these fields is left to RQ.
+LEFT_TO_RQ = (b"success_callback_name", b"webhooks", b"repeats_left", b"rate_limit_key")
 # The worker may have recorded a job that took longer than this as an execution.
 LONG_RUN_SECONDS = 0.5
 
@@ -366,15 +368,16 @@ def described(finished: Finished) -> list[Any]:
     ]
 
 
-def record_execution(redis: Redis, execution: Execution, ttl: int) -> None:
-    """Record a job that takes longer in RQ's registries, so that RQ's pages show and can stop it.
+def record_executions(redis: Redis, executions: Sequence[Execution], ttl: int) -> None:
+    """Record jobs that take longer in RQ's registries, so that RQ's pages show and can stop them.
 
     Jobs of less than a second are not recorded. `ttl` is in seconds.
     """
     with redis.pipeline() as pipe:
-        execution.save(ttl, pipeline=pipe)
-        pipe.zadd(executions_key(execution.job_id), {execution.id: clock.timestamp() + ttl + 60})
-        pipe.expire(executions_key(execution.job_id), ttl + 60)
-        pipe.sadd(execution.worker_executions_key, execution.composite_key)
-        pipe.expire(execution.worker_executions_key, ttl + 60)
+        for one in executions:
+            one.save(ttl, pipeline=pipe)
+            pipe.zadd(executions_key(one.job_id), {one.id: clock.timestamp() + ttl + 60})
+            pipe.expire(executions_key(one.job_id), ttl + 60)
+            pipe.sadd(one.worker_executions_key, one.composite_key)
+            pipe.expire(one.worker_executions_key, ttl + 60)
         pipe.execute()

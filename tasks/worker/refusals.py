@@ -6,6 +6,7 @@ its queue have refused it, or when nobody has taken it for a long time.
 """
 
 import json
+import logging
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,8 +14,18 @@ from typing import Self, cast
 
 from django.conf import settings
 
+from tasks import clock
+from tasks.broker.workers import live_workers
+from tasks.exceptions import InvalidArguments, UnknownTaskFunction
+from tasks.job import Job
+from tasks.job_ids import is_recorded
 from tasks.reasons import Code, Reason, reason
+from tasks.worker.queues import Queues, Taken
 
+logger = logging.getLogger(__name__)
+
+# What a job that another version of the code has made may raise.
+OF_OTHER_CODE = (UnknownTaskFunction, InvalidArguments)
 # For how long a job is put back again and again, in seconds, and the bounds.
 DEFAULT_UNKNOWN_AFTER = 600
 LEAST_UNKNOWN_AFTER, MOST_UNKNOWN_AFTER = 1, 86_400
@@ -71,3 +82,30 @@ class Refusals:
         if now - self.since >= patience:
             return reason(Code.REFUSED_TOO_LONG, workers=number, seconds=round(now - self.since))
         return min(max(SHORTEST_PAUSE, (now - self.since) * PART_OF_AGE), LONGEST_PAUSE)
+
+
+def obstacle_to(job: Job) -> Exception | None:
+    """Return why a job can't be called, None if it can."""
+    try:
+        job.check_callable(has_row=is_recorded(job.id))
+    except Exception as error:
+        return error
+    return None
+
+
+def refuse(taken: Taken, obstacle: Exception, queues: Queues) -> Reason | None:
+    """Put a job that this code can't call back for others; return why it fails instead.
+
+    If Redis becomes unavailable meanwhile, the ledger finds the job.
+    """
+    now, name = clock.timestamp(), queues.worker_name
+    before = Refusals.read(taken.fields, now)
+    refusals = before.by(name)
+    workers = live_workers([taken.queue], queues.redis)[taken.queue]
+    verdict = refusals.verdict(workers, now, unknown_after())
+    if isinstance(verdict, Reason):
+        return verdict
+    queues.put_off(taken, now + verdict, refusals.fields)
+    level = logging.DEBUG if name in before.workers else logging.WARNING
+    logger.log(level, "Job %s is left to other workers: %s", taken.job_id, obstacle)
+    return None

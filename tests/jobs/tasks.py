@@ -1,5 +1,6 @@
 """Task functions that end in every possible way."""
 
+import asyncio
 import contextlib
 import ctypes
 import logging
@@ -61,6 +62,20 @@ def witness(path: str, schedule: str, seconds: float = 0, way: str = "sleep") ->
 async def answer() -> int:
     """Return a number from a coroutine."""
     return 42
+
+
+@background_task
+@scheduled_task
+async def meet(path: str, text: str, others: int, seconds: float = 0) -> str:
+    """Note its start, wait until as many others have started, and note its end."""
+    _append(path, f"start {text}")
+    logger.info("I am %s", text)
+    while Path(path).read_text().count("start") < others:
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(seconds)
+    tasks.progress(1, 2, text)
+    _append(path, f"end {text}")
+    return text
 
 
 @background_task

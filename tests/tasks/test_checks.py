@@ -17,6 +17,7 @@ from tasks import checks, packages, registry
 from tasks.arguments import Arguments
 from tasks.checks import (
     check_child,
+    check_concurrency,
     check_classes,
     check_database,
     check_hints,
@@ -231,6 +232,13 @@ def test_a_time_for_unknown_functions_that_cannot_work_is_refused(
     assert check_unknown_after() == []
     settings.TASKS_UNKNOWN_AFTER = value
     assert [message.id for message in check_unknown_after()] == ["tasks.E018"]
+
+
+@pytest.mark.parametrize("value", [-1, 10_001, True, "20", 2.0, None])
+def test_a_concurrency_that_cannot_work_is_refused(settings: LazySettings, value: Any):
+    assert check_concurrency() == []
+    settings.TASKS_CONCURRENCY = value
+    assert [message.id for message in check_concurrency()] == ["tasks.E032"]
 
 
 def test_a_task_function_whose_hints_cannot_be_evaluated_is_named(monkeypatch: pytest.MonkeyPatch):

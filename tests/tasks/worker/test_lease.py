@@ -128,7 +128,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(lease, "elapsed_clock", lambda: world.now)
     monkeypatch.setattr(lease, "Inquiry", world.inquiry)
-    monkeypatch.setattr(lease, "_send", lambda pid, number: world.signals.append(number))
+    monkeypatch.setattr(lease, "send", lambda pid, number: world.signals.append(number))
     # In this thread, not in one of its own.
     monkeypatch.setattr(LeaseKeeper, "_renew", lambda keeper, run: keeper._try_to_renew(run))
     return world

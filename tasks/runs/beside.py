@@ -1,0 +1,289 @@
+"""Runs a coroutine function with its record, beside others on one event loop.
+
+What `recorder` does for one run at a time, this does for many: nothing here waits but in the event
+loop, and what needs the database is done by a `GroupWriter`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import ExitStack
+from contextvars import ContextVar
+from enum import StrEnum
+from functools import partial
+from typing import Any, cast
+
+from asgiref.sync import sync_to_async
+from rq.job import _current_job
+from rq.timeouts import JobTimeoutException
+
+from tasks import registry
+from tasks.database import OUTAGE_ERRORS, patiently
+from tasks.job import Job
+from tasks.job_ids import RunId
+from tasks.masking import hiding, mask_text
+from tasks.models import RunRecord, ScheduledTaskInstance
+from tasks.outages import database_outage
+from tasks.registry import Answer, Check, TaskFunction
+from tasks.runs.claim import MustWait, claim_patiently, may_start
+from tasks.runs.ended import Ended, ended_with, max_result
+from tasks.runs.group_writer import GroupWriter
+from tasks.runs.live_writer import live_writer
+from tasks.runs.log_capture import lines_of_context
+from tasks.runs.progress import listening
+from tasks.runs.recorder import Closing, Recorder, checked_answer
+
+logger = logging.getLogger(__name__)
+
+Status = ScheduledTaskInstance.Status
+
+# A run that goes on for so long after it was cancelled can't be ended alone, in seconds.
+GRACE_SECONDS = 5.0
+# The tasks of asyncio that have been made in this context, by a run's function and for it.
+_made: ContextVar["set[asyncio.Task[Any]] | None"] = ContextVar("tasks_made", default=None)
+
+
+class Outcome(StrEnum):
+    """What became of a job."""
+
+    DONE = "done"  # Its function has returned, or isn't to be called (again).
+    FAILED = "failed"
+    STOPPED = "stopped"
+    WAITS = "waits"  # It can't start yet.
+
+
+class RunBeside:
+    """One run among others: `run` carries it out, `stop` ends it early.
+
+    `timeout` is in seconds, -1 for none. `on_start` and `on_end` are called when its row says
+    `running`, and when it says how the run has ended; `on_stuck` when it goes on although it was
+    cancelled; `prepare` in the context of its function.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        timeout: int,
+        writer: GroupWriter,
+        *,
+        prepare: Callable[[], object],
+        on_start: Callable[[], object],
+        on_end: Callable[[], object],
+        on_stuck: Callable[[], object],
+    ) -> None:
+        self.job = job
+        self.timeout = timeout
+        # What it raised, if it has failed.
+        self.error: BaseException | None = None
+        self._writer = writer
+        self._prepare = prepare
+        self._on_start, self._on_end, self._on_stuck = on_start, on_end, on_stuck
+        self._task: asyncio.Task[Any] | None = None
+        self._made: set[asyncio.Task[Any]] = set()
+        self._recorder: Recorder | None = None
+        self._left = float(timeout)
+        self._is_stopped = self._has_timed_out = self._is_stuck = False
+
+    def has(self, task: "asyncio.Task[Any] | None") -> bool:
+        """Return whether a task of asyncio is its own."""
+        return task is not None and (task is self._task or task in self._made)
+
+    def note(self, text: str) -> None:
+        """Add a text to its log, if its function has been called."""
+        if self._recorder is not None:
+            self._recorder.lines.add(mask_text(text))
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it goes on although it was cancelled."""
+        return self._is_stuck
+
+    @property
+    def has_row(self) -> bool:
+        """Whether its row says `running`."""
+        return self._recorder is not None
+
+    def stop(self) -> None:
+        """Have it end as stopped on request."""
+        self._is_stopped = True
+        self._cancel()
+
+    async def run(self) -> Outcome:
+        """Carry it out: claim, check, function, end. Raises what keeps it from being recorded."""
+        secrets = registry.secret_values(
+            str(self.job.func_name), list(self.job.args), dict(self.job.kwargs)
+        )
+        with hiding(secrets):
+            try:
+                row, raised = await self._claim()
+            except MustWait:
+                return Outcome.WAITS
+            except OUTAGE_ERRORS as error:
+                database_outage.report(error)
+                logger.debug("Run %s waits for the database.", self.job.id)
+                return Outcome.WAITS
+            if row is None:
+                return Outcome.DONE
+            self._on_start()
+            recorder = self._recorder = Recorder(row, self.job)
+            with live_writer().watching(recorder):
+                ended = await self._ended(recorder, raised)
+                self._recorder = None
+            closing = await asyncio.wrap_future(self._writer.end(recorder, ended))
+            return self._concluded(closing)
+
+    def give_up(self) -> Outcome:
+        """Write its end although it goes on: this process exits now, and the loop stands still."""
+        assert self._recorder is not None
+        ended = self._stuck_end()
+        return self._concluded(self._writer.end(self._recorder, lambda: ended).result())
+
+    def _concluded(self, closing: Closing) -> Outcome:
+        self._on_end()
+        self.error = closing.error
+        if closing.status == Status.CANCELED:
+            return Outcome.STOPPED
+        return Outcome.DONE if closing.error is None else Outcome.FAILED
+
+    async def _claim(self) -> tuple[RunRecord | None, BaseException | None]:
+        """Claim the row, after the function's own check if it has one; return what that raised."""
+        function, run_id = registry.get(str(self.job.func_name)), RunId.parse(self.job.id)
+        if function.check is None or run_id is None:
+            return await asyncio.wrap_future(self._writer.claim(self.job)), None
+        may = lambda: patiently(lambda: may_start(run_id, self.job))  # noqa: E731
+        if not await self._in_writer(may):
+            by_policy = partial(claim_patiently, self.job, by_policy=True)
+            return await self._in_writer(by_policy), None
+        answer: Answer | None = None
+        started = time.monotonic()
+        ask = partial(self._ask, function, function.check)
+        result, error = await self._called(ask)
+        if self._left > 0:
+            self._left = max(self._left - (time.monotonic() - started), 1)
+        if error is None:
+            try:
+                answer = checked_answer(result)
+            except TypeError as raised:
+                error = raised
+        return await self._in_writer(partial(claim_patiently, self.job, answer)), error
+
+    async def _in_writer(self, func: Callable[[], Any]) -> Any:
+        return await asyncio.wrap_future(self._writer.call(func))
+
+    async def _ask(self, function: TaskFunction, check: Check) -> Any:
+        """Ask a check; one that isn't a coroutine function has a thread, as it may wait."""
+        args, kwargs = await self._arguments(function)
+        if asyncio.iscoroutinefunction(check):
+            return await check(*args, **kwargs)
+        answer: Any = await sync_to_async(check)(*args, **kwargs)
+        return await answer if asyncio.iscoroutine(answer) else answer
+
+    async def _ended(self, recorder: Recorder, raised: BaseException | None) -> Callable[[], Ended]:
+        """Call the function, unless the run has ended already; return what says how it ended."""
+        result, error = None, raised
+        has_returned = False
+        if raised is None and not self._is_stopped:
+            result, error = await self._called(partial(self._call, recorder))
+            has_returned = error is None
+        if self._is_stopped and not has_returned:
+            return lambda: Ended(is_stopped=True)
+        if self._has_timed_out:
+            error = self._timed_out(error)
+        return partial(ended_with, result, error, left_open=False, limit=max_result())
+
+    async def _call(self, recorder: Recorder) -> Any:
+        """Call the function, in a context of its own: what it logs is its own, and so on."""
+        function = registry.get(str(self.job.func_name))
+        _current_job.set(self.job)
+        lines_of_context.set(recorder.lines)
+        with ExitStack() as stack:
+            stack.enter_context(listening(recorder))
+            args, kwargs = await self._arguments(function)
+            func = cast(Callable[..., Awaitable[Any]], inner(function))
+            return await func(*args, **kwargs)
+
+    async def _arguments(self, function: TaskFunction) -> tuple[list[Any], dict[str, Any]]:
+        """Return the stored arguments as the function takes them: objects from the database."""
+        args, kwargs = list(self.job.args), dict(self.job.kwargs)
+        if function.instances(args, kwargs):
+            return await sync_to_async(function.load_arguments)(args, kwargs)
+        return function.load_arguments(args, kwargs)
+
+    async def _called(
+        self, call: Callable[[], Coroutine[Any, Any, Any]]
+    ) -> tuple[Any, BaseException | None]:
+        """Call a coroutine function in a task of its own; return its result, or what it raised.
+
+        It is cancelled when the run's time is over. What it has left running is cancelled, too.
+        """
+        made = self._made = set()
+        loop = asyncio.get_running_loop()
+
+        async def observed() -> tuple[Any, BaseException | None]:
+            _made.set(made)
+            self._prepare()
+            try:
+                return await call(), None
+            except BaseException as error:  # SystemExit, too: it would end the loop.
+                return None, error
+
+        self._task = task = loop.create_task(observed())
+        timer = loop.call_later(self._left, self._time_out) if self._left > 0 else None
+        if self._is_stopped:
+            self._cancel()
+        try:
+            await asyncio.wait([task])
+        finally:
+            if timer is not None:
+                timer.cancel()
+        for left in made:
+            left.cancel()
+        if task.cancelled():  # before it had begun
+            return None, asyncio.CancelledError()
+        return task.result()
+
+    def _time_out(self) -> None:
+        self._has_timed_out = self._cancel()
+
+    def _cancel(self) -> bool:
+        """Cancel what is called now; return whether anything is."""
+        task = self._task
+        if task is None or task.done():
+            return False
+        task.cancel()
+        task.get_loop().call_later(GRACE_SECONDS, self._look_whether_stuck, task)
+        return True
+
+    def _look_whether_stuck(self, task: "asyncio.Task[Any]") -> None:
+        if not task.done() and not self._is_stuck:
+            self._is_stuck = True
+            self._on_stuck()
+
+    def _timed_out(self, raised: BaseException | None) -> BaseException:
+        text = f"Task exceeded maximum timeout value ({self.timeout} seconds)"
+        error = JobTimeoutException(text)
+        error.__cause__ = raised
+        return error
+
+    def _stuck_end(self) -> Ended:
+        if self._is_stopped:
+            return Ended(is_stopped=True)
+        return Ended(error=self._timed_out(None))
+
+
+def inner(function: TaskFunction) -> Callable[..., Any]:
+    """Return a task function as it was written, without what records its runs."""
+    return cast(Callable[..., Any], getattr(function.func, "__wrapped__", function.func))
+
+
+def task_factory(
+    loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
+) -> "asyncio.Task[Any]":
+    """Make a task of asyncio, and note whose it is: what a run leaves running ends with it."""
+    task = asyncio.Task(coroutine, loop=loop, **options)
+    made = _made.get()
+    if made is not None:
+        made.add(task)
+        task.add_done_callback(made.discard)
+    return task

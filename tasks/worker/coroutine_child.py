@@ -1,0 +1,214 @@
+"""A worker's coroutine child: one process that runs many coroutine functions side by side.
+
+The main thread has the event loop, and does nothing that waits. The intake talks to Redis, the
+group writer to the database; the live writer shows progress, the watchdog watches the loop.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import sys
+import threading
+from collections.abc import Sequence
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import NoReturn
+
+from django.conf import settings
+from rq.worker import BaseWorker
+
+from tasks import clock
+from tasks.runs import reporting
+from tasks.runs.beside import Outcome, RunBeside, task_factory
+from tasks.runs.group_writer import GroupWriter
+from tasks.runs.log_capture import capturing_by_context
+from tasks.runs.process_state import ProcessState
+from tasks.runs.processes import die_with_parent
+from tasks.worker.child import MAX_RUNS, REFUSED_STATUS, has_grown, set_signals
+from tasks.worker.intake import Begun, Intake, Report
+from tasks.worker.run_table import RunTable
+from tasks.worker.watchdog import BEAT_SECONDS, Culprit, Watchdog
+
+logger = logging.getLogger(__name__)
+
+# Threads that a run need not have left behind: ours, and those of executors, which stay.
+THREADS = ("MainThread", "intake", "group writer", "live writer", "watchdog", "sentry", "asyncio")
+EXECUTORS = "ThreadPoolExecutor"
+
+
+class CoroutineChild:
+    """Runs up to `concurrency` coroutine functions at a time, in the process just forked."""
+
+    def __init__(self, worker: BaseWorker, table: RunTable, concurrency: int) -> None:
+        self._table = table
+        self._writer = GroupWriter()
+        self._intake = Intake(
+            worker, table, concurrency, self._writer, self._begin, self._tell_that_all_is_over
+        )
+        # What runs, by the job's id, and the tasks in which it does.
+        self._runs: dict[str, tuple[Begun, RunBeside]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._process_state = ProcessState()
+        # The functions that have run since this process was last as its code had it at the start.
+        self._functions: set[str] = set()
+        self._count = 0
+
+    async def serve(self, orders: Connection, *, burst: bool = False) -> None:
+        """Run jobs until told to stop, or until this process is due for recycling.
+
+        An order is the id of a job that is to be stopped. With `burst` it returns when there are
+        no jobs.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_task_factory(task_factory)
+        self._over = asyncio.Event()
+        clock.keep_fresh(lambda: None)  # Each step reads it; the loop waits for nothing.
+        with capturing_by_context():
+            self._process_state.remember()
+            self._loop.add_reader(orders.fileno(), self._read_order, orders)
+            Watchdog(self._loop, self._table, self._find)
+            self._intake.ends_when_idle = burst
+            self._intake.start()
+            self._beat()
+            await self._over.wait()
+            self._loop.remove_reader(orders.fileno())
+        self._writer.close()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the keys in Redis have become another database's."""
+        return self._intake.is_refused
+
+    def _tell_that_all_is_over(self) -> None:
+        self._loop.call_soon_threadsafe(self._over.set)
+
+    def _read_order(self, orders: Connection) -> None:
+        try:
+            job_id = orders.recv()
+        except (EOFError, OSError):
+            self._loop.remove_reader(orders.fileno())
+            self._intake.close()
+            return
+        if job_id in self._runs:
+            self._runs[job_id][1].stop()
+        else:
+            logger.warning("Job %s isn't running here, so it isn't stopped.", job_id)
+
+    def _beat(self) -> None:
+        """Say that the loop has come round, and do what is to be done from time to time."""
+        self._table.beat()
+        max_runs = getattr(settings, "TASKS_CHILD_MAX_RUNS", MAX_RUNS)
+        if self._table.is_stop_requested or self._count >= max_runs or has_grown():
+            self._intake.close()
+        stuck = [entry for entry in self._runs.values() if entry[1].is_stuck]
+        if stuck and len(stuck) == len(self._runs):
+            self._give_up(stuck)
+        self._loop.call_later(BEAT_SECONDS, self._beat)
+
+    def _find(self, task: "asyncio.Task[object] | None") -> Culprit | None:
+        """Return the run to which a task of asyncio belongs."""
+        for begun, run in list(self._runs.values()):
+            if run.has(task):
+                return begun.run, run
+        return None
+
+    # Runs
+
+    def _begin(self, begun: Sequence[Begun]) -> None:
+        """Begin to carry out jobs; called by the intake's thread."""
+        if begun:
+            self._loop.call_soon_threadsafe(self._begin_all, begun)
+
+    def _begin_all(self, begun: Sequence[Begun]) -> None:
+        for one in begun:
+            task = self._loop.create_task(self._carry_out(one))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _carry_out(self, begun: Begun) -> None:
+        job, table = begun.job, self._table
+        run = RunBeside(
+            job,
+            begun.run.timeout,
+            self._writer,
+            prepare=self._process_state.remember,
+            on_start=partial(table.start, begun.run),
+            on_end=partial(table.finish, begun.run),
+            on_stuck=partial(self._on_stuck, job.id),
+        )
+        self._runs[job.id] = begun, run
+        self._functions.add(str(job.func_name))
+        self._count += 1
+        error: BaseException | None
+        try:
+            outcome = await run.run()
+            error = run.error
+        except Exception as raised:
+            outcome, error = Outcome.FAILED, raised
+        del self._runs[job.id]
+        if not self._runs:
+            self._restore()
+        self._intake.report(Report(begun, outcome, clock.now(), error))
+
+    def _restore(self) -> None:
+        """Undo what the functions have changed in this process, now that none of them runs."""
+        names = "”, “".join(sorted(self._functions))
+        self._functions.clear()
+        if not self._process_state.restore(names) or _has_other_threads():
+            self._intake.close()
+
+    def _on_stuck(self, job_id: str) -> None:
+        logger.warning(
+            "Job %s goes on although it was cancelled: its process is replaced when all that runs "
+            "beside it has ended.",
+            job_id,
+        )
+        self._intake.close()
+
+    def _give_up(self, stuck: Sequence[tuple[Begun, RunBeside]]) -> NoReturn:
+        """Write how the runs ended that can't be ended, and exit with them.
+
+        Meanwhile the loop stands still, so none of them goes on. One whose row doesn't say
+        `running` is left to the worker.
+        """
+        with_row = [(begun, run) for begun, run in stuck if run.has_row]
+        for begun, run in with_row:
+            outcome = run.give_up()
+            self._intake.report(Report(begun, outcome, clock.now(), run.error))
+        self._intake.finish_without(len(stuck) - len(with_row))
+        self._writer.close()
+        _exit(0)
+
+
+def _has_other_threads() -> bool:
+    """Return whether a function has left a thread behind."""
+    names = [thread.name for thread in threading.enumerate()]
+    return any(not name.startswith((*THREADS, EXECUTORS)) for name in names)
+
+
+def start(
+    worker: BaseWorker, table: RunTable, orders: Connection, concurrency: int, *, burst: bool
+) -> NoReturn:
+    """Become the coroutine child of a worker, in the process that was just forked."""
+    parent = os.getppid()
+    os.setpgrp()
+    random.seed()
+    set_signals()
+    die_with_parent(parent)
+    try:
+        child = CoroutineChild(worker, table, concurrency)
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            runner.run(child.serve(orders, burst=burst))
+            _exit(REFUSED_STATUS if child.is_refused else 0)
+    except BaseException:
+        logger.exception("The coroutine child of worker %s ends.", worker.name)
+    finally:
+        os._exit(1)
+
+
+def _exit(status: int) -> NoReturn:
+    reporting.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
