@@ -67,11 +67,12 @@ class CoroutineChild:
         with capturing_by_context():
             self._process_state.remember()
             self._loop.add_reader(orders.fileno(), self._read_order, orders)
-            Watchdog(self._loop, self._table, self._find)
+            watchdog = Watchdog(self._loop, self._table, self._find)
             self._intake.ends_when_idle = burst
             self._intake.start()
             self._beat()
             await self._over.wait()
+            watchdog.close()
             self._loop.remove_reader(orders.fileno())
         self._writer.close()
 

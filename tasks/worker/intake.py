@@ -192,7 +192,9 @@ class Intake:
         timeout = HOLD_POLL_SECONDS if held else WAIT_SECONDS
         if self._read_at == -math.inf:
             return  # Nothing is known of holds yet.
-        if self._free(0) and len(held) < len(self._queue_by_name):
+        if self.ends_when_idle:
+            self._sleep(timeout)
+        elif self._free(0) and len(held) < len(self._queue_by_name):
             self._has_heard = self._doorbell.wait(timeout, held, self._wake_up)
         else:
             self._sleep(timeout)

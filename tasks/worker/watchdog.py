@@ -40,11 +40,15 @@ class Watchdog:
         self._loop_thread = threading.get_ident()
         # The beat since which the loop stands still, if that was logged.
         self._told = 0.0
+        self._is_closed = threading.Event()
         threading.Thread(target=self._run, daemon=True, name="watchdog").start()
 
+    def close(self) -> None:
+        """Watch no more."""
+        self._is_closed.set()
+
     def _run(self) -> None:
-        while True:
-            time.sleep(BEAT_SECONDS)
+        while not self._is_closed.wait(BEAT_SECONDS):
             beat = self._table.last_beat
             if time.monotonic() - beat > BEAT_SECONDS + BLOCKED_SECONDS:
                 self._look(beat)

@@ -79,6 +79,13 @@ async def meet(path: str, text: str, others: int, seconds: float = 0) -> str:
 
 
 @background_task
+@scheduled_task
+async def nap(seconds: float) -> None:
+    """Sleep in a coroutine."""
+    await asyncio.sleep(seconds)
+
+
+@background_task
 def process_id() -> int:
     """Return in which process it runs."""
     return os.getpid()

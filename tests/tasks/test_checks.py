@@ -17,8 +17,8 @@ from tasks import checks, packages, registry
 from tasks.arguments import Arguments
 from tasks.checks import (
     check_child,
-    check_concurrency,
     check_classes,
+    check_concurrency,
     check_database,
     check_hints,
     check_isolated,

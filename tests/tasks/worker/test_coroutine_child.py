@@ -1,0 +1,516 @@
+"""The coroutine child: many runs side by side, each with its own row, log and end."""
+
+import asyncio
+import dataclasses
+import logging
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from datetime import timedelta
+from decimal import ROUND_UP, getcontext
+from multiprocessing import Pipe
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import LazySettings
+from django.db import OperationalError
+from django.utils import translation
+from redis import Redis
+from rq import get_current_job
+from rq.job import JobStatus
+
+import tasks
+from tasks import registry
+from tasks.broker.enqueue import enqueue_run, enqueue_task
+from tasks.broker.keys import lease_key
+from tasks.decorators import NotNow
+from tasks.job import Job
+from tasks.job_ids import RunId
+from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
+from tasks.runs import spool, sql
+from tasks.worker import Worker
+from tasks.worker.coroutine_child import CoroutineChild
+from tasks.worker.run_table import RunTable
+from tests.tasks.functions import CALL, COROUTINE, QUEUES, queued
+from tests.tasks.schedules import ago, make_row
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Behave = Callable[[Callable[..., Coroutine[Any, Any, Any]]], None]
+WorkOff = Callable[..., RunTable]
+
+
+@pytest.fixture
+def work_off(redis_connection: Redis) -> WorkOff:
+    """Return a function that does what a coroutine child does, in this process.
+
+    It returns when there are no jobs. `during` is called in the loop, with the connection to the
+    child, once jobs have been taken.
+    """
+
+    def run(
+        concurrency: int = 10, during: Callable[[Any], Coroutine[Any, Any, None]] | None = None
+    ) -> RunTable:
+        ours, theirs = Pipe()
+        table = RunTable(2 * concurrency)
+        child = CoroutineChild(Worker(QUEUES, connection=redis_connection), table, concurrency)
+
+        async def serve() -> None:
+            others = [] if during is None else [asyncio.create_task(during(ours))]
+            await child.serve(theirs, burst=True)
+            await asyncio.gather(*others)
+
+        asyncio.run(serve())
+        return table
+
+    return run
+
+
+@pytest.fixture
+def schedule() -> ScheduledTask:
+    long_ago = ago(3600)
+    values = {"first": long_ago, "interval": 1, "settled_through": long_ago, "overlap": "allow"}
+    return make_row(function=COROUTINE, **values)
+
+
+def dispatch(redis: Redis, schedule: ScheduledTask, number: int = 1) -> list[str]:
+    """Put runs of a schedule on their queue; return their jobs' ids."""
+    assert schedule.first is not None
+    dues = [schedule.first + timedelta(seconds=10 + index) for index in range(number)]
+    run_ids = [RunId(schedule.job_id, due) for due in dues]
+    for run_id in run_ids:
+        enqueue_run(schedule, run_id, redis)
+    return [run_id.job_id for run_id in run_ids]
+
+
+def call(redis: Redis, *args: Any, **values: Any) -> Task:
+    """Enqueue a background call."""
+    task = Task.objects.create(name="x", function=COROUTINE, args=list(args), **values)
+    enqueue_task(task, redis)
+    return task
+
+
+def calls(redis: Redis, number: int) -> list[Task]:
+    return [call(redis, index) for index in range(number)]
+
+
+def end(record: Task | ScheduledTaskInstance) -> tuple[str, str]:
+    record.refresh_from_db()
+    return record.status, record.reason_in_words()
+
+
+def lines(record: Task) -> list[str]:
+    record.refresh_from_db()
+    return [line.split(": ", 1)[1] for line in record.log.splitlines()]
+
+
+async def together(number: int, seen: list[Any], entry: Any = None) -> None:
+    """Wait until so many runs have come here."""
+    seen.append(entry)
+    while len(seen) < number:
+        await asyncio.sleep(0.01)
+
+
+# Side by side
+
+
+def test_runs_go_on_at_the_same_time(
+    work_off: WorkOff, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    seen: list[Any] = []
+    behave(lambda: together(5, seen))
+    dispatch(redis_connection, schedule, 5)
+    work_off()
+    assert [run.status for run in schedule.runs.all()] == ["finished"] * 5
+
+
+def test_never_more_run_at_a_time_than_they_may(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    running: set[int] = set()
+    most: list[int] = []
+
+    async def count(index: int) -> None:
+        running.add(index)
+        most.append(len(running))
+        await asyncio.sleep(0.02)
+        running.discard(index)
+
+    behave(count)
+    ran = calls(redis_connection, 10)
+    work_off(concurrency=3)
+    assert {end(one)[0] for one in ran} == {"finished"}
+    assert max(most) == 3
+
+
+def test_the_row_of_each_run_says_running_while_it_runs(
+    work_off: WorkOff, schedule: ScheduledTask, redis_connection: Redis, behave: Behave
+):
+    seen: list[Any] = []
+
+    async def look() -> str:
+        await together(3, seen)
+        job = get_current_job()
+        run_id = RunId.parse(job.id if job else "")
+        return (await schedule.runs.aget(due=run_id and run_id.due)).status
+
+    behave(look)
+    dispatch(redis_connection, schedule, 3)
+    work_off()
+    assert [run.result for run in schedule.runs.all()] == ["running"] * 3
+
+
+def test_a_plain_function_is_left_to_the_other_child(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    plain = make_row(function=CALL, settled_through=ago(3600))
+    [job_id] = dispatch(redis_connection, plain)
+    work_off()
+    assert queued(redis_connection) == [job_id]
+
+
+def test_a_job_whose_function_is_no_coroutine_any_more_is_left_to_the_other_child(
+    work_off: WorkOff, redis_connection: Redis
+):
+    plain = make_row(function=CALL, settled_through=ago(3600))
+    [job_id] = dispatch(redis_connection, plain)
+    redis_connection.hset(Job.key_for(job_id), "kind", "coroutine")
+    work_off()
+    assert queued(redis_connection) == [job_id]
+    assert not redis_connection.hexists(Job.key_for(job_id), "kind")
+
+
+# What each run has of its own
+
+
+def test_each_log_has_only_the_lines_of_its_own_run(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    logger, seen = logging.getLogger("tests.any"), list[Any]()
+
+    async def log(index: int) -> None:
+        await together(3, seen)
+        logger.info("loop %d", index)
+        await asyncio.to_thread(logger.info, "thread %d", index)
+        await sync_to_async(logger.info)("orm %d", index)
+        await asyncio.create_task(asyncio.to_thread(logger.info, "task %d", index))
+
+    behave(log)
+    ran = calls(redis_connection, 3)
+    work_off()
+    for index, one in enumerate(ran):
+        assert lines(one) == [f"{where} {index}" for where in ("loop", "thread", "orm", "task")]
+
+
+def test_each_run_has_its_own_progress_job_and_context(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    seen: list[Any] = []
+    variable: ContextVar[int] = ContextVar("variable", default=-1)
+
+    async def change(index: int) -> list[Any]:
+        before = [variable.get(), translation.get_language(), getcontext().rounding]
+        variable.set(index)
+        translation.activate("ko")
+        getcontext().rounding = ROUND_UP
+        await together(3, seen)
+        tasks.progress(index, 4)
+        job = get_current_job()
+        return [*before, variable.get(), job and job.id]
+
+    behave(change)
+    ran = calls(redis_connection, 3)
+    work_off()
+    for index, one in enumerate(ran):
+        one.refresh_from_db()
+        assert one.result == [-1, "en-us", "ROUND_HALF_EVEN", index, one.job_id]
+
+
+def test_a_failing_run_ends_alone_with_its_own_reason_and_traceback(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    seen: list[Any] = []
+
+    async def fail(index: int) -> None:
+        await together(3, seen)
+        if index == 1:
+            raise ValueError("not so")
+        if index == 2:
+            raise SystemExit(3)
+
+    behave(fail)
+    ran = calls(redis_connection, 3)
+    work_off()
+    assert [end(one) for one in ran] == [
+        ("finished", ""),
+        ("failed", "Failed for: ValueError: not so"),
+        ("failed", "Failed for: SystemExit: 3"),
+    ]
+    assert "in fail" in ran[1].traceback
+    job = Job.fetch(ran[1].job_id, connection=redis_connection)
+    assert job.get_status() == JobStatus.FAILED
+
+
+def test_a_failed_run_is_tried_again(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave, schedule: ScheduledTask
+):
+    async def fail() -> None:
+        if not await schedule.runs.filter(attempt=2).aexists():
+            raise ValueError
+
+    behave(fail)
+    ScheduledTask.objects.update(retries=1, retry_delay=0)
+    dispatch(redis_connection, schedule)
+    work_off()
+    assert [(run.status, run.attempt) for run in schedule.runs.all()] == [("finished", 2)]
+
+
+def test_a_secret_argument_is_masked_in_the_log_and_the_traceback(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    async def tell(*, api_token: str) -> None:
+        logging.getLogger("tests.any").info("it is %s", api_token)
+        raise ValueError(f"bad: {api_token}")
+
+    behave(tell)
+    one = call(redis_connection, kwargs={"api_token": "s3cr3t-value"})
+    work_off()
+    one.refresh_from_db()
+    assert one.status == "failed"
+    assert "s3cr3t-value" not in one.log + one.traceback + one.reason
+
+
+# Timeout and stop
+
+
+def test_a_run_that_exceeds_its_timeout_fails_and_the_others_go_on(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    async def sleep(seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return "slept"
+
+    behave(sleep)
+    late, fine = call(redis_connection, 30, timeout=1), call(redis_connection, 1.5, timeout=10)
+    work_off()
+    text = "Failed for: JobTimeoutException: Task exceeded maximum timeout value (1 seconds)"
+    assert [end(late), end(fine)] == [("failed", text), ("finished", "")]
+    assert "asyncio.sleep" in late.traceback
+
+
+def test_a_run_that_swallows_its_timeout_has_failed(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    async def swallow() -> str:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            return "as if nothing had happened"
+        return ""
+
+    behave(swallow)
+    one = call(redis_connection, timeout=1)
+    work_off()
+    assert end(one)[0] == "failed"
+    assert "JobTimeoutException" in one.reason
+
+
+def test_a_run_is_stopped_on_request_alone(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    seen: list[Any] = []
+    stopped = asyncio.Event()
+
+    async def wait(index: int) -> None:
+        await together(2, seen, index)
+        if index == 0:
+            await asyncio.sleep(30)
+        await stopped.wait()
+
+    behave(wait)
+    ran = calls(redis_connection, 2)
+
+    async def stop(orders: Any) -> None:
+        while len(seen) < 2:
+            await asyncio.sleep(0.01)
+        orders.send(ran[0].job_id)
+        while not await Task.objects.filter(pk=ran[0].pk, status="canceled").aexists():
+            await asyncio.sleep(0.01)
+        stopped.set()
+
+    work_off(during=stop)
+    assert [end(one) for one in ran] == [("canceled", "Stopped on request."), ("finished", "")]
+    job = Job.fetch(ran[0].job_id, connection=redis_connection)
+    assert job.get_status() == JobStatus.STOPPED
+
+
+def test_what_a_run_has_left_running_ends_with_it(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    left: list[asyncio.Task[Any]] = []
+
+    async def leave() -> None:
+        left.append(asyncio.create_task(asyncio.sleep(30)))
+        await asyncio.sleep(0)
+
+    behave(leave)
+    call(redis_connection)
+    work_off()
+    assert left[0].cancelled()
+
+
+# Whether it starts, and how its end is written
+
+
+def test_an_occurrence_that_overlaps_is_skipped(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave, schedule: ScheduledTask
+):
+    behave(lambda: asyncio.sleep(0.1))
+    ScheduledTask.objects.update(overlap="skip")
+    dispatch(redis_connection, schedule, 2)
+    work_off()
+    assert sorted(run.status for run in schedule.runs.all()) == ["finished", "skipped"]
+
+
+def test_an_occurrence_that_has_to_wait_comes_again_later(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave, schedule: ScheduledTask
+):
+    behave(lambda: asyncio.sleep(0.1))
+    ScheduledTask.objects.update(overlap="wait")
+    dispatch(redis_connection, schedule, 2)
+    work_off()
+    assert [run.status for run in schedule.runs.all()] == ["finished"]
+    assert redis_connection.zcard("rq:scheduled:default") == 1
+
+
+@pytest.mark.parametrize("is_coroutine", [False, True])
+def test_the_check_of_a_function_is_asked_before_it_runs(
+    work_off: WorkOff,
+    redis_connection: Redis,
+    behave: Behave,
+    schedule: ScheduledTask,
+    monkeypatch: pytest.MonkeyPatch,
+    is_coroutine: bool,
+):
+    def check() -> NotNow:
+        return NotNow("busy")
+
+    async def check_in_coroutine() -> NotNow:
+        return check()
+
+    function = registry.get(COROUTINE)
+    checked = check_in_coroutine if is_coroutine else check
+    monkeypatch.setitem(
+        registry._functions, COROUTINE, dataclasses.replace(function, check=checked)
+    )
+    dispatch(redis_connection, schedule)
+    work_off()
+    run = schedule.runs.get()
+    assert end(run) == ("skipped", "Its check said not now: busy")
+
+
+def test_an_end_that_cannot_be_written_is_on_the_spool(
+    work_off: WorkOff,
+    redis_connection: Redis,
+    behave: Behave,
+    schedule: ScheduledTask,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    write = sql.write_many
+
+    def fail(ends: Any, starts: Any) -> Any:
+        if ends:
+            raise OperationalError("gone")
+        return write(ends, starts)
+
+    monkeypatch.setattr(sql, "write_many", fail)
+    monkeypatch.setattr("tasks.runs.group_writer.patiently", lambda write: write())
+    behave(lambda: asyncio.sleep(0, "done"))
+    dispatch(redis_connection, schedule)
+    work_off()
+    assert schedule.runs.get().status == "running"
+    spool.drain(redis_connection)
+    assert (schedule.runs.get().status, schedule.runs.get().result) == ("finished", "done")
+
+
+def test_of_a_group_that_cannot_be_written_only_the_one_at_fault_fails(
+    work_off: WorkOff,
+    redis_connection: Redis,
+    behave: Behave,
+    schedule: ScheduledTask,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def fail(ends: Any, starts: Any) -> Any:
+        raise ValueError("one of them")
+
+    monkeypatch.setattr(sql, "write_many", fail)
+    seen: list[Any] = []
+    behave(lambda: together(3, seen))
+    dispatch(redis_connection, schedule, 3)
+    work_off()
+    assert [run.status for run in schedule.runs.all()] == ["finished"] * 3
+
+
+# What Redis knows of it
+
+
+def test_a_job_that_has_ended_has_no_lease_and_no_place_in_the_table(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave, schedule: ScheduledTask
+):
+    behave(lambda: asyncio.sleep(0))
+    [job_id] = dispatch(redis_connection, schedule)
+    table = work_off()
+    assert Job.fetch(job_id, connection=redis_connection).get_status() == JobStatus.FINISHED
+    assert not redis_connection.exists(lease_key(job_id))
+    assert (table.runs(), table.taken) == ({}, 1)
+
+
+# What is left behind
+
+
+def test_what_a_run_has_changed_in_its_process_is_restored_when_none_runs(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave, caplog: Any
+):
+    seen: list[Any] = []
+
+    async def change(index: int) -> str | None:
+        os.environ["TENANT"] = "a"
+        await together(2, seen)
+        return os.environ.get("TENANT")
+
+    behave(change)
+    ran = calls(redis_connection, 2)
+    caplog.set_level(logging.INFO)
+    work_off()
+    for one in ran:
+        one.refresh_from_db()
+    assert [one.result for one in ran] == ["a", "a"]
+    assert "TENANT" not in os.environ
+    assert f"“{COROUTINE}” changed the state of its process" in caplog.text
+
+
+def test_a_child_in_which_a_run_has_left_a_thread_takes_nothing_more(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    over = threading.Event()
+
+    async def leave(index: int) -> None:
+        threading.Thread(target=over.wait, name="left behind").start()
+
+    behave(leave)
+    ran = calls(redis_connection, 2)
+    work_off(concurrency=1)
+    over.set()
+    assert [end(one)[0] for one in ran] == ["finished", "queued"]
+
+
+def test_a_child_is_replaced_after_so_many_runs(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave, settings: LazySettings
+):
+    settings.TASKS_CHILD_MAX_RUNS = 2
+    behave(lambda index: asyncio.sleep(0.3))
+    ran = calls(redis_connection, 6)
+    work_off(concurrency=2)
+    assert [end(one)[0] for one in ran] == ["finished"] * 2 + ["queued"] * 4
