@@ -75,7 +75,9 @@ class CoroutineKeeper:
         self._ordering = threading.Lock()
         self._thread = threading.Thread(target=self._keep, daemon=True, name="coroutine keeper")
         self._is_stop_requested = self._is_killed = False
-        # Of the present child: why all of its runs are ended, and those that others have closed.
+        # Of the present child: whether it was killed because it was blocked; why else all of its
+        # runs are ended, and those that others have closed.
+        self._was_blocked = False
         self._why: Hold | None = None
         self._closed: set[Run] = set()
         self._blocked_since: float | None = None
@@ -159,7 +161,7 @@ class CoroutineKeeper:
             ours.close()
             start(self._worker, table, theirs, self._concurrency, burst=burst)
         theirs.close()
-        self._why, self._blocked_since = None, None
+        self._why, self._blocked_since, self._was_blocked = None, None, False
         self._closed.clear()
         self._recorded.clear()
         leases = ManyLeases(pid, self._renew_in_redis, self._worker.name)
@@ -183,7 +185,8 @@ class CoroutineKeeper:
         phases = child.table.runs()
         closable = [run for run, phase in phases.items() if phase is Phase.RUNNING]
         self._obey(child, child.leases.keep(list(phases), closable))
-        if self._is_blocked(child, closable):
+        if not self._was_blocked and self._is_blocked(child, closable):
+            self._was_blocked = True
             logger.warning("The coroutine child ignores the timeouts of all its runs: killed.")
             self._kill()
 
@@ -286,7 +289,7 @@ class CoroutineKeeper:
             return reason(Code.LOST_WORKER_STOPPED).fields
         if self._why is Hold.UNKNOWN:
             return reason(Code.LOST_CUT_OFF, worker=self._worker.name).fields
-        if culprit == run.execution_id or self._blocked_since is not None:
+        if culprit == run.execution_id or self._was_blocked:
             return timed_out(run)
         if culprit:
             return reason(Code.LOST_BLOCKED, function=function).fields

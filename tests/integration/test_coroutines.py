@@ -5,10 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
+from redis import Redis
 
 from tasks.models import ScheduledTaskInstance, Task
+from tasks.runs import spool
 from tasks.services import TaskService
-from tests.processes import Site, running
+from tests.processes import Site, running, start
 from tests.servers import wait_for
 
 MEET = "tests.jobs.meet"
@@ -40,3 +43,137 @@ def test_coroutines_run_side_by_side_each_with_its_own_row_and_log(site: Site, n
         assert [line.partition(": ")[2] for line in call.log.splitlines()] == [
             f"I am number {number}"
         ]
+
+
+def test_plain_functions_and_coroutines_of_one_worker_have_processes_of_their_own(
+    site: Site, notes: Path
+):
+    waiting = TaskService.enqueue_task(MEET, str(notes), "x", 1, 5)
+    plain = [TaskService.enqueue_task("tests.jobs.process_id") for _ in range(2)]
+    with worker(site) as process:
+        wait_for(lambda: ended(*plain), "the ends of the plain calls")
+        children = {child.pid for child in process.children()}
+        assert status(waiting) == "running"
+    assert plain[0].result == plain[1].result
+    assert plain[0].result in children
+    assert len(children) == 2
+    assert status(waiting) == "finished"  # The worker has let it end.
+
+
+def settled(redis: Redis, *records: Task | ScheduledTaskInstance) -> bool:
+    """Write what is on the spool, as the scheduler does; return whether all have ended."""
+    spool.drain(redis)
+    return ended(*records)
+
+
+def status(record: Task | ScheduledTaskInstance) -> str:
+    record.refresh_from_db()
+    return record.status
+
+
+def coroutine_child(process: psutil.Process, notes: Path) -> psutil.Process:
+    """Return the coroutine child of a worker, once it has begun to run what notes its process."""
+    text = wait_for(lambda: "start" in notes.read_text() and notes.read_text(), "a start")
+    return psutil.Process(int(text.split()[1]))
+
+
+def test_when_the_child_is_killed_each_of_its_runs_is_closed_as_lost(
+    site: Site, notes: Path, redis_connection: Redis
+):
+    calls = [TaskService.enqueue_task("tests.jobs.go_on", str(notes)) for _ in range(3)]
+    with worker(site) as process:
+        wait_for(lambda: notes.read_text().count("start") == 3, "the starts of all calls")
+        coroutine_child(process, notes).kill()
+        after = TaskService.enqueue_task("tests.jobs.nap", 0)
+        wait_for(lambda: ended(after), "a run in the next child")
+        wait_for(lambda: settled(redis_connection, *calls), "the ends of the runs")
+        for call in calls:
+            assert (status(call), call.reason_in_words()) == (
+                "failed",
+                "Lost: its process was killed by signal 9.",
+            )
+
+
+def test_a_run_of_a_coroutine_is_stopped_on_request_and_the_others_go_on(
+    site: Site, notes: Path, redis_connection: Redis
+):
+    calls = [TaskService.enqueue_task(MEET, str(notes), f"{n}", 2, 60) for n in range(2)]
+    with worker(site) as process:
+        wait_for(lambda: notes.read_text().count("start") == 2, "the starts of both calls")
+        wait_for(lambda: {status(call) for call in calls} == {"running"}, "running rows")
+        children = {child.pid for child in process.children()}
+        TaskService.cancel_task(calls[0])
+        wait_for(lambda: status(calls[0]) == "canceled", "the end of the stopped call")
+        assert status(calls[1]) == "running"
+        assert {child.pid for child in process.children()} == children
+        TaskService.cancel_task(calls[1])
+        wait_for(lambda: status(calls[1]) == "canceled", "the end of the other call")
+
+
+def test_a_run_that_ignores_its_timeout_ends_with_its_child_once_the_others_have_ended(
+    site: Site, notes: Path
+):
+    stuck = TaskService.enqueue_task("tests.jobs.ignore_timeout", str(notes))
+    other = TaskService.enqueue_task("tests.jobs.nap", 9)
+    with worker(site) as process:
+        first = coroutine_child(process, notes)
+        wait_for(lambda: ended(other), "the end of the other call")
+        after = TaskService.enqueue_task("tests.jobs.nap", 0)
+        wait_for(lambda: ended(stuck, after), "the ends of both")
+        assert not first.is_running()
+    assert status(other) == "finished"
+    assert "JobTimeoutException" in stuck.reason
+    assert status(after) == "finished"
+
+
+@pytest.mark.parametrize("way", ["sleep", "in C"])
+def test_a_loop_that_is_blocked_beyond_the_timeout_costs_its_child_all_runs(
+    site: Site, notes: Path, redis_connection: Redis, way: str
+):
+    calls = []
+    with worker(site):
+        if way == "sleep":
+            calls.append(TaskService.enqueue_task("tests.jobs.nap", 60))
+            wait_for(lambda: status(calls[0]) == "running", "the start of the other call")
+        calls.append(TaskService.enqueue_task("tests.jobs.block", str(notes), 60, way))
+        wait_for(lambda: settled(redis_connection, *calls), "the ends", 60)
+    *others, culprit = calls
+    assert culprit.reason.startswith("Failed for: JobTimeoutException")
+    assert [call.reason_in_words() for call in others] == [
+        "Lost: its process was killed because “tests.jobs.block”, which shared it, blocked it."
+    ] * len(others)
+
+
+def test_what_blocks_the_loop_is_named_with_its_stack_in_its_own_log(site: Site, notes: Path):
+    call = TaskService.enqueue_task("tests.jobs.block", str(notes), 2.5)
+    with worker(site):
+        wait_for(lambda: ended(call), "the end of the call")
+    assert "“tests.jobs.block” blocks the event loop" in call.log
+    assert "time.sleep(seconds)" in call.log
+
+
+def test_a_worker_in_burst_mode_runs_both_kinds_until_its_queues_are_empty(site: Site, notes: Path):
+    calls = [
+        TaskService.enqueue_task("tests.jobs.note", str(notes)),
+        *(TaskService.enqueue_task("tests.jobs.nap", 0.1) for _ in range(3)),
+    ]
+    process = start(site, "rqworker", "default", "--burst", "--concurrency", "2")
+    assert process.wait(60) == 0
+    assert [status(call) for call in calls] == ["finished"] * 4
+
+
+def test_a_second_sigterm_kills_the_coroutines_which_is_recorded(
+    site: Site, notes: Path, redis_connection: Redis
+):
+    call = TaskService.enqueue_task("tests.jobs.go_on", str(notes))
+    with worker(site) as process:
+        child = coroutine_child(process, notes)
+
+        def ends_when_terminated_again() -> bool:
+            process.terminate()
+            return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+        wait_for(ends_when_terminated_again, "the end of the worker")
+    assert not child.is_running()
+    spool.drain(redis_connection)
+    assert (status(call), call.reason_in_words()) == ("failed", "Lost: its worker was stopped.")

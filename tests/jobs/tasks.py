@@ -86,6 +86,34 @@ async def nap(seconds: float) -> None:
 
 
 @background_task
+async def go_on(path: str) -> None:
+    """Go on after it was cancelled, whoever asks."""
+    _append(path, f"start {os.getpid()}")
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
+
+
+@background_task(timeout=1)
+async def ignore_timeout(path: str) -> None:
+    """Go on after its timeout."""
+    _append(path, f"start {os.getpid()}")
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
+
+
+@background_task(timeout=2)
+async def block(path: str, seconds: float, way: str = "sleep") -> None:
+    """Block the event loop."""
+    _append(path, "start block")
+    if way == "sleep":
+        time.sleep(seconds)
+    else:
+        ctypes.PyDLL(None).sleep(int(seconds))  # like C code that never lets other threads run
+
+
+@background_task
 def process_id() -> int:
     """Return in which process it runs."""
     return os.getpid()
