@@ -33,7 +33,7 @@ from tasks.worker.watchdog import BEAT_SECONDS, Culprit, Watchdog
 logger = logging.getLogger(__name__)
 
 # Threads that a run need not have left behind: ours, and those of executors, which stay.
-THREADS = ("MainThread", "intake", "group writer", "live writer", "watchdog", "sentry", "asyncio")
+THREADS = ("intake", "group writer", "live writer", "watchdog", "sentry", "asyncio")
 EXECUTORS = "ThreadPoolExecutor"
 
 
@@ -184,8 +184,8 @@ class CoroutineChild:
 
 def _has_other_threads() -> bool:
     """Return whether a function has left a thread behind."""
-    names = [thread.name for thread in threading.enumerate()]
-    return any(not name.startswith((*THREADS, EXECUTORS)) for name in names)
+    others = set(threading.enumerate()) - {threading.main_thread()}
+    return any(not thread.name.startswith((*THREADS, EXECUTORS)) for thread in others)
 
 
 def start(

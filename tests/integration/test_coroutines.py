@@ -60,6 +60,16 @@ def test_plain_functions_and_coroutines_of_one_worker_have_processes_of_their_ow
     assert status(waiting) == "finished"  # The worker has let it end.
 
 
+def test_a_coroutine_child_stays_when_it_has_nothing_to_do(site: Site):
+    processes = []
+    with worker(site):
+        for _ in range(3):
+            call = TaskService.enqueue_task("tests.jobs.process_id_in_loop")
+            wait_for(lambda call=call: ended(call), "the end of the call")
+            processes.append(call.result)
+    assert len(set(processes)) == 1
+
+
 def settled(redis: Redis, *records: Task | ScheduledTaskInstance) -> bool:
     """Write what is on the spool, as the scheduler does; return whether all have ended."""
     spool.drain(redis)

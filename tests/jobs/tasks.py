@@ -86,6 +86,12 @@ async def nap(seconds: float) -> None:
 
 
 @background_task
+async def process_id_in_loop() -> int:
+    """Return in which process it runs."""
+    return os.getpid()
+
+
+@background_task
 async def go_on(path: str) -> None:
     """Go on after it was cancelled, whoever asks."""
     _append(path, f"start {os.getpid()}")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import LazySettings
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.utils import translation
 from redis import Redis
 from rq import get_current_job
@@ -61,6 +61,7 @@ def work_off(redis_connection: Redis) -> WorkOff:
             others = [] if during is None else [asyncio.create_task(during(ours))]
             await child.serve(theirs, burst=True)
             await asyncio.gather(*others)
+            await sync_to_async(connections.close_all)()  # that of the async ORM
 
         asyncio.run(serve())
         return table
