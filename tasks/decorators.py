@@ -17,6 +17,8 @@ from tasks.runs import recorder
 __all__ = ["NotAtAll", "NotNow", "background_task", "scheduled_task"]
 
 P = ParamSpec("P")
+# How many runs go on at a time, and what makes a name, of its arguments, of which.
+Limit = tuple[int | None, Callable[..., object] | None]
 R = TypeVar("R")
 
 
@@ -38,6 +40,8 @@ def scheduled_task(
     secret: Collection[str] = (),
     aliases: Iterable[str] = (),
     isolated: bool | None = None,
+    max_concurrent: int | None = None,
+    limit_key: Callable[..., object] | None = None,
 ) -> Decorator: ...
 def scheduled_task(
     func: Callable[..., Any] | None = None,
@@ -50,6 +54,8 @@ def scheduled_task(
     secret: Collection[str] = (),
     aliases: Iterable[str] = (),
     isolated: bool | None = None,
+    max_concurrent: int | None = None,
+    limit_key: Callable[..., object] | None = None,
 ) -> Callable[..., Any] | Decorator:
     """Register a function for schedules and record each of its runs under its schedule.
 
@@ -67,6 +73,11 @@ def scheduled_task(
     worker's; a schedule can say otherwise, and None leaves it to the setting TASKS_ISOLATED. A
     coroutine function can't be isolated: ValueError.
 
+    At most `max_concurrent` runs of the function go on at a time, in all workers together. With
+    `limit_key`, which is called with a run's arguments as JSON, that holds for each name that it
+    returns: `limit_key=lambda url: urlsplit(url).hostname`. A run that finds no place waits, and
+    takes no worker meanwhile.
+
     `check` is called with the run's arguments before each run. It returns None if the run may
     start, `NotNow(reason)` if this occurrence is to be skipped, or `NotAtAll(reason)` if the
     schedule is to end as well; the row then says `skipped` with the reason, and the function
@@ -75,7 +86,10 @@ def scheduled_task(
     `secret` names parameters whose values are masked wherever a call is shown or logged. Those
     whose names say so, such as `api_token` or `password`, are masked anyway.
     """
-    return _decorate(func, Kind.SCHEDULED, name, queue, timeout, check, secret, aliases, isolated)
+    limit = _limit(max_concurrent, limit_key)
+    return _decorate(
+        func, Kind.SCHEDULED, name, queue, timeout, check, secret, aliases, isolated, limit
+    )
 
 
 @overload
@@ -89,6 +103,8 @@ def background_task(
     secret: Collection[str] = (),
     aliases: Iterable[str] = (),
     isolated: bool | None = None,
+    max_concurrent: int | None = None,
+    limit_key: Callable[..., object] | None = None,
 ) -> Decorator: ...
 def background_task(
     func: Callable[..., Any] | None = None,
@@ -100,13 +116,18 @@ def background_task(
     secret: Collection[str] = (),
     aliases: Iterable[str] = (),
     isolated: bool | None = None,
+    max_concurrent: int | None = None,
+    limit_key: Callable[..., object] | None = None,
 ) -> Callable[..., Any] | Decorator:
     """Register a function for background calls and record each call in its `Task`.
 
     The options are those of `scheduled_task`, without `check`; a function can have both
     decorators.
     """
-    return _decorate(func, Kind.BACKGROUND, name, queue, timeout, None, secret, aliases, isolated)
+    limit = _limit(max_concurrent, limit_key)
+    return _decorate(
+        func, Kind.BACKGROUND, name, queue, timeout, None, secret, aliases, isolated, limit
+    )
 
 
 def _decorate(
@@ -119,6 +140,7 @@ def _decorate(
     secret: Collection[str],
     aliases: Iterable[str],
     isolated: bool | None,
+    limit: Limit,
 ) -> Callable[..., Any] | Decorator:
     if isinstance(aliases, str):
         raise TypeError(f"aliases={aliases!r} is one text: give a list of names.")
@@ -144,11 +166,22 @@ def _decorate(
                 names,
                 former,
                 isolated,
+                *limit,
             )
         )
         return wrapped
 
     return decorate if func is None else decorate(func)
+
+
+def _limit(max_concurrent: int | None, limit_key: Callable[..., object] | None) -> Limit:
+    """Return a limit; raises ValueError if it is none."""
+    is_number = isinstance(max_concurrent, int) and not isinstance(max_concurrent, bool)
+    if max_concurrent is None and limit_key is not None:
+        raise ValueError("limit_key= says of which runs there are few: give max_concurrent=, too.")
+    if max_concurrent is not None and (not is_number or max_concurrent < 1):
+        raise ValueError(f"max_concurrent={max_concurrent!r} is not a positive whole number.")
+    return max_concurrent, limit_key
 
 
 def _parameters(func: Callable[..., Any], names: Collection[str]) -> frozenset[str]:

@@ -3,10 +3,11 @@
 import json
 import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Self, cast
 
 import rq.job
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 PLAIN = frozenset(
     b"data status origin description timeout result_ttl failure_ttl created_at enqueued_at meta "
     b"started_at ended_at last_heartbeat worker_name success_callback_name failure_callback_name "
-    b"stopped_callback_name group_id put_back refused_by refused_at kind".split()
+    b"stopped_callback_name group_id put_back refused_by refused_at kind limit parked".split()
 )
 RARE = (b"success_callback_name", b"failure_callback_name", b"stopped_callback_name", b"group_id")
 # What the field `kind` of a job's hash says if it can run beside others, on an event loop.
@@ -56,8 +57,8 @@ class Job(rq.job.Job):
 
     # What was wrong with the hash of a job that could not be read.
     unreadable: Exception | None = None
-    # COROUTINE if it can run beside others.
-    kind = ""
+    # Fields of its hash by which a step decides whether to take it: see `broker.enqueue.marks_of`.
+    marks: Mapping[str, str] = MappingProxyType({})
     # The error that ended it, once its row says so.
     recorded_error: BaseException | None = None
     # Whether its function has been called.
@@ -75,7 +76,7 @@ class Job(rq.job.Job):
     def to_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return the fields of its hash."""
         fields = cast(dict[str, Any], super().to_dict(*args, **kwargs))
-        return fields | {"kind": self.kind} if self.kind else fields
+        return fields | dict(self.marks)
 
     @classmethod
     def from_fields(cls, job_id: str, fields: dict[bytes, bytes], connection: Redis) -> Self:

@@ -13,9 +13,19 @@ from tasks.argument_types import StoredInstance
 from tasks.arguments import Arguments, arguments_of
 from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.masking import MASK, is_secret_name, mask_json, secrets_in
-from tasks.storable import MAX_DEPTH, NUL_ESCAPE, canonical_json, is_deeper
+from tasks.storable import (
+    MAX_DEPTH,
+    NUL_ESCAPE,
+    canonical_json,
+    clean_text,
+    is_deeper,
+    message_of,
+    type_name,
+)
 
 DEFAULT_QUEUE = "default"
+# How many characters of what a `limit_key` returns are kept.
+LIMIT_KEY_LENGTH = 100
 
 
 class Kind(StrEnum):
@@ -52,7 +62,8 @@ class TaskFunction:
     masked wherever a call is shown, in addition to those whose names say that they are secret.
     `aliases` are names that it had before: rows and jobs that still have them are its own.
     `isolated` says whether each run gets a process of its own, None if the setting TASKS_ISOLATED
-    does.
+    does. Of the function, or of those of its runs for which `limit_key` returns the same, no more
+    than `max_concurrent` go on at a time.
     """
 
     name: str
@@ -64,6 +75,8 @@ class TaskFunction:
     secret: frozenset[str] = frozenset()
     aliases: frozenset[str] = frozenset()
     isolated: bool | None = None
+    max_concurrent: int | None = None
+    limit_key: Callable[..., object] | None = None
 
     @property
     def path(self) -> str:
@@ -113,6 +126,25 @@ class TaskFunction:
         stored = self._stored(args, kwargs)
         _check_json(*stored)
         return stored
+
+    def limit(self, args: Any, kwargs: Any) -> str:
+        """Return, for a call with this stored JSON, how many may run at a time, and of which.
+
+        That is a number, a space, and a name that they share; "" if any number may. Raises
+        InvalidArguments if the function's `limit_key` fails.
+        """
+        if self.max_concurrent is None:
+            return ""
+        if self.limit_key is None:
+            return f"{self.max_concurrent} {self.name}"
+        try:
+            key = clean_text(str(self.limit_key(*args, **kwargs)))[:LIMIT_KEY_LENGTH]
+        except Exception as error:
+            raise InvalidArguments(
+                _("The limit_key of “%(name)s” fails for these arguments: %(error)s.")
+                % {"name": self.name, "error": message_of(error) or type_name(error)}
+            ) from error
+        return f"{self.max_concurrent} {self.name}:{key}"
 
     def check_arguments(self, args: Any, kwargs: Any) -> None:
         """Raise InvalidArguments unless the function can be called with this stored JSON."""
@@ -183,6 +215,8 @@ def register(function: TaskFunction) -> None:
             function.secret | known.secret,
             known.aliases | function.aliases,
             known.isolated if function.isolated is None else function.isolated,
+            function.max_concurrent or known.max_concurrent,
+            function.limit_key or known.limit_key,
         )
     _functions[function.name] = function
     _names.setdefault(function.path, function.name)

@@ -15,6 +15,7 @@ from rq.job import JobStatus
 from rq.queue import Queue
 
 from tasks import clock, registry
+from tasks.broker import limits
 from tasks.broker.keys import WAKE_KEY, queue_key, scheduled_key
 from tasks.job import COROUTINE, FAILURE_TTL, RESULT_TTL, Job
 from tasks.job_ids import RunId
@@ -43,8 +44,18 @@ def build_job(record: ScheduledTask | Task, job_id: str, connection: Redis) -> J
         meta=meta_of(record),
         status=JobStatus.SCHEDULED,
     )
-    job.kind = kind_of(record)
+    job.marks = marks_of(record)
     return job
+
+
+def marks_of(record: ScheduledTask | Task) -> dict[str, str]:
+    """Return the fields of a row's jobs by which a worker decides whether to take one now.
+
+    Raises UnknownTaskFunction, or InvalidArguments if its function's `limit_key` fails.
+    """
+    limit = registry.get(record.function).limit(record.args, record.kwargs)
+    marks = {"kind": kind_of(record), "limit": limit}
+    return {name: value for name, value in marks.items() if value}
 
 
 def kind_of(record: ScheduledTask | Task) -> str:
@@ -114,7 +125,8 @@ def enqueue_task(task: Task, connection: Redis) -> None:
 
 
 def withdraw(job_id: str, queue: str, connection: Redis) -> None:
-    """Take a waiting job off its queue."""
+    """Take a waiting job off its queue, or from where it waits for a place."""
+    limits.unpark(job_id, connection)
     with connection.pipeline() as pipe:
         pipe.lrem(queue_key(queue), 1, job_id)
         pipe.zrem(scheduled_key(queue), job_id)

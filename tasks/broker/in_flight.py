@@ -1,6 +1,6 @@
 """What is in flight: which jobs wait on a queue, run, or are scheduled for later."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -9,7 +9,7 @@ from django.conf import settings
 from redis import Redis
 from rq.utils import current_timestamp
 
-from tasks.broker.keys import lease_key, queue_key, scheduled_key, started_key
+from tasks.broker.keys import lease_key, parked_key, queue_key, scheduled_key, started_key
 from tasks.database import chunks
 from tasks.job import Job
 from tasks.job_ids import RunId
@@ -30,6 +30,8 @@ class _Seen:
     is_leased: bool
     # When the first job of its queue was enqueued; b"" if that isn't known, None if it is empty.
     head_enqueued_at: bytes | None
+    # Where it says that it waits for a place.
+    parked: bytes | None
 
     @property
     def is_in_flight(self) -> bool:
@@ -45,8 +47,9 @@ class _Seen:
 
     @property
     def may_wait(self) -> bool:
-        """Whether the job may still be on its queue, which only a search can tell."""
-        return not self.is_in_flight and self.head_enqueued_at is not None
+        """Whether the job may still be on its queue, or wait for a place: a search can tell."""
+        may_be_listed = self.head_enqueued_at is not None or self.parked is not None
+        return not self.is_in_flight and may_be_listed
 
 
 def are_known(schedule_job_id: str, dues: list[datetime], redis: Redis) -> set[datetime]:
@@ -89,7 +92,7 @@ def in_flight(jobs: Sequence[Waiting], redis: Redis) -> list[bool]:
     longer the search.
     """
     seen = _look(jobs, redis)
-    found = _search([job for job in jobs if seen[job].may_wait], redis)
+    found = _search({job: seen[job].parked for job in jobs if seen[job].may_wait}, redis)
     return [seen[job].is_in_flight or job in found for job in jobs]
 
 
@@ -97,13 +100,13 @@ def _look(jobs: Sequence[Waiting], redis: Redis) -> dict[Waiting, _Seen]:
     heads = _heads({queue for _, queue in jobs}, redis)
     with redis.pipeline(transaction=False) as pipe:
         for job_id, queue in jobs:
-            pipe.hget(Job.key_for(job_id), "enqueued_at")
+            pipe.hmget(Job.key_for(job_id), "enqueued_at", "parked")
             pipe.zscore(scheduled_key(queue), job_id)
             pipe.get(lease_key(job_id))
         answers = chunks(pipe.execute(), 3)
     return {
-        job: _Seen(enqueued_at, score is not None, lease is not None, heads[job[1]])
-        for job, (enqueued_at, score, lease) in zip(jobs, answers, strict=True)
+        job: _Seen(enqueued_at, score is not None, lease is not None, heads[job[1]], parked)
+        for job, ((enqueued_at, parked), score, lease) in zip(jobs, answers, strict=True)
     }
 
 
@@ -126,10 +129,10 @@ def _heads(queues: Iterable[str], redis: Redis) -> dict[str, bytes | None]:
     }
 
 
-def _search(jobs: Sequence[Waiting], redis: Redis) -> set[Waiting]:
-    """Return the jobs that are on their queues."""
+def _search(parked: Mapping[Waiting, bytes | None], redis: Redis) -> set[Waiting]:
+    """Return the jobs that are on their queues, or in the list in which they say they wait."""
     with redis.pipeline(transaction=False) as pipe:
-        for job_id, queue in jobs:
-            pipe.lpos(queue_key(queue), job_id)
+        for (job_id, queue), name in parked.items():
+            pipe.lpos(queue_key(queue) if name is None else parked_key(name.decode()), job_id)
         positions = pipe.execute()
-    return {job for job, position in zip(jobs, positions, strict=True) if position is not None}
+    return {job for job, position in zip(parked, positions, strict=True) if position is not None}

@@ -83,6 +83,12 @@ LISTENER_PREFIX = f"{OWN_PREFIX}:listener:"
 IDLE_PREFIX = f"{OWN_PREFIX}:idle:"
 BELL_PREFIX = f"{OWN_PREFIX}:bell:"
 
+# Who has a place where only so many run at a time: a sorted set of jobs by when their lease ends;
+# the jobs that wait for a place there, a list; and where there are any, a set.
+PLACES_PREFIX = f"{OWN_PREFIX}:places:"
+PARKED_PREFIX = f"{OWN_PREFIX}:parked:"
+PARKED_KEY = f"{OWN_PREFIX}:parked"
+
 # The type of each of the single keys, if it exists.
 TYPES = {
     SCHEDULES_KEY: "zset",
@@ -99,6 +105,7 @@ TYPES = {
     OWNER_KEY: "hash",
     LEADER_KEY: "string",
     LEASE_PROBE_KEY: "string",
+    PARKED_KEY: "set",
     QUEUES_KEY: "set",
     REDIS_WORKER_KEYS: "set",
 }
@@ -127,6 +134,9 @@ LUA_NAMES = {
     "LISTENER": LISTENER_PREFIX,
     "IDLE": IDLE_PREFIX,
     "BELL": BELL_PREFIX,
+    "PLACES": PLACES_PREFIX,
+    "PARKED": PARKED_PREFIX,
+    "PARKED_KEYS": PARKED_KEY,
 }
 
 
@@ -174,6 +184,16 @@ def taken_key(worker_name: str) -> str:
 def bell_key(worker_name: str) -> str:
     """Return the key of the list by which an idle worker learns that it is to listen."""
     return BELL_PREFIX + worker_name
+
+
+def places_key(name: str) -> str:
+    """Return the key of the jobs that have one of the places of this name."""
+    return PLACES_PREFIX + name
+
+
+def parked_key(name: str) -> str:
+    """Return the key of the jobs that wait for a place of this name."""
+    return PARKED_PREFIX + name
 
 
 def queue_types(name: str) -> dict[str, str]:

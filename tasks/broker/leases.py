@@ -76,14 +76,6 @@ def renew_lease(redis: Redis, job_id: str, worker_name: str) -> None:
     redis.set(lease_key(job_id), worker_name, ex=LEASE_SECONDS)
 
 
-def renew_leases(redis: Redis, job_ids: Sequence[str], worker_name: str) -> None:
-    """Renew the leases of many runs, as `renew_lease` does."""
-    with redis.pipeline(transaction=False) as pipe:
-        for job_id in job_ids:
-            pipe.set(lease_key(job_id), worker_name, ex=LEASE_SECONDS)
-        pipe.execute()
-
-
 class LeaseProbe:
     """Proves that leases could be renewed, and were kept, all the time.
 

@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
 from tasks import clock
-from tasks.broker.enqueue import kind_of, meta_of, timeout_of, wake
+from tasks.broker.enqueue import marks_of, meta_of, timeout_of, wake
 from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY, with_key_names
 from tasks.exceptions import TasksError
 from tasks.job import FAILURE_TTL, RESULT_TTL, Job
@@ -114,7 +114,7 @@ def dispatch_record(schedule: ScheduledTask) -> str:
         schedule.kwargs,
         schedule.timeout,
         *meta_of(schedule).items(),
-        *filter(None, [kind_of(schedule)]),
+        *marks_of(schedule).items(),
     ]
     version = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     return f"{version[:VERSION_LENGTH]} {text}"
@@ -169,8 +169,7 @@ def _template(schedule: ScheduledTask) -> list[str]:
         "status": JobStatus.SCHEDULED.value,
         "meta": json.dumps(shown | meta_of(schedule)),
     }
-    if kind := kind_of(schedule):
-        values["kind"] = kind
+    values |= marks_of(schedule)
     return [text for pair in values.items() for text in pair]
 
 

@@ -10,6 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tasks import clock
+from tasks.broker import limits
 from tasks.broker.keys import MARKER_KEY, explain
 from tasks.broker.leases import LEASE_SECONDS, LeaseProbe
 from tasks.broker.reconcile import TIME_SLICE, Reconciler
@@ -41,6 +42,7 @@ class Housekeeper:
             _Part(redis, "spool", 0.5, lambda: spool.drain(redis)),
             _Part(redis, "projection", 0.0, Reconciler(redis).tick),
             _Part(redis, "lost runs", 1.0, lambda: close_lost_runs(redis, lost, probe)),
+            _Part(redis, "places", 1.0, lambda: limits.bring_back(redis)),
             _Part(redis, "runs to stop", 1.0, lambda: stop_again(redis)),
             _Part(redis, "refused schedules", 2.0, lambda: ending_refused(redis)),
             _Part(redis, "retention", 300.0, Retention().steps),

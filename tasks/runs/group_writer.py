@@ -191,8 +191,9 @@ class GroupWriter:
         except Exception:
             logger.warning("Starts and ends of runs are written one by one.", exc_info=True)
             roll_back_since({})
-            for item in [*(item for item, _ in ends), *starts]:
-                item.settle(item.alone)
+            each: list[_End | _Start] = [*(item for item, _ in ends), *starts]
+            for one in each:
+                one.settle(one.alone)
             return
         for (end, _), is_written in zip(ends, ended, strict=True):
             end.settle(partial(end.written, is_written))

@@ -50,13 +50,15 @@ for i = 12, #ARGV do
     if #ids == 0 then break end
     for _, id in ipairs(ids) do
       local execution = step .. '-' .. #jobs
-      local found = not is_template(id) and start(id, ARGV[i], execution)
-      if found then
-        jobs[#jobs + 1] = {{id, ARGV[i], execution, found}}
-        notes[#notes + 1] = {{id, ARGV[i], execution}}
-        free = free - 1
-      elseif found == false then
+      if is_template(id) then
         templates[#templates + 1] = id
+      elseif take_place(id) then
+        local found = start(id, ARGV[i], execution)
+        if found then
+          jobs[#jobs + 1] = {{id, ARGV[i], execution, found}}
+          notes[#notes + 1] = {{id, ARGV[i], execution}}
+          free = free - 1
+        end
       end
     end
   end

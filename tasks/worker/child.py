@@ -31,9 +31,10 @@ from rq.timeouts import JobTimeoutException
 from rq.worker import BaseWorker
 
 from tasks import clock
+from tasks.broker import limits
 from tasks.broker.clock import refresh
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
-from tasks.broker.keys import explain, is_wrong_type, lease_key
+from tasks.broker.keys import explain, is_wrong_type
 from tasks.broker.ownership import Ownership, RedisRefused
 from tasks.database import alias
 from tasks.job import Job
@@ -209,7 +210,7 @@ class Child:
             queue = self._queue_by_name[finished.queue]
             execution = self._execution(job.id, finished.execution_id)
             self._worker.handle_job_success(job, queue, queue.started_job_registry, execution)
-            self._redis.delete(lease_key(job.id))
+            limits.release(job.id, self._redis)
 
     def _usable_queues(self) -> list[str]:
         names = [queue.name for queue in self._worker._ordered_queues]
@@ -230,9 +231,9 @@ class Child:
         timeout = int(job.timeout or queue._default_timeout or Queue.DEFAULT_TIMEOUT)
         meta = job.meta if isinstance(job.meta, dict) else {}
         goes_on = meta.get("on_disconnect") == OnDisconnect.CONTINUE
-        self._shared.take(
-            Run(job.id, execution.id, queue.name, timeout, time.monotonic(), taken.leased, goes_on)
-        )
+        place = limits.place_of(taken.fields.get(b"limit"))
+        times = time.monotonic(), taken.leased
+        self._shared.take(Run(job.id, execution.id, queue.name, timeout, *times, goes_on, place))
         self._runs += 1
         await_exits()
         obstacle = obstacle_to(job)
@@ -281,7 +282,7 @@ class Child:
         self._is_restored = False
         with hiding(job.secret_values):  # RQ logs the error of a run that was closed meanwhile.
             end(job, *args)
-        self._redis.delete(lease_key(job.id))
+        limits.release(job.id, self._redis)
         self._restore_process(job)
 
     def _refuse(self, taken: Taken, obstacle: Exception) -> Reason | None:

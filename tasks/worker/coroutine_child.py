@@ -15,8 +15,8 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
+import rq
 from django.conf import settings
-from rq.worker import BaseWorker
 
 from tasks import clock
 from tasks.runs import reporting
@@ -40,8 +40,10 @@ EXECUTORS = "ThreadPoolExecutor"
 class CoroutineChild:
     """Runs up to `concurrency` coroutine functions at a time, in the process just forked."""
 
-    def __init__(self, worker: BaseWorker, table: RunTable, concurrency: int) -> None:
+    def __init__(self, worker: rq.Worker, table: RunTable, concurrency: int) -> None:
         self._table = table
+        # The threads that no run has left behind.
+        self._threads = set(threading.enumerate())
         self._writer = GroupWriter()
         self._intake = Intake(
             worker, table, concurrency, self._writer, self._begin, self._tell_that_all_is_over
@@ -156,8 +158,13 @@ class CoroutineChild:
         """Undo what the functions have changed in this process, now that none of them runs."""
         names = "”, “".join(sorted(self._functions))
         self._functions.clear()
-        if not self._process_state.restore(names) or _has_other_threads():
+        if not self._process_state.restore(names) or self._has_other_threads():
             self._intake.close()
+
+    def _has_other_threads(self) -> bool:
+        """Return whether a function has left a thread behind."""
+        others = set(threading.enumerate()) - self._threads
+        return any(not thread.name.startswith((*THREADS, EXECUTORS)) for thread in others)
 
     def _on_stuck(self, job_id: str) -> None:
         logger.warning(
@@ -182,14 +189,8 @@ class CoroutineChild:
         _exit(0)
 
 
-def _has_other_threads() -> bool:
-    """Return whether a function has left a thread behind."""
-    others = set(threading.enumerate()) - {threading.main_thread()}
-    return any(not thread.name.startswith((*THREADS, EXECUTORS)) for thread in others)
-
-
 def start(
-    worker: BaseWorker, table: RunTable, orders: Connection, concurrency: int, *, burst: bool
+    worker: rq.Worker, table: RunTable, orders: Connection, concurrency: int, *, burst: bool
 ) -> NoReturn:
     """Become the coroutine child of a worker, in the process that was just forked."""
     parent = os.getppid()

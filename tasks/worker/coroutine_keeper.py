@@ -17,8 +17,9 @@ import rq
 from redis.exceptions import RedisError
 from rq.executions import Execution
 
+from tasks.broker import limits
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
-from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_leases
+from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS
 from tasks.clock import elapsed_clock
 from tasks.job import COROUTINE
 from tasks.models import ScheduledTaskInstance
@@ -234,7 +235,7 @@ class CoroutineKeeper:
         if not due or child is None:
             return
         sent = elapsed_clock()
-        renew_leases(self._redis, [run.job_id for run in due], self._worker.name)
+        limits.renew({run.job_id: run.place for run in due}, self._worker.name, self._redis)
         child.leases.renewed(due, sent)
         self._leased = {run.execution_id for run in runs}
         self._record(due)

@@ -15,8 +15,9 @@ from redis.exceptions import RedisError
 from rq.executions import Execution
 
 from tasks import clock
+from tasks.broker import limits
 from tasks.broker.clock import read as read_clock
-from tasks.broker.keys import lease_key, started_key
+from tasks.broker.keys import started_key
 from tasks.job import Job
 from tasks.reasons import Code, reason
 from tasks.runs import spool
@@ -65,7 +66,7 @@ class Ends:
         try:
             self.spool()
             for run in runs:
-                self._redis.delete(lease_key(run.job_id))
+                limits.release(run.job_id, self._redis)
         except RedisError as error:
             logger.warning("The end of a run is recorded once Redis is back: %s", error)
 

@@ -13,14 +13,15 @@ from datetime import datetime
 from functools import partial
 from queue import Empty, SimpleQueue
 
+import rq
 from redis.exceptions import RedisError, ResponseError
 from rq.executions import Execution
 from rq.queue import Queue
-from rq.worker import BaseWorker
 
 from tasks import clock, registry
+from tasks.broker import limits
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
-from tasks.broker.keys import explain, is_wrong_type, lease_key
+from tasks.broker.keys import explain, is_wrong_type
 from tasks.broker.ownership import Ownership, RedisRefused
 from tasks.job import COROUTINE, Job
 from tasks.job_ids import is_recorded
@@ -85,7 +86,7 @@ class Intake:
 
     def __init__(
         self,
-        worker: BaseWorker,
+        worker: rq.Worker,
         table: RunTable,
         capacity: int,
         writer: GroupWriter,
@@ -289,7 +290,9 @@ class Intake:
         job = Job.from_fields(taken.job_id, taken.fields, self._redis)
         job.origin, job.worker_name, job.started_at = queue.name, self._worker.name, clock.now()
         timeout = int(job.timeout or queue._default_timeout or Queue.DEFAULT_TIMEOUT)
-        run = Run(job.id, taken.execution_id, queue.name, timeout, time.monotonic(), taken.leased)
+        place = limits.place_of(taken.fields.get(b"limit"))
+        times = time.monotonic(), taken.leased
+        run = Run(job.id, taken.execution_id, queue.name, timeout, *times, place=place)
         return Begun(taken, job, run)
 
     def _is_ours(self, begun: Begun) -> bool:
@@ -353,7 +356,7 @@ class Intake:
                 assert error is not None
                 exc_info = (type(error), error, error.__traceback__)
                 worker._finalize_failure(job, queue, execution, exc_info)
-        self._redis.delete(lease_key(job.id))
+        limits.release(job.id, self._redis)
 
 
 def _runs_beside(job: Job, taken: Taken) -> bool:

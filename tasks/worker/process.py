@@ -33,10 +33,11 @@ from rq.job_lifecycle import call_exception_handlers
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy, WorkerStatus
 
+from tasks.broker import limits
 from tasks.broker.clock import ClockKeeper
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
 from tasks.broker.keys import explain, is_wrong_type
-from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS, renew_lease
+from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS
 from tasks.broker.ownership import Ownership, RedisRefused
 from tasks.clock import elapsed_clock
 from tasks.job import Job
@@ -450,7 +451,7 @@ class Worker(rq.Worker):
         elif time.monotonic() < self._next_renewal:
             return
         sent = elapsed_clock()
-        renew_lease(self.connection, run.job_id, self.name)
+        limits.renew({run.job_id: run.place}, self.name, self.connection)
         self._keeper.renewed(run, sent)
         registry = self._queue(run).started_job_registry
         with self.connection.pipeline() as pipe:

@@ -23,6 +23,7 @@ from rq.utils import utcformat
 from tasks import clock
 from tasks.broker.keys import executions_key, taken_key, with_key_names
 from tasks.broker.leases import LEASE_SECONDS
+from tasks.broker.limits import FREE_PLACE, TAKE_PLACE
 from tasks.clock import elapsed_clock
 from tasks.worker.doorbell import HAND_OVER
 
@@ -31,13 +32,15 @@ LOOK = 1_000
 # For scripts that define `worker`, `name`, `text`, `now`, `ttl`, `lease`, `step` and `kind`: ends a
 # job that finished, and returns whether it has dependents and is left to RQ; marks a job as started
 # and returns its fields, nil if it isn't there; takes jobs of the step's kind off a queue.
-PARTS = """
+PARTS = (
+    """FREE_PLACE
 local function finish(id, execution, queue, result_ttl, payload, started, ended, is_long)
   local key = JOB .. id
   if redis.call('EXISTS', key .. ':dependents') == 1 then return 1 end
   local member = id .. ':' .. execution
   redis.call('ZREM', STARTED .. queue, member)
   redis.call('DEL', LEASE .. id)
+  free_place(id)
   if is_long == 1 then
     redis.call('DEL', EXECUTION .. member)
     redis.call('ZREM', EXECUTIONS .. id, execution)
@@ -80,6 +83,7 @@ local function start(id, queue, execution)
   return found
 end
 
+TAKE_PLACE
 local function is_template(id) return string.match(id, '^schedule%-%x+$') end
 
 local function take_off(queue, number)
@@ -108,6 +112,9 @@ local function take_off(queue, number)
   return found
 end
 """.replace("LOOK", str(LOOK))
+    .replace("FREE_PLACE", FREE_PLACE)
+    .replace("TAKE_PLACE", TAKE_PLACE)
+)
 # KEYS: the worker, what it took last. ARGV: this step's id, now (as text, and in seconds), the
 # worker's name, for how long a job counts as started and for how long its lease holds (seconds);
 # then of the job that finished: its id ("" for none), execution, queue, the lifetime of its result
@@ -142,7 +149,7 @@ for i = 17, #ARGV do
     if not popped then break end
     if is_template(popped) then
       templates[#templates+1] = popped
-    else
+    elseif take_place(popped) then
       local found = start(popped, ARGV[i], step)
       if found then id, queue, fields = popped, ARGV[i], found end
     end
@@ -157,7 +164,7 @@ return {{left, id, queue, fields, templates, redis.call('TIME')}}
 """)
 # What both scripts below begin with. KEYS: the worker. ARGV: a job that it took, its queue and
 # execution. They return 0 if the job has ended, or is no longer with this worker.
-UNTAKE = """
+UNTAKE = f"""{FREE_PLACE}
 local worker, id, queue, execution = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local key, member = JOB .. id, id .. ':' .. execution
 local function is_taken()
@@ -167,6 +174,7 @@ end
 local function untake(status)
   redis.call('ZREM', STARTED .. queue, member)
   redis.call('DEL', LEASE .. id, EXECUTION .. member)
+  free_place(id)
   redis.call('ZREM', EXECUTIONS .. id, execution)
   redis.call('SREM', worker .. ':executions', member)
   redis.call('HDEL', key, 'started_at', 'worker_name')

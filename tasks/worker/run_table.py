@@ -19,7 +19,7 @@ from tasks.worker.shared_state import Run
 # and the length of its text.
 STOP, BEAT, STEP, CULPRIT = 0, 8, 0x40, 0x140
 MOST_TEXT = 0xFF
-SLOTS, SLOT_SIZE = 0x1000, 0x400
+SLOTS, SLOT_SIZE = 0x1000, 0x800
 HEAD = struct.Struct("<IBH")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -65,7 +66,7 @@ def test_a_coroutine_child_stays_when_it_has_nothing_to_do(site: Site):
     with worker(site):
         for _ in range(3):
             call = TaskService.enqueue_task("tests.jobs.process_id_in_loop")
-            wait_for(lambda call=call: ended(call), "the end of the call")
+            wait_for(partial(ended, call), "the end of the call")
             processes.append(call.result)
     assert len(set(processes)) == 1
 

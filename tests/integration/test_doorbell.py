@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from threading import Event
 
 import pytest
@@ -69,11 +70,15 @@ def taken(workers: list[Idle]) -> list[str]:
     return sorted(job for worker in workers for job in worker.taken)
 
 
+def have_taken(workers: list[Idle], number: int) -> bool:
+    return len(taken(workers)) == number
+
+
 def test_one_job_wakes_one_of_many_idle_workers(valkey: Valkey):
     with idle_workers(valkey, 12) as workers:
         for number in range(10):
             enqueue(valkey, f"job{number}")
-            wait_for(lambda number=number: len(taken(workers)) == number + 1, "it to be taken")
+            wait_for(partial(have_taken, workers, number + 1), "it to be taken")
         assert sum(worker.woken for worker in workers) == 10
 
 

@@ -78,7 +78,7 @@ def test_a_function_that_becomes_a_coroutine_changes_the_dispatch_record(
     monkeypatch: pytest.MonkeyPatch, schedule: ScheduledTask
 ):
     before = projection.dispatch_record(schedule)
-    monkeypatch.setattr(projection, "kind_of", lambda record: "coroutine")
+    monkeypatch.setattr(projection, "marks_of", lambda record: {"kind": "coroutine"})
     assert projection.dispatch_record(schedule) != before
 
 

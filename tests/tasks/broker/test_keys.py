@@ -103,6 +103,7 @@ def test_without_a_prefix_redis_keys_have_the_names_of_earlier_versions():
         "tasks:dispatch",
         "tasks:lease-probe",
         "tasks:owner",
+        "tasks:parked",
         "tasks:probe",
         "tasks:schedulers",
         "tasks:projected",

@@ -65,4 +65,4 @@ def test_a_child_says_when_its_loop_last_came_round(table: RunTable):
 
 def test_a_run_whose_names_are_too_long_for_a_slot_is_refused(table: RunTable):
     with pytest.raises(ValueError, match="are long"):
-        table.take([Run("job", "e", "q" * 2000, 60, 1.0, 2.0)])
+        table.take([Run("job", "e", "q" * 3000, 60, 1.0, 2.0)])

@@ -1,0 +1,202 @@
+"""Limits: of some runs only so many go on at a time; what finds no place waits in a list."""
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from redis import Redis
+
+from tasks.broker import limits
+from tasks.broker.enqueue import build_job, enqueue_task, withdraw
+from tasks.broker.in_flight import in_flight
+from tasks.broker.keys import lease_key, parked_key, places_key
+from tasks.broker.leases import LEASE_SECONDS
+from tasks.decorators import background_task, scheduled_task
+from tasks.exceptions import InvalidArguments
+from tasks.job import Job
+from tasks.models import Task
+from tasks.worker.batches import Batches
+from tasks.worker.queues import Finished, Queues, Taken
+from tests.tasks.functions import ECHO, queued
+
+pytestmark = pytest.mark.django_db
+
+
+@background_task(name="tests.two_at_a_time", max_concurrent=2)
+def two_at_a_time() -> None:
+    """Do nothing, two at a time."""
+
+
+@scheduled_task(name="tests.one_a_host", max_concurrent=1, limit_key=lambda host, *rest: host)
+@background_task(name="tests.one_a_host", max_concurrent=1, limit_key=lambda host, *rest: host)
+async def one_a_host(host: str, path: str = "") -> None:
+    """Do nothing, one for each host at a time."""
+
+
+def put(redis: Redis, function: str = "tests.two_at_a_time", *args: Any) -> str:
+    task = Task.objects.create(name="x", function=function, args=list(args))
+    enqueue_task(task, redis)
+    return task.job_id
+
+
+@pytest.fixture
+def queues(redis_connection: Redis) -> Queues:
+    return Queues(redis_connection, "rq:worker:w1", "w1", 90)
+
+
+@pytest.fixture
+def batches(redis_connection: Redis) -> Batches:
+    return Batches(redis_connection, "rq:worker:w1", "w1", 90, "coroutine")
+
+
+def take(queues: Queues) -> Taken | None:
+    return queues.step(None, ["default"]).taken
+
+
+def finish(queues: Queues, taken: Taken) -> Taken | None:
+    """End a job, and return what the same step takes."""
+    finished = Finished(taken.job_id, taken.execution_id, taken.queue, 60, None, 1.0, 2.0)
+    return queues.step(finished, ["default"]).taken
+
+
+def test_no_more_jobs_are_taken_than_may_run_at_a_time(queues: Queues, redis_connection: Redis):
+    job_ids = [put(redis_connection) for _ in range(4)]
+    taken = [take(queues) for _ in range(4)]
+    assert [one and one.job_id for one in taken] == [*job_ids[:2], None, None]
+
+
+def test_whoever_ends_lets_the_one_start_that_has_waited_longest(
+    queues: Queues, redis_connection: Redis
+):
+    job_ids = [put(redis_connection) for _ in range(4)]
+    first = take(queues)
+    for _ in range(3):
+        take(queues)
+    assert first is not None
+    following = finish(queues, first)
+    assert following is not None
+    assert following.job_id == job_ids[2]
+    assert take(queues) is None
+
+
+def test_what_waits_for_a_place_keeps_nothing_else_from_being_taken(
+    queues: Queues, redis_connection: Redis
+):
+    for _ in range(5):
+        put(redis_connection)
+    other = put(redis_connection, ECHO)
+    taken = [take(queues) for _ in range(3)]
+    assert taken[2] is not None
+    assert taken[2].job_id == other
+    assert queued(redis_connection) == []
+
+
+def test_a_limit_by_key_holds_for_each_key(batches: Batches, redis_connection: Redis):
+    hosts = ["a", "a", "b", "a", "b", "c"]
+    job_ids = [put(redis_connection, "tests.one_a_host", host) for host in hosts]
+    taken = batches.step_many([], ["default"], 10).taken
+    assert [one.job_id for one in taken] == [job_ids[0], job_ids[2], job_ids[5]]
+
+
+def test_a_place_is_freed_when_its_holder_has_died(queues: Queues, redis_connection: Redis):
+    job_ids = [put(redis_connection) for _ in range(3)]
+    for _ in range(3):
+        take(queues)
+    places = places_key("tests.two_at_a_time")
+    redis_connection.zadd(places, {job_ids[0]: timezone.now().timestamp() - 1})
+    limits.bring_back(redis_connection)
+    assert queued(redis_connection) == [job_ids[2]]
+    taken = take(queues)
+    assert taken is not None
+    assert taken.job_id == job_ids[2]
+
+
+def test_nobody_is_brought_back_while_all_places_are_held(queues: Queues, redis_connection: Redis):
+    for _ in range(3):
+        put(redis_connection)
+        take(queues)
+    limits.bring_back(redis_connection)
+    assert queued(redis_connection) == []
+
+
+def test_a_place_is_renewed_with_the_lease(queues: Queues, redis_connection: Redis):
+    job_id = put(redis_connection)
+    take(queues)
+    places = places_key("tests.two_at_a_time")
+    redis_connection.zadd(places, {job_id: 1})
+    limits.renew({job_id: "tests.two_at_a_time"}, "w1", redis_connection)
+    left = (redis_connection.zscore(places, job_id) or 0) - timezone.now().timestamp()
+    assert LEASE_SECONDS - 2 < left < LEASE_SECONDS + 2
+    assert redis_connection.get(lease_key(job_id)) == b"w1"
+
+
+def test_a_renewal_that_comes_too_late_holds_no_place(queues: Queues, redis_connection: Redis):
+    job_id = put(redis_connection)
+    taken = take(queues)
+    assert taken is not None
+    finish(queues, taken)
+    limits.renew({job_id: "tests.two_at_a_time"}, "w1", redis_connection)
+    assert redis_connection.zcard(places_key("tests.two_at_a_time")) == 0
+
+
+@pytest.mark.parametrize("way", ["put off", "returned", "released"])
+def test_a_job_that_does_not_start_frees_its_place(
+    queues: Queues, redis_connection: Redis, way: str
+):
+    for _ in range(2):
+        put(redis_connection)
+    first, second = take(queues), take(queues)
+    assert first is not None
+    assert second is not None
+    waiting = put(redis_connection)
+    assert take(queues) is None
+    if way == "put off":
+        queues.put_off(first, 0.0, {})
+    elif way == "returned":
+        queues.return_to_queue(first)
+    else:
+        limits.release(first.job_id, redis_connection)
+    assert waiting in queued(redis_connection)
+
+
+def test_a_job_that_waits_for_a_place_is_in_flight(queues: Queues, redis_connection: Redis):
+    job_ids = [put(redis_connection) for _ in range(4)]
+    for _ in range(4):
+        take(queues)
+    jobs = [(job_id, "default") for job_id in job_ids[2:]]
+    assert in_flight(jobs, redis_connection) == [True, True]
+    redis_connection.lrem(parked_key("tests.two_at_a_time"), 1, job_ids[3])
+    assert in_flight(jobs, redis_connection) == [True, False]
+
+
+def test_a_job_that_waits_for_a_place_can_be_withdrawn(queues: Queues, redis_connection: Redis):
+    job_ids = [put(redis_connection) for _ in range(4)]
+    first = take(queues)
+    for _ in range(3):
+        take(queues)
+    withdraw(job_ids[2], "default", redis_connection)
+    assert first is not None
+    following = finish(queues, first)
+    assert following is not None
+    assert following.job_id == job_ids[3]
+
+
+def test_a_job_says_by_which_name_it_shares_its_places(redis_connection: Redis):
+    job = build_job(Task(function="tests.one_a_host", args=["a\0b", "c"]), "j1", redis_connection)
+    job.save()
+    fields = redis_connection.hgetall(Job.key_for("j1"))
+    assert limits.place_of(fields[b"limit"]) == "tests.one_a_host:a\ufffdb"
+    assert fields[b"limit"].startswith(b"1 ")
+
+
+def test_a_limit_key_that_fails_says_so(redis_connection: Redis):
+    with pytest.raises(InvalidArguments, match="limit_key of"):
+        build_job(Task(function="tests.one_a_host", args=[]), "j1", redis_connection)
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_concurrent": 0}, {"max_concurrent": True}, {"limit_key": str}]
+)
+def test_a_limit_that_is_none_is_refused(options: dict[str, Any]):
+    with pytest.raises(ValueError, match="max_concurrent="):
+        scheduled_task(name="tests.unlimited", **options)(lambda: None)
