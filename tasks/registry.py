@@ -139,6 +139,7 @@ class TaskFunction:
             return f"{self.max_concurrent} {self.name}"
         try:
             key = clean_text(str(self.limit_key(*args, **kwargs)))[:LIMIT_KEY_LENGTH]
+            key = " ".join(key.split())
         except Exception as error:
             raise InvalidArguments(
                 _("The limit_key of “%(name)s” fails for these arguments: %(error)s.")

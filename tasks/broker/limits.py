@@ -1,10 +1,11 @@
 """Limits: of some runs only so many go on at a time, in all workers together.
 
 A job says in its hash how many, and by which name it shares them (`limit`, such as “5 feeds.poll:
-example.org”). The step that takes it gives it a place: a lease, renewed with that of the run, so
-whoever dies frees it. A job that finds no place leaves its queue and waits in a list, so that it is
-not looked at again and again; whoever frees a place brings the first of them back to the head of
-its queue.
+example.org”), on a line for each. The step that takes it gives it its places: leases, renewed with
+that of the run, so whoever dies frees them. A job that finds no place leaves its queue and waits in
+a list, so that it is not looked at again and again; whoever frees a place brings the first of them
+back to the head of its queue. The runs of a schedule that wait for each other (overlap `wait`)
+share one place.
 """
 
 from collections.abc import Mapping
@@ -33,11 +34,12 @@ local function unpark(name, number)
   end
 end
 
-local function split(limit) return string.match(limit or '', '^(%d+) (.*)$') end
+local function limits_of(limit) return string.gmatch(limit or '', '(%d+) ([^\\n]+)') end
 
 local function free_place(id)
-  local _, name = split(redis.call('HGET', JOB .. id, 'limit'))
-  if name and redis.call('ZREM', PLACES .. name, id) == 1 then unpark(name, 1) end
+  for _, name in limits_of(redis.call('HGET', JOB .. id, 'limit')) do
+    if redis.call('ZREM', PLACES .. name, id) == 1 then unpark(name, 1) end
+  end
 end
 """
 # For scripts that define `now` and `lease`, too: gives a job its place, or has it wait for one.
@@ -45,18 +47,18 @@ TAKE_PLACE = """
 local function take_place(id)
   local limit = redis.pcall('HGET', JOB .. id, 'limit')
   if type(limit) ~= 'string' then return true end
-  local most, name = split(limit)
-  if not most then return true end
-  local places = PLACES .. name
-  redis.call('ZREMRANGEBYSCORE', places, '-inf', now)
-  if redis.call('ZCARD', places) < tonumber(most) or redis.call('ZSCORE', places, id) then
-    redis.call('ZADD', places, now + lease, id)
-    return true
+  for most, name in limits_of(limit) do
+    local places = PLACES .. name
+    redis.call('ZREMRANGEBYSCORE', places, '-inf', now)
+    if redis.call('ZCARD', places) >= tonumber(most) and not redis.call('ZSCORE', places, id) then
+      redis.call('HSET', JOB .. id, 'parked', name)
+      redis.call('RPUSH', PARKED .. name, id)
+      redis.call('SADD', PARKED_KEYS, name)
+      return false
+    end
   end
-  redis.call('HSET', JOB .. id, 'parked', name)
-  redis.call('RPUSH', PARKED .. name, id)
-  redis.call('SADD', PARKED_KEYS, name)
-  return false
+  for _, name in limits_of(limit) do redis.call('ZADD', PLACES .. name, now + lease, id) end
+  return true
 end
 """
 # ARGV: a job that has ended or has not started.
@@ -70,15 +72,19 @@ BRING_BACK = with_key_names(f"""{FREE_PLACE}
 for _, name in ipairs(redis.call('SMEMBERS', PARKED_KEYS)) do
   local places, first = PLACES .. name, redis.call('LINDEX', PARKED .. name, 0)
   redis.call('ZREMRANGEBYSCORE', places, '-inf', ARGV[1])
-  local most = split(first and redis.call('HGET', JOB .. first, 'limit'))
-  unpark(name, math.max((tonumber(most) or 1) - redis.call('ZCARD', places), 0))
+  local most = 1
+  for number, of in limits_of(first and redis.call('HGET', JOB .. first, 'limit')) do
+    if of == name then most = tonumber(number) end
+  end
+  unpark(name, math.max(most - redis.call('ZCARD', places), 0))
 end
 """)
 
 
-def place_of(limit: bytes | None) -> str:
-    """Return by which name a job shares its places, by its field `limit`; "" if it needs none."""
-    return "" if limit is None else limit.decode(errors="replace").partition(" ")[2]
+def places_of(limit: bytes | None) -> str:
+    """Return by which names a job shares its places, on a line each, by its field `limit`."""
+    lines = (limit or b"").decode(errors="replace").splitlines()
+    return "\n".join(line.partition(" ")[2] for line in lines)
 
 
 def release(job_id: str, redis: Redis) -> None:
@@ -90,9 +96,9 @@ def renew(places: Mapping[str, str], worker_name: str, redis: Redis) -> None:
     """Renew the leases on the runs of these jobs, and the places that they have, if any."""
     until = clock.timestamp() + LEASE_SECONDS
     with redis.pipeline(transaction=False) as pipe:
-        for job_id, name in places.items():
+        for job_id, names in places.items():
             pipe.set(lease_key(job_id), worker_name, ex=LEASE_SECONDS)
-            if name:
+            for name in names.splitlines():
                 pipe.zadd(places_key(name), {job_id: until}, xx=True)
         pipe.execute()
 

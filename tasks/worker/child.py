@@ -231,9 +231,9 @@ class Child:
         timeout = int(job.timeout or queue._default_timeout or Queue.DEFAULT_TIMEOUT)
         meta = job.meta if isinstance(job.meta, dict) else {}
         goes_on = meta.get("on_disconnect") == OnDisconnect.CONTINUE
-        place = limits.place_of(taken.fields.get(b"limit"))
+        places = limits.places_of(taken.fields.get(b"limit"))
         times = time.monotonic(), taken.leased
-        self._shared.take(Run(job.id, execution.id, queue.name, timeout, *times, goes_on, place))
+        self._shared.take(Run(job.id, execution.id, queue.name, timeout, *times, goes_on, places))
         self._runs += 1
         await_exits()
         obstacle = obstacle_to(job)

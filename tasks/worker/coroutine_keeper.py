@@ -235,7 +235,7 @@ class CoroutineKeeper:
         if not due or child is None:
             return
         sent = elapsed_clock()
-        limits.renew({run.job_id: run.place for run in due}, self._worker.name, self._redis)
+        limits.renew({run.job_id: run.places for run in due}, self._worker.name, self._redis)
         child.leases.renewed(due, sent)
         self._leased = {run.execution_id for run in runs}
         self._record(due)

@@ -290,9 +290,9 @@ class Intake:
         job = Job.from_fields(taken.job_id, taken.fields, self._redis)
         job.origin, job.worker_name, job.started_at = queue.name, self._worker.name, clock.now()
         timeout = int(job.timeout or queue._default_timeout or Queue.DEFAULT_TIMEOUT)
-        place = limits.place_of(taken.fields.get(b"limit"))
+        places = limits.places_of(taken.fields.get(b"limit"))
         times = time.monotonic(), taken.leased
-        run = Run(job.id, taken.execution_id, queue.name, timeout, *times, place=place)
+        run = Run(job.id, taken.execution_id, queue.name, timeout, *times, places=places)
         return Begun(taken, job, run)
 
     def _is_ours(self, begun: Begun) -> bool:

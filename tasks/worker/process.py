@@ -451,7 +451,7 @@ class Worker(rq.Worker):
         elif time.monotonic() < self._next_renewal:
             return
         sent = elapsed_clock()
-        limits.renew({run.job_id: run.place}, self.name, self.connection)
+        limits.renew({run.job_id: run.places}, self.name, self.connection)
         self._keeper.renewed(run, sent)
         registry = self._queue(run).started_job_registry
         with self.connection.pipeline() as pipe:

@@ -32,7 +32,7 @@ class Run:
     `timeout` is in seconds, -1 for none; `since` is what `time.monotonic` said, which is the same
     for all processes of a machine. `leased` is when, by `elapsed_clock`, the step was sent that
     took it and gave it its lease. `goes_on` says whether the run goes on if its worker is cut off.
-    `place` is by which name it has one of a limited number of places, "" if it needs none.
+    `places` are the names by which it has one of a limited number of places, on a line each.
     """
 
     job_id: str
@@ -42,7 +42,7 @@ class Run:
     since: float
     leased: float = field(default_factory=elapsed_clock)
     goes_on: bool = False
-    place: str = ""
+    places: str = ""
 
 
 _values = attrgetter(*Run.__dataclass_fields__)

@@ -7,17 +7,19 @@ from django.utils import timezone
 from redis import Redis
 
 from tasks.broker import limits
-from tasks.broker.enqueue import build_job, enqueue_task, withdraw
+from tasks.broker.enqueue import build_job, enqueue_run, enqueue_task, withdraw
 from tasks.broker.in_flight import in_flight
 from tasks.broker.keys import lease_key, parked_key, places_key
 from tasks.broker.leases import LEASE_SECONDS
 from tasks.decorators import background_task, scheduled_task
 from tasks.exceptions import InvalidArguments
 from tasks.job import Job
+from tasks.job_ids import RunId
 from tasks.models import Task
 from tasks.worker.batches import Batches
 from tasks.worker.queues import Finished, Queues, Taken
 from tests.tasks.functions import ECHO, queued
+from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
 
@@ -185,7 +187,7 @@ def test_a_job_says_by_which_name_it_shares_its_places(redis_connection: Redis):
     job = build_job(Task(function="tests.one_a_host", args=["a\0b", "c"]), "j1", redis_connection)
     job.save()
     fields = redis_connection.hgetall(Job.key_for("j1"))
-    assert limits.place_of(fields[b"limit"]) == "tests.one_a_host:a\ufffdb"
+    assert limits.places_of(fields[b"limit"]) == "tests.one_a_host:a\ufffdb"
     assert fields[b"limit"].startswith(b"1 ")
 
 
@@ -200,3 +202,41 @@ def test_a_limit_key_that_fails_says_so(redis_connection: Redis):
 def test_a_limit_that_is_none_is_refused(options: dict[str, Any]):
     with pytest.raises(ValueError, match="max_concurrent="):
         scheduled_task(name="tests.unlimited", **options)(lambda: None)
+
+
+def test_the_runs_of_a_schedule_that_wait_for_each_other_take_no_worker_while_they_do(
+    queues: Queues, redis_connection: Redis
+):
+    schedule = make_row(overlap="wait")
+    run_ids = [RunId(schedule.job_id, ago(seconds)) for seconds in (3, 2, 1)]
+    for run_id in run_ids:
+        enqueue_run(schedule, run_id, redis_connection)
+    first = take(queues)
+    assert first is not None
+    assert take(queues) is None
+    assert queued(redis_connection) == []
+    for run_id in run_ids[1:]:
+        first = finish(queues, first)
+        assert first is not None
+        assert first.job_id == run_id.job_id
+
+
+def test_a_job_with_two_limits_starts_when_it_has_both_places(
+    queues: Queues, redis_connection: Redis
+):
+    schedules = [make_row(function="tests.two_at_a_time", overlap="wait") for _ in range(2)]
+    run_ids = [
+        RunId(schedules[index].job_id, ago(seconds))
+        for index, seconds in ((0, 9), (0, 8), (1, 7), (1, 6))
+    ]
+    for run_id in run_ids:
+        schedule = next(one for one in schedules if one.job_id == run_id.schedule_job_id)
+        enqueue_run(schedule, run_id, redis_connection)
+    first, second = take(queues), take(queues)
+    assert take(queues) is None
+    assert first is not None
+    assert second is not None
+    assert [first.job_id, second.job_id] == [run_ids[0].job_id, run_ids[2].job_id]
+    third = finish(queues, first)
+    assert third is not None
+    assert third.job_id == run_ids[1].job_id
