@@ -57,6 +57,12 @@ def witness(path: str, schedule: str, seconds: float = 0, way: str = "sleep") ->
     ways.witness(path, schedule, seconds, way)
 
 
+@scheduled_task
+async def witness_beside(path: str, schedule: str, seconds: float = 0, way: str = "sleep") -> None:
+    """Do what `witness` does, in a coroutine."""
+    await ways.witness_beside(path, schedule, seconds, way)
+
+
 @background_task
 @scheduled_task
 async def answer() -> int:

@@ -1,5 +1,6 @@
 """What a task function of the proof does between its first and its last line."""
 
+import asyncio
 import contextlib
 import itertools
 import time
@@ -17,6 +18,33 @@ def witness(path: str, schedule: str, seconds: float, way: str) -> None:
         WAYS[way](seconds)
     evidence.write(path, "end", schedule)
     kill_points.reach("function", "end")
+
+
+async def witness_beside(path: str, schedule: str, seconds: float, way: str) -> None:
+    """Do what `witness` does, in a coroutine."""
+    evidence.write(path, "start", schedule)
+    kill_points.reach("function", "start")
+    if way == "beat":
+        for _ in range(round(seconds * 10)):
+            await asyncio.sleep(0.1)
+            evidence.write(path, "beat", schedule)
+    elif way == "swallow":
+        await _swallow_cancellations(seconds)
+    elif way == "in C":
+        _compute_in_c(seconds)
+    else:
+        await asyncio.sleep(seconds)
+    if way == "raise":
+        _raise(0)
+    evidence.write(path, "end", schedule)
+    kill_points.reach("function", "end")
+
+
+async def _swallow_cancellations(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(end - time.monotonic())
 
 
 def _beat(path: str, schedule: str, seconds: float) -> None:

@@ -17,5 +17,8 @@ settle, and their records are compared with what was due and with what really ra
     stock_recording  how a user of the stock classes would record runs
     harness          `make prove-harness`: the same tests have to fail on the stock classes
 
+With PROOF_CONCURRENCY=N in the environment, the functions are coroutines, and workers run up to N
+of them side by side: the same has to be true.
+
 A test marked `case(n)` is one of the numbered cases that such a system has to survive.
 """

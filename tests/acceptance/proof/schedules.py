@@ -1,6 +1,7 @@
 """Makes and deletes the schedules of a system under test, in a process of its own."""
 
 import contextlib
+import os
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,12 +21,14 @@ def make(schedules: list[dict[str, Any]]) -> list[str]:
 
 
 def _make(schedule: dict[str, Any]) -> ScheduledTask:
+    beside = "_beside" if "PROOF_CONCURRENCY" in os.environ else ""
+    function = f"tests.jobs.witness{beside}"
     first, cron = schedule.pop("first", None), schedule.pop("cron", None)
     options = {"keep_runs": None} | schedule
     if cron is not None:
         options["start"] = datetime.fromisoformat(options["start"])
-        return SchedulerService.cron(cron, "tests.jobs.witness", **options)
-    return SchedulerService.schedule(datetime.fromisoformat(first), "tests.jobs.witness", **options)
+        return SchedulerService.cron(cron, function, **options)
+    return SchedulerService.schedule(datetime.fromisoformat(first), function, **options)
 
 
 def make_stock(schedules: list[dict[str, Any]]) -> list[str]:

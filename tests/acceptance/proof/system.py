@@ -27,6 +27,8 @@ SCHEDULED_JOBS = "rq:scheduler:scheduled_jobs"
 LOCKS = ("rq:scheduler_lock", "rq:clean_registries:default")
 TERMINATED_CHILD = ("term", "child")
 MICROSECOND = timedelta(microseconds=1)
+# How many coroutines a worker runs side by side; "": the functions are plain.
+CONCURRENCY = os.environ.get("PROOF_CONCURRENCY", "")
 QUERY = """
     SELECT schedule.name, schedule.job_id, schedule.status, run.due, run.status, run.attempt,
            COALESCE(run.reason_code, run.reason),
@@ -149,6 +151,7 @@ class System:
                 "DATABASE_URL": database,
                 "REDIS_URL": redis_url or valkey.url,
                 "PROOF_SUBJECT": subject,
+                **({"PROOF_CONCURRENCY": CONCURRENCY} if CONCURRENCY else {}),
                 **(self.clock().environment if has_clocks else {}),
             },
             directory / "fork-server.log",
@@ -207,6 +210,8 @@ class System:
     ) -> Process:
         """Start a worker."""
         command = ["rqworker", *(queues or ["default"])]
+        if CONCURRENCY:
+            command += ["--concurrency", CONCURRENCY]
         return self._start("worker", command, point, clock, ways)
 
     def own_ways(self) -> Ways:
