@@ -1,5 +1,6 @@
 """Of many idle workers, one wakes for a job."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -139,3 +140,25 @@ def test_a_worker_with_a_job_is_not_asked_to_listen_to_its_other_queues(valkey: 
     other[0].close()
     assert not valkey.client.exists("tasks:listener:low", bell_key("busy"))
     busy[0].close()
+
+
+def test_each_lane_has_a_listener_of_its_own(valkey: Valkey):
+    plain = Doorbell(valkey.client, "w1", ("default",))
+    beside = Doorbell(valkey.client, "w1", ("default",), "coroutines:")
+    assert not plain.wait(0.1)
+    assert not beside.wait(0.1)
+    enqueue(valkey, "job")
+    assert plain.wait(5)
+    assert beside.wait(5)
+    plain.close()
+    beside.close()
+
+
+def test_a_wait_is_interrupted_by_what_can_be_read(valkey: Valkey):
+    doorbell = Doorbell(valkey.client, "w1", ("default",))
+    wake_up, bell = os.pipe()
+    os.write(bell, b"x")
+    assert not doorbell.wait(60, interrupt=wake_up)
+    doorbell.close()
+    for end in (wake_up, bell):
+        os.close(end)

@@ -110,7 +110,7 @@ def _stored(redis_connection: Redis) -> list[ScheduledTask]:
         values = {
             "by": "관리자", "worker": "워커", "due": ago(9), "catch_up": "latest", "seconds": 9,
             "error": "…", "text": "…", "type": "…", "size": 9, "limit": 9, "workers": 2,
-            "status": 1, "signal": 9,
+            "status": 1, "signal": 9, "function": "함수",
         }  # fmt: skip
         why = reasons.reason(code, **values).fields
         status = ("failed", "missed", "skipped", "canceled")[number % 4]
