@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from enum import StrEnum
 from functools import partial
 from typing import Any, cast
@@ -58,7 +58,8 @@ class RunBeside:
 
     `timeout` is in seconds, -1 for none. `on_start` and `on_end` are called when its row says
     `running`, and when it says how the run has ended; `on_stuck` when it goes on although it was
-    cancelled; `prepare` in the context of its function.
+    cancelled. `prepare` is called in the context of its function, or of its check, and `clear_away`
+    when that has returned, before anything else is written: with whether it has raised something.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class RunBeside:
         writer: GroupWriter,
         *,
         prepare: Callable[[], object],
+        clear_away: Callable[[bool], Awaitable[None]],
         on_start: Callable[[], object],
         on_end: Callable[[], object],
         on_stuck: Callable[[], object],
@@ -77,7 +79,7 @@ class RunBeside:
         # What it raised, if it has failed.
         self.error: BaseException | None = None
         self._writer = writer
-        self._prepare = prepare
+        self._prepare, self._clear_away = prepare, clear_away
         self._on_start, self._on_end, self._on_stuck = on_start, on_end, on_stuck
         self._task: asyncio.Task[Any] | None = None
         self._made: set[asyncio.Task[Any]] = set()
@@ -222,13 +224,14 @@ class RunBeside:
 
         async def observed() -> tuple[Any, BaseException | None]:
             _made.set(made)
-            self._prepare()
             try:
                 return await call(), None
             except BaseException as error:  # SystemExit, too: it would end the loop.
                 return None, error
 
-        self._task = task = loop.create_task(observed())
+        context = copy_context()
+        context.run(self._prepare)
+        self._task = task = loop.create_task(observed(), context=context)
         timer = loop.call_later(self._left, self._time_out) if self._left > 0 else None
         if self._is_stopped:
             self._cancel()
@@ -239,9 +242,11 @@ class RunBeside:
                 timer.cancel()
         for left in made:
             left.cancel()
-        if task.cancelled():  # before it had begun
-            return None, asyncio.CancelledError()
-        return task.result()
+        result, error = None, cast(BaseException | None, asyncio.CancelledError())
+        if not task.cancelled():  # before it had begun
+            result, error = task.result()
+        await self._clear_away(error is not None)
+        return result, error
 
     def _time_out(self) -> None:
         self._has_timed_out = self._cancel()

@@ -16,11 +16,14 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 import rq
+from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import connections
 
 from tasks import clock
 from tasks.runs import reporting
 from tasks.runs.beside import Outcome, RunBeside, task_factory
+from tasks.runs.connections import roll_back_since
 from tasks.runs.group_writer import GroupWriter
 from tasks.runs.log_capture import capturing_by_context
 from tasks.runs.process_state import ProcessState
@@ -55,6 +58,8 @@ class CoroutineChild:
         # The functions that have run since this process was last as its code had it at the start.
         self._functions: set[str] = set()
         self._count = 0
+        # How many functions are called now.
+        self._calling = 0
 
     async def serve(self, orders: Connection, *, burst: bool = False) -> None:
         """Run jobs until told to stop, or until this process is due for recycling.
@@ -135,7 +140,8 @@ class CoroutineChild:
             job,
             begun.run.timeout,
             self._writer,
-            prepare=self._process_state.remember,
+            prepare=self._prepare,
+            clear_away=self._clear_away,
             on_start=partial(table.start, begun.run),
             on_end=partial(table.finish, begun.run),
             on_stuck=partial(self._on_stuck, job.id),
@@ -150,9 +156,21 @@ class CoroutineChild:
         except Exception as raised:
             outcome, error = Outcome.FAILED, raised
         del self._runs[job.id]
-        if not self._runs:
-            self._restore()
         self._intake.report(Report(begun, outcome, clock.now(), error))
+
+    def _prepare(self) -> None:
+        """Prepare the context in which a function is called."""
+        self._process_state.remember()
+        self._calling += 1
+
+    async def _clear_away(self, has_failed: bool) -> None:
+        """Undo what functions have left behind that would affect others, if none is called now."""
+        self._calling -= 1
+        is_idle = self._calling == 0
+        if is_idle:
+            self._restore()
+        if is_idle or has_failed:
+            await sync_to_async(_tidy_connections)(is_idle=is_idle)
 
     def _restore(self) -> None:
         """Undo what the functions have changed in this process, now that none of them runs."""
@@ -187,6 +205,18 @@ class CoroutineChild:
         self._intake.finish_without(len(stuck) - len(with_row))
         self._writer.close()
         _exit(0)
+
+
+def _tidy_connections(*, is_idle: bool) -> None:
+    """Close connections of the async ORM that can't be used any more, in the thread that has them.
+
+    If no function runs, also those that are old, or that one has left in a transaction.
+    """
+    if is_idle and roll_back_since({}):
+        logger.warning("A coroutine function left a transaction open, which was rolled back.")
+    for connection in connections.all(initialized_only=True):
+        if is_idle or (connection.errors_occurred and not connection.in_atomic_block):
+            connection.close_if_unusable_or_obsolete()
 
 
 def start(

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import LazySettings
-from django.db import OperationalError, connections
+from django.db import OperationalError, connection, connections
 from django.utils import translation
 from redis import Redis
 from rq import get_current_job
@@ -492,6 +492,26 @@ def test_what_a_run_has_changed_in_its_process_is_restored_when_none_runs(
     assert [one.result for one in ran] == ["a", "a"]
     assert "TENANT" not in os.environ
     assert f"“{COROUTINE}” changed the state of its process" in caplog.text
+
+
+def test_a_transaction_that_a_run_has_left_open_is_rolled_back(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave, schedule: ScheduledTask
+):
+    def begin() -> None:
+        connection.set_autocommit(False)
+        ScheduledTask.objects.update(description="never committed")
+
+    async def leave(index: int) -> str:
+        if index == 0:
+            await sync_to_async(begin)()
+        return (await ScheduledTask.objects.aget(pk=schedule.pk)).description
+
+    behave(leave)
+    ran = calls(redis_connection, 2)
+    work_off(concurrency=1)
+    for one in ran:
+        one.refresh_from_db()
+    assert [one.result for one in ran] == ["never committed", ""]
 
 
 def test_a_child_in_which_a_run_has_left_a_thread_takes_nothing_more(
