@@ -47,10 +47,11 @@ test-matrix: $(VENV)/created  ## runs the fast tests with each Python found here
 soak: $(VENV)/development  ## injects random faults for half an hour, then checks the ledger
 	PROOF_SOAK_SECONDS=1800 $(BIN)/pytest -s tests/acceptance/proof/test_soak.py
 
-prove: soak  ## does soak, cuts processes off for half an hour, sends odd requests, looks at each page
+prove: soak  ## does soak, cuts processes off for half an hour, the proof with coroutines, and more
 	PROOF_ODD_REQUESTS=1 $(BIN)/pytest -n 2 tests/project/test_odd_requests.py
 	PROOF_PARTITION_SECONDS=1800 PROOF_LONGEST_PARTITION=120 \
 		$(BIN)/pytest -s tests/acceptance/proof/test_cut_off.py
+	PROOF_CONCURRENCY=20 $(BIN)/pytest -n 2 tests/acceptance/proof
 	PROOF_ALL_LOOKS=1 $(BIN)/pytest tests/acceptance/admin/test_all_pages.py
 
 prove-harness: $(VENV)/development  ## shows that stock rq-scheduler and RQ fail the same proof

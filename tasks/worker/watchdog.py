@@ -17,7 +17,7 @@ from tasks.worker.shared_state import Run
 logger = logging.getLogger(__name__)
 
 # How often the loop says that it has come round, and how often that is looked at, in seconds.
-BEAT_SECONDS = 0.2
+BEAT_SECONDS = 0.5
 # For how long the loop may stand still before that is logged, in seconds.
 BLOCKED_SECONDS = 1.0
 
