@@ -37,7 +37,8 @@ Status = ScheduledTaskInstance.Status
 Choice = Literal["run", "missed"]
 
 # KEYS: the sorted set, the dispatch records, the marker, and of each queue its list and RQ's
-# scheduled jobs. Removes what the rows of any database have put there; they put it there again.
+# scheduled jobs. Removes what the rows of any database have put there, and what waits for a place;
+# they put it there again.
 # Returns how many jobs waited.
 FORGET = with_key_names("""
 local function is_recorded(id)
@@ -51,6 +52,13 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   end
 end
 redis.call('DEL', KEYS[2], KEYS[3])
+for _, name in ipairs(redis.call('SMEMBERS', PARKED_KEYS)) do
+  for _, id in ipairs(redis.call('LRANGE', PARKED .. name, 0, -1)) do
+    removed = removed + redis.call('DEL', JOB .. id)
+  end
+  redis.call('DEL', PARKED .. name)
+end
+redis.call('DEL', PARKED_KEYS)
 for n = 4, #KEYS, 2 do
   local waiting = redis.call('LRANGE', KEYS[n], 0, -1)
   redis.call('DEL', KEYS[n])

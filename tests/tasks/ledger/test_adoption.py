@@ -9,8 +9,10 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from redis import Redis
 
+from tasks.broker.enqueue import enqueue_run
 from tasks.broker.keys import OWNER_KEY, SCHEDULES_KEY, lease_key
 from tasks.broker.ownership import Ownership, RedisOwnedByAnother
+from tasks.job_ids import RunId
 from tasks.ledger.adoption import adopt
 from tasks.ledger.audit import tallies
 from tasks.models import RunRequest, ScheduledTaskInstance, Task
@@ -18,6 +20,7 @@ from tasks.reasons import Code
 from tasks.runs.lost import Watch, enqueue_lost_jobs
 from tasks.scheduler import Scheduler
 from tasks.services import SchedulerService, TaskService
+from tasks.worker.queues import Queues
 from tests.tasks import functions
 from tests.tasks.functions import ECHO, queued
 from tests.tasks.schedules import ago, make_row, make_run
@@ -175,6 +178,17 @@ def test_the_schedules_and_jobs_of_another_database_are_removed_and_all_others_s
     members = {member.decode() for member in redis_connection.zrange(SCHEDULES_KEY, 0, -1)}
     assert members == {own.job_id, external}
     assert not redis_connection.exists(f"rq:job:{template}")
+
+
+def test_jobs_that_wait_for_a_place_are_removed_too(behind: Ownership, redis_connection: Redis):
+    schedule = make_row(overlap="wait", settled_through=ago(60))
+    for seconds in (2, 1):
+        enqueue_run(schedule, RunId(schedule.job_id, ago(seconds)), redis_connection)
+    queues = Queues(redis_connection, "rq:worker:w1", "w1", 90)
+    assert queues.step(None, ["default"]).taken is not None
+    assert queues.step(None, ["default"]).taken is None
+    adopt_by_command("missed")
+    assert redis_connection.keys("tasks:parked*") == []
 
 
 def test_adoption_can_be_repeated(behind: Ownership, redis_connection: Redis):
