@@ -11,6 +11,7 @@ from django.db import Error, connections
 
 from tasks.database import OUTAGE_ERRORS
 from tasks.outages import database_outage
+from tasks.runs.processes import fork
 
 logger = getLogger(__name__)
 
@@ -50,7 +51,7 @@ class LiveWriter:
     def fork(self) -> int:
         """Fork this process while the thread holds nothing that the fork would wait for."""
         with self._working:
-            return os.fork()
+            return fork()
 
     def _run(self) -> None:
         pause, had_runs = threading.Event(), False

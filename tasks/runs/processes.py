@@ -1,6 +1,7 @@
 """Processes beside the one that runs a job: copies that a function makes, and their parents."""
 
 import ctypes
+import logging
 import os
 import signal
 import sys
@@ -53,6 +54,25 @@ def die_with_parent(parent: int) -> None:
         threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
     if os.getppid() != parent:
         os._exit(1)
+
+
+def fork() -> int:
+    """Fork this process while no other thread writes to the log.
+
+    A stream that is written to has a lock, which Python doesn't renew in the child: the child would
+    wait for it for ever, with the first line that it logs.
+    """
+    handlers = [handler for ref in logging._handlerList if (handler := ref()) is not None]  # type: ignore[attr-defined]
+    for handler in handlers:
+        handler.acquire()
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid:  # In the child, these locks are new.
+            for handler in handlers:
+                handler.release()
+    return pid
 
 
 def end_process(pid: int) -> None:

@@ -26,6 +26,7 @@ from tasks.models import ScheduledTaskInstance
 from tasks.reasons import Code, reason
 from tasks.runs.lease import Hold
 from tasks.runs.process_state import signals
+from tasks.runs.processes import fork
 from tasks.worker.batches import Batches
 from tasks.worker.coroutine_child import start
 from tasks.worker.ends import Ends, died_of, timed_out
@@ -157,7 +158,7 @@ class CoroutineKeeper:
         ours, theirs = Pipe()
         # Runs that have ended are in it until that is reported, while others may have started.
         table = RunTable(2 * self._concurrency)
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             ours.close()
             start(self._worker, table, theirs, self._concurrency, burst=burst)

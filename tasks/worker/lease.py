@@ -26,7 +26,7 @@ from tasks.database import alias
 from tasks.outages import database_outage, redis_outage
 from tasks.runs import lease
 from tasks.runs.lease import Hold
-from tasks.runs.processes import die_with_parent, end_process
+from tasks.runs.processes import die_with_parent, end_process, fork
 from tasks.worker.shared_state import Run
 
 logger = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ class Inquiry:
         django.db.connections[alias()]  # Loads the driver here, for all of them.
         self.sent = elapsed_clock()
         parent = os.getpid()
-        self._pid = os.fork()
+        self._pid = fork()
         if self._pid == 0:
             _inquire(parent, job_id, worker_name)
 

@@ -25,7 +25,7 @@ from tasks.database import alias
 from tasks.outages import database_outage, redis_outage
 from tasks.runs import lease
 from tasks.runs.lease import Hold
-from tasks.runs.processes import die_with_parent, end_process
+from tasks.runs.processes import die_with_parent, end_process, fork
 from tasks.worker.lease import Lease, Verdict, judge, send
 from tasks.worker.shared_state import Run
 
@@ -155,7 +155,7 @@ class InquiryOfMany:
         self.sent = elapsed_clock()
         parent = os.getpid()
         self._pipe, theirs = Pipe(duplex=False)
-        self._pid = os.fork()
+        self._pid = fork()
         if self._pid == 0:
             _inquire(parent, job_ids, worker_name, theirs)
         theirs.close()

@@ -47,6 +47,7 @@ from tasks.outages import database_outage, redis_outage
 from tasks.reasons import Code, reason
 from tasks.runs.lease import Hold
 from tasks.runs.process_state import signals
+from tasks.runs.processes import fork
 from tasks.runs.timeout import Deadline
 from tasks.worker.child import REFUSED_STATUS, start
 from tasks.worker.concurrency import PLAIN, coroutines_at_a_time
@@ -408,7 +409,7 @@ class Worker(rq.Worker):
         signals()  # Finding them takes a while: the children inherit the list.
         ours, theirs = Pipe()
         shared = SharedState()
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             ours.close()
             start(self, shared, theirs, self.kind)
