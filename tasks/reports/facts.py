@@ -91,8 +91,8 @@ class Facts:
     """Everything by which `tasks.reports.health` judges, about the schedules that are seen.
 
     `obstacle` is why Redis is unavailable, "" if it isn't; then what only Redis knows is empty, and
-    `snapshot` and `waiting` are None. `with_problem` are live schedules that can't be scheduled,
-    as their rows say.
+    `snapshot` and `waiting` are None. `known` are schedules in any state; `with_problem` are live
+    schedules that can't be scheduled, as their rows say.
     """
 
     now: datetime
@@ -103,6 +103,7 @@ class Facts:
     queues: tuple[QueueFacts, ...]
     waiting: WaitingList | None
     holds: tuple[Hold, ...]
+    known: int
     live: int
     paused: int
     failing: int
@@ -236,6 +237,7 @@ def _queues(snapshot: Snapshot, held: dict[str, Hold]) -> Sequence[QueueFacts]:
 def _counts(schedules: Schedules) -> dict[str, int]:
     status, live = ScheduledTask.Status, Q(status__in=ScheduledTask.LIVE)
     counts: dict[str, int] = schedules.order_by().aggregate(
+        known=Count("pk"),
         live=Count("pk", filter=live),
         paused=Count("pk", filter=Q(status=status.PAUSED)),
         failing=Count("pk", filter=Q(status=status.FAILED)),

@@ -73,7 +73,7 @@ class Verdict:
     """Whether everything is on time: the sentence is `headline` and `rest`.
 
     `severity` is that of the worst problem, None if there is none; `short` is the sentence in a few
-    words.
+    words. `is_idle` says that there is no active schedule, so that nothing can be on time.
     """
 
     severity: Severity | None
@@ -81,6 +81,7 @@ class Verdict:
     rest: str
     short: str
     problems: tuple[Problem, ...]
+    is_idle: bool = False
 
     @property
     def is_fine(self) -> bool:
@@ -99,6 +100,8 @@ def health(redis: Redis, schedules: Schedules, calls: Calls = NO_CALLS) -> tuple
 def judge(facts: Facts) -> Verdict:
     """Return how everything is, by the facts. Pure."""
     problems = tuple(sorted(_problems(facts), key=lambda problem: ORDER[problem.code]))
+    if not problems and not facts.live:
+        return _idle(facts)
     if not problems:
         counted = _counted(facts)
         upcoming = _upcoming(facts)
@@ -113,6 +116,19 @@ def judge(facts: Facts) -> Verdict:
         short = f"{short} · {more}"
     severity = max((one.severity for one in problems), key=lambda one: one == Severity.ERROR)
     return Verdict(severity, worst.text, worst.detail, short, problems)
+
+
+def _idle(facts: Facts) -> Verdict:
+    """Say that there is nothing to be on time."""
+    if not facts.known:
+        text, rest = _("No schedule yet"), _("Nothing is due until one is added.")
+    else:
+        text = _("No schedule is active")
+        rest = _("Paused: %(paused)d, ended: %(ended)d.") % {
+            "paused": facts.paused,
+            "ended": facts.known - facts.paused,
+        }
+    return Verdict(None, f"{text}.", rest, text, (), is_idle=True)
 
 
 def _counted(facts: Facts) -> list[str]:

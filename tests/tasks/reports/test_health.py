@@ -54,6 +54,7 @@ FINE = Facts(
     queues=(queue(workers=2),),
     waiting=NOTHING_WAITS,
     holds=(),
+    known=52,
     live=49,
     paused=0,
     failing=0,
@@ -85,6 +86,21 @@ def test_a_system_where_all_is_well_says_so_in_a_sentence():
 def test_where_nothing_is_due_next_the_sentence_ends_with_the_workers():
     verdict = judge(facts(next_due=None, live=1, workers=(worker(),)))
     assert verdict.rest == "1 schedule, 1 worker."
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"known": 0}, "No schedule yet. Nothing is due until one is added."),
+        ({"known": 5, "paused": 2}, "No schedule is active. Paused: 2, ended: 3."),
+    ],
+)
+def test_where_nothing_is_scheduled_nothing_is_called_on_time(counts: dict[str, int], said: str):
+    verdict = judge(facts(next_due=None, live=0, **counts))
+    assert f"{verdict.headline} {verdict.rest}" == said
+    assert f"{verdict.short}." == verdict.headline
+    assert verdict.is_fine
+    assert verdict.is_idle
 
 
 def test_without_redis_nothing_else_can_be_said_of_it():
