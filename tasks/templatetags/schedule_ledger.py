@@ -9,6 +9,7 @@ from django.apps import apps
 from django.template import Context
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from tasks import clock
@@ -59,6 +60,15 @@ def sl_exact(value: datetime) -> str:
 def sl_duration(span: timedelta | None) -> str:
     """Show a length of time: 12 ms, 3.4 s, 5 min 6 s."""
     return short_duration(span)
+
+
+@register.simple_tag
+def sl_lateness(run: Any, words: str = "") -> SafeString | str:
+    """Show how late a run started, in the look of what is late if it was; in words, if given."""
+    text = words or short_duration(run.lateness)
+    if not strips.is_late(run):
+        return text
+    return format_html('<span class="is-late">{} {}</span>', states.icon("late"), text)
 
 
 @register.simple_tag
