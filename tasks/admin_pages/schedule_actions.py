@@ -53,9 +53,9 @@ REFUSALS = {
 class NoteField(forms.CharField):
     """Why somebody does something, in a line; empty is fine."""
 
-    def __init__(self) -> None:
+    def __init__(self, label: Any = gettext_lazy("Why? Shown in the history")) -> None:
         super().__init__(
-            label=gettext_lazy("Why? Shown in the history"),
+            label=label,
             required=False,
             max_length=NOTE_LENGTH,
             widget=forms.TextInput({"placeholder": gettext_lazy("optional")}),
@@ -72,6 +72,12 @@ class ActionForm(forms.Form):
     needs_preview: ClassVar[bool] = False
 
     note = NoteField()
+
+
+class DeleteForm(ActionForm):
+    """Why a schedule is deleted: its history goes with it, the log of Django's admin doesn't."""
+
+    note = NoteField(gettext_lazy("Why? Kept in the admin's log"))
 
 
 class MoveForm(ActionForm):
@@ -390,6 +396,7 @@ class Delete(ScheduleAction):
     """Deletes schedules with all that is known about them."""
 
     name, label, permission, is_end = "delete", gettext_lazy("Delete"), "delete", True
+    form_class = DeleteForm
 
     def question(self, number: int, name: str) -> str:
         return _question(_("Delete “%(name)s”?"), _("Delete %(number)d schedules?"), number, name)
