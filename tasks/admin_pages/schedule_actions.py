@@ -53,9 +53,9 @@ REFUSALS = {
 class NoteField(forms.CharField):
     """Why somebody does something, in a line; empty is fine."""
 
-    def __init__(self, label: Any = gettext_lazy("Why? Shown in the history")) -> None:
+    def __init__(self) -> None:
         super().__init__(
-            label=label,
+            label=gettext_lazy("Why? Shown in the history"),
             required=False,
             max_length=NOTE_LENGTH,
             widget=forms.TextInput({"placeholder": gettext_lazy("optional")}),
@@ -77,7 +77,9 @@ class ActionForm(forms.Form):
 class DeleteForm(ActionForm):
     """Why a schedule is deleted: its history goes with it, the log of Django's admin doesn't."""
 
-    note = NoteField(gettext_lazy("Why? Kept in the admin's log"))
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["note"].label = _("Why? Kept in the admin's log")
 
 
 class MoveForm(ActionForm):
