@@ -9,9 +9,9 @@ from django.urls import reverse
 from redis import Redis
 
 from tasks.admin_pages.links import schedule_page
-from tasks.models import ScheduledTask, Tag, WeeklySummary
+from tasks.models import Calendar, ScheduledTask, Tag, WeeklySummary
 from tasks.services import CalendarService, SchedulerService
-from tests.tasks.functions import ECHO, LOG_IN, work_off
+from tests.tasks.functions import ECHO, LOG_IN, TYPED, work_off
 from tests.tasks.pages import SCRIPT, page_of, staff, text_of
 from tests.tasks.schedules import ago, make_row, make_run
 
@@ -224,6 +224,16 @@ def test_it_is_run_once_with_other_arguments(admin_client: Client, redis_connect
     assert work_off(redis_connection) == 1
     schedule.refresh_from_db()
     assert schedule.args == [1]
+
+
+def test_its_other_arguments_are_typed_as_where_it_is_added(admin_client: Client):
+    calendar = Calendar.objects.create(name="Holidays")
+    schedule = make_row(function=TYPED, args=["us"], kwargs={"calendar": calendar.pk})
+    shown = admin_client.get(page_of(schedule, "run_with")).content.decode()
+    assert 'data-choices="arg-calendar"' in shown
+    assert f'data-choices-url="{reverse("admin:tasks_scheduledtask_choices")}"' in shown
+    assert f'<input type="hidden" name="function" value="{TYPED}"' in shown
+    assert "tasks/call.js" in shown
 
 
 def test_who_may_run_but_not_change_gives_no_other_arguments(client: Client):
