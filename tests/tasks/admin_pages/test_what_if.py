@@ -202,6 +202,20 @@ def test_a_new_job_is_tried_before_it_is_added(admin_client: Client):
     assert get(admin_client, **asked, cron="50 8 * * *").context["effects"][1].is_worse
 
 
+def test_a_job_that_is_only_tried_is_named_and_leads_nowhere(admin_client: Client):
+    hourly(58)
+    asked = {"takes": "90m", "queue": "default", "every": "hour", "cron": "0 * * * *"}
+    page = get(admin_client, **asked)
+    tried = page.context["trial"].changed
+    assert tried in [one.outlook.planned for one in page.context["fillers"]]
+    assert tried in [one.planned for one in page.context["overlapping"]]
+    assert tried in [one.planned for one, _due in page.context["waiting"]]
+    shown = page.content.decode()
+    assert shown.count("<td>the new job</td>") == 3
+    assert reverse("admin:tasks_scheduledtask_page", args=[0]) not in shown
+    assert 'href="?schedule=0"' not in shown
+
+
 @pytest.mark.parametrize("query", [{"by": "x"}, {"by": "0"}, {"by": "-99999999999"}])
 def test_a_move_that_makes_no_sense_is_not_tried(admin_client: Client, query: dict[str, str]):
     page = get(admin_client, schedule=str(crowded().pk), **query)
