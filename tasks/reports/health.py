@@ -121,14 +121,15 @@ def judge(facts: Facts) -> Verdict:
 def _idle(facts: Facts) -> Verdict:
     """Say that there is nothing to be on time."""
     if not facts.known:
-        text, rest = _("No schedule yet"), _("Nothing is due until one is added.")
+        short, headline = _("No schedule yet"), _("No schedule yet.")
+        rest = _("Nothing is due until one is added.")
     else:
-        text = _("No schedule is active")
+        short, headline = _("No schedule is active"), _("No schedule is active.")
         rest = _("Paused: %(paused)d, ended: %(ended)d.") % {
             "paused": facts.paused,
             "ended": facts.known - facts.paused,
         }
-    return Verdict(None, f"{text}.", rest, text, (), is_idle=True)
+    return Verdict(None, headline, rest, short, (), is_idle=True)
 
 
 def _counted(facts: Facts) -> list[str]:
