@@ -198,9 +198,10 @@ def _lines(
 ) -> list[Line]:
     """Return the rows, newest first, and no more than are shown at once."""
     newest_first = (entry for entry in reversed(entries) if before is None or entry.at < before)
+    backfill_page = reverse("admin:tasks_scheduledtask_backfill", args=[schedule.pk])
     with hiding(schedule.secret_values):
         parts = islice(_parts(newest_first, is_unfolded), LINES)
-        return [_line(schedule, part) for part in parts]
+        return [_line(part, backfill_page) for part in parts]
 
 
 def _parts(newest_first: Iterable[Entry], is_unfolded: bool) -> Iterator[list[Entry]]:
@@ -231,7 +232,7 @@ def _reason(entry: Entry) -> str:
     return entry.run.masked(words) if words else ""
 
 
-def _line(schedule: ScheduledTask, entries: Sequence[Entry]) -> Line:
+def _line(entries: Sequence[Entry], backfill_page: str) -> Line:
     first = entries[0]
     run = first.run if len(entries) == 1 else None
     return Line(
@@ -242,7 +243,7 @@ def _line(schedule: ScheduledTask, entries: Sequence[Entry]) -> Line:
         why=one_line(_why(entries)),
         run_pk=run.pk if run is not None else None,
         is_folded=len(entries) > 1,
-        backfill=_backfill(schedule, entries),
+        backfill=_backfill(entries, backfill_page),
     )
 
 
@@ -308,7 +309,7 @@ def _range(least: str, most: str) -> str:
     return _("between %(least)s and %(most)s") % {"least": least, "most": most}
 
 
-def _backfill(schedule: ScheduledTask, entries: Sequence[Entry]) -> str:
+def _backfill(entries: Sequence[Entry], page: str) -> str:
     """Return the address at which backfill offers to run what these are."""
     first, last = entries[0], entries[-1]
     if first.state not in (Status.MISSED, Status.SKIPPED, Status.FAILED, Unrecorded.MISSING):
@@ -316,8 +317,7 @@ def _backfill(schedule: ScheduledTask, entries: Sequence[Entry]) -> str:
     bounds = {"begin": first.at.isoformat(), "end": last.at.isoformat()}
     if first.state == Status.FAILED:
         bounds["failed"] = "on"
-    url = reverse("admin:tasks_scheduledtask_backfill", args=[schedule.pk])
-    return f"{url}?{urlencode(bounds)}"
+    return f"{page}?{urlencode(bounds)}"
 
 
 # The drawing and the sums

@@ -100,7 +100,7 @@ def test_the_heatmap_has_the_hours_of_the_worst_schedules_first(django_assert_nu
     make(failing, NOW - 4 * HOUR + MINUTE, status="missed")
     make(fine, NOW - timedelta(days=8))
     summarise()
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         shown = heatmap(ScheduledTask.objects.all())
     assert [row.schedule_pk for row in shown.rows] == [failing.pk, late.pk, fine.pk]
     assert shown.total == 3
