@@ -4,10 +4,10 @@ Equal neighbours fold into one row; what failed, and what is running, never does
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -32,6 +32,8 @@ from tasks.timing.zones import start_of_day
 Status = ScheduledTaskInstance.Status
 # What doesn't fold: each is worth a look.
 SINGLE = (Status.FAILED, Status.RUNNING, Status.CANCELED)
+# How many rows are shown at once.
+LINES = 200
 # How many bars the day's drawing has at most; more dues share them.
 BARS = 192
 WIDTH, HEIGHT = 960, 40
@@ -69,6 +71,7 @@ SEVERITY: tuple[str, ...] = (
 class Line:
     """A row of the ledger: one entry, or equal neighbours."""
 
+    begin: datetime
     times: str
     look: str
     words: str
@@ -93,6 +96,8 @@ class DayLedger:
     axis: list[str]
     unfold: str = ""
     fold: str = ""
+    earlier: str = ""
+    latest: str = ""
     is_hour: bool = False
     query: dict[str, Any] = field(default_factory=dict)
 
@@ -103,11 +108,13 @@ def day_ledger(
     hour: int | None,
     *,
     is_unfolded: bool,
+    before: datetime | None = None,
     why_waiting: str = "",
 ) -> DayLedger:
     """Return the ledger of a day of the viewer's calendar, today's by default.
 
-    `why_waiting` says what keeps what waits from running.
+    Its rows are the latest `LINES` of that day, or the latest `before` a time; `why_waiting` says
+    what keeps what waits from running.
     """
     zone = timezone.get_current_timezone()
     if day is None:
@@ -117,14 +124,16 @@ def day_ledger(
     entries = account(schedule, window)
     if why_waiting:
         entries = [_waiting_for(entry, why_waiting) for entry in entries]
-    lines, totals = _lines(schedule, entries, is_unfolded), _totals(entries)
+    lines, totals = _lines(schedule, entries, is_unfolded, before), _totals(entries)
     query = _query(window.day, window.hour)
-    before, after = _neighbours(window, zone)
+    unfolded = {"all": 1} if is_unfolded else {}
+    previous, following = _neighbours(window, zone)
+    oldest = lines[-1].begin if lines else None
     return DayLedger(
         title=_title(window),
         value=window.day.isoformat(),
-        before=_link(before),
-        after=_link(after),
+        before=_link(previous),
+        after=_link(following),
         lines=lines,
         drawing=_drawing(entries, window),
         summary=", ".join(totals),
@@ -132,6 +141,10 @@ def day_ledger(
         axis=_axis(window),
         unfold=_link(query | {"all": 1}) if any(line.is_folded for line in lines) else "",
         fold=_link(query) if is_unfolded else "",
+        earlier=_link(query | unfolded | {"before": oldest.isoformat()})
+        if oldest is not None and oldest > entries[0].at
+        else "",
+        latest=_link(query | unfolded) if before is not None else "",
         is_hour=window.hour is not None,
         query=query,
     )
@@ -177,15 +190,28 @@ def _waiting_for(entry: Entry, why: str) -> Entry:
 # Folding
 
 
-def _lines(schedule: ScheduledTask, entries: Sequence[Entry], is_unfolded: bool) -> list[Line]:
-    """Return the rows, newest first."""
-    lines = []
+def _lines(
+    schedule: ScheduledTask,
+    entries: Sequence[Entry],
+    is_unfolded: bool,
+    before: datetime | None,
+) -> list[Line]:
+    """Return the rows, newest first, and no more than are shown at once."""
+    newest_first = (entry for entry in reversed(entries) if before is None or entry.at < before)
+    backfill_page = reverse("admin:tasks_scheduledtask_backfill", args=[schedule.pk])
     with hiding(schedule.secret_values):
-        for (_key, _why), group in groupby(enumerate(entries), key=lambda pair: _kind(*pair)):
-            equal = [entry for _number, entry in group]
-            parts = [[entry] for entry in equal] if is_unfolded else [equal]
-            lines += [_line(schedule, part) for part in parts]
-    return lines[::-1]
+        parts = islice(_parts(newest_first, is_unfolded), LINES)
+        return [_line(part, backfill_page) for part in parts]
+
+
+def _parts(newest_first: Iterable[Entry], is_unfolded: bool) -> Iterator[list[Entry]]:
+    """Yield what shares a row, in order: equal neighbours, or each on its own."""
+    for _key, group in groupby(enumerate(newest_first), key=lambda pair: _kind(*pair)):
+        equal = [entry for _number, entry in group]
+        if is_unfolded:
+            yield from ([entry] for entry in equal)
+        else:
+            yield equal[::-1]
 
 
 def _kind(number: int, entry: Entry) -> tuple[Any, ...]:
@@ -202,20 +228,22 @@ def _kind(number: int, entry: Entry) -> tuple[Any, ...]:
 def _reason(entry: Entry) -> str:
     if entry.run is None:
         return mask_text(entry.note)
-    return entry.run.masked(entry.run.reason_in_words())
+    words = entry.run.reason_in_words()
+    return entry.run.masked(words) if words else ""
 
 
-def _line(schedule: ScheduledTask, entries: Sequence[Entry]) -> Line:
+def _line(entries: Sequence[Entry], backfill_page: str) -> Line:
     first = entries[0]
     run = first.run if len(entries) == 1 else None
     return Line(
+        begin=first.at,
         times=_times(entries),
         look=LOOKS.get(first.state, first.state),  # type: ignore[call-overload]
         words=_words(entries),
         why=one_line(_why(entries)),
         run_pk=run.pk if run is not None else None,
         is_folded=len(entries) > 1,
-        backfill=_backfill(schedule, entries),
+        backfill=_backfill(entries, backfill_page),
     )
 
 
@@ -281,7 +309,7 @@ def _range(least: str, most: str) -> str:
     return _("between %(least)s and %(most)s") % {"least": least, "most": most}
 
 
-def _backfill(schedule: ScheduledTask, entries: Sequence[Entry]) -> str:
+def _backfill(entries: Sequence[Entry], page: str) -> str:
     """Return the address at which backfill offers to run what these are."""
     first, last = entries[0], entries[-1]
     if first.state not in (Status.MISSED, Status.SKIPPED, Status.FAILED, Unrecorded.MISSING):
@@ -289,8 +317,7 @@ def _backfill(schedule: ScheduledTask, entries: Sequence[Entry]) -> str:
     bounds = {"begin": first.at.isoformat(), "end": last.at.isoformat()}
     if first.state == Status.FAILED:
         bounds["failed"] = "on"
-    url = reverse("admin:tasks_scheduledtask_backfill", args=[schedule.pk])
-    return f"{url}?{urlencode(bounds)}"
+    return f"{page}?{urlencode(bounds)}"
 
 
 # The drawing and the sums

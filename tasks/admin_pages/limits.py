@@ -7,7 +7,10 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from tasks.access import can_be_limited, is_limited, keep_visible, visible
+from tasks.admin_pages.addresses import number_in
 from tasks.models import Tag
+
+MOST_OFFERED = 100
 
 
 class LimitedAdmin(admin.ModelAdmin):
@@ -43,15 +46,25 @@ def _hidden_tags(record: Any, seen: QuerySet[Tag]) -> list[int]:
 
 
 class VisibleFilter(admin.RelatedFieldListFilter):
-    """A filter by another record, which offers only those that the user may see."""
+    """A filter by another record, which offers only those that the user may see.
+
+    Of more than `MOST_OFFERED`, it offers only the chosen one: the others' own pages lead here.
+    """
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
         offered = visible(request.user, field.remote_field.model._default_manager.all())
+        keys = list(offered.order_by().values_list("pk", flat=True)[: MOST_OFFERED + 1])
+        if len(keys) > MOST_OFFERED:
+            chosen = number_in(request.GET.get(self.lookup_kwarg))
+            keys = list(offered.order_by().filter(pk=chosen).values_list("pk", flat=True))
         return field.get_choices(
             include_blank=False,
             ordering=self.field_admin_ordering(field, request, model_admin),
-            limit_choices_to={"pk__in": offered.order_by().values("pk")},
+            limit_choices_to={"pk__in": keys},
         )
+
+    def has_output(self) -> bool:
+        return super().has_output() or self.lookup_val is not None
 
 
 class SharedAdmin(LimitedAdmin):

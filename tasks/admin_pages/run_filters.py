@@ -20,8 +20,10 @@ LOST_RUNS = "lost"
 # How many schedules a part of a name may mean, and how many are offered while it is typed.
 MOST_MEANT = 100
 OFFERED = 20
-# How many of the newest runs name the workers that are offered.
+# How many of the newest runs name the workers that are offered, and among how many of all they are
+# looked for.
 RUNS_ASKED = 300
+RUNS_SEARCHED = 10_000
 # Runs are recorded in the order of their ids, but several at a time: by how many ids a time may be
 # off.
 DISORDER = 1_000
@@ -189,7 +191,9 @@ class RunFilters(forms.Form):
         return list(functions.distinct())
 
     def _workers(self) -> set[str]:
-        runs = self._runs.filter(started__isnull=False).order_by("-pk")
+        newest = ScheduledTaskInstance.objects.order_by("-pk").values_list("pk", flat=True).first()
+        runs = self._runs.filter(pk__gt=(newest or 0) - RUNS_SEARCHED, started__isnull=False)
+        runs = runs.order_by("-pk")
         return set(runs.values_list("worker_name", flat=True)[:RUNS_ASKED])
 
     def meant_schedules(self) -> list[int] | None:

@@ -22,6 +22,11 @@ MANY = 1_440
 # At most this many dues are read: one a second in a repeated hour's two.
 MOST = 7_200
 Kind = SchedulePeriod.Kind
+# What is read of a run.
+COLUMNS = (
+    *("parent", "due", "requested", "status", "attempt", "started", "ended"),
+    *("reason", "reason_code", "reason_values", "arguments"),
+)
 
 
 class Unrecorded(StrEnum):
@@ -101,7 +106,7 @@ def _runs(
     schedule: ScheduledTask, window: Window
 ) -> Iterator[tuple[datetime, ScheduledTaskInstance]]:
     runs = schedule.runs.filter(due__gte=window.begin, due__lt=window.end)
-    for run in runs.defer("log", "result", "traceback").order_by("due")[:MOST]:
+    for run in runs.only(*COLUMNS).order_by("due")[:MOST]:
         run.parent = schedule
         if run.due is not None:
             yield run.due, run

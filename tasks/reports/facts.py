@@ -173,15 +173,15 @@ def worst_failing(schedules: Schedules, number: int = FAILING_SHOWN) -> tuple[Fa
     names = dict(by_number.values_list("pk", "name")[:number])
     failed = {}
     for pk, runs in strips(names, LATEST_READ).items():
-        started = [run for run in runs if run.started and run.status != "running"]
-        failed[pk] = list(takewhile(lambda run: run.status == "failed", started))
-    newest = [runs[0].pk for runs in failed.values() if runs]
+        ended = [run for run in runs if run.has_started and run.status != "running"]
+        failed[pk] = [run.pk for run in takewhile(lambda run: run.status == "failed", ended)]
+    read = {run for runs in failed.values() for run in (*runs[:1], *runs[-1:])}
     with_parent = ScheduledTaskInstance.objects.select_related("parent")
-    latest = with_parent.defer("log", "traceback", "result").in_bulk(newest)
+    found = with_parent.defer("log", "traceback", "result").in_bulk(read)
     return tuple(
-        Failing(pk, names[pk], len(runs), since, latest[runs[0].pk])
+        Failing(pk, names[pk], len(runs), since, found[runs[0]])
         for pk, runs in failed.items()
-        if runs and (since := runs[-1].started) and runs[0].pk in latest
+        if runs and found.keys() >= {runs[0], runs[-1]} and (since := found[runs[-1]].started)
     )
 
 

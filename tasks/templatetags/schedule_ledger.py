@@ -99,7 +99,7 @@ def sl_holds(context: Context) -> SafeString | str:
 @register.simple_tag
 def sl_strip(runs: Iterable[Any]) -> SafeString:
     """Show a schedule's latest runs, newest first as they are read, as bars with links."""
-    return strips.strip(runs)
+    return strips.Strips().draw(runs)
 
 
 @register.simple_tag

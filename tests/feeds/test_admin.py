@@ -157,6 +157,20 @@ def test_entries_can_be_searched_and_filtered_in_the_admin(admin_client, feed):
     assert "Ferry" not in page(admin_client, ENTRIES, feed__id__exact=str(feed.pk))
 
 
+def test_of_very_many_feeds_the_list_of_entries_offers_the_chosen_one(admin_client, feed):
+    others = Feed.objects.bulk_create(
+        Feed(url=f"https://example.com/{place}.xml", title=f"Feed {place}") for place in range(150)
+    )
+    for each in (feed, others[0]):
+        make_entry(each)
+    choices = admin_client.get(ENTRIES).context_data["cl"].filter_specs
+    assert [spec for spec in choices if spec.title == "feed"] == []
+    chosen = admin_client.get(ENTRIES, {"feed__id__exact": feed.pk}).context_data["cl"]
+    [spec] = [spec for spec in chosen.filter_specs if spec.title == "feed"]
+    assert [pk for pk, _title in spec.lookup_choices] == [feed.pk]
+    assert {entry.feed for entry in chosen.result_list} == {feed}
+
+
 def test_the_content_of_an_entry_is_shown_as_html_without_images(admin_client, feed):
     html = '<p>Since <b>Monday</b></p><img src="https://a.example/x.png"><script>x()</script>'
     text = page(admin_client, change_page(make_entry(feed, content=html)))

@@ -126,6 +126,23 @@ def test_the_ledger_of_a_day_folds_equal_neighbours(admin_client: Client):
     assert not any(line.is_folded for line in unfolded["ledger"].lines)
 
 
+def test_a_long_day_is_shown_a_part_at_a_time_with_nothing_left_out(admin_client: Client):
+    day = ago(48 * 3600).replace(hour=0, minute=0, second=0, microsecond=0)
+    schedule = make_row(first=day, interval=300, period_start=day - timedelta(hours=1))
+    number = 24 * 60 // 5
+    for place in range(number):
+        make_run(schedule, due=day + place * timedelta(minutes=5), ended=ago(0))
+    page = schedule_page(schedule.pk)
+    latest = shown_with(admin_client, page, {"day": f"{day:%Y-%m-%d}", "all": 1})["ledger"]
+    assert (len(latest.lines), latest.latest) == (200, "")
+    earlier = shown_with(admin_client, page + latest.earlier.partition("#")[0])["ledger"]
+    assert (earlier.earlier, earlier.totals) == ("", latest.totals)
+    shown = [line.begin for line in (*latest.lines, *earlier.lines)]
+    assert shown == [day + place * timedelta(minutes=5) for place in reversed(range(number))]
+    again = shown_with(admin_client, page + earlier.latest.partition("#")[0])["ledger"]
+    assert again.lines == latest.lines
+
+
 def test_what_failed_has_its_reason_and_a_way_to_run_it(
     admin_client: Client, hourly: ScheduledTask
 ):
