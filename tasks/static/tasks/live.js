@@ -24,7 +24,8 @@
    `admin/tasks/offline.html`, which the base templates include, is shown after 5 seconds without
    an answer, or as many as a part has patience for. It says since when, and how old the values
    are; the parts are dimmed (`sl-stale`) and forms aren't sent. `.sl-live` elements with
-   data-live-age say how old the values are while all is well. Only the verdict (in `sl_health`) is announced to screen readers. */
+   data-live-age say how old the values are while all is well. Only the verdict (in `sl_health`) is
+   announced to screen readers. */
 "use strict";
 {
   const PATIENCE_MS = 5_000;
