@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import cache
 from itertools import groupby, islice
 from typing import Any
 from urllib.parse import urlencode
@@ -14,14 +15,15 @@ from zoneinfo import ZoneInfo
 
 from django.urls import reverse
 from django.utils import formats, timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from tasks import clock
 from tasks.admin_pages.formatting import one_line, short_duration
-from tasks.admin_pages.states import how_many
+from tasks.admin_pages.links import run_pages
+from tasks.admin_pages.states import badge, how_many
 from tasks.admin_pages.strips import is_late
 from tasks.masking import hiding, mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -73,10 +75,10 @@ class Line:
 
     begin: datetime
     times: str
-    look: str
-    words: str
+    badge: SafeString
     why: str = ""
     run_pk: int | None = None
+    run_url: str = ""
     is_folded: bool = False
     backfill: str = ""
 
@@ -198,10 +200,9 @@ def _lines(
 ) -> list[Line]:
     """Return the rows, newest first, and no more than are shown at once."""
     newest_first = (entry for entry in reversed(entries) if before is None or entry.at < before)
-    backfill_page = reverse("admin:tasks_scheduledtask_backfill", args=[schedule.pk])
+    lines = _Lines(reverse("admin:tasks_scheduledtask_backfill", args=[schedule.pk]))
     with hiding(schedule.secret_values):
-        parts = islice(_parts(newest_first, is_unfolded), LINES)
-        return [_line(part, backfill_page) for part in parts]
+        return [lines.of(part) for part in islice(_parts(newest_first, is_unfolded), LINES)]
 
 
 def _parts(newest_first: Iterable[Entry], is_unfolded: bool) -> Iterator[list[Entry]]:
@@ -232,19 +233,39 @@ def _reason(entry: Entry) -> str:
     return entry.run.masked(words) if words else ""
 
 
-def _line(entries: Sequence[Entry], backfill_page: str) -> Line:
-    first = entries[0]
-    run = first.run if len(entries) == 1 else None
-    return Line(
-        begin=first.at,
-        times=_times(entries),
-        look=LOOKS.get(first.state, first.state),  # type: ignore[call-overload]
-        words=_words(entries),
-        why=one_line(_why(entries)),
-        run_pk=run.pk if run is not None else None,
-        is_folded=len(entries) > 1,
-        backfill=_backfill(entries, backfill_page),
-    )
+class _Lines:
+    """Puts rows into words; it looks addresses and badges up only once."""
+
+    def __init__(self, backfill_page: str) -> None:
+        self._backfill_page = backfill_page
+        self._page_of = run_pages()
+        self._badge = cache(badge)
+
+    def of(self, entries: Sequence[Entry]) -> Line:
+        """Return the row of an entry, or of equal neighbours."""
+        first = entries[0]
+        run = first.run if len(entries) == 1 else None
+        look = LOOKS.get(first.state, first.state)  # type: ignore[call-overload]
+        return Line(
+            begin=first.at,
+            times=_times(entries),
+            badge=self._badge(look, _words(entries)),
+            why=one_line(_why(entries)),
+            run_pk=run.pk if run is not None else None,
+            run_url=self._page_of(run.pk) if run is not None else "",
+            is_folded=len(entries) > 1,
+            backfill=self._backfill(entries),
+        )
+
+    def _backfill(self, entries: Sequence[Entry]) -> str:
+        """Return the address at which backfill offers to run what these are."""
+        first, last = entries[0], entries[-1]
+        if first.state not in (Status.MISSED, Status.SKIPPED, Status.FAILED, Unrecorded.MISSING):
+            return ""
+        bounds = {"begin": first.at.isoformat(), "end": last.at.isoformat()}
+        if first.state == Status.FAILED:
+            bounds["failed"] = "on"
+        return f"{self._backfill_page}?{urlencode(bounds)}"
 
 
 def _times(entries: Sequence[Entry]) -> str:
@@ -309,17 +330,6 @@ def _range(least: str, most: str) -> str:
     return _("between %(least)s and %(most)s") % {"least": least, "most": most}
 
 
-def _backfill(entries: Sequence[Entry], page: str) -> str:
-    """Return the address at which backfill offers to run what these are."""
-    first, last = entries[0], entries[-1]
-    if first.state not in (Status.MISSED, Status.SKIPPED, Status.FAILED, Unrecorded.MISSING):
-        return ""
-    bounds = {"begin": first.at.isoformat(), "end": last.at.isoformat()}
-    if first.state == Status.FAILED:
-        bounds["failed"] = "on"
-    return f"{page}?{urlencode(bounds)}"
-
-
 # The drawing and the sums
 
 
@@ -350,17 +360,13 @@ def _drawing(entries: Sequence[Entry], window: Window) -> SafeString:
         place = min(int((entry.at - window.begin) / length * number), number - 1)
         shared.setdefault(place, []).append(entry)
     width = round(WIDTH / number * 0.72, 1)
-    bars = format_html_join(
-        "",
-        '<g transform="translate({} 4)"><title>{}</title>{}</g>',
-        (
-            (
-                round(place * WIDTH / number + 1, 1),
-                _bar_title(here),
-                _bar(here, width),
-            )
+    # A day has hundreds of them: they are put together by hand.
+    bars = mark_safe(
+        "".join(
+            f'<g transform="translate({round(place * WIDTH / number + 1, 1)} 4)">'
+            f"<title>{escape(_bar_title(here))}</title>{_bar(here, width)}</g>"
             for place, here in sorted(shared.items())
-        ),
+        )
     )
     rules = format_html_join(
         "", '<path class="l-rule" d="M{} 0V44"/>', ([WIDTH / 4 * part] for part in (1, 2, 3))
@@ -392,26 +398,25 @@ def _bar_title(entries: Sequence[Entry]) -> str:
     return f"{_times(entries)}: {words}"
 
 
-def _bar(entries: Sequence[Entry], width: float) -> SafeString:
+def _bar(entries: Sequence[Entry], width: float) -> str:
     states = {entry.state for entry in entries}
     state = next(one for one in SEVERITY if one in states)
     late = any(entry.run is not None and is_late(entry.run) for entry in entries)
-    shape = SHAPES.get(state, '<rect class="f-none" y="33" width="{}" height="3"/>')
-    drawn = format_html(shape, width)
+    shape = SHAPES.get(state, '<rect class="f-none" y="33" width="{0}" height="3"/>')
     if late and state == Status.FINISHED:
-        drawn += format_html('<rect class="f-late" y="10" width="{}" height="4" rx="1"/>', width)
-    return drawn
+        shape += '<rect class="f-late" y="10" width="{0}" height="4" rx="1"/>'
+    return shape.format(width)
 
 
 SHAPES: dict[str, str] = {
-    Status.FINISHED: '<rect class="f-finished" y="15" width="{}" height="21" rx="1"/>',
-    Status.FAILED: '<rect class="f-failed" width="{}" height="36" rx="1"/>',
-    Status.MISSED: '<rect class="o-missed" y="1" width="{}" height="34" rx="1"/>',
-    Unrecorded.MISSING: '<rect class="o-missed" y="1" width="{}" height="34" rx="1"/>',
-    Status.SKIPPED: '<rect class="f-skipped" y="32" width="{}" height="4" rx="1"/>',
+    Status.FINISHED: '<rect class="f-finished" y="15" width="{0}" height="21" rx="1"/>',
+    Status.FAILED: '<rect class="f-failed" width="{0}" height="36" rx="1"/>',
+    Status.MISSED: '<rect class="o-missed" y="1" width="{0}" height="34" rx="1"/>',
+    Unrecorded.MISSING: '<rect class="o-missed" y="1" width="{0}" height="34" rx="1"/>',
+    Status.SKIPPED: '<rect class="f-skipped" y="32" width="{0}" height="4" rx="1"/>',
     Status.CANCELED: '<rect class="f-canceled" y="15" width="{0}" height="9" rx="1"/>'
     '<rect class="f-canceled" y="27" width="{0}" height="9" rx="1"/>',
     Status.RUNNING: '<rect class="o-running" y="15" width="{0}" height="20" rx="1"/>'
     '<rect class="f-running" y="31" width="{0}" height="5" rx="1"/>',
-    Unrecorded.WAITING: '<rect class="f-quiet" y="24" width="{}" height="12" rx="1"/>',
+    Unrecorded.WAITING: '<rect class="f-quiet" y="24" width="{0}" height="12" rx="1"/>',
 }

@@ -23,6 +23,7 @@ from tasks import clock
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.links import run_pages
 from tasks.admin_pages.states import how_many
+from tasks.admin_pages.times import exact
 from tasks.ledger.summaries import LATE
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.reports.strips import LATENESS
@@ -131,6 +132,11 @@ class Chart:
     @property
     def has_late(self) -> bool:
         return any(bar.late is not None for bar in self.bars)
+
+    @property
+    def table(self) -> SafeString:
+        """The rows of the table, newest first: hundreds, so they are put together by hand."""
+        return mark_safe("".join(map(_row, reversed(self.bars))))
 
 
 def moment(at: datetime) -> str:
@@ -260,6 +266,15 @@ def _drawing(bars: Sequence[Bar], scale: _Scale) -> SafeString:
         )
     parts += [f'<path class="l-dash" d="M0 {y}H{WIDTH}"/>' for y, _name in scale.marks()]
     return mark_safe("".join(parts))
+
+
+def _row(bar: Bar) -> str:
+    late, took = short_duration(bar.longest_lateness), short_duration(bar.took)
+    return (
+        f'<tr><td class="nw"><a href="{escape(bar.url)}">{escape(exact(bar.at))}</a></td>'
+        f'<td>{escape(bar.outcome)}</td><td class="r nw">{escape(late)}</td>'
+        f'<td class="r nw">{escape(took)}</td></tr>'
+    )
 
 
 def _shapes(bar: Bar, scale: _Scale, width: float) -> str:

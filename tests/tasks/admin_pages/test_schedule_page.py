@@ -151,10 +151,10 @@ def test_what_failed_has_its_reason_and_a_way_to_run_it(
     ledger = shown_with(admin_client, schedule_page(hourly.pk), {"day": f"{run.due:%Y-%m-%d}"})[
         "ledger"
     ]
-    lines = {line.look: line for line in ledger.lines}
-    assert lines["failed"].why.startswith("Failed for: boom")
-    assert "failed=on" in lines["failed"].backfill
-    form = shown_with(admin_client, lines["failed"].backfill)["form"]
+    [failed] = [line for line in ledger.lines if "is-failed" in line.badge]
+    assert failed.why.startswith("Failed for: boom")
+    assert "failed=on" in failed.backfill
+    form = shown_with(admin_client, failed.backfill)["form"]
     assert form.initial["failed"] is True
 
 
