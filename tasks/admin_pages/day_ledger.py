@@ -227,10 +227,7 @@ def _kind(number: int, entry: Entry) -> tuple[Any, ...]:
 
 
 def _reason(entry: Entry) -> str:
-    if entry.run is None:
-        return mask_text(entry.note)
-    words = entry.run.reason_in_words()
-    return entry.run.masked(words) if words else ""
+    return mask_text(entry.note) if entry.run is None else entry.run.reason
 
 
 class _Lines:

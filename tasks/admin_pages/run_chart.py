@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Value
 from django.db.models.functions import Coalesce
 from django.utils import formats, timezone
 from django.utils.html import escape
@@ -26,7 +25,7 @@ from tasks.admin_pages.states import how_many
 from tasks.admin_pages.times import exact
 from tasks.ledger.summaries import LATE
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.reports.strips import LATENESS
+from tasks.reports.lengths import LATENESS, duration
 
 Status = ScheduledTaskInstance.Status
 # How many runs are shown, by the name of the choice; of “all”, the newest that are worth reading.
@@ -148,9 +147,8 @@ def chart_of(schedule: ScheduledTask, size: str, until: int | None) -> Chart:
     """Return the chart of the newest runs, or of those up to the run `until`; in three queries."""
     size = size if size in SIZES else "200"
     number = SIZES[size]
-    took = Coalesce("ended", Value(clock.now(), DateTimeField())) - F("started")
-    duration = ExpressionWrapper(took, DurationField())
-    found = schedule.runs.order_by("-id").values_list("pk", "status", duration, LATENESS)
+    read = ("pk", "status", duration(clock.now()), LATENESS)
+    found = schedule.runs.order_by("-id").values_list(*read)
     if until is not None:
         found = found.filter(pk__lte=until)
     newest = list(map(Run._make, found[: number + 1]))

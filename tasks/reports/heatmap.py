@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import DurationField, ExpressionWrapper, F, Value
+from django.db.models import F
 
 from tasks import clock
 from tasks.ledger.summaries import WEEK, hour_of
 from tasks.models import HourlySummary
+from tasks.reports.lengths import since
 from tasks.reports.scope import Schedules
 
 HOUR = timedelta(hours=1)
@@ -76,9 +77,7 @@ def heatmap(schedules: Schedules, page: int = 1, per_page: int = ROWS) -> Heatma
     cells: dict[int, dict[datetime, Cell]] = defaultdict(dict)
     names = tuple(Cell.__dataclass_fields__)
     rows = HourlySummary.objects.filter(schedule__in=shown, hour__gte=hours[0])
-    # Lengths of time are read several times as fast as times are.
-    since = ExpressionWrapper(F("hour") - Value(hours[0]), DurationField())
-    for pk, after, *values in rows.values_list("schedule", since, *names):
+    for pk, after, *values in rows.values_list("schedule", since(hours[0], "hour"), *names):
         cells[pk][hours[0] + after] = Cell(*values)
     return Heatmap(
         hours=hours,

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import NamedTuple
 
-from django.db.models import DurationField, ExpressionWrapper, F, Q
+from django.db.models import Q
 from django.db.models.expressions import RawSQL
 
 from tasks.database import connection
 from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.reports.lengths import LATENESS
 
 LENGTH = 20
-LATENESS = ExpressionWrapper(F("started") - F("due"), DurationField())
 
 
 class LatestRun(NamedTuple):

@@ -11,8 +11,6 @@ from django.db.models import (
     Case,
     Count,
     DateTimeField,
-    DurationField,
-    ExpressionWrapper,
     F,
     Func,
     IntegerField,
@@ -27,6 +25,7 @@ from django.db.models.functions import Coalesce
 from tasks import clock
 from tasks.ledger.summaries import LATE, hour_of
 from tasks.models import HourlySummary, ScheduledTask, ScheduledTaskInstance
+from tasks.reports.lengths import since
 from tasks.reports.scope import Schedules
 
 HOUR = timedelta(hours=1)
@@ -176,12 +175,8 @@ def _runs(
         output_field=DateTimeField(),
     )
     late = Q(attempt=1, requested=None, started__gt=F("due") + LATE)
-    # Lengths of time are read several times as fast as times are.
     edges = {"first": Min("start"), "last": Max("until"), "first_due": Min("due")}
-    since_begin: Any = {
-        name: ExpressionWrapper(edge - Value(begin), DurationField())
-        for name, edge in edges.items()
-    }
+    since_begin: Any = {name: since(begin, edge) for name, edge in edges.items()}
     rows = (
         ScheduledTaskInstance.objects.filter(when | going, parent__in=pks)
         .annotate(start=start, until=until)
