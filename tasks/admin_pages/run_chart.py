@@ -29,7 +29,7 @@ from tasks.reports.lengths import LATENESS, duration
 
 Status = ScheduledTaskInstance.Status
 # How many runs are shown, by the name of the choice; of “all”, the newest that are worth reading.
-SIZES = {"200": 200, "1000": 1_000, "all": 5_000}
+SIZES = {"200": 200, "1000": 1_000, "all": 3_000}
 BARS = 200
 # The box of the drawing: the line at BASE, durations above it, lateness below.
 WIDTH, TOP, BASE, BOTTOM = 2_000, 24, 150, 202
