@@ -157,8 +157,8 @@ def _make_runs(number: int, chance: random.Random) -> None:
     """Make runs in the order of their dues: a few schedules have very many, each has some."""
     schedules = list(ScheduledTask.objects.order_by("pk").values_list("pk", "name", "status"))
     # When the busiest, which runs every 5 seconds, has been due.
-    busiest = ScheduledTask.objects.earliest("pk").first
-    now = busiest + (clock.now() - busiest - timedelta(seconds=30)) // BUSIEST * BUSIEST
+    first: Any = ScheduledTask.objects.earliest("pk").first
+    now = first + (clock.now() - first - timedelta(seconds=30)) // BUSIEST * BUSIEST
     dues: list[tuple[datetime, int]] = []
     for place, seconds, part in _shares(len(schedules), number):
         # Each has a phase of its own.

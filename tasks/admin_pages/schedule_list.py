@@ -280,7 +280,7 @@ def _rows(schedules: Sequence[Any]) -> Iterator[dict[str, Any]]:
     """Yield what the list shows of each schedule."""
     last = {schedule.pk: _last_run(schedule.facts) for schedule in schedules}
     runs = ScheduledTaskInstance.objects.filter(pk__in=filter(None, last.values()))
-    started = dict(runs.values_list("pk", "started"))
+    started: dict[int | None, Any] = dict(runs.values_list("pk", "started"))
     now, page_of, run_page_of = clock.now(), schedule_pages(), run_pages()
     select, draw = _("Select %(name)s"), Strips().draw
     for schedule in schedules:

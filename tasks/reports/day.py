@@ -117,8 +117,8 @@ def _runs(
     reasons = dict(_reasons(schedule, runs))
     read = ("pk", "status", "attempt", LATENESS, duration(now), since(window.begin, "due"))
     begin = window.begin.astimezone(UTC)
-    for pk, *values, after in runs.values_list(*read)[:MOST]:
-        yield begin + after, DayRun(pk, *values, reasons.get(pk, ""))
+    for pk, status, attempt, late, took, after in runs.values_list(*read)[:MOST]:
+        yield begin + after, DayRun(pk, status, attempt, late, took, reasons.get(pk, ""))
 
 
 def _reasons(schedule: ScheduledTask, runs: Any) -> Iterator[tuple[int, str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Q
 from django.db.models.expressions import RawSQL
@@ -37,7 +37,7 @@ def strips(pks: Iterable[int], length: int = LENGTH) -> dict[int, list[LatestRun
     if wanted:
         newest = RawSQL(_sql(len(wanted), length), wanted)
         rows = ScheduledTaskInstance.objects.filter(pk__in=newest).order_by("-pk")
-        columns = ("pk", "parent_id", "status", Q(started__isnull=False), LATENESS)
+        columns: Any = ("pk", "parent_id", "status", Q(started__isnull=False), LATENESS)
         for run in map(LatestRun._make, rows.values_list(*columns)):
             found[run.parent_id].append(run)
     return found
