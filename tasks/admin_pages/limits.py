@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import IntegerField, Model, QuerySet
 from django.http import HttpRequest
 
 from tasks.access import can_be_limited, is_limited, keep_visible, visible
@@ -13,11 +15,29 @@ from tasks.models import Tag
 MOST_OFFERED = 100
 
 
+class KeysField(forms.ModelMultipleChoiceField):
+    """Rows chosen by their keys; a number that no database holds is an error, not a failure."""
+
+    def clean(self, value: Any) -> Any:
+        """Return the rows; Django itself would ask the database for any number."""
+        if isinstance(self.queryset.model._meta.pk, IntegerField):
+            for key in value or ():
+                if number_in(str(key)) is None:
+                    message = self.error_messages["invalid_pk_value"]
+                    raise ValidationError(message, "invalid_pk_value", {"pk": key})
+        return super().clean(value)
+
+
 class LimitedAdmin(admin.ModelAdmin):
     """A page that shows only what its user may see: records, choices of fields, counts."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return visible(request.user, super().get_queryset(request))
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        return super().formfield_for_manytomany(
+            db_field, request, **{"form_class": KeysField} | options
+        )
 
     def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> Any:
         """Offer in a field only what the user may see."""

@@ -71,6 +71,7 @@ class RunFilters(forms.Form):
     status = forms.ChoiceField(required=False, label=gettext_lazy("Status"))
     function = forms.ChoiceField(required=False, label=gettext_lazy("Function"))
     failure = forms.CharField(required=False, label=gettext_lazy("Exception"))
+    place = forms.CharField(required=False, label=gettext_lazy("Raised at"))
     worker = forms.ChoiceField(required=False, label=gettext_lazy("Worker"))
     late = forms.IntegerField(
         required=False, label=gettext_lazy("Late"), min_value=0, max_value=10**9
@@ -112,6 +113,7 @@ class RunFilters(forms.Form):
             {"type": "search", "placeholder": fields["q"].label, "aria-label": fields["q"].label}
         )
         fields["failure"].widget.attrs |= {"placeholder": _("Any exception")}
+        fields["place"].widget.attrs |= {"placeholder": _("Any file:line")}
         fields["schedule"].widget = forms.TextInput(
             {
                 "placeholder": _("Any schedule"),
@@ -170,6 +172,7 @@ class RunFilters(forms.Form):
             "failure": lambda name: (
                 Q(exception_class=name) | Q(reason_code=name, exception_class="")
             ),
+            "place": _raised_at,
             "function": lambda name: Q(parent__in=_schedules_of(name)),
             "worker": lambda name: Q(worker_name=name),
             "late": lambda seconds: Q(GreaterThan(Seconds("due", "started"), seconds)),
@@ -223,6 +226,17 @@ def offered_names(schedules: QuerySet[Any], text: str) -> list[str]:
 
 def _schedules_of(function: str) -> Any:
     return ScheduledTask.objects.filter(function=function).order_by().values("pk")
+
+
+def _raised_at(place: str) -> Q:
+    """Return the condition that a run's traceback goes through a line: “shop/tasks.py:35”.
+
+    It finds frames and nothing else, so that nobody searches what a traceback may hide.
+    """
+    file, _colon, line = place.rpartition(":")
+    if not file or not line.isdecimal():
+        return Q(pk__in=[])
+    return Q(traceback__contains=f'{file}", line {line}, in ')
 
 
 def _containing(words: str) -> Q:

@@ -77,11 +77,15 @@ class QueueFacts:
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """A schedule whose latest runs failed: how many in a row (of the last 50), and since when."""
+    """A schedule whose latest runs failed: how many in a row, and since which due.
+
+    Only the last 50 runs are looked at: if all of these failed, there `may_be_more` before them.
+    """
 
     pk: int
     name: str
     in_a_row: int
+    may_be_more: bool
     since: datetime
     last_run: ScheduledTaskInstance
 
@@ -171,18 +175,25 @@ def worst_failing(schedules: Schedules, number: int = FAILING_SHOWN) -> tuple[Fa
     failing = schedules.filter(status=ScheduledTask.Status.FAILED)
     by_number = failing.order_by(F("week__failed").desc(nulls_last=True), "name")
     names = dict(by_number.values_list("pk", "name")[:number])
-    failed = {}
+    failed, whole = {}, set()
     for pk, runs in strips(names, LATEST_READ).items():
         ended = [run for run in runs if run.has_started and run.status != "running"]
         failed[pk] = [run.pk for run in takewhile(lambda run: run.status == "failed", ended)]
+        if len(runs) < LATEST_READ or len(failed[pk]) < len(ended):
+            whole.add(pk)
     read = {run for runs in failed.values() for run in (*runs[:1], *runs[-1:])}
     with_parent = ScheduledTaskInstance.objects.select_related("parent")
     found = with_parent.defer("log", "traceback", "result").in_bulk(read)
     return tuple(
-        Failing(pk, names[pk], len(runs), since, found[runs[0]])
+        Failing(pk, names[pk], len(runs), pk not in whole, since, found[runs[0]])
         for pk, runs in failed.items()
-        if runs and found.keys() >= {runs[0], runs[-1]} and (since := found[runs[-1]].started)
+        if runs and found.keys() >= {runs[0], runs[-1]} and (since := _at(found[runs[-1]]))
     )
+
+
+def _at(run: ScheduledTaskInstance) -> datetime | None:
+    """Return when a run was due, or requested: it may have been run again since."""
+    return run.due or run.requested
 
 
 def _snapshot(redis: Redis, schedules: Schedules) -> tuple[Snapshot | None, str]:

@@ -379,7 +379,9 @@ def _of_failures(facts: Facts) -> Iterator[Problem]:
 
 def _failing(failing: Failing, now: datetime) -> Problem:
     values = {"name": failing.name, "time": _time(failing.since, now), "n": failing.in_a_row}
-    if failing.in_a_row > 1:
+    if failing.may_be_more:
+        text = _("%(name)s fails since before %(time)s, at least %(n)d times in a row.") % values
+    elif failing.in_a_row > 1:
         text = _("%(name)s fails since %(time)s, %(n)d times in a row.") % values
     else:
         text = _("%(name)s failed at %(time)s.") % values

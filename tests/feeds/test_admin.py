@@ -147,6 +147,12 @@ def test_a_feed_is_not_deleted_without_the_permission(client, django_user_model,
     assert Feed.objects.exists()
 
 
+def test_a_tag_by_a_key_that_no_database_holds_is_an_error_of_the_form(admin_client, feed):
+    answer = admin_client.post(change_page(feed), {"tags": ["99999999999999999999"]})
+    assert answer.status_code == 200
+    assert "tags" in answer.context_data["adminform"].form.errors
+
+
 # Entries
 
 

@@ -2,8 +2,10 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.utils import timezone
 
 from tasks.admin_pages.strips import BARS, Strips
@@ -49,6 +51,11 @@ def test_the_label_counts_the_runs_by_how_they_ended(schedule: ScheduledTask):
 @pytest.mark.parametrize("status", ScheduledTaskInstance.Status.values)
 def test_each_status_has_a_bar(schedule: ScheduledTask, status: str):
     assert strip(runs_of(schedule, status)).count("<a ") == 1
+
+
+def test_what_the_pointer_hits_is_invisible_on_every_page():
+    stylesheet = Path(str(finders.find("tasks/admin.css"))).read_text()
+    assert ".sl-strip .hit { fill: transparent; }" in stylesheet
 
 
 def test_no_more_than_twenty_runs_are_shown(schedule: ScheduledTask):

@@ -188,12 +188,15 @@ def test_the_worst_failing_schedules_are_named_and_the_others_counted():
     parent = ScheduledTask(function="gone")
     reason = "Failed for: no answer\nafter 30 s"
     run = ScheduledTaskInstance(pk=7, parent=parent, reason=reason)
-    worst = Failing(1, "Prices", 7, NOW - 37 * MINUTE, run)
+    worst = Failing(1, "Prices", 7, False, NOW - 37 * MINUTE, run)
     first, second = judge(facts(failing=3, worst=(worst,))).problems
     assert first.text == "Prices fails since 19:55, 7 times in a row."
     assert first.detail == "Failed for: no answer"
     assert first.link.endswith("/scheduledtaskinstance/7/change/")
     assert second.text == "2 more schedules fail."
+    longest = replace(worst, in_a_row=50, may_be_more=True)
+    [first, _others] = judge(facts(failing=3, worst=(longest,))).problems
+    assert first.text == "Prices fails since before 19:55, at least 50 times in a row."
     assert second.link.endswith("/scheduledtask/?view=failing")
 
 
