@@ -72,5 +72,5 @@ def test_a_reason_is_shown_in_korean_with_all_its_words():
     with translation.override("ko"):
         assert str(missed) == "제시간에 디스패치할 수 없었습니다(보충 실행: 최근 것만)."
         assert raised.reason_in_words() == "실패: KeyError: 'price'"
-    assert str(missed) == "It could not be dispatched in time (catch-up: latest)."
+    assert str(missed) == "No scheduler dispatched it in time: none ran, or Redis was away (catch-up: latest)."
     assert raised.reason_in_words() == "Failed for: KeyError: 'price'"
