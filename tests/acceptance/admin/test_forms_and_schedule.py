@@ -123,7 +123,9 @@ def test_the_ledger_says_what_happened_at_a_time_of_another_day_and_why(page: Pa
             break
         ledger.get_by_role("link", name="Day before").click()
     row = ledger.locator("tr", has_text="missed")
-    expect(row).to_contain_text("No scheduler dispatched it in time: none ran, or Redis was away (catch-up: none).")
+    expect(row).to_contain_text(
+        "No scheduler dispatched it in time: none ran, or Redis was away (catch-up: none)."
+    )
     row.get_by_role("link", name="Backfill…").click()
     expect(page.locator("[name=begin]")).to_have_value(re.compile(r"^\d{4}-\d\d-\d\dT"))
 
