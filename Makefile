@@ -33,9 +33,10 @@ run: $(VENV)/runtime  ## runs the whole system in this terminal: http://127.0.0.
 	@exec $(BIN)/python manage.py up --reload
 
 # What talks to the database in its own words runs twice: on PostgreSQL here, on SQLite before.
+# `make prove` runs the integration tests on SQLite, too.
 test: $(VENV)/development  ## runs all tests
 	$(BIN)/python -m tests.browser
-	$(BY_FILE) --ignore tests/acceptance/proof
+	$(BY_FILE) --ignore tests/acceptance/proof --ignore tests/integration
 	$(ONE_BY_ONE) tests/acceptance/proof
 	TEST_DATABASE=postgres $(BY_FILE) tests/integration
 	TEST_DATABASE=postgres $(BIN)/pytest -rs -n 4 --dist load $(RECORDING)
@@ -47,12 +48,14 @@ test-matrix: $(VENV)/created  ## runs the fast tests with each Python found here
 soak: $(VENV)/development  ## injects random faults for half an hour, then checks the ledger
 	PROOF_SOAK_SECONDS=1800 $(BIN)/pytest -s tests/acceptance/proof/test_soak.py
 
-prove: soak  ## does soak, cuts processes off for half an hour, the proof with coroutines, and more
+prove: soak  ## does soak, cuts processes off for half an hour, and all else that takes long
 	PROOF_ODD_REQUESTS=1 $(BIN)/pytest -n 2 tests/project/test_odd_requests.py
 	PROOF_PARTITION_SECONDS=1800 PROOF_LONGEST_PARTITION=120 \
 		$(BIN)/pytest -s tests/acceptance/proof/test_cut_off.py
 	PROOF_CONCURRENCY=20 $(BIN)/pytest -n 2 tests/acceptance/proof
-	PROOF_ALL_LOOKS=1 $(BIN)/pytest tests/acceptance/admin/test_all_pages.py
+	PROOF_ALL_LOOKS=1 $(BIN)/pytest -n 2 --dist loadfile \
+		tests/acceptance/admin/test_all_pages.py tests/acceptance/admin/test_other_themes.py
+	$(BY_FILE) tests/integration
 
 prove-harness: $(VENV)/development  ## shows that stock rq-scheduler and RQ fail the same proof
 	$(BIN)/python -m tests.acceptance.proof.harness

@@ -86,7 +86,9 @@ TEXTS: Mapping[Code, str] = {
         "Its process died twice before it could start, perhaps in the check of its function."
     ),
     Code.NOT_ENQUEUED: gettext_noop("It could not be enqueued: %(error)s"),
-    Code.NOT_IN_TIME: gettext_noop("It could not be dispatched in time (catch-up: %(catch_up)s)."),
+    Code.NOT_IN_TIME: gettext_noop(
+        "No scheduler dispatched it in time: none ran, or Redis was away (catch-up: %(catch_up)s)."
+    ),
     Code.PAST_START_DEADLINE: gettext_noop(
         "It could not start within its start deadline of %(seconds)s s."
     ),

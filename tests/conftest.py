@@ -3,8 +3,8 @@
 Three kinds of tests, told apart by their folder:
 
 - unit tests (`tests/*`): no process, no server; Redis is fakeredis, empty in each test;
-- `tests/integration`: real servers. `make test` runs them on SQLite and, by
-  TEST_DATABASE=postgres, on PostgreSQL. Redis is a real Valkey, empty in each test;
+- `tests/integration`: real servers. `make test` runs them on PostgreSQL (TEST_DATABASE=postgres),
+  `make prove` on SQLite, too. Redis is a real Valkey, empty in each test;
 - `tests/acceptance`: real processes of a whole system, and a browser.
 """
 

@@ -48,6 +48,8 @@ ARGUMENTS: tuple[list[Any], ...] = ([7], ["https://example.com/"], [2.5])
 QUEUES = ("default", "default", "default", "high", "low", "low")
 AREAS = ("Orders", "Prices", "Stock", "Invoices", "Reports", "Search", "Mail", "Customers")
 VERBS = ("import", "export", "sync", "check", "clean-up", "rebuild", "report", "poll")
+# How often the busiest schedule, the first of all, is due.
+BUSIEST = timedelta(seconds=5)
 # How often schedules are due, in seconds, with how many of a hundred are.
 INTERVALS = ((60, 2), (900, 8), (3_600, 60), (21_600, 15), (86_400, 15))
 CRONS = ("*/15 * * * *", "30 6 * * MON-FRI", "5 * * * *", "0 3 * * *", "15 2 1 * *")
@@ -121,7 +123,10 @@ def _schedule(
     [interval] = chance.choices(*zip(*INTERVALS, strict=True))
     call = place % len(FUNCTIONS)
     # The first of all has the most runs.
-    spec: dict[str, Any] = {"first": now - timedelta(days=60), "interval": interval if place else 5}
+    spec: dict[str, Any] = {
+        "first": now - timedelta(days=60),
+        "interval": interval if place else BUSIEST.seconds,
+    }
     if place and chance.random() < 0.3:
         spec = {"type": "cron", "cron": chance.choice(CRONS), "timezone": "Europe/Berlin"}
     return ScheduledTask(
@@ -151,7 +156,9 @@ def _schedule(
 def _make_runs(number: int, chance: random.Random) -> None:
     """Make runs in the order of their dues: a few schedules have very many, each has some."""
     schedules = list(ScheduledTask.objects.order_by("pk").values_list("pk", "name", "status"))
-    now = clock.now().replace(microsecond=0) - timedelta(seconds=30)
+    # When the busiest, which runs every 5 seconds, has been due.
+    first: Any = ScheduledTask.objects.earliest("pk").first
+    now = first + (clock.now() - first - timedelta(seconds=30)) // BUSIEST * BUSIEST
     dues: list[tuple[datetime, int]] = []
     for place, seconds, part in _shares(len(schedules), number):
         # Each has a phase of its own.
@@ -175,7 +182,7 @@ def _shares(schedules: int, runs: int) -> Iterator[tuple[int, int, int]]:
     left = runs - busiest - busy * each_busy
     for place in range(schedules):
         if place == 0:
-            yield place, 5, busiest
+            yield place, BUSIEST.seconds, busiest
         elif place <= busy:
             yield place, 60, each_busy
         else:

@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+import project.wsgi  # noqa: F401  # What the site's own processes do when they start.
 from benchmarks.ours.ledger import LIMITED_USER, USER
 from tasks.admin_pages import health, runs, schedule_list, schedule_page, shared
 from tasks.admin_pages.overview import HISTORY_MS, NOW_MS

@@ -282,7 +282,7 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         return [path("<int:pk>/act/<slug:action>/", view, name=name), *super().get_urls()]
 
     def act_view(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
-        """Run an action on one record, and return to its page.
+        """Run an action on one record, and return to its page; or show the page that it asks on.
 
         A GET only returns there: whoever changes the zone or the language on a page that asks is
         sent back to its address.
@@ -296,8 +296,8 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         needed = {"change", *getattr(act, "allowed_permissions", ())}
         if not all(getattr(self, f"has_{one}_permission")(request) for one in needed):
             raise PermissionDenied
-        act(request, self.get_queryset(request).filter(pk=pk))
-        return HttpResponseRedirect(self.page_of(record))
+        asked: HttpResponse | None = act(request, self.get_queryset(request).filter(pk=pk))
+        return asked or HttpResponseRedirect(self.page_of(record))
 
     def _each(
         self,

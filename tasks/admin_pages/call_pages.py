@@ -46,6 +46,19 @@ def argument_rows(form: CallForm) -> list[Row]:
     return rows + [Row(str(form[name].label), form[name], "JSON") for name in rest]
 
 
+def rows_to_type(site: admin.AdminSite, request: HttpRequest, form: CallForm) -> list[Row]:
+    """Return the fields of a call's arguments; rows of models are looked for where allowed."""
+    rows = argument_rows(form)
+    for row in rows:
+        field = row.bound and row.bound.field
+        if not isinstance(field, ArgumentField) or field.given.is_secret:
+            continue
+        of = field.inner
+        if isinstance(of, Instance) and searchable(site, request, of.model):
+            field.widget.attrs["data-choices"] = row.bound.name
+    return rows
+
+
 def _rows(form: CallForm, part: Part, depth: int) -> Iterator[Row]:
     if isinstance(part, Group):
         switch = form[part.switch] if part.switch else None
@@ -103,7 +116,11 @@ class CallPages(admin.ModelAdmin):
         form = self.get_form(request, record, change=record is not None)(
             instance=record, initial={"function": request.GET.get("function", "")}
         )
-        context = {"form": form, "rows": self.rows_of(request, form), "opts": self.opts}
+        context = {
+            "form": form,
+            "rows": rows_to_type(self.admin_site, request, form),
+            "opts": self.opts,
+        }
         return render(request, "admin/tasks/call/arguments.html", context)
 
     def choices_view(self, request: HttpRequest) -> JsonResponse:
@@ -121,18 +138,6 @@ class CallPages(admin.ModelAdmin):
         if not allowed:
             raise PermissionDenied
 
-    def rows_of(self, request: HttpRequest, form: CallForm) -> list[Row]:
-        """Return the fields of a call's arguments; rows of models are looked for where allowed."""
-        rows = argument_rows(form)
-        for row in rows:
-            field = row.bound and row.bound.field
-            if not isinstance(field, ArgumentField) or field.given.is_secret:
-                continue
-            of = field.inner
-            if isinstance(of, Instance) and searchable(self.admin_site, request, of.model):
-                field.widget.attrs["data-choices"] = row.bound.name
-        return rows
-
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
@@ -141,7 +146,7 @@ class CallPages(admin.ModelAdmin):
             prefix = f"admin:{self.opts.app_label}_{self.opts.model_name}"
             context |= {
                 "form": form,
-                "rows": self.rows_of(request, form),
+                "rows": rows_to_type(self.admin_site, request, form),
                 "errata": errata(form),
                 "source": form.source,
                 "arguments_url": reverse(f"{prefix}_arguments"),

@@ -4,24 +4,26 @@ Equal neighbours fold into one row; what failed, and what is running, never does
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from itertools import groupby
+from functools import cache
+from itertools import groupby, islice
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.urls import reverse
 from django.utils import formats, timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from tasks import clock
 from tasks.admin_pages.formatting import one_line, short_duration
-from tasks.admin_pages.states import how_many
+from tasks.admin_pages.links import run_pages
+from tasks.admin_pages.states import badge, how_many
 from tasks.admin_pages.strips import is_late
 from tasks.masking import hiding, mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -32,6 +34,8 @@ from tasks.timing.zones import start_of_day
 Status = ScheduledTaskInstance.Status
 # What doesn't fold: each is worth a look.
 SINGLE = (Status.FAILED, Status.RUNNING, Status.CANCELED)
+# How many rows are shown at once.
+LINES = 200
 # How many bars the day's drawing has at most; more dues share them.
 BARS = 192
 WIDTH, HEIGHT = 960, 40
@@ -69,11 +73,12 @@ SEVERITY: tuple[str, ...] = (
 class Line:
     """A row of the ledger: one entry, or equal neighbours."""
 
+    begin: datetime
     times: str
-    look: str
-    words: str
+    badge: SafeString
     why: str = ""
     run_pk: int | None = None
+    run_url: str = ""
     is_folded: bool = False
     backfill: str = ""
 
@@ -93,6 +98,8 @@ class DayLedger:
     axis: list[str]
     unfold: str = ""
     fold: str = ""
+    earlier: str = ""
+    latest: str = ""
     is_hour: bool = False
     query: dict[str, Any] = field(default_factory=dict)
 
@@ -103,11 +110,13 @@ def day_ledger(
     hour: int | None,
     *,
     is_unfolded: bool,
+    before: datetime | None = None,
     why_waiting: str = "",
 ) -> DayLedger:
     """Return the ledger of a day of the viewer's calendar, today's by default.
 
-    `why_waiting` says what keeps what waits from running.
+    Its rows are the latest `LINES` of that day, or the latest `before` a time; `why_waiting` says
+    what keeps what waits from running.
     """
     zone = timezone.get_current_timezone()
     if day is None:
@@ -117,14 +126,16 @@ def day_ledger(
     entries = account(schedule, window)
     if why_waiting:
         entries = [_waiting_for(entry, why_waiting) for entry in entries]
-    lines, totals = _lines(schedule, entries, is_unfolded), _totals(entries)
+    lines, totals = _lines(schedule, entries, is_unfolded, before), _totals(entries)
     query = _query(window.day, window.hour)
-    before, after = _neighbours(window, zone)
+    unfolded = {"all": 1} if is_unfolded else {}
+    previous, following = _neighbours(window, zone)
+    oldest = lines[-1].begin if lines else None
     return DayLedger(
         title=_title(window),
         value=window.day.isoformat(),
-        before=_link(before),
-        after=_link(after),
+        before=_link(previous),
+        after=_link(following),
         lines=lines,
         drawing=_drawing(entries, window),
         summary=", ".join(totals),
@@ -132,6 +143,10 @@ def day_ledger(
         axis=_axis(window),
         unfold=_link(query | {"all": 1}) if any(line.is_folded for line in lines) else "",
         fold=_link(query) if is_unfolded else "",
+        earlier=_link(query | unfolded | {"before": oldest.isoformat()})
+        if oldest is not None and oldest > entries[0].at
+        else "",
+        latest=_link(query | unfolded) if before is not None else "",
         is_hour=window.hour is not None,
         query=query,
     )
@@ -177,15 +192,27 @@ def _waiting_for(entry: Entry, why: str) -> Entry:
 # Folding
 
 
-def _lines(schedule: ScheduledTask, entries: Sequence[Entry], is_unfolded: bool) -> list[Line]:
-    """Return the rows, newest first."""
-    lines = []
+def _lines(
+    schedule: ScheduledTask,
+    entries: Sequence[Entry],
+    is_unfolded: bool,
+    before: datetime | None,
+) -> list[Line]:
+    """Return the rows, newest first, and no more than are shown at once."""
+    newest_first = (entry for entry in reversed(entries) if before is None or entry.at < before)
+    lines = _Lines(reverse("admin:tasks_scheduledtask_backfill", args=[schedule.pk]))
     with hiding(schedule.secret_values):
-        for (_key, _why), group in groupby(enumerate(entries), key=lambda pair: _kind(*pair)):
-            equal = [entry for _number, entry in group]
-            parts = [[entry] for entry in equal] if is_unfolded else [equal]
-            lines += [_line(schedule, part) for part in parts]
-    return lines[::-1]
+        return [lines.of(part) for part in islice(_parts(newest_first, is_unfolded), LINES)]
+
+
+def _parts(newest_first: Iterable[Entry], is_unfolded: bool) -> Iterator[list[Entry]]:
+    """Yield what shares a row, in order: equal neighbours, or each on its own."""
+    for _key, group in groupby(enumerate(newest_first), key=lambda pair: _kind(*pair)):
+        equal = [entry for _number, entry in group]
+        if is_unfolded:
+            yield from ([entry] for entry in equal)
+        else:
+            yield equal[::-1]
 
 
 def _kind(number: int, entry: Entry) -> tuple[Any, ...]:
@@ -200,23 +227,42 @@ def _kind(number: int, entry: Entry) -> tuple[Any, ...]:
 
 
 def _reason(entry: Entry) -> str:
-    if entry.run is None:
-        return mask_text(entry.note)
-    return entry.run.masked(entry.run.reason_in_words())
+    return mask_text(entry.note) if entry.run is None else entry.run.reason
 
 
-def _line(schedule: ScheduledTask, entries: Sequence[Entry]) -> Line:
-    first = entries[0]
-    run = first.run if len(entries) == 1 else None
-    return Line(
-        times=_times(entries),
-        look=LOOKS.get(first.state, first.state),  # type: ignore[call-overload]
-        words=_words(entries),
-        why=one_line(_why(entries)),
-        run_pk=run.pk if run is not None else None,
-        is_folded=len(entries) > 1,
-        backfill=_backfill(schedule, entries),
-    )
+class _Lines:
+    """Puts rows into words; it looks addresses and badges up only once."""
+
+    def __init__(self, backfill_page: str) -> None:
+        self._backfill_page = backfill_page
+        self._page_of = run_pages()
+        self._badge = cache(badge)
+
+    def of(self, entries: Sequence[Entry]) -> Line:
+        """Return the row of an entry, or of equal neighbours."""
+        first = entries[0]
+        run = first.run if len(entries) == 1 else None
+        look = LOOKS.get(first.state, first.state)  # type: ignore[call-overload]
+        return Line(
+            begin=first.at,
+            times=_times(entries),
+            badge=self._badge(look, _words(entries)),
+            why=one_line(_why(entries)),
+            run_pk=run.pk if run is not None else None,
+            run_url=self._page_of(run.pk) if run is not None else "",
+            is_folded=len(entries) > 1,
+            backfill=self._backfill(entries),
+        )
+
+    def _backfill(self, entries: Sequence[Entry]) -> str:
+        """Return the address at which backfill offers to run what these are."""
+        first, last = entries[0], entries[-1]
+        if first.state not in (Status.MISSED, Status.SKIPPED, Status.FAILED, Unrecorded.MISSING):
+            return ""
+        bounds = {"begin": first.at.isoformat(), "end": last.at.isoformat()}
+        if first.state == Status.FAILED:
+            bounds["failed"] = "on"
+        return f"{self._backfill_page}?{urlencode(bounds)}"
 
 
 def _times(entries: Sequence[Entry]) -> str:
@@ -281,18 +327,6 @@ def _range(least: str, most: str) -> str:
     return _("between %(least)s and %(most)s") % {"least": least, "most": most}
 
 
-def _backfill(schedule: ScheduledTask, entries: Sequence[Entry]) -> str:
-    """Return the address at which backfill offers to run what these are."""
-    first, last = entries[0], entries[-1]
-    if first.state not in (Status.MISSED, Status.SKIPPED, Status.FAILED, Unrecorded.MISSING):
-        return ""
-    bounds = {"begin": first.at.isoformat(), "end": last.at.isoformat()}
-    if first.state == Status.FAILED:
-        bounds["failed"] = "on"
-    url = reverse("admin:tasks_scheduledtask_backfill", args=[schedule.pk])
-    return f"{url}?{urlencode(bounds)}"
-
-
 # The drawing and the sums
 
 
@@ -323,17 +357,13 @@ def _drawing(entries: Sequence[Entry], window: Window) -> SafeString:
         place = min(int((entry.at - window.begin) / length * number), number - 1)
         shared.setdefault(place, []).append(entry)
     width = round(WIDTH / number * 0.72, 1)
-    bars = format_html_join(
-        "",
-        '<g transform="translate({} 4)"><title>{}</title>{}</g>',
-        (
-            (
-                round(place * WIDTH / number + 1, 1),
-                _bar_title(here),
-                _bar(here, width),
-            )
+    # A day has hundreds of them: they are put together by hand.
+    bars = mark_safe(
+        "".join(
+            f'<g transform="translate({round(place * WIDTH / number + 1, 1)} 4)">'
+            f"<title>{escape(_bar_title(here))}</title>{_bar(here, width)}</g>"
             for place, here in sorted(shared.items())
-        ),
+        )
     )
     rules = format_html_join(
         "", '<path class="l-rule" d="M{} 0V44"/>', ([WIDTH / 4 * part] for part in (1, 2, 3))
@@ -365,26 +395,25 @@ def _bar_title(entries: Sequence[Entry]) -> str:
     return f"{_times(entries)}: {words}"
 
 
-def _bar(entries: Sequence[Entry], width: float) -> SafeString:
+def _bar(entries: Sequence[Entry], width: float) -> str:
     states = {entry.state for entry in entries}
     state = next(one for one in SEVERITY if one in states)
     late = any(entry.run is not None and is_late(entry.run) for entry in entries)
-    shape = SHAPES.get(state, '<rect class="f-none" y="33" width="{}" height="3"/>')
-    drawn = format_html(shape, width)
+    shape = SHAPES.get(state, '<rect class="f-none" y="33" width="{0}" height="3"/>')
     if late and state == Status.FINISHED:
-        drawn += format_html('<rect class="f-late" y="10" width="{}" height="4" rx="1"/>', width)
-    return drawn
+        shape += '<rect class="f-late" y="10" width="{0}" height="4" rx="1"/>'
+    return shape.format(width)
 
 
 SHAPES: dict[str, str] = {
-    Status.FINISHED: '<rect class="f-finished" y="15" width="{}" height="21" rx="1"/>',
-    Status.FAILED: '<rect class="f-failed" width="{}" height="36" rx="1"/>',
-    Status.MISSED: '<rect class="o-missed" y="1" width="{}" height="34" rx="1"/>',
-    Unrecorded.MISSING: '<rect class="o-missed" y="1" width="{}" height="34" rx="1"/>',
-    Status.SKIPPED: '<rect class="f-skipped" y="32" width="{}" height="4" rx="1"/>',
+    Status.FINISHED: '<rect class="f-finished" y="15" width="{0}" height="21" rx="1"/>',
+    Status.FAILED: '<rect class="f-failed" width="{0}" height="36" rx="1"/>',
+    Status.MISSED: '<rect class="o-missed" y="1" width="{0}" height="34" rx="1"/>',
+    Unrecorded.MISSING: '<rect class="o-missed" y="1" width="{0}" height="34" rx="1"/>',
+    Status.SKIPPED: '<rect class="f-skipped" y="32" width="{0}" height="4" rx="1"/>',
     Status.CANCELED: '<rect class="f-canceled" y="15" width="{0}" height="9" rx="1"/>'
     '<rect class="f-canceled" y="27" width="{0}" height="9" rx="1"/>',
     Status.RUNNING: '<rect class="o-running" y="15" width="{0}" height="20" rx="1"/>'
     '<rect class="f-running" y="31" width="{0}" height="5" rx="1"/>',
-    Unrecorded.WAITING: '<rect class="f-quiet" y="24" width="{}" height="12" rx="1"/>',
+    Unrecorded.WAITING: '<rect class="f-quiet" y="24" width="{0}" height="12" rx="1"/>',
 }

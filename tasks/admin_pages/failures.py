@@ -128,7 +128,7 @@ class FailuresAdmin(RunActions):
             "schedules": names[:NAMED],
             "more_schedules": max(len(names) - NAMED, 0),
             "runs": [pk for pk, _ended in group.runs[:MOST_RUNS]],
-            "url": runs_url(group.exception),
+            "url": runs_url(group.exception, group.place),
         }
 
     def same_failure(self, run: ScheduledTaskInstance) -> Same | None:
@@ -160,7 +160,7 @@ class FailuresAdmin(RunActions):
         if wanted[1] is not None:
             place = f"{short(wanted[1].file)}:{wanted[1].line}"
             words.append(_("each at %(place)s") % {"place": place})
-        url = runs_url(wanted[0], schedule=run.parent_id)
+        url = runs_url(*wanted, schedule=run.parent_id)
         latest = ScheduledTaskInstance.objects.filter(parent=run.parent_id, pk__lte=run.pk)
         strip = list(latest.defer(*HEAVY).order_by("-pk")[:STRIP])
         return Same([row[0] for row in same], f"{', '.join(words)}.", url, strip)
@@ -170,7 +170,12 @@ def _key(exception: str, code: str | None, traceback: str) -> tuple[str, Place |
     return exception or code or "", place_of(traceback)
 
 
-def runs_url(exception: str, **more: Any) -> str:
-    """Return the address of the list of the runs that failed by an exception, or for a reason."""
+def runs_url(exception: str, place: Place | None = None, **more: Any) -> str:
+    """Return the address of the list of the runs that failed by an exception, or for a reason.
+
+    Only of those that failed at that place, if one is given.
+    """
     values = {"status": "failed", "failure": exception, **more}
+    if place is not None:
+        values["place"] = str(place)
     return f"{reverse('admin:tasks_scheduledtaskinstance_changelist')}?{urlencode(values)}"

@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from tasks.access import limits, visible, visible_calls
 from tasks.admin_pages.shared import kept
@@ -57,22 +58,31 @@ def health_line(request: HttpRequest) -> dict[str, Any]:
     """Return what the line says to a viewer; nothing to those who may not know."""
     if not may_see_health(request):
         return {}
-    verdict, _facts = health_of(request)
+    verdict, facts = health_of(request)
     headline, _dot, more = verdict.short.partition(" · ")
+    link = link_of(verdict)
+    if may_add_first(request, verdict, facts):
+        more, link = _("add one"), reverse("admin:tasks_scheduledtask_add")
     return {
         "headline": headline,
         "more": more,
         "state": state_of(verdict),
         "is_fine": verdict.is_fine,
-        "link": link_of(verdict),
+        "link": link,
         "refresh_ms": REFRESH_MS,
     }
+
+
+def may_add_first(request: HttpRequest, verdict: Verdict, facts: Facts) -> bool:
+    """Return whether all there is to say is that there is no schedule, and one may be added."""
+    is_empty = verdict.is_idle and not facts.known
+    return is_empty and request.user.has_perm("tasks.add_scheduledtask")
 
 
 def state_of(verdict: Verdict) -> str:
     """Return the state in whose symbol and colours a verdict is shown."""
     if verdict.is_fine:
-        return "finished"
+        return "waiting" if verdict.is_idle else "finished"
     is_broken = verdict.severity == Severity.ERROR and verdict.problems[0].code not in LATE
     return "failed" if is_broken else "late"
 

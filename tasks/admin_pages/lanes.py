@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
 from django.utils import formats, timezone
@@ -182,7 +183,7 @@ def _rect(shape: Shape, left: float, width: float) -> SafeString:
 
 
 def _bar_in_words(bar: Bar) -> str:
-    at = formats.date_format(timezone.localtime(bar.start), "H:i:s")
+    at = f"{timezone.localtime(bar.start):%H:%M:%S}"
     words = f"{at}: {Status(bar.state).label}"
     if bar.number > 1:
         words = f"{at}: {bar.number} {Status(bar.state).label}"
@@ -233,14 +234,22 @@ def heat_rows(heat: Heatmap) -> list[Drawn]:
     begin, end = _heat_range(heat)
     scale = _Scale(begin, end)
     grid = _grid([scale.x(day) for day in midnights(begin, end)], HEAT_HEIGHT, "l-rule")
-    return [_heat_row(row, scale, grid) for row in heat.rows]
+    # The same hours, and mostly the same trouble, come again in each row.
+    hour_words, cell_words = cache(_hour_in_words), cache(_cell)
+
+    def words(hour: datetime, cell: Cell) -> str:
+        return escape(f"{hour_words(hour)}: {cell_words(cell.failed, cell.missed, cell.late)}")
+
+    return [_heat_row(row, scale, grid, words) for row in heat.rows]
 
 
 def _heat_range(heat: Heatmap) -> tuple[datetime, datetime]:
     return heat.hours[0], heat.hours[-1] + HOUR
 
 
-def _heat_row(row: Row, scale: _Scale, grid: SafeString) -> Drawn:
+def _heat_row(
+    row: Row, scale: _Scale, grid: SafeString, words: Callable[[datetime, Cell], str]
+) -> Drawn:
     width = WIDTH * (HOUR / (scale.end - scale.begin))
     fine: list[str] = []
     trouble: list[str] = []
@@ -248,9 +257,7 @@ def _heat_row(row: Row, scale: _Scale, grid: SafeString) -> Drawn:
         left = scale.x(hour) + 0.1 * width
         if shape := _heat_shape(cell):
             rect = _rect(shape, left, 0.8 * width)
-            form = pgettext("date format", "D j, H:i")
-            title = f"{formats.date_format(timezone.localtime(hour), form)}: {_cell(cell)}"
-            trouble.append(f"<g><title>{escape(title)}</title>{rect}</g>")
+            trouble.append(f"<g><title>{words(hour, cell)}</title>{rect}</g>")
         else:
             fine.append(f"M{left:.1f} 19h{0.8 * width:.2f}v4h-{0.8 * width:.2f}z")
     counts = {"failed": row.failed, "missed": row.missed, "late": row.late}
@@ -278,8 +285,12 @@ def _heat_shape(cell: Cell) -> Shape | None:
     return Shape("f-late", 12, 11) if cell.late else None
 
 
-def _cell(cell: Cell) -> str:
-    return _in_words({"failed": cell.failed, "missed": cell.missed, "late": cell.late})
+def _hour_in_words(hour: datetime) -> str:
+    return formats.date_format(timezone.localtime(hour), pgettext("date format", "D j, H:i"))
+
+
+def _cell(failed: int, missed: int, late: int) -> str:
+    return _in_words({"failed": failed, "missed": missed, "late": late})
 
 
 def _grid(

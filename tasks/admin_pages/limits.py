@@ -2,12 +2,30 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import IntegerField, Model, QuerySet
 from django.http import HttpRequest
 
 from tasks.access import can_be_limited, is_limited, keep_visible, visible
+from tasks.admin_pages.addresses import number_in
 from tasks.models import Tag
+
+MOST_OFFERED = 100
+
+
+class KeysField(forms.ModelMultipleChoiceField):
+    """Rows chosen by their keys; a number that no database holds is an error, not a failure."""
+
+    def clean(self, value: Any) -> Any:
+        """Return the rows; Django itself would ask the database for any number."""
+        if isinstance(self.queryset.model._meta.pk, IntegerField):
+            for key in value or ():
+                if number_in(str(key)) is None:
+                    message = self.error_messages["invalid_pk_value"]
+                    raise ValidationError(message, "invalid_pk_value", {"pk": key})
+        return super().clean(value)
 
 
 class LimitedAdmin(admin.ModelAdmin):
@@ -15,6 +33,11 @@ class LimitedAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return visible(request.user, super().get_queryset(request))
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        return super().formfield_for_manytomany(
+            db_field, request, **{"form_class": KeysField} | options
+        )
 
     def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> Any:
         """Offer in a field only what the user may see."""
@@ -43,15 +66,25 @@ def _hidden_tags(record: Any, seen: QuerySet[Tag]) -> list[int]:
 
 
 class VisibleFilter(admin.RelatedFieldListFilter):
-    """A filter by another record, which offers only those that the user may see."""
+    """A filter by another record, which offers only those that the user may see.
+
+    Of more than `MOST_OFFERED`, it offers only the chosen one: the others' own pages lead here.
+    """
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
         offered = visible(request.user, field.remote_field.model._default_manager.all())
+        keys = list(offered.order_by().values_list("pk", flat=True)[: MOST_OFFERED + 1])
+        if len(keys) > MOST_OFFERED:
+            chosen = number_in(request.GET.get(self.lookup_kwarg))
+            keys = list(offered.order_by().filter(pk=chosen).values_list("pk", flat=True))
         return field.get_choices(
             include_blank=False,
             ordering=self.field_admin_ordering(field, request, model_admin),
-            limit_choices_to={"pk__in": offered.order_by().values("pk")},
+            limit_choices_to={"pk__in": keys},
         )
+
+    def has_output(self) -> bool:
+        return super().has_output() or self.lookup_val is not None
 
 
 class SharedAdmin(LimitedAdmin):

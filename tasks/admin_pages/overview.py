@@ -22,7 +22,8 @@ from tasks.admin_pages import lanes
 from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.base import BriefAdmin
 from tasks.admin_pages.formatting import NONE, short_duration
-from tasks.admin_pages.health import LATE, health_of
+from tasks.admin_pages.health import LATE, health_of, may_add_first
+from tasks.admin_pages.health import state_of as state_of_all
 from tasks.admin_pages.holds import may_hold, pause_page, resume_page
 from tasks.admin_pages.schedule_actions import ACTIONS
 from tasks.admin_pages.what_if import what_if_page
@@ -175,7 +176,8 @@ def now_context(
         "now": facts.now,
         "now_ms": NOW_MS,
         "verdict": verdict,
-        "state": "finished" if verdict.is_fine else state_of(verdict.problems[0]),
+        "state": state_of(verdict.problems[0]) if verdict.problems else state_of_all(verdict),
+        "may_add_first": may_add_first(request, verdict, facts),
         "problems": problem_rows(verdict, facts, rights.may_hold),
         "facts": vital_signs(facts),
         "figures": figures(day_figures(schedules)),

@@ -5,15 +5,16 @@ is room for, a bar is several of them, and leads closer.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from django.db.models.functions import Coalesce
 from django.utils import formats, timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
@@ -21,12 +22,14 @@ from tasks import clock
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.links import run_pages
 from tasks.admin_pages.states import how_many
+from tasks.admin_pages.times import exact
 from tasks.ledger.summaries import LATE
 from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.reports.lengths import LATENESS, duration
 
 Status = ScheduledTaskInstance.Status
 # How many runs are shown, by the name of the choice; of “all”, the newest that are worth reading.
-SIZES = {"200": 200, "1000": 1_000, "all": 5_000}
+SIZES = {"200": 200, "1000": 1_000, "all": 3_000}
 BARS = 200
 # The box of the drawing: the line at BASE, durations above it, lateness below.
 WIDTH, TOP, BASE, BOTTOM = 2_000, 24, 150, 202
@@ -47,38 +50,24 @@ SEVERITY = (
 
 
 class Run(NamedTuple):
-    """What is read of a run, named as in its record: the chart shows thousands of them."""
+    """What is read of a run: the chart shows thousands of them, and times take long to read."""
 
     pk: int
-    due: datetime | None
-    requested: datetime | None
     status: str
-    started: datetime | None
-    ended: datetime | None
-
-    @property
-    def duration(self) -> timedelta | None:
-        """How long it took, or has taken so far."""
-        if self.started is None:
-            return None
-        return (self.ended or clock.now()) - self.started
-
-    @property
-    def lateness(self) -> timedelta | None:
-        """How long after its due it started."""
-        if self.due is None or self.started is None:
-            return None
-        return self.started - self.due
+    duration: timedelta | None
+    lateness: timedelta | None
 
 
 class Bar:
     """One run, or several that are next to each other.
 
-    `status` is the worst end of its runs, `late` how late its latest one was if that is worth
-    showing, and `durations` are those of the finished ones.
+    `at` is when the first was due, or else requested; `status` is the worst end of its runs, `late`
+    how late its latest one was if that is worth showing, and `durations` are those of the finished
+    ones.
     """
 
-    def __init__(self, runs: Sequence[Run], url: str) -> None:
+    def __init__(self, at: datetime, runs: Sequence[Run], url: str) -> None:
+        self.at = at
         self.runs = runs
         self.url = url
         self.counts = Counter(run.status for run in runs)
@@ -90,7 +79,6 @@ class Bar:
         self.longest_lateness = max(late, default=None)
         is_late = self.longest_lateness is not None and self.longest_lateness > LATE
         self.late = self.longest_lateness if is_late else None
-        self.at = time_of(runs[0])
 
     @property
     def outcome(self) -> str:
@@ -144,12 +132,10 @@ class Chart:
     def has_late(self) -> bool:
         return any(bar.late is not None for bar in self.bars)
 
-
-def time_of(run: Run) -> datetime:
-    """Return when a run was due, or else requested."""
-    at = run.due or run.requested
-    assert at is not None
-    return at
+    @property
+    def table(self) -> SafeString:
+        """The rows of the table, newest first: hundreds, so they are put together by hand."""
+        return mark_safe("".join(map(_row, reversed(self.bars))))
 
 
 def moment(at: datetime) -> str:
@@ -158,16 +144,17 @@ def moment(at: datetime) -> str:
 
 
 def chart_of(schedule: ScheduledTask, size: str, until: int | None) -> Chart:
-    """Return the chart of the newest runs, or of those up to the run `until`; in two queries."""
+    """Return the chart of the newest runs, or of those up to the run `until`; in three queries."""
     size = size if size in SIZES else "200"
     number = SIZES[size]
-    found = schedule.runs.order_by("-id").values_list(*Run._fields)
+    read = ("pk", "status", duration(clock.now()), LATENESS)
+    found = schedule.runs.order_by("-id").values_list(*read)
     if until is not None:
         found = found.filter(pk__lte=until)
     newest = list(map(Run._make, found[: number + 1]))
     has_older = len(newest) > number
     runs = newest[:number][::-1]
-    bars = list(_bars(runs))
+    bars = _bars(runs)
     scale = _Scale(bars)
     return Chart(
         bars=bars,
@@ -202,16 +189,22 @@ def _size_label(name: str) -> str:
     return _("All") if name == "all" else name
 
 
-def _bars(runs: Sequence[Run]) -> Iterator[Bar]:
-    each, page_of = -(-len(runs) // BARS), run_pages()
-    for begin in range(0, len(runs), max(each, 1)):
+def _bars(runs: Sequence[Run]) -> list[Bar]:
+    each, page_of = max(-(-len(runs) // BARS), 1), run_pages()
+    begins = range(0, len(runs), each)
+    first = ScheduledTaskInstance.objects.filter(pk__in=[runs[begin].pk for begin in begins])
+    times = dict(first.values_list("pk", Coalesce("due", "requested")))
+    bars = []
+    for begin in begins:
         chunk = runs[begin : begin + each]
         if each == 1:
             url = page_of(chunk[0].pk)
         else:
             last = min(begin + each // 2 + SIZES["200"] // 2, len(runs) - 1)
             url = _zoom("200", runs[last].pk)
-        yield Bar(chunk, url)
+        if at := times.get(chunk[0].pk):  # Otherwise retention has just deleted it.
+            bars.append(Bar(at, chunk, url))
+    return bars
 
 
 class _Scale:
@@ -257,57 +250,54 @@ class _Scale:
 
 
 def _drawing(bars: Sequence[Bar], scale: _Scale) -> SafeString:
+    """Draw the bars. A page has hundreds of them: they are put together by hand."""
     step = min(WIDTH / max(len(bars), 1), WIDEST_STEP)
     left, width = WIDTH - step * len(bars), round(step * 0.62, 1)
-    return format_html_join(
-        "",
-        '<a href="{}" tabindex="{}" aria-label="{}"><title>{}</title>'
-        '<g transform="translate({} 0)">{}<rect class="hit" width="{}" height="{}"/></g></a>',
-        (
-            (
-                bar.url,
-                0 if place == len(bars) - 1 else -1,
-                label,
-                label,
-                round(left + step * place, 1),
-                _shapes(bar, scale, width),
-                width,
-                BOTTOM,
-            )
-            for place, (bar, label) in enumerate((bar, bar.label) for bar in bars)
-        ),
-    ) + format_html_join(
-        "", '<path class="l-dash" d="M0 {}H2000"/>', ([y] for y, _name in scale.marks())
+    parts = []
+    for place, bar in enumerate(bars):
+        label, x = escape(bar.label), round(left + step * place, 1)
+        parts.append(
+            f'<a href="{escape(bar.url)}" tabindex="{0 if place == len(bars) - 1 else -1}"'
+            f' aria-label="{label}"><title>{label}</title>'
+            f'<g transform="translate({x} 0)">{_shapes(bar, scale, width)}'
+            f'<rect class="hit" width="{width}" height="{BOTTOM}"/></g></a>'
+        )
+    parts += [f'<path class="l-dash" d="M0 {y}H{WIDTH}"/>' for y, _name in scale.marks()]
+    return mark_safe("".join(parts))
+
+
+def _row(bar: Bar) -> str:
+    late, took = short_duration(bar.longest_lateness), short_duration(bar.took)
+    return (
+        f'<tr><td class="nw"><a href="{escape(bar.url)}">{escape(exact(bar.at))}</a></td>'
+        f'<td>{escape(bar.outcome)}</td><td class="r nw">{escape(late)}</td>'
+        f'<td class="r nw">{escape(took)}</td></tr>'
     )
 
 
-def _shapes(bar: Bar, scale: _Scale, width: float) -> SafeString:
-    parts = [_above(bar, scale, width)]
-    if bar.late is not None:
-        below = '<rect class="f-late" y="{}" width="{}" height="{}"/>'
-        parts.append(format_html(below, BASE + 2, width, scale.depth(bar.late)))
-    return format_html_join("", "{}", ([part] for part in parts))
+def _shapes(bar: Bar, scale: _Scale, width: float) -> str:
+    """Draw the state: its form says as much as its colour; and below the line, how late it was."""
+    above = _above(bar, scale, width)
+    if bar.late is None:
+        return above
+    height = scale.depth(bar.late)
+    return f'{above}<rect class="f-late" y="{BASE + 2}" width="{width}" height="{height}"/>'
 
 
-def _above(bar: Bar, scale: _Scale, width: float) -> SafeString:
-    """Draw the state: its form says as much as its colour."""
+def _above(bar: Bar, scale: _Scale, width: float) -> str:
     if bar.status == Status.FAILED:
-        return format_html('<rect class="f-failed" y="8" width="{}" height="{}"/>', width, BASE - 8)
+        return f'<rect class="f-failed" y="8" width="{width}" height="{BASE - 8}"/>'
     if bar.status == Status.MISSED:
-        return format_html(
-            '<path class="dash-missed" stroke-width="{}" d="M{} 8V{}"/>', width, width / 2, BASE
-        )
+        middle = width / 2
+        return f'<path class="dash-missed" stroke-width="{width}" d="M{middle} 8V{BASE}"/>'
+    look = f"f-{bar.status.value}"
     if bar.status == Status.SKIPPED or bar.took is None:
-        shape = '<rect class="f-{}" y="{}" width="{}" height="4"/>'
-        return format_html(shape, bar.status, BASE - 4, width)
+        return f'<rect class="{look}" y="{BASE - 4}" width="{width}" height="4"/>'
     height = max(scale.height(bar.took), 3)
-    return format_html(
-        '<rect class="f-{0} bar-fade" y="{1}" width="{2}" height="{3}"/>'
-        '<rect class="f-{0}" y="{1}" width="{2}" height="3"/>',
-        bar.status,
-        round(BASE - height, 1),
-        width,
-        height,
+    y = round(BASE - height, 1)
+    return (
+        f'<rect class="{look} bar-fade" y="{y}" width="{width}" height="{height}"/>'
+        f'<rect class="{look}" y="{y}" width="{width}" height="3"/>'
     )
 
 

@@ -20,8 +20,10 @@ LOST_RUNS = "lost"
 # How many schedules a part of a name may mean, and how many are offered while it is typed.
 MOST_MEANT = 100
 OFFERED = 20
-# How many of the newest runs name the workers that are offered.
+# How many of the newest runs name the workers that are offered, and among how many of all they are
+# looked for.
 RUNS_ASKED = 300
+RUNS_SEARCHED = 10_000
 # Runs are recorded in the order of their ids, but several at a time: by how many ids a time may be
 # off.
 DISORDER = 1_000
@@ -69,6 +71,7 @@ class RunFilters(forms.Form):
     status = forms.ChoiceField(required=False, label=gettext_lazy("Status"))
     function = forms.ChoiceField(required=False, label=gettext_lazy("Function"))
     failure = forms.CharField(required=False, label=gettext_lazy("Exception"))
+    place = forms.CharField(required=False, label=gettext_lazy("Raised at"))
     worker = forms.ChoiceField(required=False, label=gettext_lazy("Worker"))
     late = forms.IntegerField(
         required=False, label=gettext_lazy("Late"), min_value=0, max_value=10**9
@@ -110,6 +113,7 @@ class RunFilters(forms.Form):
             {"type": "search", "placeholder": fields["q"].label, "aria-label": fields["q"].label}
         )
         fields["failure"].widget.attrs |= {"placeholder": _("Any exception")}
+        fields["place"].widget.attrs |= {"placeholder": _("Any file:line")}
         fields["schedule"].widget = forms.TextInput(
             {
                 "placeholder": _("Any schedule"),
@@ -168,6 +172,7 @@ class RunFilters(forms.Form):
             "failure": lambda name: (
                 Q(exception_class=name) | Q(reason_code=name, exception_class="")
             ),
+            "place": _raised_at,
             "function": lambda name: Q(parent__in=_schedules_of(name)),
             "worker": lambda name: Q(worker_name=name),
             "late": lambda seconds: Q(GreaterThan(Seconds("due", "started"), seconds)),
@@ -189,7 +194,9 @@ class RunFilters(forms.Form):
         return list(functions.distinct())
 
     def _workers(self) -> set[str]:
-        runs = self._runs.filter(started__isnull=False).order_by("-pk")
+        newest = ScheduledTaskInstance.objects.order_by("-pk").values_list("pk", flat=True).first()
+        runs = self._runs.filter(pk__gt=(newest or 0) - RUNS_SEARCHED, started__isnull=False)
+        runs = runs.order_by("-pk")
         return set(runs.values_list("worker_name", flat=True)[:RUNS_ASKED])
 
     def meant_schedules(self) -> list[int] | None:
@@ -219,6 +226,17 @@ def offered_names(schedules: QuerySet[Any], text: str) -> list[str]:
 
 def _schedules_of(function: str) -> Any:
     return ScheduledTask.objects.filter(function=function).order_by().values("pk")
+
+
+def _raised_at(place: str) -> Q:
+    """Return the condition that a run's traceback goes through a line: “shop/tasks.py:35”.
+
+    It finds frames and nothing else, so that nobody searches what a traceback may hide.
+    """
+    file, _colon, line = place.rpartition(":")
+    if not file or not line.isdecimal():
+        return Q(pk__in=[])
+    return Q(traceback__contains=f'{file}", line {line}, in ')
 
 
 def _containing(words: str) -> Q:

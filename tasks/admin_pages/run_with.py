@@ -10,12 +10,13 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from tasks.admin_pages.argument_choices import nameable
 from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.base import obstacles
-from tasks.admin_pages.call_pages import argument_rows
+from tasks.admin_pages.call_pages import rows_to_type
 from tasks.admin_pages.forms import CallForm
 from tasks.admin_pages.history import record_change
 from tasks.admin_pages.links import schedule_page
@@ -71,7 +72,8 @@ def run_with_page(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResp
         "opts": page.opts,
         "original": schedule,
         "form": form,
-        "rows": argument_rows(form),
+        "rows": rows_to_type(page.admin_site, request, form),
+        "choices_url": reverse("admin:tasks_scheduledtask_choices"),
         "back": schedule_page(pk),
         "notices": obstacles([schedule.queue]),
     }

@@ -370,8 +370,12 @@ class TaskAdmin(SharedAdmin, CallPages, RecordAdmin):
                 TaskService.cancel_task(task)
         queryset.delete()
 
-    @admin.action(description=gettext_lazy("Cancel"), permissions=["change"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+    @admin.action(description=gettext_lazy("Cancel or stop"), permissions=["change"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Task]) -> HttpResponse | None:
+        """Cancel calls that wait; it asks first if some of them run, and are stopped."""
+        running = queryset.filter(status=Task.Status.RUNNING).defer(*HEAVY)
+        if "confirmed" not in request.POST and (stopped := list(running)):
+            return self._ask_to_stop(request, queryset, stopped)
         by = request.user.get_username()
         self._each(
             request,
@@ -380,6 +384,23 @@ class TaskAdmin(SharedAdmin, CallPages, RecordAdmin):
             _("Cancelled."),
             lambda n: ngettext("%d call was cancelled.", "%d calls were cancelled.", n) % n,
         )
+        return None
+
+    def _ask_to_stop(
+        self, request: HttpRequest, chosen: QuerySet[Task], running: list[Task]
+    ) -> HttpResponse:
+        text = ngettext("Stop this call?", "Stop these %(n)d calls?", len(running))
+        pks = list(chosen.values_list("pk", flat=True))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": text % {"n": len(running)},
+            "opts": self.opts,
+            "running": running,
+            "waiting": len(pks) - len(running),
+            "pks": pks,
+            "chosen_name": ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/tasks/task/stop.html", context)
 
     @admin.action(description=gettext_lazy("Call again"), permissions=["add"])
     def call_again(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:

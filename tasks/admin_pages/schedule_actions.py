@@ -74,6 +74,14 @@ class ActionForm(forms.Form):
     note = NoteField()
 
 
+class DeleteForm(ActionForm):
+    """Why a schedule is deleted: its history goes with it, the log of Django's admin doesn't."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["note"].label = _("Why? Kept in the admin's log")
+
+
 class MoveForm(ActionForm):
     """How far, and in which direction."""
 
@@ -390,6 +398,7 @@ class Delete(ScheduleAction):
     """Deletes schedules with all that is known about them."""
 
     name, label, permission, is_end = "delete", gettext_lazy("Delete"), "delete", True
+    form_class = DeleteForm
 
     def question(self, number: int, name: str) -> str:
         return _question(_("Delete “%(name)s”?"), _("Delete %(number)d schedules?"), number, name)

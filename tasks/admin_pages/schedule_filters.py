@@ -1,10 +1,11 @@
 """What the list of schedules can be narrowed down to."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
@@ -14,6 +15,7 @@ from tasks.models import ScheduledTask, ScheduledTaskInstance, Tag
 from tasks.reports.waiting import late_schedules
 
 Schedules = QuerySet[ScheduledTask]
+LIVE = ScheduledTask.LIVE
 
 
 class ChoiceFilter(admin.SimpleListFilter):
@@ -39,12 +41,14 @@ class ChoiceFilter(admin.SimpleListFilter):
 
 
 class InUse(NamedTuple):
-    """What some schedules that the user may see have in common."""
+    """What some schedules that the user may see have in common, and how many these are."""
 
     function: str
     queue: str
     list_owner: str | None
     status: str
+    number: int
+    with_problem: int
 
 
 def in_use(request: HttpRequest) -> list[InUse]:
@@ -52,7 +56,11 @@ def in_use(request: HttpRequest) -> list[InUse]:
     kept: Any = request
     if not hasattr(kept, "in_use"):
         schedules = visible(request.user, ScheduledTask.objects.all()).order_by()
-        kept.in_use = list(map(InUse._make, schedules.values_list(*InUse._fields).distinct()))
+        common = schedules.values("function", "queue", "list_owner", "status")
+        counted = common.annotate(
+            number=Count("pk"), with_problem=Count("pk", filter=~Q(problem=""))
+        )
+        kept.in_use = list(map(InUse._make, counted.values_list(*InUse._fields)))
     found: list[InUse] = kept.in_use
     return found
 
@@ -123,17 +131,22 @@ def failing(request: HttpRequest) -> Q:
 
 def unschedulable(request: HttpRequest) -> Q:
     """Find the live ones that can't be scheduled, as their rows say."""
-    return Q(status__in=ScheduledTask.LIVE) & ~Q(problem="")
+    return Q(status__in=LIVE) & ~Q(problem="")
 
 
 def late(request: HttpRequest) -> Q:
     """Find those of which something is due and has not started."""
+    return Q(pk__in=_late_now(request))
+
+
+def _late_now(request: HttpRequest) -> list[int]:
+    """Return the keys of those that are late, read from Redis once for a page."""
     kept: Any = request
     if not hasattr(kept, "late_schedules"):
-        # Read from Redis once for a page.
         everything = visible(request.user, ScheduledTask.objects.all())
         kept.late_schedules = late_schedules(everything)
-    return Q(pk__in=kept.late_schedules)
+    found: list[int] = kept.late_schedules
+    return found
 
 
 def going_on(request: HttpRequest) -> Q:
@@ -173,6 +186,23 @@ VIEWS: dict[str, tuple[Any, Callable[[HttpRequest], Q]]] = {
     "never": (gettext_lazy("Never ran"), never_ran),
     "ended": (pgettext_lazy("schedules", "Ended"), ended),
 }
+
+
+def numbers_of_views(request: HttpRequest) -> dict[str, int]:
+    """Return how many schedules each view shows, in two queries besides those of the page."""
+    by_status: Counter[str] = Counter()
+    for one in in_use(request):
+        by_status[one.status] += one.number
+    status, everything = ScheduledTask.Status, visible(request.user, ScheduledTask.objects.all())
+    return {
+        "problem": sum(one.with_problem for one in in_use(request) if one.status in LIVE),
+        "failing": by_status[status.FAILED],
+        "late": len(_late_now(request)),
+        "running": everything.filter(going_on(request)).count(),
+        "paused": by_status[status.PAUSED],
+        "never": everything.filter(never_ran(request)).count(),
+        "ended": by_status[status.DEATH],
+    }
 
 
 class ViewFilter(ChoiceFilter):

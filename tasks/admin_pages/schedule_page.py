@@ -204,6 +204,7 @@ def _panels(
             _day(query.get("day")),
             number_in(query.get("hour")),
             is_unfolded="all" in query,
+            before=_time(query.get("before")),
             why_waiting=waiting.why_in_words if waiting is not None else "",
         ),
         "latest": latest,
@@ -219,6 +220,15 @@ def _day(text: str | None) -> date | None:
     except ValueError:
         return None
     return day if 1971 <= day.year <= 9000 else None
+
+
+def _time(text: str | None) -> datetime | None:
+    """Return a time of the address; one that makes no sense is as if none were given."""
+    try:
+        at = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None
 
 
 def _policies(schedule: ScheduledTask) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from tasks.admin_pages.links import run_pages
 from tasks.ledger.summaries import LATE
 from tasks.models import ScheduledTaskInstance
 
+Status = ScheduledTaskInstance.Status
 BARS = 20
 STEP, HEIGHT = 7.5, 22
 
@@ -33,33 +34,54 @@ BAR = {
 LATE_CAP = '<rect class="f-late" y="4" width="6" height="4" rx="1"/>'
 
 
-def strip(runs: Iterable[Any]) -> SafeString:
-    """Show runs, newest first as they are read, as bars from left (oldest) to right with links.
+class Strips:
+    """Draws strips: one object for all of a page, which looks words and addresses up only once."""
 
-    Each run needs `pk`, `status` and `lateness`. All bars together are one stop of the Tab key;
-    the arrow keys move between them (strip.js).
-    """
-    shown = list(runs)[:BARS][::-1]
-    offset, last = BARS - len(shown), len(shown) - 1
-    page_of, words = run_pages(), cache(_words)
-    parts = [
-        f'<rect class="f-none" x="{STEP * place}" y="20" width="6" height="2"/>'
-        for place in range(offset)
-    ]
-    # A page has a thousand of these: they are put together by hand.
-    for place, run in enumerate(shown):
-        text = escape(words(run.status, run.lateness if is_late(run) else None))
-        parts.append(
-            f'<a href="{page_of(run.pk)}" tabindex="{0 if place == last else -1}"'
-            f' aria-label="{text}"><title>{text}</title>'
-            f'<g transform="translate({STEP * (offset + place)} 0)">{bar(run)}'
-            '<rect class="hit" width="7" height="22"/></g></a>'
+    def __init__(self) -> None:
+        self._page_of = run_pages()
+        self._words = cache(_words)
+        self._labels = {status.value: str(status.label) for status in Status}
+
+    def draw(self, runs: Iterable[Any]) -> SafeString:
+        """Show runs, newest first as they are read, as bars from left (oldest) to right with links.
+
+        Each run needs `pk`, `status` and `lateness`. All bars together are one stop of the Tab key;
+        the arrow keys move between them (strip.js).
+        """
+        shown = list(runs)[:BARS][::-1]
+        offset, last = BARS - len(shown), len(shown) - 1
+        parts = [
+            f'<rect class="f-none" x="{STEP * place}" y="20" width="6" height="2"/>'
+            for place in range(offset)
+        ]
+        # A page has a thousand of these: they are put together by hand.
+        for place, run in enumerate(shown):
+            late = is_late(run)
+            text = self._words(run.status, run.lateness if late else None)
+            parts.append(
+                f'<a href="{self._page_of(run.pk)}" tabindex="{0 if place == last else -1}"'
+                f' aria-label="{text}"><title>{text}</title>'
+                f'<g transform="translate({STEP * (offset + place)} 0)">{_shapes(run.status, late)}'
+                '<rect class="hit" width="7" height="22"/></g></a>'
+            )
+        return format_html(
+            '<svg class="sl-strip" viewBox="0 0 150 22" role="group" aria-label="{}">{}</svg>',
+            self._counts(shown),
+            mark_safe("".join(parts)),
         )
-    return format_html(
-        '<svg class="sl-strip" viewBox="0 0 150 22" role="group" aria-label="{}">{}</svg>',
-        counts(shown),
-        mark_safe("".join(parts)),
-    )
+
+    def _counts(self, runs: Sequence[Any]) -> str:
+        """Return how many of the runs ended how: “20 runs: 18 finished, 2 failed”."""
+        if not runs:
+            return _("no run yet")
+        by_status = Counter(run.status for run in runs)
+        parts = [
+            f"{by_status[status]} {label}"
+            for status, label in self._labels.items()
+            if by_status[status]
+        ]
+        number = ngettext("%d run", "%d runs", len(runs)) % len(runs)
+        return f"{number}: {', '.join(parts)}"
 
 
 def is_late(run: Any) -> bool:
@@ -67,33 +89,14 @@ def is_late(run: Any) -> bool:
     return run.lateness is not None and run.lateness > LATE
 
 
-def bar(run: Any) -> SafeString:
+def _shapes(status: str, late: bool) -> str:
     """Return the shapes of one run, in a box of 6 × 22."""
-    cap = LATE_CAP if is_late(run) and run.status == "finished" else ""
-    return mark_safe(BAR[run.status] + cap)
-
-
-def outcome(run: Any) -> str:
-    """Return how a run ended, in words: “finished, 38 s late”."""
-    return _words(run.status, run.lateness if is_late(run) else None)
+    return BAR[status] + (LATE_CAP if late and status == Status.FINISHED else "")
 
 
 def _words(status: str, late: timedelta | None) -> str:
-    label = str(ScheduledTaskInstance.Status(status).label)
+    """Return how a run ended, escaped: “finished, 38 s late”."""
+    label = str(Status(status).label)
     if late is None:
-        return label
-    return _("%(state)s, %(span)s late") % {"state": label, "span": short_duration(late)}
-
-
-def counts(runs: Sequence[Any]) -> str:
-    """Return how many of the runs ended how: “20 runs: 18 finished, 2 failed”."""
-    if not runs:
-        return _("no run yet")
-    by_status = Counter(run.status for run in runs)
-    parts = [
-        f"{by_status[status.value]} {status.label}"
-        for status in ScheduledTaskInstance.Status
-        if by_status[status.value]
-    ]
-    number = ngettext("%d run", "%d runs", len(runs)) % len(runs)
-    return f"{number}: {', '.join(parts)}"
+        return escape(label)
+    return escape(_("%(state)s, %(span)s late") % {"state": label, "span": short_duration(late)})

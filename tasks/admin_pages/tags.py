@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from tasks.admin_pages.base import TasksAdmin
 from tasks.admin_pages.formatting import NONE
-from tasks.admin_pages.limits import SharedAdmin
+from tasks.admin_pages.limits import KeysField, SharedAdmin
 from tasks.models import ScheduledTask, Tag, TagGroup, TagUser
 
 # By the fields of the form: the model that attaches people to tags, and its field.
@@ -35,13 +35,13 @@ LIMITED = gettext_lazy(
 class TagForm(forms.ModelForm):
     """A tag, and the people who are limited to it."""
 
-    limited_users = forms.ModelMultipleChoiceField(
+    limited_users = KeysField(
         queryset=get_user_model()._default_manager.none(),
         required=False,
         label=gettext_lazy("Users"),
         widget=FilteredSelectMultiple(gettext_lazy("users"), is_stacked=False),
     )
-    limited_groups = forms.ModelMultipleChoiceField(
+    limited_groups = KeysField(
         queryset=Group.objects.none(),
         required=False,
         label=gettext_lazy("Groups"),

@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.core.validators import MaxValueValidator
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, Max, Sum
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -29,13 +29,14 @@ from tasks.admin_pages.what_if_changes import (
     Trial,
     better_times,
     by_in_units,
-    chosen_schedule,
     effects,
+    in_the_way,
+    meant,
     trial_of,
 )
 from tasks.admin_pages.when_form import IntervalField
 from tasks.broker.connection import connect
-from tasks.models import ScheduledTask
+from tasks.models import ScheduleChange, ScheduledTask
 from tasks.queue import usable_queues
 from tasks.reports.in_redis import read_snapshot
 from tasks.reports.moves import moves_of
@@ -52,7 +53,9 @@ from tasks.reports.simulation import (
     Slot,
     read_planned,
     simulate,
+    simulate_beside,
 )
+from tasks.timing.describe import describe
 
 DAYS = 7
 # The page is made while somebody waits for it: it plays less than the command does.
@@ -60,9 +63,11 @@ PLAYED_AT_MOST = 20_000
 # If more is due, the page is shown first, and the coming days are played when its script asks.
 QUICK = 2_000
 PLAY_AFTER_MS = 1_000
+# How long that may take until it looks as if the server didn't answer.
+PATIENCE_MS = 60_000
 # How long what was played is shown again, in seconds.
 KEPT_FOR = 60.0
-OVERLAPS_SHOWN = FILLERS_SHOWN = 20
+OVERLAPS_SHOWN = FILLERS_SHOWN = NAMESAKES_SHOWN = 20
 LONGEST_JOB = 7 * 86_400
 TOO_LONG = gettext_lazy("Longer than the 7 days that are played.")
 SOMEWHAT_BUSY = 0.5
@@ -106,15 +111,22 @@ class ScheduleForm(forms.Form):
     def __init__(self, *args: Any, planned: Sequence[Planned], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._planned = planned
+        # Several that share the name that was typed: one of them is to be chosen.
+        self.namesakes: list[tuple[Planned, str]] = []
 
     def clean_schedule(self) -> Planned:
-        """Return the schedule that is named, also by its primary key."""
+        """Return the schedule that is named, or has this primary key."""
         text = self.cleaned_data["schedule"]
-        if (found := chosen_schedule(self._planned, text)) is None:
-            raise forms.ValidationError(
-                _("No active schedule is called “%(name)s”.") % {"name": text}
-            )
-        return found
+        found = meant(self._planned, text)
+        if len(found) == 1:
+            return found[0]
+        self.namesakes = [(one, describe(one.spec)) for one in found[:NAMESAKES_SHOWN]]
+        message = (
+            _("%(n)d active schedules are called “%(name)s”: choose one.")
+            if found
+            else _("No active schedule is called “%(name)s”.")
+        )
+        raise forms.ValidationError(message % {"name": text, "n": len(found)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,25 +169,36 @@ def what_if_page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
     context = {**site.each_context(request), "title": _("What-if")}
     seen = visible(request.user, ScheduledTask.objects.all())
     is_asked_for = {"takes", "schedule", "play"} & request.GET.keys()
-    is_quick = _is_quick(seen)
+    load = _load_of(seen)
+    is_quick = load.due <= QUICK
     if is_quick or is_asked_for or "X-Live" in request.headers:
-        context |= _played(request, seen, is_fresh=is_quick)
+        context |= _played(request, seen, load, is_fresh=is_quick)
         context["may_add"] = schedules.has_add_permission(request)
         context["may_move"] = schedules.has_change_permission(request)
     else:
-        context["refresh_ms"] = PLAY_AFTER_MS
+        context |= {"refresh_ms": PLAY_AFTER_MS, "patience_ms": PATIENCE_MS}
     return TemplateResponse(request, "admin/tasks/what_if.html", context)
 
 
-def _is_quick(schedules: Schedules) -> bool:
-    """Return whether the coming days can be played while somebody waits for the page.
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How many schedules there are, about how much is due of them, and their latest change.
 
-    As much is due, about, as was in the last 7 days.
+    As much is due in the coming days as was in the last 7, about: the coming days of a small load
+    can be played while somebody waits for the page.
     """
+
+    schedules: int
+    due: int
+    changed: int | None
+
+
+def _load_of(schedules: Schedules) -> Load:
     runs: Any = sum(F(f"week__{name}") for name in ("finished", "failed", "missed", "skipped"))
     live = schedules.filter(status__in=ScheduledTask.LIVE).order_by()
-    load = live.aggregate(number=Count("pk"), runs=Sum(runs, default=0))
-    return load["number"] + load["runs"] <= QUICK
+    found = live.aggregate(number=Count("pk"), runs=Sum(runs, default=0))
+    changed = ScheduleChange.objects.aggregate(newest=Max("pk"))["newest"]
+    return Load(found["number"], found["number"] + found["runs"], changed)
 
 
 def _present(schedules: Schedules, workers: Workers) -> tuple[list[Planned], Simulation]:
@@ -188,15 +211,18 @@ def _play(planned: Iterable[Planned], workers: Workers) -> Simulation:
     return simulate(planned, workers, clock.now(), DAYS, PLAYED_AT_MOST)
 
 
-def _played(request: HttpRequest, schedules: Schedules, *, is_fresh: bool) -> dict[str, Any]:
+def _played(
+    request: HttpRequest, schedules: Schedules, load: Load, *, is_fresh: bool
+) -> dict[str, Any]:
     """Return what the simulations say, at most two; unless fresh the first is up to a minute old.
 
-    A change that is tried is always played anew.
+    It isn't older than the latest change of a schedule. A change that is tried is always played
+    anew.
     """
     query, now = request.GET, clock.now()
     workers, obstacle = _workers()
     planned, present = kept(
-        ("what-if", limits(request.user), tuple(workers)),
+        ("what-if", limits(request.user), tuple(workers), load.schedules, load.changed),
         KEPT_FOR,
         lambda: _present(schedules, workers),
         is_fresh=is_fresh,
@@ -213,12 +239,16 @@ def _played(request: HttpRequest, schedules: Schedules, *, is_fresh: bool) -> di
     shown = present
     found: dict[str, Any] = {}
     if trial is not None:
-        shown = _play(trial.planned, workers)
+        shown = simulate_beside(trial.planned, workers, present)
         found = {"trial": trial, "effects": effects(trial, present, shown), **_way_on(trial, job)}
     elif chosen is not None:
         others = _play((one for one in planned if one is not chosen), workers)
         moves = moves_of(chosen, others, now)
-        found = {"busy_now": round(100 * moves.busy_now), "better": better_times(chosen, moves)}
+        found = {
+            "busy_now": round(100 * moves.busy_now),
+            "better": better_times(chosen, moves),
+            "in_the_way": in_the_way(moves.obstacle, chosen, others.end),
+        }
     elif job is not None:
         found = {"suggestions": suggestions(present, job)}
     found |= {"job_form": job_form, "schedule_form": form, "chosen": chosen}

@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import QueryDict
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
 from tasks.admin_pages.formatting import short_duration
 from tasks.exceptions import SpecError
-from tasks.reports.moves import Moves
+from tasks.reports.moves import Moves, Obstacle
 from tasks.reports.simulation import Outlook, Planned, Simulation
 from tasks.timing.describe import describe
 from tasks.timing.moving import CannotMove, moved
@@ -60,10 +60,10 @@ class BetterTime:
     try_url: str
 
 
-def chosen_schedule(planned: Sequence[Planned], text: str) -> Planned | None:
-    """Return the schedule with this name or primary key, None if there is none."""
-    named = [one for one in planned if one.name == text]
-    return next(iter(named), None) or next((one for one in planned if str(one.pk) == text), None)
+def meant(planned: Sequence[Planned], text: str) -> list[Planned]:
+    """Return the schedules that a text means: the one with this primary key, or this name."""
+    keyed = [one for one in planned if str(one.pk) == text]
+    return keyed or [one for one in planned if one.name == text]
 
 
 def trial_of(
@@ -152,6 +152,25 @@ def better_times(chosen: Planned, moves: Moves) -> list[BetterTime]:
         )
         for move in moves.better
     ]
+
+
+def in_the_way(obstacle: Obstacle | None, chosen: Planned, until: datetime) -> str:
+    """Say why there are no better times for a schedule."""
+    texts: dict[Obstacle | None, str] = {
+        Obstacle.NO_WORKER: _(
+            "No worker serves the queue “%(queue)s”: start one to see which times are empty."
+        ),
+        Obstacle.NOT_DUE: _("“%(name)s” isn't due before %(until)s, when what is played ends."),
+        Obstacle.TOO_OFTEN: _("“%(name)s” is due too often to be moved to other times."),
+        Obstacle.BOUND: _(
+            "“%(name)s” can't be moved to an emptier time: it would be due on other days, or no "
+            "single cron expression says when."
+        ),
+    }
+    if obstacle not in texts:
+        return ""
+    shown = formats.date_format(timezone.localtime(until), _("D j M, H:i"))
+    return texts[obstacle] % {"name": chosen.name, "queue": chosen.queue, "until": shown}
 
 
 def by_in_units(by: timedelta) -> dict[str, Any]:

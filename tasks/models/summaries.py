@@ -49,6 +49,7 @@ class HourlySummary(Summary):
         ScheduledTask,
         on_delete=models.CASCADE,
         db_constraint=False,
+        db_index=False,  # That of the constraint below begins with it.
         related_name="hours",
         verbose_name=_("schedule"),
     )

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tasks import clock
 from tasks.exceptions import SpecError
-from tasks.models import ScheduledTask, ScheduledTaskInstance, SchedulePeriod
+from tasks.models import ScheduledTask, SchedulePeriod
+from tasks.reports.lengths import LATENESS, duration, since
 from tasks.timing import spec
 from tasks.timing.instants import DAY, MICROSECOND
 from tasks.timing.spec import Spec, spec_from_json
@@ -45,13 +47,24 @@ class Window:
     hour: int | None = None
 
 
+class DayRun(NamedTuple):
+    """What is read of a run: a day may have more than a thousand. Its reason has no secrets."""
+
+    pk: int
+    status: str
+    attempt: int
+    lateness: timedelta | None
+    duration: timedelta | None
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One due and what became of it; or a span, up to `until`, in which nothing was due."""
 
     at: datetime
     state: str
-    run: ScheduledTaskInstance | None = None
+    run: DayRun | None = None
     until: datetime | None = None
     note: str = ""
 
@@ -84,7 +97,7 @@ def account(schedule: ScheduledTask, window: Window) -> list[Entry]:
     periods = list(
         schedule.periods.filter(start__lt=window.end, end__gte=window.begin).order_by("start")
     )
-    entries = {due: Entry(due, run.status, run) for due, run in _runs(schedule, window)}
+    entries = {due: Entry(due, run.status, run) for due, run in _runs(schedule, window, now)}
     waiting = set(
         schedule.requests.filter(due__gte=window.begin, due__lt=window.end).values_list(
             "due", flat=True
@@ -98,13 +111,22 @@ def account(schedule: ScheduledTask, window: Window) -> list[Entry]:
 
 
 def _runs(
-    schedule: ScheduledTask, window: Window
-) -> Iterator[tuple[datetime, ScheduledTaskInstance]]:
-    runs = schedule.runs.filter(due__gte=window.begin, due__lt=window.end)
-    for run in runs.defer("log", "result", "traceback").order_by("due")[:MOST]:
+    schedule: ScheduledTask, window: Window, now: datetime
+) -> Iterator[tuple[datetime, DayRun]]:
+    runs = schedule.runs.filter(due__gte=window.begin, due__lt=window.end).order_by("due")
+    reasons = dict(_reasons(schedule, runs))
+    read = ("pk", "status", "attempt", LATENESS, duration(now), since(window.begin, "due"))
+    begin = window.begin.astimezone(UTC)
+    for pk, status, attempt, late, took, after in runs.values_list(*read)[:MOST]:
+        yield begin + after, DayRun(pk, status, attempt, late, took, reasons.get(pk, ""))
+
+
+def _reasons(schedule: ScheduledTask, runs: Any) -> Iterator[tuple[int, str]]:
+    """Yield the reasons of those runs that have one: most have finished without."""
+    given = runs.exclude(reason="", reason_code=None)
+    for run in given.only("parent", "reason", "reason_code", "reason_values", "arguments")[:MOST]:
         run.parent = schedule
-        if run.due is not None:
-            yield run.due, run
+        yield run.pk, run.masked(run.reason_in_words())
 
 
 def _expected(

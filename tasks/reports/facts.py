@@ -77,11 +77,15 @@ class QueueFacts:
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """A schedule whose latest runs failed: how many in a row (of the last 50), and since when."""
+    """A schedule whose latest runs failed: how many in a row, and since which due.
+
+    Only the last 50 runs are looked at: if all of these failed, there `may_be_more` before them.
+    """
 
     pk: int
     name: str
     in_a_row: int
+    may_be_more: bool
     since: datetime
     last_run: ScheduledTaskInstance
 
@@ -91,8 +95,8 @@ class Facts:
     """Everything by which `tasks.reports.health` judges, about the schedules that are seen.
 
     `obstacle` is why Redis is unavailable, "" if it isn't; then what only Redis knows is empty, and
-    `snapshot` and `waiting` are None. `with_problem` are live schedules that can't be scheduled,
-    as their rows say.
+    `snapshot` and `waiting` are None. `known` are schedules in any state; `with_problem` are live
+    schedules that can't be scheduled, as their rows say.
     """
 
     now: datetime
@@ -103,6 +107,7 @@ class Facts:
     queues: tuple[QueueFacts, ...]
     waiting: WaitingList | None
     holds: tuple[Hold, ...]
+    known: int
     live: int
     paused: int
     failing: int
@@ -170,18 +175,25 @@ def worst_failing(schedules: Schedules, number: int = FAILING_SHOWN) -> tuple[Fa
     failing = schedules.filter(status=ScheduledTask.Status.FAILED)
     by_number = failing.order_by(F("week__failed").desc(nulls_last=True), "name")
     names = dict(by_number.values_list("pk", "name")[:number])
-    failed = {}
+    failed, whole = {}, set()
     for pk, runs in strips(names, LATEST_READ).items():
-        started = [run for run in runs if run.started and run.status != "running"]
-        failed[pk] = list(takewhile(lambda run: run.status == "failed", started))
-    newest = [runs[0].pk for runs in failed.values() if runs]
+        ended = [run for run in runs if run.has_started and run.status != "running"]
+        failed[pk] = [run.pk for run in takewhile(lambda run: run.status == "failed", ended)]
+        if len(runs) < LATEST_READ or len(failed[pk]) < len(ended):
+            whole.add(pk)
+    read = {run for runs in failed.values() for run in (*runs[:1], *runs[-1:])}
     with_parent = ScheduledTaskInstance.objects.select_related("parent")
-    latest = with_parent.defer("log", "traceback", "result").in_bulk(newest)
+    found = with_parent.defer("log", "traceback", "result").in_bulk(read)
     return tuple(
-        Failing(pk, names[pk], len(runs), since, latest[runs[0].pk])
+        Failing(pk, names[pk], len(runs), pk not in whole, since, found[runs[0]])
         for pk, runs in failed.items()
-        if runs and (since := runs[-1].started) and runs[0].pk in latest
+        if runs and found.keys() >= {runs[0], runs[-1]} and (since := _at(found[runs[-1]]))
     )
+
+
+def _at(run: ScheduledTaskInstance) -> datetime | None:
+    """Return when a run was due, or requested: it may have been run again since."""
+    return run.due or run.requested
 
 
 def _snapshot(redis: Redis, schedules: Schedules) -> tuple[Snapshot | None, str]:
@@ -236,6 +248,7 @@ def _queues(snapshot: Snapshot, held: dict[str, Hold]) -> Sequence[QueueFacts]:
 def _counts(schedules: Schedules) -> dict[str, int]:
     status, live = ScheduledTask.Status, Q(status__in=ScheduledTask.LIVE)
     counts: dict[str, int] = schedules.order_by().aggregate(
+        known=Count("pk"),
         live=Count("pk", filter=live),
         paused=Count("pk", filter=Q(status=status.PAUSED)),
         failing=Count("pk", filter=Q(status=status.FAILED)),

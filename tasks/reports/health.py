@@ -73,7 +73,7 @@ class Verdict:
     """Whether everything is on time: the sentence is `headline` and `rest`.
 
     `severity` is that of the worst problem, None if there is none; `short` is the sentence in a few
-    words.
+    words. `is_idle` says that there is no active schedule, so that nothing can be on time.
     """
 
     severity: Severity | None
@@ -81,6 +81,7 @@ class Verdict:
     rest: str
     short: str
     problems: tuple[Problem, ...]
+    is_idle: bool = False
 
     @property
     def is_fine(self) -> bool:
@@ -99,6 +100,8 @@ def health(redis: Redis, schedules: Schedules, calls: Calls = NO_CALLS) -> tuple
 def judge(facts: Facts) -> Verdict:
     """Return how everything is, by the facts. Pure."""
     problems = tuple(sorted(_problems(facts), key=lambda problem: ORDER[problem.code]))
+    if not problems and not facts.live:
+        return _idle(facts)
     if not problems:
         counted = _counted(facts)
         upcoming = _upcoming(facts)
@@ -113,6 +116,20 @@ def judge(facts: Facts) -> Verdict:
         short = f"{short} · {more}"
     severity = max((one.severity for one in problems), key=lambda one: one == Severity.ERROR)
     return Verdict(severity, worst.text, worst.detail, short, problems)
+
+
+def _idle(facts: Facts) -> Verdict:
+    """Say that there is nothing to be on time."""
+    if not facts.known:
+        short, headline = _("No schedule yet"), _("No schedule yet.")
+        rest = _("Nothing is due until one is added.")
+    else:
+        short, headline = _("No schedule is active"), _("No schedule is active.")
+        rest = _("Paused: %(paused)d, ended: %(ended)d.") % {
+            "paused": facts.paused,
+            "ended": facts.known - facts.paused,
+        }
+    return Verdict(None, headline, rest, short, (), is_idle=True)
 
 
 def _counted(facts: Facts) -> list[str]:
@@ -362,7 +379,9 @@ def _of_failures(facts: Facts) -> Iterator[Problem]:
 
 def _failing(failing: Failing, now: datetime) -> Problem:
     values = {"name": failing.name, "time": _time(failing.since, now), "n": failing.in_a_row}
-    if failing.in_a_row > 1:
+    if failing.may_be_more:
+        text = _("%(name)s fails since before %(time)s, at least %(n)d times in a row.") % values
+    elif failing.in_a_row > 1:
         text = _("%(name)s fails since %(time)s, %(n)d times in a row.") % values
     else:
         text = _("%(name)s failed at %(time)s.") % values

@@ -10,6 +10,7 @@ from django.db.models import F
 from tasks import clock
 from tasks.ledger.summaries import WEEK, hour_of
 from tasks.models import HourlySummary
+from tasks.reports.lengths import since
 from tasks.reports.scope import Schedules
 
 HOUR = timedelta(hours=1)
@@ -76,8 +77,8 @@ def heatmap(schedules: Schedules, page: int = 1, per_page: int = ROWS) -> Heatma
     cells: dict[int, dict[datetime, Cell]] = defaultdict(dict)
     names = tuple(Cell.__dataclass_fields__)
     rows = HourlySummary.objects.filter(schedule__in=shown, hour__gte=hours[0])
-    for pk, hour, *values in rows.values_list("schedule", "hour", *names):
-        cells[pk][hour] = Cell(*values)
+    for pk, after, *values in rows.values_list("schedule", since(hours[0], "hour"), *names):
+        cells[pk][hours[0] + after] = Cell(*values)
     return Heatmap(
         hours=hours,
         rows=tuple(Row(pk, name, cells[pk]) for pk, name in shown.items()),

@@ -5,17 +5,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from tasks.exceptions import SpecError
 from tasks.reports.simulation import DAY, SLOT, SUGGESTED, Planned, Simulation
 from tasks.timing import spec as specs
-from tasks.timing.moving import CannotMove, moved
+from tasks.timing.moving import CannotMove, Refusal, moved
 from tasks.timing.spec import Spec
 
 # A time is only suggested if the workers are less busy then, by this share of their time.
 WORTH_IT = 0.05
 # Further than this nothing is moved.
 FURTHEST = timedelta(minutes=10_000)
+
+
+class Obstacle(StrEnum):
+    """Why there is no better time for a schedule."""
+
+    NO_WORKER = "no worker serves its queue"
+    NOT_DUE = "it isn't due in what is played"
+    TOO_OFTEN = "it is due so often that it has no time of its own"
+    BOUND = "it can't be moved to the emptier times"
+    NONE_EMPTIER = "no time is clearly emptier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +40,31 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """How busy the workers are at a schedule's present times, and what would be better."""
+    """How busy the workers are at a schedule's present times, and what would be better.
 
-    busy_now: float
-    better: tuple[Move, ...]
+    `obstacle` says why nothing would be.
+    """
+
+    busy_now: float = 0.0
+    better: tuple[Move, ...] = ()
+    obstacle: Obstacle | None = None
 
 
 def moves_of(one: Planned, without: Simulation, now: datetime) -> Moves:
     """Return the emptiest times to which a schedule can be moved, the nearest of equals first.
 
     `without` is the simulation without this schedule. A time is as busy as the busiest slot that
-    any of its runs needs. There are no better times without a worker, nor for what is due so often
-    that it has no time of its own.
+    any of its runs needs.
     """
     busy = without.queues[one.queue].busy if one.queue in without.queues else ()
-    dues = list(_slots_of(one.spec, without)) if busy else []
+    if not busy:
+        return Moves(obstacle=Obstacle.NO_WORKER)
+    shifts = list(_shifts(one.spec))
+    if not shifts:
+        return Moves(obstacle=Obstacle.TOO_OFTEN)
+    dues = list(_slots_of(one.spec, without))
     if not dues:
-        return Moves(0.0, ())
+        return Moves(obstacle=Obstacle.NOT_DUE)
     needed = max(-(-one.takes // SLOT), 1)
     worst = _busiest(busy, needed)
 
@@ -54,9 +73,30 @@ def moves_of(one: Planned, without: Simulation, now: datetime) -> Moves:
         return max(found, default=1.0)
 
     present = rating(0)
-    rated = sorted((round(rating(shift), 2), abs(shift), shift) for shift in _shifts(one.spec))
-    worth_it = (entry for entry in rated if entry[0] <= present - WORTH_IT)
-    return Moves(present, tuple(_apart(worth_it, one.spec, needed, now)))
+    rated = sorted((round(rating(shift), 2), abs(shift), shift) for shift in shifts)
+    worth_it = [entry for entry in rated if entry[0] <= present - WORTH_IT]
+    better = tuple(_apart(worth_it, one.spec, needed, now))
+    if better:
+        return Moves(present, better)
+    emptier = [shift for _busy, _distance, shift in worth_it]
+    return Moves(present, (), _obstacle(one.spec, emptier or shifts, now))
+
+
+def _obstacle(spec: Spec, shifts: Iterable[int], now: datetime) -> Obstacle:
+    """Return why a schedule isn't moved by any of these shifts."""
+    refusals = set()
+    for shift in shifts:
+        try:
+            moved(spec, shift * SLOT, now)
+        except CannotMove as error:
+            refusals.add(error.refusal)
+        except SpecError:
+            refusals.add(Refusal.OUT_OF_RANGE)
+        else:
+            return Obstacle.NONE_EMPTIER
+    if refusals <= {Refusal.STAYS, Refusal.WHOLE_INTERVALS}:
+        return Obstacle.TOO_OFTEN
+    return Obstacle.NOT_DUE if refusals == {Refusal.PASSED} else Obstacle.BOUND
 
 
 def _slots_of(spec: Spec, simulation: Simulation) -> Iterator[int]:

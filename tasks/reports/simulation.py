@@ -6,13 +6,16 @@ its schedule's runs. What is due every few seconds isn't played one by one: it i
 its workers. Manual runs, background calls, retries and failures aren't played.
 """
 
+import dataclasses
 import heapq
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, cast
 
@@ -24,6 +27,7 @@ from tasks.models import ScheduledTask
 from tasks.reports.scope import Schedules
 from tasks.reports.weeks import with_week
 from tasks.timing import spec as specs
+from tasks.timing.instants import MICROSECOND
 from tasks.timing.spec import Spec
 
 # Loads are given for slots of this length.
@@ -41,7 +45,7 @@ SUGGESTED = 3
 # What is read of a schedule.
 READ = (
     *ScheduledTask.SPEC_FIELDS,
-    *("job_id", "name", "queue", "overlap", "jitter", "exclude", "calendar__dates"),
+    *("job_id", "name", "function", "queue", "overlap", "jitter", "exclude", "calendar__dates"),
 )
 
 
@@ -72,6 +76,7 @@ class Planned:
     takes: timedelta = UNKNOWN
     is_known: bool = True
     may_overlap: bool = False
+    function: str = ""
 
     @property
     def is_steady(self) -> bool:
@@ -180,16 +185,40 @@ def simulate(
     `workers` has, for each worker, the queues that it serves; `begin` is rounded down to an hour.
     """
     begin = begin.replace(minute=0, second=0, microsecond=0)
-    end, schedules = begin + days * DAY, list(planned)
-    play = _Play(workers, begin, days * DAY // SLOT)
+    return _simulate(planned, workers, begin, begin + days * DAY, at_most)
+
+
+def simulate_beside(
+    planned: Iterable[Planned], workers: Sequence[Sequence[str]], other: Simulation
+) -> Simulation:
+    """Play another plan for the very span of a simulation, so that the two can be compared."""
+    # What is due at the end of one that was cut off wasn't played.
+    until = other.end if other.is_whole else other.end - MICROSECOND
+    played = _simulate(planned, workers, other.begin, until)
+    return dataclasses.replace(played, end=other.end, is_whole=other.is_whole)
+
+
+def _simulate(
+    planned: Iterable[Planned],
+    workers: Sequence[Sequence[str]],
+    begin: datetime,
+    end: datetime,
+    at_most: float = math.inf,
+) -> Simulation:
+    schedules = list(planned)
+    play = _Play(workers, begin, -(-(end - begin) // SLOT))
     outlooks = {one.pk: Outlook(one) for one in schedules}
-    is_whole = True
+    is_whole, number = True, 0
     punctual = [one for one in schedules if not one.is_steady]
-    for number, (due, one) in enumerate(_dues(punctual, begin, end)):
-        if number == at_most:
+    # What is due at the same time is played as a whole, or not at all.
+    for due, group in groupby(_dues(punctual, begin, end), key=itemgetter(0)):
+        together = [one for _due, one in group]
+        if number and number + len(together) > at_most:
             is_whole, end = False, due
             break
-        play.run(due, outlooks[one.pk])
+        number += len(together)
+        for one in together:
+            play.run(due, outlooks[one.pk])
     slots = -(-(end - begin) // SLOT)
     for one in schedules:
         if one.is_steady:
@@ -295,6 +324,7 @@ def _planned(one: Any, spec: Spec) -> Planned:
         takes=one.week_p50 or UNKNOWN,
         is_known=one.week_p50 is not None,
         may_overlap=one.overlap != ScheduledTask.Overlap.SKIP,
+        function=one.function,
     )
 
 

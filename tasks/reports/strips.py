@@ -1,42 +1,30 @@
 """The latest runs of many schedules at once."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import timedelta
+from typing import Any, NamedTuple
 
+from django.db.models import Q
 from django.db.models.expressions import RawSQL
 
 from tasks.database import connection
 from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.reports.lengths import LATENESS
 
 LENGTH = 20
 
 
 class LatestRun(NamedTuple):
-    """What is read of a run, named as in its record: a page shows thousands of them."""
+    """What is read of a run: a page shows a thousand of them, and times take long to read.
+
+    `lateness` is how long after its due its latest attempt started; None without a due or a start.
+    """
 
     pk: int
     parent_id: int
     status: str
-    attempt: int
-    due: datetime | None
-    requested: datetime | None
-    started: datetime | None
-    ended: datetime | None
-
-    @property
-    def lateness(self) -> timedelta | None:
-        """How long after its due the latest attempt started; None without a due or a start."""
-        if self.due is None or self.started is None:
-            return None
-        return self.started - self.due
-
-    @property
-    def duration(self) -> timedelta | None:
-        """How long it took; None if it never started, or goes on."""
-        if self.started is None or self.ended is None:
-            return None
-        return self.ended - self.started
+    has_started: bool
+    lateness: timedelta | None
 
 
 def strips(pks: Iterable[int], length: int = LENGTH) -> dict[int, list[LatestRun]]:
@@ -49,7 +37,8 @@ def strips(pks: Iterable[int], length: int = LENGTH) -> dict[int, list[LatestRun
     if wanted:
         newest = RawSQL(_sql(len(wanted), length), wanted)
         rows = ScheduledTaskInstance.objects.filter(pk__in=newest).order_by("-pk")
-        for run in map(LatestRun._make, rows.values_list(*LatestRun._fields)):
+        columns: Any = ("pk", "parent_id", "status", Q(started__isnull=False), LATENESS)
+        for run in map(LatestRun._make, rows.values_list(*columns)):
             found[run.parent_id].append(run)
     return found
 

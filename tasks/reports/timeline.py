@@ -2,9 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import (
     BooleanField,
@@ -25,6 +25,7 @@ from django.db.models.functions import Coalesce
 from tasks import clock
 from tasks.ledger.summaries import LATE, hour_of
 from tasks.models import HourlySummary, ScheduledTask, ScheduledTaskInstance
+from tasks.reports.lengths import since
 from tasks.reports.scope import Schedules
 
 HOUR = timedelta(hours=1)
@@ -37,8 +38,7 @@ LONGEST = timedelta(hours=6)
 Status = ScheduledTaskInstance.Status
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """One run, or `number` runs that lie close and ended the same way.
 
     `state` is a run's status. `late_since` is the (earliest) due if it started late: the line from
@@ -123,9 +123,8 @@ def fold(bars: Iterable[Bar], near: timedelta) -> tuple[Bar, ...]:
     for bar in in_order:
         last = folded[-1] if folded else None
         if last and not bar.is_exception and bar.start - last.end < near:
-            number = last.number + bar.number
-            end = max(last.end, bar.end)
-            folded[-1] = replace(last, end=end, number=number, run_pk=bar.run_pk)
+            number, end = last.number + bar.number, max(last.end, bar.end)
+            folded[-1] = Bar(last.state, last.start, end, number, None, bar.run_pk)
         else:
             folded.append(bar)
     return tuple(folded)
@@ -176,6 +175,8 @@ def _runs(
         output_field=DateTimeField(),
     )
     late = Q(attempt=1, requested=None, started__gt=F("due") + LATE)
+    edges = {"first": Min("start"), "last": Max("until"), "first_due": Min("due")}
+    since_begin: Any = {name: since(begin, edge) for name, edge in edges.items()}
     rows = (
         ScheduledTaskInstance.objects.filter(when | going, parent__in=pks)
         .annotate(start=start, until=until)
@@ -186,11 +187,14 @@ def _runs(
         )
         .order_by()
         .values_list("parent_id", "status", "is_late", "bin")
-        .annotate(Min("start"), Max("until"), Count("pk"), Min("due"), Max("pk"))
+        .annotate(**since_begin, number=Count("pk"), newest=Max("pk"))
     )
     return [
-        (parent, Bar(status, first, last, number, due if is_late else None, pk))
-        for parent, status, is_late, _bin, first, last, number, due, pk in rows
+        (
+            parent,
+            Bar(status, begin + first, begin + last, number, begin + due if is_late else None, pk),
+        )
+        for parent, status, is_late, _bin, first, last, due, number, pk in rows
     ]
 
 

@@ -7,6 +7,7 @@ from typing import cast
 from redis import Redis
 
 from tasks import clock
+from tasks.broker.connection import once_a_page
 from tasks.broker.keys import SCHEDULES_KEY
 from tasks.job_ids import is_template
 from tasks.models import ScheduledTask
@@ -29,19 +30,27 @@ class Upcoming:
 def upcoming(redis: Redis, schedules: Schedules, number: int = NUMBER) -> list[Upcoming]:
     """Return the next due of each of the schedules that are due next, soonest first.
 
-    It takes one call of Redis, which has the next due of each live schedule, and one query. Raises
-    RedisError if Redis is unavailable. If a reader may see only some schedules, those among the
-    next 500 of all are shown.
+    It takes one call of Redis, which has the next due of each live schedule, and two queries; all
+    but one query only once for a page. Raises RedisError if Redis is unavailable. If a reader may
+    see only some schedules, those among the next 500 of all are shown.
     """
     # External jobs are among them, which aren't shown here.
     read = 3 * number if is_everything(schedules) else READ_AT_MOST
+    by_due = once_a_page(f"{read} dues", lambda: _by_due(redis, schedules, read))[:number]
+    rows = ScheduledTask.objects.filter(pk__in=[pk for _due, _name, pk in by_due])
+    found = rows.select_related("calendar").defer("args", "kwargs", "description", "note")
+    by_pk = {schedule.pk: schedule for schedule in found}
+    return [Upcoming(from_score(due), by_pk[pk]) for due, _name, pk in by_due if pk in by_pk]
+
+
+def _by_due(redis: Redis, schedules: Schedules, read: int) -> list[tuple[float, str, int]]:
+    """Return the scores, names and keys of those schedules that are among the next to be due."""
     entries = cast(
         list[tuple[bytes, float]],
         redis.zrangebyscore(SCHEDULES_KEY, to_score(clock.now()), "+inf", 0, read, withscores=True),
     )
     scores = {member.decode(errors="replace"): score for member, score in entries}
     job_ids = [job_id for job_id in scores if is_template(job_id)]
-    rows = schedules.filter(job_id__in=job_ids, status__in=ScheduledTask.LIVE)
-    found = rows.select_related("calendar").defer("args", "kwargs", "description", "note")
-    by_due = sorted(found, key=lambda schedule: (scores[schedule.job_id], schedule.name))
-    return [Upcoming(from_score(scores[schedule.job_id]), schedule) for schedule in by_due[:number]]
+    live = schedules.filter(job_id__in=job_ids, status__in=ScheduledTask.LIVE).order_by()
+    rows = live.values_list("job_id", "name", "pk")
+    return sorted((scores[job_id], name, pk) for job_id, name, pk in rows)

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 from itertools import islice
 
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis import Redis
@@ -124,19 +125,28 @@ def _open(schedule: ScheduledTask, dues: Sequence[datetime], with_failed: bool) 
     for begin in range(0, len(dues), CHUNK):
         chunk = dues[begin : begin + CHUNK]
         bounds = {"due__gte": chunk[0], "due__lte": chunk[-1]}
-        columns = ("parent", "due", "status", "attempt", "requested", "ended", "reason_code")
-        runs = {run.due: run for run in schedule.runs.filter(**bounds).only(*columns)}
+        runs = schedule.runs.filter(**bounds)
+        statuses = dict(runs.values_list("due", "status"))
+        failed = _failed(runs) if with_failed else {}
         requested = set(schedule.requests.filter(**bounds).values_list("due", flat=True))
         for due in chunk:
-            run = runs.get(due)
-            if due in requested or (run is None and _is_in_flight(schedule, due)):
+            status, run = statuses.get(due), failed.get(due)
+            if due in requested or (status is None and _is_in_flight(schedule, due)):
                 continue
-            if run is None or run.status in NEVER_RAN:
+            if status is None or status in NEVER_RAN:
                 yield Open(due)
-            elif with_failed and run.status == Status.FAILED:
+            elif run is not None:
                 run.parent = schedule
                 if not awaits_retry(run):
                     yield Open(due, run.attempt + 1)
+
+
+def _failed(
+    runs: "QuerySet[ScheduledTaskInstance]",
+) -> dict[datetime | None, ScheduledTaskInstance]:
+    """Return those of some runs that have failed, with what says whether they are tried again."""
+    columns = ("parent", "due", "status", "attempt", "requested", "ended", "reason_code")
+    return {run.due: run for run in runs.filter(status=Status.FAILED).only(*columns)}
 
 
 def _is_in_flight(schedule: ScheduledTask, due: datetime) -> bool:

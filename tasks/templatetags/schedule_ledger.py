@@ -9,6 +9,7 @@ from django.apps import apps
 from django.template import Context
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from tasks import clock
@@ -62,6 +63,15 @@ def sl_duration(span: timedelta | None) -> str:
 
 
 @register.simple_tag
+def sl_lateness(run: Any, words: str = "") -> SafeString | str:
+    """Show how late a run started, in the look of what is late if it was; in words, if given."""
+    text = words or short_duration(run.lateness)
+    if not strips.is_late(run):
+        return text
+    return format_html('<span class="is-late">{} {}</span>', states.icon("late"), text)
+
+
+@register.simple_tag
 def sl_since(value: datetime, now: datetime) -> str:
     """Show how long ago something was, as a length of time."""
     return short_duration(max(now - value, timedelta()))
@@ -89,7 +99,7 @@ def sl_holds(context: Context) -> SafeString | str:
 @register.simple_tag
 def sl_strip(runs: Iterable[Any]) -> SafeString:
     """Show a schedule's latest runs, newest first as they are read, as bars with links."""
-    return strips.strip(runs)
+    return strips.Strips().draw(runs)
 
 
 @register.simple_tag

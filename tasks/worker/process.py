@@ -67,6 +67,10 @@ Status = ScheduledTaskInstance.Status
 MONITOR_INTERVAL_SECONDS = min(1.0, LEASE_SECONDS / 6)
 # How often the worker sends a heartbeat.
 HEARTBEAT_INTERVAL_SECONDS = 10.0
+# How long Redis goes on knowing a worker of which it hears nothing. RQ's own 8 minutes are for
+# workers that send no heartbeat while they wait; for so long, a dead one would count as one that
+# works.
+SILENT_SECONDS = 30
 # How often it asks again while one of its queues is held.
 HOLD_POLL_SECONDS = 1.0
 # How long the worker waits before it retries what has failed.
@@ -288,7 +292,7 @@ class Worker(rq.Worker):
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """Send a heartbeat; register again if Redis has lost this worker."""
-        super().heartbeat(timeout, pipeline)
+        super().heartbeat(timeout or SILENT_SECONDS, pipeline)
         if (
             pipeline is None
             and self.birth_date is not None

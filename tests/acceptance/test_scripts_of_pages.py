@@ -246,6 +246,17 @@ def test_five_seconds_without_an_answer_are_said_and_an_answer_ends_it(page: Pag
     expect(page.locator("#part")).not_to_have_class(re.compile("sl-stale"))
 
 
+def test_a_part_that_takes_long_looks_like_an_outage_only_when_its_patience_is_over(
+    page: Page, server: Server
+):
+    show(page, server, part("old").replace("data-live=", 'data-live-patience="20000" data-live='))
+    server.body = None
+    pass_time(page, 12_000)
+    expect(page.locator("#sl-offline")).to_be_hidden()
+    pass_time(page, 12_000)
+    expect(page.locator("#sl-offline")).to_be_visible()
+
+
 def test_nothing_is_sent_while_the_server_is_away(page: Page, server: Server):
     show(page, server, part("old"))
     server.body = None

@@ -147,6 +147,12 @@ def test_a_feed_is_not_deleted_without_the_permission(client, django_user_model,
     assert Feed.objects.exists()
 
 
+def test_a_tag_by_a_key_that_no_database_holds_is_an_error_of_the_form(admin_client, feed):
+    answer = admin_client.post(change_page(feed), {"tags": ["99999999999999999999"]})
+    assert answer.status_code == 200
+    assert "tags" in answer.context_data["adminform"].form.errors
+
+
 # Entries
 
 
@@ -155,6 +161,20 @@ def test_entries_can_be_searched_and_filtered_in_the_admin(admin_client, feed):
     make_entry(schedule_feed(f"{URL}?2"), title="Ferry")
     assert "Ferry" not in page(admin_client, ENTRIES, q="light")
     assert "Ferry" not in page(admin_client, ENTRIES, feed__id__exact=str(feed.pk))
+
+
+def test_of_very_many_feeds_the_list_of_entries_offers_the_chosen_one(admin_client, feed):
+    others = Feed.objects.bulk_create(
+        Feed(url=f"https://example.com/{place}.xml", title=f"Feed {place}") for place in range(150)
+    )
+    for each in (feed, others[0]):
+        make_entry(each)
+    choices = admin_client.get(ENTRIES).context_data["cl"].filter_specs
+    assert [spec for spec in choices if spec.title == "feed"] == []
+    chosen = admin_client.get(ENTRIES, {"feed__id__exact": feed.pk}).context_data["cl"]
+    [spec] = [spec for spec in chosen.filter_specs if spec.title == "feed"]
+    assert [pk for pk, _title in spec.lookup_choices] == [feed.pk]
+    assert {entry.feed for entry in chosen.result_list} == {feed}
 
 
 def test_the_content_of_an_entry_is_shown_as_html_without_images(admin_client, feed):

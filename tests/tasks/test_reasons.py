@@ -70,7 +70,12 @@ def test_a_reason_is_shown_in_korean_with_all_its_words():
     missed = reason(Code.NOT_IN_TIME, catch_up="latest")
     raised = ScheduledTaskInstance(reason="Failed for: KeyError: 'price'")
     with translation.override("ko"):
-        assert str(missed) == "제시간에 디스패치할 수 없었습니다(보충 실행: 최근 것만)."
+        assert str(missed) == (
+            "제시간에 디스패치되지 않았습니다. 스케줄러가 없었거나 Redis를 사용할 수 없었습니다"
+            "(보충 실행: 최근 것만)."
+        )
         assert raised.reason_in_words() == "실패: KeyError: 'price'"
-    assert str(missed) == "It could not be dispatched in time (catch-up: latest)."
+    assert str(missed) == (
+        "No scheduler dispatched it in time: none ran, or Redis was away (catch-up: latest)."
+    )
     assert raised.reason_in_words() == "Failed for: KeyError: 'price'"

@@ -1,16 +1,17 @@
-"""However a schedule is deleted, it is removed from Redis."""
+"""What follows what is done without the services: deletions, tags, fixtures."""
 
 from collections.abc import Callable
 
 import pytest
 from django.db import transaction
+from django.db.models.signals import m2m_changed, pre_delete, pre_save
 from redis import Redis
 
 from tasks.broker.keys import SCHEDULES_KEY
 from tasks.broker.reconcile import reconcile
 from tasks.job import Job
-from tasks.models import ScheduledTask
-from tests.tasks.schedules import MakeSchedule
+from tasks.models import Calendar, ScheduledTask, Tag
+from tests.tasks.schedules import MakeSchedule, ago, make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,3 +57,27 @@ def test_a_schedule_deleted_while_redis_is_unavailable_is_removed_later(
     redis_unavailable(False)
     reconcile(redis_connection)
     assert not is_in_redis(schedule.job_id, redis_connection)
+
+
+# What is done in another database of the site is none of ours
+
+
+@pytest.mark.parametrize(("using", "lines"), [("default", 2), ("copy", 0)])
+def test_only_tags_of_our_database_leave_lines_in_the_history(using: str, lines: int):
+    schedule, tag = make_row(), Tag.objects.create(name="shop")
+    ScheduledTask.tags.through.objects.create(scheduledtask=schedule, tag=tag)
+    values = {"reverse": False, "model": Tag, "pk_set": {tag.pk}, "using": using}
+    through = ScheduledTask.tags.through
+    m2m_changed.send(through, instance=schedule, action="post_add", **values)
+    pre_delete.send(Tag, instance=tag, using=using)
+    assert schedule.changes.count() == lines
+
+
+@pytest.mark.parametrize(("using", "is_settled"), [("default", True), ("copy", False)])
+def test_only_a_calendar_of_our_database_has_its_users_settled(using: str, is_settled: bool):
+    calendar = Calendar.objects.create(name="Holidays")
+    make_row(first=ago(7_200), settled_through=ago(7_200), calendar=calendar)
+    before = ScheduledTask.objects.values().get()
+    calendar.dates = "2000-01-01"
+    pre_save.send(Calendar, instance=calendar, raw=True, using=using)
+    assert (ScheduledTask.objects.values().get() != before) is is_settled

@@ -8,6 +8,9 @@
                          answer is a page or a fragment that has an element with the same id. Parts
                          with the same address share one request, at the shortest of their
                          intervals. Each request has the header `X-Live: 1`.
+   data-live-patience="…"
+                         For how many milliseconds the server may be silent before that looks like
+                         an outage, where an answer takes long; else it is 5 seconds.
    data-live-reload      When this part ends (data-live="0"), the whole page is loaded again.
    data-live-rows        On a list, table or tbody in a part: rows whose ids are new wait behind a
                          button, “3 new”, so that nothing moves under the pointer; until then the
@@ -19,9 +22,10 @@
    the page is hidden; when it is shown again, everything is, at once.
 
    `admin/tasks/offline.html`, which the base templates include, is shown after 5 seconds without
-   an answer. It says since when, and how old the values are; the parts are dimmed (`sl-stale`) and
-   forms aren't sent. `.sl-live` elements with data-live-age say how old the values are while all
-   is well. Only the verdict (in `sl_health`) is announced to screen readers. */
+   an answer, or as many as a part has patience for. It says since when, and how old the values
+   are; the parts are dimmed (`sl-stale`) and forms aren't sent. `.sl-live` elements with
+   data-live-age say how old the values are while all is well. Only the verdict (in `sl_health`) is
+   announced to screen readers. */
 "use strict";
 {
   const PATIENCE_MS = 5_000;
@@ -35,6 +39,7 @@
 
   const parts = () => [...document.querySelectorAll("[data-live]")].filter((part) => part.id);
   const intervalOf = (part) => Number(part.dataset.live);
+  const patienceOf = (part) => Number(part.dataset.livePatience ?? PATIENCE_MS);
   const addressOf = (part) => new URL(part.dataset.liveUrl ?? "", window.location.href).href;
 
   // What people do on the page stays theirs.
@@ -121,7 +126,7 @@
     try {
       const response = await fetch(address, {
         headers: { "X-Live": "1" },
-        signal: AbortSignal.timeout(GIVE_UP_MS),
+        signal: AbortSignal.timeout(Math.max(GIVE_UP_MS, source.patience)),
       });
       if (!response.ok && response.status >= 500) throw new Error(response.statusText);
       if (!response.ok || (response.redirected && response.url !== address)) return lock();
@@ -137,15 +142,18 @@
 
   const plan = () => {
     const intervals = new Map();
+    const patience = new Map();
     for (const part of parts()) {
       const interval = intervalOf(part);
       if (!interval) continue;
       const address = addressOf(part);
       intervals.set(address, Math.min(interval, intervals.get(address) ?? Infinity));
+      patience.set(address, Math.max(patienceOf(part), patience.get(address) ?? 0));
     }
     for (const [address, interval] of intervals) {
       if (!sources.has(address)) sources.set(address, { freshAt: pageFreshAt, askedAt: pageFreshAt, waitingSince: null });
       const source = sources.get(address);
+      source.patience = patience.get(address);
       const wait = source.waitingSince === null ? interval : Math.max(interval, RETRY_MS);
       if (Date.now() - source.askedAt >= wait) refresh(address);
     }
@@ -169,9 +177,10 @@
 
   const report = () => {
     const all = [...sources.values()];
-    const since = Math.min(...all.map((source) => source.waitingSince ?? Infinity));
+    const silent = all.filter((source) => source.waitingSince !== null && Date.now() - source.waitingSince >= source.patience);
+    const since = Math.min(...silent.map((source) => source.waitingSince));
     const freshAt = Math.min(...all.map((source) => source.freshAt), Infinity);
-    isOffline = Date.now() - since >= PATIENCE_MS;
+    isOffline = silent.length > 0;
     const notice = document.getElementById("sl-offline");
     if (notice) {
       notice.hidden = !isOffline;

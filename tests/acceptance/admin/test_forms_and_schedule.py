@@ -45,6 +45,7 @@ def test_the_form_has_a_field_for_each_argument_and_saves_them_as_they_are_typed
     expect(page.locator("[name='arg-sender.name']")).to_have_value("the shop")
     expect(page.locator("[name='arg-since']")).to_have_value("2026-02-03")
     expect(page.locator("[name='arg-closed']")).to_have_value("1")
+    expect(page.get_by_role("combobox", name="closed")).to_have_value("Public holidays")
 
 
 def test_all_that_is_wrong_is_said_at_once_and_nothing_typed_is_lost(page: Page):
@@ -122,7 +123,9 @@ def test_the_ledger_says_what_happened_at_a_time_of_another_day_and_why(page: Pa
             break
         ledger.get_by_role("link", name="Day before").click()
     row = ledger.locator("tr", has_text="missed")
-    expect(row).to_contain_text("It could not be dispatched in time (catch-up: none).")
+    expect(row).to_contain_text(
+        "No scheduler dispatched it in time: none ran, or Redis was away (catch-up: none)."
+    )
     row.get_by_role("link", name="Backfill…").click()
     expect(page.locator("[name=begin]")).to_have_value(re.compile(r"^\d{4}-\d\d-\d\dT"))
 

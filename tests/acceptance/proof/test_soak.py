@@ -50,6 +50,8 @@ class Soak:
         self._clocks: list[FakeClock] = []
         self._schedulers = [self._start_scheduler()]
         self._workers = [self._start_worker(), self._start_worker()]
+        # Those that exit at a point: they are no replacement for any other.
+        self._doomed: list[Process] = []
         self._points = sorted(points_of(system))
         self.log: list[str] = []
 
@@ -132,11 +134,9 @@ class Soak:
     def exit_at_a_point(self) -> None:
         point = f"{self._chance.choice(self._points)}#{self._chance.randint(1, 3)}"
         self.log[-1] += f" {point}"
-        doomed = start_for(self._system, point, "exit")
-        kind = self._schedulers if point.startswith("scheduler") else self._workers
-        kind.append(doomed)
-        if len(kind) > 3:
-            kind.pop(0).send(signal.SIGTERM)
+        self._doomed.append(start_for(self._system, point, "exit"))
+        if len(self._doomed) > 3:
+            self._doomed.pop(0).send(signal.SIGTERM)
 
     def set_a_clock(self) -> None:
         """Set the clock of one process; it stays wrong until it is set again, or is right again."""

@@ -59,7 +59,7 @@ def test_an_action_asks_before_it_changes_anything(admin_client: Client, way, ac
         response = admin_client.post(act_url(schedule, action))
     text = text_of(response)
     assert "“the one”" in text
-    assert "Shown in the history" in text
+    assert ("Kept in the admin's log" if action == "delete" else "Shown in the history") in text
     assert ScheduledTask.objects.values().get() == before
 
 
@@ -149,6 +149,9 @@ def test_an_action_leaves_one_line_with_who_what_and_why(
 
 def test_a_deletion_is_in_the_log_of_the_site_with_its_reason(admin_client: Client):
     schedule = make_row(name="old one")
+    asked = text_of(admin_client.post(act_url(schedule, "delete")))
+    assert "Why? Kept in the admin's log" in asked
+    assert "Shown in the history" not in asked
     act_on(admin_client, [schedule], "delete", note="replaced")
     entry = LogEntry.objects.get()
     assert (entry.object_repr, entry.object_id) == ("old one", str(schedule.pk))

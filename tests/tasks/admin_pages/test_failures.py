@@ -60,6 +60,16 @@ def test_the_runs_of_a_failure_are_linked(admin_client: Client):
     assert rows_of(admin_client.get(runs_url("shop.ConnectTimeout"))) == [run]
 
 
+def test_the_runs_of_a_failure_are_those_that_failed_at_its_place(admin_client: Client):
+    schedule, frame = make_row(), 'Traceback\n  File "/site/shop/tasks.py", line %d, in read\n'
+    here, _there, _other = (fail(schedule, traceback=frame % line) for line in (35, 351, 3))
+    response: Any = admin_client.get(FAILURES)
+    [group] = [
+        one for one in response.context_data["groups"] if str(one["place"]).endswith("tasks.py:35")
+    ]
+    assert rows_of(admin_client.get(group["url"])) == [here]
+
+
 def test_the_trend_has_a_bar_for_each_day():
     schedule = make_row()
     for days in (0, 0, 2):

@@ -9,11 +9,14 @@ from django.urls import reverse
 
 from tasks.admin_pages import health
 from tasks.admin_pages.health import REFRESH_MS, state_of
-from tasks.reports.health import Code, Problem, Severity, Verdict
+from tasks.reports.facts import Facts
+from tasks.reports.health import Code, Problem, Severity, Verdict, judge
 from tests.tasks.pages import CALLS, RUNS, SCHEDULES, page_of, staff, text_of
+from tests.tasks.reports.test_health import facts
 from tests.tasks.schedules import make_row, make_run
 
 pytestmark = pytest.mark.django_db
+NOTHING = facts(known=0, live=0, next_due=None)
 HEALTH = reverse("admin:tasks_health")
 
 
@@ -27,11 +30,11 @@ def verdict(*problems: Problem, short: str = "All on time · next due in 4 s") -
 
 
 @pytest.fixture
-def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Verdict], None]:
+def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that says how everything is."""
 
-    def set_verdict(value: Verdict) -> None:
-        monkeypatch.setattr(health, "health", lambda redis, schedules, calls: (value, None))
+    def set_verdict(value: Verdict, facts: Facts | None = None) -> None:
+        monkeypatch.setattr(health, "health", lambda redis, schedules, calls: (value, facts))
 
     return set_verdict
 
@@ -76,6 +79,20 @@ def test_those_who_may_not_see_schedules_do_not_learn_how_they_are(client: Clien
     assert (
         "sl-health" not in client.get(reverse("admin:tasks_calendar_changelist")).content.decode()
     )
+
+
+@pytest.mark.parametrize(("may_add", "page"), [(True, "scheduledtask_add"), (False, "overview")])
+def test_where_there_is_no_schedule_the_line_leads_to_adding_one(
+    client: Client, judged: Callable[..., None], may_add: bool, page: str
+):
+    client.force_login(staff("view_scheduledtask", *["add_scheduledtask"] * may_add))
+    judged(judge(NOTHING), NOTHING)
+    line = client.get(HEALTH)
+    assert f'href="{reverse(f"admin:tasks_{page}")}"' in line.content.decode()
+    assert text_of(line) == ("No schedule yet · add one" if may_add else "No schedule yet")
+    overview = client.get(reverse("admin:tasks_overview"))
+    assert "No schedule yet. Nothing is due until one is added." in text_of(overview)
+    assert ("Add schedule" in text_of(overview)) is may_add
 
 
 def test_a_name_with_markup_is_shown_as_text(

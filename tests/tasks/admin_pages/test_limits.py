@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
-from django.db.models import ProtectedError
+from django.db.models import Prefetch, ProtectedError
 from django.test import Client
 from django.urls import reverse
 
+from tasks.admin_pages.limits import _hidden_tags
 from tasks.models import Calendar, ScheduledTask, Tag, TagUser
 from tasks.services import TaskService
 from tests.feeds.polled import polled
@@ -176,14 +177,37 @@ def test_who_may_run_schedules_but_not_view_them_runs_none(client: Client, mine:
     assert not mine.requests.exists()
 
 
+def edit(client: Client, schedule: ScheduledTask, **more: str) -> None:
+    """Change the interval of a schedule by its form, and whatever else is given."""
+    page: Any = client.get(page_of(schedule))
+    form = page.context_data["adminform"].form
+    data = {name: form[name].value() for name in form.fields if form[name].value() is not None}
+    data |= {"first_0": schedule.first.date(), "first_1": schedule.first.time(), "interval": "2h"}
+    assert errors_of(client.post(page_of(schedule), data | more)) == {}
+
+
+def test_tags_that_somebody_does_not_see_stay_when_they_edit(limited: Client, mine: ScheduledTask):
+    mine.tags.add(Tag.objects.create(name="secret-tag"))
+    edit(limited, mine)
+    mine.refresh_from_db()
+    assert mine.interval == 7_200
+    assert {tag.name for tag in mine.tags.all()} == {"secret-tag", "shop"}
+
+
+def test_tags_that_are_not_seen_are_known_though_the_page_has_read_only_the_others(
+    mine: ScheduledTask, shop: Tag
+):
+    hidden = Tag.objects.create(name="secret-tag")
+    mine.tags.add(hidden)
+    seen = Tag.objects.filter(pk=shop.pk)
+    record = ScheduledTask.objects.prefetch_related(Prefetch("tags", seen)).get()
+    assert list(record.tags.all()) == [shop]
+    assert _hidden_tags(record, seen) == [hidden.pk]
+
+
 def test_a_tag_of_others_can_not_be_taken_by_its_name(
     limited: Client, mine: ScheduledTask, other: ScheduledTask
 ):
-    page: Any = limited.get(page_of(mine))
-    form = page.context_data["adminform"].form
-    data = {name: form[name].value() for name in form.fields if form[name].value() is not None}
-    data |= {"first_0": mine.first.date(), "first_1": mine.first.time(), "interval": "2h"}
-    response = limited.post(page_of(mine), data | {"new_tags": "secret-tag, new"})
-    assert errors_of(response) == {}
+    edit(limited, mine, new_tags="secret-tag, new")
     assert [tag.name for tag in mine.tags.all()] == ["shop"]
     assert not Tag.objects.filter(name="new").exists()

@@ -187,6 +187,19 @@ def test_what_waits_because_of_a_pause_leads_to_its_end(
     assert f'href="{reverse("admin:tasks_resume_hold", args=[hold.pk])}"' in waits
 
 
+@pytest.mark.parametrize(("queue", "offered"), [("default", True), ("", False)])
+def test_another_queue_is_no_way_out_while_everything_is_paused(
+    admin_client: Client, redis_connection: Redis, queue: str, offered: bool
+):
+    holds.pause_queue(queue, "ops") if queue else holds.pause_everything("ops")
+    waiting = make_row()
+    enqueue(redis_connection, run_of(waiting, 30))
+    enqueue(redis_connection, run_of(make_row(queue="low"), 30), "low")
+    rows = admin_client.get(OVERVIEW, PART).context["waiting_rows"]
+    [row] = [row for row in rows if row.seen.schedule_pk == waiting.pk]
+    assert row.can_change_queue is offered
+
+
 @pytest.mark.parametrize("permission", FIXES)
 def test_each_fix_is_offered_only_to_who_may(
     client: Client, redis_connection: Redis, permission: str

@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
 from redis import Redis
 
 from tasks.admin_pages.run_actions import MOST_RUNS, plan_again
 from tasks.models import RunRequest, ScheduledTaskInstance, Task
 from tasks.services import SchedulerService, TaskService
+from tasks.worker import Worker
 from tests.tasks.functions import ECHO, queued
 from tests.tasks.pages import CALLS, RUNS, act_url, page_of, staff, text_of
 from tests.tasks.schedules import ago, make_row, make_run
@@ -197,6 +200,41 @@ def test_a_call_is_cancelled_in_the_name_of_who_did(client: Client):
     client.post(act_url(call, "cancel"))
     call.refresh_from_db()
     assert (call.status, call.reason_in_words()) == ("canceled", "Cancelled by somebody.")
+
+
+@pytest.fixture
+def running_call() -> Task:
+    call = TaskService.enqueue_task(ECHO)
+    Task.objects.update(status="running", started=timezone.now(), worker_name="w1")
+    return call
+
+
+@pytest.mark.parametrize("way", ["list", "page"])
+def test_stopping_a_running_call_asks_first(admin_client: Client, running_call: Task, way: str):
+    waiting = TaskService.enqueue_task(ECHO)
+    sent = {"action": "cancel", "_selected_action": [running_call.pk, waiting.pk]}
+    url = CALLS if way == "list" else act_url(running_call, "cancel")
+    asked: Any = admin_client.post(url, sent)
+    assert "Stop this call?" in text_of(asked)
+    assert ("The other calls are cancelled" in text_of(asked)) is (way == "list")
+    assert asked.context_data["running"] == [running_call]
+    assert set(Task.objects.values_list("status", flat=True)) == {"running", "queued"}
+    admin_client.post(url, sent | {"confirmed": "1"})
+    running_call.refresh_from_db()
+    assert running_call.status == "canceled"
+    assert running_call.reason_in_words() == "Cancelled by admin."
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_what_runs_now_offers_to_stop_a_call_to_those_who_may(
+    client: Client, running_call: Task, redis_connection: Redis, may: bool
+):
+    worker = Worker(["default"], connection=redis_connection, name="w1")
+    worker.register_birth()
+    client.force_login(staff("view_task", "view_scheduledtask", *["change_task"] * may))
+    page = client.get(reverse("admin:tasks_overview"))
+    assert running_call.name in text_of(page)
+    assert (f'action="{act_url(running_call, "cancel")}"' in page.content.decode()) is may
 
 
 @pytest.mark.parametrize("way", ["list", "page"])

@@ -1,5 +1,6 @@
 """The list of runs: what its filters find, and how it is paged without counting."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from tasks.admin_pages import run_list
 from tasks.models import ScheduledTaskInstance
 from tasks.reasons import Code, reason
 from tests.tasks.functions import CALL, ECHO
-from tests.tasks.pages import RUNS, rows_of, text_of
+from tests.tasks.pages import RUNS, SCHEDULES, page_of, rows_of, text_of
 from tests.tasks.schedules import ago, make_row, make_run
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +61,24 @@ def test_a_condition_without_an_index_is_checked_for_a_bounded_number_of_runs(
     assert rows_of(response) == []
     assert "back to" in text_of(response)
     assert [wanted.pk] in list(pages(admin_client, "older", response))
+
+
+def test_a_run_that_was_late_looks_late_wherever_its_lateness_is(admin_client: Client):
+    schedule, now = make_row(), timezone.now()
+    late = make_run(schedule, due=ago(90), started=now)
+    make_run(schedule, due=now - timedelta(seconds=3), started=now)
+    for page in (RUNS, page_of(schedule, "page"), page_of(late)):
+        shown = admin_client.get(page).content.decode()
+        [word] = re.findall(r'<span class="is-late"><svg.*?</svg> ([^<]*)</span>', shown)
+        assert word.startswith("1 min 30 s")
+
+
+def test_clear_clears_the_filters_and_the_search(admin_client: Client):
+    make_row(name="one")
+    asked = {"q": "one", "function": ECHO}
+    for page in (RUNS, SCHEDULES):
+        shown = admin_client.get(page, asked).content.decode()
+        assert re.findall(r'<a [^>]*href="([^"]*)"[^>]*>Clear</a>', shown) == ["?"]
 
 
 def test_no_page_counts_the_runs(admin_client: Client, django_assert_max_num_queries: Any):

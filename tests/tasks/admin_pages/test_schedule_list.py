@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
+from redis import Redis
 
+from tasks.broker.keys import SCHEDULES_KEY
 from tasks.models import ScheduleChange, ScheduledTask, Tag, WeeklySummary
 from tasks.services import SchedulerService
 from tests.tasks.pages import SCHEDULES, page_of, rows_of, staff, text_of
@@ -196,6 +198,28 @@ def test_the_list_is_paged_and_says_how_many_there_are(admin_client: Client):
     response: Any = admin_client.get(SCHEDULES)
     assert "50 of 60" in text_of(response)
     assert len(rows_of(admin_client.get(SCHEDULES + response.context_data["next_url"]))) == 10
+
+
+def test_each_tab_says_how_many_schedules_its_view_shows(
+    admin_client: Client, redis_connection: Redis
+):
+    for place in range(2):
+        make_row(status="paused", paused_at=ago(1), queue=f"queue {place}")
+        make_row(status="failed", problem="" if place else "No such zone.")
+    make_run(make_row(), status="running", ended=None)
+    make_row(status="death")
+    late = make_row(status="running")
+    redis_connection.zadd(SCHEDULES_KEY, {late.job_id: ago(600).timestamp()})
+    response: Any = admin_client.get(SCHEDULES)
+    tabs = response.context_data["tabs"]
+    said = {tab["name"]: tab["number"] for tab in tabs}
+    shown = {tab["name"]: len(rows_of(admin_client.get(SCHEDULES + tab["url"]))) for tab in tabs}
+    assert said == shown
+    assert said.pop(None) == 7
+    assert said == {
+        **{"problem": 1, "failing": 2, "late": 1, "running": 1},
+        **{"paused": 2, "never": 5, "ended": 1},
+    }
 
 
 def test_the_list_makes_a_bounded_number_of_queries(

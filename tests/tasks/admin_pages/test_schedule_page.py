@@ -9,9 +9,9 @@ from django.urls import reverse
 from redis import Redis
 
 from tasks.admin_pages.links import schedule_page
-from tasks.models import ScheduledTask, Tag, WeeklySummary
+from tasks.models import Calendar, ScheduledTask, Tag, WeeklySummary
 from tasks.services import CalendarService, SchedulerService
-from tests.tasks.functions import ECHO, LOG_IN, work_off
+from tests.tasks.functions import ECHO, LOG_IN, TYPED, work_off
 from tests.tasks.pages import SCRIPT, page_of, staff, text_of
 from tests.tasks.schedules import ago, make_row, make_run
 
@@ -126,6 +126,23 @@ def test_the_ledger_of_a_day_folds_equal_neighbours(admin_client: Client):
     assert not any(line.is_folded for line in unfolded["ledger"].lines)
 
 
+def test_a_long_day_is_shown_a_part_at_a_time_with_nothing_left_out(admin_client: Client):
+    day = ago(48 * 3600).replace(hour=0, minute=0, second=0, microsecond=0)
+    schedule = make_row(first=day, interval=300, period_start=day - timedelta(hours=1))
+    number = 24 * 60 // 5
+    for place in range(number):
+        make_run(schedule, due=day + place * timedelta(minutes=5), ended=ago(0))
+    page = schedule_page(schedule.pk)
+    latest = shown_with(admin_client, page, {"day": f"{day:%Y-%m-%d}", "all": 1})["ledger"]
+    assert (len(latest.lines), latest.latest) == (200, "")
+    earlier = shown_with(admin_client, page + latest.earlier.partition("#")[0])["ledger"]
+    assert (earlier.earlier, earlier.totals) == ("", latest.totals)
+    shown = [line.begin for line in (*latest.lines, *earlier.lines)]
+    assert shown == [day + place * timedelta(minutes=5) for place in reversed(range(number))]
+    again = shown_with(admin_client, page + earlier.latest.partition("#")[0])["ledger"]
+    assert again.lines == latest.lines
+
+
 def test_what_failed_has_its_reason_and_a_way_to_run_it(
     admin_client: Client, hourly: ScheduledTask
 ):
@@ -134,10 +151,10 @@ def test_what_failed_has_its_reason_and_a_way_to_run_it(
     ledger = shown_with(admin_client, schedule_page(hourly.pk), {"day": f"{run.due:%Y-%m-%d}"})[
         "ledger"
     ]
-    lines = {line.look: line for line in ledger.lines}
-    assert lines["failed"].why.startswith("Failed for: boom")
-    assert "failed=on" in lines["failed"].backfill
-    form = shown_with(admin_client, lines["failed"].backfill)["form"]
+    [failed] = [line for line in ledger.lines if "is-failed" in line.badge]
+    assert failed.why.startswith("Failed for: boom")
+    assert "failed=on" in failed.backfill
+    form = shown_with(admin_client, failed.backfill)["form"]
     assert form.initial["failed"] is True
 
 
@@ -224,6 +241,16 @@ def test_it_is_run_once_with_other_arguments(admin_client: Client, redis_connect
     assert work_off(redis_connection) == 1
     schedule.refresh_from_db()
     assert schedule.args == [1]
+
+
+def test_its_other_arguments_are_typed_as_where_it_is_added(admin_client: Client):
+    calendar = Calendar.objects.create(name="Holidays")
+    schedule = make_row(function=TYPED, args=["us"], kwargs={"calendar": calendar.pk})
+    shown = admin_client.get(page_of(schedule, "run_with")).content.decode()
+    assert 'data-choices="arg-calendar"' in shown
+    assert f'data-choices-url="{reverse("admin:tasks_scheduledtask_choices")}"' in shown
+    assert f'<input type="hidden" name="function" value="{TYPED}"' in shown
+    assert "tasks/call.js" in shown
 
 
 def test_who_may_run_but_not_change_gives_no_other_arguments(client: Client):

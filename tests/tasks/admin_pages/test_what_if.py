@@ -1,5 +1,6 @@
 """The page that shows the load of the coming days, and the emptiest times for a new job."""
 
+import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -10,9 +11,11 @@ from django.urls import reverse
 from redis import Redis
 from redis.exceptions import ConnectionError
 
-from tasks.admin_pages.what_if import PLAY_AFTER_MS, QUICK
+from tasks.admin_pages.what_if import PATIENCE_MS, PLAY_AFTER_MS, QUICK
+from tasks.history import Action, record
 from tasks.models import ScheduleChange, ScheduledTask, WeeklySummary
 from tasks.worker import Worker
+from tests.tasks import functions
 from tests.tasks.pages import text_of
 from tests.tasks.schedules import ago, make_row
 
@@ -130,6 +133,41 @@ def test_a_schedule_that_nobody_knows_is_refused_at_the_field(admin_client: Clie
     assert "No active schedule is called “nobody”." in page.content.decode()
 
 
+def test_schedules_that_share_a_name_are_told_apart_and_chosen_by_key(admin_client: Client):
+    crowded()
+    other = make_row(name="late one", cron="20 9 * * *", function=functions.CALL)
+    page = get(admin_client, schedule="late one")
+    assert "2 active schedules are called “late one”: choose one." in text_of(page)
+    assert "better" not in page.context
+    assert f'href="?schedule={other.pk}"><code>{functions.CALL}</code>' in page.content.decode()
+    assert get(admin_client, schedule=str(other.pk)).context["chosen"].pk == other.pk
+
+
+def test_a_link_leads_to_its_schedule_though_another_is_called_like_its_key(admin_client: Client):
+    schedule = crowded()
+    make_row(name=str(schedule.pk))
+    assert get(admin_client, schedule=str(schedule.pk)).context["chosen"].name == "late one"
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"queue": "nobody's"}, "No worker serves the queue “nobody's”"),
+        ({"interval": 300}, "“one” is due too often to be moved to other times."),
+        ({"cron": "* * * * *"}, "“one” is due too often to be moved to other times."),
+        ({"first": ago(60), "interval": None}, "“one” isn't due before"),
+        ({"cron": "0 9 * * *"}, "No time is clearly emptier for “one” than its own"),
+    ],
+)
+def test_why_no_time_is_better_is_said_as_it_is(
+    admin_client: Client, values: dict[str, Any], reason: str
+):
+    page = get(admin_client, schedule=str(make_row(name="one", **values).pk))
+    assert not page.context["better"]
+    assert reason in text_of(page)
+    assert text_of(page).count("No time is clearly emptier") == ("clearly" in reason)
+
+
 def test_what_would_overlap_or_fills_the_hours_leads_to_better_times(admin_client: Client):
     hourly(58, name="full")
     hourly(5, name="waits")
@@ -162,6 +200,20 @@ def test_a_new_job_is_tried_before_it_is_added(admin_client: Client):
     assert waits.is_worse is False
     assert get(admin_client, **asked, cron="40 8 * * *").context["effects"][1].is_worse is False
     assert get(admin_client, **asked, cron="50 8 * * *").context["effects"][1].is_worse
+
+
+def test_a_job_that_is_only_tried_is_named_and_leads_nowhere(admin_client: Client):
+    hourly(58)
+    asked = {"takes": "90m", "queue": "default", "every": "hour", "cron": "0 * * * *"}
+    page = get(admin_client, **asked)
+    tried = page.context["trial"].changed
+    assert tried in [one.outlook.planned for one in page.context["fillers"]]
+    assert tried in [one.planned for one in page.context["overlapping"]]
+    assert tried in [one.planned for one, _due in page.context["waiting"]]
+    shown = page.content.decode()
+    assert shown.count("<td>the new job</td>") == 3
+    assert reverse("admin:tasks_scheduledtask_page", args=[0]) not in shown
+    assert 'href="?schedule=0"' not in shown
 
 
 @pytest.mark.parametrize("query", [{"by": "x"}, {"by": "0"}, {"by": "-99999999999"}])
@@ -209,6 +261,39 @@ def test_much_is_played_only_when_the_page_is_there_and_then_shown_to_all_for_a_
     assert get(admin_client, play="now").context["queues"]
 
 
+def test_the_part_that_is_played_may_take_longer_than_an_outage_would(admin_client: Client):
+    hourly(30)
+    WeeklySummary.objects.update(finished=QUICK)
+    part = re.search(r'<div id="what-if"[^>]*>', get(admin_client).content.decode())
+    assert part
+    assert f'data-live-patience="{PATIENCE_MS}"' in part[0]
+
+
+def test_a_schedule_is_found_and_moved_though_what_was_played_before_is_kept(admin_client: Client):
+    hourly(30)
+    WeeklySummary.objects.update(finished=QUICK)
+    get(admin_client, play="now")
+    made = make_row(name="just made", cron="0 9 * * *")
+    assert get(admin_client, schedule="just made").context["chosen"].pk == made.pk
+    made.cron = "0 10 * * *"
+    made.save()
+    record(made, Action.CHANGED, {})
+    assert get(admin_client, schedule="just made").context["chosen"].spec.cron == "0 10 * * *"
+
+
+def test_a_change_is_compared_over_the_same_span(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    hourly(10)
+    monkeypatch.setattr("tasks.admin_pages.what_if.PLAYED_AT_MOST", 50)
+    plain = get(admin_client).context["simulation"]
+    assert not plain.is_whole
+    asked = {"takes": "15m", "queue": "default", "every": "hour", "cron": "* * * * *"}
+    tried = get(admin_client, **asked).context["simulation"]
+    assert tried.end - tried.begin == plain.end - plain.begin
+    assert not tried.is_whole
+
+
 def test_without_redis_the_page_says_that_the_workers_are_not_known(
     admin_client: Client, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
 ):
@@ -218,6 +303,9 @@ def test_without_redis_the_page_says_that_the_workers_are_not_known(
 
     monkeypatch.setattr("tasks.admin_pages.what_if.read_snapshot", unavailable)
     assert "isn't known: refused" in get(admin_client).content.decode()
+    page = get(admin_client, schedule=str(make_row().pk))
+    assert "No times can be compared: which workers there are isn't known." in text_of(page)
+    assert "No worker serves" not in text_of(page)
 
 
 def test_whoever_may_not_view_schedules_may_not_see_their_load(client: Client, django_user_model):

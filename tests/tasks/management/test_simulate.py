@@ -37,7 +37,7 @@ def test_the_load_of_each_queue_is_shown_with_the_workers_that_serve_it(redis_co
 
 def test_hours_without_time_left_and_overlaps_are_named():
     hourly(60, name="long one")
-    hourly(90, name="longer one", queue="low")
+    hourly(110, name="longer one", queue="low")  # Full at any minute of the hour.
     output = run("--days", "1", "--workers", "2")
     assert "hours without time left" in output
     assert "“longer one”: 12 dues find the run before still going on." in output

@@ -27,7 +27,7 @@ from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.ledger.summaries import summarise
 from tasks.models import Hold, ScheduledTask, Task
-from tasks.reports.facts import read_facts, running_now, worst_failing
+from tasks.reports.facts import LATEST_READ, read_facts, running_now, worst_failing
 from tasks.reports.in_redis import read_snapshot
 from tasks.reports.upcoming import upcoming
 from tasks.reports.waiting import Why
@@ -232,7 +232,18 @@ def test_failing_schedules_have_how_often_they_failed_in_a_row_and_since_when():
     make_run(schedule, due=ago(100), started=ago(100), status="running")
     [failing] = worst_failing(everything())
     assert (failing.in_a_row, failing.last_run.pk) == (2, last.pk)
-    assert failing.since == first.started
+    assert (failing.since, failing.may_be_more) == (first.due, False)
+
+
+def test_failures_are_counted_up_to_those_read_and_since_their_due_not_since_they_ran_again():
+    schedule = make_row(status="failed")
+    for number in range(LATEST_READ + 5):
+        make_run(schedule, due=ago(1000 - number), started=ago(1000 - number), status="failed")
+    first = schedule.runs.order_by("pk")[5]
+    schedule.runs.filter(pk=first.pk).update(started=ago(1), attempt=2)
+    [failing] = worst_failing(everything())
+    assert (failing.in_a_row, failing.may_be_more) == (LATEST_READ, True)
+    assert failing.since == first.due
 
 
 def test_schedules_are_counted_by_how_they_are(redis_connection: Redis):

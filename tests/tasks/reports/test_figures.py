@@ -81,7 +81,7 @@ def test_the_figures_are_of_the_schedules_that_their_reader_sees(
         make(schedule, NOW - MINUTE, started=NOW)
     summarise()
     schedules = ScheduledTask.objects.filter(pk=mine.pk) if is_limited else ScheduledTask.objects
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(2):
         figures = day_figures(schedules.all())
     assert figures.runs.now == figures.late.now == (1 if is_limited else 2)
 

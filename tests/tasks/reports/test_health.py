@@ -54,6 +54,7 @@ FINE = Facts(
     queues=(queue(workers=2),),
     waiting=NOTHING_WAITS,
     holds=(),
+    known=52,
     live=49,
     paused=0,
     failing=0,
@@ -85,6 +86,21 @@ def test_a_system_where_all_is_well_says_so_in_a_sentence():
 def test_where_nothing_is_due_next_the_sentence_ends_with_the_workers():
     verdict = judge(facts(next_due=None, live=1, workers=(worker(),)))
     assert verdict.rest == "1 schedule, 1 worker."
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"known": 0}, "No schedule yet. Nothing is due until one is added."),
+        ({"known": 5, "paused": 2}, "No schedule is active. Paused: 2, ended: 3."),
+    ],
+)
+def test_where_nothing_is_scheduled_nothing_is_called_on_time(counts: dict[str, int], said: str):
+    verdict = judge(facts(next_due=None, live=0, **counts))
+    assert f"{verdict.headline} {verdict.rest}" == said
+    assert f"{verdict.short}." == verdict.headline
+    assert verdict.is_fine
+    assert verdict.is_idle
 
 
 def test_without_redis_nothing_else_can_be_said_of_it():
@@ -172,12 +188,15 @@ def test_the_worst_failing_schedules_are_named_and_the_others_counted():
     parent = ScheduledTask(function="gone")
     reason = "Failed for: no answer\nafter 30 s"
     run = ScheduledTaskInstance(pk=7, parent=parent, reason=reason)
-    worst = Failing(1, "Prices", 7, NOW - 37 * MINUTE, run)
+    worst = Failing(1, "Prices", 7, False, NOW - 37 * MINUTE, run)
     first, second = judge(facts(failing=3, worst=(worst,))).problems
     assert first.text == "Prices fails since 19:55, 7 times in a row."
     assert first.detail == "Failed for: no answer"
     assert first.link.endswith("/scheduledtaskinstance/7/change/")
     assert second.text == "2 more schedules fail."
+    longest = replace(worst, in_a_row=50, may_be_more=True)
+    [first, _others] = judge(facts(failing=3, worst=(longest,))).problems
+    assert first.text == "Prices fails since before 19:55, at least 50 times in a row."
     assert second.link.endswith("/scheduledtask/?view=failing")
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tasks.reports.moves import Moves, moves_of
+from tasks.reports.moves import Moves, Obstacle, moves_of
 from tasks.reports.simulation import Planned, simulate
 from tasks.timing.spec import Spec, dues
 
@@ -69,15 +69,32 @@ def test_an_interval_is_moved_within_itself():
 
 
 @pytest.mark.parametrize(
-    "one",
+    ("one", "obstacle"),
     [
-        planned(Spec(first=BEGIN, interval=300), 1),  # due too often to have a time of its own
-        planned(Spec(first=BEGIN - HOUR)),  # its only time has passed
+        (planned(Spec(first=BEGIN, interval=300), 1), Obstacle.TOO_OFTEN),
+        (planned(Spec(cron="* * * * *"), 1), Obstacle.TOO_OFTEN),
+        (planned(Spec(cron="*/5 * * * *"), 1), Obstacle.TOO_OFTEN),
+        (planned(Spec(first=BEGIN - HOUR)), Obstacle.NOT_DUE),
+        (planned(Spec(cron="0 0 1 1 *")), Obstacle.NOT_DUE),
+        (planned(Spec(cron="0,59 0,23 * * MON")), Obstacle.BOUND),
+        (daily("15:00", pk=1), Obstacle.NONE_EMPTIER),
     ],
 )
-def test_what_has_no_time_of_its_own_is_not_moved(one: Planned):
-    assert moves(one, daily("9:00", minutes=600)).better == ()
+def test_what_has_no_better_time_says_why(one: Planned, obstacle: Obstacle):
+    found = moves(one, daily("0:00", minutes=600))
+    assert (found.better, found.obstacle) == ((), obstacle)
+
+
+def test_what_was_due_in_this_hour_is_not_due_any_more():
+    once = planned(Spec(first=BEGIN + MINUTE))
+    without = simulate([daily("0:00")], [("default",)], BEGIN)
+    assert moves_of(once, without, BEGIN + 2 * MINUTE).obstacle is Obstacle.NOT_DUE
+
+
+def test_what_has_better_times_has_no_obstacle():
+    assert moves(daily("9:00", pk=1), daily("9:00", minutes=30)).obstacle is None
 
 
 def test_without_a_worker_no_time_is_better():
-    assert moves(daily("9:00", pk=1), daily("9:00"), workers=0) == Moves(0.0, ())
+    found = moves(daily("9:00", pk=1), daily("9:00"), workers=0)
+    assert found == Moves(obstacle=Obstacle.NO_WORKER)

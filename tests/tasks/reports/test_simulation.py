@@ -17,6 +17,7 @@ from tasks.reports.simulation import (
     Simulation,
     read_planned,
     simulate,
+    simulate_beside,
 )
 from tasks.timing.spec import Spec
 from tests.tasks.schedules import make_row
@@ -49,6 +50,25 @@ def test_what_is_too_much_to_be_played_ends_the_simulation_earlier():
     assert not simulation.is_whole
     assert simulation.end == BEGIN + timedelta(days=2, minutes=30)
     assert simulation.queues["default"].runs == 48
+
+
+def test_what_is_due_at_the_same_time_is_played_as_a_whole_or_not_at_all():
+    simulation = played(hourly(1), hourly(2), hourly(3), at_most=8)
+    assert simulation.queues["default"].runs == 6
+    assert simulation.end == BEGIN + 3 * HOUR
+
+
+@pytest.mark.parametrize("at_most", [9999, 50])
+def test_another_plan_is_played_for_the_same_span_to_be_compared(at_most: int):
+    before = played(hourly(1), hourly(2, minute=30), days=2, at_most=at_most)
+    more = [hourly(1), hourly(2, minute=30), hourly(3), hourly(4, minute=10)]
+    after = simulate_beside(more, [["default"]], before)
+    assert (after.begin, after.end, after.is_whole) == (before.begin, before.end, before.is_whole)
+    runs = {one.planned.pk: one.runs for one in after.outlooks}
+    assert [runs[one.planned.pk] for one in before.outlooks] == [
+        one.runs for one in before.outlooks
+    ]
+    assert len(after.queues["default"].busy) == len(before.queues["default"].busy)
 
 
 def test_runs_wait_for_a_free_worker():

@@ -28,11 +28,12 @@ from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.reasons import Code, reason
+from tasks.reports.in_redis import read_snapshot
 from tasks.runs import holds, spool
 from tasks.runs.claim import claim
 from tasks.runs.lease import Hold
 from tasks.worker.child import Child
-from tasks.worker.process import ChildProcess, Worker
+from tasks.worker.process import SILENT_SECONDS, ChildProcess, Worker
 from tasks.worker.queues import Taken
 from tasks.worker.shared_state import Run, SharedState
 from tests.tasks.functions import ECHO, perform, queued
@@ -75,6 +76,20 @@ def test_a_worker_reads_payloads_as_json_whatever_serializer_it_is_given(redis_c
     )
     assert (worker.serializer, worker.job_class) == (JSONSerializer, Job)
     assert worker.queues[0].job_class is Job
+
+
+def test_a_worker_that_is_silent_is_soon_none_that_the_admin_counts(
+    worker: Worker, redis_connection: Redis
+):
+    worker.register_birth()
+    worker.heartbeat()
+    assert redis_connection.ttl(worker.key) == SILENT_SECONDS
+    [seen] = read_snapshot(redis_connection).workers
+    assert seen.name == worker.name
+    redis_connection.delete(worker.key)  # As Redis does when it has heard nothing.
+    assert read_snapshot(redis_connection).workers == ()
+    worker.heartbeat()
+    assert [one.name for one in read_snapshot(redis_connection).workers] == [worker.name]
 
 
 def test_django_rq_makes_workers_of_this_class():
