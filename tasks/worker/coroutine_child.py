@@ -106,8 +106,7 @@ class CoroutineChild:
     def _beat(self) -> None:
         """Say that the loop has come round, and do what is to be done from time to time."""
         self._table.beat()
-        max_runs = getattr(settings, "TASKS_CHILD_MAX_RUNS", MAX_RUNS)
-        if self._table.is_stop_requested or self._count >= max_runs or has_grown():
+        if self._table.is_stop_requested or has_grown():
             self._intake.close()
         stuck = [entry for entry in self._runs.values() if entry[1].is_stuck]
         if stuck and len(stuck) == len(self._runs):
@@ -149,6 +148,8 @@ class CoroutineChild:
         self._runs[job.id] = begun, run
         self._functions.add(str(job.func_name))
         self._count += 1
+        if self._count >= getattr(settings, "TASKS_CHILD_MAX_RUNS", MAX_RUNS):
+            self._intake.close()
         error: BaseException | None
         try:
             outcome = await run.run()

@@ -533,7 +533,7 @@ def test_a_child_is_replaced_after_so_many_runs(
     work_off: WorkOff, redis_connection: Redis, behave: Behave, settings: LazySettings
 ):
     settings.TASKS_CHILD_MAX_RUNS = 2
-    behave(lambda index: asyncio.sleep(0.3))
+    behave(lambda index: asyncio.sleep(0))
     ran = calls(redis_connection, 6)
     work_off(concurrency=2)
     assert [end(one)[0] for one in ran] == ["finished"] * 2 + ["queued"] * 4
