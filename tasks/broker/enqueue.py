@@ -53,10 +53,10 @@ def marks_of(record: ScheduledTask | Task) -> dict[str, str]:
 
     Raises UnknownTaskFunction, or InvalidArguments if its function's `limit_key` fails.
     """
-    limits = [registry.get(record.function).limit(record.args, record.kwargs)]
+    found = [registry.get(record.function).limit(record.args, record.kwargs)]
     if isinstance(record, ScheduledTask) and record.overlap == ScheduledTask.Overlap.WAIT:
-        limits.append(f"1 wait:{record.job_id}")
-    marks = {"kind": kind_of(record), "limit": "\n".join(filter(None, limits))}
+        found.append(f"1 {limits.PLACE_OF_SCHEDULE}{record.job_id}")
+    marks = {"kind": kind_of(record), "limit": "\n".join(filter(None, found))}
     return {name: value for name, value in marks.items() if value}
 
 

@@ -18,6 +18,8 @@ from tasks.broker.keys import PARKED_KEY, lease_key, parked_key, places_key, wit
 from tasks.broker.leases import LEASE_SECONDS
 from tasks.job import Job
 
+# How the name of the place begins that the runs of one schedule share, with overlap `wait`.
+PLACE_OF_SCHEDULE = "wait:"
 # For scripts: brings waiting jobs back to their queues; frees a job's place, if it has one.
 FREE_PLACE = """
 local function unpark(name, number)

@@ -19,9 +19,11 @@ from tasks.broker.keys import (
     CLOCK_STEP_KEY,
     CLOCKS_KEY,
     LEADER_KEY,
+    PARKED_KEY,
     SCHEDULERS_KEY,
     SCHEDULES_KEY,
     WORKER_PREFIX,
+    parked_key,
     queue_key,
     scheduled_key,
     taken_key,
@@ -33,6 +35,8 @@ from tasks.timing.instants import from_score, to_score
 
 # How many jobs of a queue are read, how many that were put off, and how many late schedules.
 JOBS_READ = 500
+# For how many places it is read which jobs wait for one.
+PLACES_READ = 100
 # For how long a scheduler that says nothing is still shown.
 SILENT_FOR = timedelta(seconds=30)
 
@@ -79,8 +83,9 @@ class Snapshot:
     """What Redis says now.
 
     `undispatched` are the job ids of schedules, with their dues, that no scheduler has put on their
-    queues although they are late. `offsets` are the processes whose system's clocks are off, and
-    `step` is when Redis's own was last set, and by how many seconds.
+    queues although they are late. `parked` are the ids of jobs that wait for a place, by the name
+    of the place. `offsets` are the processes whose system's clocks are off, and `step` is when
+    Redis's own was last set, and by how many seconds.
     """
 
     now: datetime
@@ -93,6 +98,7 @@ class Snapshot:
     are_suspended: bool
     offsets: Mapping[str, float]
     step: tuple[datetime, float] | None
+    parked: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 def read_snapshot(redis: Redis) -> Snapshot:
@@ -114,6 +120,7 @@ def _read_snapshot(redis: Redis) -> Snapshot:
         pipe.exists(WORKERS_SUSPENDED)
         pipe.hgetall(CLOCKS_KEY)
         pipe.get(CLOCK_STEP_KEY)
+        pipe.smembers(PARKED_KEY)
         for name in names:
             pipe.llen(queue_key(name))
             pipe.lrange(queue_key(name), 0, JOBS_READ - 1)
@@ -121,9 +128,10 @@ def _read_snapshot(redis: Redis) -> Snapshot:
         answers = iter(pipe.execute())
     round_trip = timedelta(seconds=time.monotonic() - sent)
     leader, alive, worker_keys, late, upcoming, suspended, offsets, step = _next(answers, 8)
+    places = sorted(name.decode() for name in next(answers))[:PLACES_READ]
     queues = [(name, *_next(answers, 3)) for name in names]
     worker_names = sorted(key.decode().removeprefix(WORKER_PREFIX) for key in worker_keys)
-    workers, heads = _read_details(redis, worker_names, queues)
+    workers, heads, parked = _read_details(redis, worker_names, queues, places)
     return Snapshot(
         now=now,
         round_trip=round_trip,
@@ -138,6 +146,7 @@ def _read_snapshot(redis: Redis) -> Snapshot:
         are_suspended=bool(suspended),
         offsets=offsets_among(offsets),
         step=step_in(step),
+        parked=tuple(zip(places, map(_texts, parked), strict=True)),
     )
 
 
@@ -146,19 +155,21 @@ def _next(answers: Iterator[Any], number: int) -> list[Any]:
 
 
 def _read_details(
-    redis: Redis, worker_names: Sequence[str], queues: Sequence[Any]
-) -> tuple[list[Any], list[Any]]:
-    """Read the workers, and since when the first job of each queue waits."""
+    redis: Redis, worker_names: Sequence[str], queues: Sequence[Any], places: Sequence[str]
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """Read the workers, since when the first job of each queue waits, and what has no place."""
     with redis.pipeline(transaction=False) as pipe:
         for name in worker_names:
             pipe.hmget(WORKER_PREFIX + name, "queues", "last_heartbeat", "state", "death")
             pipe.hget(taken_key(name), "job")
         for _name, _depth, ids, _put_off in queues:
             pipe.hget(Job.key_for((ids or [b""])[0].decode(errors="replace")), "enqueued_at")
+        for name in places:
+            pipe.lrange(parked_key(name), 0, JOBS_READ - 1)
         answers = pipe.execute()
-    split = 2 * len(worker_names)
+    split, last = 2 * len(worker_names), len(answers) - len(places)
     pairs = [(*answers[at], answers[at + 1]) for at in range(0, split, 2)]
-    return pairs, answers[split:]
+    return pairs, answers[split:last], answers[last:]
 
 
 def _schedulers(leader: bytes | None, alive: Any, now: datetime) -> tuple[SchedulerSeen, ...]:

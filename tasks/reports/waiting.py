@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from tasks.broker.connection import connect, once_a_page
+from tasks.broker.limits import PLACE_OF_SCHEDULE
 from tasks.job_ids import RunId
 from tasks.ledger.summaries import LATE
 from tasks.models import Hold, ScheduledTask
@@ -28,6 +29,7 @@ class Why(StrEnum):
     BUSY = "busy"  # All workers of its queue are.
     IN_TURN = "in_turn"  # A worker of its queue is free, and is about to take it.
     PREVIOUS_RUN = "previous_run"
+    PLACE = "place"  # Only so many of its function, or of its kind, run at a time.
     RETRY = "retry"  # It failed, and is to be tried again later.
     NOT_DISPATCHED = "not_dispatched"  # No scheduler has put it on its queue.
 
@@ -40,6 +42,7 @@ class Why(StrEnum):
             Why.BUSY: _("No worker of %(queue)s is free."),
             Why.IN_TURN: _("A worker of %(queue)s is about to take it."),
             Why.PREVIOUS_RUN: _("Its previous run is still going."),
+            Why.PLACE: _("As many as may run at a time are running."),
             Why.RETRY: _("It failed and will be tried again."),
             Why.NOT_DISPATCHED: _("No scheduler has put it on its queue."),
         }
@@ -169,6 +172,12 @@ def waiting_jobs(snapshot: Snapshot, held: frozenset[str]) -> Iterator[Job]:
             due = None if run_id is None else run_id.due
             yield Job(job_id, run_id, queue.name, due, since, why)
         yield from _put_off(queue, snapshot.now)
+    for place, job_ids in snapshot.parked:
+        why = Why.PREVIOUS_RUN if place.startswith(PLACE_OF_SCHEDULE) else Why.PLACE
+        for job_id in job_ids:
+            run_id = RunId.parse(job_id)
+            due = None if run_id is None else run_id.due
+            yield Job(job_id, run_id, "", due, _since(run_id) or snapshot.now, why)
     for schedule_job_id, due in snapshot.undispatched:
         run_id = RunId(schedule_job_id, due)
         yield Job(run_id.job_id, run_id, "", due, due, Why.NOT_DISPATCHED)

@@ -8,7 +8,9 @@ from redis import Redis
 from rq.suspension import suspend
 
 from tasks import clock
+from tasks.broker.enqueue import enqueue_run
 from tasks.broker.keys import SCHEDULES_KEY, scheduled_key
+from tasks.decorators import scheduled_task
 from tasks.job_ids import RunId
 from tasks.models import Hold, ScheduledTask, Task
 from tasks.reports import in_redis
@@ -22,11 +24,17 @@ from tasks.reports.waiting import (
     waiting_of,
     why_of_queue,
 )
+from tasks.worker.queues import Queues
 from tests.tasks.functions import ECHO
 from tests.tasks.reports.test_facts import SECOND, enqueue, put_worker, run_of
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
+
+
+@scheduled_task(name="tests.one_by_one", max_concurrent=1)
+def one_by_one() -> None:
+    """Do nothing, one at a time."""
 
 
 def waits(redis: Redis) -> WaitingList:
@@ -162,3 +170,20 @@ def test_the_list_stays_usable_without_redis(redis_unavailable: Callable[[bool],
 @pytest.mark.parametrize("reason", list(Why))
 def test_each_reason_is_a_sentence(reason: Why):
     assert reason.in_words("low").endswith((".", ")."))
+
+
+def test_what_waits_for_a_place_is_listed_with_the_reason(redis_connection: Redis):
+    schedules = [make_row(overlap="wait"), make_row(function="tests.one_by_one")]
+    for schedule in schedules:
+        for seconds in (40, 30):
+            enqueue_run(schedule, RunId(schedule.job_id, ago(seconds)), redis_connection)
+    queues = Queues(redis_connection, "rq:worker:w1", "w1", 90)
+    while queues.step(None, ["default"]).taken:
+        pass
+    found = waiting(read_snapshot(redis_connection), ScheduledTask.objects.all())
+    assert {one.schedule_pk: one.why for one in found.shown} == {
+        schedules[0].pk: Why.PREVIOUS_RUN,
+        schedules[1].pk: Why.PLACE,
+    }
+    assert found.waiting == found.late == 2
+    assert "As many as may run" in Why.PLACE.in_words("")
