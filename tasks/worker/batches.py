@@ -12,7 +12,7 @@ from typing import ClassVar
 from tasks.broker.keys import taken_key, with_key_names
 from tasks.clock import elapsed_clock
 from tasks.worker.doorbell import HAND_OVER
-from tasks.worker.queues import PARTS, UNTAKE, Finished, Queues, Taken, described
+from tasks.worker.queues import PARTS, UNTAKE, Finished, Steps, Taken, described
 
 # What tells the coroutine children apart from the plain ones where both have a key by their
 # worker's name.
@@ -89,7 +89,7 @@ class Batch:
     templates: list[str]
 
 
-class Batches(Queues):
+class Batches(Steps):
     """The queues of one worker, for its coroutine child."""
 
     SCRIPT: ClassVar[str] = STEP
@@ -102,14 +102,14 @@ class Batches(Queues):
         *,
         hand_over: bool = False,
     ) -> Batch:
-        """Report the jobs that finished, and take up to `free` new ones; else as `step`."""
+        """Report the jobs that finished, and take up to `free` new ones; else as `Queues.step`."""
         self._sent = self._sent or elapsed_clock()
         batch = self._step_many(self.step_id, finished, queue_names, free, hand_over)
         self._count_step()
         return batch
 
     def all_taken_by(self, step_id: str) -> list[Taken]:
-        """Return the jobs that the last step of a process that died took; else as `taken_by`."""
+        """Return the jobs that the last step of a process that died took; as `Queues.taken_by`."""
         return self._step_many(step_id, (), (), 0).taken
 
     def leave_to_plain(self, taken: Taken) -> None:

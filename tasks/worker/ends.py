@@ -21,7 +21,7 @@ from tasks.broker.keys import started_key
 from tasks.job import Job
 from tasks.reasons import Code, reason
 from tasks.runs import spool
-from tasks.worker.queues import Queues, Taken
+from tasks.worker.queues import Steps, Taken
 from tasks.worker.shared_state import Run
 
 logger = logging.getLogger(__name__)
@@ -43,10 +43,10 @@ def timed_out(run: Run) -> Mapping[str, Any]:
 class Ends:
     """Records how the runs of a worker's dead children ended."""
 
-    def __init__(self, worker: rq.Worker, queues: Queues) -> None:
+    def __init__(self, worker: rq.Worker, steps: Steps) -> None:
         self._worker = worker
         self._redis = worker.connection
-        self._queues = queues
+        self._steps = steps
         # Ends of runs that are to be put on the spool: job id, status, and values.
         self._unspooled: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -84,7 +84,7 @@ class Ends:
         claimed it meanwhile, the job is refused when it is taken again (R2).
         """
         self._worker.executions.pop(taken.execution_id, None)
-        if self._queues.return_to_queue(taken):
+        if self._steps.return_to_queue(taken):
             logger.warning("Job %s was not started and is on its queue again.", taken.job_id)
 
     def report_to_rq(

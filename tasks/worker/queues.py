@@ -244,13 +244,13 @@ class Answer:
 
 
 @dataclass
-class Queues:
-    """The queues of one worker, for the process that runs its jobs.
+class Steps:
+    """The steps by which a worker's child takes jobs: what those of each kind have in common.
 
     `step_id` identifies the next step. `kind` is the kind of job that it takes, "" for any.
     """
 
-    SCRIPT: ClassVar[str] = STEP
+    SCRIPT: ClassVar[str]
 
     redis: Redis
     worker_key: str
@@ -265,30 +265,10 @@ class Queues:
         self.step_id = f"{self._prefix}{self._number}"
         self._sent: float | None = None  # When this step was first sent: only then does it lease.
 
-    def step(
-        self, finished: Finished | None, queue_names: Sequence[str], *, hand_over: bool = False
-    ) -> Answer:
-        """Report the job that finished, and take the next one from the first queue that has one.
-
-        `hand_over`: if there is one, this worker no longer listens to the queues, but another one.
-        Raises RedisError; the same step can then be tried again, and takes effect once.
-        """
-        self._sent = self._sent or elapsed_clock()
-        answer = self._step(self.step_id, finished, queue_names, hand_over)
-        self._count_step()
-        return answer
-
     def _count_step(self) -> None:
         """Have the next step be another one: this one's answer has come."""
         self._number, self._sent = self._number + 1, None
         self.step_id = f"{self._prefix}{self._number}"
-
-    def taken_by(self, step_id: str) -> Taken | None:
-        """Return the job that the last step of a process that died took, None if it took none.
-
-        If Redis has not executed that step yet, the step will no longer take a job.
-        """
-        return self._step(step_id, None, ()).taken
 
     def return_to_queue(self, taken: Taken) -> bool:
         """Put a job that was taken, but not started, back on its queue; return whether it was."""
@@ -305,20 +285,6 @@ class Queues:
         args: list[Any] = [self.worker_key, taken.job_id, taken.queue, taken.execution_id]
         args += [until, *note]
         self.redis.eval(PUT_OFF, 1, *args)
-
-    def _step(
-        self,
-        step_id: str,
-        finished: Finished | None,
-        queue_names: Sequence[str],
-        hand_over: bool = False,
-    ) -> Answer:
-        args = self._args(step_id)
-        args += [""] * 8 if finished is None else described(finished)
-        answer = self._call([*args, int(hand_over), self.kind, *queue_names])
-        is_left_to_rq, job_id, queue, flat, templates = answer
-        taken = self._taken(job_id, queue, step_id, flat) if job_id else None
-        return Answer(taken, bool(is_left_to_rq), [template.decode() for template in templates])
 
     def _args(self, step_id: str) -> list[Any]:
         """Return the keys and arguments with which each step begins."""
@@ -359,6 +325,46 @@ class Queues:
             raise
         finally:
             pool.release(connection)
+
+
+class Queues(Steps):
+    """The queues of one worker, for the child that runs one job after the other."""
+
+    SCRIPT: ClassVar[str] = STEP
+
+    def step(
+        self, finished: Finished | None, queue_names: Sequence[str], *, hand_over: bool = False
+    ) -> Answer:
+        """Report the job that finished, and take the next one from the first queue that has one.
+
+        `hand_over`: if there is one, this worker no longer listens to the queues, but another one.
+        Raises RedisError; the same step can then be tried again, and takes effect once.
+        """
+        self._sent = self._sent or elapsed_clock()
+        answer = self._step(self.step_id, finished, queue_names, hand_over)
+        self._count_step()
+        return answer
+
+    def taken_by(self, step_id: str) -> Taken | None:
+        """Return the job that the last step of a process that died took, None if it took none.
+
+        If Redis has not executed that step yet, the step will no longer take a job.
+        """
+        return self._step(step_id, None, ()).taken
+
+    def _step(
+        self,
+        step_id: str,
+        finished: Finished | None,
+        queue_names: Sequence[str],
+        hand_over: bool = False,
+    ) -> Answer:
+        args = self._args(step_id)
+        args += [""] * 8 if finished is None else described(finished)
+        answer = self._call([*args, int(hand_over), self.kind, *queue_names])
+        is_left_to_rq, job_id, queue, flat, templates = answer
+        taken = self._taken(job_id, queue, step_id, flat) if job_id else None
+        return Answer(taken, bool(is_left_to_rq), [template.decode() for template in templates])
 
 
 def described(finished: Finished) -> list[Any]:
