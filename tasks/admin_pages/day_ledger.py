@@ -27,7 +27,7 @@ from tasks.admin_pages.states import badge, how_many
 from tasks.admin_pages.strips import is_late
 from tasks.masking import hiding, mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.reports.day import HOUR, Entry, Unrecorded, Window, account, window_of
+from tasks.reports.day import HOUR, Entry, Unrecorded, Window, account, hours_of, window_of
 from tasks.timing.instants import DAY, MICROSECOND
 from tasks.timing.zones import start_of_day
 
@@ -100,7 +100,9 @@ class DayLedger:
     fold: str = ""
     earlier: str = ""
     latest: str = ""
-    is_hour: bool = False
+    hour: int | None = None
+    hours: list[str] = field(default_factory=list)
+    empty: str = ""
     query: dict[str, Any] = field(default_factory=dict)
 
 
@@ -118,14 +120,15 @@ def day_ledger(
     Its rows are the latest `LINES` of that day, or the latest `before` a time; `why_waiting` says
     what keeps what waits from running.
     """
-    zone = timezone.get_current_timezone()
+    zone, now = timezone.get_current_timezone(), clock.now()
     if day is None:
-        now = clock.now()
         day, hour = now.astimezone(zone).date(), _hour_of(now, zone)
     window = window_of(schedule, day, hour, zone)
     entries = account(schedule, window)
     if why_waiting:
         entries = [_waiting_for(entry, why_waiting) for entry in entries]
+    if before is not None and not any(entry.at < before for entry in entries):
+        before = None  # Nothing of that day is earlier.
     lines, totals = _lines(schedule, entries, is_unfolded, before), _totals(entries)
     query = _query(window.day, window.hour)
     unfolded = {"all": 1} if is_unfolded else {}
@@ -147,7 +150,9 @@ def day_ledger(
         if oldest is not None and oldest > entries[0].at
         else "",
         latest=_link(query | unfolded) if before is not None else "",
-        is_hour=window.hour is not None,
+        hour=window.hour,
+        hours=[] if window.hour is None else [_time(at) for at in hours_of(window.day, zone)],
+        empty="" if entries else _nothing(schedule, window, now),
         query=query,
     )
 
@@ -183,6 +188,20 @@ def _title(window: Window) -> str:
         return day
     begin, end = timezone.localtime(window.begin), timezone.localtime(window.end)
     return f"{day}, {begin:%H:%M} – {end:%H:%M}"
+
+
+def _nothing(schedule: ScheduledTask, window: Window, now: datetime) -> str:
+    """Say that nothing is due in a window, in the tense in which that is true."""
+    if window.end <= schedule.created:
+        created = timezone.localtime(schedule.created)
+        day = formats.date_format(created, pgettext("date format", "j M Y"))
+        at = f"{day} {created:%H:%M}"
+        return _("It was created %(at)s: nothing was due before.") % {"at": at}
+    if window.end <= now:
+        return _("Nothing was due.")
+    if window.begin > now:
+        return _("Nothing will be due.")
+    return _("Nothing was due, and nothing will be.")
 
 
 def _waiting_for(entry: Entry, why: str) -> Entry:

@@ -20,7 +20,8 @@ class KeysField(forms.ModelMultipleChoiceField):
 
     def clean(self, value: Any) -> Any:
         """Return the rows; Django itself would ask the database for any number."""
-        if isinstance(self.queryset.model._meta.pk, IntegerField):
+        rows: Any = self.queryset
+        if isinstance(rows.model._meta.pk, IntegerField):
             for key in value or ():
                 if number_in(str(key)) is None:
                     message = self.error_messages["invalid_pk_value"]

@@ -152,10 +152,9 @@ class RunActions(TasksAdmin):
 
     @admin.action(description=gettext_lazy("Stop"), permissions=["stop"])
     def stop(self, request: HttpRequest, queryset: QuerySet[ScheduledTaskInstance]) -> HttpResponse:
-        runs = self._chosen(request, queryset)
         if "confirmed" not in request.POST:
-            running = [run for run in runs if run.ended is None]
-            return self._ask(request, "stop", runs, {"running": running})
+            return self._ask_to_stop(request, queryset)
+        runs = self._chosen(request, queryset)
         stopped = 0
         for run in runs:
             if not self.has_stop_permission(request, run):
@@ -172,6 +171,23 @@ class RunActions(TasksAdmin):
             text = ngettext("%d run is being stopped.", "%d runs are being stopped.", stopped)
             messages.success(request, text % stopped)
         return self._back(request, runs)
+
+    def _ask_to_stop(
+        self, request: HttpRequest, queryset: QuerySet[ScheduledTaskInstance]
+    ) -> HttpResponse:
+        """Ask about those of the chosen runs that are running; say so if none is."""
+        running = self._chosen(request, queryset.filter(ended=None))
+        if running:
+            ended = queryset.exclude(ended=None).count()
+            return self._ask(request, "stop", running, {"ended": ended})
+        number = queryset.count()
+        text = ngettext(
+            "This run isn't running: there is nothing to stop.",
+            "None of these %(number)d runs is running: there is nothing to stop.",
+            number,
+        )
+        messages.warning(request, text % {"number": number})
+        return self._back(request, list(queryset[:2]))
 
     def _chosen(
         self, request: HttpRequest, runs: QuerySet[ScheduledTaskInstance]

@@ -175,7 +175,9 @@ class RunFilters(forms.Form):
             "place": _raised_at,
             "function": lambda name: Q(parent__in=_schedules_of(name)),
             "worker": lambda name: Q(worker_name=name),
-            "late": lambda seconds: Q(GreaterThan(Seconds("due", "started"), seconds)),
+            "late": lambda seconds: Q(
+                GreaterThan(Seconds("due", "started"), seconds), attempt=1, requested=None
+            ),
             "took": lambda seconds: Q(GreaterThan(Seconds("started", "ended"), seconds)),
             "since": lambda time: Q(created__gte=time),
             "until": lambda time: Q(created__lt=time),

@@ -20,6 +20,7 @@ from tasks.changes.schedules import update_fields
 from tasks.exceptions import NotPossible
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.queue import usable_queues
+from tasks.reports.waiting import waiting_of
 from tasks.services import SchedulerService
 from tasks.timing.moving import CannotMove, Refusal, moved
 from tasks.timing.spec import Spec
@@ -234,6 +235,7 @@ class Pause(ScheduleAction):
     def consequences(self, schedules: Schedules) -> list[str]:
         return [
             *_what_runs_goes_on(schedules),
+            *_what_waits_is_missed(schedules),
             _("Nothing is due until somebody resumes, and nothing of it is run afterwards."),
         ]
 
@@ -449,6 +451,12 @@ def _keys(schedules: Schedules) -> list[int]:
 
 def _question(one: str, several: str, number: int, name: str) -> str:
     return (one if number == 1 else several) % {"number": number, "name": name}
+
+
+def _what_waits_is_missed(schedules: Schedules) -> list[str]:
+    if not waiting_of(schedules):
+        return []
+    return [_("Occurrences that wait on a queue now never start: they are recorded as missed.")]
 
 
 def _what_runs_goes_on(schedules: Schedules) -> list[str]:

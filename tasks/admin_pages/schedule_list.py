@@ -37,7 +37,7 @@ from tasks.admin_pages.schedule_filters import (
 from tasks.admin_pages.strips import Strips
 from tasks.admin_pages.times import about
 from tasks.models import ScheduleChange, ScheduledTask, ScheduledTaskInstance, Tag
-from tasks.reports.strips import LatestRun, strips
+from tasks.reports.strips import LENGTH, LatestRun, strips
 from tasks.reports.waiting import Waiting, waiting_of
 
 Status = ScheduledTask.Status
@@ -82,7 +82,7 @@ def state_of(schedule: ScheduledTask, facts: Facts, now: datetime) -> State:
         by = _("by %(name)s") % {"name": facts.paused_by} if facts.paused_by else ""
         return State("paused", pgettext("schedule", "paused"), by)
     if schedule.status == Status.FAILED:
-        return State("failed", pgettext("schedule", "failing"), _failures(facts.runs))
+        return State("failed", pgettext("schedule", "failing"), _failures(schedule, facts.runs))
     if facts.running is not None:
         return State("running", pgettext("schedule", "running"), _progress(facts.running, now))
     if facts.waiting is not None and facts.waiting.is_late:
@@ -93,13 +93,14 @@ def state_of(schedule: ScheduledTask, facts: Facts, now: datetime) -> State:
     return State("active", _("on time"))
 
 
-def _failures(runs: Sequence[LatestRun]) -> str:
-    """Say how many of the latest runs failed one after the other."""
+def _failures(schedule: ScheduledTask, runs: Sequence[LatestRun]) -> str:
+    """Say how many of the latest runs failed one after the other: earlier ones aren't known."""
     ended = [run for run in runs if run.status in ("finished", "failed")]
     number = len(list(takewhile(lambda run: run.status == "failed", ended)))
     if number < 2:
         return ""
-    if number == len(ended):
+    are_all = len(runs) < LENGTH and schedule.pruned_until is None
+    if number == len(ended) and not are_all:
         return _("at least %(number)d in a row") % {"number": number}
     return _("%(number)d in a row") % {"number": number}
 

@@ -18,7 +18,7 @@ from tasks.models import ScheduledTaskInstance
 
 Status = ScheduledTaskInstance.Status
 BARS = 20
-STEP, HEIGHT = 7.5, 22
+STEP = 7.5
 
 # Drawn in a box of 6 × 22, as the stylesheet names what fills and outlines them.
 BAR = {

@@ -67,6 +67,8 @@ LEASE_PROBE_KEY = f"{OWN_PREFIX}:lease-probe"
 # What the keys of one job, queue or worker begin with; RQ's as RQ itself names them.
 QUEUES_KEY = Queue.redis_queues_keys
 WORKER_PREFIX = Worker.redis_worker_namespace_prefix
+# In a worker's hash: for how many seconds its last heartbeat is to keep it. RQ's own have none.
+HEARTBEAT_TTL_FIELD = "heartbeat_ttl"
 JOB_PREFIX = Job.redis_job_namespace_prefix
 QUEUE_PREFIX = Queue.redis_queue_namespace_prefix
 STARTED_PREFIX = StartedJobRegistry.key_template.format("")

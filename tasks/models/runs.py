@@ -212,7 +212,10 @@ class ScheduledTaskInstance(RunRecord):
 
     @property
     def lateness(self) -> timedelta | None:
-        """How long after its due the latest attempt started; None without a due or a start."""
-        if self.due is None or self.started is None:
+        """How long after its due it started; None without a due or a start.
+
+        A later attempt says nothing of lateness, nor does a run that somebody requested.
+        """
+        if self.due is None or self.started is None or self.requested or self.attempt > 1:
             return None
         return self.started - self.due

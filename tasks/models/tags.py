@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django.core.validators import validate_unicode_slug
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -49,6 +50,17 @@ class Tag(models.Model):
         return self.name
 
 
+class LinkManager(PrimaryManager):
+    """Reads the accounts of its rows along, all at once: they may be in another database."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__()
+        self._account = account
+
+    def get_queryset(self) -> models.QuerySet:
+        return super().get_queryset().prefetch_related(self._account)
+
+
 class TagUser(models.Model):
     """A user who is limited to a tag (and to others that he has)."""
 
@@ -62,7 +74,7 @@ class TagUser(models.Model):
         related_name="+",
     )
 
-    objects = PrimaryManager()
+    objects = LinkManager("user")
 
     class Meta:
         base_manager_name = "objects"
@@ -73,7 +85,10 @@ class TagUser(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.tag_id} {self.user_id}"
+        try:
+            return f"{self.user} ({self.tag})"
+        except ObjectDoesNotExist:  # Its account has been deleted since.
+            return f"#{self.user_id} ({self.tag})"
 
 
 class TagGroup(models.Model):
@@ -84,7 +99,7 @@ class TagGroup(models.Model):
         "auth.Group", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
     )
 
-    objects = PrimaryManager()
+    objects = LinkManager("group")
 
     class Meta:
         base_manager_name = "objects"
@@ -95,4 +110,7 @@ class TagGroup(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.tag_id} {self.group_id}"
+        try:
+            return f"{self.group} ({self.tag})"
+        except ObjectDoesNotExist:  # Its account has been deleted since.
+            return f"#{self.group_id} ({self.tag})"

@@ -9,6 +9,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from django.db.models import Min
+
 from tasks import clock
 from tasks.exceptions import SpecError
 from tasks.models import ScheduledTask, SchedulePeriod
@@ -72,14 +74,37 @@ class Entry:
 def window_of(schedule: ScheduledTask, day: date, hour: int | None, zone: ZoneInfo) -> Window:
     """Return a day of a zone's calendar; one of its hours if too much is due for a whole day.
 
-    Hours are counted from the beginning of the day, which has 23 or 25 if the clocks change.
+    Without an `hour` it is the first that has a row, or is expected to; a day without any is shown
+    as a whole. Hours are counted from the beginning of the day, which has 23 or 25 if the clocks
+    change.
     """
+    whole = Window(start_of_day(day, zone), start_of_day(day + DAY, zone), day)
+    if not _is_dense(schedule, whole.begin, whole.end):
+        return whole
+    starts = hours_of(day, zone)
+    if hour is None:
+        first = _first_due(schedule, whole)
+        if first is None:
+            return whole
+        hour = (first - whole.begin) // HOUR
+    number = min(max(hour, 0), len(starts) - 1)
+    begin = starts[number]
+    return Window(begin, min(begin + HOUR, whole.end), day, number)
+
+
+def hours_of(day: date, zone: ZoneInfo) -> list[datetime]:
+    """Return when each hour of a day begins: `Window.hour` is its place here."""
     begin, end = start_of_day(day, zone), start_of_day(day + DAY, zone)
-    if not _is_dense(schedule, begin, end):
-        return Window(begin, end, day)
-    hours = max((end - begin) // HOUR, 1)
-    number = min(max(hour or 0, 0), hours - 1)
-    return Window(begin + number * HOUR, min(begin + (number + 1) * HOUR, end), day, number)
+    # Where the clocks change by half an hour, the last one is only that long.
+    return [begin + number * HOUR for number in range(max(-((begin - end) // HOUR), 1))]
+
+
+def _first_due(schedule: ScheduledTask, window: Window) -> datetime | None:
+    """Return the first due of a window that has a row, or is expected to have one."""
+    runs = schedule.runs.filter(due__gte=window.begin, due__lt=window.end)
+    recorded = runs.aggregate(first=Min("due"))["first"]
+    expected = next(_expected(schedule, _periods(schedule, window), window), None)
+    return min((due for due in (recorded, expected) if due is not None), default=None)
 
 
 def _is_dense(schedule: ScheduledTask, begin: datetime, end: datetime) -> bool:
@@ -94,9 +119,7 @@ def _is_dense(schedule: ScheduledTask, begin: datetime, end: datetime) -> bool:
 def account(schedule: ScheduledTask, window: Window) -> list[Entry]:
     """Return each due of a window with what became of it, in order, and the spans without dues."""
     now = clock.now()
-    periods = list(
-        schedule.periods.filter(start__lt=window.end, end__gte=window.begin).order_by("start")
-    )
+    periods = _periods(schedule, window)
     entries = {due: Entry(due, run.status, run) for due, run in _runs(schedule, window, now)}
     waiting = set(
         schedule.requests.filter(due__gte=window.begin, due__lt=window.end).values_list(
@@ -108,6 +131,12 @@ def account(schedule: ScheduledTask, window: Window) -> list[Entry]:
             entries[due] = Entry(due, _unrecorded(schedule, due, now, due in waiting))
     spans = list(_spans(schedule, periods, window, now))
     return sorted([*entries.values(), *spans], key=lambda entry: entry.at)
+
+
+def _periods(schedule: ScheduledTask, window: Window) -> list[SchedulePeriod]:
+    """Return the past periods that a window has a part of, in order."""
+    touched = schedule.periods.filter(start__lt=window.end, end__gte=window.begin)
+    return list(touched.order_by("start"))
 
 
 def _runs(

@@ -18,6 +18,7 @@ from tasks.broker.connection import once_a_page
 from tasks.broker.keys import (
     CLOCK_STEP_KEY,
     CLOCKS_KEY,
+    HEARTBEAT_TTL_FIELD,
     LEADER_KEY,
     PARKED_KEY,
     SCHEDULERS_KEY,
@@ -37,8 +38,9 @@ from tasks.timing.instants import from_score, to_score
 JOBS_READ = 500
 # For how many places it is read which jobs wait for one.
 PLACES_READ = 100
-# For how long a scheduler that says nothing is still shown.
+# For how long a scheduler, or a worker of ours, that says nothing is still shown.
 SILENT_FOR = timedelta(seconds=30)
+WORKER_FIELDS = ("queues", "last_heartbeat", "state", "death", HEARTBEAT_TTL_FIELD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +162,17 @@ def _read_details(
     """Read the workers, since when the first job of each queue waits, and what has no place."""
     with redis.pipeline(transaction=False) as pipe:
         for name in worker_names:
-            pipe.hmget(WORKER_PREFIX + name, "queues", "last_heartbeat", "state", "death")
+            pipe.hmget(WORKER_PREFIX + name, *WORKER_FIELDS)
+            pipe.ttl(WORKER_PREFIX + name)
             pipe.hget(taken_key(name), "job")
         for _name, _depth, ids, _put_off in queues:
             pipe.hget(Job.key_for((ids or [b""])[0].decode(errors="replace")), "enqueued_at")
         for name in places:
             pipe.lrange(parked_key(name), 0, JOBS_READ - 1)
         answers = pipe.execute()
-    split, last = 2 * len(worker_names), len(answers) - len(places)
-    pairs = [(*answers[at], answers[at + 1]) for at in range(0, split, 2)]
-    return pairs, answers[split:last], answers[last:]
+    split, last = 3 * len(worker_names), len(answers) - len(places)
+    details = [(*answers[at], *answers[at + 1 : at + 3]) for at in range(0, split, 3)]
+    return details, answers[split:last], answers[last:]
 
 
 def _schedulers(leader: bytes | None, alive: Any, now: datetime) -> tuple[SchedulerSeen, ...]:
@@ -186,8 +189,9 @@ def _schedulers(leader: bytes | None, alive: Any, now: datetime) -> tuple[Schedu
 
 
 def _workers(names: Sequence[str], details: Sequence[Any], now: datetime) -> Iterator[WorkerSeen]:
-    for name, (queues, heartbeat, state, death, job_id) in zip(names, details, strict=True):
-        if queues is None or death is not None:
+    for name, detail in zip(names, details, strict=True):
+        queues, heartbeat, state, death, kept_for, left, job_id = detail
+        if queues is None or death is not None or _is_silent(kept_for, left):
             continue  # It is gone, and Redis only hasn't been told.
         is_busy = state == b"busy"
         yield WorkerSeen(
@@ -197,6 +201,14 @@ def _workers(names: Sequence[str], details: Sequence[Any], now: datetime) -> Ite
             is_busy=is_busy,
             job_id=(job_id or b"").decode() if is_busy else "",
         )
+
+
+def _is_silent(kept_for: bytes | None, left: int) -> bool:
+    """Return whether a worker's last heartbeat is long ago, by Redis's clock.
+
+    RQ's own workers send none for minutes while they wait, and don't say how long one keeps them.
+    """
+    return kept_for is not None and timedelta(seconds=int(kept_for) - left) > SILENT_FOR
 
 
 def _texts(ids: Sequence[bytes]) -> tuple[str, ...]:

@@ -6,11 +6,26 @@ They are read several times as fast as the times from which they are made.
 from datetime import datetime
 from typing import Any
 
-from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Value
+from django.db.models import (
+    Case,
+    DateTimeField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    Value,
+    When,
+)
 from django.db.models.functions import Coalesce
 
-# How long after its due a run's latest attempt started; null without a due or a start.
-LATENESS = ExpressionWrapper(F("started") - F("due"), DurationField())
+# How long after its due a run started, as `ScheduledTaskInstance.lateness`; or null.
+LATENESS = Case(
+    When(
+        attempt=1,
+        requested=None,
+        then=ExpressionWrapper(F("started") - F("due"), DurationField()),
+    ),
+    output_field=DurationField(),
+)
 
 
 def duration(now: datetime) -> ExpressionWrapper:

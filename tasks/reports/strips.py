@@ -17,7 +17,7 @@ LENGTH = 20
 class LatestRun(NamedTuple):
     """What is read of a run: a page shows a thousand of them, and times take long to read.
 
-    `lateness` is how long after its due its latest attempt started; None without a due or a start.
+    `lateness` is that of the run's record.
     """
 
     pk: int

@@ -1,5 +1,6 @@
 """What the templates of our pages show, on pages of the site, too: `{% load schedule_ledger %}`."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from tasks.admin_pages import holds, states, strips, times
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.health import TEMPLATE, health_line
 
+# What comes before the number of a worker's process, and that with what follows.
+WORKER = re.compile(r"(.+\.)(\d+\.[0-9a-f]+)")
 register = template.Library()
 
 
@@ -48,6 +51,15 @@ def sl_when(value: datetime | None) -> SafeString | str:
 def sl_times_are_exact() -> bool:
     """Return whether this viewer wants all times exactly."""
     return times.are_exact()
+
+
+@register.filter
+def sl_worker(name: str) -> SafeString | str:
+    """Show a worker's name, such as host.12345.0af0: it doesn't break inside its process."""
+    found = WORKER.fullmatch(name)
+    if found is None:
+        return name
+    return format_html('{}<wbr><span class="sl-unbroken">{}</span>', *found.groups())
 
 
 @register.simple_tag

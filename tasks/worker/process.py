@@ -36,7 +36,7 @@ from rq.worker import DequeueStrategy, WorkerStatus
 from tasks.broker import limits
 from tasks.broker.clock import ClockKeeper
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
-from tasks.broker.keys import explain, is_wrong_type
+from tasks.broker.keys import HEARTBEAT_TTL_FIELD, explain, is_wrong_type
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS
 from tasks.broker.ownership import Ownership, RedisRefused
 from tasks.clock import elapsed_clock
@@ -67,10 +67,6 @@ Status = ScheduledTaskInstance.Status
 MONITOR_INTERVAL_SECONDS = min(1.0, LEASE_SECONDS / 6)
 # How often the worker sends a heartbeat.
 HEARTBEAT_INTERVAL_SECONDS = 10.0
-# How long Redis goes on knowing a worker of which it hears nothing. RQ's own 8 minutes are for
-# workers that send no heartbeat while they wait; for so long, a dead one would count as one that
-# works.
-SILENT_SECONDS = 30
 # How often it asks again while one of its queues is held.
 HOLD_POLL_SECONDS = 1.0
 # How long the worker waits before it retries what has failed.
@@ -292,7 +288,11 @@ class Worker(rq.Worker):
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """Send a heartbeat; register again if Redis has lost this worker."""
-        super().heartbeat(timeout or SILENT_SECONDS, pipeline)
+        super().heartbeat(timeout, pipeline)
+        # From it and what is left of it the admin tells how long this worker has been silent; RQ's
+        # 8 minutes stay, since a worker that is only cut off may know a job that others refuse.
+        redis = self.connection if pipeline is None else pipeline
+        redis.hset(self.key, HEARTBEAT_TTL_FIELD, timeout or self.worker_ttl + 60)
         if (
             pipeline is None
             and self.birth_date is not None

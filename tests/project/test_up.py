@@ -1,5 +1,7 @@
 """What `manage.py up` prints; `tests/acceptance/test_up.py` runs it."""
 
+import shlex
+import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,11 @@ import pytest
 from django.core.management.base import CommandError
 
 from project import instance, valkey
-from project.management.commands.up import Command
+from project.management.commands.up import Command, typed
 from project.screen import Screen
 from tasks.exceptions import TasksError
 from tasks.management.columns import width
+from tests.servers import BASE_DIR
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +45,27 @@ def test_up_announces_its_address_in_a_frame_in_the_language_of_the_site():
     top, *lines, bottom = up.screen._output.getvalue().splitlines()
     assert [line[:6] for line in lines[:3]] == ["| 한국어 "[:6]] * 3
     assert all(width(line) == len(top) == len(bottom) for line in lines)
+
+
+@pytest.mark.django_db
+def test_up_names_a_command_for_another_password_that_works_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(BASE_DIR)
+    up = command()
+    up._announce()
+    line = up.screen._output.getvalue().splitlines()[-2].strip("| ")
+    python, *rest = shlex.split(line)
+    assert Path(python).samefile(sys.executable)
+    assert rest == ["manage.py", "changepassword", "admin"]
+
+
+def test_a_command_is_named_by_the_shortest_paths_that_work_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    inside, outside = str(tmp_path / "a b" / "python"), str(tmp_path.parent / "manage.py")
+    assert typed([inside, outside, "check"]) == f"'a b/python' {outside} check"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
+from tasks.reports.strips import strips
 from tests.tasks.functions import CALL, ECHO
 from tests.tasks.schedules import ago, make_row
 
@@ -298,6 +299,14 @@ def test_duration_and_lateness_are_derived(schedule: ScheduledTask):
         ended=NOW + timedelta(seconds=5),
     )
     assert (run.duration, run.lateness) == (timedelta(seconds=5), timedelta(seconds=3))
+
+
+def test_a_later_attempt_and_what_somebody_requested_are_not_late(schedule: ScheduledTask):
+    late = NOW - timedelta(seconds=600)
+    again = make_run(schedule, due=late, attempt=2)
+    requested = make_run(schedule, due=late - timedelta(seconds=1), requested=NOW)
+    assert (again.lateness, requested.lateness) == (None, None)
+    assert {run.lateness for run in strips([schedule.pk])[schedule.pk]} == {None}
 
 
 def test_a_run_that_never_started_has_neither(schedule: ScheduledTask):

@@ -2,10 +2,13 @@
 
 import http.client
 import os
+import shlex
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +31,13 @@ from tasks.management.columns import fit, width
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 # In seconds, in addition to what the others need to stop: still within ten.
 VALKEY_PATIENCE = (1.0, 0.5)
+
+
+def typed(command: Sequence[str]) -> str:
+    """Return a command as it can be typed in this folder."""
+    here = Path.cwd()
+    paths = (Path(part) for part in command)
+    return shlex.join(str(p.relative_to(here) if p.is_relative_to(here) else p) for p in paths)
 
 
 class Command(BaseCommand):
@@ -172,8 +182,8 @@ class Command(BaseCommand):
             login = {"name": first_start.ADMIN, "password": first_start.make_admin()}
             lines += [
                 _("Log in as %(name)s with the password %(password)s") % login,
-                _("It is shown only now. Change it there, or with:"),
-                f"manage.py changepassword {first_start.ADMIN}",
+                _("Only this first start shows it. Change it there, or with:"),
+                typed([*MANAGE, "changepassword", first_start.ADMIN]),
             ]
         columns = max(map(width, lines))
         edge = f"+{'-' * (columns + 2)}+"

@@ -14,6 +14,7 @@ from tasks.admin_pages import asking, base
 from tasks.models import ScheduleChange, ScheduledTask
 from tests.tasks.functions import queued
 from tests.tasks.pages import SCHEDULES, act_on, act_url, page_of, text_of
+from tests.tasks.reports.test_facts import enqueue, run_of
 from tests.tasks.schedules import ago, make_row, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,6 +47,14 @@ def moved(client: Client, *schedules: ScheduledTask, **data: Any) -> str:
     preview = client.post(url, {**data, "preview": "yes"})
     sent = {**data, "confirmed": "yes", "shown": shown_in(preview)}
     return text_of(client.post(url, sent, follow=True))
+
+
+def test_a_pause_says_that_what_waits_is_lost(admin_client: Client, redis_connection: Redis):
+    waiting, other = make_row(), make_row()
+    enqueue(redis_connection, run_of(waiting, 30), seconds_ago=30)
+    lost = "Occurrences that wait on a queue now never start: they are recorded as missed."
+    assert lost in text_of(admin_client.post(act_url(waiting, "pause")))
+    assert lost not in text_of(admin_client.post(act_url(other, "pause")))
 
 
 @pytest.mark.parametrize("action", ASKING)

@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission, User
 from django.db.models import Prefetch, ProtectedError
 from django.test import Client
 from django.urls import reverse
 
 from tasks.admin_pages.limits import _hidden_tags
-from tasks.models import Calendar, ScheduledTask, Tag, TagUser
+from tasks.models import Calendar, ScheduledTask, Tag, TagGroup, TagUser
 from tasks.services import TaskService
 from tests.feeds.polled import polled
 from tests.tasks.functions import ECHO
@@ -166,6 +166,20 @@ def test_a_tag_to_which_somebody_is_limited_is_not_deleted(limited: Client, shop
     with pytest.raises(ProtectedError):
         shop.delete()
     assert Tag.objects.exists()
+
+
+def test_who_keeps_a_tag_from_being_deleted_is_named(
+    admin_client: Client, shop: Tag, django_assert_max_num_queries: Any
+):
+    for name in ("anna", "bert", "cleo"):
+        TagUser.objects.create(tag=shop, user=User.objects.create_user(name))
+    TagUser.objects.create(tag=shop, user_id=4_711)
+    TagGroup.objects.create(tag=shop, group=Group.objects.create(name="shop people"))
+    with django_assert_max_num_queries(20):
+        text = text_of(admin_client.get(page_of(shop, "delete")))
+    for person in ("anna", "bert", "cleo", "#4711"):
+        assert f"Limited user: {person} (shop)" in text
+    assert "Limited group: shop people (shop)" in text
 
 
 def test_who_may_run_schedules_but_not_view_them_runs_none(client: Client, mine: ScheduledTask):

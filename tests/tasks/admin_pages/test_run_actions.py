@@ -181,6 +181,26 @@ def test_runs_that_have_ended_meanwhile_are_reported_and_the_others_stopped(
     assert reason_of(run) == "Stopped by admin."
 
 
+def test_only_the_chosen_runs_that_are_running_are_asked_about(
+    admin_client: Client, run: ScheduledTaskInstance
+):
+    ended = [make_run(make_row()) for _ in range(2)]
+    asked: Any = choose(admin_client, "stop", run, *ended)
+    assert "Stop this run?" in text_of(asked)
+    assert "2 of the chosen runs have ended: they are left alone." in text_of(asked)
+    assert asked.context_data["runs"] == [run]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(1, "This run isn't running"), (3, "None of these 3 runs is running")]
+)
+def test_nothing_is_asked_if_no_chosen_run_is_running(
+    admin_client: Client, number: int, words: str
+):
+    response = choose(admin_client, "stop", *[make_run(make_row()) for _ in range(number)])
+    assert words in text_of(admin_client.get(response.url))
+
+
 @pytest.mark.parametrize("method", ["get", "head"])
 def test_looking_at_a_run_or_at_the_list_changes_nothing(
     admin_client: Client, run: ScheduledTaskInstance, method: str

@@ -67,6 +67,21 @@ def test_the_state_of_a_schedule_names_the_worst_first(admin_client: Client):
     assert state_in_list(admin_client, schedule) == ("failing", "3 in a row")
 
 
+def test_at_least_so_many_failed_in_a_row_only_if_earlier_runs_are_not_known(
+    admin_client: Client,
+):
+    schedule = make_row(first=ago(90_000), interval=86_400, status="failed")
+    for status in ("failed", "canceled", "failed"):
+        make_run(schedule, status=status)
+    assert state_in_list(admin_client, schedule) == ("failing", "2 in a row")
+    ScheduledTask.objects.update(pruned_until=ago(80_000))
+    assert state_in_list(admin_client, schedule) == ("failing", "at least 2 in a row")
+    ScheduledTask.objects.update(pruned_until=None)
+    for _ in range(20):
+        make_run(schedule, status="failed")
+    assert state_in_list(admin_client, schedule) == ("failing", "at least 20 in a row")
+
+
 def test_a_paused_schedule_says_by_whom_and_why(admin_client: Client):
     schedule = make_row()
     SchedulerService.pause(schedule, "until the new key")

@@ -176,6 +176,47 @@ def test_an_address_that_makes_no_sense_shows_the_page(
     assert admin_client.get(schedule_page(hourly.pk), query).status_code == 200
 
 
+def test_each_hour_of_a_day_with_very_many_due_times_is_one_choice(admin_client: Client):
+    day = ago(48 * 3600).replace(hour=0, minute=0, second=0, microsecond=0)
+    begin = day + timedelta(hours=9)
+    schedule = make_row(first=begin, interval=5, period_start=begin - timedelta(seconds=1))
+    page, query = schedule_page(schedule.pk), {"day": f"{day:%Y-%m-%d}"}
+    ledger = shown_with(admin_client, page, query)["ledger"]
+    assert (ledger.hour, ledger.totals[0]) == (9, "720 due times")
+    html = admin_client.get(page, query).content.decode()
+    assert '<option value="9" selected>09:00</option><option value="10">10:00</option>' in html
+    assert shown_with(admin_client, page, query | {"hour": "10"})["ledger"].hour == 10
+
+
+def test_a_day_without_due_times_is_described_as_it_was_or_will_be(admin_client: Client):
+    now = ago(0)
+    schedule = make_row(first=now + timedelta(days=30))
+    created = now.replace(hour=12, minute=53) - timedelta(days=3)
+    ScheduledTask.objects.filter(pk=schedule.pk).update(created=created)
+
+    def empty(days: int) -> str:
+        day = now + timedelta(days=days)
+        query = {"day": f"{day:%Y-%m-%d}"}
+        text: str = shown_with(admin_client, schedule_page(schedule.pk), query)["ledger"].empty
+        return text
+
+    assert (
+        empty(-4) == f"It was created {created.day} {created:%b %Y} 12:53: nothing was due before."
+    )
+    assert empty(-2) == "Nothing was due."
+    assert empty(0) == "Nothing was due, and nothing will be."
+    assert empty(2) == "Nothing will be due."
+
+
+def test_an_address_before_all_that_was_due_shows_the_latest(
+    admin_client: Client, hourly: ScheduledTask
+):
+    query = {"day": f"{hourly.first:%Y-%m-%d}", "before": "1999-01-01T00:00:00+00:00"}
+    ledger = shown_with(admin_client, schedule_page(hourly.pk), query)["ledger"]
+    assert ledger.lines
+    assert not ledger.latest
+
+
 def test_a_pause_and_its_note_are_at_the_top(admin_client: Client, hourly: ScheduledTask):
     SchedulerService.pause(hourly, "until Monday")
     text = show(admin_client, hourly)

@@ -115,6 +115,35 @@ def test_a_schedule_that_is_due_every_second_is_shown_by_the_hour():
     assert len(account(schedule, window)) == 3_600
 
 
+def first_window(schedule: ScheduledTask) -> Window:
+    schedule.refresh_from_db()
+    return window_of(schedule, DAY, None, ZoneInfo("UTC"))
+
+
+def test_a_day_shown_by_the_hour_begins_with_the_first_that_has_a_due():
+    schedule = hourly(interval=1, period_start=NOON - 2 * HOUR)
+    assert first_window(schedule).hour == 10
+    make_run(schedule, due=NOON - 5 * HOUR / 2, status="finished")
+    assert first_window(schedule).hour == 9
+    kind = SchedulePeriod.Kind.ACTIVE
+    start, spec = NOON - 8 * HOUR, schedule.spec_json()
+    schedule.periods.create(kind=kind, start=start, end=NOON - 2 * HOUR, spec=spec)
+    assert first_window(schedule).hour == 4
+
+
+def test_a_day_on_which_nothing_was_due_is_shown_as_a_whole_however_often_it_is_due_since():
+    schedule = hourly(interval=1, period_start=NOON + 24 * HOUR)
+    assert first_window(schedule).hour is None
+
+
+def test_the_last_hour_of_a_day_may_be_half_a_one():
+    # Its clocks go back by half an hour.
+    zone = ZoneInfo("Australia/Lord_Howe")
+    schedule = hourly(interval=1)
+    window = window_of(schedule, date(2027, 4, 4), 99, zone)
+    assert (window.hour, window.end - window.begin) == (24, HOUR / 2)
+
+
 def test_an_invalid_spec_expects_nothing_and_keeps_its_rows():
     schedule = hourly()
     make_run(schedule, due=NOON, status="finished")

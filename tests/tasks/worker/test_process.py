@@ -24,6 +24,7 @@ from tasks.broker import projection
 from tasks.broker.enqueue import build_job, enqueue_run
 from tasks.broker.keys import SPOOL_KEY, lease_key
 from tasks.broker.leases import renew_lease
+from tasks.broker.workers import live_workers
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -33,7 +34,7 @@ from tasks.runs import holds, spool
 from tasks.runs.claim import claim
 from tasks.runs.lease import Hold
 from tasks.worker.child import Child
-from tasks.worker.process import SILENT_SECONDS, ChildProcess, Worker
+from tasks.worker.process import ChildProcess, Worker
 from tasks.worker.queues import Taken
 from tasks.worker.shared_state import Run, SharedState
 from tests.tasks.functions import ECHO, perform, queued
@@ -78,16 +79,16 @@ def test_a_worker_reads_payloads_as_json_whatever_serializer_it_is_given(redis_c
     assert worker.queues[0].job_class is Job
 
 
-def test_a_worker_that_is_silent_is_soon_none_that_the_admin_counts(
+def test_a_silent_worker_soon_counts_no_more_in_the_admin_but_may_still_know_a_refused_job(
     worker: Worker, redis_connection: Redis
 ):
     worker.register_birth()
     worker.heartbeat()
-    assert redis_connection.ttl(worker.key) == SILENT_SECONDS
     [seen] = read_snapshot(redis_connection).workers
     assert seen.name == worker.name
-    redis_connection.delete(worker.key)  # As Redis does when it has heard nothing.
+    redis_connection.expire(worker.key, redis_connection.ttl(worker.key) - 31)
     assert read_snapshot(redis_connection).workers == ()
+    assert live_workers(["default"], redis_connection) == {"default": {worker.name}}
     worker.heartbeat()
     assert [one.name for one in read_snapshot(redis_connection).workers] == [worker.name]
 
