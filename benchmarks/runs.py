@@ -1,19 +1,26 @@
 """Runs: how many no-ops a second two workers run and record, with a row at start and end."""
 
-from benchmarks.figures import Figure, Round, Values, at_least, more_than
+import json
+
+from benchmarks.figures import Figure, Round, Values, at_least
 from benchmarks.questions import Case, Question
 from benchmarks.scale import Scale
-from benchmarks.site import CELERY, OURS, PEERS, POSTGRESQL, SQLITE, Environment, Site
+from benchmarks.site import ARQ, CELERY, OURS, PEERS, POSTGRESQL, SQLITE, Environment, Site
 from benchmarks.workers import Workers
 
 # After this time, the rate is that of the runs so far: nobody waits for slow peers.
 SECONDS = 12
 KEYS = {SQLITE: "sqlite", POSTGRESQL: "postgresql"}
-OUR_NAME = "**this project**"
+PLAIN, COROUTINES = "**this project**", "**this project**, coroutines"
+# How many coroutines each worker process runs at a time, ours and others'.
+AT_A_TIME = 50
 
 OUR_WORKER = ("manage.py", "rqworker", "default")
+OUR_COROUTINES = (*OUR_WORKER, "--concurrency", f"{AT_A_TIME}")
 OUR_FINISHED = "SELECT count(*) FROM tasks_scheduledtaskinstance WHERE status = 'finished'"
 PEERS_FINISHED = "SELECT count(*) FROM peers_run WHERE status = 'finished'"
+DONE_BY_CELERY = "SELECT count(*) FROM django_celery_results_taskresult WHERE status = 'SUCCESS'"
+DONE_BY_PROCRASTINATE = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'"
 
 
 def _peer(
@@ -31,17 +38,38 @@ HUEY = "-m huey.bin.huey_consumer benchmarks.peers.huey_app.app -w 2 -k process 
 DRAMATIQ = "-m django rundramatiq --processes 2 --threads 1"
 CELERY_WORKER = "-m celery -A benchmarks.peers.celery_app worker -P prefork -c 2 -l ERROR"
 PROCRASTINATE = (
-    "-m procrastinate --app benchmarks.peers.procrastinate_app.app worker --concurrency 1"
+    "-m procrastinate --app benchmarks.peers.procrastinate_app.app worker"
+    f" --concurrency {AT_A_TIME}"
+)
+ARQ_WORKER = (
+    *("-m", "benchmarks.call", "benchmarks.peers.arq_app:work"),
+    json.dumps({"at_a_time": AT_A_TIME}),
+)
+# The peers whose functions are coroutines.
+PROCRASTINATE_NAME, ARQ_NAME = (
+    f"procrastinate, {AT_A_TIME} at a time",
+    f"arq, {AT_A_TIME} at a time",
 )
 
 # Who, how many runs, on which databases, by which workers.
 ALL: tuple[tuple[str, int, tuple[str, ...], Workers], ...] = (
     (
-        OUR_NAME,
+        PLAIN,
         4000,
         (SQLITE, POSTGRESQL),
         Workers(
             OURS, "benchmarks.ours.schedules:all_due_now", (OUR_WORKER, OUR_WORKER), OUR_FINISHED
+        ),
+    ),
+    (
+        COROUTINES,
+        8000,
+        (SQLITE, POSTGRESQL),
+        Workers(
+            OURS,
+            "benchmarks.ours.schedules:all_due_now_coroutines",
+            (OUR_COROUTINES, OUR_COROUTINES),
+            OUR_FINISHED,
         ),
     ),
     ("rqworker", 400, (SQLITE, POSTGRESQL), _peer("rq", (RQ_WORKER, RQ_WORKER))),
@@ -50,12 +78,7 @@ ALL: tuple[tuple[str, int, tuple[str, ...], Workers], ...] = (
         "celery prefork, django-celery-results",
         1500,
         (SQLITE, POSTGRESQL),
-        _peer(
-            "celery",
-            (tuple(CELERY_WORKER.split()),),
-            "SELECT count(*) FROM django_celery_results_taskresult WHERE status = 'SUCCESS'",
-            CELERY,
-        ),
+        _peer("celery", (tuple(CELERY_WORKER.split()),), DONE_BY_CELERY, CELERY),
     ),
     (
         "dramatiq, django-dramatiq",
@@ -68,14 +91,20 @@ ALL: tuple[tuple[str, int, tuple[str, ...], Workers], ...] = (
         ),
     ),
     (
-        "procrastinate",
+        PROCRASTINATE_NAME,
         2000,
         (POSTGRESQL,),
         _peer(
             "procrastinate",
             (tuple(PROCRASTINATE.split()), tuple(PROCRASTINATE.split())),
-            "SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'",
+            DONE_BY_PROCRASTINATE,
         ),
+    ),
+    (
+        ARQ_NAME,
+        2000,
+        (SQLITE, POSTGRESQL),
+        _peer("arq", (ARQ_WORKER, ARQ_WORKER), environment=ARQ),
     ),
     (
         "django-q2",
@@ -94,19 +123,30 @@ ALL: tuple[tuple[str, int, tuple[str, ...], Workers], ...] = (
 
 def question(scale: Scale) -> Question:
     """Return the question for everybody, on both databases."""
+    rates = {SQLITE: 1300, POSTGRESQL: 900}
     return Question(
         "runs",
-        (
-            Figure("sqlite", "runs per second, 2 workers, SQLite", at_least(1300)),
-            Figure("sqlite_ahead", "runs, times the fastest peer's, SQLite", more_than(1)),
-            Figure("postgresql", "runs per second, 2 workers, PostgreSQL", at_least(900)),
-            Figure("postgresql_ahead", "runs, times the fastest peer's, PostgreSQL", more_than(1)),
-        ),
+        tuple(figure for kind, rate in rates.items() for figure in _figures(kind, rate)),
         tuple(
             _case(who, number // scale.fewer_runs, kinds, workers)
             for who, number, kinds, workers in ALL
         ),
+        repetitions=5,
         derive=_ahead,
+    )
+
+
+def _figures(kind: str, rate: float) -> tuple[Figure, ...]:
+    key, fastest = KEYS[kind], "times the fastest peer's"
+    return (
+        Figure(key, f"runs per second, 2 workers, {kind}", at_least(rate)),
+        Figure(f"{key}_ahead", f"runs, {fastest}, {kind}", at_least(1.3, none_below=1.1)),
+        Figure(f"{key}_coroutines_ahead", f"coroutines, {fastest}, {kind}", at_least(1.5)),
+        Figure(
+            f"{key}_among_coroutines",
+            f"coroutines, {fastest} that runs coroutines, {kind}",
+            at_least(3),
+        ),
     )
 
 
@@ -118,14 +158,20 @@ def _case(who: str, number: int, kinds: tuple[str, ...], workers: Workers) -> Ca
             values[KEYS[kind]] = workers.rate(site, kind, number, SECONDS)
         return values
 
-    return Case(who, measure, ours=who == OUR_NAME)
+    return Case(who, measure, ours=workers.environment is OURS)
 
 
 def _ahead(answers: Round) -> Round:
-    ours: Values = {}
+    """Return how many times the rates of the fastest peers ours are."""
+    derived: Round = {PLAIN: {}, COROUTINES: {}}
     for key in KEYS.values():
-        rates = {who: values[key] for who, values in answers.items() if key in values}
-        own = rates.pop(OUR_NAME, None)
-        if own is not None and rates:
-            ours[f"{key}_ahead"] = own / max(rates.values())
-    return {OUR_NAME: ours}
+        peers = {who: values[key] for who, values in answers.items() if key in values}
+        plain, coroutines = peers.pop(PLAIN, None), peers.pop(COROUTINES, None)
+        alike = [peers[who] for who in (PROCRASTINATE_NAME, ARQ_NAME) if who in peers]
+        if plain and peers:
+            derived[PLAIN][f"{key}_ahead"] = plain / max(peers.values())
+        if coroutines and peers:
+            derived[COROUTINES][f"{key}_coroutines_ahead"] = coroutines / max(peers.values())
+        if coroutines and alike:
+            derived[COROUTINES][f"{key}_among_coroutines"] = coroutines / max(alike)
+    return derived

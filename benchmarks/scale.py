@@ -12,6 +12,8 @@ class Scale:
     seconds: int = 30
     # Seconds for which drift adds up, and seconds for which starts are measured before and after.
     drift: tuple[int, int] = (3600, 60)
+    # Coroutines that wait: how many are due at once, and how many are under way for the memory.
+    waiting: tuple[int, int] = (2_000, 1_000)
     # What each peer's number of runs is divided by.
     fewer_runs: int = 1
     # Schedules, runs in PostgreSQL, and runs in SQLite.
@@ -25,6 +27,7 @@ QUICK = Scale(
     schedules=(1_000, 10_000),
     seconds=5,
     drift=(20, 5),
+    waiting=(400, 200),
     fewer_runs=10,
     pages=(500, 20_000, 5_000),
 )

@@ -1,5 +1,6 @@
 """Where the benchmarks run: their own servers, a directory, and the environments."""
 
+import functools
 import itertools
 import json
 import os
@@ -21,13 +22,15 @@ import psycopg
 from benchmarks import stamps
 from benchmarks.call import MARK
 from benchmarks.figures import Failed
-from tests.servers import Valkey, own_postgres
+from tests.servers import Postgres, Valkey, own_postgres
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PEERS_DIR = BASE_DIR / ".venv-bench"
 # How long one call in another process may take.
 TIMEOUT_SECONDS = 300
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+# Green threads and threads have a connection to PostgreSQL each.
+MAX_CONNECTIONS = 300
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Environment:
 OURS = Environment("ours", Path(sys.executable).parent, "benchmarks.settings")
 PEERS = Environment("peers", PEERS_DIR / "peers" / "bin", "benchmarks.peers.settings")
 CELERY = Environment("celery", PEERS_DIR / "celery" / "bin", "benchmarks.peers.settings")
+ARQ = Environment("arq", PEERS_DIR / "arq" / "bin", "benchmarks.peers.settings")
 
 
 class Site:
@@ -64,11 +68,11 @@ class Site:
         """Give the URL of a fresh database with the environment's tables, inside the block."""
         template = self._template(environment, kind)
         if kind == POSTGRESQL:
-            url = own_postgres().create_database(template)
+            url = postgres().create_database(template)
             try:
                 yield url
             finally:
-                own_postgres().drop_database(url)
+                postgres().drop_database(url)
         else:
             url = self._new_sqlite()
             shutil.copy(_path(template), _path(url))
@@ -83,7 +87,7 @@ class Site:
         known = self._migrated.get((environment.name, kind))
         if known is None:
             postgresql = kind == POSTGRESQL
-            known = own_postgres().create_database() if postgresql else self._new_sqlite()
+            known = postgres().create_database() if postgresql else self._new_sqlite()
             self.run(environment, known, "-m", "django", "migrate", "--run-syncdb", "-v", "0")
             if not postgresql:
                 with closing(sqlite3.connect(_path(known))) as connection:
@@ -205,6 +209,17 @@ def running_site() -> Iterator[Site]:
             yield Site(Path(directory), valkey)
         finally:
             valkey.stop()
+
+
+@functools.cache
+def postgres() -> Postgres:
+    """Return the PostgreSQL server; the first call starts it."""
+    server = own_postgres()
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"ALTER SYSTEM SET max_connections = {MAX_CONNECTIONS}".encode())
+    server.stop()
+    server.start()
+    return server
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:

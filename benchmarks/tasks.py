@@ -1,10 +1,53 @@
-"""The task function that the benchmarks run."""
+"""The task functions that the benchmarks run."""
+
+import asyncio
+import time
 
 from benchmarks.stamps import stamp
-from tasks.decorators import scheduled_task
+from tasks.decorators import background_task, scheduled_task
+
+# What a coroutine that ticks counts as late, in seconds: less is not worth noting.
+LATE = 0.005
 
 
 @scheduled_task
 def noop(number: int = 0) -> None:
     """Do nothing but record when."""
     stamp()
+
+
+@scheduled_task
+async def coroutine_noop(number: int = 0) -> None:
+    """Do nothing but record when, as a coroutine."""
+    stamp()
+
+
+@scheduled_task
+async def pause(seconds: float) -> None:
+    """Wait, and record when that began and when it ended."""
+    stamp()
+    await asyncio.sleep(seconds)
+    stamp()
+
+
+@scheduled_task
+def compute(rounds: int) -> int:
+    """Use the processor for the same number of instructions each time."""
+    total = 0
+    for number in range(rounds):
+        total += number * number % 7
+    return total
+
+
+@background_task
+async def tick(seconds: float, every: float) -> list[list[float]]:
+    """Wait again and again; return when it was woken late, and by how much."""
+    late = []
+    end = time.time() + seconds
+    stamp()
+    while (now := time.time()) < end:
+        await asyncio.sleep(every)
+        woken = time.time()
+        if woken - now - every > LATE:
+            late.append([woken, woken - now - every])
+    return late

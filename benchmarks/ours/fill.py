@@ -1,5 +1,6 @@
 """Many schedules at once: one is made by the service, the others are copies of it."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -42,18 +43,20 @@ def schedules(
     cron: str | None = None,
     next_due: datetime,
     rows: bool = True,
+    function: Callable[..., Any] = noop,
     **options: Any,
 ) -> None:
     """Make `number` schedules, the same but for their ids, that are next due at `next_due`.
 
-    Without `rows` only the first one is in the database. `options` are other fields.
+    Without `rows` only the first one is in the database. `options` are other arguments of the
+    service.
     """
     options["name"] = "benchmark"
     if cron is not None:
-        model = SchedulerService.cron(cron, noop, **options)
+        model = SchedulerService.cron(cron, function, **options)
     else:
         assert first is not None
-        model = SchedulerService.schedule(first, noop, interval=interval, **options)
+        model = SchedulerService.schedule(first, function, interval=interval, **options)
     if rows:
         _copy_rows(model, number - 1)
     _copy_images(model.job_id, number, next_due.timestamp())

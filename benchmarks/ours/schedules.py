@@ -2,31 +2,34 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 
 from benchmarks.figures import percentile
 from benchmarks.keys import SCHEDULES_KEY
 from benchmarks.ours import fill
-from benchmarks.tasks import noop
+from benchmarks.tasks import coroutine_noop, noop, pause
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.services import SchedulerService
 
+DAY = 86_400
 
-def every_second(number: int, first: float, spread: float) -> None:
+
+def every_second(number: int, first: float, spread: float, coroutines: bool = False) -> None:
     """Make `number` schedules that are due every second, `spread` seconds apart."""
-    start = datetime.fromtimestamp(first, UTC)
+    start, function = datetime.fromtimestamp(first, UTC), coroutine_noop if coroutines else noop
     for index in range(number):
         due = start + index * timedelta(seconds=spread)
-        SchedulerService.schedule(due, noop, [index], name=f"benchmark {index}", interval=1)
+        SchedulerService.schedule(due, function, [index], name=f"benchmark {index}", interval=1)
 
 
-def all_due_now(number: int, isolated: bool = False) -> None:
+def all_due_now(number: int, **options: Any) -> None:
     """Make `number` schedules and put one occurrence of each on the queue."""
     import django_rq
 
     first = timezone.now().replace(microsecond=0) - timedelta(seconds=1)
-    fill.schedules(number, first=first, interval=86_400, next_due=first, isolated=isolated)
+    fill.schedules(number, first=first, interval=DAY, next_due=first, **options)
     django_rq.get_scheduler("default").enqueue_jobs()
 
 
@@ -35,13 +38,26 @@ def all_due_now_isolated(number: int) -> None:
     all_due_now(number, isolated=True)
 
 
+def all_due_now_coroutines(number: int) -> None:
+    """Do what `all_due_now` does; the function is a coroutine."""
+    all_due_now(number, function=coroutine_noop)
+
+
+def pauses(number: int, seconds: float, due: float) -> None:
+    """Make `number` schedules of a coroutine that waits, which are due at once, then."""
+    first = datetime.fromtimestamp(due, UTC)
+    fill.schedules(
+        number, first=first, interval=DAY, next_due=first, function=pause, args=[seconds]
+    )
+
+
 def none_due(number: int) -> None:
     """Make `number` schedules that aren't due for a day; Redis has lost the last one.
 
     Once it is back, a scheduler has compared Redis with all rows.
     """
     tomorrow = timezone.now().replace(microsecond=0) + timedelta(days=1)
-    fill.schedules(number, first=tomorrow, interval=86_400, next_due=tomorrow)
+    fill.schedules(number, first=tomorrow, interval=DAY, next_due=tomorrow)
     fill.redis().zrem(SCHEDULES_KEY, fill.job_id(number - 1))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import celery
 
+from benchmarks.peers import functions
 from benchmarks.stamps import stamp
 
 app = celery.Celery("benchmark", broker=os.environ["REDIS_URL"])
@@ -22,3 +23,9 @@ app.conf.update(
 def noop(*args: Any) -> None:
     """Do nothing but note when."""
     stamp()
+
+
+@app.task(name="pause")
+def pause(seconds: float) -> None:
+    """Wait: in a pool of green threads, others go on meanwhile."""
+    functions.pause(seconds)

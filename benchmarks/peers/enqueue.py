@@ -1,6 +1,7 @@
 """Peers' calls put on their queues, one function each: workers are started afterwards."""
 
 import asyncio
+import datetime as dt
 import logging
 import os
 from collections.abc import Callable
@@ -63,6 +64,40 @@ def procrastinate(number: int) -> None:
                 await noop.batch_defer_async(*({"number": index} for index in range(start, last)))
 
     asyncio.run(defer())
+
+
+def arq(number: int) -> None:
+    """Arq records nothing in a database: the function does."""
+    from benchmarks.peers.arq_app import enqueue
+
+    asyncio.run(enqueue("noop", range(number)))
+
+
+def celery_pauses(number: int, seconds: float, due: float) -> None:
+    from benchmarks.peers.celery_app import app, pause
+
+    eta = dt.datetime.fromtimestamp(due, dt.UTC)
+    with app.producer_pool.acquire() as producer:
+        _repeat(lambda _: pause.apply_async((seconds,), eta=eta, producer=producer), number)
+
+
+def procrastinate_pauses(number: int, seconds: float, due: float) -> None:
+    from benchmarks.peers.procrastinate_app import app, pause
+
+    async def defer() -> None:
+        async with app.open_async():
+            later = pause.configure(schedule_at=dt.datetime.fromtimestamp(due, dt.UTC))
+            for start in range(0, number, BATCH):
+                calls = [{"seconds": seconds}] * min(BATCH, number - start)
+                await later.batch_defer_async(*calls)
+
+    asyncio.run(defer())
+
+
+def arq_pauses(number: int, seconds: float, due: float) -> None:
+    from benchmarks.peers.arq_app import enqueue
+
+    asyncio.run(enqueue("pause", [seconds] * number, due))
 
 
 def _repeat(call: Callable[[int], Any], number: int) -> None:

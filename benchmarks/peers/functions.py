@@ -1,5 +1,6 @@
 """The functions that the peers run."""
 
+import time
 from typing import Any
 
 from benchmarks.stamps import stamp
@@ -23,3 +24,10 @@ def recorded(*args: Any) -> None:
     run = Run.objects.create(function="noop", status="running", started=timezone.now())
     stamp()
     Run.objects.filter(pk=run.pk).update(status="finished", ended=timezone.now())
+
+
+def pause(seconds: float) -> None:
+    """Wait, and record when that began and when it ended."""
+    stamp()
+    time.sleep(seconds)
+    stamp()

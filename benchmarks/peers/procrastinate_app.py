@@ -1,5 +1,6 @@
 """procrastinate's application."""
 
+import asyncio
 import os
 
 import procrastinate
@@ -14,4 +15,12 @@ app = procrastinate.App(
 @app.task(name="noop")
 async def noop(number: int) -> None:
     """Do nothing but record when."""
+    stamp()
+
+
+@app.task(name="pause")
+async def pause(seconds: float) -> None:
+    """Wait, and record when that began and when it ended."""
+    stamp()
+    await asyncio.sleep(seconds)
     stamp()
