@@ -17,10 +17,11 @@ COMPILE := $(LOCKING)/bin/uv pip compile --quiet --upgrade --universal --python-
 BY_FILE := $(BIN)/pytest -rs -n 4 --dist loadfile
 RECORDING := $(addprefix tests/tasks/,broker/test_ownership.py ledger/test_adoption.py \
 	ledger/test_digests.py ledger/test_fixtures.py ledger/test_settling.py \
-	ledger/test_summaries.py runs/test_check.py runs/test_claim.py \
-	runs/test_lease.py runs/test_lost.py runs/test_policy.py runs/test_recorder.py \
-	runs/test_completion.py runs/test_retries.py runs/test_sql.py test_holds.py test_identity.py \
-	test_lists.py test_migrations.py test_transfer.py worker/test_child.py)
+	ledger/test_summaries.py runs/test_check.py runs/test_claim.py runs/test_completion.py \
+	runs/test_group_sql.py runs/test_lease.py runs/test_lost.py runs/test_policy.py \
+	runs/test_recorder.py runs/test_retries.py runs/test_sql.py test_holds.py test_identity.py \
+	test_lists.py test_migrations.py test_transfer.py worker/test_child.py \
+	worker/test_coroutine_child.py)
 ONE_BY_ONE := $(BIN)/pytest -n 4 --dist load --maxschedchunk 1
 
 .PHONY: help run test test-matrix soak prove prove-harness rq-scheduler-suite lint messages lock \

@@ -19,7 +19,7 @@ from django.db import Error, connections
 from tasks.database import OUTAGE_ERRORS, connection, patiently
 from tasks.job import Job
 from tasks.models import RunRecord
-from tasks.runs import sql
+from tasks.runs import group_sql, sql
 from tasks.runs.claim import claim_patiently, plain_start
 from tasks.runs.connections import roll_back_since
 from tasks.runs.ended import Ended
@@ -183,7 +183,9 @@ class GroupWriter:
         """
         try:
             ended, started = patiently(
-                lambda: sql.write_many([end for _, end in ends], [one.start for one in starts])
+                lambda: group_sql.write_many(
+                    [end for _, end in ends], [one.start for one in starts]
+                )
             )
         except OUTAGE_ERRORS as error:
             self._put_off([item for item, _ in ends], starts, error)
@@ -191,8 +193,8 @@ class GroupWriter:
         except Exception:
             logger.warning("Starts and ends of runs are written one by one.", exc_info=True)
             roll_back_since({})
-            each: list[_End | _Start] = [*(item for item, _ in ends), *starts]
-            for one in each:
+            items: list[_End | _Start] = [*(item for item, _ in ends), *starts]
+            for one in items:
                 one.settle(one.alone)
             return
         for (end, _), is_written in zip(ends, ended, strict=True):

@@ -1,24 +1,23 @@
 """The two writes that every run makes, its start and its end, as plain SQL in one transaction.
 
-Many runs that go on side by side write together what they have to write at the same time. Between
-two runs a worker writes the end of the one and the start of the other together: one
+Between two runs a worker writes the end of the one and the start of the other together: one
 commit per run, and on PostgreSQL one round trip. Whether a run may start, given its schedule's row
 and the schedule's other runs, is part of the statement, which says the same as `policy`. A
 start that isn't allowed changes nothing here; `claim` then asks the policy why, and what to do.
+What many runs have to write at the same time, `group_sql` writes.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
-from zlib import crc32
 
 from tasks.database import atomic, connection
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
+from tasks.runs.prepared import Statement, execute
 from tasks.runs.turns import turn
 
 T = TypeVar("T")
@@ -32,13 +31,6 @@ EMPTY = ("progress_message", "reason", "log", "exception_class", "traceback")
 FRESH = timedelta(minutes=1)
 # The end of a run: the parameters of the statement.
 AT_END = ("ended", "log", "progress", "progress_message", "reason_code", "reason_values", "result")
-# PostgreSQL's errors behind a pooler that switches connections: a prepared statement isn't there,
-# or was already prepared.
-NOT_KEPT = ("26000", "42P05")
-
-
-# PostgreSQL's connections, and whether they keep prepared statements.
-_keeps_prepared: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +61,14 @@ def write(end: End | None, start: Start | None) -> tuple[bool, ScheduledTaskInst
         if connection.vendor == "postgresql":
             ended, started = _write_in_one_query(end, start)
         elif connection.vendor == "sqlite" and not connection.in_atomic_block:
-            ended, started = _in_turn(lambda: _write(end, start))
+            ended, started = in_turn(lambda: write_each(end, start))
         else:
             with atomic():
-                ended, started = _write(end, start)
-    return ended, None if start is None else _row(start, started)
+                ended, started = write_each(end, start)
+    return ended, None if start is None else started_row(start, started)
 
 
-def write_many(
-    ends: Sequence[End], starts: Sequence[Start]
-) -> tuple[list[bool], list[ScheduledTaskInstance | None]]:
-    """Write the ends of some runs and the starts of others in one transaction; else as `write`."""
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        if connection.vendor == "postgresql":
-            ended, started = _write_many_in_one_query(ends, starts)
-        elif connection.vendor == "sqlite" and not connection.in_atomic_block:
-            ended, started = _in_turn(lambda: _write_many(ends, starts))
-        else:
-            with atomic():
-                ended, started = _write_many(ends, starts)
-    return ended, list(map(_row, starts, started))
-
-
-def _row(start: Start, started: Started | None) -> ScheduledTaskInstance | None:
+def started_row(start: Start, started: Started | None) -> ScheduledTaskInstance | None:
     """Return the row of a run whose start was written, None if it isn't allowed."""
     if started is None:
         return None
@@ -111,8 +87,8 @@ def _row(start: Start, started: Started | None) -> ScheduledTaskInstance | None:
     return run
 
 
-def _write(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
-    """Write both in the caller's transaction, without Django's cursors."""
+def write_each(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
+    """Write both in the caller's transaction on SQLite, without Django's cursors."""
     database = connection.connection
     ended, started = False, None
     if end is not None:
@@ -123,16 +99,7 @@ def _write(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
     return ended, started
 
 
-def _write_many(
-    ends: Sequence[End], starts: Sequence[Start]
-) -> tuple[list[bool], list[Started | None]]:
-    return (
-        [_write(end, None)[0] for end in ends],
-        [_write(None, start)[1] for start in starts],
-    )
-
-
-def _in_turn(write: Callable[[], T]) -> T:
+def in_turn(write: Callable[[], T]) -> T:
     """Write in a transaction, when it is this process's turn.
 
     Only one process writes to SQLite at a time.
@@ -156,103 +123,46 @@ def _write_in_one_query(end: End | None, start: Start | None) -> tuple[bool, Sta
     The end, and the lock on the schedule of the run that starts, are one statement: two starts of
     a schedule, or a start and a pause, wait for each other, and the second sees the first.
     """
-    steps: list[tuple[str, list[Any]]] = []
+    steps: list[tuple[Statement, list[Any]]] = []
+    statements = _statements()
     if start is None:
         assert end is not None
-        steps.append(("end", _end_params(end)))
+        steps.append((statements["end"], _end_params(end)))
     else:
         job_id = start.run_id.schedule_job_id
         if end is None:
-            steps.append(("lock", [job_id]))
+            steps.append((statements["lock"], [job_id]))
         else:
-            steps.append(("end_and_lock", [*_end_params(end), job_id]))
-        steps.append(("start", _start_params(start)))
+            steps.append((statements["end_and_lock"], [*_end_params(end), job_id]))
+        steps.append((statements["start"], _start_params(start)))
     with connection.connection.cursor() as cursor:
-        _execute(cursor, steps)
+        execute(cursor, steps)
         ended = end is not None and cursor.fetchone()[0] == 1
         started = cursor.fetchone() if start is not None and cursor.nextset() else None
     return ended, started
 
 
-def _write_many_in_one_query(
-    ends: Sequence[End], starts: Sequence[Start]
-) -> tuple[list[bool], list[Started | None]]:
-    """Write all as one query; the schedules are locked in one order, whoever else locks them."""
-    if not ends and not starts:
-        return [], []
-    steps = [("end", _end_params(end)) for end in ends]
-    job_ids = sorted({start.run_id.schedule_job_id for start in starts})
-    steps += [("lock", [job_id]) for job_id in job_ids]
-    steps += [("start", _start_params(start)) for start in starts]
-    answers: list[Any] = []
-    with connection.connection.cursor() as cursor:
-        _execute(cursor, steps)
-        for _ in steps:
-            answers.append(cursor.fetchone())
-            cursor.nextset()
-    ended = [count == 1 for (count,) in answers[: len(ends)]]
-    return ended, answers[len(steps) - len(starts) :]
-
-
-def _execute(cursor: Any, steps: list[tuple[str, list[Any]]]) -> None:
-    """Execute statements as one query: prepared, since planning takes longer than running them.
-
-    A connection that loses its prepared statements, behind a pooler, gets them in full from then
-    on.
-    """
-    database = connection.connection
-    params = [value for _, values in steps for value in values]
-    try:
-        if database not in _keeps_prepared:
-            for name, sql in _statements().items():
-                cursor.execute(f"PREPARE {_prepared_name(name)} AS {_numbered(sql)}")
-            _keeps_prepared[database] = True
-        if _keeps_prepared[database]:
-            cursor.execute("; ".join(_execute_sql(name) for name, _ in steps), params)
-            return
-    except Exception as error:
-        if getattr(error, "sqlstate", None) not in NOT_KEPT:
-            raise
-        _keeps_prepared[database] = False
-    cursor.execute("; ".join(_statements()[name] for name, _ in steps), params)
-
-
 @cache
-def _statements() -> dict[str, str]:
+def _statements() -> dict[str, Statement]:
     """Return PostgreSQL's statements by name; those for ends and locks return a row count."""
     ended = f"ended AS ({_end_sql()} RETURNING parent_id)"
-    revived = (
-        f"revived AS (UPDATE {_schedules()} SET status = 'running' FROM ended "
-        f"WHERE {_schedules()}.id = ended.parent_id AND status = 'failed')"
-    )
-    locked = f"locked AS (SELECT 1 FROM {_schedules()} WHERE job_id = %s FOR NO KEY UPDATE)"
+    locked = f"locked AS (SELECT 1 FROM {schedules()} WHERE job_id = %s FOR NO KEY UPDATE)"
     numbers = {name: f"(SELECT count(*) FROM {name})" for name in ("ended", "locked")}
-    return {
-        "end": f"WITH {ended}, {revived} SELECT {numbers['ended']}",
+    each = {
+        "end": f"WITH {ended}, {revived()} SELECT {numbers['ended']}",
         "lock": f"WITH {locked} SELECT {numbers['locked']}",
-        "end_and_lock": f"WITH {ended}, {revived}, {locked} SELECT {', '.join(numbers.values())}",
+        "end_and_lock": f"WITH {ended}, {revived()}, {locked} SELECT {', '.join(numbers.values())}",
         "start": _start_sql(),
     }
+    return {name: Statement(name, sql) for name, sql in each.items()}
 
 
-@cache
-def _prepared_name(name: str) -> str:
-    """Return a statement's name in PostgreSQL, which contains a checksum of its text.
-
-    Behind a pooler, a connection may hold the statements of another release.
-    """
-    return f"tasks_{name}_{crc32(_statements()[name].encode()):08x}"
-
-
-@cache
-def _execute_sql(name: str) -> str:
-    places = ", ".join(["%s"] * _statements()[name].count("%s"))
-    return f"EXECUTE {_prepared_name(name)}({places})"
-
-
-def _numbered(sql: str) -> str:
-    first, *others = sql.split("%s")
-    return first + "".join(f"${number}{part}" for number, part in enumerate(others, start=1))
+def revived() -> str:
+    """Return the part of a statement that turns back the schedules of runs that have `ended`."""
+    return (
+        f"revived AS (UPDATE {schedules()} SET status = 'running' FROM ended "
+        f"WHERE {schedules()}.id = ended.parent_id AND status = 'failed')"
+    )
 
 
 def _end_params(end: End) -> list[Any]:
@@ -271,9 +181,9 @@ def _start_params(start: Start) -> list[Any]:
 
 @cache
 def _end_sql() -> str:
-    columns = ", ".join(f"{_column(name)} = %s" for name in AT_END)
+    columns = ", ".join(f"{column(name)} = %s" for name in AT_END)
     return (
-        f"UPDATE {_runs()} SET status = 'finished', {columns} "
+        f"UPDATE {runs()} SET status = 'finished', {columns} "
         "WHERE id = %s AND status = 'running' AND attempt = %s"
     )
 
@@ -281,23 +191,39 @@ def _end_sql() -> str:
 @cache
 def _revive_sql() -> str:
     """Return what turns a schedule's status back after a success, as `completion` does."""
-    return f"UPDATE {_schedules()} SET status = 'running' WHERE id = %s AND status = 'failed'"
+    return f"UPDATE {schedules()} SET status = 'running' WHERE id = %s AND status = 'failed'"
 
 
 @cache
 def _start_sql() -> str:
-    literals = {name: f"'{value}'" for name, value in AT_START.items()} | dict.fromkeys(EMPTY, "''")
+    literals = start_literals()
     given = ["due", "started", "created", "worker_name"]
     names = ["parent_id", "name", *given, *literals]
     return (
-        f"INSERT INTO {_runs()} ({', '.join(map(_column, names))}) "
+        f"INSERT INTO {runs()} ({', '.join(map(column, names))}) "
         f"SELECT s.id, s.name, {', '.join(['%s'] * len(given))}, {', '.join(literals.values())} "
-        f"FROM {_schedules()} s WHERE s.job_id = %s AND s.status IN ('running', 'failed') "
-        "AND s.settled_through < %s AND (s.period_start <= s.created OR s.period_start < %s) "
-        "AND (s.start_deadline IS NULL OR s.start_deadline >= %s) "
-        f"AND (s.overlap = 'allow' OR NOT EXISTS "
-        f"(SELECT 1 FROM {_runs()} r WHERE r.parent_id = s.id AND r.status = 'running')) "
+        f"FROM {schedules()} s WHERE s.job_id = %s AND {start_allowed('%s', '%s', '%s')} "
         "ON CONFLICT DO NOTHING RETURNING id, parent_id, name"
+    )
+
+
+def start_literals() -> dict[str, str]:
+    """Return the columns of a run that starts which are the same for all, with their values."""
+    return {name: f"'{value}'" for name, value in AT_START.items()} | dict.fromkeys(EMPTY, "''")
+
+
+def start_allowed(due: str, settled: str, lateness: str, alone: str = "TRUE") -> str:
+    """Return the condition under which a run of schedule `s` may start.
+
+    `alone`: whether no other run of the schedule starts with it.
+    """
+    return (
+        "s.status IN ('running', 'failed') "
+        f"AND s.settled_through < {due} "
+        f"AND (s.period_start <= s.created OR s.period_start < {settled}) "
+        f"AND (s.start_deadline IS NULL OR s.start_deadline >= {lateness}) "
+        f"AND (s.overlap = 'allow' OR {alone} AND (SELECT r.id FROM {runs()} r "
+        "WHERE r.parent_id = s.id AND r.status = 'running' LIMIT 1) IS NULL)"
     )
 
 
@@ -314,13 +240,16 @@ def _adapt(name: str, value: Any) -> Any:
     return value
 
 
-def _column(name: str) -> str:
+def column(name: str) -> str:
+    """Return a column's name in SQL."""
     return connection.ops.quote_name(name)
 
 
-def _runs() -> str:
+def runs() -> str:
+    """Return the name of the runs' table in SQL."""
     return connection.ops.quote_name(ScheduledTaskInstance._meta.db_table)
 
 
-def _schedules() -> str:
+def schedules() -> str:
+    """Return the name of the schedules' table in SQL."""
     return connection.ops.quote_name(ScheduledTask._meta.db_table)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.runs import completion, sql, turns
+from tasks.runs import completion, prepared, sql, turns
 from tests.tasks.functions import in_threads
 from tests.tasks.schedules import ago, make_row
 
@@ -226,7 +226,7 @@ on_postgresql = pytest.mark.skipif(
 )
 
 
-def prepared() -> list[str]:
+def prepared_statements() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT name FROM pg_prepared_statements WHERE generic_plans + custom_plans > 0"
@@ -243,7 +243,7 @@ def test_the_statements_of_runs_are_prepared():
     first = start(schedule, 10)
     _, second = sql.write(sql.End(first, VALUES | {"ended": timezone.now()}), following)
     sql.write(sql.End(second, VALUES | {"ended": timezone.now()}), None)
-    assert len(prepared()) == 4
+    assert len(prepared_statements()) == 4
 
 
 def deallocate() -> None:
@@ -254,7 +254,7 @@ def deallocate() -> None:
 
 # As a pooler does that changes the connection, or the process that has prepared the statements.
 @on_postgresql
-@pytest.mark.parametrize("lose", [deallocate, sql._keeps_prepared.clear])
+@pytest.mark.parametrize("lose", [deallocate, prepared._prepared.clear])
 @pytest.mark.django_db(transaction=True)
 def test_a_connection_that_forgets_prepared_statements_serves_too(lose: Callable[[], None]):
     connection.close()
@@ -266,30 +266,3 @@ def test_a_connection_that_forgets_prepared_statements_serves_too(lose: Callable
     assert ended
     assert sql.write(sql.End(second, VALUES | {"ended": timezone.now()}), None) == (True, None)
     assert [run.status for run in schedule.runs.all()] == ["finished", "finished"]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_many_ends_and_starts_are_written_together_each_with_its_own_outcome(
-    schedule: ScheduledTask,
-):
-    paused = make_row(settled_through=ago(3600), status="paused", paused_at=timezone.now())
-    others = [make_row(settled_through=ago(3600)) for _ in range(2)]
-    running, closed = start(others[0], 10), start(others[1], 10)
-    others[1].runs.update(status="failed", ended=timezone.now())
-    ends = [sql.End(run, VALUES | {"ended": timezone.now()}) for run in (closed, running)]
-    run_ids = [RunId(row.job_id, ago(5)) for row in (schedule, schedule, paused, others[0])]
-    starts = [sql.Start(run_id, "w1", timezone.now()) for run_id in run_ids]
-    ended, started = sql.write_many(ends, starts)
-    assert ended == [False, True]
-    assert [run and run.parent_id for run in started] == [schedule.pk, None, None, others[0].pk]
-    assert set(ScheduledTaskInstance.objects.running()) == {started[0], started[3]}
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_many_writes_of_which_one_fails_none_is_written(schedule: ScheduledTask):
-    run, other = start(schedule, 10), start(make_row(settled_through=ago(3600)))
-    end = sql.End(run, VALUES | {"ended": timezone.now()})
-    bad = sql.End(other, VALUES | {"ended": timezone.now(), "progress": 1000})
-    with pytest.raises(IntegrityError):
-        sql.write_many([end, bad], [])
-    assert ScheduledTaskInstance.objects.running().count() == 2

@@ -29,7 +29,7 @@ from tasks.decorators import NotNow
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
-from tasks.runs import spool, sql
+from tasks.runs import group_sql, spool
 from tasks.timing.instants import from_milliseconds
 from tasks.worker import Worker
 from tasks.worker.coroutine_child import CoroutineChild
@@ -421,14 +421,14 @@ def test_an_end_that_cannot_be_written_is_on_the_spool(
     schedule: ScheduledTask,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    write = sql.write_many
+    write = group_sql.write_many
 
     def fail(ends: Any, starts: Any) -> Any:
         if ends:
             raise OperationalError("gone")
         return write(ends, starts)
 
-    monkeypatch.setattr(sql, "write_many", fail)
+    monkeypatch.setattr(group_sql, "write_many", fail)
     monkeypatch.setattr("tasks.runs.group_writer.patiently", lambda write: write())
     behave(lambda: asyncio.sleep(0, "done"))
     dispatch(redis_connection, schedule)
@@ -448,7 +448,7 @@ def test_of_a_group_that_cannot_be_written_only_the_one_at_fault_fails(
     def fail(ends: Any, starts: Any) -> Any:
         raise ValueError("one of them")
 
-    monkeypatch.setattr(sql, "write_many", fail)
+    monkeypatch.setattr(group_sql, "write_many", fail)
     seen: list[Any] = []
     behave(lambda: together(3, seen))
     dispatch(redis_connection, schedule, 3)
