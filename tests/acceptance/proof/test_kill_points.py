@@ -9,15 +9,16 @@ import pytest
 
 from tests.acceptance.proof import faults
 from tests.acceptance.proof.checks import check
-from tests.acceptance.proof.system import Schedule, System, next_second
+from tests.acceptance.proof.system import CONCURRENCY, Schedule, System, next_second
 from tests.servers import wait_for
 
 # Each round visits every point once, about 50. All rounds together make at least so many processes
 # exit, and each round its share: they may run in different test processes.
 ROUNDS = 5
 EXITS = 200
-# Some points are passed only sometimes: this share of them has to be reached in each round.
-REACHED_SHARE = 0.85
+# Some points are passed only sometimes: this share of them has to be reached in each round. Of
+# coroutines it depends on the moment which of their writes are one, and so one point.
+REACHED_SHARE = 0.75 if CONCURRENCY else 0.85
 # The points at which a reply of Redis has just come.
 REPLY = re.compile(r" (rq|tasks):.*:after")
 ALLOW = {"overlap": "allow", "catch_up": "all"}

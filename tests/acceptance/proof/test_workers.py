@@ -36,7 +36,9 @@ def long_runs(seconds: float, interval: int) -> list[Schedule]:
 
 
 def _waits(system: System, schedule: Schedule) -> bool:
-    return bool(system.redis.llen(f"rq:queue:{schedule.options['queue']}"))
+    """Return whether an occurrence waits on its queue, or for the end of the one before."""
+    places = (f"rq:queue:{schedule.options['queue']}", f"tasks:parked:wait:{schedule.job_id}")
+    return any(system.redis.llen(place) for place in places)
 
 
 @pytest.mark.case(5, 6, 7)
@@ -78,7 +80,7 @@ def test_a_run_that_is_killed_while_the_next_run_waits_is_closed_and_the_next_ru
     }
     lines = {schedule.name: system.wait_for_start(schedule) for schedule in system.schedules}
     for schedule in system.schedules:
-        wait_for(partial(_waits, system, schedule), "the next occurrence on the queue")
+        wait_for(partial(_waits, system, schedule), "the next occurrence")
         system.kill(*VICTIMS[victim](workers[schedule.name], lines[schedule.name].pid))
         system.worker(schedule.options["queue"])
     check(system)
