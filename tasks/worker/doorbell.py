@@ -26,8 +26,8 @@ CLAIM_MS = 3_000
 INTERRUPTED = ""
 # How long a bell that nobody hears is kept, in milliseconds.
 BELL_MS = 10_000
-# Who has heard a queue that has nothing for it waits a little before it listens again: twice as
-# long each time, from the shortest pause to the longest, in seconds.
+# Who hears the same job again, which then is for another lane, waits a little before it listens:
+# twice as long each time, from the shortest pause to the longest, in seconds.
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
 # For scripts that define `name`, a worker's, and its `lane`: hands its listening to a queue over to
 # an idle one.
@@ -75,11 +75,6 @@ redis.call('DEL', BELL .. lane .. name)
 """)
 
 
-def next_pause(pause: float) -> float:
-    """Return how long to wait before listening again, after a pause that was futile."""
-    return min(max(pause * 2, SHORTEST_PAUSE), LONGEST_PAUSE)
-
-
 class Doorbell:
     """One worker's share in listening to its queues.
 
@@ -99,6 +94,9 @@ class Doorbell:
         self._lane = lane
         self._bell = bell_key(lane + worker_name)
         self._blocked: dict[str, Connection] = {}
+        # The job that it has heard last of each queue, and how long it waits before it listens.
+        self._heard: dict[str, bytes] = {}
+        self.pause = 0.0
 
     def wait(
         self, timeout: float, ignored: Collection[str] = (), interrupt: int | None = None
@@ -109,6 +107,8 @@ class Doorbell:
         to read from the file descriptor `interrupt`. Raises RedisError.
         """
         give_up = time.monotonic() + timeout
+        if self.pause and _is_interrupted(self.pause, interrupt):
+            return False
         try:
             while True:
                 mine = self._claim([queue for queue in self._queues if queue not in ignored])
@@ -151,9 +151,15 @@ class Doorbell:
     def _rang(self, name: str) -> bool:
         connection = self._blocked.pop(name)
         try:
-            return connection.read_response() is not None
+            heard: Any = connection.read_response()
         finally:
             self._pool.release(connection)
+        if heard is not None and name != self._bell:
+            is_same = heard == self._heard.get(name)
+            longer = min(max(self.pause * 2, SHORTEST_PAUSE), LONGEST_PAUSE)
+            self.pause = longer if is_same else 0.0
+            self._heard[name] = heard
+        return heard is not None
 
     def close(self) -> None:
         """Let another worker listen, and release the connections; raises RedisError."""
@@ -167,3 +173,9 @@ class Doorbell:
             connection.disconnect()
             self._pool.release(connection)
         self._blocked.clear()
+
+
+def _is_interrupted(pause: float, interrupt: int | None) -> bool:
+    """Wait for so many seconds, or until there is something to read; return whether there is."""
+    ready, _, _ = select.select([] if interrupt is None else [interrupt], [], [], pause)
+    return bool(ready)

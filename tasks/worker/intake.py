@@ -33,7 +33,7 @@ from tasks.runs.beside import Outcome
 from tasks.runs.claim import WAIT_INTERVAL
 from tasks.runs.group_writer import GroupWriter
 from tasks.worker.batches import LANE, Batch, Batches
-from tasks.worker.doorbell import Doorbell, next_pause
+from tasks.worker.doorbell import Doorbell
 from tasks.worker.queues import LEFT_TO_RQ, Finished, Taken
 from tasks.worker.refusals import OF_OTHER_CODE, obstacle_to, refuse
 from tasks.worker.run_table import RunTable
@@ -113,7 +113,6 @@ class Intake:
         # How many jobs were taken and aren't reported.
         self._running = self._never_reported = 0
         self._has_heard = False
-        self._pause = 0.0
         self._is_closing = threading.Event()
         self._wake_up, self._bell = os.pipe()
         os.set_blocking(self._wake_up, False)
@@ -177,8 +176,6 @@ class Intake:
         self._has_heard = False
         if self._unreported or self._undone:
             return
-        if self._pause and self._reports.empty():
-            self._sleep(self._pause)
         if self._reports.empty():
             self._listen()
         with suppress(BlockingIOError):
@@ -226,8 +223,6 @@ class Intake:
         self._do_what_is_left()
         if self.ends_when_idle and not self._running:
             self._is_closing.set()
-        futile = self._has_heard and not batch.taken
-        self._pause = next_pause(self._pause) if futile else 0.0
 
     def _look_now_and_then(self) -> None:
         """Read, every second or so, whose Redis it is and what is held."""

@@ -52,7 +52,7 @@ from tasks.runs.timeout import Deadline
 from tasks.worker.child import REFUSED_STATUS, start
 from tasks.worker.concurrency import PLAIN, coroutines_at_a_time
 from tasks.worker.coroutine_keeper import CoroutineKeeper
-from tasks.worker.doorbell import Doorbell, next_pause
+from tasks.worker.doorbell import Doorbell
 from tasks.worker.ends import Ends, died_of, timed_out
 from tasks.worker.lease import LeaseKeeper
 from tasks.worker.overtime import Overtime
@@ -122,8 +122,6 @@ class Worker(rq.Worker):
         self._given_up: tuple[str, Hold] | None = None
         self._ends = Ends(self, self._child_queues)
         self._is_waiting = False
-        # How long it doesn't listen after it has heard a job that was none for the plain child.
-        self._pause = 0.0
         # The queues that are held, as the child has last read.
         self._held: set[str] = set()
         self._next_heartbeat = 0.0
@@ -231,7 +229,7 @@ class Worker(rq.Worker):
         self._is_waiting = True
         try:
             if not self._stop_requested:
-                self._listen(timeout)
+                self._doorbell.wait(timeout, self._held)
         except ResponseError as error:
             if not is_wrong_type(error):
                 raise
@@ -239,13 +237,6 @@ class Worker(rq.Worker):
             time.sleep(RETRY_SECONDS)
         finally:
             self._is_waiting = False
-
-    def _listen(self, timeout: float) -> None:
-        """Wait until a queue has a job, but not at once again for one of the other child's."""
-        if self._pause:
-            time.sleep(self._pause)
-        has_heard = self._doorbell.wait(timeout, self._held)
-        self._pause = next_pause(self._pause) if has_heard and self._coroutines else 0.0
 
     def _until_redis_answers(self, step: Callable[..., Any], *args: Any) -> Any:
         """Call `step`, and retry it until Redis answers (R8).
@@ -394,8 +385,6 @@ class Worker(rq.Worker):
             self._keeper.forget()
             ran, redis_answers, is_due_for_recycling, held = child.orders.recv()
             self._held = set(held)
-            if ran:
-                self._pause = 0.0
         except (EOFError, OSError):
             self._reap(child)
             return 1

@@ -1,6 +1,7 @@
 """Of many idle workers, one wakes for a job."""
 
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from redis import Redis
 from tasks.broker.keys import bell_key, queue_key
 from tasks.job import Job
 from tasks.worker import doorbell
-from tasks.worker.doorbell import Doorbell
+from tasks.worker.doorbell import LONGEST_PAUSE, Doorbell
 from tasks.worker.queues import Queues
 from tests.servers import Valkey, wait_for
 
@@ -152,6 +153,29 @@ def test_each_lane_has_a_listener_of_its_own(valkey: Valkey):
     assert beside.wait(5)
     plain.close()
     beside.close()
+
+
+def test_what_hears_the_same_job_again_and_again_listens_less_and_less_often(valkey: Valkey):
+    bell = Doorbell(valkey.client, "w1", ("default",))
+    enqueue(valkey, "for another lane")
+    heard, give_up = 0, time.monotonic() + 1
+    while time.monotonic() < give_up:
+        heard += bell.wait(5)
+    assert heard < 40
+    bell.close()
+
+
+def test_after_a_job_for_another_lane_the_next_one_is_heard_without_a_pause(valkey: Valkey):
+    bell = Doorbell(valkey.client, "w1", ("default",))
+    enqueue(valkey, "for another lane")
+    for _ in range(10):
+        assert bell.wait(5)
+    assert bell.pause == LONGEST_PAUSE
+    valkey.client.delete(JOBS)
+    enqueue(valkey, "job")
+    assert bell.wait(5)
+    assert bell.pause == 0
+    bell.close()
 
 
 def test_a_wait_is_interrupted_by_what_can_be_read(valkey: Valkey):
