@@ -45,7 +45,7 @@ def write_many(
     Of several runs of a schedule that don't overlap, the first one starts at most.
     """
     if len(ends) <= 1 and len(starts) <= 1:
-        is_ended, run = write(*ends or [None], *starts or [None])
+        is_ended, run = write(ends[0] if ends else None, starts[0] if starts else None)
         return [is_ended] * len(ends), [run] * len(starts)
     connection.ensure_connection()
     with connection.wrap_database_errors:
