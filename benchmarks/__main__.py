@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from importlib import metadata
 
 from benchmarks import (
+    beside,
     coroutines,
     dispatch,
     drift,
     failover,
+    idle,
     lateness,
     memory,
     overhead,
@@ -35,7 +37,9 @@ QUESTIONS = (
     lateness,
     runs,
     coroutines,
+    beside,
     overhead,
+    idle,
     failover,
     recovery,
     memory,
