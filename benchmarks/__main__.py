@@ -18,6 +18,7 @@ from benchmarks import (
     failover,
     idle,
     lateness,
+    ledger,
     memory,
     overhead,
     pages,
@@ -43,6 +44,7 @@ QUESTIONS = (
     failover,
     recovery,
     memory,
+    ledger,
     pages,
     drift,
 )

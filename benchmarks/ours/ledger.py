@@ -10,6 +10,7 @@ from typing import Any
 
 from django.contrib.auth.models import Permission, User
 from django.db import connection, models
+from django.db.models import Max, Min
 from redis import Redis
 
 from benchmarks.ours.fill import redis
@@ -82,6 +83,39 @@ def make(schedules: int, runs: int) -> dict[str, float]:
         took[name] = time.monotonic() - started
     _analyse()
     return took
+
+
+def make_closed(schedules: int, runs: int) -> None:
+    """Store so many schedules and runs, of which each was due and none is missing.
+
+    A third of the schedules have a cron expression.
+    """
+    chance = random.Random(1)
+    _make_schedules(schedules, chance)
+    _make_runs(runs, chance)
+    _close()
+    _analyse()
+
+
+def _close() -> None:
+    """Change the schedules to what has yielded their runs; what failed isn't tried again."""
+    runs = ScheduledTaskInstance.objects.order_by()
+    bounds = runs.values_list("parent").annotate(Min("due"), Max("due"))
+    dues = {pk: (first, last) for pk, first, last in bounds}
+    schedules = list(ScheduledTask.objects.order_by("pk"))
+    for place, seconds, _ in _shares(len(schedules), runs.count()):
+        schedule = schedules[place]
+        first, last = dues[schedule.pk]
+        spec: dict[str, Any] = {"type": "schedule", "first": first, "interval": seconds, "cron": ""}
+        if seconds == 3_600 and place % 3 == 0:
+            cron = f"{first.second} {first.minute} * * * *"
+            spec = {"type": "cron", "first": None, "interval": None, "cron": cron}
+        others = {"status": "running", "paused_at": None, "calendar": None, "retries": 0}
+        bounds_of_period = {"period_start": first - timedelta(seconds=1), "settled_through": last}
+        for field, value in (spec | others | bounds_of_period).items():
+            setattr(schedule, field, value)
+    fields = [*spec, *others, *bounds_of_period]
+    ScheduledTask.objects.bulk_update(schedules, fields, batch_size=500)
 
 
 def _make_schedules(number: int, chance: random.Random) -> None:
