@@ -23,6 +23,7 @@ from benchmarks import (
     overhead,
     pages,
     recovery,
+    retention,
     runs,
     tick,
 )
@@ -45,6 +46,7 @@ QUESTIONS = (
     recovery,
     memory,
     ledger,
+    retention,
     pages,
     drift,
 )

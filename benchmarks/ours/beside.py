@@ -2,6 +2,8 @@
 
 import statistics
 import time
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from benchmarks.tasks import compute, tick
 from tasks.models import Task
@@ -19,22 +21,31 @@ def batch(number: int, rounds: int) -> dict[str, float]:
     """
     calls = [TaskService.enqueue_task(compute, rounds).pk for _ in range(number)]
     done = _ended(calls)
-    times = [(one.started.timestamp(), one.ended.timestamp()) for one in done]
     return {
-        "begin": min(started for started, _ in times),
-        "end": max(ended for _, ended in times),
-        "each": statistics.median(ended - started for started, ended in times),
+        "begin": min(one.started for one in done),
+        "end": max(one.ended for one in done),
+        "each": statistics.median(one.ended - one.started for one in done),
     }
 
 
-def _ended(calls: list[int]) -> list[Task]:
+class _Ended(NamedTuple):
+    """When a call started and ended, and what it returned."""
+
+    started: float
+    ended: float
+    result: Any
+
+
+def _ended(calls: list[int]) -> list[_Ended]:
+    """Wait until these calls have ended."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     rows = Task.objects.filter(pk__in=calls, status=Task.Status.FINISHED)
     while (done := rows.count()) < len(calls):
         if time.monotonic() > deadline:
             raise RuntimeError(f"only {done} of {len(calls)} had ended after {TIMEOUT_SECONDS} s")
         time.sleep(0.05)
-    return list(rows)
+    found: Iterable[Any] = rows.values_list("started", "ended", "result")
+    return [_Ended(begun.timestamp(), end.timestamp(), result) for begun, end, result in found]
 
 
 def wait(number: int, seconds: float) -> None:
@@ -50,7 +61,7 @@ def stand_still(begin: float, end: float) -> dict[str, float]:
     """
     calls = list(Task.objects.filter(function="benchmarks.tick").values_list("pk", flat=True))
     done = _ended(calls)
-    if min(one.ended.timestamp() for one in done) < end:
+    if min(one.ended for one in done) < end:
         raise RuntimeError("coroutines had ended before the batch did")
     late = [late for one in done for at, late in one.result if begin <= at <= end]
     return {"still": 1000 * max(late, default=0.0)}

@@ -201,11 +201,11 @@ def _make_runs(number: int, chance: random.Random) -> None:
         dues += ((first - at * step, place) for at in range(part))
     dues.sort()
     latest = {place: due for due, place in dues}
-    columns = _columns(ScheduledTaskInstance)
+    columns = columns_of(ScheduledTaskInstance)
     rows = (
         _run(due, *schedules[place], chance, is_latest=latest[place] == due) for due, place in dues
     )
-    _copy(ScheduledTaskInstance, columns, rows)
+    copy_rows(ScheduledTaskInstance, columns, rows)
 
 
 def _shares(schedules: int, runs: int) -> Iterator[tuple[int, int, int]]:
@@ -281,7 +281,7 @@ def _failure(pk: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _columns(model: type[models.Model]) -> dict[str, Any]:
+def columns_of(model: type[models.Model]) -> dict[str, Any]:
     """Return the columns that are written, with what a row has that says nothing of them."""
     given = {"attempt": 1, "progress": 0}
     texts = (models.CharField, models.TextField)
@@ -294,7 +294,7 @@ def _columns(model: type[models.Model]) -> dict[str, Any]:
     }
 
 
-def _copy(model: type[models.Model], defaults: dict[str, Any], rows: Iterable[Any]) -> None:
+def copy_rows(model: type[models.Model], defaults: dict[str, Any], rows: Iterable[Any]) -> None:
     """Store rows, in their order, as fast as the database takes them."""
     table, names = model._meta.db_table, ", ".join(f'"{name}"' for name in defaults)
     with connection.cursor() as cursor:
