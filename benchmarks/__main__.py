@@ -11,15 +11,19 @@ from datetime import UTC, datetime
 from importlib import metadata
 
 from benchmarks import (
+    beside,
     coroutines,
     dispatch,
     drift,
     failover,
+    idle,
     lateness,
+    ledger,
     memory,
     overhead,
     pages,
     recovery,
+    retention,
     runs,
     tick,
 )
@@ -35,10 +39,14 @@ QUESTIONS = (
     lateness,
     runs,
     coroutines,
+    beside,
     overhead,
+    idle,
     failover,
     recovery,
     memory,
+    ledger,
+    retention,
     pages,
     drift,
 )

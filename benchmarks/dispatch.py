@@ -29,7 +29,7 @@ def question(scale: Scale) -> Question:
         (
             Figure("rate", f"dispatch, {number:,} due at once, per second", at_least(30_000)),
             Figure("of_stock", "dispatch, times rq-scheduler's", at_least(25)),
-            Figure("of_floor", "dispatch, % of the floor", at_least(40)),
+            Figure("of_floor", "dispatch, % of the floor", at_least(70)),
         ),
         (
             ours(INTERVAL, spec="interval"),

@@ -11,7 +11,7 @@ from benchmarks.figures import Failed, Figure, Values, at_most
 from benchmarks.keys import QUEUE_KEY
 from benchmarks.questions import Case, Question
 from benchmarks.scale import Scale
-from benchmarks.site import OURS, SQLITE, Site
+from benchmarks.site import OURS, POSTGRESQL, SQLITE, Site
 
 NUMBER, SPREAD = 20, 0.05
 # For the second scheduler to start and stand by.
@@ -20,26 +20,29 @@ TIMEOUT_SECONDS = 60
 
 
 def question(scale: Scale) -> Question:
-    """Return the question for both ways in which a leader ends."""
+    """Return the question for both ways in which a leader ends, on both databases."""
     return Question(
         "failover",
         (
             Figure("killed", "dispatch resumes after kill -9 of the leader, s", at_most(5)),
             Figure("terminated", "dispatch resumes after SIGTERM to the leader, s", at_most(1)),
         ),
-        (Case("**this project**", _measure, ours=True),),
+        tuple(_case(kind) for kind in (SQLITE, POSTGRESQL)),
     )
 
 
-def _measure(site: Site) -> Values:
-    killed = _gap(site, signal.SIGKILL)
-    site.clear()
-    return {"killed": killed, "terminated": _gap(site, signal.SIGTERM)}
+def _case(kind: str) -> Case:
+    def measure(site: Site) -> Values:
+        killed = _gap(site, kind, signal.SIGKILL)
+        site.clear()
+        return {"killed": killed, "terminated": _gap(site, kind, signal.SIGTERM)}
+
+    return Case(f"**this project**, {kind}", measure, ours=True)
 
 
-def _gap(site: Site, signum: signal.Signals) -> float:
+def _gap(site: Site, kind: str, signum: signal.Signals) -> float:
     """Return the seconds from a signal to the leader until another one dispatches."""
-    with site.database(OURS, SQLITE) as database:
+    with site.database(OURS, kind) as database:
         site.call(
             OURS,
             database,

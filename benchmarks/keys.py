@@ -2,3 +2,4 @@
 
 QUEUE_KEY = "rq:queue:default"
 SCHEDULES_KEY = "rq:scheduler:scheduled_jobs"
+IDLE_KEY = "tasks:idle:default"

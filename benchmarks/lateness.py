@@ -21,6 +21,7 @@ SETTLE_SECONDS = 3
 TIMEOUT_SECONDS = 60
 # A load that leaves two workers mostly idle.
 IDLE_NUMBER, IDLE_SPREAD = 20, 0.05
+CONCURRENCY = 200
 
 
 def question(scale: Scale) -> Question:
@@ -50,12 +51,14 @@ def question(scale: Scale) -> Question:
     return Question(
         "lateness",
         (
-            Figure("p50", f"lateness on the queue, {load}, p50 ms", at_most(10)),
-            Figure("p99", f"lateness on the queue, {load}, p99 ms", at_most(25)),
+            Figure("p50", f"lateness on the queue, {load}, p50 ms", at_most(3)),
+            Figure("p99", f"lateness on the queue, {load}, p99 ms", at_most(6)),
             Figure("drift", "drift over that time, ms", at_most(5)),
             Figure("arrived", "occurrences that arrived, %", at_least(99.9)),
             Figure("start_p50", "lateness of start, idle workers, p50 ms"),
-            Figure("start_p99", "lateness of start, idle workers, p99 ms", at_most(60)),
+            Figure("start_p99", "lateness of start, idle workers, p99 ms", at_most(6)),
+            Figure("coroutine_p50", "the same, coroutines, p50 ms"),
+            Figure("coroutine_p99", "the same, coroutines, p99 ms", at_most(12)),
         ),
         (
             Case("**this project**", lambda site: _ours(site, seconds), ours=True),
@@ -81,34 +84,50 @@ def _ours(site: Site, seconds: int) -> Values:
             await_start(site, lambda: site.valkey.client.llen(QUEUE_KEY) > 0)
             first = math.ceil(time.time()) + SETTLE_SECONDS
             values = _arrived(site, QUEUE_KEY, first, seconds, True)
-    site.clear()
-    return values | _starts(site, seconds)
+    for key, coroutines in (("start", False), ("coroutine", True)):
+        site.clear()
+        late = _starts(site, seconds, coroutines)
+        values |= {f"{key}_p50": late["p50"], f"{key}_p99": late["p99"]}
+    return values
 
 
-def _starts(site: Site, seconds: int) -> Values:
+def _starts(site: Site, seconds: int, coroutines: bool) -> Values:
+    options = ("--concurrency", f"{CONCURRENCY}") if coroutines else ()
     with site.database(OURS, SQLITE) as database:
-        make_schedules(site, database, IDLE_NUMBER, IDLE_SPREAD)
-        with system(site, database):
+        make_schedules(site, database, IDLE_NUMBER, IDLE_SPREAD, coroutines=coroutines)
+        with system(site, database, *options):
             after = time.time() + SETTLE_SECONDS
             time.sleep(SETTLE_SECONDS + seconds)
-        late = site.call(OURS, database, "benchmarks.ours.schedules:start_lateness", after=after)
-    return {"start_p50": late["p50"], "start_p99": late["p99"]}
+        return site.call(OURS, database, "benchmarks.ours.schedules:start_lateness", after=after)
 
 
 @contextmanager
-def system(site: Site, database: str) -> Iterator[None]:
-    """Run a scheduler and two workers inside the block, which begins when a run has started."""
+def system(site: Site, database: str, *options: str) -> Iterator[None]:
+    """Run a scheduler and two workers inside the block, which begins when a run has started.
+
+    `options` are those of the workers.
+    """
+    worker = ("rqworker", "default", *options)
     with ExitStack() as processes:
-        for command in (("rqscheduler",), ("rqworker", "default"), ("rqworker", "default")):
+        for command in (("rqscheduler",), worker, worker):
             processes.enter_context(site.running(OURS, database, "manage.py", *command))
         await_start(site, lambda: stamps.count(site.stamps) > 0)
         yield
 
 
-def make_schedules(site: Site, database: str, number: int, spread: float) -> None:
+def make_schedules(
+    site: Site, database: str, number: int, spread: float, *, coroutines: bool = False
+) -> None:
     """Make `number` schedules of ours that are due every second, `spread` seconds apart."""
-    target, first = "benchmarks.ours.schedules:every_second", math.ceil(time.time()) + 1
-    site.call(OURS, database, target, number=number, first=first, spread=spread)
+    site.call(
+        OURS,
+        database,
+        "benchmarks.ours.schedules:every_second",
+        number=number,
+        first=math.ceil(time.time()) + 1,
+        spread=spread,
+        coroutines=coroutines,
+    )
 
 
 def await_start(site: Site, started: Callable[[], bool]) -> None:

@@ -1,7 +1,8 @@
 """What the processes of a worker or a scheduler use: all those below one, and itself."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 
@@ -13,21 +14,27 @@ IDLE_SHARE = 0.2
 MEGABYTE = 1_000_000
 
 
-def family(pid: int) -> Iterator[psutil.Process]:
-    """Yield a process and all below it."""
-    top = psutil.Process(pid)
-    yield top
-    yield from top.children(recursive=True)
-
-
 def cpu_seconds(pid: int) -> float:
     """Return the processor time, user and system, that they have used, also those that ended."""
-    return sum(sum(process.cpu_times()[:4]) for process in family(pid))
+    return _sum(pid, lambda process: sum(process.cpu_times()[:4]))
 
 
 def pss(pid: int) -> float:
     """Return the memory that they use, in MB; what several processes share is divided by them."""
-    return sum(process.memory_full_info().pss for process in family(pid)) / MEGABYTE
+    return _sum(pid, lambda process: process.memory_full_info().pss) / MEGABYTE
+
+
+def _sum(pid: int, value: Callable[[psutil.Process], float]) -> float:
+    """Return the sum of something over a process and all below it; Failed if it has ended."""
+    try:
+        top = psutil.Process(pid)
+        total, below = value(top), top.children(recursive=True)
+    except psutil.NoSuchProcess as error:
+        raise Failed("its process has ended") from error
+    for process in below:
+        with suppress(psutil.NoSuchProcess):
+            total += value(process)
+    return total
 
 
 def share(pid: int, seconds: float) -> float:

@@ -16,7 +16,7 @@ def question(scale: Scale) -> Question:
     number = scale.schedules[0]
     return Question(
         "recovery",
-        (Figure("seconds", f"FLUSHALL with {number:,} schedules: all back, s", at_most(30)),),
+        (Figure("seconds", f"FLUSHALL with {number:,} schedules: all back, s", at_most(12)),),
         tuple(_case(kind, number) for kind in (SQLITE, POSTGRESQL)),
         repetitions=1,
     )

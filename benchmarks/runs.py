@@ -34,8 +34,9 @@ def _peer(
 
 RQ_WORKER = ("-m", "django", "rqworker", "default")
 SIMPLE_WORKER = (*RQ_WORKER, "--worker-class", "rq.worker.SimpleWorker")
-HUEY = "-m huey.bin.huey_consumer benchmarks.peers.huey_app.app -w 2 -k process -q"
-DRAMATIQ = "-m django rundramatiq --processes 2 --threads 1"
+HUEY = "-m huey.bin.huey_consumer benchmarks.peers.huey_app.app -q"
+HUEY_PROCESSES, HUEY_THREAD = f"{HUEY} -w 2 -k process", f"{HUEY} -w 1 -k thread"
+DRAMATIQ = "-m django rundramatiq --processes 2 --threads 4"
 CELERY_WORKER = "-m celery -A benchmarks.peers.celery_app worker -P prefork -c 2 -l ERROR"
 PROCRASTINATE = (
     "-m procrastinate --app benchmarks.peers.procrastinate_app.app worker"
@@ -116,7 +117,13 @@ ALL: tuple[tuple[str, int, tuple[str, ...], Workers], ...] = (
         "huey, processes",
         3000,
         (SQLITE, POSTGRESQL),
-        _peer("huey", (tuple(HUEY.split()),)),
+        _peer("huey", (tuple(HUEY_PROCESSES.split()),)),
+    ),
+    (
+        "huey, 2 consumers of a thread",
+        3000,
+        (SQLITE, POSTGRESQL),
+        _peer("huey", (tuple(HUEY_THREAD.split()), tuple(HUEY_THREAD.split()))),
     ),
 )
 

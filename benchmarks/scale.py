@@ -16,6 +16,8 @@ class Scale:
     waiting: tuple[int, int] = (2_000, 1_000)
     # What each peer's number of runs is divided by.
     fewer_runs: int = 1
+    # Schedules whose runs are deleted, how many each keeps, and how many wait to be run meanwhile.
+    kept: tuple[int, int, int] = (20, 2_500, 60_000)
     # Schedules, runs in PostgreSQL, and runs in SQLite.
     pages: tuple[int, int, int] = (10_000, 1_000_000, 200_000)
 
@@ -29,5 +31,6 @@ QUICK = Scale(
     drift=(20, 5),
     waiting=(400, 200),
     fewer_runs=10,
+    kept=(5, 400, 5_000),
     pages=(500, 20_000, 5_000),
 )

@@ -30,7 +30,7 @@ async def pause(seconds: float) -> None:
     stamp()
 
 
-@scheduled_task
+@background_task
 def compute(rounds: int) -> int:
     """Use the processor for the same number of instructions each time."""
     total = 0
@@ -41,13 +41,14 @@ def compute(rounds: int) -> int:
 
 @background_task
 async def tick(seconds: float, every: float) -> list[list[float]]:
-    """Wait again and again; return when it was woken late, and by how much."""
-    late = []
-    end = time.time() + seconds
+    """Wait again and again; return when it went on late, and by how much."""
+    late, now = [], time.time()
+    end = now + seconds
     stamp()
-    while (now := time.time()) < end:
+    while now < end:
+        wanted = now + every
         await asyncio.sleep(every)
-        woken = time.time()
-        if woken - now - every > LATE:
-            late.append([woken, woken - now - every])
+        now = time.time()
+        if now - wanted > LATE:
+            late.append([now, now - wanted])
     return late

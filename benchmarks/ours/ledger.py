@@ -10,6 +10,7 @@ from typing import Any
 
 from django.contrib.auth.models import Permission, User
 from django.db import connection, models
+from django.db.models import Max, Min
 from redis import Redis
 
 from benchmarks.ours.fill import redis
@@ -82,6 +83,39 @@ def make(schedules: int, runs: int) -> dict[str, float]:
         took[name] = time.monotonic() - started
     _analyse()
     return took
+
+
+def make_closed(schedules: int, runs: int) -> None:
+    """Store so many schedules and runs, of which each was due and none is missing.
+
+    A third of the schedules have a cron expression.
+    """
+    chance = random.Random(1)
+    _make_schedules(schedules, chance)
+    _make_runs(runs, chance)
+    _close()
+    _analyse()
+
+
+def _close() -> None:
+    """Change the schedules to what has yielded their runs; what failed isn't tried again."""
+    runs = ScheduledTaskInstance.objects.order_by()
+    bounds = runs.values_list("parent").annotate(Min("due"), Max("due"))
+    dues = {pk: (first, last) for pk, first, last in bounds}
+    schedules = list(ScheduledTask.objects.order_by("pk"))
+    for place, seconds, _ in _shares(len(schedules), runs.count()):
+        schedule = schedules[place]
+        first, last = dues[schedule.pk]
+        spec: dict[str, Any] = {"type": "schedule", "first": first, "interval": seconds, "cron": ""}
+        if seconds == 3_600 and place % 3 == 0:
+            cron = f"{first.second} {first.minute} * * * *"
+            spec = {"type": "cron", "first": None, "interval": None, "cron": cron}
+        others = {"status": "running", "paused_at": None, "calendar": None, "retries": 0}
+        bounds_of_period = {"period_start": first - timedelta(seconds=1), "settled_through": last}
+        for field, value in (spec | others | bounds_of_period).items():
+            setattr(schedule, field, value)
+    fields = [*spec, *others, *bounds_of_period]
+    ScheduledTask.objects.bulk_update(schedules, fields, batch_size=500)
 
 
 def _make_schedules(number: int, chance: random.Random) -> None:
@@ -167,11 +201,11 @@ def _make_runs(number: int, chance: random.Random) -> None:
         dues += ((first - at * step, place) for at in range(part))
     dues.sort()
     latest = {place: due for due, place in dues}
-    columns = _columns(ScheduledTaskInstance)
+    columns = columns_of(ScheduledTaskInstance)
     rows = (
         _run(due, *schedules[place], chance, is_latest=latest[place] == due) for due, place in dues
     )
-    _copy(ScheduledTaskInstance, columns, rows)
+    copy_rows(ScheduledTaskInstance, columns, rows)
 
 
 def _shares(schedules: int, runs: int) -> Iterator[tuple[int, int, int]]:
@@ -247,7 +281,7 @@ def _failure(pk: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _columns(model: type[models.Model]) -> dict[str, Any]:
+def columns_of(model: type[models.Model]) -> dict[str, Any]:
     """Return the columns that are written, with what a row has that says nothing of them."""
     given = {"attempt": 1, "progress": 0}
     texts = (models.CharField, models.TextField)
@@ -260,7 +294,7 @@ def _columns(model: type[models.Model]) -> dict[str, Any]:
     }
 
 
-def _copy(model: type[models.Model], defaults: dict[str, Any], rows: Iterable[Any]) -> None:
+def copy_rows(model: type[models.Model], defaults: dict[str, Any], rows: Iterable[Any]) -> None:
     """Store rows, in their order, as fast as the database takes them."""
     table, names = model._meta.db_table, ", ".join(f'"{name}"' for name in defaults)
     with connection.cursor() as cursor:

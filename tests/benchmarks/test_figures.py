@@ -75,6 +75,15 @@ def test_the_goal_of_a_figure_is_reached_at_its_limit():
     assert not at_least(3).reached(2.9)
 
 
+def test_a_goal_that_also_bounds_each_repetition_is_missed_by_one_below():
+    goal = at_least(1.3, none_below=1.1)
+
+    assert goal.reached(1.1, 1.3, 1.4)
+    assert not goal.reached(1.0, 1.3, 1.4)
+    assert not goal.reached(1.1, 1.2, 1.4)
+    assert str(goal) == "≥ 1.30, none below 1.10"
+
+
 def test_numbers_of_the_benchmarks_have_three_significant_digits():
     assert [number(value) for value in (43_210.9, 12.34, 1.234, 3)] == [
         "43,211",
