@@ -4,14 +4,16 @@ import logging
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Any, cast
 
 from django.db import Error
+from django.db.models import QuerySet
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.broker import projection
 from tasks.broker.in_flight import exist
 from tasks.broker.keys import DISPATCH_RECORDS_KEY, MARKER_KEY, SCHEDULES_KEY
@@ -27,9 +29,14 @@ logger = logging.getLogger(__name__)
 # How long one part of the regular work on many rows may take in a tick, in seconds.
 TIME_SLICE = 0.2
 # The least time between the starts of two rounds of reconciliation, and how long an urgent one may
-# take in a tick, in seconds.
+# take in a tick, in seconds; and which share of the time any other may take.
 ROUND_EVERY = 10.0
 ROUND_AT_ONCE = 5.0
+SHARE = 0.005
+# How often it looks at what has changed, in seconds, and how long a change may have been under way
+# before it became visible.
+CHANGES_EVERY = 10.0
+CHANGES_OVERLAP = timedelta(minutes=1)
 # Columns that aren't projected, and that take long to read for very many rows.
 NOT_PROJECTED = (
     "created",
@@ -47,14 +54,18 @@ class Reconciler:
     """Makes Redis hold what the rows say, in rounds over all rows and members, chunk by chunk.
 
     A round is urgent at the start, when Redis may have lost something, and after an outage.
-    Otherwise it is slow, so that its cost is bounded however many schedules there are.
+    Otherwise it rests between its steps, so that its cost is bounded however many schedules there
+    are. Rows that have changed are looked at in between, in case their change didn't reach Redis.
     """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._round: Iterator[None] | None = None
-        self._round_began_at = 0.0
+        self._round_began_at = self._rests_until = 0.0
         self._is_urgent = True
+        # When it looks at what has changed, and since when it has not looked.
+        self._next_look = 0.0
+        self._looked: datetime | None = None
         # The marker at the end of the last complete round, and the server's run id.
         self._seen: tuple[bytes | None, Any] | None = None
 
@@ -70,15 +81,35 @@ class Reconciler:
         if self._seen is not None and self._identity() != self._seen:
             logger.warning("Redis has been emptied, restored or replaced: checking all schedules.")
             self._is_urgent, self._round, self._seen = True, None, None
+        now = time.monotonic()
+        if not self._is_urgent:
+            if now >= self._next_look:
+                self._look_at_changes()
+                self._next_look = now + CHANGES_EVERY
+            if now < self._rests_until:
+                return
         if self._round is None:
-            if not self._is_urgent and time.monotonic() < self._round_began_at + ROUND_EVERY:
-                return
-            self._round, self._round_began_at = self._make_round(), time.monotonic()
-        until = time.monotonic() + (ROUND_AT_ONCE if self._is_urgent else TIME_SLICE)
-        for _ in self._round:
-            if time.monotonic() >= until:
-                return
-        self._round = None
+            self._looked = self._looked or clock.now()
+            self._round, self._round_began_at = self._make_round(), now
+        if self._has_ended(self._round, now + (ROUND_AT_ONCE if self._is_urgent else 0)):
+            self._round = None
+            self._rests_until = self._round_began_at + ROUND_EVERY
+        took = time.monotonic() - now
+        self._rests_until = max(self._rests_until, now + took / SHARE)
+
+    @staticmethod
+    def _has_ended(steps: Iterator[None], until: float) -> bool:
+        """Take steps until a time, one at least; return whether these were all."""
+        return all(time.monotonic() < until for _ in steps)
+
+    def _look_at_changes(self) -> None:
+        """Reconcile the rows that have changed since the last look."""
+        assert self._looked is not None
+        changed = ScheduledTask.objects.filter(updated__gte=self._looked - CHANGES_OVERLAP)
+        self._looked = clock.now()
+        pks = list(changed.order_by("pk").values_list("pk", flat=True))
+        for begin in range(0, len(pks), CHUNK):
+            _reconcile(pks[begin : begin + CHUNK], self._redis)
 
     def whole_round(self) -> None:
         """Make a complete round at once."""
@@ -124,14 +155,30 @@ def _project_live(redis: Redis) -> Iterator[None]:
     might use the index on the status then, and read all live rows for each chunk.
     """
     last, full = 0, True
-    rows = ScheduledTask.objects.select_related("calendar").order_by("pk").defer(*NOT_PROJECTED)
     while full:
-        chunk = list(rows.filter(pk__gt=last)[:CHUNK])
+        chunk = list(_rows().filter(pk__gt=last)[:CHUNK])
         full = len(chunk) == CHUNK
         if live := [schedule for schedule in chunk if schedule.is_live]:
             project_all(_out_of_date(live, redis), redis)
         last = chunk[-1].pk if chunk else last
         yield
+
+
+def _rows() -> QuerySet[ScheduledTask]:
+    rows = ScheduledTask.objects.select_related("calendar").order_by("pk")
+    return rows.defer(*NOT_PROJECTED)
+
+
+def _reconcile(pks: Sequence[int], redis: Redis) -> None:
+    """Make Redis hold what these rows say."""
+    rows = list(_rows().filter(pk__in=pks))
+    if live := [schedule for schedule in rows if schedule.is_live]:
+        project_all(_out_of_date(live, redis), redis)
+    others = [schedule.job_id for schedule in rows if not schedule.is_live]
+    if others:
+        scores = redis.zmscore(SCHEDULES_KEY, others)
+        there = {job_id for job_id, score in zip(others, scores, strict=True) if score is not None}
+        _remove_without_live_row(there, redis)
 
 
 def _remove_unexpected(redis: Redis) -> Iterator[None]:

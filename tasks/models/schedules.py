@@ -317,7 +317,8 @@ class ScheduledTask(Secretive, models.Model):
         ]
         ordering: ClassVar = ["name", "id"]
         indexes: ClassVar = [
-            models.Index(fields=["status", "next_check_at"], name="schedule_next_check")
+            models.Index(fields=["status", "next_check_at"], name="schedule_next_check"),
+            models.Index(fields=["updated"], name="schedule_changed"),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(

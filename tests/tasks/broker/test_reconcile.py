@@ -8,9 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
-from tasks import registry
+from tasks import clock, registry
+from tasks.broker import reconcile as reconcile_module
 from tasks.broker.keys import MARKER_KEY
-from tasks.broker.reconcile import reconcile
+from tasks.broker.reconcile import Reconciler, reconcile
 from tasks.job import Job
 from tasks.ledger.settling import settle
 from tasks.models import ScheduledTask
@@ -74,6 +75,60 @@ def test_reconciliation_leaves_what_is_right_untouched(redis_connection: Redis, 
     redis_connection.hset(Job.key_for(schedule.job_id), "mark", "untouched")
     reconcile(redis_connection)
     assert redis_connection.hget(Job.key_for(schedule.job_id), "mark") == b"untouched"
+
+
+@pytest.fixture
+def reconciler(redis_connection: Redis, put: MakeSchedule) -> Reconciler:
+    """Return what has just made a complete round over a schedule, and rests."""
+    put()
+    reconciler = Reconciler(redis_connection)
+    reconciler.tick()
+    return reconciler
+
+
+def test_a_change_that_did_not_reach_redis_is_brought_there_while_the_rounds_rest(
+    reconciler: Reconciler, redis_connection: Redis
+):
+    schedule = ScheduledTask.objects.get()
+    before = redis_connection.hgetall(Job.key_for(schedule.job_id))
+    ScheduledTask.objects.update(args=["changed"], updated=clock.now())
+    reconciler.tick()
+    assert redis_connection.hgetall(Job.key_for(schedule.job_id)) != before
+
+
+@pytest.mark.parametrize("values", [{"status": "death"}, {"status": "paused"}], ids=str)
+def test_a_schedule_that_has_ended_leaves_redis_while_the_rounds_rest(
+    reconciler: Reconciler, redis_connection: Redis, values: dict[str, Any]
+):
+    paused_at = clock.now() if values["status"] == "paused" else None
+    ScheduledTask.objects.update(**values, paused_at=paused_at, updated=clock.now())
+    reconciler.tick()
+    assert schedules_in_redis(redis_connection) == set()
+
+
+def test_what_has_not_changed_is_not_looked_at_while_the_rounds_rest(
+    reconciler: Reconciler, redis_connection: Redis
+):
+    ScheduledTask.objects.update(args=["changed"], updated=ago(3600))
+    before = redis_connection.hgetall(Job.key_for(ScheduledTask.objects.get().job_id))
+    reconciler.tick()
+    assert redis_connection.hgetall(Job.key_for(ScheduledTask.objects.get().job_id)) == before
+
+
+def test_a_round_rests_after_each_step(
+    reconciler: Reconciler, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
+):
+    for _ in range(3):
+        put()
+    monkeypatch.setattr(reconcile_module, "CHUNK", 1)
+    monkeypatch.setattr(reconcile_module, "SHARE", 1e-9)
+    reconciler._rests_until = 0.0
+    with CaptureQueriesContext(connection) as first:
+        reconciler.tick()
+    with CaptureQueriesContext(connection) as second:
+        reconciler.tick()
+    assert [query for query in first if 'ORDER BY "tasks_scheduledtask"."id"' in query["sql"]]
+    assert not second.captured_queries
 
 
 BROKEN: list[dict[str, Any]] = [
