@@ -46,6 +46,8 @@ class Code(StrEnum):
 
 
 ZERO = timedelta()
+# How many of the runs that a worker has side by side are named when it can't start any more.
+BESIDE_SHOWN = 3
 ORDER = {code: place for place, code in enumerate(Code)}
 
 
@@ -298,7 +300,7 @@ def _of_queues(facts: Facts) -> Iterator[Problem]:
     for queue in facts.queues:
         if not queue.workers or queue.why not in (Why.BUSY, Why.IN_TURN):
             continue
-        number = late.get((queue.name, queue.why), 0)
+        number = late.get((queue.name, Why.BUSY), 0) + late.get((queue.name, Why.IN_TURN), 0)
         if number or (queue.oldest and facts.now - queue.oldest > LATE):
             yield _behind(queue, number, facts)
     number = sum(n for (_queue, why), n in late.items() if why is Why.PREVIOUS_RUN)
@@ -328,11 +330,10 @@ def _behind(queue: QueueFacts, late: int, facts: Facts) -> Problem:
         "the worker of %(queue)s is busy", "all %(n)d workers of %(queue)s are busy", queue.workers
     ) % {"n": queue.workers, "queue": queue.name}
     waits = _waiting_jobs(queue, facts.now)
-    works = [
-        worker.work
-        for worker in facts.workers
-        if worker.work is not None and queue.name in worker.seen.queues
-    ]
+    workers = [worker for worker in facts.workers if queue.name in worker.seen.queues]
+    works = [worker.work for worker in workers if worker.work is not None]
+    for worker in workers:
+        works += worker.beside[:BESIDE_SHOWN] if worker.seen.is_full else ()
     return Problem(
         Code.BEHIND,
         Severity.ERROR,

@@ -10,7 +10,9 @@ from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from tasks.broker.connection import connect, once_a_page
+from tasks.broker.enqueue import kind_of
 from tasks.broker.limits import PLACE_OF_SCHEDULE
+from tasks.job import COROUTINE
 from tasks.job_ids import RunId
 from tasks.ledger.summaries import LATE
 from tasks.models import Hold, ScheduledTask
@@ -18,6 +20,8 @@ from tasks.reports.in_redis import QueueSeen, Snapshot, read_snapshot
 from tasks.reports.scope import NO_CALLS, Calls, Schedules
 
 SHOWN = 20
+# What is read of a schedule: which one it is, and what its kind of runs depends on.
+READ = ("job_id", "name", "function", "on_disconnect", "isolated")
 
 
 class Why(StrEnum):
@@ -54,7 +58,8 @@ class Job:
     """A job that waits, as its id tells; `due` is None for what nobody scheduled.
 
     `since` is when it was due, or requested; for a background call, when the first job of its
-    queue began to wait. `until` is when it is tried again, if that is known.
+    queue began to wait. `until` is when it is tried again, if that is known. `why` is for one that
+    runs by itself; `why_beside`, if it isn't the same, for one that can run beside others.
     """
 
     job_id: str
@@ -64,10 +69,15 @@ class Job:
     since: datetime
     why: Why
     until: datetime | None = None
+    why_beside: Why | None = None
 
     @property
     def schedule_job_id(self) -> str:
         return self.run_id.schedule_job_id if self.run_id else ""
+
+    def why_of(self, kind: str) -> Why:
+        """Return why it waits if it is of this kind."""
+        return self.why_beside if kind == COROUTINE and self.why_beside else self.why
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +150,7 @@ def waiting_of(schedules: Iterable[ScheduledTask]) -> dict[int, Waiting]:
         snapshot = read_snapshot(connect())
     except RedisError:
         return {}
-    pks = {schedule.job_id: schedule.pk for schedule in schedules}
-    names = {schedule.job_id: schedule.name for schedule in schedules}
-    known = {job_id: (pk, names[job_id]) for job_id, pk in pks.items()}
-    found = _by_schedule(_jobs(snapshot), snapshot.now, known)
+    found = _by_schedule(_jobs(snapshot), snapshot.now, schedules)
     return {one.schedule_pk: one for one in found if one.schedule_pk is not None}
 
 
@@ -166,11 +173,12 @@ def waiting_jobs(snapshot: Snapshot, held: frozenset[str]) -> Iterator[Job]:
     """Yield the jobs that wait, and why each does. Pure."""
     for queue in snapshot.queues:
         why = why_of_queue(queue.name, snapshot, held)
+        beside = why_of_queue(queue.name, snapshot, held, COROUTINE)
         for job_id in queue.job_ids:
             run_id = RunId.parse(job_id)
             since = _since(run_id) or queue.oldest or snapshot.now
             due = None if run_id is None else run_id.due
-            yield Job(job_id, run_id, queue.name, due, since, why)
+            yield Job(job_id, run_id, queue.name, due, since, why, why_beside=beside)
         yield from _put_off(queue, snapshot.now)
     for place, job_ids in snapshot.parked:
         why = Why.PREVIOUS_RUN if place.startswith(PLACE_OF_SCHEDULE) else Why.PLACE
@@ -183,8 +191,11 @@ def waiting_jobs(snapshot: Snapshot, held: frozenset[str]) -> Iterator[Job]:
         yield Job(run_id.job_id, run_id, "", due, due, Why.NOT_DISPATCHED)
 
 
-def why_of_queue(name: str, snapshot: Snapshot, held: frozenset[str]) -> Why:
-    """Return why the jobs of a queue wait. Pure."""
+def why_of_queue(name: str, snapshot: Snapshot, held: frozenset[str], kind: str = "") -> Why:
+    """Return why the jobs of a queue wait that are of this kind. Pure.
+
+    What can run beside others doesn't wait for a worker that has room beside what it runs.
+    """
     if "" in held or name in held:
         return Why.PAUSED
     if snapshot.are_suspended:
@@ -192,7 +203,7 @@ def why_of_queue(name: str, snapshot: Snapshot, held: frozenset[str]) -> Why:
     workers = [worker for worker in snapshot.workers if name in worker.queues]
     if not workers:
         return Why.NO_WORKER
-    return Why.BUSY if all(worker.is_busy for worker in workers) else Why.IN_TURN
+    return Why.IN_TURN if any(worker.has_room(kind) for worker in workers) else Why.BUSY
 
 
 def _put_off(queue: QueueSeen, now: datetime) -> Iterator[Job]:
@@ -229,37 +240,39 @@ def _of_schedules(snapshot: Snapshot, schedules: Schedules) -> list[Waiting]:
     def read() -> list[Waiting]:
         jobs = _jobs(snapshot)
         job_ids = {job.schedule_job_id for job in jobs} - {""}
-        rows = schedules.filter(job_id__in=job_ids).order_by().values_list("job_id", "pk", "name")
-        known = {job_id: (pk, name) for job_id, pk, name in rows}
-        return _by_schedule(jobs, snapshot.now, known)
+        rows = schedules.filter(job_id__in=job_ids).order_by().only(*READ)
+        return _by_schedule(jobs, snapshot.now, rows)
 
     return once_a_page("waiting schedules", read)
 
 
 def _by_schedule(
-    jobs: Iterable[Job], now: datetime, known: dict[str, tuple[int, str]]
+    jobs: Iterable[Job], now: datetime, schedules: Iterable[ScheduledTask]
 ) -> list[Waiting]:
-    """Return what waits of each known schedule, by its oldest job."""
+    """Return what waits of each of these schedules, by its oldest job."""
     of_schedule: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
-        if job.schedule_job_id in known:
-            of_schedule[job.schedule_job_id].append(job)
-    return [_oldest(of_schedule[job_id], now, *known[job_id]) for job_id in of_schedule]
+        of_schedule[job.schedule_job_id].append(job)
+    return [
+        _oldest(of_schedule[schedule.job_id], now, schedule)
+        for schedule in schedules
+        if schedule.job_id in of_schedule
+    ]
 
 
-def _oldest(jobs: list[Job], now: datetime, pk: int, name: str) -> Waiting:
+def _oldest(jobs: list[Job], now: datetime, schedule: ScheduledTask) -> Waiting:
     late = [job for job in jobs if is_late(job, now)]
     oldest = min(late or jobs, key=lambda job: job.since)
     return Waiting(
-        name=name,
-        schedule_pk=pk,
+        name=schedule.name,
+        schedule_pk=schedule.pk,
         call_pk=None,
         queue=oldest.queue,
         due=oldest.due,
         since=oldest.since,
         number=len(jobs),
         is_late=bool(late),
-        why=oldest.why,
+        why=oldest.why_of(kind_of(schedule)),
         until=oldest.until,
     )
 
@@ -274,18 +287,18 @@ def is_late(job: Job, now: datetime) -> bool:
 def _of_calls(jobs: Iterable[Job], calls: Calls) -> list[Waiting]:
     """Return which of these calls are among the jobs; jobs that have no row are RQ's own."""
     others = {job.job_id: job for job in jobs if job.run_id is None}
-    rows = calls.filter(job_id__in=others).values_list("job_id", "pk", "name", "created")
+    rows = calls.filter(job_id__in=others).only("job_id", "name", "created", "function")
     return [
         Waiting(
-            name=name,
+            name=call.name,
             schedule_pk=None,
-            call_pk=pk,
-            queue=others[job_id].queue,
+            call_pk=call.pk,
+            queue=others[call.job_id].queue,
             due=None,
-            since=created,
+            since=call.created,
             number=1,
             is_late=False,
-            why=others[job_id].why,
+            why=others[call.job_id].why_of(kind_of(call)),
         )
-        for job_id, pk, name, created in rows
+        for call in rows
     ]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from tasks.reports.moves import Moves, Obstacle, moves_of
-from tasks.reports.simulation import Planned, simulate
+from tasks.reports.simulation import Planned, PlayedWorker, simulate
 from tasks.timing.spec import Spec, dues
 
 BEGIN = datetime(2026, 10, 5, tzinfo=UTC)  # a Monday
@@ -18,7 +18,7 @@ def planned(spec: Spec, minutes: float = 10, pk: int = 1) -> Planned:
 
 
 def moves(one: Planned, *others: Planned, workers: int = 1) -> Moves:
-    without = simulate(others, [("default",)] * workers, BEGIN)
+    without = simulate(others, [PlayedWorker(("default",))] * workers, BEGIN)
     return moves_of(one, without, BEGIN)
 
 
@@ -87,7 +87,7 @@ def test_what_has_no_better_time_says_why(one: Planned, obstacle: Obstacle):
 
 def test_what_was_due_in_this_hour_is_not_due_any_more():
     once = planned(Spec(first=BEGIN + MINUTE))
-    without = simulate([daily("0:00")], [("default",)], BEGIN)
+    without = simulate([daily("0:00")], [PlayedWorker(("default",))], BEGIN)
     assert moves_of(once, without, BEGIN + 2 * MINUTE).obstacle is Obstacle.NOT_DUE
 
 

@@ -14,6 +14,7 @@ from tasks.reports.simulation import (
     UNKNOWN,
     Every,
     Planned,
+    PlayedWorker,
     Simulation,
     read_planned,
     simulate,
@@ -34,7 +35,7 @@ def hourly(
 
 
 def played(*planned: Planned, workers: int = 1, days: int = 1, at_most: int = 9999) -> Simulation:
-    return simulate(planned, [["default"]] * workers, BEGIN, days, at_most)
+    return simulate(planned, [PlayedWorker(("default",))] * workers, BEGIN, days, at_most)
 
 
 def test_every_due_of_the_days_is_played():
@@ -62,7 +63,7 @@ def test_what_is_due_at_the_same_time_is_played_as_a_whole_or_not_at_all():
 def test_another_plan_is_played_for_the_same_span_to_be_compared(at_most: int):
     before = played(hourly(1), hourly(2, minute=30), days=2, at_most=at_most)
     more = [hourly(1), hourly(2, minute=30), hourly(3), hourly(4, minute=10)]
-    after = simulate_beside(more, [["default"]], before)
+    after = simulate_beside(more, [PlayedWorker(("default",))], before)
     assert (after.begin, after.end, after.is_whole) == (before.begin, before.end, before.is_whole)
     runs = {one.planned.pk: one.runs for one in after.outlooks}
     assert [runs[one.planned.pk] for one in before.outlooks] == [
@@ -104,7 +105,10 @@ def test_hours_in_which_no_time_is_left_are_full():
 
 def test_a_worker_of_two_queues_is_busy_for_both():
     simulation = simulate(
-        [hourly(queue="low", minute=10, takes=5 * MINUTE)], [["default", "low"]], BEGIN, 1
+        [hourly(queue="low", minute=10, takes=5 * MINUTE)],
+        [PlayedWorker(("default", "low"))],
+        BEGIN,
+        1,
     )
     assert simulation.queues["default"].busy == simulation.queues["low"].busy
     assert simulation.queues["default"].peak == pytest.approx(1)
@@ -123,7 +127,7 @@ def test_what_is_due_every_few_seconds_is_a_steady_load_and_is_not_played_one_by
 
 
 def test_a_queue_without_a_worker_has_runs_and_no_room():
-    simulation = simulate([hourly(queue="low")], [["default"]], BEGIN, 1)
+    simulation = simulate([hourly(queue="low")], [PlayedWorker(("default",))], BEGIN, 1)
     assert simulation.queues["low"].runs == 24
     assert simulation.queues["low"].workers == 0
     assert simulation.emptiest("low", MINUTE, Every.DAY) == []
