@@ -61,6 +61,13 @@ def test_plain_functions_and_coroutines_of_one_worker_have_processes_of_their_ow
     assert status(waiting) == "finished"  # The worker has let it end.
 
 
+def test_each_worker_of_a_pool_runs_coroutines_side_by_side(site: Site, notes: Path):
+    calls = [TaskService.enqueue_task(MEET, str(notes), f"{number}", 3) for number in range(3)]
+    with running(site, "rqworker-pool", "default", "--num-workers", "1", "--concurrency", "3"):
+        wait_for(lambda: ended(*calls), "the ends of all calls")
+    assert {call.worker_name for call in calls} == {calls[0].worker_name}
+
+
 def test_a_coroutine_child_stays_when_it_has_nothing_to_do(site: Site):
     processes = []
     with worker(site):
