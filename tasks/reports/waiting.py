@@ -9,12 +9,14 @@ from enum import StrEnum
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
+from tasks import registry
 from tasks.broker.connection import connect, once_a_page
 from tasks.broker.enqueue import kind_of
 from tasks.broker.limits import PLACE_OF_SCHEDULE
 from tasks.job import COROUTINE
 from tasks.job_ids import RunId
 from tasks.ledger.summaries import LATE
+from tasks.masking import mask_text
 from tasks.models import Hold, ScheduledTask
 from tasks.reports.in_redis import QueueSeen, Snapshot, read_snapshot
 from tasks.reports.scope import NO_CALLS, Calls, Schedules
@@ -37,8 +39,8 @@ class Why(StrEnum):
     RETRY = "retry"  # It failed, and is to be tried again later.
     NOT_DISPATCHED = "not_dispatched"  # No scheduler has put it on its queue.
 
-    def in_words(self, queue: str) -> str:
-        """Say it in a sentence."""
+    def in_words(self, queue: str, place: str = "") -> str:
+        """Say it in a sentence; `place` says of what only so many run at a time."""
         texts = {
             Why.PAUSED: _("%(queue)s is paused."),
             Why.SUSPENDED: _("All workers are suspended (rq suspend)."),
@@ -46,11 +48,11 @@ class Why(StrEnum):
             Why.BUSY: _("No worker of %(queue)s is free."),
             Why.IN_TURN: _("A worker of %(queue)s is about to take it."),
             Why.PREVIOUS_RUN: _("Its previous run is still going."),
-            Why.PLACE: _("As many as may run at a time are running."),
+            Why.PLACE: _("As many of %(place)s as may run at a time are running."),
             Why.RETRY: _("It failed and will be tried again."),
             Why.NOT_DISPATCHED: _("No scheduler has put it on its queue."),
         }
-        return texts[self] % {"queue": queue}
+        return texts[self] % {"queue": queue, "place": place}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Job:
 
     `since` is when it was due, or requested; for a background call, when the first job of its
     queue began to wait. `until` is when it is tried again, if that is known. `why` is for one that
-    runs by itself; `why_beside`, if it isn't the same, for one that can run beside others.
+    runs by itself; `why_beside`, if it isn't the same, for one that can run beside others. `place`
+    is what it waits for if only so many of that run at a time.
     """
 
     job_id: str
@@ -70,6 +73,7 @@ class Job:
     why: Why
     until: datetime | None = None
     why_beside: Why | None = None
+    place: str = ""
 
     @property
     def schedule_job_id(self) -> str:
@@ -98,10 +102,11 @@ class Waiting:
     is_late: bool
     why: Why
     until: datetime | None = None
+    place: str = ""
 
     @property
     def why_in_words(self) -> str:
-        return self.why.in_words(self.queue)
+        return self.why.in_words(self.queue, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +187,27 @@ def waiting_jobs(snapshot: Snapshot, held: frozenset[str]) -> Iterator[Job]:
         yield from _put_off(queue, snapshot.now)
     for place, job_ids in snapshot.parked:
         why = Why.PREVIOUS_RUN if place.startswith(PLACE_OF_SCHEDULE) else Why.PLACE
+        shown = _shown(place) if why is Why.PLACE else ""
         for job_id in job_ids:
             run_id = RunId.parse(job_id)
             due = None if run_id is None else run_id.due
-            yield Job(job_id, run_id, "", due, _since(run_id) or snapshot.now, why)
+            since = _since(run_id) or snapshot.now
+            yield Job(job_id, run_id, "", due, since, why, place=shown)
     for schedule_job_id, due in snapshot.undispatched:
         run_id = RunId(schedule_job_id, due)
         yield Job(run_id.job_id, run_id, "", due, due, Why.NOT_DISPATCHED)
+
+
+def _shown(place: str) -> str:
+    """Return of what only so many run at a time: a function's name, and the key that they share.
+
+    The key is made of arguments, so it isn't shown if any of these are secret (R13).
+    """
+    name, _colon, key = place.partition(":")
+    function = registry.find(name)
+    if not key or function is None or any(map(function.is_secret, function.signature.parameters)):
+        return name
+    return f"{name} ({mask_text(key)})"
 
 
 def why_of_queue(name: str, snapshot: Snapshot, held: frozenset[str], kind: str = "") -> Why:
@@ -274,6 +293,7 @@ def _oldest(jobs: list[Job], now: datetime, schedule: ScheduledTask) -> Waiting:
         is_late=bool(late),
         why=oldest.why_of(kind_of(schedule)),
         until=oldest.until,
+        place=oldest.place,
     )
 
 
@@ -299,6 +319,7 @@ def _of_calls(jobs: Iterable[Job], calls: Calls) -> list[Waiting]:
             number=1,
             is_late=False,
             why=others[call.job_id].why_of(kind_of(call)),
+            place=others[call.job_id].place,
         )
         for call in rows
     ]

@@ -37,6 +37,16 @@ def one_by_one() -> None:
     """Do nothing, one at a time."""
 
 
+@scheduled_task(name="tests.one_an_address", max_concurrent=1, limit_key=lambda url: url)
+def one_an_address(url: str) -> None:
+    """Do nothing, one at a time for each address."""
+
+
+@scheduled_task(name="tests.one_a_token", max_concurrent=1, limit_key=lambda token: token)
+def one_a_token(token: str) -> None:
+    """Do nothing, one at a time for each token."""
+
+
 def waits(redis: Redis) -> WaitingList:
     return waiting(read_snapshot(redis), ScheduledTask.objects.all())
 
@@ -210,4 +220,28 @@ def test_what_waits_for_a_place_is_listed_with_the_reason(redis_connection: Redi
         schedules[1].pk: Why.PLACE,
     }
     assert found.waiting == found.late == 2
-    assert "As many as may run" in Why.PLACE.in_words("")
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "said"),
+    [
+        ("tests.one_by_one", [], "tests.one_by_one"),
+        (
+            "tests.one_an_address",
+            ["https://h.example/?key=hunter2-hunter2"],
+            "tests.one_an_address (https://h.example/?key=•••)",
+        ),
+        ("tests.one_a_token", ["hunter2-hunter2"], "tests.one_a_token"),
+    ],
+)
+def test_what_waits_for_a_place_says_of_what_only_so_many_run(
+    redis_connection: Redis, function: str, args: list[str], said: str
+):
+    schedule = make_row(function=function, args=args)
+    for seconds in (40, 30):
+        enqueue_run(schedule, RunId(schedule.job_id, ago(seconds)), redis_connection)
+    queues = Queues(redis_connection, "rq:worker:w1", "w1", 90)
+    while queues.step(None, ["default"]).taken:
+        pass
+    [found] = waits(redis_connection).shown
+    assert found.why_in_words == f"As many of {said} as may run at a time are running."
