@@ -1,6 +1,6 @@
 """Whether everything is on time: facts in, one sentence out, with what is wrong, worst first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -293,7 +293,7 @@ def _of_holds(facts: Facts) -> Iterator[Problem]:
 
 
 def _of_queues(facts: Facts) -> Iterator[Problem]:
-    """Yield the queues whose workers don't keep up, and what waits for its own previous run."""
+    """Yield the queues whose workers don't keep up, and what waits for other runs to end."""
     if facts.waiting is None:
         return
     late = facts.waiting.late_by
@@ -303,22 +303,36 @@ def _of_queues(facts: Facts) -> Iterator[Problem]:
         number = late.get((queue.name, Why.BUSY), 0) + late.get((queue.name, Why.IN_TURN), 0)
         if number or (queue.oldest and facts.now - queue.oldest > LATE):
             yield _behind(queue, number, facts)
-    number = sum(n for (_queue, why), n in late.items() if why is Why.PREVIOUS_RUN)
-    if number:
+    if number := _late_for(Why.PREVIOUS_RUN, late):
         text = ngettext(
             "%(n)d schedule waits for its previous run",
             "%(n)d schedules wait for their previous runs",
             number,
         ) % {"n": number}
-        yield Problem(
-            Code.BEHIND,
-            Severity.WARNING,
-            short=text,
-            text=f"{text}.",
-            detail=_("Their runs take longer than the time between them."),
-            fix=_("See which"),
-            link=_schedules(view="late"),
-        )
+        yield _waits_for_runs(text, _("Their runs take longer than the time between them."))
+    if number := _late_for(Why.PLACE, late):
+        text = ngettext(
+            "%(n)d schedule is late because of a limit",
+            "%(n)d schedules are late because of limits",
+            number,
+        ) % {"n": number}
+        yield _waits_for_runs(text, _("As many of their runs as may go on at a time are running."))
+
+
+def _late_for(why: Why, late: Mapping[tuple[str, Why], int]) -> int:
+    return sum(number for (_queue, its), number in late.items() if its is why)
+
+
+def _waits_for_runs(text: str, detail: str) -> Problem:
+    return Problem(
+        Code.BEHIND,
+        Severity.WARNING,
+        short=text,
+        text=f"{text}.",
+        detail=detail,
+        fix=_("See which"),
+        link=_schedules(view="late"),
+    )
 
 
 def _behind(queue: QueueFacts, late: int, facts: Facts) -> Problem:

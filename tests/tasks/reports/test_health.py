@@ -201,6 +201,14 @@ def test_schedules_that_wait_for_their_own_previous_runs_are_a_warning():
     assert verdict.severity == Severity.WARNING
 
 
+def test_schedules_that_are_late_because_of_a_limit_are_a_warning():
+    waiting = WaitingList((), 4, {("", Why.PLACE): 3}, False)
+    verdict = judge(facts(waiting=waiting))
+    assert verdict.headline == "3 schedules are late because of limits."
+    assert verdict.rest == "As many of their runs as may go on at a time are running."
+    assert verdict.severity == Severity.WARNING
+
+
 def test_a_pause_says_since_when_by_whom_and_why():
     hold = Hold(queue="low", since=NOW - 5 * MINUTE, by="ada", note="a move")
     [problem] = judge(facts(holds=(hold,))).problems
