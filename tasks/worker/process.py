@@ -300,7 +300,7 @@ class Worker(rq.Worker):
         # 8 minutes stay, since a worker that is only cut off may know a job that others refuse.
         redis = self.connection if pipeline is None else pipeline
         coroutines = self._coroutines
-        told = {
+        told: dict[Any, Any] = {
             HEARTBEAT_TTL_FIELD: timeout or self.worker_ttl + 60,
             CONCURRENCY_FIELD: coroutines.concurrency if coroutines else 0,
         }

@@ -1,5 +1,7 @@
 """One step of a coroutine child: it ends jobs and takes as many new ones as can start."""
 
+from typing import Any
+
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -39,7 +41,7 @@ def test_a_step_says_in_the_workers_hash_how_many_of_its_jobs_go_on(
 ):
     put_kinds(redis_connection, "coroutine", "coroutine", "coroutine")
 
-    def going_on() -> bytes | None:
+    def going_on() -> Any:
         return redis_connection.hget(batches.worker_key, COROUTINES_FIELD)
 
     first = batches.step_many([], ["default"], 2).taken
