@@ -170,12 +170,12 @@ def running_now(schedules: Schedules, calls: Calls = NO_CALLS) -> list[Work]:
     told = ("worker_name", "started", "progress", "progress_message")
     columns = ("name", "pk", "parent_id", *told, "parent__week__p50")
     of_job = ("parent__job_id", "due", "requested", "attempt")
-    rows: Any = runs.order_by("pk").values_list(*columns, *of_job)[:RUNNING_READ]
-    works = [Work(*row[:-4], job_id=RunId.of_row(*row[-4:]).job_id) for row in rows]
+    found: Any = runs.order_by("pk").values_list(*columns, *of_job)[:RUNNING_READ]
+    rows: list[Any] = [(*row[:-4], RunId.of_row(*row[-4:]).job_id) for row in found]
     running = calls.filter(status=Task.Status.RUNNING).order_by("pk")
-    found: Any = running.values_list("name", "pk", *told, "job_id")[:RUNNING_READ]
-    works += [Work(*row[:2], None, *row[2:-1], None, job_id=row[-1]) for row in found]
-    return works
+    found = running.values_list("name", "pk", *told, "job_id")[:RUNNING_READ]
+    rows += [(name, pk, None, *rest, None, job_id) for name, pk, *rest, job_id in found]
+    return [Work(*row) for row in rows]
 
 
 def _workers(snapshot: Snapshot, works: Sequence[Work]) -> Iterator[WorkerFacts]:
