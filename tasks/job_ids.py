@@ -42,6 +42,15 @@ class RunId:
         run_id: Self | None = _parse(cls, job_id)  # type: ignore[arg-type]
         return run_id
 
+    @classmethod
+    def of_row(
+        cls, schedule_job_id: str, due: datetime | None, requested: datetime | None, attempt: int
+    ) -> Self:
+        """Return which run a row is, by these fields: backfill has a due and was requested."""
+        if due is None:
+            return cls(schedule_job_id, None, requested, attempt)
+        return cls(schedule_job_id, due, None, attempt, is_backfill=requested is not None)
+
     @property
     def job_id(self) -> str:
         if self.due is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -184,7 +185,7 @@ def now_context(
         "waiting": facts.waiting,
         "waiting_rows": waiting_rows(facts, rights),
         "late": late,
-        "workers": [(worker, worker_left(worker, facts)) for worker in facts.workers],
+        "workers": [worker_row(worker, facts) for worker in facts.workers],
         "queues": queue_rows(facts),
         "holds": {hold.queue: hold for hold in facts.holds},
         "obstacle": facts.obstacle,
@@ -372,7 +373,7 @@ def waiting_rows(facts: Facts, rights: Rights) -> list[WaitingRow]:
     if facts.waiting is None:
         return []
     held = {hold.queue: hold for hold in facts.holds}
-    works = [worker.work for worker in facts.workers if worker.work is not None]
+    works = [work for worker in facts.workers for work in (worker.work, *worker.beside) if work]
     running = {work.schedule_pk: work for work in works if work.schedule_pk is not None}
     # Nothing runs on any other queue, either, while everything is held.
     may_change_queue = rights.may_change_queue and len(facts.queues) > 1 and "" not in held
@@ -412,10 +413,41 @@ def queue_rows(facts: Facts) -> list[QueueRow]:
     ]
 
 
-def worker_left(worker: WorkerFacts, facts: Facts) -> str:
-    """Return about how long the worker's run still takes."""
-    left = worker.work and worker.work.left(facts.now)
-    return _("%(span)s left") % {"span": short_duration(left)} if left else ""
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker, with about how long its run still takes, and what it runs side by side in words.
+
+    `list_url` is the list of what it runs
+    side by side, "" if it runs nothing so.
+    """
+
+    worker: WorkerFacts
+    left: str
+    beside: str
+    list_url: str
+
+
+def worker_row(worker: WorkerFacts, facts: Facts) -> WorkerRow:
+    """Return a worker as the page shows it."""
+    seen, left = worker.seen, worker.work and worker.work.left(facts.now)
+    beside = ""
+    if seen.concurrency:
+        values = {"running": f"{seen.coroutines:,}", "most": f"{seen.concurrency:,}"}
+        beside = _("%(running)s of %(most)s side by side") % values
+    return WorkerRow(
+        worker,
+        _("%(span)s left") % {"span": short_duration(left)} if left else "",
+        beside,
+        _list_of(worker) if seen.coroutines else "",
+    )
+
+
+def _list_of(worker: WorkerFacts) -> str:
+    """Return the address of the runs that a worker has; of the calls, if it has no others."""
+    if worker.beside and all(work.schedule_pk is None for work in worker.beside):
+        return f"{reverse('admin:tasks_task_changelist')}?status__exact=running"
+    query = urlencode({"status": "running", "worker": worker.seen.name})
+    return f"{reverse('admin:tasks_scheduledtaskinstance_changelist')}?{query}"
 
 
 # The pictures

@@ -4,6 +4,7 @@ Where they don't say how, RQ reads with pickle and imports callbacks by their pa
 somebody has put into Redis would run code in the web server as soon as a page shows it.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import django_rq.cron_views
@@ -11,10 +12,12 @@ import django_rq.utils
 import django_rq.views
 import rq.job
 from redis import Redis
+from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.executions import Execution
 from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.utils import as_text
+from rq.worker import Worker
 
 from tasks.queue import Queue
 
@@ -54,11 +57,25 @@ class PageExecution(Execution):
         return self._job
 
 
+class PageWorker(Worker):
+    """A worker whose jobs are read as their queues do, and may have ended meanwhile."""
+
+    def get_current_job(self) -> rq.job.Job | None:
+        """Return one of the jobs that it runs; None if there is none that can be read."""
+        for execution in self.get_current_executions():
+            with suppress(NoSuchJobError, DeserializationError):
+                job = PageExecution(execution.id, execution.job_id, self.connection).job
+                if job.func_name:  # It is read when it is asked for.
+                    return job
+        return None
+
+
 def install() -> None:
     """Have django-rq's pages, commands and statistics use these classes."""
     for module, name, of_pages in (
         (django_rq.views, "Job", PageJob),
         (django_rq.cron_views, "Job", PageJob),
+        (django_rq.views, "Worker", PageWorker),
         (django_rq.views, "StartedJobRegistry", PageRegistry),
         (django_rq.utils, "StartedJobRegistry", PageRegistry),
         (django_rq.utils, "Execution", PageExecution),

@@ -13,7 +13,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from tasks import clock
+from tasks import clock, registry
 from tasks.access import is_limited
 from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.asking import ActionsAdmin
@@ -30,7 +30,7 @@ from tasks.admin_pages.secrets import may_reveal, secrets_of_schedule
 from tasks.admin_pages.states import LOOKS
 from tasks.admin_pages.when_preview import preview_of
 from tasks.broker.enqueue import timeout_of
-from tasks.exceptions import UnknownTaskFunction
+from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.models import ScheduledTask, ScheduledTaskInstance, WeeklySummary
 from tasks.reports.waiting import Waiting
 from tasks.timing.describe import describe_seconds
@@ -237,6 +237,8 @@ def _policies(schedule: ScheduledTask) -> list[tuple[str, str]]:
         (_("Still running"), schedule.get_overlap_display()),
         (_("After a gap"), schedule.get_catch_up_display()),
     ]
+    if limit := _limit(schedule):
+        lines.insert(1, (_("Limit"), limit))
     if schedule.start_deadline is not None:
         span = describe_seconds(schedule.start_deadline)
         lines.append((_("Too late"), _("not started any more after %(span)s") % {"span": span}))
@@ -248,6 +250,33 @@ def _policies(schedule: ScheduledTask) -> list[tuple[str, str]]:
         lines.append((_("Runs in"), own))
     lines.append((_("Kept"), _kept(schedule)))
     return [(label, str(text)) for label, text in lines]
+
+
+def _limit(schedule: ScheduledTask) -> str:
+    """Return of which runs only so many go on at a time, "" if there is no limit."""
+    function = registry.find(schedule.function)
+    if function is None or function.max_concurrent is None:
+        return ""
+    try:
+        _number, _space, place = function.limit(schedule.args, schedule.kwargs).partition(" ")
+    except InvalidArguments as error:
+        return schedule.masked(str(error))
+    number = function.max_concurrent
+    values: dict[str, Any] = {"n": number, "function": function.name}
+    if function.limit_key is None:
+        text = ngettext(
+            "at most %(n)d run of %(function)s at a time",
+            "at most %(n)d runs of %(function)s at a time",
+            number,
+        )
+        return text % values
+    text = ngettext(
+        "at most %(n)d run of %(function)s at a time for %(key)s",
+        "at most %(n)d runs of %(function)s at a time for %(key)s",
+        number,
+    )
+    values["key"] = schedule.masked(place.removeprefix(f"{function.name}:"))
+    return text % values
 
 
 def _retries(schedule: ScheduledTask) -> str:

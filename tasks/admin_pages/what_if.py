@@ -48,9 +48,11 @@ from tasks.reports.simulation import (
     Every,
     Outlook,
     Planned,
+    PlayedWorker,
     QueueLoad,
     Simulation,
     Slot,
+    played,
     read_planned,
     simulate,
     simulate_beside,
@@ -72,8 +74,7 @@ LONGEST_JOB = 7 * 86_400
 TOO_LONG = gettext_lazy("Longer than the 7 days that are played.")
 SOMEWHAT_BUSY = 0.5
 HEIGHT = 26
-# The queues of each worker.
-Workers = list[tuple[str, ...]]
+Workers = list[PlayedWorker]
 
 
 class NewJobForm(forms.Form):
@@ -287,19 +288,19 @@ def fillers(simulation: Simulation) -> list[Filler]:
     full = {name for name in simulation.queues if simulation.full_hours(name)}
     span = simulation.end - simulation.begin
     found = [
-        Filler(one, round(100 * one.runs * one.planned.takes / (span * load.workers)))
+        Filler(one, round(100 * one.runs * one.planned.takes / (span * room)))
         for one in simulation.outlooks
         if one.runs and one.planned.queue in full
-        for load in [simulation.queues[one.planned.queue]]
+        for room in [simulation.queues[one.planned.queue].room[one.planned.kind]]
     ]
     found.sort(key=lambda one: (-one.percent, one.outlook.planned.name))
     return [one for one in found[:FILLERS_SHOWN] if one.percent]
 
 
 def _workers() -> tuple[Workers, str]:
-    """Return the queues of each worker there is, and why that isn't known."""
+    """Return the workers that there are, and why that isn't known."""
     try:
-        return [worker.queues for worker in read_snapshot(connect()).workers], ""
+        return played(read_snapshot(connect()).workers), ""
     except RedisError as error:
         return [], str(error)
 

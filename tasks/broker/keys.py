@@ -69,6 +69,9 @@ QUEUES_KEY = Queue.redis_queues_keys
 WORKER_PREFIX = Worker.redis_worker_namespace_prefix
 # In a worker's hash: for how many seconds its last heartbeat is to keep it. RQ's own have none.
 HEARTBEAT_TTL_FIELD = "heartbeat_ttl"
+# How many coroutines its second child runs side by side at most, and how many it runs now.
+CONCURRENCY_FIELD = "concurrency"
+COROUTINES_FIELD = "coroutines"
 JOB_PREFIX = Job.redis_job_namespace_prefix
 QUEUE_PREFIX = Queue.redis_queue_namespace_prefix
 STARTED_PREFIX = StartedJobRegistry.key_template.format("")

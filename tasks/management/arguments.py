@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, time
 
 from django.conf import settings
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.db import Error
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -21,11 +21,24 @@ from tasks.models import ScheduledTask
 from tasks.queue import why_unusable
 from tasks.scheduler import Scheduler
 from tasks.worker import Worker
+from tasks.worker.concurrency import MOST_CONCURRENCY
 
 logger = logging.getLogger(__name__)
 
 # A database's largest id.
 MAX_ID = 2**63 - 1
+
+
+def add_concurrency(parser: CommandParser) -> None:
+    """Add the option that says how many coroutine functions a worker runs side by side."""
+    parser.add_argument(
+        "--concurrency",
+        type=int,
+        choices=range(MOST_CONCURRENCY + 1),
+        metavar="N",
+        help="Each worker runs up to N coroutine functions side by side, beside one plain function "
+        "(default: TASKS_CONCURRENCY; 0: one at a time).",
+    )
 
 
 def find_schedule(text: str) -> ScheduledTask:

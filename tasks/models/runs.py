@@ -197,13 +197,7 @@ class ScheduledTaskInstance(RunRecord):
     @property
     def run_id(self) -> RunId:
         """Which run this is, as its job's id says it."""
-        return RunId(
-            self.parent.job_id,
-            self.due,
-            self.requested if self.due is None else None,
-            self.attempt,
-            is_backfill=self.is_backfill,
-        )
+        return RunId.of_row(self.parent.job_id, self.due, self.requested, self.attempt)
 
     @property
     def is_backfill(self) -> bool:

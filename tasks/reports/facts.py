@@ -1,7 +1,8 @@
 """The facts by which it is judged whether everything is on time."""
 
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -13,6 +14,7 @@ from redis.exceptions import RedisError
 
 from tasks import clock
 from tasks.broker.keys import explain
+from tasks.job_ids import RunId
 from tasks.models import Hold, ScheduledTask, ScheduledTaskInstance, Task
 from tasks.queue import usable_queues
 from tasks.reports.in_redis import SchedulerSeen, Snapshot, WorkerSeen, read_snapshot
@@ -32,7 +34,7 @@ LATEST_READ = 50
 class Work:
     """A run, or a background call, that goes on now. `usual` is the median of a week's durations.
 
-    `pk` is that of the run, or of the call if there is no `schedule_pk`.
+    `pk` is that of the run, or of the call if there is no `schedule_pk`; `job_id` that of its job.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Work:
     progress: int
     message: str
     usual: timedelta | None
+    job_id: str = ""
 
     def left(self, now: datetime) -> timedelta | None:
         """Return about how long it takes from now on, by its progress or by earlier runs."""
@@ -56,10 +59,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFacts:
-    """A worker, and what it runs; a busy one without `work` runs what the reader may not see."""
+    """A worker and what it runs: `work` by itself, what is `beside` each other in its second child.
+
+    What the reader may not see isn't among them, though the worker is busy with it.
+    """
 
     seen: WorkerSeen
     work: Work | None
+    beside: tuple[Work, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +147,13 @@ def read_facts(redis: Redis, schedules: Schedules, calls: Calls = NO_CALLS) -> F
         used = {"", *queues_of(schedules)}
         holds = tuple(hold for hold in holds if hold.queue in used)
     held = {hold.queue: hold for hold in holds}
-    working = {work.worker: work for work in running_now(schedules, calls)}
-    workers = snapshot.workers if snapshot else ()
+    works = running_now(schedules, calls)
     return Facts(
         now=clock.now(),
         obstacle=obstacle,
         snapshot=snapshot,
         database_round_trip=round_trip,
-        workers=tuple(WorkerFacts(seen, working.get(seen.name)) for seen in workers),
+        workers=tuple(_workers(snapshot, works) if snapshot else ()),
         queues=tuple(_queues(snapshot, held) if snapshot else ()),
         waiting=waiting(snapshot, schedules, calls) if snapshot else None,
         holds=holds,
@@ -157,17 +163,33 @@ def read_facts(redis: Redis, schedules: Schedules, calls: Calls = NO_CALLS) -> F
 
 
 def running_now(schedules: Schedules, calls: Calls = NO_CALLS) -> list[Work]:
-    """Return what runs now of these schedules and calls, in two queries."""
+    """Return what runs now of these schedules and calls, the oldest first, in two queries."""
     runs = ScheduledTaskInstance.objects.running().filter(
         Q() if is_everything(schedules) else Q(parent__in=schedules.order_by().values("pk"))
     )
     told = ("worker_name", "started", "progress", "progress_message")
     columns = ("name", "pk", "parent_id", *told, "parent__week__p50")
-    rows: list[Any] = list(runs.values_list(*columns)[:RUNNING_READ])
-    running = calls.filter(status=Task.Status.RUNNING)
-    found = running.values_list("name", "pk", *told)[:RUNNING_READ]
-    rows += [(name, pk, None, *rest, None) for name, pk, *rest in found]
+    of_job = ("parent__job_id", "due", "requested", "attempt")
+    found: Any = runs.order_by("pk").values_list(*columns, *of_job)[:RUNNING_READ]
+    rows: list[Any] = [(*row[:-4], RunId.of_row(*row[-4:]).job_id) for row in found]
+    running = calls.filter(status=Task.Status.RUNNING).order_by("pk")
+    found = running.values_list("name", "pk", *told, "job_id")[:RUNNING_READ]
+    rows += [(name, pk, None, *rest, None, job_id) for name, pk, *rest, job_id in found]
     return [Work(*row) for row in rows]
+
+
+def _workers(snapshot: Snapshot, works: Sequence[Work]) -> Iterator[WorkerFacts]:
+    """Yield the workers with what they run: one with a second child runs by itself what it took."""
+    of_worker: dict[str, list[Work]] = defaultdict(list)
+    for work in works:
+        of_worker[work.worker].append(work)
+    for seen in snapshot.workers:
+        its = of_worker[seen.name]
+        alone = next((work for work in its if work.job_id == seen.job_id), None)
+        if seen.concurrency:
+            yield WorkerFacts(seen, alone, tuple(work for work in its if work is not alone))
+        else:
+            yield WorkerFacts(seen, alone or (its[-1] if its else None))
 
 
 def worst_failing(schedules: Schedules, number: int = FAILING_SHOWN) -> tuple[Failing, ...]:
@@ -236,7 +258,7 @@ def _queues(snapshot: Snapshot, held: dict[str, Hold]) -> Sequence[QueueFacts]:
                 name=queue.name,
                 depth=queue.depth,
                 oldest=queue.oldest,
-                why=why_of_queue(queue.name, snapshot, frozenset(held)),
+                why=why_of_queue(queue.name, snapshot, frozenset(held), queue.kind),
                 workers=len(workers),
                 busy=sum(worker.is_busy for worker in workers),
                 hold=held.get(queue.name) or held.get(""),

@@ -1,6 +1,6 @@
 """Whether everything is on time: facts in, one sentence out, with what is wrong, worst first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -46,6 +46,8 @@ class Code(StrEnum):
 
 
 ZERO = timedelta()
+# How many of the runs that a worker has side by side are named when it can't start any more.
+BESIDE_SHOWN = 3
 ORDER = {code: place for place, code in enumerate(Code)}
 
 
@@ -291,32 +293,46 @@ def _of_holds(facts: Facts) -> Iterator[Problem]:
 
 
 def _of_queues(facts: Facts) -> Iterator[Problem]:
-    """Yield the queues whose workers don't keep up, and what waits for its own previous run."""
+    """Yield the queues whose workers don't keep up, and what waits for other runs to end."""
     if facts.waiting is None:
         return
     late = facts.waiting.late_by
     for queue in facts.queues:
         if not queue.workers or queue.why not in (Why.BUSY, Why.IN_TURN):
             continue
-        number = late.get((queue.name, queue.why), 0)
+        number = late.get((queue.name, Why.BUSY), 0) + late.get((queue.name, Why.IN_TURN), 0)
         if number or (queue.oldest and facts.now - queue.oldest > LATE):
             yield _behind(queue, number, facts)
-    number = sum(n for (_queue, why), n in late.items() if why is Why.PREVIOUS_RUN)
-    if number:
+    if number := _late_for(Why.PREVIOUS_RUN, late):
         text = ngettext(
             "%(n)d schedule waits for its previous run",
             "%(n)d schedules wait for their previous runs",
             number,
         ) % {"n": number}
-        yield Problem(
-            Code.BEHIND,
-            Severity.WARNING,
-            short=text,
-            text=f"{text}.",
-            detail=_("Their runs take longer than the time between them."),
-            fix=_("See which"),
-            link=_schedules(view="late"),
-        )
+        yield _waits_for_runs(text, _("Their runs take longer than the time between them."))
+    if number := _late_for(Why.PLACE, late):
+        text = ngettext(
+            "%(n)d schedule is late because of a limit",
+            "%(n)d schedules are late because of limits",
+            number,
+        ) % {"n": number}
+        yield _waits_for_runs(text, _("As many of their runs as may go on at a time are running."))
+
+
+def _late_for(why: Why, late: Mapping[tuple[str, Why], int]) -> int:
+    return sum(number for (_queue, its), number in late.items() if its is why)
+
+
+def _waits_for_runs(text: str, detail: str) -> Problem:
+    return Problem(
+        Code.BEHIND,
+        Severity.WARNING,
+        short=text,
+        text=f"{text}.",
+        detail=detail,
+        fix=_("See which"),
+        link=_schedules(view="late"),
+    )
 
 
 def _behind(queue: QueueFacts, late: int, facts: Facts) -> Problem:
@@ -328,11 +344,10 @@ def _behind(queue: QueueFacts, late: int, facts: Facts) -> Problem:
         "the worker of %(queue)s is busy", "all %(n)d workers of %(queue)s are busy", queue.workers
     ) % {"n": queue.workers, "queue": queue.name}
     waits = _waiting_jobs(queue, facts.now)
-    works = [
-        worker.work
-        for worker in facts.workers
-        if worker.work is not None and queue.name in worker.seen.queues
-    ]
+    workers = [worker for worker in facts.workers if queue.name in worker.seen.queues]
+    works = [worker.work for worker in workers if worker.work is not None]
+    for worker in workers:
+        works += worker.beside[:BESIDE_SHOWN] if worker.seen.is_full else ()
     return Problem(
         Code.BEHIND,
         Severity.ERROR,

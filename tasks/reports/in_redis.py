@@ -18,6 +18,8 @@ from tasks.broker.connection import once_a_page
 from tasks.broker.keys import (
     CLOCK_STEP_KEY,
     CLOCKS_KEY,
+    CONCURRENCY_FIELD,
+    COROUTINES_FIELD,
     HEARTBEAT_TTL_FIELD,
     LEADER_KEY,
     PARKED_KEY,
@@ -29,7 +31,7 @@ from tasks.broker.keys import (
     scheduled_key,
     taken_key,
 )
-from tasks.job import Job
+from tasks.job import COROUTINE, Job
 from tasks.ledger.summaries import LATE
 from tasks.queue import usable_queues
 from tasks.timing.instants import from_score, to_score
@@ -40,7 +42,10 @@ JOBS_READ = 500
 PLACES_READ = 100
 # For how long a scheduler, or a worker of ours, that says nothing is still shown.
 SILENT_FOR = timedelta(seconds=30)
-WORKER_FIELDS = ("queues", "last_heartbeat", "state", "death", HEARTBEAT_TTL_FIELD)
+WORKER_FIELDS = (
+    *("queues", "last_heartbeat", "state", "death"),
+    *(HEARTBEAT_TTL_FIELD, CONCURRENCY_FIELD, COROUTINES_FIELD),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +61,42 @@ class SchedulerSeen:
 class WorkerSeen:
     """A worker: the queues that it serves, and how long ago it last said that it is alive.
 
-    `job_id` is what it last took from a queue, if it is busy.
+    `runs_one` says whether the child that runs one at a time does so now, and `job_id` what, if
+    that is known. With a `concurrency` above 0 a second child runs so many coroutines side by side
+    at most, and now as many as `coroutines` says.
     """
 
     name: str
     queues: tuple[str, ...]
     age: timedelta
-    is_busy: bool
+    runs_one: bool
     job_id: str
+    concurrency: int = 0
+    coroutines: int = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it runs anything."""
+        return self.runs_one or self.coroutines > 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many coroutines as it may run side by side are under way."""
+        return 0 < self.concurrency <= self.coroutines
+
+    def has_room(self, kind: str) -> bool:
+        """Return whether it can start a job of this kind (`tasks.job.COROUTINE`, or "") at once."""
+        if kind == COROUTINE and self.concurrency:
+            return not self.is_full
+        return not self.runs_one
 
 
 @dataclass(frozen=True, slots=True)
 class QueueSeen:
     """A queue: how many jobs wait on it, the ids of the first of these, and since when they do.
 
-    `put_off` are the ids of jobs that are to be put on it later, with the times.
+    `kind` is that of the first one. `put_off` are the ids of jobs that are to be put on it later,
+    with the times.
     """
 
     name: str
@@ -78,6 +104,7 @@ class QueueSeen:
     job_ids: tuple[str, ...]
     oldest: datetime | None
     put_off: tuple[tuple[str, datetime], ...]
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +167,8 @@ def _read_snapshot(redis: Redis) -> Snapshot:
         schedulers=_schedulers(leader, alive, now),
         workers=tuple(_workers(worker_names, workers, now)),
         queues=tuple(
-            QueueSeen(name, depth, _texts(ids), _time(head), _timed(put_off))
-            for (name, depth, ids, put_off), head in zip(queues, heads, strict=True)
+            QueueSeen(name, depth, _texts(ids), _time(since), _timed(put_off), _text(kind))
+            for (name, depth, ids, put_off), (since, kind) in zip(queues, heads, strict=True)
         ),
         undispatched=_timed(late),
         next_due=from_score(upcoming[0][1]) if upcoming else None,
@@ -159,14 +186,18 @@ def _next(answers: Iterator[Any], number: int) -> list[Any]:
 def _read_details(
     redis: Redis, worker_names: Sequence[str], queues: Sequence[Any], places: Sequence[str]
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """Read the workers, since when the first job of each queue waits, and what has no place."""
+    """Read the workers, since when the first job of each queue waits, and what has no place.
+
+    Of the first job its kind is read, too.
+    """
     with redis.pipeline(transaction=False) as pipe:
         for name in worker_names:
             pipe.hmget(WORKER_PREFIX + name, *WORKER_FIELDS)
             pipe.ttl(WORKER_PREFIX + name)
             pipe.hget(taken_key(name), "job")
         for _name, _depth, ids, _put_off in queues:
-            pipe.hget(Job.key_for((ids or [b""])[0].decode(errors="replace")), "enqueued_at")
+            key = Job.key_for((ids or [b""])[0].decode(errors="replace"))
+            pipe.hmget(key, "enqueued_at", "kind")
         for name in places:
             pipe.lrange(parked_key(name), 0, JOBS_READ - 1)
         answers = pipe.execute()
@@ -190,16 +221,20 @@ def _schedulers(leader: bytes | None, alive: Any, now: datetime) -> tuple[Schedu
 
 def _workers(names: Sequence[str], details: Sequence[Any], now: datetime) -> Iterator[WorkerSeen]:
     for name, detail in zip(names, details, strict=True):
-        queues, heartbeat, state, death, kept_for, left, job_id = detail
+        queues, heartbeat, state, death, kept_for, concurrency, coroutines, left, job_id = detail
         if queues is None or death is not None or _is_silent(kept_for, left):
             continue  # It is gone, and Redis only hasn't been told.
-        is_busy = state == b"busy"
+        # It takes no job when it looks for one and there is none. It isn't known what it took more
+        # than an hour ago, or what one of RQ's own took.
+        runs_one = state == b"busy" if job_id is None else job_id != b""
         yield WorkerSeen(
             name=name,
             queues=tuple(filter(None, queues.decode().split(","))),
             age=max(now - (_time(heartbeat) or now), timedelta()),
-            is_busy=is_busy,
-            job_id=(job_id or b"").decode() if is_busy else "",
+            runs_one=runs_one,
+            job_id=_text(job_id),
+            concurrency=int(concurrency or 0),
+            coroutines=int(coroutines or 0) if concurrency else 0,
         )
 
 
@@ -213,6 +248,10 @@ def _is_silent(kept_for: bytes | None, left: int) -> bool:
 
 def _texts(ids: Sequence[bytes]) -> tuple[str, ...]:
     return tuple(job_id.decode(errors="replace") for job_id in ids)
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode(errors="replace")
 
 
 def _timed(entries: Sequence[tuple[bytes, float]]) -> tuple[tuple[str, datetime], ...]:

@@ -56,7 +56,8 @@ def moves_of(one: Planned, without: Simulation, now: datetime) -> Moves:
     `without` is the simulation without this schedule. A time is as busy as the busiest slot that
     any of its runs needs.
     """
-    busy = without.queues[one.queue].busy if one.queue in without.queues else ()
+    load = without.queues.get(one.queue)
+    busy = load.busy_by_kind.get(one.kind, ()) if load else ()
     if not busy:
         return Moves(obstacle=Obstacle.NO_WORKER)
     shifts = list(_shifts(one.spec))

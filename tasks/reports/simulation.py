@@ -2,13 +2,16 @@
 
 `simulate` is pure. It plays the coming occurrences through the workers there are: each starts on
 the first free worker of its queue, in the order of their dues, and takes as long as the median of
-its schedule's runs. What is due every few seconds isn't played one by one: it is a steady load of
-its workers. Manual runs, background calls, retries and failures aren't played.
+its schedule's runs. A worker that runs coroutines side by side is free for these as long as it runs
+fewer than it may, whatever its other child does. What is due every few seconds isn't played one by
+one: it is a steady load of its workers. Manual runs, background calls, retries and failures aren't
+played, and limits (`max_concurrent`) don't count.
 """
 
 import dataclasses
 import heapq
 import math
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,8 +25,11 @@ from typing import Any, cast
 from django.db.models import QuerySet
 
 from tasks import clock
+from tasks.broker.enqueue import kind_of
 from tasks.exceptions import SpecError
+from tasks.job import COROUTINE
 from tasks.models import ScheduledTask
+from tasks.reports.in_redis import WorkerSeen
 from tasks.reports.scope import Schedules
 from tasks.reports.weeks import with_week
 from tasks.timing import spec as specs
@@ -46,6 +52,7 @@ SUGGESTED = 3
 READ = (
     *ScheduledTask.SPEC_FIELDS,
     *("job_id", "name", "function", "queue", "overlap", "jitter", "exclude", "calendar__dates"),
+    *("on_disconnect", "isolated"),
 )
 
 
@@ -66,7 +73,8 @@ class Every(StrEnum):
 class Planned:
     """A schedule as it is played. `takes` is how long a run takes; `is_known` if that is measured.
 
-    `may_overlap` says whether a run may start while the one before is going on.
+    `may_overlap` says whether a run may start while the one before is going on, and `kind` whether
+    its runs can go on side by side in one process (`tasks.job.COROUTINE`, or "").
     """
 
     pk: int
@@ -77,11 +85,20 @@ class Planned:
     is_known: bool = True
     may_overlap: bool = False
     function: str = ""
+    kind: str = ""
 
     @property
     def is_steady(self) -> bool:
         """Whether it is due so often that its runs aren't played one by one."""
         return self.spec.interval is not None and self.spec.interval < STEADY
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedWorker:
+    """A worker as it is played: its queues, and how many coroutines it runs side by side."""
+
+    queues: tuple[str, ...]
+    concurrency: int = 0
 
 
 @dataclass(slots=True)
@@ -100,7 +117,9 @@ class QueueLoad:
     """What would come of one queue.
 
     `busy` is, for each slot, for what share of it the workers that serve the queue are busy, with
-    whatever queue's runs: 0 to 1. Without a worker nothing of it is run, and it is empty.
+    whatever queue's runs: 0 to 1; for the kind of runs that has the least room, and `busy_by_kind`
+    for each. Without a worker nothing of it is run, and it is empty. `room` is how many runs of a
+    kind go on at a time.
     """
 
     name: str
@@ -110,6 +129,8 @@ class QueueLoad:
     longest_wait: timedelta = timedelta(0)
     longest_wait_at: datetime | None = None
     busy: Sequence[float] = ()
+    busy_by_kind: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    room: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def peak(self) -> float:
@@ -175,21 +196,18 @@ class Simulation:
 
 def simulate(
     planned: Iterable[Planned],
-    workers: Sequence[Sequence[str]],
+    workers: Sequence[PlayedWorker],
     begin: datetime,
     days: int = 7,
     at_most: int = PLAYED_AT_MOST,
 ) -> Simulation:
-    """Play what is due in the coming days.
-
-    `workers` has, for each worker, the queues that it serves; `begin` is rounded down to an hour.
-    """
+    """Play what is due in the coming days; `begin` is rounded down to an hour."""
     begin = begin.replace(minute=0, second=0, microsecond=0)
     return _simulate(planned, workers, begin, begin + days * DAY, at_most)
 
 
 def simulate_beside(
-    planned: Iterable[Planned], workers: Sequence[Sequence[str]], other: Simulation
+    planned: Iterable[Planned], workers: Sequence[PlayedWorker], other: Simulation
 ) -> Simulation:
     """Play another plan for the very span of a simulation, so that the two can be compared."""
     # What is due at the end of one that was cut off wasn't played.
@@ -200,7 +218,7 @@ def simulate_beside(
 
 def _simulate(
     planned: Iterable[Planned],
-    workers: Sequence[Sequence[str]],
+    workers: Sequence[PlayedWorker],
     begin: datetime,
     end: datetime,
     at_most: float = math.inf,
@@ -236,17 +254,48 @@ def _dues(
     return heapq.merge(*map(of, schedules), key=itemgetter(0))
 
 
+class _Child:
+    """A worker's child: how busy it is in each slot, and when it is free again.
+
+    `free` is a heap of such times, one for each run that it can have at a time.
+    """
+
+    def __init__(self, begin: datetime, slots: int, room: int = 1) -> None:
+        self._begin = begin
+        self.room = room
+        self.free = [begin] * room
+        self.busy = [0.0] * slots
+
+    def run(self, due: datetime, takes: timedelta) -> datetime:
+        """Take a run that is due as soon as there is room; return when it starts."""
+        started = max(due, self.free[0])
+        heapq.heapreplace(self.free, started + takes)
+        at, left = started - self._begin, takes
+        while left and (index := at // SLOT) < len(self.busy):
+            part = min(left, (index + 1) * SLOT - at)
+            self.busy[index] += part / SLOT / self.room
+            at, left = at + part, left - part
+        return started
+
+    def run_steadily(self, share: float) -> None:
+        """Be busy with something for this share of the time."""
+        self.busy = [min(busy + share, 1.0) for busy in self.busy]
+
+
 class _Play:
     """The workers, as they take one run after the other."""
 
-    def __init__(self, workers: Sequence[Sequence[str]], begin: datetime, slots: int) -> None:
+    def __init__(self, workers: Sequence[PlayedWorker], begin: datetime, slots: int) -> None:
         self._begin = begin
-        self._free = [begin] * len(workers)
-        self._serving: dict[str, list[int]] = defaultdict(list)
-        for index, queues in enumerate(workers):
-            for queue in queues:
-                self._serving[queue].append(index)
-        self._busy = [[0.0] * slots for _ in workers]
+        # Which children take a kind of runs from a queue.
+        self._serving: dict[tuple[str, str], list[_Child]] = defaultdict(list)
+        for worker in workers:
+            alone = beside = _Child(begin, slots)
+            if worker.concurrency:
+                beside = _Child(begin, slots, worker.concurrency)
+            for queue in worker.queues:
+                self._serving[queue, ""].append(alone)
+                self._serving[queue, COROUTINE].append(beside)
         self._ends: dict[int, datetime] = {}
         self._loads: dict[str, QueueLoad] = {}
 
@@ -260,13 +309,11 @@ class _Play:
         outlook.runs += 1
         load.runs += 1
         load.work += one.takes
-        serving = self._serving.get(one.queue)
+        serving = self._serving.get((one.queue, one.kind))
         if not serving:
             return
-        worker = min(serving, key=self._free.__getitem__)
-        started = max(due, self._free[worker])
-        self._free[worker] = self._ends[one.pk] = started + one.takes
-        self._note_busy(worker, started, one.takes)
+        started = min(serving, key=lambda child: child.free[0]).run(due, one.takes)
+        self._ends[one.pk] = started + one.takes
         for about in (outlook, load):
             if started - due > about.longest_wait:
                 about.longest_wait, about.longest_wait_at = started - due, due
@@ -278,30 +325,40 @@ class _Play:
         outlook.runs = span // interval
         load.runs += outlook.runs
         load.work += outlook.runs * one.takes
-        serving = self._serving.get(one.queue, [])
-        for worker in serving:
-            share = min(one.takes / interval, len(serving)) / len(serving)
-            self._busy[worker] = [min(busy + share, 1.0) for busy in self._busy[worker]]
+        serving = self._serving.get((one.queue, one.kind), [])
+        room = sum(child.room for child in serving)
+        for child in serving:
+            child.run_steadily(min(one.takes / interval, room) / room)
 
     def loads(self, schedules: Iterable[Planned], slots: int) -> dict[str, QueueLoad]:
         """Return what came of each queue that is used or served."""
-        for queue in {*self._serving, *(one.queue for one in schedules)}:
-            serving = self._serving.get(queue, [])
-            columns = zip(*(self._busy[index][:slots] for index in serving), strict=True)
-            self._load(queue).busy = [sum(column) / len(serving) for column in columns]
+        served = {queue for queue, _kind in self._serving}
+        for queue in served | {one.queue for one in schedules}:
+            load = self._load(queue)
+            if queue in served:
+                children = {kind: self._serving[queue, kind] for kind in ("", COROUTINE)}
+                load.room = {kind: sum(one.room for one in its) for kind, its in children.items()}
+                load.busy_by_kind = {kind: _shares(its, slots) for kind, its in children.items()}
+                load.busy = [max(pair) for pair in zip(*load.busy_by_kind.values(), strict=True)]
         return dict(sorted(self._loads.items()))
 
     def _load(self, queue: str) -> QueueLoad:
         if queue not in self._loads:
-            self._loads[queue] = QueueLoad(queue, len(self._serving.get(queue, ())))
+            self._loads[queue] = QueueLoad(queue, len(self._serving.get((queue, ""), ())))
         return self._loads[queue]
 
-    def _note_busy(self, worker: int, started: datetime, takes: timedelta) -> None:
-        busy, at, left = self._busy[worker], started - self._begin, takes
-        while left and (index := at // SLOT) < len(busy):
-            part = min(left, (index + 1) * SLOT - at)
-            busy[index] += part / SLOT
-            at, left = at + part, left - part
+
+def _shares(children: Sequence[_Child], slots: int) -> list[float]:
+    """Return for each slot how much of the room of these children is taken."""
+    room = sum(child.room for child in children)
+    columns = zip(*(child.busy[:slots] for child in children), strict=True)
+    rooms = [child.room for child in children]
+    return [sum(map(operator.mul, column, rooms)) / room for column in columns]
+
+
+def played(workers: Iterable[WorkerSeen]) -> list[PlayedWorker]:
+    """Return the workers that there are now, as they are played."""
+    return [PlayedWorker(worker.queues, worker.concurrency) for worker in workers]
 
 
 def read_planned(schedules: Schedules) -> list[Planned]:
@@ -325,11 +382,12 @@ def _planned(one: Any, spec: Spec) -> Planned:
         is_known=one.week_p50 is not None,
         may_overlap=one.overlap != ScheduledTask.Overlap.SKIP,
         function=one.function,
+        kind=kind_of(one),
     )
 
 
 def simulate_schedules(
-    schedules: Schedules, workers: Sequence[Sequence[str]], days: int = 7
+    schedules: Schedules, workers: Sequence[PlayedWorker], days: int = 7
 ) -> Simulation:
     """Play what the live ones of these schedules have due in the coming days."""
     return simulate(read_planned(schedules), workers, clock.now(), days)

@@ -9,15 +9,21 @@ from enum import StrEnum
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
+from tasks import registry
 from tasks.broker.connection import connect, once_a_page
+from tasks.broker.enqueue import kind_of
 from tasks.broker.limits import PLACE_OF_SCHEDULE
+from tasks.job import COROUTINE
 from tasks.job_ids import RunId
 from tasks.ledger.summaries import LATE
+from tasks.masking import mask_text
 from tasks.models import Hold, ScheduledTask
 from tasks.reports.in_redis import QueueSeen, Snapshot, read_snapshot
 from tasks.reports.scope import NO_CALLS, Calls, Schedules
 
 SHOWN = 20
+# What is read of a schedule: which one it is, and what its kind of runs depends on.
+READ = ("job_id", "name", "function", "on_disconnect", "isolated")
 
 
 class Why(StrEnum):
@@ -33,8 +39,8 @@ class Why(StrEnum):
     RETRY = "retry"  # It failed, and is to be tried again later.
     NOT_DISPATCHED = "not_dispatched"  # No scheduler has put it on its queue.
 
-    def in_words(self, queue: str) -> str:
-        """Say it in a sentence."""
+    def in_words(self, queue: str, place: str = "") -> str:
+        """Say it in a sentence; `place` says of what only so many run at a time."""
         texts = {
             Why.PAUSED: _("%(queue)s is paused."),
             Why.SUSPENDED: _("All workers are suspended (rq suspend)."),
@@ -42,11 +48,11 @@ class Why(StrEnum):
             Why.BUSY: _("No worker of %(queue)s is free."),
             Why.IN_TURN: _("A worker of %(queue)s is about to take it."),
             Why.PREVIOUS_RUN: _("Its previous run is still going."),
-            Why.PLACE: _("As many as may run at a time are running."),
+            Why.PLACE: _("As many of %(place)s as may run at a time are running."),
             Why.RETRY: _("It failed and will be tried again."),
             Why.NOT_DISPATCHED: _("No scheduler has put it on its queue."),
         }
-        return texts[self] % {"queue": queue}
+        return texts[self] % {"queue": queue, "place": place}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,9 @@ class Job:
     """A job that waits, as its id tells; `due` is None for what nobody scheduled.
 
     `since` is when it was due, or requested; for a background call, when the first job of its
-    queue began to wait. `until` is when it is tried again, if that is known.
+    queue began to wait. `until` is when it is tried again, if that is known. `why` is for one that
+    runs by itself; `why_beside`, if it isn't the same, for one that can run beside others. `place`
+    is what it waits for if only so many of that run at a time.
     """
 
     job_id: str
@@ -64,10 +72,16 @@ class Job:
     since: datetime
     why: Why
     until: datetime | None = None
+    why_beside: Why | None = None
+    place: str = ""
 
     @property
     def schedule_job_id(self) -> str:
         return self.run_id.schedule_job_id if self.run_id else ""
+
+    def why_of(self, kind: str) -> Why:
+        """Return why it waits if it is of this kind."""
+        return self.why_beside if kind == COROUTINE and self.why_beside else self.why
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +102,11 @@ class Waiting:
     is_late: bool
     why: Why
     until: datetime | None = None
+    place: str = ""
 
     @property
     def why_in_words(self) -> str:
-        return self.why.in_words(self.queue)
+        return self.why.in_words(self.queue, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +155,7 @@ def waiting_of(schedules: Iterable[ScheduledTask]) -> dict[int, Waiting]:
         snapshot = read_snapshot(connect())
     except RedisError:
         return {}
-    pks = {schedule.job_id: schedule.pk for schedule in schedules}
-    names = {schedule.job_id: schedule.name for schedule in schedules}
-    known = {job_id: (pk, names[job_id]) for job_id, pk in pks.items()}
-    found = _by_schedule(_jobs(snapshot), snapshot.now, known)
+    found = _by_schedule(_jobs(snapshot), snapshot.now, schedules)
     return {one.schedule_pk: one for one in found if one.schedule_pk is not None}
 
 
@@ -166,25 +178,43 @@ def waiting_jobs(snapshot: Snapshot, held: frozenset[str]) -> Iterator[Job]:
     """Yield the jobs that wait, and why each does. Pure."""
     for queue in snapshot.queues:
         why = why_of_queue(queue.name, snapshot, held)
+        beside = why_of_queue(queue.name, snapshot, held, COROUTINE)
         for job_id in queue.job_ids:
             run_id = RunId.parse(job_id)
             since = _since(run_id) or queue.oldest or snapshot.now
             due = None if run_id is None else run_id.due
-            yield Job(job_id, run_id, queue.name, due, since, why)
+            yield Job(job_id, run_id, queue.name, due, since, why, why_beside=beside)
         yield from _put_off(queue, snapshot.now)
     for place, job_ids in snapshot.parked:
         why = Why.PREVIOUS_RUN if place.startswith(PLACE_OF_SCHEDULE) else Why.PLACE
+        shown = _shown(place) if why is Why.PLACE else ""
         for job_id in job_ids:
             run_id = RunId.parse(job_id)
             due = None if run_id is None else run_id.due
-            yield Job(job_id, run_id, "", due, _since(run_id) or snapshot.now, why)
+            since = _since(run_id) or snapshot.now
+            yield Job(job_id, run_id, "", due, since, why, place=shown)
     for schedule_job_id, due in snapshot.undispatched:
         run_id = RunId(schedule_job_id, due)
         yield Job(run_id.job_id, run_id, "", due, due, Why.NOT_DISPATCHED)
 
 
-def why_of_queue(name: str, snapshot: Snapshot, held: frozenset[str]) -> Why:
-    """Return why the jobs of a queue wait. Pure."""
+def _shown(place: str) -> str:
+    """Return of what only so many run at a time: a function's name, and the key that they share.
+
+    The key is made of arguments, so it isn't shown if any of these are secret (R13).
+    """
+    name, _colon, key = place.partition(":")
+    function = registry.find(name)
+    if not key or function is None or any(map(function.is_secret, function.signature.parameters)):
+        return name
+    return f"{name} ({mask_text(key)})"
+
+
+def why_of_queue(name: str, snapshot: Snapshot, held: frozenset[str], kind: str = "") -> Why:
+    """Return why the jobs of a queue wait that are of this kind. Pure.
+
+    What can run beside others doesn't wait for a worker that has room beside what it runs.
+    """
     if "" in held or name in held:
         return Why.PAUSED
     if snapshot.are_suspended:
@@ -192,7 +222,7 @@ def why_of_queue(name: str, snapshot: Snapshot, held: frozenset[str]) -> Why:
     workers = [worker for worker in snapshot.workers if name in worker.queues]
     if not workers:
         return Why.NO_WORKER
-    return Why.BUSY if all(worker.is_busy for worker in workers) else Why.IN_TURN
+    return Why.IN_TURN if any(worker.has_room(kind) for worker in workers) else Why.BUSY
 
 
 def _put_off(queue: QueueSeen, now: datetime) -> Iterator[Job]:
@@ -229,38 +259,41 @@ def _of_schedules(snapshot: Snapshot, schedules: Schedules) -> list[Waiting]:
     def read() -> list[Waiting]:
         jobs = _jobs(snapshot)
         job_ids = {job.schedule_job_id for job in jobs} - {""}
-        rows = schedules.filter(job_id__in=job_ids).order_by().values_list("job_id", "pk", "name")
-        known = {job_id: (pk, name) for job_id, pk, name in rows}
-        return _by_schedule(jobs, snapshot.now, known)
+        rows = schedules.filter(job_id__in=job_ids).order_by().only(*READ)
+        return _by_schedule(jobs, snapshot.now, rows)
 
     return once_a_page("waiting schedules", read)
 
 
 def _by_schedule(
-    jobs: Iterable[Job], now: datetime, known: dict[str, tuple[int, str]]
+    jobs: Iterable[Job], now: datetime, schedules: Iterable[ScheduledTask]
 ) -> list[Waiting]:
-    """Return what waits of each known schedule, by its oldest job."""
+    """Return what waits of each of these schedules, by its oldest job."""
     of_schedule: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
-        if job.schedule_job_id in known:
-            of_schedule[job.schedule_job_id].append(job)
-    return [_oldest(of_schedule[job_id], now, *known[job_id]) for job_id in of_schedule]
+        of_schedule[job.schedule_job_id].append(job)
+    return [
+        _oldest(of_schedule[schedule.job_id], now, schedule)
+        for schedule in schedules
+        if schedule.job_id in of_schedule
+    ]
 
 
-def _oldest(jobs: list[Job], now: datetime, pk: int, name: str) -> Waiting:
+def _oldest(jobs: list[Job], now: datetime, schedule: ScheduledTask) -> Waiting:
     late = [job for job in jobs if is_late(job, now)]
     oldest = min(late or jobs, key=lambda job: job.since)
     return Waiting(
-        name=name,
-        schedule_pk=pk,
+        name=schedule.name,
+        schedule_pk=schedule.pk,
         call_pk=None,
         queue=oldest.queue,
         due=oldest.due,
         since=oldest.since,
         number=len(jobs),
         is_late=bool(late),
-        why=oldest.why,
+        why=oldest.why_of(kind_of(schedule)),
         until=oldest.until,
+        place=oldest.place,
     )
 
 
@@ -274,18 +307,19 @@ def is_late(job: Job, now: datetime) -> bool:
 def _of_calls(jobs: Iterable[Job], calls: Calls) -> list[Waiting]:
     """Return which of these calls are among the jobs; jobs that have no row are RQ's own."""
     others = {job.job_id: job for job in jobs if job.run_id is None}
-    rows = calls.filter(job_id__in=others).values_list("job_id", "pk", "name", "created")
+    rows = calls.filter(job_id__in=others).only("job_id", "name", "created", "function")
     return [
         Waiting(
-            name=name,
+            name=call.name,
             schedule_pk=None,
-            call_pk=pk,
-            queue=others[job_id].queue,
+            call_pk=call.pk,
+            queue=others[call.job_id].queue,
             due=None,
-            since=created,
+            since=call.created,
             number=1,
             is_late=False,
-            why=others[job_id].why,
+            why=others[call.job_id].why_of(kind_of(call)),
+            place=others[call.job_id].place,
         )
-        for job_id, pk, name, created in rows
+        for call in rows
     ]

@@ -33,6 +33,7 @@ from tasks.runs.live_writer import live_writer
 from tasks.runs.log_capture import lines_of_context
 from tasks.runs.progress import listening
 from tasks.runs.recorder import Closing, Recorder, checked_answer
+from tasks.runs.reporting import own_scope
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class RunBeside:
         self._task: asyncio.Task[Any] | None = None
         self._made: set[asyncio.Task[Any]] = set()
         self._recorder: Recorder | None = None
+        self._context = copy_context()
         self._left = float(timeout)
         self._is_stopped = self._has_timed_out = self._is_stuck = False
 
@@ -116,7 +118,8 @@ class RunBeside:
         secrets = registry.secret_values(
             str(self.job.func_name), list(self.job.args), dict(self.job.kwargs)
         )
-        with hiding(secrets):
+        with hiding(secrets), own_scope():
+            self._context = copy_context()
             try:
                 row, raised = await self._claim()
             except MustWait:
@@ -139,7 +142,9 @@ class RunBeside:
         """Write its end although it goes on: this process exits now, and the loop stands still."""
         assert self._recorder is not None
         ended = self._stuck_end()
-        return self._concluded(self._writer.end(self._recorder, lambda: ended).result())
+        # In its own context: its end is masked, and reported, as its own.
+        end = self._context.run(self._writer.end, self._recorder, lambda: ended)
+        return self._concluded(end.result())
 
     def _concluded(self, closing: Closing) -> Outcome:
         self._on_end()

@@ -33,7 +33,7 @@ from tasks.runs.live_writer import live_writer
 from tasks.runs.log_capture import BoundedText, Lines, capturing
 from tasks.runs.processes import ending_copies
 from tasks.runs.progress import ProgressListener, listening
-from tasks.runs.reporting import forget_earlier_runs, report_failure
+from tasks.runs.reporting import own_scope, report_failure
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
 from tasks.storable import clean_text, escape, failure_reason, type_name
@@ -53,7 +53,8 @@ def record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     returns RQ's Retry, with which RQ enqueues it again. What it logs and why it fails is recorded
     without the secrets among its arguments.
     """
-    with hiding(registry.secret_values(str(job.func_name), list(args), dict(kwargs))):
+    secrets = registry.secret_values(str(job.func_name), list(args), dict(kwargs))
+    with hiding(secrets), own_scope():
         return _record(job, func, args, kwargs)
 
 
@@ -77,7 +78,6 @@ def _record(job: Job, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         call = partial(_raise, raised)  # Recorded as if the function had raised it.
     if writer.witness is not None:
         writer.witness.start()
-    forget_earlier_runs()
     isolated = raised is None and is_isolated(job)
     return Recorder(row, job).run(call, args, kwargs, deadline, isolated=isolated)
 

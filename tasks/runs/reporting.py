@@ -31,10 +31,19 @@ def report_failure(record: RunRecord, error: BaseException | None, text: str) ->
         _log(record, error, text)  # Sentry's integration of logging drops what it has already.
 
 
-def forget_earlier_runs() -> None:
-    """Keep what Sentry has noted of earlier runs of this process out of the next one's report."""
-    if (sentry := _sentry()) is not None:
-        sentry.get_isolation_scope().clear_breadcrumbs()
+@contextmanager
+def own_scope() -> Iterator[None]:
+    """Keep what Sentry notes of a run inside the block out of the reports of all other runs.
+
+    These may be earlier or later ones of this process, or go on beside it.
+    """
+    sentry = _sentry()
+    if sentry is None:
+        yield
+        return
+    with sentry.isolation_scope() as scope:
+        scope.clear_breadcrumbs()
+        yield
 
 
 def flush() -> None:

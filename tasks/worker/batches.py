@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tasks.broker.keys import taken_key, with_key_names
+from tasks.broker.keys import COROUTINES_FIELD, taken_key, with_key_names
 from tasks.clock import elapsed_clock
 from tasks.worker.doorbell import HAND_OVER
 from tasks.worker.queues import PARTS, UNTAKE, Finished, Steps, Taken, described
@@ -20,10 +20,10 @@ LANE = "coroutines:"
 # KEYS: the worker, what its coroutine child took last. ARGV: this step's id, now (as text, and in
 # seconds), the worker's name, for how long a job counts as started and for how long its lease holds
 # (seconds); then the kind of job to take, the lane, how many at most, "1" if the worker has
-# listened to the queues and lets another one do so once it has a job; as JSON the jobs that
-# finished, each a list: id, execution, queue, the lifetime of its result (seconds), its payload (""
-# for none), when it started and ended (seconds), 1 if it took long enough to be recorded as an
-# execution; then the queues to take jobs from.
+# listened to the queues and lets another one do so once it has a job; how many jobs it has that go
+# on; as JSON the jobs that finished, each a list: id, execution, queue, the lifetime of its result
+# (seconds), its payload ("" for none), when it started and ended (seconds), 1 if it took long
+# enough to be recorded as an execution; then the queues to take jobs from.
 # Returns the finished jobs that have dependents and are left to RQ; the jobs that were taken, each
 # with its id, queue, execution and fields; the templates found on the queues, which are never
 # executed; and Redis's time.
@@ -41,10 +41,10 @@ if last[1] == step then
 end
 
 local left, jobs, notes, templates = {{}}, {{}}, {{}}, {{}}
-for _, job in ipairs(cjson.decode(ARGV[11])) do
+for _, job in ipairs(cjson.decode(ARGV[12])) do
   if finish(unpack(job)) == 1 then left[#left + 1] = job[1] end
 end
-for i = 12, #ARGV do
+for i = 13, #ARGV do
   while free > 0 do
     local ids = take_off(ARGV[i], free)
     if #ids == 0 then break end
@@ -64,8 +64,10 @@ for i = 12, #ARGV do
   end
 end
 if ARGV[10] == '1' and #jobs > 0 then
-  for i = 12, #ARGV do hand_over(ARGV[i]) end
+  for i = 13, #ARGV do hand_over(ARGV[i]) end
 end
+redis.call('HSET', worker, '{COROUTINES_FIELD}', ARGV[11] + #jobs)
+if #jobs > 0 then redis.call('HSET', worker, 'state', 'busy') end
 redis.call('HSET', taken, 'step', step, 'left', cjson.encode(left), 'jobs', cjson.encode(notes))
 redis.call('EXPIRE', taken, 3600)
 return {{left, jobs, templates, redis.call('TIME')}}
@@ -100,11 +102,15 @@ class Batches(Steps):
         queue_names: Sequence[str],
         free: int,
         *,
+        going_on: int = 0,
         hand_over: bool = False,
     ) -> Batch:
-        """Report the jobs that finished, and take up to `free` new ones; else as `Queues.step`."""
+        """Report the jobs that finished, and take up to `free` new ones; else as `Queues.step`.
+
+        `going_on` others have been taken and have not finished: the worker's hash has how many.
+        """
         self._sent = self._sent or elapsed_clock()
-        batch = self._step_many(self.step_id, finished, queue_names, free, hand_over)
+        batch = self._step_many(self.step_id, finished, queue_names, free, going_on, hand_over)
         self._count_step()
         return batch
 
@@ -123,9 +129,10 @@ class Batches(Steps):
         finished: Sequence[Finished],
         queue_names: Sequence[str],
         free: int,
+        going_on: int = 0,
         hand_over: bool = False,
     ) -> Batch:
-        args = [*self._args(step_id), self.kind, LANE, free, int(hand_over)]
+        args = [*self._args(step_id), self.kind, LANE, free, int(hand_over), going_on]
         ends = json.dumps([described(one) for one in finished])
         left, jobs, templates = self._call([*args, ends, *queue_names])
         taken = [self._taken(id_, queue, run.decode(), flat) for id_, queue, run, flat in jobs]

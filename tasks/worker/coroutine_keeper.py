@@ -67,7 +67,7 @@ class CoroutineKeeper:
     """
 
     def __init__(self, worker: rq.Worker, concurrency: int) -> None:
-        self._worker, self._concurrency = worker, concurrency
+        self._worker, self.concurrency = worker, concurrency
         self._redis = worker.connection
         self._batches = Batches(
             self._redis, worker.key, worker.name, STARTED_TTL_SECONDS, COROUTINE
@@ -126,10 +126,15 @@ class CoroutineKeeper:
             self._thread.join()
 
     @property
+    def running(self) -> int:
+        """How many runs go on."""
+        child = self._child
+        return 0 if child is None else len(child.table.runs())
+
+    @property
     def is_busy(self) -> bool:
         """Whether any run goes on."""
-        child = self._child
-        return child is not None and bool(child.table.runs())
+        return self.running > 0
 
     def stop_run(self, job_id: str) -> bool:
         """Stop the run of this job, and only that; return whether it runs here."""
@@ -157,11 +162,11 @@ class CoroutineKeeper:
         signals()  # Finding them takes a while: the children inherit the list.
         ours, theirs = Pipe()
         # Runs that have ended are in it until that is reported, while others may have started.
-        table = RunTable(2 * self._concurrency)
+        table = RunTable(2 * self.concurrency)
         pid = fork()
         if pid == 0:
             ours.close()
-            start(self._worker, table, theirs, self._concurrency, burst=burst)
+            start(self._worker, table, theirs, self.concurrency, burst=burst)
         theirs.close()
         self._why, self._blocked_since, self._was_blocked = None, None, False
         self._closed.clear()

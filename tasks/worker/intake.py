@@ -244,7 +244,7 @@ class Intake:
     def _step(self) -> Batch:
         """Have Redis take a step; queues that turn out to be unusable are left out."""
         finished = [self._finished(report) for report in self._unreported if report.is_plain]
-        free = self._free(len(finished))
+        free, going_on = self._free(len(finished)), self._running - len(finished)
         if not finished and not free:
             return Batch([], [], [])
         while True:
@@ -253,7 +253,9 @@ class Intake:
             names = [name for name in ordered if name not in self._unusable and name not in held]
             self._table.announce_step(self._batches.step_id)
             try:
-                batch = self._batches.step_many(finished, names, free, hand_over=self._has_heard)
+                batch = self._batches.step_many(
+                    finished, names, free, going_on=going_on, hand_over=self._has_heard
+                )
                 break
             except ResponseError as error:
                 if not (is_wrong_type(error) and self._unusable.check()):

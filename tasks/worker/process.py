@@ -36,7 +36,13 @@ from rq.worker import DequeueStrategy, WorkerStatus
 from tasks.broker import limits
 from tasks.broker.clock import ClockKeeper
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
-from tasks.broker.keys import HEARTBEAT_TTL_FIELD, explain, is_wrong_type
+from tasks.broker.keys import (
+    CONCURRENCY_FIELD,
+    COROUTINES_FIELD,
+    HEARTBEAT_TTL_FIELD,
+    explain,
+    is_wrong_type,
+)
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS
 from tasks.broker.ownership import Ownership, RedisRefused
 from tasks.clock import elapsed_clock
@@ -225,7 +231,8 @@ class Worker(rq.Worker):
         return True
 
     def _wait(self, timeout: float) -> None:
-        self.set_state(WorkerStatus.IDLE)
+        is_busy = self._coroutines is not None and self._coroutines.is_busy
+        self.set_state(WorkerStatus.BUSY if is_busy else WorkerStatus.IDLE)
         self._is_waiting = True
         try:
             if not self._stop_requested:
@@ -283,13 +290,20 @@ class Worker(rq.Worker):
         # From it and what is left of it the admin tells how long this worker has been silent; RQ's
         # 8 minutes stay, since a worker that is only cut off may know a job that others refuse.
         redis = self.connection if pipeline is None else pipeline
-        redis.hset(self.key, HEARTBEAT_TTL_FIELD, timeout or self.worker_ttl + 60)
+        coroutines = self._coroutines
+        told: dict[Any, Any] = {
+            HEARTBEAT_TTL_FIELD: timeout or self.worker_ttl + 60,
+            CONCURRENCY_FIELD: coroutines.concurrency if coroutines else 0,
+        }
+        redis.hset(self.key, mapping=told)
         if (
             pipeline is None
             and self.birth_date is not None
             and not self.connection.hexists(self.key, "birth")
         ):
             self.connection.hset(self.key, mapping=self.serialize())
+            if coroutines is not None:  # Its child says so again when it next takes or ends a run.
+                self.connection.hset(self.key, COROUTINES_FIELD, coroutines.running)
             worker_registration.register(self)
 
     def _deregister(self) -> None:

@@ -79,7 +79,6 @@ local function start(id, queue, execution)
   redis.call('PERSIST', key)
   redis.call('ZADD', STARTED .. queue, now + ttl, id .. ':' .. execution)
   redis.call('SET', LEASE .. id, name, 'EX', lease)
-  redis.call('HSET', worker, 'state', 'busy')
   return found
 end
 
@@ -158,6 +157,7 @@ end
 if ARGV[15] == '1' and id ~= '' then
   for i = 17, #ARGV do hand_over(ARGV[i]) end
 end
+if id ~= '' then redis.call('HSET', worker, 'state', 'busy') end
 redis.call('HSET', taken, 'step', step, 'left', left, 'job', id, 'queue', queue)
 redis.call('EXPIRE', taken, 3600)
 return {{left, id, queue, fields, templates, redis.call('TIME')}}

@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from tasks.models import ScheduledTaskInstance, Task
+from tasks.reports.in_redis import read_snapshot
 from tasks.runs import spool
 from tasks.services import TaskService
 from tests.processes import Site, running, start
@@ -59,6 +60,30 @@ def test_plain_functions_and_coroutines_of_one_worker_have_processes_of_their_ow
     assert plain[0].result in children
     assert len(children) == 2
     assert status(waiting) == "finished"  # The worker has let it end.
+
+
+def test_each_worker_of_a_pool_runs_coroutines_side_by_side(site: Site, notes: Path):
+    calls = [TaskService.enqueue_task(MEET, str(notes), f"{number}", 3) for number in range(3)]
+    with running(site, "rqworker-pool", "default", "--num-workers", "1", "--concurrency", "3"):
+        wait_for(lambda: ended(*calls), "the ends of all calls")
+    assert {call.worker_name for call in calls} == {calls[0].worker_name}
+
+
+def test_a_worker_says_how_many_coroutines_it_runs(
+    site: Site, notes: Path, redis_connection: Redis
+):
+    def seen() -> tuple[bool, int, int] | None:
+        workers = read_snapshot(redis_connection).workers
+        found = [(one.runs_one, one.coroutines, one.concurrency) for one in workers]
+        return found[0] if found else None
+
+    meet = partial(TaskService.enqueue_task, MEET, str(notes))
+    calls = [meet(f"{number}", 3) for number in range(2)]
+    with worker(site):
+        wait_for(lambda: seen() == (False, 2, 20), "two coroutines under way")
+        calls.append(meet("the last", 3))
+        wait_for(partial(ended, *calls), "the ends of all")
+        wait_for(lambda: seen() == (False, 0, 20), "none under way")
 
 
 def test_a_coroutine_child_stays_when_it_has_nothing_to_do(site: Site):

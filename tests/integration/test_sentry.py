@@ -13,7 +13,7 @@ from redis import Redis
 from tasks.models import RunRecord
 from tasks.runs import spool
 from tasks.services import SchedulerService, TaskService
-from tests.processes import Site, work_off
+from tests.processes import Site, start, work_off
 
 
 @pytest.fixture
@@ -77,6 +77,43 @@ def test_each_of_several_failures_is_reported(sentry_site: Site, collected: Path
     TaskService.enqueue_task("tests.jobs.end_by", "return")
     work_off(sentry_site)
     assert len(errors(collected)) == 3
+
+
+def told(event: dict[str, Any]) -> set[str]:
+    """Return what the functions have told of their runs that an event has."""
+    crumbs = [crumb.get("message", "") for crumb in event["breadcrumbs"]["values"]]
+    found = {text for text in crumbs if text.startswith(("crumb of", "log of"))}
+    return found | {tag for tag in event.get("tags", {}) if tag.startswith("tag of")}
+
+
+def noted(text: str) -> set[str]:
+    return {f"{kind} of {text}" for kind in ("tag", "crumb", "log")}
+
+
+def test_a_report_has_what_was_noted_of_its_own_run_and_of_no_earlier_one(
+    sentry_site: Site, collected: Path
+):
+    for number in range(2):
+        TaskService.enqueue_task("tests.jobs.note_and_fail", f"run {number}")
+    work_off(sentry_site)
+    events = sorted(errors(collected), key=lambda event: event["timestamp"])
+    assert [told(event) for event in events] == [noted("run 0"), noted("run 1")]
+
+
+def test_a_report_has_what_was_noted_of_its_own_run_and_of_none_beside_it(
+    sentry_site: Site, collected: Path, notes: Path
+):
+    names = [f"run {number}" for number in range(3)]
+    for name in names:
+        TaskService.enqueue_task("tests.jobs.note_beside_and_fail", str(notes), name, 4)
+    TaskService.enqueue_task("tests.jobs.note_and_go_on", str(notes), "stuck")
+    worker = start(sentry_site, "rqworker", "default", "--burst", "--concurrency", "9")
+    assert worker.wait(60) == 0
+    events = {event["exception"]["values"][-1]["value"]: event for event in errors(collected)}
+    assert {value: told(event) for value, event in events.items()} == {
+        "Task exceeded maximum timeout value (1 seconds)": noted("stuck"),
+        **{name: noted(name) | noted(f"{name} in a thread") for name in names},
+    }
 
 
 def test_a_failure_that_no_function_raised_is_logged_as_an_error(

@@ -85,6 +85,39 @@ async def meet(path: str, text: str, others: int, seconds: float = 0) -> str:
 
 
 @background_task
+def note_and_fail(text: str) -> None:
+    """Tell Sentry something of this run, in each of its ways, and fail."""
+    _tell_sentry(text)
+    raise ValueError(text)
+
+
+@background_task
+async def note_beside_and_fail(path: str, text: str, others: int) -> None:
+    """Do what `note_and_fail` does, while as many others do so."""
+    _tell_sentry(text)
+    _append(path, f"start {text}")
+    while Path(path).read_text().count("start") < others:
+        await asyncio.sleep(0.02)
+    await asyncio.to_thread(_tell_sentry, f"{text} in a thread")
+    raise ValueError(text)
+
+
+@background_task(timeout=1)
+async def note_and_go_on(path: str, text: str) -> None:
+    """Tell Sentry something of this run, and go on after its timeout."""
+    _tell_sentry(text)
+    await ignore_timeout(path)
+
+
+def _tell_sentry(text: str) -> None:
+    import sentry_sdk  # only where it is used: its mere import patches other modules
+
+    sentry_sdk.set_tag(f"tag of {text}", text)
+    sentry_sdk.add_breadcrumb(message=f"crumb of {text}")
+    logger.info("log of %s", text)
+
+
+@background_task
 @scheduled_task
 async def nap(seconds: float) -> None:
     """Sleep in a coroutine."""

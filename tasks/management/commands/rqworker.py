@@ -6,9 +6,8 @@ from django.core.management.base import CommandError, CommandParser
 from django_rq.management.commands import rqworker
 
 from tasks.broker.ownership import RedisRefused
-from tasks.management.arguments import check_queues_of_worker
+from tasks.management.arguments import add_concurrency, check_queues_of_worker
 from tasks.worker import Worker
-from tasks.worker.concurrency import MOST_CONCURRENCY
 
 
 class Command(rqworker.Command):
@@ -16,14 +15,7 @@ class Command(rqworker.Command):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument(
-            "--concurrency",
-            type=int,
-            choices=range(MOST_CONCURRENCY + 1),
-            metavar="N",
-            help="Run up to N coroutine functions side by side, beside one plain function "
-            "(default: TASKS_CONCURRENCY; 0: one at a time).",
-        )
+        add_concurrency(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_queues_of_worker(args, options["worker_class"])

@@ -17,8 +17,16 @@ from tasks.management.columns import fit
 from tasks.models import ScheduledTask
 from tasks.queue import usable_queues
 from tasks.reports.in_redis import read_snapshot
-from tasks.reports.simulation import Every, QueueLoad, Simulation, simulate_schedules
+from tasks.reports.simulation import (
+    Every,
+    PlayedWorker,
+    QueueLoad,
+    Simulation,
+    played,
+    simulate_schedules,
+)
 from tasks.timing.text import parse_interval
+from tasks.worker.concurrency import coroutines_at_a_time
 
 MOST_DAYS, SHOWN = 31, 10
 
@@ -117,13 +125,13 @@ def _takes(text: str | None) -> timedelta | None:
         raise CommandError(f"--takes: {error}") from error
 
 
-def _workers(number: int | None) -> Sequence[Sequence[str]]:
+def _workers(number: int | None) -> Sequence[PlayedWorker]:
     if number is not None:
         if number < 1:
             raise CommandError(_("At least one worker is needed: --workers 1"))
-        return [usable_queues()] * number
+        return [PlayedWorker(tuple(usable_queues()), coroutines_at_a_time())] * number
     try:
-        return [worker.queues for worker in read_snapshot(connect()).workers]
+        return played(read_snapshot(connect()).workers)
     except RedisError as error:
         raise CommandError(
             _("Redis is unavailable (%(error)s): --workers N says how many workers there are.")

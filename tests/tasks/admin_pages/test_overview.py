@@ -11,7 +11,8 @@ from redis import Redis
 
 from tasks import clock, holds
 from tasks.broker.keys import scheduled_key
-from tasks.models import Hold, ScheduledTask, ScheduledTaskInstance, Tag, TagUser
+from tasks.models import Hold, ScheduledTask, ScheduledTaskInstance, Tag, TagUser, Task
+from tests.tasks.functions import COROUTINE
 from tests.tasks.pages import RUNS, SCHEDULES, act_url, page_of, staff, text_of
 from tests.tasks.reports.test_facts import enqueue, put_worker, run_of
 from tests.tasks.schedules import MakeSchedule, ago, make_row, make_run
@@ -147,6 +148,49 @@ def test_the_run_that_holds_a_queue_up_can_be_opened_and_stopped(
     # It asks first, as everywhere.
     sent = {"action": "stop", ACTION_CHECKBOX_NAME: run.pk, "from_page": "1"}
     assert "Stop this run?" in text_of(admin_client.post(RUNS, sent))
+
+
+def test_a_worker_is_shown_with_how_many_runs_it_has_side_by_side_and_a_way_to_them(
+    admin_client: Client, redis_connection: Redis
+):
+    run = make_run(make_row(name="Feed"), status="running", worker_name="w 1")
+    other = make_run(make_row(name="Other"), status="running", worker_name="w2")
+    put_worker(redis_connection, "w 1", concurrency=2_000, coroutines=1_012)
+    put_worker(redis_connection, "w2", concurrency=50)
+    page = admin_client.get(OVERVIEW, PART)
+    assert "1 of 2 busy" in text_of(page)
+    panel = page.content.decode().partition('id="sl-workers"')[2].partition("</table>")[0]
+    url = f"{RUNS}?status=running&amp;worker=w+1"
+    assert f'<a href="{url}">1,012 of 2,000 side by side</a>' in panel
+    assert "0 of 50 side by side" in panel
+    assert panel.count('<span class="q">idle</span>') == 1
+    found = admin_client.get(url.replace("&amp;", "&")).content.decode()
+    assert page_of(run) in found
+    assert page_of(other) not in found
+
+
+def test_background_calls_that_a_worker_has_side_by_side_are_found_among_the_calls(
+    admin_client: Client, redis_connection: Redis
+):
+    values = {"status": "running", "started": ago(5), "worker_name": "w"}
+    call = Task.objects.create(name="call", function=COROUTINE, **values)
+    put_worker(redis_connection, "w", concurrency=20, coroutines=1)
+    page = admin_client.get(OVERVIEW, PART).content.decode()
+    url = f"{reverse('admin:tasks_task_changelist')}?status__exact=running"
+    assert f'<a href="{url}">1 of 20 side by side</a>' in page
+    assert page_of(call) in admin_client.get(url).content.decode()
+
+
+def test_what_waits_for_a_previous_run_that_goes_on_beside_others_leads_to_that(
+    admin_client: Client, redis_connection: Redis
+):
+    schedule = make_row(function=COROUTINE)
+    run = make_run(schedule, status="running", worker_name="w1")
+    put_worker(redis_connection, "w1", concurrency=20, coroutines=1)
+    late = {run_of(schedule, 30): clock.timestamp() + 1}
+    redis_connection.zadd(scheduled_key("default"), late)
+    [row] = admin_client.get(OVERVIEW, PART).context["waiting_rows"]
+    assert row.previous.pk == run.pk
 
 
 def test_what_waits_leads_to_its_page_and_to_another_queue(

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from redis import Redis
+from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.queue import Queue
 from rq.worker import Worker
@@ -15,6 +17,7 @@ from tasks.broker.keys import SCHEDULES_KEY
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, Task
 from tasks.services import TaskService
+from tasks.worker.queues import record_executions
 from tests.tasks.functions import ECHO, queued
 from tests.tasks.pages import staff
 from tests.tasks.schedules import MakeSchedule, ago
@@ -71,6 +74,31 @@ def test_the_lists_of_django_rq_load_no_script_that_throws(admin_client: Client,
     assert "tasks/rq_boxes.js" in text
     assert "admin/js/actions.js" not in text
     assert ".actions()" not in text
+
+
+@pytest.mark.parametrize("are_gone", [False, True])
+def test_django_rq_shows_a_worker_that_runs_many_jobs_even_if_their_hashes_are_gone(
+    admin_client: Client, redis_connection: Redis, are_gone: bool
+):
+    worker = Worker(["default"], connection=redis_connection, name="busy-bee")
+    worker.register_birth()
+    calls = [TaskService.enqueue_task(ECHO, number) for number in range(3)]
+    executions = [
+        Execution(f"e{number}", call.job_id, redis_connection, worker.name)
+        for number, call in enumerate(calls)
+    ]
+    record_executions(redis_connection, executions, 60)
+    if are_gone:  # They have ended while they were recorded.
+        redis_connection.delete(*(Job.key_for(call.job_id) for call in calls))
+    for name, args in (("worker_details", [DEFAULT_QUEUE, worker.key]), ("workers", [0])):
+        page = admin_client.get(reverse(f"admin:django_rq_{name}", args=args))
+        assert page.status_code == 200
+        assert "busy-bee" in page.content.decode()
+    details = admin_client.get(
+        reverse("admin:django_rq_worker_details", args=[DEFAULT_QUEUE, worker.key])
+    ).content.decode()
+    assert any(call.job_id in details for call in calls) is not are_gone
+    call_command("rqstats")
 
 
 def test_django_rq_shows_a_queued_job(admin_client: Client):

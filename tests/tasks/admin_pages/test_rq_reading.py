@@ -11,8 +11,10 @@ from django.urls import reverse
 from redis import Redis
 from rq.executions import Execution
 from rq.registry import FailedJobRegistry, StartedJobRegistry
+from rq.worker import Worker
 
 from tasks.job import Job
+from tasks.worker.queues import record_executions
 from tests.tasks import functions
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,6 +67,19 @@ def test_a_page_that_shows_a_crafted_job_runs_nothing_of_it(
 ):
     args = [] if page == "home" else [0]
     assert admin_client.get(reverse(f"admin:django_rq_{page}", args=args)).status_code == 200
+    assert (crafted.exists(), called) == (False, [])
+
+
+def test_the_page_of_a_worker_that_runs_a_crafted_job_runs_nothing_of_it(
+    admin_client: Client, redis_connection: Redis, crafted: Path
+):
+    worker = Worker(["default"], connection=redis_connection, name="w")
+    worker.register_birth()
+    [job_id] = StartedJobRegistry("default", redis_connection).get_job_ids(cleanup=False)[:1]
+    record_executions(redis_connection, [Execution("x", job_id, redis_connection, "w")], 60)
+    redis_connection.hset(Job.key_for(job_id), "data", pickle.dumps(Bomb(crafted)))
+    url = reverse("admin:django_rq_worker_details", args=[0, worker.key])
+    assert admin_client.get(url).status_code == 200
     assert (crafted.exists(), called) == (False, [])
 
 

@@ -9,6 +9,7 @@ from django.urls import reverse
 from redis import Redis
 
 from tasks.admin_pages.links import schedule_page
+from tasks.decorators import scheduled_task
 from tasks.models import Calendar, ScheduledTask, Tag, WeeklySummary
 from tasks.services import CalendarService, SchedulerService
 from tests.tasks.functions import ECHO, LOG_IN, TYPED, work_off
@@ -16,6 +17,18 @@ from tests.tasks.pages import SCRIPT, page_of, staff, text_of
 from tests.tasks.schedules import ago, make_row, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@scheduled_task(name="tests.two_at_a_time_here", max_concurrent=2)
+def two_at_a_time() -> None:
+    """Do nothing, twice at a time."""
+
+
+@scheduled_task(
+    name="tests.one_a_host_here", max_concurrent=1, limit_key=lambda host, password: host
+)
+def one_a_host(host: str, password: str) -> None:
+    """Do nothing, one at a time for each host."""
 
 
 def show(client: Client, schedule: ScheduledTask, **query: Any) -> str:
@@ -222,6 +235,36 @@ def test_a_pause_and_its_note_are_at_the_top(admin_client: Client, hourly: Sched
     text = show(admin_client, hourly)
     assert "until Monday" in text
     assert "Paused: nothing is due until somebody resumes." in text
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "said"),
+    [
+        ("tests.two_at_a_time_here", [], "at most 2 runs of tests.two_at_a_time_here at a time"),
+        (
+            "tests.one_a_host_here",
+            ["h.example", "hunter2-hunter2"],
+            "at most 1 run of tests.one_a_host_here at a time for h.example",
+        ),
+        (
+            "tests.one_a_host_here",
+            ["by hunter2-hunter2", "hunter2-hunter2"],
+            "at most 1 run of tests.one_a_host_here at a time for by •••",
+        ),
+        ("tests.one_a_host_here", [], "The limit_key of “tests.one_a_host_here” fails for these"),
+    ],
+)
+def test_the_page_says_how_many_runs_may_go_on_at_a_time(
+    admin_client: Client, function: str, args: list[str], said: str
+):
+    text = show(admin_client, make_row(function=function, args=args))
+    assert f"Limit {said}" in text
+
+
+def test_a_schedule_of_which_any_number_may_run_says_nothing_of_a_limit(
+    admin_client: Client, hourly: ScheduledTask
+):
+    assert "at most" not in show(admin_client, hourly)
 
 
 def test_excluded_dates_are_named(admin_client: Client):

@@ -15,6 +15,8 @@ from tasks import clock
 from tasks.broker.keys import (
     CLOCK_STEP_KEY,
     CLOCKS_KEY,
+    CONCURRENCY_FIELD,
+    COROUTINES_FIELD,
     LEADER_KEY,
     SCHEDULERS_KEY,
     SCHEDULES_KEY,
@@ -23,7 +25,7 @@ from tasks.broker.keys import (
     taken_key,
     workers_key,
 )
-from tasks.job import Job
+from tasks.job import COROUTINE, Job
 from tasks.job_ids import RunId
 from tasks.ledger.summaries import summarise
 from tasks.models import Hold, ScheduledTask, Task
@@ -45,8 +47,18 @@ def everything() -> QuerySet[ScheduledTask]:
     return ScheduledTask.objects.all()
 
 
-def put_worker(redis: Redis, name: str, queues: str = "default", job_id: str = "") -> None:
-    """Have Redis say that a worker serves queues, and is busy with a job if that is given."""
+def put_worker(
+    redis: Redis,
+    name: str,
+    queues: str = "default",
+    job_id: str = "",
+    concurrency: int = 0,
+    coroutines: int = 0,
+) -> None:
+    """Have Redis say that a worker serves queues, and is busy with a job if that is given.
+
+    With a `concurrency` it has a second child, which runs so many `coroutines` now.
+    """
     key = WORKER_PREFIX + name
     redis.sadd(REDIS_WORKER_KEYS, key)
     for queue in queues.split(","):
@@ -54,6 +66,7 @@ def put_worker(redis: Redis, name: str, queues: str = "default", job_id: str = "
     redis.hset(key, "queues", queues)
     redis.hset(key, "last_heartbeat", utcformat(clock.now() - 3 * SECOND))
     redis.hset(key, "state", "busy" if job_id else "idle")
+    redis.hset(key, mapping={CONCURRENCY_FIELD: concurrency, COROUTINES_FIELD: coroutines})
     redis.hset(taken_key(name), "job", job_id)
 
 
@@ -126,6 +139,29 @@ def test_a_worker_that_is_gone_is_left_out(redis_connection: Redis):
     assert worker.age >= 2 * SECOND
 
 
+def test_a_worker_that_runs_coroutines_is_busy_and_has_room_until_it_runs_all_it_may(
+    redis_connection: Redis,
+):
+    put_worker(redis_connection, "a", concurrency=3)
+    put_worker(redis_connection, "b", concurrency=3, coroutines=2)
+    put_worker(redis_connection, "c", concurrency=3, coroutines=3)
+    put_worker(redis_connection, "d", job_id="task-1", concurrency=3)
+    put_worker(redis_connection, "e", job_id="task-2")
+    workers = read_snapshot(redis_connection).workers
+    assert [one.is_busy for one in workers] == [False, True, True, True, True]
+    assert [one.has_room(COROUTINE) for one in workers] == [True, True, False, True, False]
+    assert [one.has_room("") for one in workers] == [True, True, True, False, False]
+
+
+def test_a_worker_that_took_its_job_long_ago_or_is_rqs_own_is_as_busy_as_its_state_says(
+    redis_connection: Redis,
+):
+    put_worker(redis_connection, "w", job_id="task-1")
+    redis_connection.delete(taken_key("w"))
+    [worker] = read_snapshot(redis_connection).workers
+    assert (worker.runs_one, worker.job_id) == (True, "")
+
+
 def test_a_queue_has_its_depth_and_since_when_its_first_job_waits(redis_connection: Redis):
     schedule = make_row()
     enqueue(redis_connection, run_of(schedule, 90), seconds_ago=90)
@@ -141,6 +177,24 @@ def test_a_queue_has_its_depth_and_since_when_its_first_job_waits(redis_connecti
     assert (low.depth, low.oldest, low.why) == (0, None, Why.PAUSED)
     assert low.hold
     assert low.hold.by == "ada"
+
+
+def test_a_queue_whose_first_job_could_run_beside_others_does_not_wait_for_the_plain_run(
+    redis_connection: Redis,
+):
+    job_id = run_of(make_row(), 90)
+    enqueue(redis_connection, job_id, seconds_ago=90)
+    put_worker(redis_connection, "w", job_id="task-1", concurrency=2)
+
+    def why() -> Why:
+        queues = read_facts(redis_connection, everything()).queues
+        return next(queue.why for queue in queues if queue.name == "default")
+
+    assert why() is Why.BUSY
+    redis_connection.hset(Job.key_for(job_id), "kind", COROUTINE)
+    assert why() is Why.IN_TURN
+    put_worker(redis_connection, "w", concurrency=2, coroutines=2)
+    assert why() is Why.BUSY
 
 
 def test_what_others_have_written_for_a_time_is_no_time(redis_connection: Redis):
@@ -187,6 +241,35 @@ def test_a_worker_is_shown_with_what_it_runs(redis_connection: Redis):
     assert work.usual
     assert abs(work.usual - MINUTE) < 3 * SECOND
     assert workers["idle"].work is None
+
+
+def test_what_a_worker_runs_by_itself_is_told_apart_from_what_it_runs_side_by_side(
+    redis_connection: Redis,
+):
+    plain, *others = [make_row(name=f"s{number}") for number in range(3)]
+    due = ago(30)
+    put_worker(
+        redis_connection, "w", job_id=RunId(plain.job_id, due).job_id, concurrency=9, coroutines=3
+    )
+    make_run(others[0], status="running", worker_name="w")
+    make_run(plain, status="running", worker_name="w", due=due)
+    make_run(others[1], status="running", worker_name="w")
+    Task.objects.create(
+        name="call", function=ECHO, status="running", started=ago(5), worker_name="w"
+    )
+    [worker] = read_facts(redis_connection, everything(), Task.objects.all()).workers
+    assert worker.work
+    assert worker.work.name == "s0"
+    assert [work.name for work in worker.beside] == ["s1", "s2", "call"]
+
+
+def test_of_a_worker_that_runs_only_coroutines_none_is_what_keeps_it_from_plain_runs(
+    redis_connection: Redis,
+):
+    put_worker(redis_connection, "w", concurrency=9, coroutines=1)
+    make_run(make_row(), status="running", worker_name="w")
+    [worker] = read_facts(redis_connection, everything()).workers
+    assert (worker.work, len(worker.beside)) == (None, 1)
 
 
 def test_a_background_call_that_runs_is_shown_to_who_sees_calls():

@@ -18,9 +18,16 @@ LEADER = SchedulerSeen("sched-1", True, SECOND)
 STANDBY = SchedulerSeen("sched-2", False, SECOND)
 
 
-def worker(name: str = "worker-1", queues: str = "default", work: Work | None = None) -> Any:
-    seen = WorkerSeen(name, tuple(queues.split()), SECOND, work is not None, "")
-    return WorkerFacts(seen, work)
+def worker(
+    name: str = "worker-1",
+    queues: str = "default",
+    work: Work | None = None,
+    concurrency: int = 0,
+    beside: tuple[Work, ...] = (),
+) -> Any:
+    of_second = {"concurrency": concurrency, "coroutines": len(beside)}
+    seen = WorkerSeen(name, tuple(queues.split()), SECOND, work is not None, "", **of_second)
+    return WorkerFacts(seen, work, beside)
 
 
 def work(name: str) -> Work:
@@ -163,6 +170,25 @@ def test_when_all_workers_are_busy_the_runs_that_keep_them_are_named():
     assert verdict.severity == Severity.ERROR
 
 
+def test_when_a_worker_runs_as_many_coroutines_as_it_may_the_oldest_of_these_are_named():
+    behind = queue(depth=9, oldest=NOW - MINUTE, why=Why.BUSY, workers=2, busy=2)
+    waiting = WaitingList((), 9, {("default", Why.BUSY): 9}, False)
+    polls = tuple(work(f"poll {number}") for number in range(5))
+    full = worker(work=work("sync"), concurrency=5, beside=polls)
+    [problem] = judge(facts(queues=(behind,), waiting=waiting, workers=(full,))).problems
+    assert [one.name for one in problem.works] == ["sync", "poll 0", "poll 1", "poll 2"]
+    with_room = worker(work=work("sync"), concurrency=6, beside=polls)
+    [problem] = judge(facts(queues=(behind,), waiting=waiting, workers=(with_room,))).problems
+    assert [one.name for one in problem.works] == ["sync"]
+
+
+def test_late_schedules_are_counted_whatever_kind_of_runs_they_wait_with():
+    behind = queue(depth=9, oldest=NOW - MINUTE, why=Why.BUSY)
+    late = {("default", Why.BUSY): 2, ("default", Why.IN_TURN): 1}
+    verdict = judge(facts(queues=(behind,), waiting=WaitingList((), 9, late, False)))
+    assert verdict.headline == "3 schedules are late."
+
+
 def test_jobs_that_have_just_been_enqueued_are_no_problem():
     fresh = queue(depth=5, oldest=NOW - SECOND, why=Why.BUSY, workers=2, busy=2)
     assert judge(facts(queues=(fresh,))).is_fine
@@ -172,6 +198,14 @@ def test_schedules_that_wait_for_their_own_previous_runs_are_a_warning():
     waiting = WaitingList((), 1, {("default", Why.PREVIOUS_RUN): 1}, False)
     verdict = judge(facts(waiting=waiting))
     assert verdict.headline == "1 schedule waits for its previous run."
+    assert verdict.severity == Severity.WARNING
+
+
+def test_schedules_that_are_late_because_of_a_limit_are_a_warning():
+    waiting = WaitingList((), 4, {("", Why.PLACE): 3}, False)
+    verdict = judge(facts(waiting=waiting))
+    assert verdict.headline == "3 schedules are late because of limits."
+    assert verdict.rest == "As many of their runs as may go on at a time are running."
     assert verdict.severity == Severity.WARNING
 
 

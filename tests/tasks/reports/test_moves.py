@@ -1,12 +1,14 @@
 """To which times a schedule could be moved, where its workers have more time."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
+from tasks.job import COROUTINE
 from tasks.reports.moves import Moves, Obstacle, moves_of
-from tasks.reports.simulation import Planned, simulate
+from tasks.reports.simulation import Planned, PlayedWorker, simulate
 from tasks.timing.spec import Spec, dues
 
 BEGIN = datetime(2026, 10, 5, tzinfo=UTC)  # a Monday
@@ -18,7 +20,7 @@ def planned(spec: Spec, minutes: float = 10, pk: int = 1) -> Planned:
 
 
 def moves(one: Planned, *others: Planned, workers: int = 1) -> Moves:
-    without = simulate(others, [("default",)] * workers, BEGIN)
+    without = simulate(others, [PlayedWorker(("default",))] * workers, BEGIN)
     return moves_of(one, without, BEGIN)
 
 
@@ -40,6 +42,15 @@ def test_suggested_times_do_not_touch_each_other():
     times = sorted(move.by for move in found.better)
     assert len(times) == 3
     assert all(later - earlier > 30 * MINUTE for earlier, later in pairwise(times))
+
+
+def test_a_coroutine_need_not_be_moved_from_where_only_plain_runs_have_no_room():
+    [full] = [daily("9:00", minutes=60)]
+    workers = [PlayedWorker(("default",), concurrency=9)]
+    without = simulate([full], workers, BEGIN)
+    one = daily("9:00", pk=1)
+    assert moves_of(one, without, BEGIN).busy_now == pytest.approx(1)
+    assert moves_of(replace(one, kind=COROUTINE), without, BEGIN).busy_now == 0
 
 
 def test_a_time_that_is_empty_already_has_no_better_one():
@@ -87,7 +98,7 @@ def test_what_has_no_better_time_says_why(one: Planned, obstacle: Obstacle):
 
 def test_what_was_due_in_this_hour_is_not_due_any_more():
     once = planned(Spec(first=BEGIN + MINUTE))
-    without = simulate([daily("0:00")], [("default",)], BEGIN)
+    without = simulate([daily("0:00")], [PlayedWorker(("default",))], BEGIN)
     assert moves_of(once, without, BEGIN + 2 * MINUTE).obstacle is Obstacle.NOT_DUE
 
 

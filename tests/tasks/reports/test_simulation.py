@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.job import COROUTINE
 from tasks.models import ScheduledTask
 from tasks.reports.simulation import (
     HOUR,
@@ -14,12 +16,14 @@ from tasks.reports.simulation import (
     UNKNOWN,
     Every,
     Planned,
+    PlayedWorker,
     Simulation,
     read_planned,
     simulate,
     simulate_beside,
 )
 from tasks.timing.spec import Spec
+from tests.tasks.functions import COROUTINE as COROUTINE_FUNCTION
 from tests.tasks.schedules import make_row
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
@@ -27,14 +31,14 @@ MINUTE = timedelta(minutes=1)
 
 
 def hourly(
-    pk: int = 1, minute: int = 0, takes: timedelta = MINUTE, queue: str = "default", **more: bool
+    pk: int = 1, minute: int = 0, takes: timedelta = MINUTE, queue: str = "default", **more: Any
 ) -> Planned:
     spec = Spec(first=BEGIN + minute * MINUTE, interval=3600)
     return Planned(pk, f"s{pk}", queue, spec, takes, **more)
 
 
 def played(*planned: Planned, workers: int = 1, days: int = 1, at_most: int = 9999) -> Simulation:
-    return simulate(planned, [["default"]] * workers, BEGIN, days, at_most)
+    return simulate(planned, [PlayedWorker(("default",))] * workers, BEGIN, days, at_most)
 
 
 def test_every_due_of_the_days_is_played():
@@ -62,7 +66,7 @@ def test_what_is_due_at_the_same_time_is_played_as_a_whole_or_not_at_all():
 def test_another_plan_is_played_for_the_same_span_to_be_compared(at_most: int):
     before = played(hourly(1), hourly(2, minute=30), days=2, at_most=at_most)
     more = [hourly(1), hourly(2, minute=30), hourly(3), hourly(4, minute=10)]
-    after = simulate_beside(more, [["default"]], before)
+    after = simulate_beside(more, [PlayedWorker(("default",))], before)
     assert (after.begin, after.end, after.is_whole) == (before.begin, before.end, before.is_whole)
     runs = {one.planned.pk: one.runs for one in after.outlooks}
     assert [runs[one.planned.pk] for one in before.outlooks] == [
@@ -104,7 +108,10 @@ def test_hours_in_which_no_time_is_left_are_full():
 
 def test_a_worker_of_two_queues_is_busy_for_both():
     simulation = simulate(
-        [hourly(queue="low", minute=10, takes=5 * MINUTE)], [["default", "low"]], BEGIN, 1
+        [hourly(queue="low", minute=10, takes=5 * MINUTE)],
+        [PlayedWorker(("default", "low"))],
+        BEGIN,
+        1,
     )
     assert simulation.queues["default"].busy == simulation.queues["low"].busy
     assert simulation.queues["default"].peak == pytest.approx(1)
@@ -122,8 +129,51 @@ def test_what_is_due_every_few_seconds_is_a_steady_load_and_is_not_played_one_by
     assert load.busy[12] == pytest.approx(0.2 + 0.1)
 
 
+SIDE_BY_SIDE = [PlayedWorker(("default",), 4)]
+
+
+def coroutines(number: int, takes: timedelta) -> list[Planned]:
+    return [hourly(pk, takes=takes, kind=COROUTINE) for pk in range(1, number + 1)]
+
+
+def test_coroutines_run_side_by_side_as_many_as_a_worker_may_whatever_its_other_child_runs():
+    planned = [hourly(takes=50 * MINUTE, pk=99), *coroutines(6, 10 * MINUTE)]
+    simulation = simulate(planned, SIDE_BY_SIDE, BEGIN, 1)
+    waits = {one.planned.pk: one.longest_wait for one in simulation.outlooks}
+    assert waits == {99: 0 * MINUTE} | {pk: (0 if pk <= 4 else 10) * MINUTE for pk in range(1, 7)}
+
+
+def test_coroutines_run_one_at_a_time_on_a_worker_without_concurrency():
+    [*_, last] = simulate(coroutines(3, 10 * MINUTE), [PlayedWorker(("default",))], BEGIN).outlooks
+    assert last.longest_wait == 20 * MINUTE
+
+
+def test_a_queue_is_as_busy_as_it_is_for_the_kind_of_runs_that_has_the_least_room():
+    two = coroutines(2, 60 * MINUTE)
+    load = simulate(two, SIDE_BY_SIDE, BEGIN, 1).queues["default"]
+    assert (load.busy[24], load.busy_by_kind[""][24]) == (0.5, 0)
+    assert (load.workers, load.room) == (1, {"": 1, COROUTINE: 4})
+    load = simulate([*two, hourly(9, takes=60 * MINUTE)], SIDE_BY_SIDE, BEGIN, 1).queues["default"]
+    assert (load.busy[24], load.busy_by_kind[COROUTINE][24]) == (1, 0.5)
+
+
+def test_a_coroutine_that_is_due_all_the_time_takes_its_share_of_the_room():
+    spec = Spec(first=BEGIN, interval=5)
+    often = Planned(1, "often", "default", spec, timedelta(seconds=10), kind=COROUTINE)
+    assert simulate([often], SIDE_BY_SIDE, BEGIN, 1).queues["default"].peak == pytest.approx(0.5)
+
+
+@pytest.mark.django_db
+def test_a_schedule_is_played_by_the_kind_of_its_runs():
+    make_row(function=COROUTINE_FUNCTION)
+    make_row(function=COROUTINE_FUNCTION, isolated=True)
+    make_row()
+    kinds = [one.kind for one in read_planned(ScheduledTask.objects.order_by("pk"))]
+    assert kinds == [COROUTINE, "", ""]
+
+
 def test_a_queue_without_a_worker_has_runs_and_no_room():
-    simulation = simulate([hourly(queue="low")], [["default"]], BEGIN, 1)
+    simulation = simulate([hourly(queue="low")], [PlayedWorker(("default",))], BEGIN, 1)
     assert simulation.queues["low"].runs == 24
     assert simulation.queues["low"].workers == 0
     assert simulation.emptiest("low", MINUTE, Every.DAY) == []

@@ -25,7 +25,7 @@ from tasks.reports.waiting import (
     why_of_queue,
 )
 from tasks.worker.queues import Queues
-from tests.tasks.functions import ECHO
+from tests.tasks.functions import COROUTINE, ECHO
 from tests.tasks.reports.test_facts import SECOND, enqueue, put_worker, run_of
 from tests.tasks.schedules import ago, make_row
 
@@ -35,6 +35,16 @@ pytestmark = pytest.mark.django_db
 @scheduled_task(name="tests.one_by_one", max_concurrent=1)
 def one_by_one() -> None:
     """Do nothing, one at a time."""
+
+
+@scheduled_task(name="tests.one_an_address", max_concurrent=1, limit_key=lambda url: url)
+def one_an_address(url: str) -> None:
+    """Do nothing, one at a time for each address."""
+
+
+@scheduled_task(name="tests.one_a_token", max_concurrent=1, limit_key=lambda token: token)
+def one_a_token(token: str) -> None:
+    """Do nothing, one at a time for each token."""
 
 
 def waits(redis: Redis) -> WaitingList:
@@ -91,6 +101,30 @@ def test_why_the_jobs_of_a_queue_wait(redis_connection: Redis):
     assert why(redis_connection, "low") is Why.PAUSED
     Hold.objects.create(queue="")
     assert why(redis_connection) is Why.PAUSED
+
+
+def test_what_can_run_beside_others_waits_only_while_no_worker_has_room_beside_what_it_runs(
+    redis_connection: Redis,
+):
+    plain, beside = make_row(), make_row(function=COROUTINE)
+    call = Task.objects.create(name="call", function=COROUTINE)
+    for job_id in (run_of(plain, 60), run_of(beside, 50), call.job_id):
+        enqueue(redis_connection, job_id)
+
+    def whys() -> list[Why]:
+        snapshot = read_snapshot(redis_connection)
+        shown = waiting(snapshot, ScheduledTask.objects.all(), Task.objects.all()).shown
+        of_list = waiting_of([plain, beside])
+        assert [one.why for one in shown[:2]] == [of_list[one.pk].why for one in (plain, beside)]
+        return [one.why for one in shown]
+
+    put_worker(redis_connection, "w", job_id="task-1", concurrency=3, coroutines=2)
+    assert whys() == [Why.BUSY, Why.IN_TURN, Why.IN_TURN]
+    put_worker(redis_connection, "w", concurrency=3, coroutines=3)
+    assert whys() == [Why.IN_TURN, Why.BUSY, Why.BUSY]
+    isolated = make_row(function=COROUTINE, isolated=True)
+    enqueue(redis_connection, run_of(isolated, 40))
+    assert waiting_of([isolated])[isolated.pk].why is Why.IN_TURN
 
 
 def test_what_was_put_off_waits_for_its_previous_run_or_to_be_tried_again(
@@ -186,4 +220,28 @@ def test_what_waits_for_a_place_is_listed_with_the_reason(redis_connection: Redi
         schedules[1].pk: Why.PLACE,
     }
     assert found.waiting == found.late == 2
-    assert "As many as may run" in Why.PLACE.in_words("")
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "said"),
+    [
+        ("tests.one_by_one", [], "tests.one_by_one"),
+        (
+            "tests.one_an_address",
+            ["https://h.example/?key=hunter2-hunter2"],
+            "tests.one_an_address (https://h.example/?key=•••)",
+        ),
+        ("tests.one_a_token", ["hunter2-hunter2"], "tests.one_a_token"),
+    ],
+)
+def test_what_waits_for_a_place_says_of_what_only_so_many_run(
+    redis_connection: Redis, function: str, args: list[str], said: str
+):
+    schedule = make_row(function=function, args=args)
+    for seconds in (40, 30):
+        enqueue_run(schedule, RunId(schedule.job_id, ago(seconds)), redis_connection)
+    queues = Queues(redis_connection, "rq:worker:w1", "w1", 90)
+    while queues.step(None, ["default"]).taken:
+        pass
+    [found] = waits(redis_connection).shown
+    assert found.why_in_words == f"As many of {said} as may run at a time are running."

@@ -1,11 +1,13 @@
 """One step of a coroutine child: it ends jobs and takes as many new ones as can start."""
 
+from typing import Any
+
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rq.registry import FinishedJobRegistry, StartedJobRegistry
 
-from tasks.broker.keys import lease_key
+from tasks.broker.keys import COROUTINES_FIELD, lease_key
 from tasks.worker.batches import Batches
 from tasks.worker.queues import Finished, Queues, Taken
 from tests.tasks.worker.lost_answers import lost_answers
@@ -32,6 +34,22 @@ def test_a_step_takes_as_many_jobs_of_its_kind_as_can_start(
     assert ids(batches.step_many([], ["default"], 2).taken) == [job_ids[0], job_ids[2]]
     assert left_on_queue(redis_connection) == [job_ids[1], job_ids[3]]
     assert ids(batches.step_many([], ["default"], 2).taken) == [job_ids[3]]
+
+
+def test_a_step_says_in_the_workers_hash_how_many_of_its_jobs_go_on(
+    batches: Batches, redis_connection: Redis
+):
+    put_kinds(redis_connection, "coroutine", "coroutine", "coroutine")
+
+    def going_on() -> Any:
+        return redis_connection.hget(batches.worker_key, COROUTINES_FIELD)
+
+    first = batches.step_many([], ["default"], 2).taken
+    assert going_on() == b"2"
+    batches.step_many([finished(first[0])], ["default"], 1, going_on=1)
+    assert going_on() == b"2"
+    batches.step_many([finished(first[1])], [], 0, going_on=0)
+    assert going_on() == b"0"
 
 
 def test_a_step_takes_no_job_if_none_can_start(batches: Batches, redis_connection: Redis):

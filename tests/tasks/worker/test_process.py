@@ -36,6 +36,7 @@ from tasks.runs.lease import Hold
 from tasks.worker.child import Child
 from tasks.worker.process import ChildProcess, Worker
 from tasks.worker.queues import Taken
+from tasks.worker.run_table import RunTable
 from tasks.worker.shared_state import Run, SharedState
 from tests.tasks.functions import ECHO, perform, queued
 from tests.tasks.schedules import ago, make_row
@@ -91,6 +92,52 @@ def test_a_silent_worker_soon_counts_no_more_in_the_admin_but_may_still_know_a_r
     assert live_workers(["default"], redis_connection) == {"default": {worker.name}}
     worker.heartbeat()
     assert [one.name for one in read_snapshot(redis_connection).workers] == [worker.name]
+
+
+@pytest.mark.parametrize("concurrency", [0, 7])
+def test_a_worker_says_how_many_coroutines_it_runs_side_by_side_at_most(
+    redis_connection: Redis, monkeypatch: pytest.MonkeyPatch, concurrency: int
+):
+    monkeypatch.setattr(Worker, "concurrency", concurrency)
+    worker = Worker(["default"], connection=redis_connection)
+    worker.register_birth()
+    worker.heartbeat()
+    [seen] = read_snapshot(redis_connection).workers
+    assert (seen.concurrency, seen.coroutines, seen.is_busy) == (concurrency, 0, False)
+
+
+def worker_with_a_coroutine(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """Return a worker whose second child runs something, as the table that they share says."""
+    monkeypatch.setattr(Worker, "concurrency", 7)
+    worker = Worker(["default"], connection=redis)
+    worker.register_birth()
+    assert worker._coroutines
+    table = RunTable(7)
+    table.take([Run("task-1", "1", "default", 60, 0.0)])
+    worker._coroutines._child = SimpleNamespace(table=table)  # type: ignore[assignment]
+    return worker
+
+
+@pytest.mark.parametrize("concurrency", [0, 7])
+def test_to_rq_a_worker_that_waits_for_plain_jobs_is_busy_while_it_runs_coroutines(
+    worker: Worker, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch, concurrency: int
+):
+    if concurrency:
+        worker = worker_with_a_coroutine(redis_connection, monkeypatch)
+    worker._stop_requested = True  # so that it doesn't listen
+    worker._wait(10.0)
+    state = redis_connection.hget(worker.key, "state")
+    assert state == (b"busy" if concurrency else b"idle")
+
+
+def test_after_redis_was_emptied_a_worker_says_again_how_many_coroutines_it_runs(
+    redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    worker = worker_with_a_coroutine(redis_connection, monkeypatch)
+    redis_connection.flushall()
+    worker.heartbeat()
+    [seen] = read_snapshot(redis_connection).workers
+    assert (seen.concurrency, seen.coroutines, seen.is_busy) == (7, 1, True)
 
 
 def test_django_rq_makes_workers_of_this_class():
