@@ -44,12 +44,14 @@ WorkOff = Callable[..., RunTable]
 
 
 @pytest.fixture
-def work_off(redis_connection: Redis) -> WorkOff:
+def work_off(redis_connection: Redis, settings: LazySettings) -> WorkOff:
     """Return a function that does what a coroutine child does, in this process.
 
     It returns when there are no jobs. `during` is called in the loop, with the connection to the
     child, once jobs have been taken.
     """
+    # Other tests may have made this process large.
+    settings.TASKS_CHILD_MAX_MEMORY = 100_000
 
     def run(
         concurrency: int = 10, during: Callable[[Any], Coroutine[Any, Any, None]] | None = None
