@@ -12,7 +12,8 @@ from redis.exceptions import RedisError
 from tasks.broker.connection import connect, once_a_page
 from tasks.job_ids import RunId
 from tasks.ledger.summaries import LATE
-from tasks.models import Hold, ScheduledTask
+from tasks.models import ScheduledTask
+from tasks.reports.holds import read_holds
 from tasks.reports.in_redis import QueueSeen, Snapshot, read_snapshot
 from tasks.reports.scope import NO_CALLS, Calls, Schedules
 
@@ -154,11 +155,6 @@ def late_schedules(schedules: Schedules) -> list[int]:
     return [one.schedule_pk for one in found if one.is_late and one.schedule_pk is not None]
 
 
-def held_queues() -> frozenset[str]:
-    """Return the names of the queues that are paused; "" if everything is."""
-    return frozenset(Hold.objects.values_list("queue", flat=True))
-
-
 def waiting_jobs(snapshot: Snapshot, held: frozenset[str]) -> Iterator[Job]:
     """Yield the jobs that wait, and why each does. Pure."""
     for queue in snapshot.queues:
@@ -211,7 +207,7 @@ def _since(run_id: RunId | None) -> datetime | None:
 
 def _jobs(snapshot: Snapshot) -> list[Job]:
     """Return the jobs that wait, worked out once for a page."""
-    return once_a_page("waiting jobs", lambda: list(waiting_jobs(snapshot, held_queues())))
+    return once_a_page("waiting jobs", lambda: list(waiting_jobs(snapshot, read_holds().queues)))
 
 
 def _of_schedules(snapshot: Snapshot, schedules: Schedules) -> list[Waiting]:
