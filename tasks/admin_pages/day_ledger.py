@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 from tasks import clock
 from tasks.admin_pages.formatting import one_line, short_duration
 from tasks.admin_pages.links import run_pages
-from tasks.admin_pages.states import badge, how_many
+from tasks.admin_pages.states import badge, how_many, run_word
 from tasks.admin_pages.strips import is_late
 from tasks.masking import hiding, mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -305,7 +305,7 @@ def state_words(state: str) -> str:
     """Return the word for what became of a due."""
     if state in WORDS:
         return str(WORDS[Unrecorded(state)])
-    return str(Status(state).label)
+    return run_word(state)
 
 
 def _words(entries: Sequence[Entry]) -> str:

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.links import run_pages
+from tasks.admin_pages.states import run_word
 from tasks.ledger.summaries import LATE
 from tasks.models import ScheduledTaskInstance
 
@@ -96,7 +97,7 @@ def _shapes(status: str, late: bool) -> str:
 
 def _words(status: str, late: timedelta | None) -> str:
     """Return how a run ended, escaped: “finished, 38 s late”."""
-    label = str(Status(status).label)
+    label = run_word(status)
     if late is None:
         return escape(label)
     return escape(_("%(state)s, %(span)s late") % {"state": label, "span": short_duration(late)})

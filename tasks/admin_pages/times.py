@@ -74,7 +74,7 @@ def in_words(value: datetime, now: datetime) -> str:
 def exact(value: datetime) -> str:
     """Return a time in full, with its zone: 2026-10-24 22:32:07.120 CEST (Europe/Berlin)."""
     local = timezone.localtime(value)
-    shown = f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} {local:%Z}"
+    shown = f"{local.replace(tzinfo=None).isoformat(' ', 'milliseconds')} {local.tzname()}"
     zone = timezone.get_current_timezone_name()
     return shown if zone in shown else f"{shown} ({zone})"
 
