@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from tasks.access import visible
+from tasks.admin_pages.limits import VisibleFilter
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Tag, WeeklySummary
 from tasks.reports.numbers import Numbers, keep_for_page, numbers_of
 from tasks.reports.waiting import late_schedules
@@ -112,6 +113,16 @@ class TagFilter(ChoiceFilter):
 
     def chosen(self, request: HttpRequest, schedules: Schedules, value: str) -> Schedules:
         return schedules.filter(tags__name=value)
+
+
+class CalendarFilter(VisibleFilter):
+    """By a calendar, whose own page leads here: the list doesn't offer the choice."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
+        return []
+
+    def has_output(self) -> bool:
+        return True  # Otherwise the choice would be ignored.
 
 
 class OwnerFilter(ChoiceFilter):
