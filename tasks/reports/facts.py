@@ -19,8 +19,8 @@ from tasks.reports.in_redis import SchedulerSeen, Snapshot, WorkerSeen, read_sna
 from tasks.reports.numbers import numbers_of
 from tasks.reports.scope import NO_CALLS, Calls, Schedules, is_everything
 from tasks.reports.strips import strips
-from tasks.reports.upcoming import upcoming
-from tasks.reports.waiting import WaitingList, Why, waiting, why_of_queue
+from tasks.reports.upcoming import next_due
+from tasks.reports.waiting import WaitingList, Why, known_waiting, waiting, why_of_queue
 
 # How many runs that go on now are read, and how many of the failing schedules are looked into.
 RUNNING_READ = 500
@@ -222,14 +222,14 @@ def seen_of(
     Of the queues that these use, the depth and the oldest wait stay those of all jobs: they are the
     load that these wait behind, and say nothing of whose jobs it is.
     """
-    late = [job_id for job_id, _due in snapshot.undispatched]
-    own = set(schedules.order_by().filter(job_id__in=late).values_list("job_id", flat=True))
-    following = upcoming(redis, schedules, 1)
+    seen = replace(
+        snapshot, queues=tuple(queue for queue in snapshot.queues if queue.name in used)
+    )
+    own = known_waiting(seen, schedules)
     return replace(
-        snapshot,
-        queues=tuple(queue for queue in snapshot.queues if queue.name in used),
+        seen,
         undispatched=tuple(one for one in snapshot.undispatched if one[0] in own),
-        next_due=following[0].due if following else None,
+        next_due=next_due(redis, schedules),
     )
 
 

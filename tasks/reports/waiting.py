@@ -214,13 +214,23 @@ def _of_schedules(snapshot: Snapshot, schedules: Schedules) -> list[Waiting]:
     """Return what waits of these schedules; on a page, read once, they are its viewer's."""
 
     def read() -> list[Waiting]:
-        jobs = _jobs(snapshot)
-        job_ids = {job.schedule_job_id for job in jobs} - {""}
-        rows = schedules.filter(job_id__in=job_ids).order_by().values_list("job_id", "pk", "name")
-        known = {job_id: (pk, name) for job_id, pk, name in rows}
-        return _by_schedule(jobs, snapshot.now, known)
+        return _by_schedule(_jobs(snapshot), snapshot.now, known_waiting(snapshot, schedules))
 
     return once_a_page("waiting schedules", read)
+
+
+def known_waiting(snapshot: Snapshot, schedules: Schedules) -> dict[str, tuple[int, str]]:
+    """Return the keys and names of those of these schedules that wait, by the schedules' job ids.
+
+    On a page, read once, they are its viewer's.
+    """
+
+    def read() -> dict[str, tuple[int, str]]:
+        job_ids = {job.schedule_job_id for job in _jobs(snapshot)} - {""}
+        rows = schedules.filter(job_id__in=job_ids).order_by().values_list("job_id", "pk", "name")
+        return {job_id: (pk, name) for job_id, pk, name in rows}
+
+    return once_a_page("known waiting", read)
 
 
 def _by_schedule(
