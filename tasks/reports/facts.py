@@ -222,9 +222,7 @@ def seen_of(
     Of the queues that these use, the depth and the oldest wait stay those of all jobs: they are the
     load that these wait behind, and say nothing of whose jobs it is.
     """
-    seen = replace(
-        snapshot, queues=tuple(queue for queue in snapshot.queues if queue.name in used)
-    )
+    seen = replace(snapshot, queues=tuple(queue for queue in snapshot.queues if queue.name in used))
     own = known_waiting(seen, schedules)
     return replace(
         seen,
