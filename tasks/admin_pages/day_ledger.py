@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cache
+from html import escape
 from itertools import groupby, islice
 from typing import Any
 from urllib.parse import urlencode
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from django.urls import reverse
 from django.utils import formats, timezone
-from django.utils.html import escape, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
@@ -297,7 +298,7 @@ def _time(at: datetime) -> str:
     """Return a time of the day, with its zone where the clock shows it twice."""
     local = timezone.localtime(at)
     text = f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
-    is_twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+    is_twice = local.replace(fold=1 - local.fold).utcoffset() != local.utcoffset()
     return f"{text} {local:%Z}" if is_twice else text
 
 

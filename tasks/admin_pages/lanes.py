@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from html import escape
 from typing import NamedTuple
 
 from django.utils import formats, timezone
-from django.utils.html import escape, format_html, format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
@@ -16,6 +17,7 @@ from django.utils.translation import ngettext, pgettext
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.links import run_pages, schedule_page
 from tasks.admin_pages.states import how_many, run_word
+from tasks.admin_pages.times import to_minute
 from tasks.models import ScheduledTaskInstance
 from tasks.reports.heatmap import Cell, Heatmap, Row
 from tasks.reports.timeline import Bar, Lane, Timeline
@@ -286,7 +288,7 @@ def _heat_shape(cell: Cell) -> Shape | None:
 
 
 def _hour_in_words(hour: datetime) -> str:
-    return formats.date_format(timezone.localtime(hour), pgettext("date format", "D j, H:i"))
+    return to_minute(hour, pgettext("date format", "D j, H:i"))
 
 
 def _cell(failed: int, missed: int, late: int) -> str:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from html import escape
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 from django.db.models.functions import Coalesce
-from django.utils import formats, timezone
-from django.utils.html import escape
+from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
@@ -23,7 +23,7 @@ from tasks import clock
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.links import run_pages
 from tasks.admin_pages.states import how_many, run_word
-from tasks.admin_pages.times import exact
+from tasks.admin_pages.times import exact, to_minute
 from tasks.ledger.summaries import LATE
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.reports.lengths import LATENESS, duration, since
@@ -144,7 +144,7 @@ class Chart:
 
 def moment(at: datetime) -> str:
     """Return a time as the axis shows it."""
-    return formats.date_format(timezone.localtime(at), pgettext("date format", "j M H:i"))
+    return to_minute(at, pgettext("date format", "j M H:i"))
 
 
 def chart_of(schedule: ScheduledTask, size: str, until: int | None) -> Chart:
