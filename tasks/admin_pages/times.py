@@ -73,7 +73,7 @@ def in_words(value: datetime, now: datetime) -> str:
 
 
 def to_minute(value: datetime, form: str) -> str:
-    """Return a time in words, to the minute; `form` is as Django's template filter `date` has it."""
+    """Return a time to the minute; `form` is as Django's template filter `date` has it."""
     minute = timezone.localtime(value).replace(second=0, microsecond=0, tzinfo=None)
     return _to_minute(minute, form, get_language())
 
