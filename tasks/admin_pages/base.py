@@ -155,7 +155,8 @@ class CheckedChangeList(ChangeList):
         fast as sorting whole rows.
         """
         super().get_results(request)
-        keys = list(self.result_list.values_list("pk", flat=True))
+        # A search that has found none would search once more.
+        keys = list(self.result_list.values_list("pk", flat=True)) if self.result_count else []
         rows = self.apply_select_related(self.root_queryset).in_bulk(keys)
         self.result_list: Any = [rows[key] for key in keys if key in rows]
 
