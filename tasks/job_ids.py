@@ -70,7 +70,7 @@ class RunId:
         return replace(self, attempt=self.attempt + 1)
 
 
-@lru_cache(maxsize=100)
+@lru_cache(maxsize=5_000)  # A page reads the ids of all that waits.
 def _parse(run_id_class: Any, job_id: str) -> Any:
     match = RUN_ID.fullmatch(job_id)
     if match is None:

@@ -148,6 +148,18 @@ class CheckedChangeList(ChangeList):
             raise IncorrectLookupParameters(error) from error
         return found
 
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page: first its keys, then its rows.
+
+        The rows of the pages before it are not read, and sorting keys alone is several times as
+        fast as sorting whole rows.
+        """
+        super().get_results(request)
+        # A search that has found none would search once more.
+        keys = list(self.result_list.values_list("pk", flat=True)) if self.result_count else []
+        rows = self.apply_select_related(self.root_queryset).in_bulk(keys)
+        self.result_list: Any = [rows[key] for key in keys if key in rows]
+
 
 class BriefAdmin(admin.ModelAdmin):
     """Pages in the viewer's zone, that wait for Redis only briefly.
@@ -206,6 +218,15 @@ class BriefAdmin(admin.ModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return CheckedChangeList
+
+    def action_checkbox(self, obj: Any) -> SafeString:
+        """Show the box by which a row is chosen; Django's widget takes as long as a whole row."""
+        return format_html(
+            '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">',
+            ACTION_CHECKBOX_NAME,
+            obj.pk,
+            _("Select %(name)s") % {"name": obj},
+        )
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Return what the address fills a form in with, as far as it fits."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cache
+from html import escape
 from itertools import groupby, islice
 from typing import Any
 from urllib.parse import urlencode
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from django.urls import reverse
 from django.utils import formats, timezone
-from django.utils.html import escape, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
@@ -23,7 +24,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 from tasks import clock
 from tasks.admin_pages.formatting import one_line, short_duration
 from tasks.admin_pages.links import run_pages
-from tasks.admin_pages.states import badge, how_many
+from tasks.admin_pages.states import badge, how_many, run_word
 from tasks.admin_pages.strips import is_late
 from tasks.masking import hiding, mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -297,7 +298,7 @@ def _time(at: datetime) -> str:
     """Return a time of the day, with its zone where the clock shows it twice."""
     local = timezone.localtime(at)
     text = f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
-    is_twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+    is_twice = local.replace(fold=1 - local.fold).utcoffset() != local.utcoffset()
     return f"{text} {local:%Z}" if is_twice else text
 
 
@@ -305,7 +306,7 @@ def state_words(state: str) -> str:
     """Return the word for what became of a due."""
     if state in WORDS:
         return str(WORDS[Unrecorded(state)])
-    return str(Status(state).label)
+    return run_word(state)
 
 
 def _words(entries: Sequence[Entry]) -> str:

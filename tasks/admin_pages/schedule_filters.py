@@ -1,7 +1,7 @@
 """What the list of schedules can be narrowed down to."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from django.contrib import admin
@@ -11,7 +11,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from tasks.access import visible
-from tasks.models import ScheduledTask, ScheduledTaskInstance, Tag
+from tasks.admin_pages.limits import VisibleFilter
+from tasks.models import ScheduledTask, ScheduledTaskInstance, Tag, WeeklySummary
+from tasks.reports.numbers import Numbers, keep_for_page, numbers_of
 from tasks.reports.waiting import late_schedules
 
 Schedules = QuerySet[ScheduledTask]
@@ -58,11 +60,19 @@ def in_use(request: HttpRequest) -> list[InUse]:
         schedules = visible(request.user, ScheduledTask.objects.all()).order_by()
         common = schedules.values("function", "queue", "list_owner", "status")
         counted = common.annotate(
-            number=Count("pk"), with_problem=Count("pk", filter=~Q(problem=""))
+            number=Count("*"), with_problem=Count("pk", filter=~Q(problem=""))
         )
         kept.in_use = list(map(InUse._make, counted.values_list(*InUse._fields)))
+        keep_for_page(_numbers(kept.in_use))
     found: list[InUse] = kept.in_use
     return found
+
+
+def _numbers(found: Iterable[InUse]) -> Numbers:
+    by_status: Counter[str] = Counter()
+    for one in found:
+        by_status[one.status] += one.number
+    return Numbers(by_status, sum(one.with_problem for one in found if one.status in LIVE))
 
 
 def _values(request: HttpRequest, field: str) -> list[Any]:
@@ -103,6 +113,16 @@ class TagFilter(ChoiceFilter):
 
     def chosen(self, request: HttpRequest, schedules: Schedules, value: str) -> Schedules:
         return schedules.filter(tags__name=value)
+
+
+class CalendarFilter(VisibleFilter):
+    """By a calendar, whose own page leads here: the list doesn't offer the choice."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
+        return []
+
+    def has_output(self) -> bool:
+        return True  # Otherwise the choice would be ignored.
 
 
 class OwnerFilter(ChoiceFilter):
@@ -162,11 +182,12 @@ def paused(request: HttpRequest) -> Q:
 def never_ran(request: HttpRequest) -> Q:
     """Find those that have not ended and of which no run has ever started."""
     started = ScheduledTaskInstance.objects.filter(parent=OuterRef("pk"), started__isnull=False)
+    # Of most the summaries say that they ran, which is quicker to read than their runs.
+    weeks = WeeklySummary.objects.filter(schedule=OuterRef("pk"))
+    busy = weeks.filter(Q(finished__gt=0) | Q(failed__gt=0))
     # Retention may have deleted the runs of one that ran.
     candidates = ~Q(status=ScheduledTask.Status.DEATH) & Q(pruned_until=None)
-    # Of most the summaries say that they ran, which is quicker to read than their runs.
-    quiet = Q(week=None) | Q(week__finished=0, week__failed=0)
-    return candidates & quiet & Q(~Exists(started))
+    return candidates & ~Exists(busy) & ~Exists(started)
 
 
 def ended(request: HttpRequest) -> Q:
@@ -190,12 +211,10 @@ VIEWS: dict[str, tuple[Any, Callable[[HttpRequest], Q]]] = {
 
 def numbers_of_views(request: HttpRequest) -> dict[str, int]:
     """Return how many schedules each view shows, in two queries besides those of the page."""
-    by_status: Counter[str] = Counter()
-    for one in in_use(request):
-        by_status[one.status] += one.number
     status, everything = ScheduledTask.Status, visible(request.user, ScheduledTask.objects.all())
+    by_status, with_problem = numbers_of(everything)
     return {
-        "problem": sum(one.with_problem for one in in_use(request) if one.status in LIVE),
+        "problem": with_problem,
         "failing": by_status[status.FAILED],
         "late": len(_late_now(request)),
         "running": everything.filter(going_on(request)).count(),

@@ -1,6 +1,7 @@
 """The list of schedules: how each is, when it is due, how it has fared, and what to do about it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -21,11 +22,11 @@ from tasks import clock
 from tasks.access import visible
 from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.base import CheckedChangeList
-from tasks.admin_pages.limits import VisibleFilter
 from tasks.admin_pages.links import run_pages, schedule_pages
 from tasks.admin_pages.schedule_filters import (
     RARE_VIEWS,
     VIEWS,
+    CalendarFilter,
     FunctionFilter,
     OwnerFilter,
     QueueFilter,
@@ -117,14 +118,12 @@ class ScheduleChangeList(CheckedChangeList):
     """Reads what the rows of the page show, in a fixed number of queries."""
 
     def get_results(self, request: HttpRequest) -> None:
+        # Only the names of the tags are shown: `_tags` reads them quicker than Django their rows.
+        self.root_queryset = self.root_queryset.prefetch_related(None)
         super().get_results(request)
-        # Sorting keys alone is several times as fast as sorting whole rows.
-        keys = list(self.result_list.values_list("pk", flat=True))
-        found = self.root_queryset.in_bulk(keys)
-        schedules = [found[key] for key in keys if key in found]
+        schedules = self.result_list
         for schedule, facts in zip(schedules, facts_of(schedules), strict=True):
             schedule.facts = facts
-        self.result_list = schedules
 
 
 def facts_of(schedules: Sequence[ScheduledTask]) -> Iterator[Facts]:
@@ -166,7 +165,7 @@ class ScheduleListAdmin(ActionsAdmin):
     list_filter = (
         "status",
         "type",
-        ("calendar", VisibleFilter),
+        ("calendar", CalendarFilter),
         ViewFilter,
         FunctionFilter,
         QueueFilter,
@@ -207,7 +206,7 @@ class ScheduleListAdmin(ActionsAdmin):
         filters = {spec.parameter_name: spec for spec in cl.filter_specs if _is_ours(spec)}
         return {
             "title": self.opts.verbose_name_plural,
-            "rows": list(_rows(cl.result_list)),
+            "rows": list(_rows(cl.result_list, _tags(request, cl.result_list))),
             "headers": list(_headers(cl)),
             "tabs": self._tabs(request, cl),
             "selections": [filters[name] for name in ("function", "queue", "tag", "list")],
@@ -277,7 +276,16 @@ class ScheduleListAdmin(ActionsAdmin):
         return ""
 
 
-def _rows(schedules: Sequence[Any]) -> Iterator[dict[str, Any]]:
+def _tags(request: HttpRequest, schedules: Sequence[Any]) -> dict[int, list[str]]:
+    """Return the names of the tags that the user may see, by schedule."""
+    tags = visible(request.user, Tag.objects.all()).filter(schedules__in=schedules)
+    names: dict[int, list[str]] = defaultdict(list)
+    for pk, name in tags.values_list("schedules", "name"):
+        names[pk].append(name)
+    return names
+
+
+def _rows(schedules: Sequence[Any], tags: Mapping[int, list[str]]) -> Iterator[dict[str, Any]]:
     """Yield what the list shows of each schedule."""
     last = {schedule.pk: _last_run(schedule.facts) for schedule in schedules}
     runs = ScheduledTaskInstance.objects.filter(pk__in=filter(None, last.values()))
@@ -305,7 +313,7 @@ def _rows(schedules: Sequence[Any]) -> Iterator[dict[str, Any]]:
             "p50": week and week.p50,
             "p95": week and week.p95,
             "waiting": facts.waiting.number if facts.waiting else 0,
-            "tags": [tag.name for tag in schedule.tags.all()],
+            "tags": tags.get(schedule.pk, []),
         }
 
 

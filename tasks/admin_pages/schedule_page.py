@@ -141,7 +141,7 @@ def _facts(schedule: ScheduledTask) -> dict[str, Any]:
     now = clock.now()
     facts = next(iter(facts_of([schedule])))
     state = state_of(schedule, facts, now)
-    week = WeeklySummary.objects.filter(schedule=schedule).first()
+    week = getattr(schedule, "week", None)
     started = schedule.runs.filter(started__isnull=False).order_by("-id")
     last_run = started.defer("log", "result", "traceback").first()
     if last_run is not None:

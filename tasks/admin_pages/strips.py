@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.links import run_pages
+from tasks.admin_pages.states import run_word
 from tasks.ledger.summaries import LATE
 from tasks.models import ScheduledTaskInstance
 
@@ -39,7 +40,7 @@ class Strips:
 
     def __init__(self) -> None:
         self._page_of = run_pages()
-        self._words = cache(_words)
+        self._looks = cache(_look)
         self._labels = {status.value: str(status.label) for status in Status}
 
     def draw(self, runs: Iterable[Any]) -> SafeString:
@@ -56,12 +57,11 @@ class Strips:
         ]
         # A page has a thousand of these: they are put together by hand.
         for place, run in enumerate(shown):
-            late = is_late(run)
-            text = self._words(run.status, run.lateness if late else None)
+            text, shapes = self._looks(run.status, run.lateness if is_late(run) else None)
             parts.append(
                 f'<a href="{self._page_of(run.pk)}" tabindex="{0 if place == last else -1}"'
                 f' aria-label="{text}"><title>{text}</title>'
-                f'<g transform="translate({STEP * (offset + place)} 0)">{_shapes(run.status, late)}'
+                f'<g transform="translate({STEP * (offset + place)} 0)">{shapes}'
                 '<rect class="hit" width="7" height="22"/></g></a>'
             )
         return format_html(
@@ -89,14 +89,10 @@ def is_late(run: Any) -> bool:
     return run.lateness is not None and run.lateness > LATE
 
 
-def _shapes(status: str, late: bool) -> str:
-    """Return the shapes of one run, in a box of 6 × 22."""
-    return BAR[status] + (LATE_CAP if late and status == Status.FINISHED else "")
-
-
-def _words(status: str, late: timedelta | None) -> str:
-    """Return how a run ended, escaped: “finished, 38 s late”."""
-    label = str(Status(status).label)
+def _look(status: str, late: timedelta | None) -> tuple[str, str]:
+    """Return how a run ended, escaped, “finished, 38 s late”, and its shapes in a box of 6 × 22."""
+    label = run_word(status)
     if late is None:
-        return escape(label)
-    return escape(_("%(state)s, %(span)s late") % {"state": label, "span": short_duration(late)})
+        return escape(label), BAR[status]
+    words = _("%(state)s, %(span)s late") % {"state": label, "span": short_duration(late)}
+    return escape(words), BAR[status] + (LATE_CAP if status == Status.FINISHED else "")

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
 
 from tasks.admin_pages.formatting import NONE
 
@@ -71,10 +72,22 @@ def in_words(value: datetime, now: datetime) -> str:
     return formats.date_format(local, pgettext("date format", "j M Y"))
 
 
+def to_minute(value: datetime, form: str) -> str:
+    """Return a time to the minute; `form` is as Django's template filter `date` has it."""
+    minute = timezone.localtime(value).replace(second=0, microsecond=0, tzinfo=None)
+    return _to_minute(minute, form, get_language())
+
+
+# A picture has hundreds of them, and shows the same ones again when it is refreshed.
+@lru_cache(maxsize=5_000)
+def _to_minute(local: datetime, form: str, language: str | None) -> str:
+    return formats.date_format(local, form)
+
+
 def exact(value: datetime) -> str:
     """Return a time in full, with its zone: 2026-10-24 22:32:07.120 CEST (Europe/Berlin)."""
     local = timezone.localtime(value)
-    shown = f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} {local:%Z}"
+    shown = f"{local.replace(tzinfo=None).isoformat(' ', 'milliseconds')} {local.tzname()}"
     zone = timezone.get_current_timezone_name()
     return shown if zone in shown else f"{shown} ({zone})"
 

@@ -8,7 +8,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -132,10 +132,15 @@ class Preview:
     notes: list[str] = field(default_factory=list)
     crowd: str = ""
     warning: str = ""
-    consequences: Mapping[str, SafeString] = field(default_factory=dict)
+    situation: Situation | None = None
     cron: str = ""
     choice: CronChoice | None = None
     zone_now: str = ""
+
+    @cached_property
+    def consequences(self) -> Mapping[str, SafeString]:
+        """What the policies would do; not every page says it."""
+        return {} if self.situation is None else consequences(self.situation)
 
 
 def preview_of(schedule: ScheduledTask, problem: str = "") -> Preview:
@@ -149,10 +154,8 @@ def preview_of(schedule: ScheduledTask, problem: str = "") -> Preview:
     except SpecError as error:  # Such a row was written past the services.
         problem = str(error)
     if wanted is None:
-        sentences = consequences(Situation(schedule, []))
-        return Preview(
-            warning=problem, consequences=sentences, cron=schedule.cron, zone_now=zone_now
-        )
+        situation = Situation(schedule, [])
+        return Preview(warning=problem, situation=situation, cron=schedule.cron, zone_now=zone_now)
     viewer = timezone.get_current_timezone()
     rows = upcoming(wanted, now, NUMBER)
     dues = [row.at for row in rows if isinstance(row, Due)]
@@ -165,7 +168,7 @@ def preview_of(schedule: ScheduledTask, problem: str = "") -> Preview:
         lines=[page.line(row) for row in page.with_viewers_changes(rows, dues)],
         notes=_notes(schedule, now),
         warning="" if dues else nothing_due(schedule, now),
-        consequences=consequences(Situation(schedule, [due.astimezone(zone) for due in dues])),
+        situation=Situation(schedule, [due.astimezone(zone) for due in dues]),
         choice=read_cron(schedule.cron) if schedule.cron else None,
         cron=schedule.cron,
         zone_now=zone_now,

@@ -1,6 +1,5 @@
 """The facts by which it is judged whether everything is on time."""
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from django.db.models import Count, F, Q
+from django.db.models import F, Q
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -17,17 +16,24 @@ from tasks.broker.keys import explain
 from tasks.job_ids import RunId
 from tasks.models import Hold, ScheduledTask, ScheduledTaskInstance, Task
 from tasks.queue import usable_queues
+from tasks.reports.holds import read_holds
 from tasks.reports.in_redis import SchedulerSeen, Snapshot, WorkerSeen, read_snapshot
+from tasks.reports.numbers import numbers_of
 from tasks.reports.scope import NO_CALLS, Calls, Schedules, is_everything
 from tasks.reports.strips import strips
-from tasks.reports.upcoming import upcoming
-from tasks.reports.waiting import WaitingList, Why, waiting, why_of_queue
+from tasks.reports.upcoming import next_due
+from tasks.reports.waiting import WaitingList, Why, known_waiting, waiting, why_of_queue
 
 # How many runs that go on now are read, and how many of the failing schedules are looked into.
 RUNNING_READ = 500
 FAILING_SHOWN = 3
 # How many of a failing schedule's latest runs are read.
 LATEST_READ = 50
+# What is read of a failed run: when it was due, why it failed, and what to mask in that.
+WHY_IT_FAILED = (
+    *("due", "requested", "reason", "reason_code", "reason_values", "arguments"),
+    *("parent__function", "parent__args", "parent__kwargs"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +145,13 @@ def read_facts(redis: Redis, schedules: Schedules, calls: Calls = NO_CALLS) -> F
     these aren't all schedules. Raises the database's errors; that Redis is unavailable is one of
     the facts.
     """
-    sent = time.monotonic()
-    holds = tuple(Hold.objects.all())
-    round_trip = timedelta(seconds=time.monotonic() - sent)
-    snapshot, obstacle = _snapshot(redis, schedules)
-    if not is_everything(schedules):
-        used = {"", *queues_of(schedules)}
-        holds = tuple(hold for hold in holds if hold.queue in used)
+    holds, round_trip = read_holds()
+    used = None if is_everything(schedules) else queues_of(schedules)
+    snapshot, obstacle = _snapshot(redis, schedules, used)
+    if used is not None:
+        holds = tuple(hold for hold in holds if not hold.queue or hold.queue in used)
     held = {hold.queue: hold for hold in holds}
-    works = running_now(schedules, calls)
+    works, numbers = running_now(schedules, calls), numbers_of(schedules)
     return Facts(
         now=clock.now(),
         obstacle=obstacle,
@@ -158,7 +162,11 @@ def read_facts(redis: Redis, schedules: Schedules, calls: Calls = NO_CALLS) -> F
         waiting=waiting(snapshot, schedules, calls) if snapshot else None,
         holds=holds,
         worst=worst_failing(schedules),
-        **_counts(schedules),
+        known=numbers.known,
+        live=numbers.live,
+        paused=numbers.by_status[ScheduledTask.Status.PAUSED],
+        failing=numbers.by_status[ScheduledTask.Status.FAILED],
+        with_problem=numbers.with_problem,
     )
 
 
@@ -205,7 +213,7 @@ def worst_failing(schedules: Schedules, number: int = FAILING_SHOWN) -> tuple[Fa
             whole.add(pk)
     read = {run for runs in failed.values() for run in (*runs[:1], *runs[-1:])}
     with_parent = ScheduledTaskInstance.objects.select_related("parent")
-    found = with_parent.defer("log", "traceback", "result").in_bulk(read)
+    found = with_parent.only(*WHY_IT_FAILED).in_bulk(read)
     return tuple(
         Failing(pk, names[pk], len(runs), pk not in whole, since, found[runs[0]])
         for pk, runs in failed.items()
@@ -218,29 +226,30 @@ def _at(run: ScheduledTaskInstance) -> datetime | None:
     return run.due or run.requested
 
 
-def _snapshot(redis: Redis, schedules: Schedules) -> tuple[Snapshot | None, str]:
+def _snapshot(
+    redis: Redis, schedules: Schedules, used: frozenset[str] | None
+) -> tuple[Snapshot | None, str]:
     try:
         snapshot = read_snapshot(redis)
-        return (snapshot if is_everything(schedules) else seen_of(snapshot, redis, schedules)), ""
+        return (snapshot if used is None else seen_of(snapshot, redis, schedules, used)), ""
     except RedisError as error:
         return None, explain(error, redis, usable_queues())
 
 
-def seen_of(snapshot: Snapshot, redis: Redis, schedules: Schedules) -> Snapshot:
+def seen_of(
+    snapshot: Snapshot, redis: Redis, schedules: Schedules, used: frozenset[str]
+) -> Snapshot:
     """Return what Redis says to somebody who sees only these schedules.
 
-    Of queues that these use, the depth and the oldest wait stay those of all jobs: they are the
+    Of the queues that these use, the depth and the oldest wait stay those of all jobs: they are the
     load that these wait behind, and say nothing of whose jobs it is.
     """
-    used = queues_of(schedules)
-    late = [job_id for job_id, _due in snapshot.undispatched]
-    own = set(schedules.order_by().filter(job_id__in=late).values_list("job_id", flat=True))
-    following = upcoming(redis, schedules, 1)
+    seen = replace(snapshot, queues=tuple(queue for queue in snapshot.queues if queue.name in used))
+    own = known_waiting(seen, schedules)
     return replace(
-        snapshot,
-        queues=tuple(queue for queue in snapshot.queues if queue.name in used),
+        seen,
         undispatched=tuple(one for one in snapshot.undispatched if one[0] in own),
-        next_due=following[0].due if following else None,
+        next_due=next_due(redis, schedules),
     )
 
 
@@ -265,15 +274,3 @@ def _queues(snapshot: Snapshot, held: dict[str, Hold]) -> Sequence[QueueFacts]:
             )
         )
     return found
-
-
-def _counts(schedules: Schedules) -> dict[str, int]:
-    status, live = ScheduledTask.Status, Q(status__in=ScheduledTask.LIVE)
-    counts: dict[str, int] = schedules.order_by().aggregate(
-        known=Count("pk"),
-        live=Count("pk", filter=live),
-        paused=Count("pk", filter=Q(status=status.PAUSED)),
-        failing=Count("pk", filter=Q(status=status.FAILED)),
-        with_problem=Count("pk", filter=live & ~Q(problem="")),
-    )
-    return counts

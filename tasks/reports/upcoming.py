@@ -34,13 +34,24 @@ def upcoming(redis: Redis, schedules: Schedules, number: int = NUMBER) -> list[U
     but one query only once for a page. Raises RedisError if Redis is unavailable. If a reader may
     see only some schedules, those among the next 500 of all are shown.
     """
-    # External jobs are among them, which aren't shown here.
-    read = 3 * number if is_everything(schedules) else READ_AT_MOST
-    by_due = once_a_page(f"{read} dues", lambda: _by_due(redis, schedules, read))[:number]
+    by_due = _next_dues(redis, schedules, number)
     rows = ScheduledTask.objects.filter(pk__in=[pk for _due, _name, pk in by_due])
     found = rows.select_related("calendar").defer("args", "kwargs", "description", "note")
     by_pk = {schedule.pk: schedule for schedule in found}
     return [Upcoming(from_score(due), by_pk[pk]) for due, _name, pk in by_due if pk in by_pk]
+
+
+def next_due(redis: Redis, schedules: Schedules) -> datetime | None:
+    """Return when the next of these schedules is due, as `upcoming` has it, without its row."""
+    dues = _next_dues(redis, schedules, 1)
+    return from_score(dues[0][0]) if dues else None
+
+
+def _next_dues(redis: Redis, schedules: Schedules, number: int) -> list[tuple[float, str, int]]:
+    """Return the first `number` of what `_by_due` finds, which is read once for a page."""
+    # External jobs are among them, which aren't shown here.
+    read = 3 * number if is_everything(schedules) else READ_AT_MOST
+    return once_a_page(f"{read} dues", lambda: _by_due(redis, schedules, read))[:number]
 
 
 def _by_due(redis: Redis, schedules: Schedules, read: int) -> list[tuple[float, str, int]]:

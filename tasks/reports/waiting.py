@@ -17,7 +17,8 @@ from tasks.job import COROUTINE
 from tasks.job_ids import RunId
 from tasks.ledger.summaries import LATE
 from tasks.masking import mask_text
-from tasks.models import Hold, ScheduledTask
+from tasks.models import ScheduledTask
+from tasks.reports.holds import read_holds
 from tasks.reports.in_redis import QueueSeen, Snapshot, read_snapshot
 from tasks.reports.scope import NO_CALLS, Calls, Schedules
 
@@ -155,7 +156,8 @@ def waiting_of(schedules: Iterable[ScheduledTask]) -> dict[int, Waiting]:
         snapshot = read_snapshot(connect())
     except RedisError:
         return {}
-    found = _by_schedule(_jobs(snapshot), snapshot.now, schedules)
+    known = {schedule.job_id: schedule for schedule in schedules}
+    found = _by_schedule(_jobs(snapshot), snapshot.now, known)
     return {one.schedule_pk: one for one in found if one.schedule_pk is not None}
 
 
@@ -167,11 +169,6 @@ def late_schedules(schedules: Schedules) -> list[int]:
         return []
     found = _of_schedules(snapshot, schedules)
     return [one.schedule_pk for one in found if one.is_late and one.schedule_pk is not None]
-
-
-def held_queues() -> frozenset[str]:
-    """Return the names of the queues that are paused; "" if everything is."""
-    return frozenset(Hold.objects.values_list("queue", flat=True))
 
 
 def waiting_jobs(snapshot: Snapshot, held: frozenset[str]) -> Iterator[Job]:
@@ -250,33 +247,42 @@ def _since(run_id: RunId | None) -> datetime | None:
 
 def _jobs(snapshot: Snapshot) -> list[Job]:
     """Return the jobs that wait, worked out once for a page."""
-    return once_a_page("waiting jobs", lambda: list(waiting_jobs(snapshot, held_queues())))
+    return once_a_page("waiting jobs", lambda: list(waiting_jobs(snapshot, read_holds().queues)))
 
 
 def _of_schedules(snapshot: Snapshot, schedules: Schedules) -> list[Waiting]:
     """Return what waits of these schedules; on a page, read once, they are its viewer's."""
 
     def read() -> list[Waiting]:
-        jobs = _jobs(snapshot)
-        job_ids = {job.schedule_job_id for job in jobs} - {""}
-        rows = schedules.filter(job_id__in=job_ids).order_by().only(*READ)
-        return _by_schedule(jobs, snapshot.now, rows)
+        known = known_waiting(snapshot, schedules)
+        return _by_schedule(_jobs(snapshot), snapshot.now, known)
 
     return once_a_page("waiting schedules", read)
 
 
+def known_waiting(snapshot: Snapshot, schedules: Schedules) -> dict[str, ScheduledTask]:
+    """Return those of these schedules that wait, by their job ids.
+
+    On a page, read once, they are its viewer's.
+    """
+
+    def read() -> dict[str, ScheduledTask]:
+        job_ids = {job.schedule_job_id for job in _jobs(snapshot)} - {""}
+        rows = schedules.filter(job_id__in=job_ids).order_by().only(*READ)
+        return {schedule.job_id: schedule for schedule in rows}
+
+    return once_a_page("known waiting", read)
+
+
 def _by_schedule(
-    jobs: Iterable[Job], now: datetime, schedules: Iterable[ScheduledTask]
+    jobs: Iterable[Job], now: datetime, known: dict[str, ScheduledTask]
 ) -> list[Waiting]:
-    """Return what waits of each of these schedules, by its oldest job."""
+    """Return what waits of each known schedule, by its oldest job."""
     of_schedule: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
-        of_schedule[job.schedule_job_id].append(job)
-    return [
-        _oldest(of_schedule[schedule.job_id], now, schedule)
-        for schedule in schedules
-        if schedule.job_id in of_schedule
-    ]
+        if job.schedule_job_id in known:
+            of_schedule[job.schedule_job_id].append(job)
+    return [_oldest(of_schedule[job_id], now, known[job_id]) for job_id in of_schedule]
 
 
 def _oldest(jobs: list[Job], now: datetime, schedule: ScheduledTask) -> Waiting:

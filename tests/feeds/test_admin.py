@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from feeds.admin import FeedAdmin
 from feeds.models import Entry, Feed
 from feeds.services import schedule_feed, tag_feed
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Tag, TagUser
@@ -76,6 +77,28 @@ def test_the_admin_lists_feeds_and_entries_with_the_same_queries_for_any_number(
             page(admin_client, url)
         counts.append(len(queries))
     assert counts[0] == counts[1]
+
+
+def test_a_page_of_feeds_reads_nothing_of_those_before_it(admin_client, feed, monkeypatch):
+    monkeypatch.setattr(FeedAdmin, "list_per_page", 1)
+    for number in range(2):
+        make_entry(schedule_feed(f"{URL}?{number}"))
+    with CaptureQueriesContext(connection) as queries:
+        page(admin_client, f"{FEEDS}?p=3")
+    skipping = [query["sql"] for query in queries if "OFFSET 2" in query["sql"]]
+    assert len(skipping) == 1
+    assert "feeds_entry" not in skipping[0]
+
+
+def test_a_search_that_finds_nothing_searches_once(admin_client, feed):
+    with CaptureQueriesContext(connection) as queries:
+        assert URL not in page(admin_client, f"{FEEDS}?q=nowhere")
+    assert sum("%nowhere%" in query["sql"] for query in queries) == 1
+
+
+def test_each_feed_of_the_list_has_a_box_that_says_whose_it_is(admin_client, feed):
+    box = f'name="_selected_action" value="{feed.pk}" class="action-select"'
+    assert f'<input type="checkbox" {box} aria-label="Select {feed}">' in page(admin_client, FEEDS)
 
 
 def test_adding_a_feed_in_the_admin_schedules_it(admin_client, django_capture_on_commit_callbacks):

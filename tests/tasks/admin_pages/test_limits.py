@@ -97,6 +97,14 @@ def test_the_counts_of_the_views_leave_others_out(
     assert [tab["number"] for tab in response.context_data["tabs"][:2]] == [1, 1]
 
 
+def test_the_list_names_no_tag_that_they_do_not_see(limited: Client, mine: ScheduledTask):
+    mine.tags.add(Tag.objects.create(name="merger"))
+    response: Any = limited.get(SCHEDULES)
+    [row] = response.context["rows"]
+    assert row["tags"] == ["shop"]
+    assert "merger" not in response.content.decode()
+
+
 def test_no_page_of_an_others_record_is_there(limited: Client, other: ScheduledTask):
     run = other.runs.get()
     pages = [page_of(other, "page"), page_of(other, "backfill")]

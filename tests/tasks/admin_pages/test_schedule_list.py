@@ -245,5 +245,5 @@ def test_the_list_makes_a_bounded_number_of_queries(
         schedule = make_row(status="paused", paused_at=ago(1))
         schedule.tags.add(tag)
         make_run(schedule)
-    with django_assert_max_num_queries(31):
+    with django_assert_max_num_queries(19):
         admin_client.get(SCHEDULES)

@@ -308,7 +308,7 @@ def test_the_page_costs_a_fixed_number_of_queries(
     for number in range(60):
         make_run(hourly, due=ago(200_000 + number))
         SchedulerService.update(hourly, retries=number % 5)
-    with django_assert_max_num_queries(32):
+    with django_assert_max_num_queries(25):
         admin_client.get(schedule_page(hourly.pk))
 
 

@@ -361,7 +361,7 @@ def test_the_facts_take_few_round_trips_however_much_there_is(
         for late in range(5):
             enqueue(redis_connection, run_of(schedule, 20 + late))
     round_trips.clear()
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(11):
         facts = read_facts(redis_connection, everything())
     assert (len(facts.workers), facts.waiting and facts.waiting.late) == (30, 30)
     assert round_trips == ["pipeline", "pipeline"]

@@ -23,6 +23,17 @@ def test_a_strip_has_the_newest_runs_of_its_schedule_newest_first():
     assert found[never.pk] == []
 
 
+def test_a_strip_says_whether_and_how_late_a_run_started_as_its_record_does():
+    schedule = make_row()
+    make_run(schedule, due=ago(200), started=ago(158))
+    make_run(schedule, due=ago(100), status="missed")
+    make_run(schedule, requested=ago(50), started=ago(20))
+    runs = schedule.runs.order_by("-pk")
+    found = [(run.has_started, run.lateness) for run in strips([schedule.pk])[schedule.pk]]
+    assert found == [(run.started is not None, run.lateness) for run in runs]
+    assert found[-1][1] is not None
+
+
 def test_the_strips_of_a_page_take_one_query(django_assert_num_queries: Any):
     schedules = [make_row() for _ in range(20)]
     for schedule in schedules:

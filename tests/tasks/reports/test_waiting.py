@@ -14,11 +14,11 @@ from tasks.decorators import scheduled_task
 from tasks.job_ids import RunId
 from tasks.models import Hold, ScheduledTask, Task
 from tasks.reports import in_redis
+from tasks.reports.holds import read_holds
 from tasks.reports.in_redis import read_snapshot
 from tasks.reports.waiting import (
     WaitingList,
     Why,
-    held_queues,
     late_schedules,
     waiting,
     waiting_of,
@@ -52,7 +52,7 @@ def waits(redis: Redis) -> WaitingList:
 
 
 def why(redis: Redis, queue: str = "default") -> Why:
-    return why_of_queue(queue, read_snapshot(redis), held_queues())
+    return why_of_queue(queue, read_snapshot(redis), read_holds().queues)
 
 
 def test_the_oldest_waits_first_and_says_since_when(redis_connection: Redis):
