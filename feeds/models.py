@@ -99,11 +99,7 @@ class Entry(models.Model):
     """An entry of a feed; `summary` and `content` are sanitised HTML."""
 
     feed = models.ForeignKey(
-        Feed,
-        on_delete=models.CASCADE,
-        db_index=False,  # That of its newest entries begins with it.
-        related_name="entries",
-        verbose_name=_("feed"),
+        Feed, on_delete=models.CASCADE, related_name="entries", verbose_name=_("feed")
     )
     guid = models.CharField(_("id"), max_length=MAX_TEXT)
     title = models.CharField(_("title"), max_length=MAX_TEXT, blank=True)
