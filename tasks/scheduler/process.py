@@ -6,6 +6,7 @@ changes, which wake the loop. One more checks, in each process, whose the keys i
 """
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -68,6 +69,8 @@ OUTAGE_POLL_INTERVAL = 1.0
 HEARTBEAT_INTERVAL = 10.0
 # How often a scheduler says to ours that it is alive, and for how long it counts, in seconds.
 SIGN_OF_LIFE_INTERVAL = 1.0
+# How old its lease may be after a chunk of what is due, in seconds.
+RENEWAL_SECONDS = 0.5
 REMEMBERED_FOR = 60.0
 # After Redis's clock was set, dispatch waits until it has not been set again for so many seconds.
 STEADY_SECONDS = 5.0
@@ -101,7 +104,7 @@ class Scheduler(DjangoScheduler):
         self.leads = False
         self._held = holds.Held()
         self._next_heartbeat = 0.0
-        self._next_sign_of_life = 0.0
+        self._next_sign_of_life = self._renewed = 0.0
         self.dispatcher = Dispatcher(
             self.connection,
             self._queue_names,
@@ -198,8 +201,11 @@ class Scheduler(DjangoScheduler):
             self.alarm.sleep(POLL_INTERVAL)
             return
         self.dispatcher.dispatch_punctual()
-        self.dispatcher.move_reserved()
-        self._sleep_until_due()
+        next_schedule, next_reserved = self._next_scores()
+        if next_reserved <= clock.timestamp():
+            self.dispatcher.move_reserved()
+        else:
+            self._sleep_until(min(next_schedule, next_reserved))
 
     def _catch_up(self) -> None:
         if clock.steady_for() >= STEADY_SECONDS and not self._held.everything:
@@ -230,16 +236,20 @@ class Scheduler(DjangoScheduler):
             pipe.execute()
         self._next_sign_of_life = time.monotonic() + SIGN_OF_LIFE_INTERVAL
 
-    def _sleep_until_due(self) -> None:
-        """Sleep until something is due or has changed, but no longer than the poll interval."""
+    def _next_scores(self) -> tuple[float, float]:
+        """Return when a schedule, and what is reserved, is due next, in seconds since the epoch."""
         with self.connection.pipeline(transaction=False) as pipe:
             after = f"({self.dispatcher.looked_until_ms / 1000!r}"
             pipe.zrangebyscore(SCHEDULES_KEY, after, "+inf", 0, 1, withscores=True)
             for name in self._queue_names():
                 pipe.zrange(scheduled_key(name), 0, 0, withscores=True)
-            next_scores = [entries[0][1] for entries in pipe.execute() if entries]
-        pause = min([POLL_INTERVAL, *(score - clock.timestamp() for score in next_scores)])
-        self.alarm.sleep(pause)
+            first, *reserved = pipe.execute()
+        scores = [entries[0][1] for entries in reserved if entries]
+        return first[0][1] if first else math.inf, min(scores, default=math.inf)
+
+    def _sleep_until(self, score: float) -> None:
+        """Sleep until then, or until something has changed, but no longer than the interval."""
+        self.alarm.sleep(min(POLL_INTERVAL, score - clock.timestamp()))
 
     def _listen(self) -> None:
         """Wake the loop when something has changed.
@@ -251,9 +261,12 @@ class Scheduler(DjangoScheduler):
             self.alarm.ring()
 
     def _renew_leadership(self) -> None:
-        self.leads = self._hold_leadership() if self.leads else False
+        """Renew the lease after a chunk, unless that has just been done."""
+        if time.monotonic() - self._renewed > RENEWAL_SECONDS:
+            self.leads = self._hold_leadership() if self.leads else False
 
     def _hold_leadership(self) -> bool:
+        self._renewed = time.monotonic()
         return self._leadership.hold(mark=self._ownership.mark)
 
     def _install_signal_handlers(self) -> None:

@@ -96,6 +96,9 @@ class Doorbell:
         self._blocked: dict[str, Connection] = {}
         # The job that it has heard last of each queue, and how long it waits before it listens.
         self._heard: dict[str, bytes] = {}
+        # When it claimed queues last, and the one that its bell was rung for.
+        self._claimed_at = 0.0
+        self._handed_over = ""
         self.pause = 0.0
 
     def wait(
@@ -110,22 +113,34 @@ class Doorbell:
         if self.pause and _is_interrupted(self.pause, interrupt):
             return False
         try:
+            mine = self._claim(ignored)
             while True:
-                mine = self._claim([queue for queue in self._queues if queue not in ignored])
                 pause = min(LISTEN_EVERY, give_up - time.monotonic())
                 rings = self._rings(mine, max(pause, 0.0), interrupt)
                 if mine & rings:
                     return True
                 if INTERRUPTED in rings or time.monotonic() >= give_up:
                     return False
+                mine = self._take_over(mine, ignored) if rings else self._claim(ignored)
         except BaseException:
             self._disconnect()
             raise
 
-    def _claim(self, queues: list[str]) -> set[str]:
+    def _claim(self, ignored: Collection[str]) -> set[str]:
         """Return the queues that this worker listens to from now on, and block on them."""
+        queues = [queue for queue in self._queues if queue not in ignored]
         answer: Any = self._listen(args=[self._name, self._lane, *queues]) if queues else []
-        mine = {queue.decode() for queue in answer}
+        self._claimed_at = time.monotonic()
+        return self._listen_to({queue.decode() for queue in answer})
+
+    def _take_over(self, mine: set[str], ignored: Collection[str]) -> set[str]:
+        """Listen to the queue that was handed over, too: that it is claimed, Redis knows."""
+        if time.monotonic() - self._claimed_at > LISTEN_EVERY:
+            return self._claim(ignored)
+        return self._listen_to(mine | ({self._handed_over} - set(ignored)))
+
+    def _listen_to(self, mine: set[str]) -> set[str]:
+        """Block on these queues, and on the bell; return the queues."""
         for queue in mine - self._blocked.keys():
             key = queue_key(queue)
             self._block(queue, "BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS)
@@ -154,7 +169,9 @@ class Doorbell:
             heard: Any = connection.read_response()
         finally:
             self._pool.release(connection)
-        if heard is not None and name != self._bell:
+        if heard is not None and name == self._bell:
+            self._handed_over = heard[1].decode()
+        elif heard is not None:
             is_same = heard == self._heard.get(name)
             longer = min(max(self.pause * 2, SHORTEST_PAUSE), LONGEST_PAUSE)
             self.pause = longer if is_same else 0.0

@@ -31,6 +31,7 @@ from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job_lifecycle import call_exception_handlers
 from rq.serializers import JSONSerializer
+from rq.suspension import WORKERS_SUSPENDED
 from rq.worker import DequeueStrategy, WorkerStatus
 
 from tasks.broker import limits
@@ -182,9 +183,12 @@ class Worker(rq.Worker):
                 ran += now_ran
                 if max_jobs and ran >= max_jobs:
                     break
-                if now_ran or (burst and self._work_off_coroutines()):
+                if now_ran:
                     idle_since = time.monotonic()
-                elif burst or not self._wait_for_jobs(idle_since, max_idle_time):
+                if burst:
+                    if not now_ran and not self._work_off_coroutines():
+                        break
+                elif not self._wait_for_jobs(idle_since, max_idle_time):
                     break
         except StopRequested:
             pass
@@ -214,7 +218,8 @@ class Worker(rq.Worker):
     def _do_maintenance(self, burst: bool) -> None:
         """Do what is due from time to time, between jobs."""
         self._ends.spool()
-        self.check_for_suspension(burst)
+        if self.connection.exists(WORKERS_SUSPENDED):  # RQ asks with a heartbeat each time.
+            self.check_for_suspension(burst)
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
         self._send_heartbeat()
