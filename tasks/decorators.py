@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Collection, Iterable
+from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from rq import get_current_job
@@ -181,6 +182,8 @@ def _limit(max_concurrent: int | None, limit_key: Callable[..., object] | None) 
         raise ValueError("limit_key= says of which runs there are few: give max_concurrent=, too.")
     if max_concurrent is not None and (not is_number or max_concurrent < 1):
         raise ValueError(f"max_concurrent={max_concurrent!r} is not a positive whole number.")
+    if limit_key is not None and (not callable(limit_key) or iscoroutinefunction(limit_key)):
+        raise ValueError(f"limit_key={limit_key!r} is not a plain function of the run's arguments.")
     return max_concurrent, limit_key
 
 

@@ -1,6 +1,7 @@
 """Reads the arguments of commands: a schedule, a time, names of queues."""
 
 import logging
+from argparse import ArgumentTypeError
 from collections.abc import Iterable
 from datetime import datetime, time
 
@@ -33,12 +34,17 @@ def add_concurrency(parser: CommandParser) -> None:
     """Add the option that says how many coroutine functions a worker runs side by side."""
     parser.add_argument(
         "--concurrency",
-        type=int,
-        choices=range(MOST_CONCURRENCY + 1),
+        type=_concurrency,
         metavar="N",
         help="Each worker runs up to N coroutine functions side by side, beside one plain function "
         "(default: TASKS_CONCURRENCY; 0: one at a time).",
     )
+
+
+def _concurrency(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > MOST_CONCURRENCY:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MOST_CONCURRENCY:,}")
+    return int(text)
 
 
 def find_schedule(text: str) -> ScheduledTask:

@@ -14,11 +14,11 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, cast
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from rq.job import _current_job
 from rq.timeouts import JobTimeoutException
 
-from tasks import registry
+from tasks import clock, registry
 from tasks.database import OUTAGE_ERRORS, patiently
 from tasks.job import Job
 from tasks.job_ids import RunId
@@ -34,6 +34,7 @@ from tasks.runs.log_capture import lines_of_context
 from tasks.runs.progress import listening
 from tasks.runs.recorder import Closing, Recorder, checked_answer
 from tasks.runs.reporting import own_scope
+from tasks.runs.threads import OwnThread, all_ended, note_calls
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class RunBeside:
     `timeout` is in seconds, -1 for none. `on_start` and `on_end` are called when its row says
     `running`, and when it says how the run has ended; `on_stuck` when it goes on although it was
     cancelled. `prepare` is called in the context of its function, or of its check, and `clear_away`
-    when that has returned, before anything else is written: with whether it has raised something.
+    when that has returned, before anything else is written.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class RunBeside:
         writer: GroupWriter,
         *,
         prepare: Callable[[], object],
-        clear_away: Callable[[bool], Awaitable[None]],
+        clear_away: Callable[[], object],
         on_start: Callable[[], object],
         on_end: Callable[[], object],
         on_stuck: Callable[[], object],
@@ -193,6 +194,7 @@ class RunBeside:
         if raised is None and not self._is_stopped:
             result, error = await self._called(partial(self._call, recorder))
             has_returned = error is None
+        recorder.ended_at = clock.now()
         if self._is_stopped and not has_returned:
             return lambda: Ended(is_stopped=True)
         if self._has_timed_out:
@@ -224,19 +226,11 @@ class RunBeside:
 
         It is cancelled when the run's time is over. What it has left running is cancelled, too.
         """
-        made = self._made = set()
+        self._made = set()
         loop = asyncio.get_running_loop()
-
-        async def observed() -> tuple[Any, BaseException | None]:
-            _made.set(made)
-            try:
-                return await call(), None
-            except BaseException as error:  # SystemExit, too: it would end the loop.
-                return None, error
-
         context = copy_context()
         context.run(self._prepare)
-        self._task = task = loop.create_task(observed(), context=context)
+        self._task = task = loop.create_task(self._observed(call), context=context)
         timer = loop.call_later(self._left, self._time_out) if self._left > 0 else None
         if self._is_stopped:
             self._cancel()
@@ -245,12 +239,32 @@ class RunBeside:
         finally:
             if timer is not None:
                 timer.cancel()
-        for left in made:
-            left.cancel()
         result, error = None, cast(BaseException | None, asyncio.CancelledError())
         if not task.cancelled():  # before it had begun
             result, error = task.result()
-        await self._clear_away(error is not None)
+        self._clear_away()
+        return result, error
+
+    async def _observed(
+        self, call: Callable[[], Coroutine[Any, Any, Any]]
+    ) -> tuple[Any, BaseException | None]:
+        """Call a coroutine function, and end what it has left running, but for its threads.
+
+        These can't be ended: it isn't over before they are.
+        """
+        _made.set(self._made)
+        calls, thread = note_calls(), OwnThread()
+        result, error = None, None
+        try:
+            async with ThreadSensitiveContext(executor=thread):
+                result = await call()
+        except BaseException as raised:  # SystemExit, too: it would end the loop.
+            error = raised
+        for left in list(self._made):
+            left.cancel()
+        await all_ended(calls)
+        thread.close()
+        await all_ended(calls)
         return result, error
 
     def _time_out(self) -> None:
@@ -291,9 +305,19 @@ def task_factory(
     loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
 ) -> "asyncio.Task[Any]":
     """Make a task of asyncio, and note whose it is: what a run leaves running ends with it."""
-    task = asyncio.Task(coroutine, loop=loop, **options)
     made = _made.get()
+    if made is not None:
+        coroutine = _contained(coroutine)
+    task = asyncio.Task(coroutine, loop=loop, **options)
     if made is not None:
         made.add(task)
         task.add_done_callback(made.discard)
     return task
+
+
+async def _contained(coroutine: Any) -> Any:
+    """Await what a run has made a task of; if that exits, the run fails, not the loop."""
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"A task of this run has raised {error!r}.") from error

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
@@ -197,6 +198,8 @@ class Recorder:
         if row.log:
             for line in [*row.log.splitlines(), f"— attempt {row.attempt} —"]:
                 self.lines.add(line)
+        # When its function has ended, if that isn't just now.
+        self.ended_at: datetime | None = None
         self._percent, self._message = 0, ""
         self._shown: tuple[Any, ...] = (0, "")
         self._shown_log = str(self.lines)
@@ -268,7 +271,8 @@ class Recorder:
         self, status: str, text: str, error: BaseException | None, values: dict[str, Any]
     ) -> Closing:
         shown = {"log": str(self.lines), "progress_message": self._message}
-        return Closing(status, text, error, values | {"ended": clock.now(), **shown})
+        ended = self.ended_at or clock.now()
+        return Closing(status, text, error, values | {"ended": ended, **shown})
 
     def write(self, closing: Closing) -> bool:
         """Write the end, or put it on the spool; return False if it was closed meanwhile."""

@@ -16,18 +16,16 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 import rq
-from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import connections
 
 from tasks import clock
 from tasks.runs import reporting
 from tasks.runs.beside import Outcome, RunBeside, task_factory
-from tasks.runs.connections import roll_back_since
 from tasks.runs.group_writer import GroupWriter
 from tasks.runs.log_capture import capturing_by_context
 from tasks.runs.process_state import ProcessState
 from tasks.runs.processes import die_with_parent
+from tasks.runs.threads import Threads
 from tasks.worker.child import MAX_RUNS, REFUSED_STATUS, has_grown, set_signals
 from tasks.worker.intake import Begun, Intake, Report
 from tasks.worker.run_table import RunTable
@@ -44,7 +42,7 @@ class CoroutineChild:
     """Runs up to `concurrency` coroutine functions at a time, in the process just forked."""
 
     def __init__(self, worker: rq.Worker, table: RunTable, concurrency: int) -> None:
-        self._table = table
+        self._table, self._concurrency = table, concurrency
         # The threads that no run has left behind.
         self._threads = set(threading.enumerate())
         self._writer = GroupWriter()
@@ -58,6 +56,7 @@ class CoroutineChild:
         # The functions that have run since this process was last as its code had it at the start.
         self._functions: set[str] = set()
         self._count = 0
+        self._is_recycled = False
         # How many functions are called now.
         self._calling = 0
 
@@ -69,6 +68,7 @@ class CoroutineChild:
         """
         self._loop = asyncio.get_running_loop()
         self._loop.set_task_factory(task_factory)
+        self._loop.set_default_executor(Threads(self._concurrency))
         self._over = asyncio.Event()
         clock.keep_fresh(lambda: None)  # Each step reads it; the loop waits for nothing.
         with capturing_by_context():
@@ -106,12 +106,21 @@ class CoroutineChild:
     def _beat(self) -> None:
         """Say that the loop has come round, and do what is to be done from time to time."""
         self._table.beat()
-        if self._table.is_stop_requested or has_grown():
+        if self._table.is_stop_requested:
             self._intake.close()
+        elif has_grown():
+            self._recycle("it has grown")
         stuck = [entry for entry in self._runs.values() if entry[1].is_stuck]
         if stuck and len(stuck) == len(self._runs):
             self._give_up(stuck)
         self._loop.call_later(BEAT_SECONDS, self._beat)
+
+    def _recycle(self, why: str) -> None:
+        """Have another process take over once all that runs here has ended."""
+        if not self._is_recycled:
+            self._is_recycled = True
+            logger.info("The coroutine child takes no more jobs and is replaced: %s.", why)
+            self._intake.close()
 
     def _find(self, task: "asyncio.Task[object] | None") -> Culprit | None:
         """Return the run to which a task of asyncio belongs."""
@@ -149,7 +158,7 @@ class CoroutineChild:
         self._functions.add(str(job.func_name))
         self._count += 1
         if self._count >= getattr(settings, "TASKS_CHILD_MAX_RUNS", MAX_RUNS):
-            self._intake.close()
+            self._recycle(f"it has run {self._count:,}")
         error: BaseException | None
         try:
             outcome = await run.run()
@@ -164,14 +173,11 @@ class CoroutineChild:
         self._process_state.remember()
         self._calling += 1
 
-    async def _clear_away(self, has_failed: bool) -> None:
+    def _clear_away(self) -> None:
         """Undo what functions have left behind that would affect others, if none is called now."""
         self._calling -= 1
-        is_idle = self._calling == 0
-        if is_idle:
+        if self._calling == 0:
             self._restore()
-        if is_idle or has_failed:
-            await sync_to_async(_tidy_connections)(is_idle=is_idle)
 
     def _restore(self) -> None:
         """Undo what the functions have changed in this process, now that none of them runs."""
@@ -206,18 +212,6 @@ class CoroutineChild:
         self._intake.finish_without(len(stuck) - len(with_row))
         self._writer.close()
         _exit(0)
-
-
-def _tidy_connections(*, is_idle: bool) -> None:
-    """Close connections of the async ORM that can't be used any more, in the thread that has them.
-
-    If no function runs, also those that are old, or that one has left in a transaction.
-    """
-    if is_idle and roll_back_since({}):
-        logger.warning("A coroutine function left a transaction open, which was rolled back.")
-    for connection in connections.all(initialized_only=True):
-        if is_idle or (connection.errors_occurred and not connection.in_atomic_block):
-            connection.close_if_unusable_or_obsolete()
 
 
 def start(

@@ -169,10 +169,12 @@ class Worker(rq.Worker):
         try:
             return self._work(burst, max_jobs or 0, max_idle_time) > 0
         finally:
-            self._end_child()
-            if self._coroutines is not None:
-                self._coroutines.end()
-            self._deregister()
+            try:
+                self._end_child()
+                if self._coroutines is not None:
+                    self._coroutines.end()
+            finally:  # A second signal ends it at once.
+                self._deregister()
 
     def _work(self, burst: bool, max_jobs: int, max_idle_time: int | None) -> int:
         ran, idle_since = 0, time.monotonic()

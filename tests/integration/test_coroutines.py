@@ -162,6 +162,21 @@ def test_a_run_that_ignores_its_timeout_ends_with_its_child_once_the_others_have
     assert status(after) == "finished"
 
 
+def test_a_run_whose_thread_goes_on_past_its_timeout_ends_with_its_child(site: Site, notes: Path):
+    call = TaskService.enqueue_task("tests.jobs.linger", str(notes), 600)
+    with worker(site) as process:
+        first = coroutine_child(process, notes)
+        wait_for(lambda: ended(call), "the end of the call", 40)
+        wait_for(lambda: not first.is_running(), "the end of its child")
+    assert "JobTimeoutException" in call.reason
+
+
+@pytest.mark.parametrize("value", ["-1", "many", "100000"])
+def test_a_concurrency_that_is_none_is_refused_in_a_line(site: Site, value: str):
+    process = start(site, "rqworker", "default", f"--concurrency={value}")
+    assert process.wait(30) == 2
+
+
 @pytest.mark.parametrize("way", ["sleep", "in C"])
 def test_a_loop_that_is_blocked_beyond_the_timeout_costs_its_child_all_runs(
     site: Site, notes: Path, redis_connection: Redis, way: str
@@ -211,5 +226,6 @@ def test_a_second_sigterm_kills_the_coroutines_which_is_recorded(
 
         wait_for(ends_when_terminated_again, "the end of the worker")
     assert not child.is_running()
+    assert not redis_connection.exists("rq:workers")
     spool.drain(redis_connection)
     assert (status(call), call.reason_in_words()) == ("failed", "Lost: its worker was stopped.")

@@ -148,6 +148,13 @@ async def ignore_timeout(path: str) -> None:
             await asyncio.sleep(0.1)
 
 
+@background_task(timeout=1)
+async def linger(path: str, seconds: float) -> None:
+    """Leave a thread that goes on after its timeout."""
+    _append(path, f"start {os.getpid()}")
+    await asyncio.to_thread(time.sleep, seconds)
+
+
 @background_task(timeout=2)
 async def block(path: str, seconds: float, way: str = "sleep") -> None:
     """Block the event loop."""

@@ -24,6 +24,10 @@ from tests.tasks.schedules import ago, make_row
 pytestmark = pytest.mark.django_db
 
 
+async def nothing(url: str) -> None:
+    """Do nothing."""
+
+
 @background_task(name="tests.two_at_a_time", max_concurrent=2)
 def two_at_a_time() -> None:
     """Do nothing, two at a time."""
@@ -197,10 +201,17 @@ def test_a_limit_key_that_fails_says_so(redis_connection: Redis):
 
 
 @pytest.mark.parametrize(
-    "options", [{"max_concurrent": 0}, {"max_concurrent": True}, {"limit_key": str}]
+    "options",
+    [
+        {"max_concurrent": 0},
+        {"max_concurrent": True},
+        {"limit_key": str},
+        {"max_concurrent": 1, "limit_key": "url"},
+        {"max_concurrent": 1, "limit_key": nothing},
+    ],
 )
 def test_a_limit_that_is_none_is_refused(options: dict[str, Any]):
-    with pytest.raises(ValueError, match="max_concurrent="):
+    with pytest.raises(ValueError, match=r"max_concurrent=|limit_key="):
         scheduled_task(name="tests.unlimited", **options)(lambda: None)
 
 

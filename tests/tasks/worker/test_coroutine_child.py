@@ -4,10 +4,11 @@ import asyncio
 import dataclasses
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_UP, getcontext
 from multiprocessing import Pipe
 from typing import Any
@@ -22,14 +23,14 @@ from rq import get_current_job
 from rq.job import JobStatus
 
 import tasks
-from tasks import registry
+from tasks import clock, registry
 from tasks.broker.enqueue import enqueue_run, enqueue_task
 from tasks.broker.keys import lease_key
 from tasks.decorators import NotNow
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
-from tasks.runs import group_sql, spool
+from tasks.runs import group_sql, group_writer, spool, sql
 from tasks.timing.instants import from_milliseconds
 from tasks.worker import Worker
 from tasks.worker.coroutine_child import CoroutineChild
@@ -514,6 +515,101 @@ def test_a_transaction_that_a_run_has_left_open_is_rolled_back(
     for one in ran:
         one.refresh_from_db()
     assert [one.result for one in ran] == ["never committed", ""]
+
+
+def test_each_run_has_a_thread_and_so_a_connection_of_its_own(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    seen: list[int] = []
+
+    async def use_a_thread(index: int) -> None:
+        await together(2, seen, await sync_to_async(threading.get_ident)())
+
+    behave(use_a_thread)
+    calls(redis_connection, 2)
+    work_off()
+    assert len(set(seen)) == 2
+
+
+def test_a_run_whose_thread_is_blocked_holds_up_no_other(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    ended = threading.Event()
+
+    async def wait_or_end(index: int) -> None:
+        if index == 0:
+            assert await sync_to_async(ended.wait)(20)
+        else:
+            raise ValueError("ended")
+
+    behave(wait_or_end)
+    waiting, other = calls(redis_connection, 2)
+
+    async def free_it(ours: Any) -> None:
+        while await Task.objects.filter(pk=other.pk).exclude(status="failed").aexists():
+            await asyncio.sleep(0.01)
+        ended.set()
+
+    work_off(during=free_it)
+    assert end(waiting)[0] == "finished"
+
+
+def test_a_run_is_not_over_before_its_threads_are(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    seen: list[str] = []
+
+    def look_later() -> None:
+        threading.Event().wait(0.3)  # Meanwhile the run would end.
+        seen.append(Task.objects.get().status)
+        connections.close_all()
+
+    async def leave_a_thread() -> None:
+        asyncio.get_running_loop().run_in_executor(None, look_later)
+
+    behave(leave_a_thread)
+    call(redis_connection)
+    work_off()
+    assert seen == ["running"]
+
+
+def test_a_run_has_ended_when_its_function_did_however_late_that_is_written(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
+):
+    put_into_words = group_writer._End.put_into_words
+    written: list[datetime] = []
+
+    def note(item: group_writer._End) -> sql.End | None:
+        written.append(clock.now())
+        return put_into_words(item)
+
+    monkeypatch.setattr(group_writer._End, "put_into_words", note)
+    behave(lambda: asyncio.sleep(0))
+    one = call(redis_connection)
+    work_off()
+    one.refresh_from_db()
+    assert one.ended is not None
+    assert one.ended <= written[0]
+
+
+def test_a_task_that_exits_fails_its_own_run_alone(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    seen: list[int] = []
+
+    async def leave() -> None:
+        sys.exit(3)
+
+    async def exit_or_wait(index: int) -> None:
+        await together(2, seen)
+        await (asyncio.gather(leave()) if index == 0 else asyncio.sleep(0.05))
+
+    behave(exit_or_wait)
+    exiting, other = calls(redis_connection, 2)
+    work_off()
+    assert end(exiting)[0] == "failed"
+    assert "A task of this run has raised SystemExit(3)." in end(exiting)[1]
+    assert end(other)[0] == "finished"
 
 
 def test_a_child_in_which_a_run_has_left_a_thread_takes_nothing_more(
