@@ -7,6 +7,7 @@ thread can't be cancelled, and a run isn't over before its threads are.
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -20,6 +21,8 @@ from tasks.runs.connections import roll_back_since
 
 logger = logging.getLogger(__name__)
 
+# What the event loop has called in threads by itself; nobody minds if it goes on.
+OF_THE_LOOP = (socket.getaddrinfo, socket.getnameinfo)
 # The calls that go on in threads for the run of this context.
 _calls: ContextVar["set[Future[Any]] | None"] = ContextVar("tasks_calls", default=None)
 
@@ -31,7 +34,7 @@ class Threads(ThreadPoolExecutor):
         """Have a function called in a thread."""
         future = super().submit(fn, *args, **kwargs)
         calls = _calls.get()
-        if calls is not None:
+        if calls is not None and fn not in OF_THE_LOOP:
             calls.add(future)
             future.add_done_callback(calls.discard)
         return future
