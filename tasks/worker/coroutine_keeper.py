@@ -92,7 +92,12 @@ class CoroutineKeeper:
     # What the worker does with it
 
     def start(self) -> None:
-        """Keep a child, in a thread, until told to stop."""
+        """Keep a child, in a thread, until told to stop.
+
+        The first one is forked here, before the thread: what another thread imports at the moment
+        of a fork, the child could never import.
+        """
+        self._fork()
         self._thread.start()
 
     def work_off(self) -> bool:
@@ -148,12 +153,13 @@ class CoroutineKeeper:
     # The child
 
     def _keep(self) -> None:
-        while not self._is_stop_requested:
+        while self._child is not None or not self._is_stop_requested:
             try:
-                self._follow(self._fork())
+                self._follow(self._child or self._fork())
             except Exception:
                 logger.exception("The coroutine child of worker %s is lost.", self._worker.name)
                 self._kill()
+                self._child = None
                 time.sleep(RETRY_SECONDS)
 
     def _fork(self, *, burst: bool = False) -> Child:
