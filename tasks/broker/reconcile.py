@@ -63,7 +63,9 @@ class Reconciler:
         self._round: Iterator[None] | None = None
         self._round_began_at = self._rests_until = 0.0
         self._is_urgent = True
-        # When it looks at what has changed, and since when it has not looked.
+        # Where its look at what has changed was interrupted, when it looks next, and since when it
+        # has not looked.
+        self._look: Iterator[None] | None = None
         self._next_look = 0.0
         self._looked: datetime | None = None
         # The marker at the end of the last complete round, and the server's run id.
@@ -74,7 +76,7 @@ class Reconciler:
         try:
             self._continue()
         except (RedisError, Error):
-            self._is_urgent, self._round = True, None
+            self._is_urgent, self._round, self._look = True, None, None
             raise
 
     def _continue(self) -> None:
@@ -83,9 +85,10 @@ class Reconciler:
             self._is_urgent, self._round, self._seen = True, None, None
         now = time.monotonic()
         if not self._is_urgent:
-            if now >= self._next_look:
-                self._look_at_changes()
-                self._next_look = now + CHANGES_EVERY
+            if self._look is None and now >= self._next_look:
+                self._look, self._next_look = self._changes(), now + CHANGES_EVERY
+            if self._look is not None and self._has_ended(self._look, now + TIME_SLICE):
+                self._look = None
             if now < self._rests_until:
                 return
         if self._round is None:
@@ -102,14 +105,15 @@ class Reconciler:
         """Take steps until a time, one at least; return whether these were all."""
         return all(time.monotonic() < until for _ in steps)
 
-    def _look_at_changes(self) -> None:
-        """Reconcile the rows that have changed since the last look."""
+    def _changes(self) -> Iterator[None]:
+        """Reconcile the rows that have changed since the last look, chunk by chunk."""
         assert self._looked is not None
         changed = ScheduledTask.objects.filter(updated__gte=self._looked - CHANGES_OVERLAP)
         self._looked = clock.now()
         pks = list(changed.order_by("pk").values_list("pk", flat=True))
         for begin in range(0, len(pks), CHUNK):
             _reconcile(pks[begin : begin + CHUNK], self._redis)
+            yield
 
     def whole_round(self) -> None:
         """Make a complete round at once."""

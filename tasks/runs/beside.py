@@ -159,8 +159,7 @@ class RunBeside:
         function, run_id = registry.get(str(self.job.func_name)), RunId.parse(self.job.id)
         if function.check is None or run_id is None:
             return await asyncio.wrap_future(self._writer.claim(self.job)), None
-        may = lambda: patiently(lambda: may_start(run_id, self.job))  # noqa: E731
-        if not await self._in_writer(may):
+        if not await self._in_writer(partial(patiently, partial(may_start, run_id, self.job))):
             by_policy = partial(claim_patiently, self.job, by_policy=True)
             return await self._in_writer(by_policy), None
         answer: Answer | None = None

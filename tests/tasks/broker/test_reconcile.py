@@ -115,6 +115,28 @@ def test_what_has_not_changed_is_not_looked_at_while_the_rounds_rest(
     assert redis_connection.hgetall(Job.key_for(ScheduledTask.objects.get().job_id)) == before
 
 
+def test_a_look_at_very_many_changes_leaves_time_for_other_work(
+    reconciler: Reconciler,
+    put: MakeSchedule,
+    redis_connection: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    put()
+    before = {key: redis_connection.hgetall(key) for key in redis_connection.keys("rq:job:*")}
+    ScheduledTask.objects.update(args=["changed"], updated=clock.now())
+    monkeypatch.setattr(reconcile_module, "CHUNK", 1)
+    monkeypatch.setattr(reconcile_module, "TIME_SLICE", 0)
+
+    def changed() -> int:
+        return sum(redis_connection.hgetall(key) != fields for key, fields in before.items())
+
+    counts = []
+    for _ in range(2):
+        reconciler.tick()
+        counts.append(changed())
+    assert counts == [1, 2]
+
+
 def test_a_round_rests_after_each_step(
     reconciler: Reconciler, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
 ):
