@@ -1,6 +1,6 @@
-"""What people do with the keyboard alone, and what a refresh must not take from them."""
+"""How people move: by links, by the keyboard alone, and what a refresh must not take from them."""
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 # An outline, or, of what has none, of what is drawn for it.
 IS_MARKED = """() => [document.activeElement, ...document.activeElement.querySelectorAll(".hit"),
@@ -9,6 +9,12 @@ IS_MARKED = """() => [document.activeElement, ...document.activeElement.querySel
     const isDrawn = one?.matches(".hit") && style.stroke !== "none";
     return style && (style.outlineStyle === "solid" || isDrawn);
   })"""
+
+
+def follow(link: Locator) -> None:
+    """Click a link and wait for its page: what is asked at once would be about the page before."""
+    with link.page.expect_navigation():
+        link.click()
 
 
 def press_until(page: Page, key: str, focused: str) -> None:

@@ -53,6 +53,7 @@ def test_why_did_this_not_run_at_its_time(asker: Asker):
     asker.click(asker.page.get_by_role("link", name="Import orders", exact=True))
     ledger = asker.page.locator("#ledger")
     missed = ledger.locator("tr", has_text="missed")
+    expect(ledger).to_be_visible()
     if not missed.count():  # It was due 20 hours ago: on this day or on the one before.
         asker.click(ledger.get_by_role("link", name="Day before"))
     expect(missed).to_contain_text(

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.acceptance.admin.conftest import Visit
-from tests.acceptance.admin.keys import press_until, wait_for_refreshes
+from tests.acceptance.admin.keys import follow, press_until, wait_for_refreshes
 from tests.acceptance.admin.pages import RUNS, SCHEDULES
 from tests.acceptance.admin.rows import VIEWER
 from tests.acceptance.admin.site import BusySite
@@ -121,7 +121,7 @@ def test_the_ledger_says_what_happened_at_a_time_of_another_day_and_why(page: Pa
     for _ in range(2):  # It was due 20 hours ago: on this day or on the one before.
         if ledger.get_by_text("missed", exact=True).count():
             break
-        ledger.get_by_role("link", name="Day before").click()
+        follow(ledger.get_by_role("link", name="Day before"))
     row = ledger.locator("tr", has_text="missed")
     expect(row).to_contain_text(
         "No scheduler dispatched it in time: none ran, or Redis was away (catch-up: none)."
