@@ -48,6 +48,9 @@ RETRY_SECONDS = 1.0
 LONG_RUN_SECONDS = 1.0
 # A child whose loop hasn't come round for so long is blocked.
 BLOCKED_SECONDS = 2.0
+# If it is and has no run, it hangs: what another thread of its worker held at its fork, such as
+# the lock of an import, nobody releases in the child.
+HUNG_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -200,7 +203,11 @@ class CoroutineKeeper:
         self._obey(child, child.leases.keep(list(phases), closable))
         if not self._was_blocked and self._is_blocked(child, closable):
             self._was_blocked = True
-            logger.warning("The coroutine child ignores the timeouts of all its runs: killed.")
+            logger.warning(
+                "The coroutine child ignores the timeouts of all its runs: killed."
+                if closable
+                else "The coroutine child hangs without a run: it is replaced."
+            )
             self._kill()
 
     def _obey(self, child: Child, verdicts: Verdicts) -> None:
@@ -220,6 +227,8 @@ class CoroutineKeeper:
     def _is_blocked(self, child: Child, running: Sequence[Run]) -> bool:
         """Return whether its loop stands still although the time of each of its runs is over.
 
+        Without runs it is given longer.
+
         If it is blocked by one of them, it names that one and ends by itself, unless even its
         threads stand still. After a time in which the worker was stopped, the runs have their grace
         period again.
@@ -227,15 +236,18 @@ class CoroutineKeeper:
         now = time.monotonic()
         gap, self._looked = now - self._looked, now
         is_over = all(0 <= run.timeout < now - run.since - GRACE_SECONDS for run in running)
-        if not running or not is_over or now - child.table.last_beat < BLOCKED_SECONDS:
+        if not is_over or now - child.table.last_beat < BLOCKED_SECONDS:
             self._blocked_since = None
         elif self._blocked_since is None or gap > GAP_SECONDS:
             self._blocked_since = now
-        return self._blocked_since is not None and now - self._blocked_since > GRACE_SECONDS
+        grace = GRACE_SECONDS if running else HUNG_SECONDS
+        return self._blocked_since is not None and now - self._blocked_since > grace
 
     def _kill(self) -> None:
         child = self._child
         if child is not None:
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)  # It may hang before it has a group.
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
 

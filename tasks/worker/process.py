@@ -78,6 +78,9 @@ HEARTBEAT_INTERVAL_SECONDS = 10.0
 HOLD_POLL_SECONDS = 1.0
 # How long the worker waits before it retries what has failed.
 RETRY_SECONDS = 1.0
+# A child that has taken no step so long after its fork never will: what another thread of its
+# worker held at that moment, such as the lock of an import, nobody releases in the child.
+HUNG_SECONDS = 30.0
 # Why a run is ended.
 ENDINGS = {
     Hold.STOPPED: "its row says that it is to be stopped.",
@@ -88,11 +91,15 @@ ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class ChildProcess:
-    """The process that runs the jobs: its id, the connection to it, and the state it shares."""
+    """The process that runs the jobs: its id, the connection to it, and the state it shares.
+
+    `since` is when it was forked, by `time.monotonic`.
+    """
 
     pid: int
     orders: Connection
     shared: SharedState
+    since: float
 
 
 class Worker(rq.Worker):
@@ -428,15 +435,18 @@ class Worker(rq.Worker):
             ours.close()
             start(self, shared, theirs, self.kind)
         theirs.close()
-        return ChildProcess(pid, ours, shared)
+        return ChildProcess(pid, ours, shared, time.monotonic())
 
     def _monitor(self, child: ChildProcess) -> None:
-        """Keep the lease of the current run; kill the run if it ignores its timeout."""
+        """Keep the lease of the current run; kill a run that ignores its timeout, a child that hangs."""
         if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             raise EOFError  # A process that it has started may keep its end of the pipe open.
         run = child.shared.run
         if run is None:
             self._keeper.forget(child.pid)
+            if not child.shared.has_begun and time.monotonic() - child.since > HUNG_SECONDS:
+                logger.warning("The child hangs since its start: it is replaced.")
+                os.kill(child.pid, signal.SIGKILL)
             return
         if self._overtime.is_over(run, time.monotonic()):
             logger.warning("Job %s ignores its timeout and is killed.", run.job_id)

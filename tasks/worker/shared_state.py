@@ -16,7 +16,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from tasks.clock import elapsed_clock
 
 # The layout: the flags, the step, two slots for the current run, one area for an end.
-STOP, SLOT, PHASE = 0, 1, 2
+STOP, SLOT, PHASE, BEGUN = 0, 1, 2, 3
 STEP, STEP_SIZE = 0x100, 0x100
 SLOTS = (0x1000, 0x2000)
 SLOT_SIZE = 0x1000
@@ -64,7 +64,13 @@ class SharedState:
 
     def announce_step(self, step_id: str) -> None:
         """Record which step is about to take a job: Redis knows the job before the child does."""
+        self._memory[BEGUN] = 1
         self._put(STEP, STEP_SIZE, step_id.encode())
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the child has ever been about to take a job."""
+        return bool(self._memory[BEGUN])
 
     @property
     def announced_step(self) -> str:

@@ -6,11 +6,12 @@ and a kill point (`tests/acceptance/proof` has those).
 """
 
 import json
+import os
 import signal
 import sys
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import django_rq
 import pytest
@@ -34,6 +35,7 @@ from tasks.runs import holds, spool
 from tasks.runs.claim import claim
 from tasks.runs.lease import Hold
 from tasks.worker.child import Child
+from tasks.worker.coroutine_keeper import CoroutineKeeper
 from tasks.worker.process import ChildProcess, Worker
 from tasks.worker.queues import Taken
 from tasks.worker.run_table import RunTable
@@ -158,7 +160,7 @@ def process(shared: SharedState, job: Job) -> ChildProcess:
 
 
 def process_with(shared: SharedState) -> ChildProcess:
-    return ChildProcess(0, SimpleNamespace(close=lambda: None), shared)
+    return ChildProcess(0, SimpleNamespace(close=lambda: None), shared, time.monotonic())
 
 
 @pytest.mark.parametrize(
@@ -415,6 +417,34 @@ def test_a_worker_closes_its_database_connections_before_it_forks(
     monkeypatch.setattr("os.fork", fork)
     worker._fork()
     assert calls == ["close", "fork"]
+
+
+def hang(*args: Any, **kwargs: Any) -> NoReturn:
+    """Do, in place of a child, what one does that needs a lock which its fork left locked."""
+    time.sleep(60)
+    os._exit(1)
+
+
+def test_a_child_that_hangs_before_it_takes_a_job_is_replaced(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("tasks.worker.process.start", hang)
+    monkeypatch.setattr("tasks.worker.process.HUNG_SECONDS", 0.0)
+    worker._run_jobs(0)
+    assert worker.horse_pid == 0
+    assert "The child hangs since its start" in caplog.text
+
+
+def test_a_coroutine_child_that_hangs_before_it_takes_a_job_is_replaced(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("tasks.worker.coroutine_keeper.start", hang)
+    for name in ("HUNG_SECONDS", "BLOCKED_SECONDS"):
+        monkeypatch.setattr(f"tasks.worker.coroutine_keeper.{name}", 0.0)
+    keeper = CoroutineKeeper(worker, 2)
+    keeper._follow(keeper._fork())
+    assert keeper._child is None
+    assert "The coroutine child hangs without a run" in caplog.text
 
 
 def test_a_template_on_a_queue_is_never_executed(schedule: ScheduledTask, redis_connection: Redis):
