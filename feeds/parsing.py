@@ -15,7 +15,7 @@ import re
 import urllib.parse
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from time import struct_time
 from typing import Any
@@ -25,10 +25,9 @@ import feedparser
 import nh3
 
 from feeds.exceptions import NotAFeed
+from feeds.reading.result import MAX_LINK, MAX_TEXT, ParsedEntry, ParsedFeed
 
 MAX_ENTRIES = 1_000
-MAX_TEXT = 500  # characters of a title, an author or a guid
-MAX_LINK = 2_000
 MAX_HTML = 500_000  # characters of one HTML text
 MAX_ALL_HTML = 10_000_000  # characters of all HTML texts of a document
 MAX_DEPTH = 200
@@ -46,33 +45,6 @@ _FLAT = frozenset(
     "area base br col embed hr img input link meta source track wbr "
     "p li dt dd option tr td th thead tbody tfoot".split()
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedEntry:
-    """An entry. `summary` and `content` are safe HTML, `summary` empty if it is the content.
-
-    `guid` identifies it within its feed; `digest` changes with its content.
-    """
-
-    guid: str
-    title: str
-    link: str
-    author: str
-    summary: str
-    content: str
-    published: datetime | None
-    updated: datetime | None
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedFeed:
-    """A feed: its title, its site and its entries, in the order of the document."""
-
-    title: str
-    link: str
-    entries: tuple[ParsedEntry, ...]
 
 
 def parse(body: bytes, content_type: str, url: str) -> ParsedFeed:

@@ -18,7 +18,7 @@ from typing import Any
 
 from feeds import parsing
 from feeds.exceptions import NotAFeed, TooCostly
-from feeds.parsing import ParsedEntry, ParsedFeed
+from feeds.reading.result import Enclosure, ParsedEntry, ParsedFeed
 
 CPU_SECONDS = 10
 MEMORY_BYTES = 2**30
@@ -68,8 +68,7 @@ def parse(
     answer = json.loads(child.stdout)
     if "problem" in answer:
         raise NotAFeed(url, answer["problem"], **answer["values"])
-    entries = tuple(_entry(entry) for entry in answer["entries"])
-    return ParsedFeed(answer["title"], answer["link"], entries)
+    return _feed(answer)
 
 
 def main() -> None:
@@ -93,7 +92,16 @@ def _limit(kind: int, maximum: int) -> None:
         resource.setrlimit(kind, (maximum, maximum))
 
 
+def _feed(values: dict[str, Any]) -> ParsedFeed:
+    for key in ("skip_hours", "skip_days"):
+        values[key] = tuple(values[key])
+    values["entries"] = tuple(_entry(entry) for entry in values["entries"])
+    return ParsedFeed(**values)
+
+
 def _entry(values: dict[str, Any]) -> ParsedEntry:
     for key in ("published", "updated"):
         values[key] = values[key] and datetime.fromisoformat(values[key])
+    values["categories"] = tuple(values["categories"])
+    values["enclosures"] = tuple(Enclosure(**one) for one in values["enclosures"])
     return ParsedEntry(**values)

@@ -1,16 +1,14 @@
-"""What people and code do with feeds: schedule and remove them, and store their entries."""
+"""What people and code do with feeds: schedule and remove them."""
 
 import hashlib
 import re
 import urllib.parse
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from feeds.exceptions import BadUrl, UnknownFeed
-from feeds.models import MAX_URL, Entry, Feed
-from feeds.parsing import ParsedEntry, ParsedFeed
+from feeds.models import MAX_URL, Feed
 from tasks import clock
 from tasks.database import atomic
 from tasks.models import ScheduledTask, Tag
@@ -19,42 +17,9 @@ from tasks.tags import tags_named
 
 TASK_FUNCTION = "feeds.fetch_rss"
 DEFAULT_INTERVAL = 15 * 60
-# How many of the entries that a feed no longer lists are kept: the newest ones.
-KEEP_ENTRIES = 1_000
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HOST = re.compile(r"[\w.:-]+")
-CONTENT_FIELDS = ["title", "link", "author", "summary", "content", "published", "updated", "digest"]
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many of a document's entries are new, have changed, and are the same as before."""
-
-    new: int = 0
-    updated: int = 0
-    unchanged: int = 0
-
-
-def store(feed_id: int, parsed: ParsedFeed, etag: str = "", last_modified: str = "") -> Counts:
-    """Store a document's new and changed entries, and its validators for the next request.
-
-    All in one transaction. If several entries have the same guid, the first counts. Two concurrent
-    polls of a feed store one after the other. Raises UnknownFeed if the feed was removed meanwhile.
-    """
-    listed = _first_of_each(parsed.entries)
-    with atomic():
-        feed = Feed.objects.select_for_update(no_key=True).filter(pk=feed_id).first()
-        if feed is None:
-            raise _unknown(feed_id)
-        stored = {entry.guid: entry for entry in _known_entries(feed)}
-        counts = _store_entries(feed, listed, stored)
-        _prune([entry for guid, entry in stored.items() if guid not in listed])
-        feed.title = parsed.title or feed.title
-        feed.link = parsed.link or feed.link
-        feed.etag, feed.last_modified = etag, last_modified
-        feed.save(update_fields=["title", "link", "etag", "last_modified", "updated"])
-    return counts
 
 
 def validate_url(url: str) -> str:
@@ -174,64 +139,6 @@ def anchor(url: str, interval: int, now: datetime) -> datetime:
     offset = int.from_bytes(hashlib.sha256(url.encode()).digest()) % interval
     seconds = int(now.timestamp())
     return datetime.fromtimestamp(seconds + interval - (seconds - offset) % interval, UTC)
-
-
-def _unknown(feed_id: int) -> UnknownFeed:
-    name = f"Feed {feed_id}"
-    return UnknownFeed(name, "it isn't stored (any more). Delete its schedule.")
-
-
-def _first_of_each(entries: Iterable[ParsedEntry]) -> dict[str, ParsedEntry]:
-    listed: dict[str, ParsedEntry] = {}
-    for entry in entries:
-        listed.setdefault(entry.guid, entry)
-    return listed
-
-
-def _known_entries(feed: Feed) -> Iterable[Entry]:
-    return Entry.objects.filter(feed=feed).only("guid", "digest", "published")
-
-
-def _store_entries(feed: Feed, listed: dict[str, ParsedEntry], stored: dict[str, Entry]) -> Counts:
-    now = clock.now()
-    changed = [
-        _row(feed, entry, stored.get(guid), now)
-        for guid, entry in listed.items()
-        if guid not in stored or stored[guid].digest != entry.digest
-    ]
-    # Documents list the newest first: in reverse order, the newest gets the highest id.
-    Entry.objects.bulk_create(
-        reversed(changed),
-        update_conflicts=True,
-        unique_fields=["feed", "guid"],
-        update_fields=CONTENT_FIELDS,
-    )
-    new = sum(entry.guid not in stored for entry in changed)
-    return Counts(new, len(changed) - new, len(listed) - len(changed))
-
-
-def _row(feed: Feed, entry: ParsedEntry, known: Entry | None, now: datetime) -> Entry:
-    published = entry.published or (known.published if known else entry.updated) or now
-    return Entry(
-        feed=feed,
-        guid=entry.guid,
-        title=entry.title,
-        link=entry.link,
-        author=entry.author,
-        summary=entry.summary,
-        content=entry.content,
-        published=min(published, now),
-        updated=entry.updated,
-        digest=entry.digest,
-        first_seen=now,
-    )
-
-
-def _prune(unlisted: list[Entry]) -> None:
-    """Delete all but the newest of these entries, which are given newest first."""
-    too_old = [entry.pk for entry in unlisted[KEEP_ENTRIES:]]
-    if too_old:
-        Entry.objects.filter(pk__in=too_old).delete()
 
 
 def _new_schedule(

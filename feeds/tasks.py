@@ -4,7 +4,7 @@ import logging
 
 from django.conf import settings
 
-from feeds import sandbox, services
+from feeds import sandbox, storing
 from feeds.exceptions import shown_url, without_secrets
 from feeds.fetching import Response, fetch
 from feeds.models import Feed
@@ -26,11 +26,12 @@ def fetch_rss(feed: Feed) -> dict[str, int]:
     response = _fetch(feed)
     if response.status == NOT_MODIFIED:
         logger.info("%s has not changed since the last poll.", feed.shown_url)
-        counts = services.Counts()
+        counts = storing.Counts()
     else:
         # Its own address is the base of links without one, which people see.
         parsed = sandbox.parse(response.body, response.content_type, without_secrets(response.url))
-        counts = services.store(feed.pk, parsed, response.etag, response.last_modified)
+        validators = {"etag": response.etag, "last_modified": response.last_modified}
+        counts = storing.store(feed.pk, parsed, **validators)
         logger.info(
             "%s: %d new, %d updated and %d unchanged entries (%d bytes).",
             feed.shown_url,

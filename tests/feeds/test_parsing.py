@@ -4,7 +4,8 @@ import pytest
 
 from feeds import parsing
 from feeds.exceptions import NotAFeed
-from feeds.parsing import ParsedEntry, parse, plain_text, safe_html, web_link, without_images
+from feeds.parsing import parse, plain_text, safe_html, web_link, without_images
+from feeds.reading.result import ParsedEntry
 from tests.feeds.documents import URL, document, item, rss
 
 RSS = "application/rss+xml"

@@ -1,15 +1,15 @@
-"""Feeds and their entries."""
+"""The feeds that are polled."""
 
 from typing import ClassVar
 
+from django.apps import apps
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from feeds.exceptions import shown_url
-from feeds.parsing import MAX_LINK, MAX_TEXT
-from tasks import clock
+from feeds.reading.result import MAX_LINK, MAX_TEXT
 from tasks.fields import StampField
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Tag
@@ -23,7 +23,8 @@ class FeedQuerySet(models.QuerySet["Feed"]):
     def with_entry_count(self) -> "FeedQuerySet":
         """Annotate each feed with the number of its entries."""
         counts = (
-            Entry.objects.filter(feed=models.OuterRef("pk"))
+            apps.get_model("feeds", "Entry")
+            .objects.filter(feed=models.OuterRef("pk"))
             .order_by()
             .values("feed")
             .annotate(count=models.Count("pk"))
@@ -93,45 +94,3 @@ class Feed(models.Model):
     def shown_url(self) -> str:
         """The address with its secrets masked, to be shown and logged."""
         return shown_url(self.url)
-
-
-class Entry(models.Model):
-    """An entry of a feed; `summary` and `content` are sanitised HTML."""
-
-    feed = models.ForeignKey(
-        Feed, on_delete=models.CASCADE, related_name="entries", verbose_name=_("feed")
-    )
-    guid = models.CharField(_("id"), max_length=MAX_TEXT)
-    title = models.CharField(_("title"), max_length=MAX_TEXT, blank=True)
-    link = models.CharField(_("link"), max_length=MAX_LINK, blank=True)
-    author = models.CharField(_("author"), max_length=MAX_TEXT, blank=True)
-    summary = models.TextField(_("summary"), blank=True)
-    content = models.TextField(_("content"), blank=True)
-    published = StampField(
-        _("published"),
-        default=clock.now,
-        help_text=_("As the feed says, else when it was first seen; never in the future."),
-    )
-    updated = models.DateTimeField(_("updated"), null=True, blank=True)
-    digest = models.CharField(
-        max_length=64, editable=False, help_text="Changes with what the entry says."
-    )
-    first_seen = StampField(_("first seen"), default=clock.now, editable=False)
-
-    tagged_through: ClassVar[str] = "feed"
-
-    class Meta:
-        verbose_name = _("entry")
-        verbose_name_plural = _("entries")
-        ordering: ClassVar = ["-published", "-id"]
-        indexes: ClassVar = [
-            models.Index(fields=["-published", "-id"], name="entry_newest"),
-            models.Index(fields=["feed", "-published", "-id"], name="entry_newest_of_feed"),
-        ]
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["feed", "guid"], name="entry_guid_unique_in_feed"),
-            models.CheckConstraint(condition=~Q(guid=""), name="entry_has_guid"),
-        ]
-
-    def __str__(self) -> str:
-        return mask_text(self.title or self.guid)
