@@ -135,6 +135,7 @@ class Batches(Steps):
         args = [*self._args(step_id), self.kind, LANE, free, int(hand_over), going_on]
         ends = json.dumps([described(one) for one in finished])
         left, jobs, templates = self._call([*args, ends, *queue_names])
+        self.rest()
         taken = [self._taken(id_, queue, run.decode(), flat) for id_, queue, run, flat in jobs]
         return Batch(taken, [one.decode() for one in left], [one.decode() for one in templates])
 
