@@ -430,7 +430,7 @@ class Worker(rq.Worker):
         signals()  # Finding them takes a while: the children inherit the list.
         ours, theirs = Pipe()
         shared = SharedState()
-        pid = fork()
+        pid = fork(self.connection)
         if pid == 0:
             ours.close()
             start(self, shared, theirs, self.kind)
@@ -438,7 +438,7 @@ class Worker(rq.Worker):
         return ChildProcess(pid, ours, shared, time.monotonic())
 
     def _monitor(self, child: ChildProcess) -> None:
-        """Keep the lease of the current run; kill a run that ignores its timeout, a child that hangs."""
+        """Keep the lease of the current run; kill a child that hangs, or ignores a timeout."""
         if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             raise EOFError  # A process that it has started may keep its end of the pipe open.
         run = child.shared.run
