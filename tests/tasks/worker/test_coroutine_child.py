@@ -143,15 +143,16 @@ def test_never_more_run_at_a_time_than_they_may(
 ):
     running: set[int] = set()
     most: list[int] = []
+    three = asyncio.Barrier(3)
 
     async def count(index: int) -> None:
         running.add(index)
         most.append(len(running))
-        await asyncio.sleep(0.02)
+        await three.wait()
         running.discard(index)
 
     behave(count)
-    ran = calls(redis_connection, 10)
+    ran = calls(redis_connection, 9)
     work_off(concurrency=3)
     assert {end(one)[0] for one in ran} == {"finished"}
     assert max(most) == 3
