@@ -432,8 +432,10 @@ def worker_row(worker: WorkerFacts, facts: Facts) -> WorkerRow:
     seen, left = worker.seen, worker.work and worker.work.left(facts.now)
     beside = ""
     if seen.concurrency:
-        values = {"running": f"{seen.coroutines:,}", "most": f"{seen.concurrency:,}"}
-        beside = _("%(running)s of %(most)s side by side") % values
+        text = _("%(running)s of %(most)s side by side")
+        if seen.draining:
+            text = _("%(running)s of %(most)s side by side; a process is being replaced")
+        beside = text % {"running": f"{seen.coroutines:,}", "most": f"{seen.concurrency:,}"}
     return WorkerRow(
         worker,
         _("%(span)s left") % {"span": short_duration(left)} if left else "",

@@ -65,14 +65,21 @@ def kind_of(record: ScheduledTask | Task) -> str:
 
     One that goes on when its worker is cut off can't be suspended alone.
     """
-    function = registry.find(record.function)
+    if isinstance(record, ScheduledTask):
+        return kind_of_schedule(record.function, record.on_disconnect, record.isolated)
+    return _kind(record.function, None)
+
+
+def kind_of_schedule(function: str, on_disconnect: str, isolated: bool | None) -> str:
+    """Return the kind of a schedule's runs, by these columns of its row."""
+    return _kind(function, isolated) if on_disconnect == OnDisconnect.STOP else ""
+
+
+def _kind(name: str, isolated: bool | None) -> str:
+    function = registry.find(name)
     if function is None or not function.is_coroutine:
         return ""
-    isolated = function.isolated
-    if isinstance(record, ScheduledTask):
-        if record.on_disconnect != OnDisconnect.STOP:
-            return ""
-        isolated = isolated if record.isolated is None else record.isolated
+    isolated = function.isolated if isolated is None else isolated
     if isolated is None:
         isolated = bool(getattr(settings, "TASKS_ISOLATED", False))
     return "" if isolated else COROUTINE

@@ -69,9 +69,10 @@ QUEUES_KEY = Queue.redis_queues_keys
 WORKER_PREFIX = Worker.redis_worker_namespace_prefix
 # In a worker's hash: for how many seconds its last heartbeat is to keep it. RQ's own have none.
 HEARTBEAT_TTL_FIELD = "heartbeat_ttl"
-# How many coroutines its second child runs side by side at most, and how many it runs now.
+# How many coroutines it runs side by side at most; and how many each of its coroutine children runs
+# now, by the child's number: those that are being replaced have runs as well.
 CONCURRENCY_FIELD = "concurrency"
-COROUTINES_FIELD = "coroutines"
+COROUTINES_FIELDS = ("coroutines", "coroutines:1", "coroutines:2", "coroutines:3")
 JOB_PREFIX = Job.redis_job_namespace_prefix
 QUEUE_PREFIX = Queue.redis_queue_namespace_prefix
 STARTED_PREFIX = StartedJobRegistry.key_template.format("")

@@ -19,7 +19,7 @@ from tasks.broker.keys import (
     CLOCK_STEP_KEY,
     CLOCKS_KEY,
     CONCURRENCY_FIELD,
-    COROUTINES_FIELD,
+    COROUTINES_FIELDS,
     HEARTBEAT_TTL_FIELD,
     LEADER_KEY,
     PARKED_KEY,
@@ -44,7 +44,7 @@ PLACES_READ = 100
 SILENT_FOR = timedelta(seconds=30)
 WORKER_FIELDS = (
     *("queues", "last_heartbeat", "state", "death"),
-    *(HEARTBEAT_TTL_FIELD, CONCURRENCY_FIELD, COROUTINES_FIELD),
+    *(HEARTBEAT_TTL_FIELD, CONCURRENCY_FIELD, *COROUTINES_FIELDS),
 )
 
 
@@ -63,7 +63,8 @@ class WorkerSeen:
 
     `runs_one` says whether the child that runs one at a time does so now, and `job_id` what, if
     that is known. With a `concurrency` above 0 a second child runs so many coroutines side by side
-    at most, and now as many as `coroutines` says.
+    at most, and now as many as `coroutines` says; of which some may be in children that are
+    `draining`: each is being replaced.
     """
 
     name: str
@@ -73,6 +74,7 @@ class WorkerSeen:
     job_id: str
     concurrency: int = 0
     coroutines: int = 0
+    draining: int = 0
 
     @property
     def is_busy(self) -> bool:
@@ -221,12 +223,13 @@ def _schedulers(leader: bytes | None, alive: Any, now: datetime) -> tuple[Schedu
 
 def _workers(names: Sequence[str], details: Sequence[Any], now: datetime) -> Iterator[WorkerSeen]:
     for name, detail in zip(names, details, strict=True):
-        queues, heartbeat, state, death, kept_for, concurrency, coroutines, left, job_id = detail
+        queues, heartbeat, state, death, kept_for, concurrency, *coroutines, left, job_id = detail
         if queues is None or death is not None or _is_silent(kept_for, left):
             continue  # It is gone, and Redis only hasn't been told.
         # It takes no job when it looks for one and there is none. It isn't known what it took more
         # than an hour ago, or what one of RQ's own took.
         runs_one = state == b"busy" if job_id is None else job_id != b""
+        running = [int(number) for number in coroutines if number is not None]
         yield WorkerSeen(
             name=name,
             queues=tuple(filter(None, queues.decode().split(","))),
@@ -234,7 +237,8 @@ def _workers(names: Sequence[str], details: Sequence[Any], now: datetime) -> Ite
             runs_one=runs_one,
             job_id=_text(job_id),
             concurrency=int(concurrency or 0),
-            coroutines=int(coroutines or 0) if concurrency else 0,
+            coroutines=sum(running) if int(concurrency or 0) else 0,
+            draining=max(len(running) - 1, 0),
         )
 
 

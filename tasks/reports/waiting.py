@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from tasks import registry
 from tasks.broker.connection import connect, once_a_page
-from tasks.broker.enqueue import kind_of
+from tasks.broker.enqueue import kind_of, kind_of_schedule
 from tasks.broker.limits import PLACE_OF_SCHEDULE
 from tasks.job import COROUTINE
 from tasks.job_ids import RunId
@@ -23,8 +24,24 @@ from tasks.reports.in_redis import QueueSeen, Snapshot, read_snapshot
 from tasks.reports.scope import NO_CALLS, Calls, Schedules
 
 SHOWN = 20
-# What is read of a schedule: which one it is, and what its kind of runs depends on.
-READ = ("job_id", "name", "function", "on_disconnect", "isolated")
+
+
+class Known(NamedTuple):
+    """What is read of a schedule: which one it is, and what its kind of runs depends on.
+
+    Thousands may wait: a row as Django's model would take ten times as long.
+    """
+
+    pk: int
+    job_id: str
+    name: str
+    function: str
+    on_disconnect: str
+    isolated: bool | None
+
+    @property
+    def kind(self) -> str:
+        return kind_of_schedule(self.function, self.on_disconnect, self.isolated)
 
 
 class Why(StrEnum):
@@ -156,7 +173,9 @@ def waiting_of(schedules: Iterable[ScheduledTask]) -> dict[int, Waiting]:
         snapshot = read_snapshot(connect())
     except RedisError:
         return {}
-    known = {schedule.job_id: schedule for schedule in schedules}
+    known = {
+        one.job_id: Known(*(getattr(one, name) for name in Known._fields)) for one in schedules
+    }
     found = _by_schedule(_jobs(snapshot), snapshot.now, known)
     return {one.schedule_pk: one for one in found if one.schedule_pk is not None}
 
@@ -260,23 +279,21 @@ def _of_schedules(snapshot: Snapshot, schedules: Schedules) -> list[Waiting]:
     return once_a_page("waiting schedules", read)
 
 
-def known_waiting(snapshot: Snapshot, schedules: Schedules) -> dict[str, ScheduledTask]:
+def known_waiting(snapshot: Snapshot, schedules: Schedules) -> dict[str, Known]:
     """Return those of these schedules that wait, by their job ids.
 
     On a page, read once, they are its viewer's.
     """
 
-    def read() -> dict[str, ScheduledTask]:
+    def read() -> dict[str, Known]:
         job_ids = {job.schedule_job_id for job in _jobs(snapshot)} - {""}
-        rows = schedules.filter(job_id__in=job_ids).order_by().only(*READ)
-        return {schedule.job_id: schedule for schedule in rows}
+        rows = schedules.filter(job_id__in=job_ids).order_by().values_list(*Known._fields)
+        return {known.job_id: known for known in map(Known._make, rows)}
 
     return once_a_page("known waiting", read)
 
 
-def _by_schedule(
-    jobs: Iterable[Job], now: datetime, known: dict[str, ScheduledTask]
-) -> list[Waiting]:
+def _by_schedule(jobs: Iterable[Job], now: datetime, known: dict[str, Known]) -> list[Waiting]:
     """Return what waits of each known schedule, by its oldest job."""
     of_schedule: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
@@ -285,7 +302,7 @@ def _by_schedule(
     return [_oldest(of_schedule[job_id], now, known[job_id]) for job_id in of_schedule]
 
 
-def _oldest(jobs: list[Job], now: datetime, schedule: ScheduledTask) -> Waiting:
+def _oldest(jobs: list[Job], now: datetime, schedule: Known) -> Waiting:
     late = [job for job in jobs if is_late(job, now)]
     oldest = min(late or jobs, key=lambda job: job.since)
     return Waiting(
@@ -297,7 +314,7 @@ def _oldest(jobs: list[Job], now: datetime, schedule: ScheduledTask) -> Waiting:
         since=oldest.since,
         number=len(jobs),
         is_late=bool(late),
-        why=oldest.why_of(kind_of(schedule)),
+        why=oldest.why_of(schedule.kind),
         until=oldest.until,
         place=oldest.place,
     )

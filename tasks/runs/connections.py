@@ -9,8 +9,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 # The state of a connection: how many atomic blocks it is in, whether it is in autocommit mode, and
 # whether PostgreSQL is in a transaction nonetheless, as it is after the function's own BEGIN.
 State = tuple[int, bool, bool]
-# What psycopg calls a connection in a transaction.
-OPEN = ("ACTIVE", "INTRANS", "INERROR")
+# What libpq calls a connection in a transaction: active, in a transaction, in a failed one.
+OPEN = (1, 2, 3)
 # The connections of this process's parent, kept so that nothing closes them.
 _of_parent: list[Any] = []
 
@@ -28,7 +28,7 @@ def _state(connection: BaseDatabaseWrapper) -> State:
     is_in_transaction = (
         connection.vendor == "postgresql"
         and connection.autocommit
-        and connection.connection.info.transaction_status.name in OPEN
+        and connection.connection.pgconn.transaction_status in OPEN
     )
     return len(connection.atomic_blocks), connection.autocommit, is_in_transaction
 

@@ -77,14 +77,32 @@ lines_of_context: ContextVar[Lines | None] = ContextVar("tasks_lines", default=N
 
 
 class _Handler(logging.Handler):
-    def __init__(self, text: Lines) -> None:
+    """Adds what is logged to the lines of the run that goes on in this process, if there is one."""
+
+    def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self._text = text
-        self._hidden = hidden_now()  # Other threads, which may log too, don't know it.
+        self._text: Lines | None = None
+        self._hidden = hidden_now()
         self.setFormatter(logging.Formatter(FORMAT))
 
+    @contextmanager
+    def adding_to(self, text: Lines) -> Iterator[None]:
+        """Add to these lines inside the block."""
+        self._text = text
+        self._hidden = hidden_now()  # Other threads, which may log too, don't know it.
+        try:
+            yield
+        finally:
+            self._text = None
+
     def emit(self, record: logging.LogRecord) -> None:
-        self._text.add(mask_text(_line(self, record), self._hidden))
+        text = self._text
+        if text is not None:
+            text.add(mask_text(_line(self, record), self._hidden))
+
+
+# What captures in this process, while it is ready to.
+_ready: _Handler | None = None
 
 
 class _HandlerByContext(logging.Handler):
@@ -129,8 +147,26 @@ def capturing(text: Lines) -> Iterator[None]:
 
     A root logger that is set to show less still does: only the capture sees more.
     """
-    with _added(_Handler(text)):
+    if _ready is None:
+        with ready_to_capture(), capturing(text):
+            yield
+        return
+    _hear_deaf(_ready)
+    with _ready.adding_to(text):
         yield
+
+
+@contextmanager
+def ready_to_capture() -> Iterator[None]:
+    """Prepare this process for run after run inside the block: each time, that takes a while."""
+    global _ready
+    handler = _Handler()
+    with _added(handler):
+        _ready = handler
+        try:
+            yield
+        finally:
+            _ready = None
 
 
 @contextmanager
@@ -143,25 +179,35 @@ def capturing_by_context() -> Iterator[None]:
 @contextmanager
 def _added(handler: logging.Handler) -> Iterator[None]:
     root = logging.getLogger()
-    deaf = [
-        logger
-        for logger in list(logging.root.manager.loggerDict.values())
-        if isinstance(logger, logging.Logger) and not logger.propagate
-    ]
     level = root.level
     others = [(other, other.level) for other in root.handlers]
     if level > logging.INFO:
         for other, other_level in others:
             other.setLevel(max(other_level, level))
         root.setLevel(logging.INFO)
-    for logger in [root, *deaf]:
-        logger.addHandler(handler)
+    root.addHandler(handler)
+    _hear_deaf(handler)
     try:
         yield
     finally:
-        for logger in [root, *deaf]:
+        for logger in [root, *_loggers()]:
             logger.removeHandler(handler)
         if level > logging.INFO:
             root.setLevel(level)
             for other, other_level in others:
                 other.setLevel(other_level)
+
+
+def _hear_deaf(handler: logging.Handler) -> None:
+    """Add a handler to just the loggers whose lines don't reach the root's."""
+    for logger in _loggers():
+        if (handler in logger.handlers) == bool(logger.propagate):
+            if logger.propagate:
+                logger.removeHandler(handler)
+            else:
+                logger.addHandler(handler)
+
+
+def _loggers() -> list[logging.Logger]:
+    known = list(logging.root.manager.loggerDict.values())
+    return [logger for logger in known if isinstance(logger, logging.Logger)]

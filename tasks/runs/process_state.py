@@ -77,9 +77,9 @@ class ProcessState:
 
         Then another process must take over before the next run.
         """
-        changed = [(piece, before) for piece, before in self._before if not _is(piece, before)]
-        if not changed:
+        if self._is_as_before():
             return True
+        changed = [(piece, before) for piece, before in self._before if not _is(piece, before)]
         errors = [_restore(piece, before) for piece, before in changed]
         lost = [
             f"{piece.name} ({error})" if error else piece.name
@@ -93,6 +93,13 @@ class ProcessState:
                 *(function, ", ".join(lost)),
             )
         return not lost
+
+    def _is_as_before(self) -> bool:
+        """Return whether all of it is what it was; a second look says what isn't."""
+        try:
+            return [piece.read() for piece, _ in self._before] == [old for _, old in self._before]
+        except Exception:  # whatever an object raises that the function has put there
+            return False
 
     def _tell(self, function: str, names: list[str]) -> None:
         """Log what a function has changed, once for each function and piece."""

@@ -11,7 +11,11 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from redis import Redis
+
 PR_SET_PDEATHSIG = 1
+# For how long a fork waits for a lock, which otherwise is held for microseconds.
+LOCK_SECONDS = 1.0
 _libc = ctypes.CDLL(None)  # Here, as it takes as long as a tenth of a fork.
 
 
@@ -56,19 +60,25 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def fork() -> int:
-    """Fork this process while no other thread writes to the log.
+def fork(redis: Redis | None = None) -> int:
+    """Fork this process while no other thread writes to the log, or takes a connection to `redis`.
 
     A stream that is written to has a lock, which Python doesn't renew in the child: the child would
-    wait for it for ever, with the first line that it logs.
+    wait for it for ever, with the first line that it logs. So would it for the lock of the pool of
+    connections.
     """
     handlers = [handler for ref in logging._handlerList if (handler := ref()) is not None]  # type: ignore[attr-defined]
     for handler in handlers:
         handler.acquire()
+    pool = None if redis is None else redis.connection_pool._lock
+    # Who holds it for longer may be waiting to write to the log.
+    is_held = pool is not None and pool.acquire(timeout=LOCK_SECONDS)
     pid = -1
     try:
         pid = os.fork()
     finally:
+        if pool is not None and is_held:
+            pool.release()
         if pid:  # In the child, these locks are new.
             for handler in handlers:
                 handler.release()

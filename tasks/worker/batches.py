@@ -9,21 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tasks.broker.keys import COROUTINES_FIELD, taken_key, with_key_names
+from tasks.broker.keys import COROUTINES_FIELDS, taken_key, with_key_names
 from tasks.clock import elapsed_clock
 from tasks.worker.doorbell import HAND_OVER
 from tasks.worker.queues import PARTS, UNTAKE, Finished, Steps, Taken, described
 
 # What tells the coroutine children apart from the plain ones where both have a key by their
-# worker's name.
+# worker's name. Only one of a worker's coroutine children takes jobs and listens for them.
 LANE = "coroutines:"
 # KEYS: the worker, what its coroutine child took last. ARGV: this step's id, now (as text, and in
 # seconds), the worker's name, for how long a job counts as started and for how long its lease holds
 # (seconds); then the kind of job to take, the lane, how many at most, "1" if the worker has
 # listened to the queues and lets another one do so once it has a job; how many jobs it has that go
-# on; as JSON the jobs that finished, each a list: id, execution, queue, the lifetime of its result
-# (seconds), its payload ("" for none), when it started and ended (seconds), 1 if it took long
-# enough to be recorded as an execution; then the queues to take jobs from.
+# on, and the field of the worker's hash for that; as JSON the jobs that finished, each a list: id,
+# execution, queue, the lifetime of its result (seconds), its payload ("" for none), when it started
+# and ended (seconds), 1 if it took long enough to be recorded as an execution; then the queues to
+# take jobs from.
 # Returns the finished jobs that have dependents and are left to RQ; the jobs that were taken, each
 # with its id, queue, execution and fields; the templates found on the queues, which are never
 # executed; and Redis's time.
@@ -41,10 +42,10 @@ if last[1] == step then
 end
 
 local left, jobs, notes, templates = {{}}, {{}}, {{}}, {{}}
-for _, job in ipairs(cjson.decode(ARGV[12])) do
+for _, job in ipairs(cjson.decode(ARGV[13])) do
   if finish(unpack(job)) == 1 then left[#left + 1] = job[1] end
 end
-for i = 13, #ARGV do
+for i = 14, #ARGV do
   while free > 0 do
     local ids = take_off(ARGV[i], free)
     if #ids == 0 then break end
@@ -64,9 +65,9 @@ for i = 13, #ARGV do
   end
 end
 if ARGV[10] == '1' and #jobs > 0 then
-  for i = 13, #ARGV do hand_over(ARGV[i]) end
+  for i = 14, #ARGV do hand_over(ARGV[i]) end
 end
-redis.call('HSET', worker, '{COROUTINES_FIELD}', ARGV[11] + #jobs)
+redis.call('HSET', worker, ARGV[12], ARGV[11] + #jobs)
 if #jobs > 0 then redis.call('HSET', worker, 'state', 'busy') end
 redis.call('HSET', taken, 'step', step, 'left', cjson.encode(left), 'jobs', cjson.encode(notes))
 redis.call('EXPIRE', taken, 3600)
@@ -91,10 +92,17 @@ class Batch:
     templates: list[str]
 
 
+@dataclass
 class Batches(Steps):
-    """The queues of one worker, for its coroutine child."""
+    """The queues of one worker, for the coroutine child of it that has this number.
+
+    Each child has a key of its own for what it took last: two of a worker take steps at the same
+    time while one replaces the other.
+    """
 
     SCRIPT: ClassVar[str] = STEP
+
+    number: int = 0
 
     def step_many(
         self,
@@ -132,12 +140,14 @@ class Batches(Steps):
         going_on: int = 0,
         hand_over: bool = False,
     ) -> Batch:
-        args = [*self._args(step_id), self.kind, LANE, free, int(hand_over), going_on]
+        args = [*self._args(step_id), self.kind, LANE, free, int(hand_over)]
+        args += [going_on, COROUTINES_FIELDS[self.number]]
         ends = json.dumps([described(one) for one in finished])
         left, jobs, templates = self._call([*args, ends, *queue_names])
+        self.rest()
         taken = [self._taken(id_, queue, run.decode(), flat) for id_, queue, run, flat in jobs]
         return Batch(taken, [one.decode() for one in left], [one.decode() for one in templates])
 
     @property
     def _taken_key(self) -> str:
-        return taken_key(LANE + self.worker_name)
+        return taken_key(f"{LANE}{self.number}:{self.worker_name}")

@@ -46,6 +46,7 @@ from tasks.reasons import Reason
 from tasks.runs import holds, recorder, reporting, spool
 from tasks.runs.connections import roll_back_since, state
 from tasks.runs.isolation import await_exits, is_isolated
+from tasks.runs.log_capture import ready_to_capture
 from tasks.runs.process_state import ProcessState
 from tasks.runs.processes import die_with_parent, ending_copies
 from tasks.runs.timeout import Deadline
@@ -148,6 +149,7 @@ class Child:
             redis_outage.report(explain(error, self._redis, self._queue_by_name))
             return ran, False
         finally:
+            self._queues.rest()
             writer.catch_up(self._redis)
             self._shared.clear_run()
         redis_outage.worked()
@@ -352,7 +354,8 @@ def start(worker: BaseWorker, shared: SharedState, orders: Connection, kind: str
     set_signals()
     die_with_parent(parent)
     try:
-        Child(worker, shared, kind).serve(orders)
+        with ready_to_capture():
+            Child(worker, shared, kind).serve(orders)
     except RedisRefused:
         os._exit(REFUSED_STATUS)  # The worker finds out why, and says so.
     except BaseException:

@@ -11,6 +11,7 @@ import random
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import NoReturn
@@ -28,7 +29,7 @@ from tasks.runs.processes import die_with_parent
 from tasks.runs.threads import Threads
 from tasks.worker.child import MAX_RUNS, REFUSED_STATUS, has_grown, set_signals
 from tasks.worker.intake import Begun, Intake, Report
-from tasks.worker.run_table import RunTable
+from tasks.worker.run_table import Room, RunTable
 from tasks.worker.watchdog import BEAT_SECONDS, Culprit, Watchdog
 
 logger = logging.getLogger(__name__)
@@ -36,18 +37,30 @@ logger = logging.getLogger(__name__)
 # Threads that a run need not have left behind: ours, and those of executors, which stay.
 THREADS = ("intake", "group writer", "live writer", "watchdog", "sentry", "asyncio")
 EXECUTORS = "ThreadPoolExecutor"
+# What it tells its worker when it takes no more jobs and another child can.
+DRAINS = "drains"
 
 
 class CoroutineChild:
-    """Runs up to `concurrency` coroutine functions at a time, in the process just forked."""
+    """Runs as many coroutine functions at a time as it has room for, in the process just forked.
 
-    def __init__(self, worker: rq.Worker, table: RunTable, concurrency: int) -> None:
-        self._table, self._concurrency = table, concurrency
+    If it is due for recycling it drains: it takes no more jobs, tells its worker, which forks
+    another child for them, lets its runs end, and exits.
+    """
+
+    def __init__(self, worker: rq.Worker, table: RunTable, room: Room, orders: Connection) -> None:
+        self._table, self._room, self._orders = table, room, orders
         # The threads that no run has left behind.
         self._threads = set(threading.enumerate())
         self._writer = GroupWriter()
         self._intake = Intake(
-            worker, table, concurrency, self._writer, self._begin, self._tell_that_all_is_over
+            worker,
+            table,
+            room,
+            self._writer,
+            self._begin,
+            self._tell_that_it_drains,
+            self._tell_that_all_is_over,
         )
         # What runs, by the job's id, and the tasks in which it does.
         self._runs: dict[str, tuple[Begun, RunBeside]] = {}
@@ -56,31 +69,31 @@ class CoroutineChild:
         # The functions that have run since this process was last as its code had it at the start.
         self._functions: set[str] = set()
         self._count = 0
-        self._is_recycled = False
+        self._is_draining = False
         # How many functions are called now.
         self._calling = 0
 
-    async def serve(self, orders: Connection, *, burst: bool = False) -> None:
-        """Run jobs until told to stop, or until this process is due for recycling.
+    async def serve(self, *, burst: bool = False) -> None:
+        """Run jobs until told to stop, or until this process has drained.
 
         An order is the id of a job that is to be stopped. With `burst` it returns when there are
         no jobs.
         """
         self._loop = asyncio.get_running_loop()
         self._loop.set_task_factory(task_factory)
-        self._loop.set_default_executor(Threads(self._concurrency))
+        self._loop.set_default_executor(Threads(self._room.concurrency))
         self._over = asyncio.Event()
         clock.keep_fresh(lambda: None)  # Each step reads it; the loop waits for nothing.
         with capturing_by_context():
             self._process_state.remember()
-            self._loop.add_reader(orders.fileno(), self._read_order, orders)
+            self._loop.add_reader(self._orders.fileno(), self._read_order)
             watchdog = Watchdog(self._loop, self._table, self._find)
             self._intake.ends_when_idle = burst
             self._intake.start()
             self._beat()
             await self._over.wait()
             watchdog.close()
-            self._loop.remove_reader(orders.fileno())
+            self._loop.remove_reader(self._orders.fileno())
         self._writer.close()
 
     @property
@@ -88,14 +101,18 @@ class CoroutineChild:
         """Whether the keys in Redis have become another database's."""
         return self._intake.is_refused
 
+    def _tell_that_it_drains(self) -> None:
+        with suppress(OSError):  # The worker has just died.
+            self._orders.send(DRAINS)
+
     def _tell_that_all_is_over(self) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
 
-    def _read_order(self, orders: Connection) -> None:
+    def _read_order(self) -> None:
         try:
-            job_id = orders.recv()
+            job_id = self._orders.recv()
         except (EOFError, OSError):
-            self._loop.remove_reader(orders.fileno())
+            self._loop.remove_reader(self._orders.fileno())
             self._intake.close()
             return
         if job_id in self._runs:
@@ -109,18 +126,18 @@ class CoroutineChild:
         if self._table.is_stop_requested:
             self._intake.close()
         elif has_grown():
-            self._recycle("it has grown")
+            self._drain("it has grown")
         stuck = [entry for entry in self._runs.values() if entry[1].is_stuck]
         if stuck and len(stuck) == len(self._runs):
             self._give_up(stuck)
         self._loop.call_later(BEAT_SECONDS, self._beat)
 
-    def _recycle(self, why: str) -> None:
-        """Have another process take over once all that runs here has ended."""
-        if not self._is_recycled:
-            self._is_recycled = True
+    def _drain(self, why: str) -> None:
+        """Have another process take the jobs that come, while all that runs here ends."""
+        if not self._is_draining:
+            self._is_draining = True
             logger.info("The coroutine child takes no more jobs and is replaced: %s.", why)
-            self._intake.close()
+            self._intake.drain()
 
     def _find(self, task: "asyncio.Task[object] | None") -> Culprit | None:
         """Return the run to which a task of asyncio belongs."""
@@ -158,7 +175,7 @@ class CoroutineChild:
         self._functions.add(str(job.func_name))
         self._count += 1
         if self._count >= getattr(settings, "TASKS_CHILD_MAX_RUNS", MAX_RUNS):
-            self._recycle(f"it has run {self._count:,}")
+            self._drain(f"it has run {self._count:,}")
         error: BaseException | None
         try:
             outcome = await run.run()
@@ -183,8 +200,10 @@ class CoroutineChild:
         """Undo what the functions have changed in this process, now that none of them runs."""
         names = "”, “".join(sorted(self._functions))
         self._functions.clear()
-        if not self._process_state.restore(names) or self._has_other_threads():
-            self._intake.close()
+        if not self._process_state.restore(names):
+            self._drain("what a run has changed in it can't be undone")
+        elif self._has_other_threads():
+            self._drain("a run has left a thread behind")
 
     def _has_other_threads(self) -> bool:
         """Return whether a function has left a thread behind."""
@@ -193,11 +212,11 @@ class CoroutineChild:
 
     def _on_stuck(self, job_id: str) -> None:
         logger.warning(
-            "Job %s goes on although it was cancelled: its process is replaced when all that runs "
-            "beside it has ended.",
+            "Job %s goes on although it was cancelled: it ends with its process, when all that "
+            "runs beside it has ended.",
             job_id,
         )
-        self._intake.close()
+        self._drain("a run of it can't be ended alone")
 
     def _give_up(self, stuck: Sequence[tuple[Begun, RunBeside]]) -> NoReturn:
         """Write how the runs ended that can't be ended, and exit with them.
@@ -215,7 +234,7 @@ class CoroutineChild:
 
 
 def start(
-    worker: rq.Worker, table: RunTable, orders: Connection, concurrency: int, *, burst: bool
+    worker: rq.Worker, table: RunTable, room: Room, orders: Connection, *, burst: bool
 ) -> NoReturn:
     """Become the coroutine child of a worker, in the process that was just forked."""
     parent = os.getppid()
@@ -224,9 +243,9 @@ def start(
     set_signals()
     die_with_parent(parent)
     try:
-        child = CoroutineChild(worker, table, concurrency)
+        child = CoroutineChild(worker, table, room, orders)
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-            runner.run(child.serve(orders, burst=burst))
+            runner.run(child.serve(burst=burst))
             _exit(REFUSED_STATUS if child.is_refused else 0)
     except BaseException:
         logger.exception("The coroutine child of worker %s ends.", worker.name)

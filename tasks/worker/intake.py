@@ -36,7 +36,7 @@ from tasks.worker.batches import LANE, Batch, Batches
 from tasks.worker.doorbell import Doorbell
 from tasks.worker.queues import LEFT_TO_RQ, Finished, Taken
 from tasks.worker.refusals import OF_OTHER_CODE, obstacle_to, refuse
-from tasks.worker.run_table import RunTable
+from tasks.worker.run_table import Room, RunTable
 from tasks.worker.shared_state import Run
 from tasks.worker.usable import UnusableQueues
 
@@ -47,6 +47,8 @@ WAIT_SECONDS = 10.0
 HOLD_POLL_SECONDS = 1.0
 # How long it waits before it retries what has failed.
 RETRY_SECONDS = 1.0
+# How often it looks whether it may have more runs, because some of an older child have ended.
+ROOM_POLL_SECONDS = 0.1
 # How long an end waits for others that are reported with it, while other runs go on.
 COMPANY_SECONDS = 0.003
 # A job whose hash has one of these fields, or one that is left to RQ, runs in a plain child.
@@ -81,25 +83,33 @@ class Intake:
     """Takes jobs for a coroutine child, never more than can start, and reports their ends.
 
     `begin` is called, in its thread, with the jobs that were taken; `on_over` when no more is taken
-    and all is reported. With `ends_when_idle` that is so when there is no job.
+    and all is reported. With `ends_when_idle` that is so when there is no job. `on_draining` is
+    called when another child can take jobs, while this one lets its runs end.
     """
 
     def __init__(
         self,
         worker: rq.Worker,
         table: RunTable,
-        capacity: int,
+        room: Room,
         writer: GroupWriter,
         begin: Callable[[Sequence[Begun]], object],
+        on_draining: Callable[[], object],
         on_over: Callable[[], object],
     ) -> None:
-        self._worker, self._table, self._capacity = worker, table, capacity
-        self._writer, self._begin, self._on_over = writer, begin, on_over
+        self._worker, self._table, self._room = worker, table, room
+        self._writer, self._begin = writer, begin
+        self._on_draining, self._on_over = on_draining, on_over
         self.ends_when_idle = False
         self._redis = worker.connection
         self._queue_by_name = {queue.name: queue for queue in worker.queues}
         self._batches = Batches(
-            self._redis, worker.key, worker.name, STARTED_TTL_SECONDS, COROUTINE
+            self._redis,
+            worker.key,
+            worker.name,
+            STARTED_TTL_SECONDS,
+            COROUTINE,
+            number=table.number,
         )
         self._doorbell = Doorbell(self._redis, worker.name, list(self._queue_by_name), LANE)
         self._ownership = Ownership(self._redis)
@@ -114,6 +124,8 @@ class Intake:
         self._running = self._never_reported = 0
         self._has_heard = False
         self._is_closing = threading.Event()
+        # Whether another child is to take jobs instead; and whether others listen for them.
+        self._is_draining = self._has_left = False
         self._wake_up, self._bell = os.pipe()
         os.set_blocking(self._wake_up, False)
         os.set_blocking(self._bell, False)
@@ -135,6 +147,11 @@ class Intake:
         self._is_closing.set()
         self._wake()
 
+    def drain(self) -> None:
+        """Take no more jobs: another child is to take them."""
+        self._is_draining = True
+        self.close()
+
     def finish_without(self, number: int) -> None:
         """Wait until all is reported, except for so many jobs that never are."""
         self._never_reported = number
@@ -151,12 +168,24 @@ class Intake:
         try:
             while self._running > self._never_reported or not self._is_closing.is_set():
                 self._try_round()
-            with suppress(RedisError):
-                self._doorbell.close()
+                # What the last step took, if that isn't known yet, runs here as well.
+                if self._is_closing.is_set() and not self._table.announced_step:
+                    self._leave_the_rest()
+            self._leave_the_rest()
             self._on_over()
         except BaseException:
             logger.exception("The intake of worker %s ends.", self._worker.name)
             os._exit(1)
+
+    def _leave_the_rest(self) -> None:
+        """Leave the jobs that come to others: once, as a successor listens by the same name."""
+        if self._has_left:
+            return
+        self._has_left = True
+        with suppress(RedisError):
+            self._doorbell.close()
+        if self._is_draining and not self.is_refused:
+            self._on_draining()
 
     def _try_round(self) -> None:
         try:
@@ -190,10 +219,11 @@ class Intake:
         timeout = HOLD_POLL_SECONDS if held else WAIT_SECONDS
         if self._read_at == -math.inf:
             return  # Nothing is known of holds yet.
-        if self.ends_when_idle:
-            self._sleep(timeout)
-        elif self._free(0) and len(held) < len(self._queue_by_name):
+        can_take = self._free(0) > 0 and len(held) < len(self._queue_by_name)
+        if can_take and not self.ends_when_idle:
             self._has_heard = self._doorbell.wait(timeout, held, self._wake_up)
+        elif self._room.may_grow and not self._is_closing.is_set():
+            self._sleep(ROOM_POLL_SECONDS)
         else:
             self._sleep(timeout)
 
@@ -201,7 +231,7 @@ class Intake:
         """Return how many jobs can start when so many have ended."""
         if self._is_closing.is_set():
             return 0
-        return max(self._capacity - self._running + ending, 0)
+        return max(self._room.size - self._running + ending, 0)
 
     def _sleep(self, seconds: float) -> None:
         select.select([self._wake_up], [], [], seconds)
@@ -210,7 +240,7 @@ class Intake:
         """Report what has ended, and take as many jobs as can start."""
         self._look_now_and_then()
         if not self._unreported:
-            self._unreported = self._drain()
+            self._unreported = self._collect()
         batch = self._step()
         reports, self._unreported = self._unreported, []
         left = set(batch.left_to_rq)
@@ -221,7 +251,7 @@ class Intake:
                 self._undone.append((report.begun, partial(self._let_rq_end, report)))
         self._take(batch.taken)
         self._do_what_is_left()
-        if self.ends_when_idle and not self._running:
+        if self.ends_when_idle and not self._running and not self._room.may_grow:
             self._is_closing.set()
 
     def _look_now_and_then(self) -> None:
@@ -234,7 +264,7 @@ class Intake:
         if self._unusable:
             self._unusable.check()
 
-    def _drain(self) -> list[Report]:
+    def _collect(self) -> list[Report]:
         reports: list[Report] = []
         with suppress(Empty):
             while True:
@@ -245,7 +275,7 @@ class Intake:
         """Have Redis take a step; queues that turn out to be unusable are left out."""
         finished = [self._finished(report) for report in self._unreported if report.is_plain]
         free, going_on = self._free(len(finished)), self._running - len(finished)
-        if not finished and not free:
+        if not finished and not free and not self._table.announced_step:
             return Batch([], [], [])
         while True:
             held = self._held.among(self._queue_by_name)

@@ -86,6 +86,11 @@ class ManyLeases:
             self._inquiry = InquiryOfMany(late, self._worker_name)
         return Verdicts(tuple(one.run for one in held if holds.get(one.run.job_id) is Hold.STOPPED))
 
+    @property
+    def renewal(self) -> "Future[None] | None":
+        """The renewal in Redis that was begun last; `keep` alone begins another one."""
+        return self._renewal
+
     def close(self) -> None:
         """End what goes on: the child has died."""
         if self._inquiry is not None:

@@ -37,13 +37,7 @@ from rq.worker import DequeueStrategy, WorkerStatus
 from tasks.broker import limits
 from tasks.broker.clock import ClockKeeper
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
-from tasks.broker.keys import (
-    CONCURRENCY_FIELD,
-    COROUTINES_FIELD,
-    HEARTBEAT_TTL_FIELD,
-    explain,
-    is_wrong_type,
-)
+from tasks.broker.keys import CONCURRENCY_FIELD, HEARTBEAT_TTL_FIELD, explain, is_wrong_type
 from tasks.broker.leases import LEASE_RENEWAL_SECONDS, LEASE_SECONDS
 from tasks.broker.ownership import Ownership, RedisRefused
 from tasks.clock import elapsed_clock
@@ -316,8 +310,9 @@ class Worker(rq.Worker):
             and not self.connection.hexists(self.key, "birth")
         ):
             self.connection.hset(self.key, mapping=self.serialize())
-            if coroutines is not None:  # Its child says so again when it next takes or ends a run.
-                self.connection.hset(self.key, COROUTINES_FIELD, coroutines.running)
+            running = coroutines.running if coroutines is not None else None
+            if running:  # Its children say so again when they next take or end a run.
+                self.connection.hset(self.key, mapping=dict[Any, Any](running))
             worker_registration.register(self)
 
     def _deregister(self) -> None:
@@ -430,7 +425,7 @@ class Worker(rq.Worker):
         signals()  # Finding them takes a while: the children inherit the list.
         ours, theirs = Pipe()
         shared = SharedState()
-        pid = fork()
+        pid = fork(self.connection)
         if pid == 0:
             ours.close()
             start(self, shared, theirs, self.kind)
@@ -438,7 +433,7 @@ class Worker(rq.Worker):
         return ChildProcess(pid, ours, shared, time.monotonic())
 
     def _monitor(self, child: ChildProcess) -> None:
-        """Keep the lease of the current run; kill a run that ignores its timeout, a child that hangs."""
+        """Keep the lease of the current run; kill a child that hangs, or ignores a timeout."""
         if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             raise EOFError  # A process that it has started may keep its end of the pipe open.
         run = child.shared.run

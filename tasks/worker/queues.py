@@ -264,6 +264,7 @@ class Steps:
         self._prefix, self._number = secrets.token_hex(8), 0
         self.step_id = f"{self._prefix}{self._number}"
         self._sent: float | None = None  # When this step was first sent: only then does it lease.
+        self._connection: Any = None
 
     def _count_step(self) -> None:
         """Have the next step be another one: this one's answer has come."""
@@ -310,9 +311,12 @@ class Steps:
         return answer
 
     def _execute(self, args: list[Any]) -> Any:
-        """Execute the script without redis-py's retries: the caller repeats a step."""
-        pool = self.redis.connection_pool
-        connection = pool.get_connection()
+        """Execute the script without redis-py's retries: the caller repeats a step.
+
+        The connection is kept until `rest`: looking whether it still holds takes a while.
+        """
+        connection = self._connection or self.redis.connection_pool.get_connection()
+        self._connection = connection
         try:
             try:
                 connection.send_command("EVALSHA", self._sha, 2, *args)
@@ -322,9 +326,14 @@ class Steps:
                 return connection.read_response()
         except BaseException:
             connection.disconnect()
+            self.rest()
             raise
-        finally:
-            pool.release(connection)
+
+    def rest(self) -> None:
+        """Give back the connection, before a while without steps."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self.redis.connection_pool.release(connection)
 
 
 class Queues(Steps):
@@ -350,7 +359,9 @@ class Queues(Steps):
 
         If Redis has not executed that step yet, the step will no longer take a job.
         """
-        return self._step(step_id, None, ()).taken
+        taken = self._step(step_id, None, ()).taken
+        self.rest()
+        return taken
 
     def _step(
         self,

@@ -14,13 +14,15 @@ from operator import attrgetter
 
 from tasks.worker.shared_state import Run
 
-# The layout: the flags, when the loop last came round, the step, whose fault it is that the child
-# was killed, then the slots. Each slot begins with how often it was taken, the phase of its run,
-# and the length of its text.
-STOP, BEAT, STEP, CULPRIT = 0, 8, 0x40, 0x140
+# The layout: the flags, when the loop last came round, how many slots are taken, the step, whose
+# fault it is that the child was killed, then the slots. Each slot begins with how often it was
+# taken, the phase of its run, and the length of its text.
+STOP, BEAT, SLOTS_TAKEN, STEP, CULPRIT = 0, 8, 16, 0x40, 0x140
 MOST_TEXT = 0xFF
 SLOTS, SLOT_SIZE = 0x1000, 0x800
 HEAD = struct.Struct("<IBH")
+# Written at once, not byte by byte: other processes read it at any time.
+NUMBER = struct.Struct("@I")
 
 
 class Phase(IntEnum):
@@ -35,10 +37,13 @@ _values = attrgetter(*Run.__dataclass_fields__)
 
 
 class RunTable:
-    """The runs of one coroutine child. One process writes it, others may read it at any time."""
+    """The runs of one coroutine child. One process writes it, others may read it at any time.
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
+    `number` tells the child from the others that its worker has at the same time.
+    """
+
+    def __init__(self, capacity: int, number: int = 0) -> None:
+        self.capacity, self.number = capacity, number
         self._memory = mmap.mmap(-1, SLOTS + capacity * SLOT_SIZE)
         # The child's: which slots are free, and which slot each execution has.
         self._free = list(range(capacity))
@@ -99,6 +104,7 @@ class RunTable:
             self._memory[begin : begin + len(text)] = text
             taken, _, _ = HEAD.unpack_from(self._memory, offset)
             HEAD.pack_into(self._memory, offset, taken + 1, Phase.STARTING, len(text))
+        self._count()
         self._put(STEP, "")
 
     def start(self, run: Run) -> None:
@@ -113,11 +119,24 @@ class RunTable:
         """Forget a run: Redis knows that it has ended."""
         self._memory[self._phase_of(run)] = 0
         self._free.append(self._slots.pop(run.execution_id))
+        self._count()
+
+    def _count(self) -> None:
+        NUMBER.pack_into(self._memory, SLOTS_TAKEN, len(self._slots))
 
     def _phase_of(self, run: Run) -> int:
         return SLOTS + self._slots[run.execution_id] * SLOT_SIZE + 4
 
-    # What the worker reads
+    # What the worker reads, and the children that it forks later
+
+    @property
+    def slots_taken(self) -> int:
+        """How many runs there are, with those whose ends aren't reported yet."""
+        return int(NUMBER.unpack_from(self._memory, SLOTS_TAKEN)[0])
+
+    def vacate(self) -> None:
+        """Record that no run goes on: the child has died, and what died with it is recorded."""
+        NUMBER.pack_into(self._memory, SLOTS_TAKEN, 0)
 
     @property
     def taken(self) -> int:
@@ -159,3 +178,23 @@ class RunTable:
     def _get(self, offset: int) -> str:
         length = self._memory[offset]
         return self._memory[offset + 1 : offset + 1 + length].decode(errors="ignore")
+
+
+class Room:
+    """How many runs a coroutine child may have, of the `concurrency` that its worker may.
+
+    The `older` children let theirs end, and take no more: as these end, it may have more.
+    """
+
+    def __init__(self, concurrency: int, older: Sequence[RunTable] = ()) -> None:
+        self.concurrency, self._older = concurrency, tuple(older)
+
+    @property
+    def size(self) -> int:
+        """How many runs it may have now."""
+        return max(self.concurrency - sum(table.slots_taken for table in self._older), 0)
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether it may have more later."""
+        return self.size < self.concurrency

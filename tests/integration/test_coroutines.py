@@ -14,7 +14,7 @@ from tasks.reports.in_redis import read_snapshot
 from tasks.runs import spool
 from tasks.services import TaskService
 from tests.processes import Site, running, start
-from tests.servers import wait_for
+from tests.servers import Valkey, wait_for
 
 MEET = "tests.jobs.meet"
 
@@ -96,6 +96,118 @@ def test_a_coroutine_child_stays_when_it_has_nothing_to_do(site: Site):
     assert len(set(processes)) == 1
 
 
+# A child that is due for recycling drains while its successor takes jobs
+
+
+MAX_RUNS = 5
+
+
+@pytest.fixture
+def recycling(site: Site) -> Site:
+    """Return a site whose children are replaced after `MAX_RUNS` runs."""
+    return {**site, "TASKS_CHILD_MAX_RUNS": str(MAX_RUNS)}
+
+
+def process_of_next() -> int:
+    """Run a call; return in which process it ran."""
+    call = TaskService.enqueue_task("tests.jobs.process_id_in_loop")
+    wait_for(lambda: ended(call), "the end of a call")
+    return int(call.result)
+
+
+def have_it_drain() -> int:
+    """Give a child that has one run as many as it may have; return its process."""
+    [process] = {process_of_next() for _ in range(MAX_RUNS - 1)}
+    return process
+
+
+def test_a_long_run_in_a_child_that_is_replaced_keeps_no_others_from_running(
+    recycling: Site, notes: Path, redis_connection: Redis
+):
+    def seen() -> tuple[int, int]:
+        [one] = read_snapshot(redis_connection).workers
+        return one.coroutines, one.draining
+
+    long = TaskService.enqueue_task(MEET, str(notes), "long", 2)
+    with worker(recycling) as process:
+        wait_for(lambda: status(long) == "running", "the start of the long call")
+        draining = have_it_drain()
+        others = [process_of_next() for _ in range(MAX_RUNS + 1)]
+        assert draining not in others
+        assert len(set(others)) == 2  # The second one was recycled, too.
+        wait_for(lambda: seen() == (1, 1), "the long run in a child that drains")
+        last = TaskService.enqueue_task(MEET, str(notes), "last", 2)
+        wait_for(lambda: ended(long, last), "the ends of both")
+        wait_for(lambda: draining not in {one.pid for one in process.children()}, "its exit")
+        wait_for(lambda: seen() == (0, 0), "none under way")
+    assert [status(long), status(last)] == ["finished"] * 2
+
+
+@pytest.mark.parametrize("killed", ["draining", "successor"])
+def test_when_one_of_two_children_is_killed_its_runs_are_lost_and_the_other_goes_on(
+    recycling: Site, notes: Path, redis_connection: Redis, killed: str
+):
+    processes: dict[str, int] = {}
+    calls = {"draining": TaskService.enqueue_task(MEET, str(notes), "draining", 3)}
+    with worker(recycling):
+        wait_for(lambda: status(calls["draining"]) == "running", "the start of a call")
+        processes["draining"] = have_it_drain()
+        processes["successor"] = process_of_next()
+        calls["successor"] = TaskService.enqueue_task(MEET, str(notes), "successor", 3)
+        wait_for(lambda: status(calls["successor"]) == "running", "the start of another call")
+        psutil.Process(processes[killed]).kill()
+        lost = calls.pop(killed)
+        wait_for(lambda: settled(redis_connection, lost), "the end of the lost run")
+        assert lost.reason_in_words() == "Lost: its process was killed by signal 9."
+        [other] = calls.values()
+        assert status(other) == "running"
+        after = TaskService.enqueue_task(MEET, str(notes), "after", 3)
+        wait_for(lambda: ended(other, after), "the ends of the others")
+    assert [status(other), status(after)] == ["finished"] * 2
+
+
+def test_a_worker_that_is_told_to_stop_lets_the_runs_of_both_children_end(
+    recycling: Site, notes: Path
+):
+    calls = [TaskService.enqueue_task(MEET, str(notes), "first", 2, 3)]
+    with worker(recycling) as process:
+        wait_for(lambda: status(calls[0]) == "running", "the start of a call")
+        have_it_drain()
+        calls.append(TaskService.enqueue_task(MEET, str(notes), "second", 2, 3))
+        wait_for(lambda: status(calls[1]) == "running", "the start of another call")
+        process.terminate()
+        process.wait(30)
+    assert [status(call) for call in calls] == ["finished"] * 2
+
+
+def test_in_burst_mode_too_a_successor_takes_the_jobs_that_are_left(recycling: Site, notes: Path):
+    calls = [
+        TaskService.enqueue_task(MEET, str(notes), "long", 2),
+        *(TaskService.enqueue_task("tests.jobs.nap", 0) for _ in range(2 * MAX_RUNS)),
+        TaskService.enqueue_task(MEET, str(notes), "last", 2),
+    ]
+    process = start(recycling, "rqworker", "default", "--burst", "--concurrency", "2")
+    assert process.wait(60) == 0
+    assert {status(call) for call in calls} == {"finished"}
+
+
+def test_a_child_whose_time_has_come_while_redis_was_away_is_replaced_when_it_is_back(
+    recycling: Site, notes: Path, valkey: Valkey
+):
+    long = TaskService.enqueue_task(MEET, str(notes), "long", 2)
+    with worker(recycling):
+        wait_for(lambda: status(long) == "running", "the start of the long call")
+        calls = [TaskService.enqueue_task(MEET, str(notes), "x", 0, 2) for _ in range(MAX_RUNS - 1)]
+        wait_for(lambda: notes.read_text().count("start x") == MAX_RUNS - 1, "their starts")
+        valkey.stop()
+        wait_for(lambda: notes.read_text().count("end x") == MAX_RUNS - 1, "their ends")
+        valkey.start()
+        assert process_of_next()
+        last = TaskService.enqueue_task(MEET, str(notes), "last", 2)
+        wait_for(lambda: ended(long, last, *calls), "the ends of all")
+    assert {status(call) for call in (long, last, *calls)} == {"finished"}
+
+
 def settled(redis: Redis, *records: Task | ScheduledTaskInstance) -> bool:
     """Write what is on the spool, as the scheduler does; return whether all have ended."""
     spool.drain(redis)
@@ -150,16 +262,17 @@ def test_a_run_that_ignores_its_timeout_ends_with_its_child_once_the_others_have
     site: Site, notes: Path
 ):
     stuck = TaskService.enqueue_task("tests.jobs.ignore_timeout", str(notes))
-    other = TaskService.enqueue_task("tests.jobs.nap", 9)
     with worker(site) as process:
         first = coroutine_child(process, notes)
-        wait_for(lambda: ended(other), "the end of the other call")
-        after = TaskService.enqueue_task("tests.jobs.nap", 0)
-        wait_for(lambda: ended(stuck, after), "the ends of both")
-        assert not first.is_running()
-    assert status(other) == "finished"
+        other = TaskService.enqueue_task(MEET, str(notes), "other", 3)
+        wait_for(lambda: status(other) == "running", "the start of the other call")
+        wait_for(lambda: process_of_next() != first.pid, "a run in its successor")
+        assert {status(stuck), status(other)} == {"running"}
+        last = TaskService.enqueue_task(MEET, str(notes), "last", 3)
+        wait_for(lambda: ended(stuck, other, last), "the ends of all")
+        wait_for(lambda: not first.is_running(), "the end of the first child")
+    assert [status(other), status(last)] == ["finished"] * 2
     assert "JobTimeoutException" in stuck.reason
-    assert status(after) == "finished"
 
 
 def test_a_run_whose_thread_goes_on_past_its_timeout_ends_with_its_child(site: Site, notes: Path):

@@ -169,6 +169,14 @@ def test_a_worker_is_shown_with_how_many_runs_it_has_side_by_side_and_a_way_to_t
     assert page_of(other) not in found
 
 
+def test_of_a_worker_a_child_of_which_drains_it_is_said_that_this_is_replaced(
+    admin_client: Client, redis_connection: Redis
+):
+    put_worker(redis_connection, "w", concurrency=20, coroutines=9, draining=2)
+    page = admin_client.get(OVERVIEW, PART)
+    assert "11 of 20 side by side; a process is being replaced" in text_of(page)
+
+
 def test_background_calls_that_a_worker_has_side_by_side_are_found_among_the_calls(
     admin_client: Client, redis_connection: Redis
 ):

@@ -14,7 +14,7 @@ from redis import Redis
 from feeds.models import Entry, Feed
 from tasks.admin_pages import shared
 from tasks.admin_pages.links import schedule_page
-from tasks.broker.keys import CONCURRENCY_FIELD, COROUTINES_FIELD, LEADER_KEY, queue_key
+from tasks.broker.keys import CONCURRENCY_FIELD, COROUTINES_FIELDS, LEADER_KEY, queue_key
 from tasks.job_ids import RunId
 from tasks.models import Calendar, Hold, ScheduledTask, Tag, TagUser, Task, WeeklySummary
 from tasks.worker import Worker
@@ -71,7 +71,7 @@ def fill(redis: Redis, number: int) -> None:
         )
         worker = Worker(["default"], name=f"w{of_status.pk}", connection=redis)
         worker.register_birth()
-        redis.hset(worker.key, mapping={CONCURRENCY_FIELD: 20, COROUTINES_FIELD: 3})
+        redis.hset(worker.key, mapping={CONCURRENCY_FIELD: 20, COROUTINES_FIELDS[0]: 3})
         waiting = RunId(of_status.job_id, ago(60)).job_id
         redis.rpush(queue_key("default"), waiting)
 

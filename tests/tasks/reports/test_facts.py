@@ -16,7 +16,7 @@ from tasks.broker.keys import (
     CLOCK_STEP_KEY,
     CLOCKS_KEY,
     CONCURRENCY_FIELD,
-    COROUTINES_FIELD,
+    COROUTINES_FIELDS,
     LEADER_KEY,
     SCHEDULERS_KEY,
     SCHEDULES_KEY,
@@ -54,10 +54,12 @@ def put_worker(
     job_id: str = "",
     concurrency: int = 0,
     coroutines: int = 0,
+    draining: int | None = None,
 ) -> None:
     """Have Redis say that a worker serves queues, and is busy with a job if that is given.
 
-    With a `concurrency` it has a second child, which runs so many `coroutines` now.
+    With a `concurrency` it has a second child, which runs so many `coroutines` now. One that is
+    `draining` besides has as many left.
     """
     key = WORKER_PREFIX + name
     redis.sadd(REDIS_WORKER_KEYS, key)
@@ -66,7 +68,9 @@ def put_worker(
     redis.hset(key, "queues", queues)
     redis.hset(key, "last_heartbeat", utcformat(clock.now() - 3 * SECOND))
     redis.hset(key, "state", "busy" if job_id else "idle")
-    redis.hset(key, mapping={CONCURRENCY_FIELD: concurrency, COROUTINES_FIELD: coroutines})
+    redis.hset(key, mapping={CONCURRENCY_FIELD: concurrency, COROUTINES_FIELDS[0]: coroutines})
+    if draining is not None:
+        redis.hset(key, COROUTINES_FIELDS[1], draining)
     redis.hset(taken_key(name), "job", job_id)
 
 
@@ -151,6 +155,12 @@ def test_a_worker_that_runs_coroutines_is_busy_and_has_room_until_it_runs_all_it
     assert [one.is_busy for one in workers] == [False, True, True, True, True]
     assert [one.has_room(COROUTINE) for one in workers] == [True, True, False, True, False]
     assert [one.has_room("") for one in workers] == [True, True, True, False, False]
+
+
+def test_the_runs_of_a_child_that_drains_count_as_its_workers(redis_connection: Redis):
+    put_worker(redis_connection, "w", concurrency=3, coroutines=1, draining=2)
+    [worker] = read_snapshot(redis_connection).workers
+    assert (worker.coroutines, worker.draining, worker.is_full) == (3, 1, True)
 
 
 def test_a_worker_that_took_its_job_long_ago_or_is_rqs_own_is_as_busy_as_its_state_says(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks.runs.log_capture import LIMIT, BoundedText, capturing
+from tasks.runs.log_capture import LIMIT, BoundedText, capturing, ready_to_capture
 from tasks.storable import escape
 
 
@@ -40,6 +40,25 @@ def test_a_logger_that_does_not_propagate_is_captured(monkeypatch: pytest.Monkey
     monkeypatch.setattr(logging.getLogger("tests.deaf"), "propagate", False)
     assert captured("tests.deaf").count("hello") == 1
     assert captured("tests.deaf.child").count("hello") == 1
+
+
+def test_a_process_that_is_ready_captures_run_after_run_each_line_for_its_own_run():
+    with ready_to_capture():
+        first = captured("tests.some", message="first")
+        logging.getLogger("tests.some").info("between")
+        second = captured("tests.some", message="second")
+    assert [text.split(": ")[1] for text in (first, second)] == ["first\n", "second\n"]
+
+
+def test_a_process_that_is_ready_hears_loggers_that_propagate_no_more_and_again_once(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    logger = logging.getLogger("tests.turning")
+    with ready_to_capture():
+        for propagates in (True, False, True):
+            monkeypatch.setattr(logger, "propagate", propagates)
+            assert captured("tests.turning").count("hello") == 1
+    assert logger.handlers == []
 
 
 def test_other_log_handlers_show_no_more_during_capture():

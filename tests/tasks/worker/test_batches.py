@@ -7,7 +7,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rq.registry import FinishedJobRegistry, StartedJobRegistry
 
-from tasks.broker.keys import COROUTINES_FIELD, lease_key
+from tasks.broker.keys import COROUTINES_FIELDS, lease_key
 from tasks.worker.batches import Batches
 from tasks.worker.queues import Finished, Queues, Taken
 from tests.tasks.worker.lost_answers import lost_answers
@@ -42,7 +42,7 @@ def test_a_step_says_in_the_workers_hash_how_many_of_its_jobs_go_on(
     put_kinds(redis_connection, "coroutine", "coroutine", "coroutine")
 
     def going_on() -> Any:
-        return redis_connection.hget(batches.worker_key, COROUTINES_FIELD)
+        return redis_connection.hget(batches.worker_key, COROUTINES_FIELDS[0])
 
     first = batches.step_many([], ["default"], 2).taken
     assert going_on() == b"2"
@@ -109,6 +109,19 @@ def test_what_a_dead_process_took_is_known_by_its_step(batches: Batches, redis_c
     assert all(map(others.return_to_queue, taken))
     assert sorted(left_on_queue(redis_connection)) == sorted(job_ids)
     assert fetch(redis_connection, job_ids[0]).get_status() == "queued"
+
+
+def test_two_coroutine_children_of_a_worker_take_their_steps_apart(
+    batches: Batches, redis_connection: Redis
+):
+    put_kinds(redis_connection, "coroutine", "coroutine")
+    successor = Batches(redis_connection, "rq:worker:w1", "w1", 90, "coroutine", number=1)
+    step = batches.step_id
+    taken = batches.step_many([], ["default"], 1).taken
+    successor.step_many([], ["default"], 1)
+    assert ids(batches.all_taken_by(step)) == ids(taken)
+    numbers = redis_connection.hmget(batches.worker_key, COROUTINES_FIELDS[:2])
+    assert numbers == [b"1", b"1"]
 
 
 def test_both_children_of_a_worker_take_their_steps_apart(

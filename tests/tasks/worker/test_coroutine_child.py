@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from decimal import ROUND_UP, getcontext
@@ -19,6 +19,7 @@ from django.conf import LazySettings
 from django.db import OperationalError, connection, connections
 from django.utils import translation
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from rq import get_current_job
 from rq.job import JobStatus
 
@@ -33,8 +34,11 @@ from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
 from tasks.runs import group_sql, group_writer, spool, sql
 from tasks.timing.instants import from_milliseconds
 from tasks.worker import Worker
-from tasks.worker.coroutine_child import CoroutineChild
-from tasks.worker.run_table import RunTable
+from tasks.worker.batches import Batch, Batches
+from tasks.worker.coroutine_child import DRAINS, CoroutineChild
+from tasks.worker.intake import Intake
+from tasks.worker.run_table import Room, RunTable
+from tasks.worker.shared_state import Run
 from tests.tasks.functions import CALL, COROUTINE, QUEUES, queued
 from tests.tasks.schedules import ago, make_row
 
@@ -55,19 +59,22 @@ def work_off(redis_connection: Redis, settings: LazySettings) -> WorkOff:
     settings.TASKS_CHILD_MAX_MEMORY = 100_000
 
     def run(
-        concurrency: int = 10, during: Callable[[Any], Coroutine[Any, Any, None]] | None = None
+        concurrency: int = 10,
+        during: Callable[[Any], Coroutine[Any, Any, None]] | None = None,
+        older: Sequence[RunTable] = (),
     ) -> RunTable:
         ours, theirs = Pipe()
-        table = RunTable(2 * concurrency)
-        child = CoroutineChild(Worker(QUEUES, connection=redis_connection), table, concurrency)
+        table, room = RunTable(2 * concurrency), Room(concurrency, older)
+        worker = Worker(QUEUES, connection=redis_connection)
+        child = CoroutineChild(worker, table, room, theirs)
 
         async def serve() -> None:
             others = [] if during is None else [asyncio.create_task(during(ours))]
-            await child.serve(theirs, burst=True)
+            await child.serve(burst=True)
             await asyncio.gather(*others)
             await sync_to_async(connections.close_all)()  # that of the async ORM
 
-        asyncio.run(serve())
+        asyncio.run(asyncio.wait_for(serve(), 60))
         return table
 
     return run
@@ -136,15 +143,16 @@ def test_never_more_run_at_a_time_than_they_may(
 ):
     running: set[int] = set()
     most: list[int] = []
+    three = asyncio.Barrier(3)
 
     async def count(index: int) -> None:
         running.add(index)
         most.append(len(running))
-        await asyncio.sleep(0.02)
+        await three.wait()
         running.discard(index)
 
     behave(count)
-    ran = calls(redis_connection, 10)
+    ran = calls(redis_connection, 9)
     work_off(concurrency=3)
     assert {end(one)[0] for one in ran} == {"finished"}
     assert max(most) == 3
@@ -625,6 +633,125 @@ def test_a_child_in_which_a_run_has_left_a_thread_takes_nothing_more(
     work_off(concurrency=1)
     over.set()
     assert [end(one)[0] for one in ran] == ["finished", "queued"]
+
+
+def test_a_child_that_drains_tells_so_once_while_its_runs_go_on(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave, settings: LazySettings
+):
+    settings.TASKS_CHILD_MAX_RUNS = 1
+    told = asyncio.Event()
+    behave(told.wait)
+    one = call(redis_connection, timeout=10)
+    said: list[str] = []
+
+    async def listen(ours: Any) -> None:
+        while await Task.objects.filter(pk=one.pk, ended=None).aexists():
+            if ours.poll():
+                said.append(ours.recv())
+                told.set()
+            await asyncio.sleep(0.01)
+
+    work_off(during=listen)
+    assert (end(one), said) == (("finished", ""), [DRAINS])
+
+
+def test_a_child_that_is_told_to_stop_does_not_ask_for_a_successor(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+    monkeypatch.setattr(CoroutineChild, "_tell_that_it_drains", lambda child: asked.append("yes"))
+    monkeypatch.setattr(RunTable, "is_stop_requested", True)
+    work_off()
+    assert not asked
+
+
+def test_a_successor_has_as_much_room_as_older_children_leave(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave
+):
+    older = RunTable(3)
+    taken = [Run(f"task-{number}", f"{number}", "default", 60, 0.0) for number in range(2)]
+    older.take(taken)
+    running: set[int] = set()
+    most: list[int] = []
+    met: list[Any] = []
+
+    async def count(index: int) -> None:
+        if index >= 4:
+            await together(3, met)
+            return
+        running.add(index)
+        most.append(len(running))
+        await asyncio.sleep(0.02)
+        running.discard(index)
+
+    behave(count)
+    ran = calls(redis_connection, 7)
+
+    async def end_older(ours: Any) -> None:
+        while not met:
+            await asyncio.sleep(0.01)
+        for run in taken:
+            older.clear(run)
+
+    work_off(concurrency=3, during=end_older, older=[older])
+    assert max(most) == 1
+    assert {end(one)[0] for one in ran} == {"finished"}
+
+
+def test_a_successor_without_room_waits_for_it_even_in_burst_mode(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tasks.worker.intake.WAIT_SECONDS", 1_000.0)  # Nothing wakes it.
+    older = RunTable(1)
+    older.take([Run("task-1", "1", "default", 60, 0.0)])
+    behave(lambda: asyncio.sleep(0))
+    one = call(redis_connection)
+
+    async def end_older(ours: Any) -> None:
+        await asyncio.sleep(0.3)  # Meanwhile it could look, and end.
+        older.vacate()
+
+    work_off(concurrency=1, during=end_older, older=[older])
+    assert end(one)[0] == "finished"
+
+
+def test_what_the_last_step_took_runs_before_a_child_drains_if_its_answer_was_lost(
+    work_off: WorkOff, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
+):
+    begin, step = Intake.start, Batches._step_many
+    intakes: list[Intake] = []
+    has_run = asyncio.Event()
+    ran: list[Task] = []
+
+    def note(intake: Intake) -> None:
+        intakes.append(intake)
+        begin(intake)
+
+    def lose_the_second(batches: Batches, *args: Any) -> Batch:
+        batch = step(batches, *args)
+        if batch.taken and ran and not intakes[0]._is_draining:
+            intakes[0].drain()
+            raise RedisConnectionError("The answer is lost.")
+        return batch
+
+    async def wait_or_run(index: int) -> None:
+        if index == 0:
+            await has_run.wait()
+        has_run.set()
+
+    async def enqueue_another(ours: Any) -> None:
+        while not await Task.objects.filter(pk=first.pk, status="running").aexists():
+            await asyncio.sleep(0.01)
+        ran.append(first)
+        ran.append(await sync_to_async(call)(redis_connection, 1))
+
+    monkeypatch.setattr(Intake, "start", note)
+    monkeypatch.setattr(Batches, "_step_many", lose_the_second)
+    monkeypatch.setattr("tasks.worker.intake.WAIT_SECONDS", 0.1)
+    behave(wait_or_run)
+    first = call(redis_connection, 0, timeout=5)
+    work_off(during=enqueue_another)
+    assert [end(one)[0] for one in ran] == ["finished"] * 2
 
 
 def test_a_child_is_replaced_after_so_many_runs(

@@ -116,7 +116,7 @@ def worker_with_a_coroutine(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Wo
     assert worker._coroutines
     table = RunTable(7)
     table.take([Run("task-1", "1", "default", 60, 0.0)])
-    worker._coroutines._child = SimpleNamespace(table=table)  # type: ignore[assignment]
+    worker._coroutines.children = (SimpleNamespace(table=table),)  # type: ignore[assignment]
     return worker
 
 
@@ -440,10 +440,10 @@ def test_a_coroutine_child_that_hangs_before_it_takes_a_job_is_replaced(
 ):
     monkeypatch.setattr("tasks.worker.coroutine_keeper.start", hang)
     for name in ("HUNG_SECONDS", "BLOCKED_SECONDS"):
-        monkeypatch.setattr(f"tasks.worker.coroutine_keeper.{name}", 0.0)
+        monkeypatch.setattr(f"tasks.worker.kept_child.{name}", 0.0)
     keeper = CoroutineKeeper(worker, 2)
-    keeper._follow(keeper._fork())
-    assert keeper._child is None
+    keeper.work_off()
+    assert not keeper.children
     assert "The coroutine child hangs without a run" in caplog.text
 
 

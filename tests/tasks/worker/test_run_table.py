@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tasks.worker.run_table import Phase, RunTable
+from tasks.worker.run_table import Phase, Room, RunTable
 from tasks.worker.shared_state import Run
 
 
@@ -55,6 +55,18 @@ def test_what_a_child_writes_its_worker_reads_also_after_it_has_died(table: RunT
     assert table.runs() == {run(1): Phase.STARTING, run(2): Phase.RUNNING}
     assert table.culprit == ("e2", "tests.block")
     assert table.taken == 2
+
+
+def test_a_child_has_room_for_what_older_ones_leave():
+    older = [RunTable(3), RunTable(3)]
+    older[0].take([run(1), run(2)])
+    older[1].take([run(3)])
+    room = Room(4, older)
+    assert (room.size, room.may_grow) == (1, True)
+    older[1].clear(run(3))
+    assert room.size == 2
+    older[0].vacate()
+    assert (room.size, room.may_grow) == (4, False)
 
 
 def test_a_child_says_when_its_loop_last_came_round(table: RunTable):
