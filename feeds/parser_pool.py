@@ -70,6 +70,8 @@ class _Server:
             self._look_after_busy()
             while self.waiting and (chosen := self._free_parser()):
                 self._give(chosen, self.waiting.popleft())
+        for one in [*self.idle, *self.busy.values()]:
+            os.kill(one.pid, signal.SIGKILL)
 
     def _accept(self) -> bool:
         try:

@@ -114,7 +114,7 @@ def _codec(label: str) -> str:
     """Return the name of the codec for a label of a character set, or "" if there is none."""
     try:
         name = codecs.lookup(label.strip()).name
-        b"".decode(name)  # some codecs are no character sets
+        b"x".decode(name, "ignore")  # raises if it is no character set
     except (LookupError, ValueError, AssertionError):
         return ""
     return "" if name.replace("-", "_") in _NO_CHARSETS else _WIDER.get(name, name)

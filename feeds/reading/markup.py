@@ -112,10 +112,11 @@ class _Embedded:
             for key, double, single, bare in reversed(_ATTRIBUTE.findall(match[3]))
         }
         if name in _FRAMES:
-            return _link(values.get("src") or values.get("data-src") or values.get("data"), values)
+            sources = (values.get(key, "") for key in ("data-src", "src", "data"))
+            return _link(next(filter(None, sources), ""), values)
         if name in _PLAYERS:
             self._player_without_source = "src" not in values
-            return _link(values.get("src"), values)
+            return _link(values.get("src", ""), values)
         if name == "source":
             return self._source(values)
         if name in ("img", "amp-img"):
@@ -128,7 +129,7 @@ class _Embedded:
         if not self._player_without_source:
             return ""
         self._player_without_source = False
-        return _link(values.get("src"), values)
+        return _link(values.get("src", ""), values)
 
     def _image(self, attributes: str, values: dict[str, str]) -> str:
         source = values.get("src", "").strip()
@@ -146,7 +147,7 @@ def _lazy_source(values: dict[str, str]) -> str:
     return next((found for found in sets if not found.startswith("data:")), "")
 
 
-def _link(address: str | None, values: dict[str, str]) -> str:
+def _link(address: str, values: dict[str, str]) -> str:
     if not address or address.startswith(("data:", "about:", "javascript:")):
         return ""
     text = html.escape(html.unescape(values.get("title") or address))

@@ -8,7 +8,7 @@ caps here limit the output.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import astuple, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,12 +20,15 @@ from feeds.reading.documents import Document, Root, find_root, read_document
 from feeds.reading.entries import EntryReader, image_of, link_with, read_title, string
 from feeds.reading.identity import Signs, digest, guids
 from feeds.reading.json_feed import JsonFeed, read_json_feed
-from feeds.reading.result import ParsedEntry, ParsedFeed
+from feeds.reading.result import Enclosure, ParsedEntry, ParsedFeed
 from feeds.reading.text import clean_text, start_of, web_link
 
 MAX_ENTRIES = 1_000
 MAX_ALL_HTML = 10_000_000  # characters of all HTML texts of a document
 MAX_DEFECT = 300
+
+# What an entry says. Its image isn't part of that: many have another address at each poll.
+_DIGESTED = [one.name for one in fields(ParsedEntry) if one.name not in ("guid", "digest", "image")]
 
 
 def parse(body: bytes, content_type: str, url: str) -> ParsedFeed:
@@ -150,15 +153,13 @@ def _newest(
 
 def _finished(entry: ParsedEntry) -> ParsedEntry:
     """Return an entry with its digest, and with a title to show."""
-    values = asdict(entry)
-    for key in ("guid", "digest", "image"):
-        del values[key]
+    values = [getattr(entry, name) for name in _DIGESTED]
     title = entry.title or start_of(entry.summary or entry.content)
     return replace(entry, title=title, digest=digest(json.dumps(values, default=_plain)))
 
 
-def _plain(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat()
+def _plain(value: datetime | Enclosure) -> object:
+    return astuple(value) if isinstance(value, Enclosure) else value.astimezone(UTC).isoformat()
 
 
 def _texts(feed: Any, key: str) -> list[str]:

@@ -50,6 +50,8 @@ def clean_text(text: str, length: int = MAX_TEXT) -> str:
 
 def web_link(link: str, base: str) -> str:
     """Return an absolute http or https URL, or "" if it isn't one."""
+    if not link:
+        return ""
     # As in browsers, white space and control characters inside don't hide a scheme.
     link = CONTROL.sub("", link[: 2 * MAX_LINK]).strip()
     link = _SLASHES.sub(r"\1//", "".join(link.replace(" ", "%20").split()))
