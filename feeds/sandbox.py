@@ -16,9 +16,8 @@ import threading
 from datetime import datetime
 from typing import Any
 
-from feeds.exceptions import NotAFeed, TooCostly
+from feeds.exceptions import FoundFeed, NotAFeed, TooCostly
 from feeds.parser_pool import LENGTH_BYTES, framed, receive
-from feeds.reading.discovery import FoundFeed
 from feeds.reading.result import Enclosure, ParsedEntry, ParsedFeed
 
 CPU_SECONDS = 10

@@ -297,7 +297,7 @@ class _Additions:
     def strattrs(self, attrs: list[tuple[str, str]]) -> str:
         if self.baseuri and self.baseuri != self.contentparams.get("base"):
             attrs = [(key, self._resolved(key.lower(), value)) for key, value in attrs]
-        return super().strattrs(attrs)  # type: ignore[misc, no-any-return]
+        return super().strattrs(attrs)  # type: ignore[misc]
 
     def _resolved(self, key: str, value: str) -> str:
         if key == "srcset":
@@ -358,7 +358,7 @@ def _person(text: str) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
-class _StrictParser(_Additions, StrictFeedParser):  # type: ignore[misc]
+class _StrictParser(_Additions, StrictFeedParser):
     def __init__(self, url: str) -> None:
         super().__init__("", None, "utf-8")
         self._prepare(url)
@@ -383,7 +383,7 @@ class _StrictParser(_Additions, StrictFeedParser):  # type: ignore[misc]
         super().endElementNS(name, qname)
 
 
-class _LooseParser(_Additions, LooseFeedParser):  # type: ignore[misc]
+class _LooseParser(_Additions, LooseFeedParser):
     def __init__(self, url: str, entities: dict[str, str]) -> None:
         super().__init__("", None, "utf-8", entities)
         self._prepare(url)

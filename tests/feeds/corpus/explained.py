@@ -11,7 +11,7 @@ EXPLAINED = {
     "encoding/bozo_http_i18n.xml": _NOT_BROKEN,
     "encoding/bozo_http_text_plain.xml": _NOT_BROKEN,
     "encoding/bozo_http_text_plain_charset.xml": _NOT_BROKEN,
-    "encoding/bozo_linenoise.xml": "UTF-8 with a stray byte is read as UTF-8, not as another charset.",
+    "encoding/bozo_linenoise.xml": "UTF-8 with a stray byte is read as UTF-8, not as another set.",
     "encoding/demoronize-3.xml": _LATER,
     "entities/lang.xml": "The reference means what HTML 5 says, U+27E8; feedparser goes by HTML 4.",
     "entities/rang.xml": "The reference means what HTML 5 says, U+27E9; feedparser goes by HTML 4.",

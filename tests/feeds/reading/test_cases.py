@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from feeds.exceptions import NotAFeed
-from feeds.reading.discovery import FoundFeed
+from feeds.exceptions import FoundFeed, NotAFeed
 from feeds.reading.parser import parse
 from feeds.reading.result import Enclosure, ParsedFeed
 from tests.feeds.documents import DATA, document

@@ -10,7 +10,7 @@ from feeds.reading.dates import read_date
 
 
 def utc(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc]
 
 
 NOON = utc(2024, 2, 3, 12)

@@ -1,7 +1,7 @@
 import pytest
 
-from feeds.exceptions import NotAFeed
-from feeds.reading.discovery import FoundFeed, feeds_of_page, well_known
+from feeds.exceptions import FoundFeed, NotAFeed
+from feeds.reading.discovery import feeds_of_page, well_known
 from feeds.reading.parser import parse
 
 URL = "https://site.example/blog/post"
