@@ -4,7 +4,7 @@ It is a process without threads that has feedparser loaded, started by `feeds.sa
 control socket it gets one socket for each document, which it gives to the next idle parser; that
 reads the document from it and writes the answer. At most `SIZE` parsers work at a time, each on one
 document. What takes longer than SLOW_SECONDS leaves that count and the processor to others: it goes
-on at the lowest priority, as one of at most MOST_SLOW, until its limits end it. So a hostile
+on at a low priority, as one of at most MOST_SLOW, until its limits end it. So a hostile
 document delays others by no more than that. A parser that was slow, or has grown, isn't used again.
 
 The server ends when all processes that have its control socket have ended.
@@ -32,7 +32,8 @@ from feeds.reading import parser
 SIZE = max(2, min(4, os.cpu_count() or 1))
 MOST_SLOW = 6
 SLOW_SECONDS = 0.3
-WALL_SECONDS = 60.0
+LOW_PRIORITY = 10
+WALL_SECONDS = 90.0
 LARGEST_IDLE = 150 * 2**20  # bytes of a parser that is used again
 CLIENT_SECONDS = 10.0  # in which a client sends its document and takes its answer
 
@@ -163,7 +164,7 @@ class _Server:
             elif not one.is_slow and now - one.started > SLOW_SECONDS and slow < MOST_SLOW:
                 one.is_slow, slow = True, slow + 1
                 with suppress(OSError):
-                    os.setpriority(os.PRIO_PROCESS, one.pid, 19)
+                    os.setpriority(os.PRIO_PROCESS, one.pid, LOW_PRIORITY)
 
 
 def serve(control: int) -> None:

@@ -96,10 +96,13 @@ def _read(text: str, root: str, url: str) -> Document:
     except xml.sax.SAXException as error:
         defect = _described(error)
     mended = mend(text, root)
+    is_cut_off = not _end_of(text, root)
     try:
         document = _read_strictly(mended, url)
     except xml.sax.SAXException:
-        document = _read_loosely(mended, root, url)
+        document = _read_loosely(mended, url, is_cut_off)
+    if is_cut_off:
+        document.defects.append("it is cut off")
     document.defects.append(defect)
     return document
 
@@ -129,16 +132,13 @@ def _read_strictly(text: str, url: str) -> Document:
     return Document(parser.feeddata, parser.entries, version or parser.version)
 
 
-def _read_loosely(text: str, root: str, url: str) -> Document:
+def _read_loosely(text: str, url: str, is_cut_off: bool) -> Document:
     version, data, entities = _prepared(text)
     parser = _LooseParser(url, entities)
     parser.feed(data.decode())
-    document = Document(parser.feeddata, parser.entries, version or parser.version)
-    if parser.inentry and f"{root}>" not in text[-1_000:].lower():
-        # Half an entry would be taken for the whole one, or for another.
-        document.entries = document.entries[:-1]
-        document.defects.append("it is cut off")
-    return document
+    # Half an entry would be taken for the whole one, or for another.
+    entries = parser.entries[:-1] if is_cut_off and parser.inentry else parser.entries
+    return Document(parser.feeddata, entries, version or parser.version)
 
 
 # Mending
@@ -147,6 +147,7 @@ _REFERENCE = re.compile(r"&(?:#(\d{1,8}|[xX][\da-fA-F]{1,7});|([A-Za-z][\w.-]{0,
 _STRAY_SIGN = re.compile(r"<(?![A-Za-z_/!?:])")
 _LITERAL = {"<![CDATA[": "]]>", "<!--": "-->", "<?": "?>", "<!DOCTYPE": ">"}
 _LITERAL_START = re.compile(r"<!\[CDATA\[|<!--|<\?|<!DOCTYPE")
+_ENTRY_END = re.compile(r"</(?:[\w.-]+:)?(?:item|entry)\s*>", re.IGNORECASE)
 _ENTITY = re.compile(r"<!ENTITY\s+([\w.-]+)")
 _PREFIX = re.compile(r"</?([A-Za-z_][\w.-]*):|\s([A-Za-z_][\w.-]*):[\w.-]+\s*=")
 _NAMESPACES = {
@@ -167,11 +168,11 @@ _NAMESPACES = {
 def mend(text: str, root: str) -> str:
     """Return a document with the usual faults of XML mended.
 
-    These are bare `&` and `<`, references to what isn't there, prefixes that nobody declared, and
-    what follows after its end.
+    These are bare `&` and `<`, references to what isn't there, prefixes that nobody declared, what
+    follows after its end, and half an entry where it is cut off.
     """
-    if end := _end_of(text, root):
-        text = text[:end]
+    end = _end_of(text, root)
+    text = text[:end] if end else _closed_after_last_entry(text, root)
     declared = frozenset(_ENTITY.findall(text[:20_000]))
     return _with_prefixes("".join(_mended(text, declared)), root)
 
@@ -181,6 +182,16 @@ def _end_of(text: str, root: str) -> int:
         match.end() for match in re.finditer(rf"</(?:[\w.-]+:)?{root}\s*>", text, re.IGNORECASE)
     ]
     return ends[-1] if ends else 0
+
+
+def _closed_after_last_entry(text: str, root: str) -> str:
+    start = re.search(rf"<((?:[\w.-]+:)?{root})(?=[\s/>])", text, re.IGNORECASE)
+    ends = [match.end() for match in _ENTRY_END.finditer(text)]
+    if start is None or not ends:
+        return text
+    channel = re.search(r"<(channel)(?=[\s>])", text[: ends[0]], re.IGNORECASE)
+    closing = f"</{channel[1]}>" if channel and root == "rss" else ""
+    return f"{text[: ends[-1]]}{closing}</{start[1]}>"
 
 
 def _mended(text: str, declared: frozenset[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ Any element of a document can set any key of feedparser's dicts, to text or to a
 own `get` falls back from one key to another: values are only taken by `string` and `dicts`.
 """
 
+from datetime import datetime
 from typing import Any
 
 from feeds.reading.dates import read_date
@@ -31,13 +32,14 @@ class EntryReader:
 
     def signs(self, entry: Any) -> Signs:
         """Return what may identify an entry."""
-        contents = [string(part, "value") for part in dicts(entry, "content")]
-        texts = [string(entry, "title"), *(contents or [string(entry, "summary")])]
-        return Signs(
-            id=clean_text(string(entry, "id"), 4_000),
-            link=_link(entry, self.url),
-            text=" ".join("\n".join(texts).split()),
-        )
+        name, link = clean_text(string(entry, "id"), 4_000), _link(entry, self.url)
+        return Signs(name, link, "" if name or link else _whole_text(entry))
+
+    def date(self, entry: Any) -> datetime | None:
+        """Return when an entry was published or, if that isn't known, updated."""
+        language = _entry_language(entry) or self.language
+        published = read_date(_published(entry), language)
+        return published or read_date(string(entry, "updated"), language)
 
     def entry(self, entry: Any, guid: str, with_html: bool = True) -> ParsedEntry:
         """Return an entry without its digest, and without its texts unless `with_html`."""
@@ -45,7 +47,7 @@ class EntryReader:
         language = _entry_language(entry) or self.language
         base = link or self.url
         summary, content = _summary_and_content(entry, base) if with_html else ("", "")
-        published_text = string(entry, "published") or string(entry, "created")
+        published_text = _published(entry)
         return ParsedEntry(
             guid=guid,
             title=read_title(entry),
@@ -68,6 +70,16 @@ class EntryReader:
         source = dict.get(entry, "source")
         names = _authors(entry) or (_authors(source) if isinstance(source, dict) else [])
         return plain_text(", ".join(names or self._authors))
+
+
+def _published(entry: Any) -> str:
+    return string(entry, "published") or string(entry, "created")
+
+
+def _whole_text(entry: Any) -> str:
+    contents = [string(part, "value") for part in dicts(entry, "content")]
+    texts = [string(entry, "title"), *(contents or [string(entry, "summary")])]
+    return " ".join("\n".join(texts).split())
 
 
 def string(data: Any, key: str) -> str:

@@ -11,7 +11,7 @@ from feeds.reading.text import clean_text
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What may tell an entry from others: id, link, and the text of title and content."""
+    """What may tell an entry from others. The text is needed only if there is no id and no link."""
 
     id: str
     link: str

@@ -1,6 +1,7 @@
 """JSON Feed 1.0 and 1.1 (https://www.jsonfeed.org)."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from feeds.reading.dates import read_date
@@ -36,6 +37,11 @@ class JsonFeed:
         """Return what may identify an entry."""
         texts = [string(item, key) for key in ("title", "content_html", "content_text", "summary")]
         return Signs(id=_id(item), link=self._link(item), text=" ".join("\n".join(texts).split()))
+
+    def date(self, item: dict[str, Any]) -> datetime | None:
+        """Return when an entry was published or, if that isn't known, updated."""
+        dates = (read_date(string(item, key)) for key in ("date_published", "date_modified"))
+        return next(filter(None, dates), None)
 
     def entry(self, item: dict[str, Any], guid: str, with_html: bool = True) -> ParsedEntry:
         """Return an entry without its digest, and without its texts unless `with_html`."""

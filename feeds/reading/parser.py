@@ -7,7 +7,6 @@ caps here limit the output.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import astuple, fields, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +17,7 @@ from feeds.reading.charsets import decode
 from feeds.reading.discovery import feeds_of_page
 from feeds.reading.documents import Document, Root, find_root, read_document
 from feeds.reading.entries import EntryReader, image_of, link_with, read_title, string
-from feeds.reading.identity import Signs, digest, guids
+from feeds.reading.identity import digest, guids
 from feeds.reading.json_feed import JsonFeed, read_json_feed
 from feeds.reading.result import Enclosure, ParsedEntry, ParsedFeed
 from feeds.reading.text import clean_text, start_of, web_link
@@ -84,7 +83,7 @@ def _not_a_feed(url: str, page: str = "") -> NotAFeed:
 
 
 def _of_json(feed: JsonFeed, wrong_charset: str) -> ParsedFeed:
-    entries, dropped, defects = _entries(feed.items, feed.signs, feed.entry)
+    entries, dropped, defects = _entries(feed.items, feed)
     return ParsedFeed(
         title=clean_text(string(feed.values, "title")),
         link=feed.link("home_page_url"),
@@ -102,7 +101,7 @@ def _of_document(document: Document, url: str, wrong_charset: str) -> ParsedFeed
     feed = document.feed
     found = [entry for entry in document.entries if isinstance(entry, dict)]
     reader = EntryReader(feed, url)
-    entries, dropped, defects = _entries(found, reader.signs, reader.entry)
+    entries, dropped, defects = _entries(found, reader)
     return ParsedFeed(
         title=read_title(feed),
         link=web_link(string(feed, "link"), url) or link_with(feed, "alternate", url),
@@ -122,15 +121,15 @@ def _of_document(document: Document, url: str, wrong_charset: str) -> ParsedFeed
 
 
 def _entries(
-    items: list[Any], signs: Callable[[Any], Signs], read: Callable[..., ParsedEntry]
+    items: list[Any], reader: EntryReader | JsonFeed
 ) -> tuple[tuple[ParsedEntry, ...], int, list[str]]:
     """Return the entries to keep, how many there were too many, and what is wrong with them."""
-    identified = list(zip(items, guids(signs(item) for item in items), strict=True))
-    kept = _newest(identified, read) if len(identified) > MAX_ENTRIES else identified
+    identified = list(zip(items, guids(reader.signs(item) for item in items), strict=True))
+    kept = _newest(identified, reader) if len(identified) > MAX_ENTRIES else identified
     html_left = MAX_ALL_HTML
     entries: list[ParsedEntry] = []
     for item, guid in kept:
-        entry = _finished(read(item, guid, with_html=html_left > 0))
+        entry = _finished(reader.entry(item, guid, with_html=html_left > 0))
         html_left -= len(entry.summary) + len(entry.content)
         entries.append(entry)
     defects = [] if html_left > 0 else ["its last entries are without their text: it is too long"]
@@ -138,13 +137,10 @@ def _entries(
 
 
 def _newest(
-    identified: list[tuple[Any, str]], read: Callable[..., ParsedEntry]
+    identified: list[tuple[Any, str]], reader: EntryReader | JsonFeed
 ) -> list[tuple[Any, str]]:
     """Return the newest entries in their order, or the first ones if dates are missing."""
-    dates = []
-    for item, guid in identified:
-        entry = read(item, guid, with_html=False)
-        dates.append(entry.published or entry.updated)
+    dates = [reader.date(item) for item, _ in identified]
     if not all(dates):
         return identified[:MAX_ENTRIES]
     numbers = sorted(range(len(dates)), key=lambda number: (dates[number], -number), reverse=True)

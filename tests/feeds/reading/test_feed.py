@@ -322,6 +322,30 @@ def test_broken_text_is_read_as_it_is_meant(broken, title):
     assert feed.defect or "CDATA" in broken
 
 
+def test_entries_that_nobody_closed_are_read():
+    body = b"<rss><channel><item><guid>1</guid><item><guid>2</guid></channel></rss>"
+    assert [entry.guid for entry in parse(body, "", URL).entries] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"{ATOM}><title>T</title><entry><id>1</id><title>&amp;</title></entry><entry><id>2</id>",
+        '<rss version="2.0"><channel><title>T</title><item><guid>1</guid></item><item><guid>2',
+        '<atom:feed xmlns:atom="http://www.w3.org/2005/Atom"><atom:title>T</atom:title>'
+        "<atom:entry><atom:id>1</atom:id></atom:entry><atom:entry><atom:id>2",
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
+        'xmlns="http://purl.org/rss/1.0/"><channel><title>T</title></channel>'
+        '<item rdf:about="1"></item><item rdf:about="2"><ti',
+    ],
+    ids=["atom", "rss", "prefixed", "rdf"],
+)
+def test_the_whole_entries_of_a_feed_that_is_cut_off_are_kept(body):
+    feed = parse(body.encode(), "", URL)
+    assert (feed.title, [entry.guid for entry in feed.entries]) == ("T", ["1"])
+    assert feed.defect.startswith("it is cut off")
+
+
 def test_a_prefix_that_nobody_declared_means_what_it_usually_does():
     texts = "<content:encoded>full</content:encoded><dc:creator>Ann</dc:creator>"
     body = f'<rss version="2.0"><channel><item>{texts}</item></channel></rss>'
