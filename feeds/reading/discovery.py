@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 from feeds.exceptions import FoundFeed
 from feeds.reading.text import clean_text, web_link
 
+__all__ = ["FoundFeed", "feeds_of_page", "well_known"]
+
 MAX_PAGE = 500_000  # characters in which the head of a page ends
 MAX_FOUND = 50
 _TYPES = frozenset(
