@@ -53,6 +53,7 @@ prove: soak  ## does soak, cuts processes off for half an hour, and all else tha
 	PROOF_ODD_REQUESTS=1 $(BIN)/pytest -n 2 tests/project/test_odd_requests.py
 	PROOF_PARTITION_SECONDS=1800 PROOF_LONGEST_PARTITION=120 \
 		$(BIN)/pytest -s tests/acceptance/proof/test_cut_off.py
+	$(BIN)/python -m tests.feeds.corpus
 	PROOF_CONCURRENCY=20 $(BIN)/pytest -n 2 tests/acceptance/proof
 	PROOF_ALL_LOOKS=1 $(BIN)/pytest -n 2 --dist loadfile \
 		tests/acceptance/admin/test_all_pages.py tests/acceptance/admin/test_other_themes.py

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from feeds import services
 from feeds.exceptions import BadUrl
 from feeds.models import Entry, Feed
-from feeds.parsing import without_images
+from feeds.reading.markup import without_images
 from tasks import clock
 from tasks.access import visible
 from tasks.admin_pages.base import BriefAdmin, time_column

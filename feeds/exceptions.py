@@ -1,5 +1,6 @@
 """What can go wrong with a feed. Each message names the address and says what to do."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from tasks.exceptions import WordedError
@@ -80,8 +81,19 @@ class TooLarge(FeedError):
     """A document above the size limit."""
 
 
+@dataclass(frozen=True, slots=True)
+class FoundFeed:
+    """A feed that a page names: its address, title and media type; the last two may be empty."""
+
+    url: str
+    title: str = ""
+    type: str = ""
+
+
 class NotAFeed(FeedError):
-    """A document that is neither RSS nor Atom."""
+    """A document that is no feed; `found` are the feeds that it names if it is a web page."""
+
+    found: tuple[FoundFeed, ...] = ()
 
 
 class TooCostly(FeedError):

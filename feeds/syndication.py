@@ -14,7 +14,7 @@ from django.utils.html import escape
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from feeds.parsing import clean_text
+from feeds.reading.text import clean_text
 from tasks.masking import mask_text
 from tasks.models import ScheduledTaskInstance
 

@@ -5,7 +5,9 @@ import pytest
 from django.conf import LazySettings
 from django.urls import reverse
 
-from feeds import parsing, syndication
+from feeds import syndication
+from feeds.reading.parser import parse
+from feeds.reading.result import ParsedFeed
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tests.feeds.polled import polled
 
@@ -32,10 +34,10 @@ def run(schedule: ScheduledTask, status: str = "finished", ago: int = 0, **value
     return ScheduledTaskInstance.objects.create(parent=schedule, name=schedule.name, **defaults)
 
 
-def read(client) -> parsing.ParsedFeed:
+def read(client) -> ParsedFeed:
     response = client.get("/feeds/activity/")
     assert response.status_code == 200
-    return parsing.parse(response.content, response["Content-Type"], "http://testserver/")
+    return parse(response.content, response["Content-Type"], "http://testserver/")
 
 
 def test_the_activity_feed_is_off_unless_the_site_asks_for_it(schedule, client, settings):

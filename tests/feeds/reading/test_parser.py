@@ -2,10 +2,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from feeds import parsing
 from feeds.exceptions import NotAFeed
-from feeds.parsing import parse, plain_text, safe_html, web_link, without_images
-from feeds.reading.result import ParsedEntry
+from feeds.reading import parser
+from feeds.reading.identity import digest
+from feeds.reading.markup import MAX_HTML, safe_html, without_images
+from feeds.reading.parser import parse
+from feeds.reading.result import MAX_TEXT, ParsedEntry
+from feeds.reading.text import plain_text, web_link
 from tests.feeds.documents import URL, document, item, rss
 
 RSS = "application/rss+xml"
@@ -76,13 +79,20 @@ def test_a_document_that_is_neither_rss_nor_atom_is_not_a_feed(body):
 
 
 def test_a_broken_feed_with_entries_is_read_as_far_as_possible():
-    body = rss(item(1) + item(2))[:-25] + b"<broken"
+    body = rss(item(1) + item(2))[:-16] + b"<broken"
     assert [entry.guid for entry in parse(body, RSS, URL).entries] == ["item-1", "item-2"]
 
 
-def test_a_broken_feed_without_entries_is_refused_with_the_reason():
-    with pytest.raises(NotAFeed, match="this feed is broken"):
-        parse(b'<?xml version="1.0"?><rss version="2.0"><channel><title>x', RSS, URL)
+def test_half_an_entry_at_the_end_of_a_feed_is_left_for_the_next_poll():
+    feed = parse(rss(item(1) + item(2))[:-30], RSS, URL)
+    assert [entry.guid for entry in feed.entries] == ["item-1"]
+    assert "cut off" in feed.defect
+
+
+def test_a_broken_feed_without_entries_is_a_feed_with_a_defect():
+    feed = parse(b'<?xml version="1.0"?><rss version="2.0"><channel><title>x</title>', RSS, URL)
+    assert (feed.title, feed.entries) == ("x", ())
+    assert "no element found" in feed.defect
 
 
 def test_a_feed_that_breaks_feedparser_is_refused():
@@ -140,7 +150,7 @@ def test_references_to_control_characters_are_stripped_from_entries(reference):
 
 def test_long_texts_of_entries_are_cut():
     entry = only_entry(item(1, title="x" * 10_000, author="y" * 10_000))
-    assert len(entry.title) == len(entry.author) == parsing.MAX_TEXT
+    assert len(entry.title) == len(entry.author) == MAX_TEXT
     assert entry.title.endswith("…")
 
 
@@ -195,11 +205,11 @@ def test_html_of_many_paragraphs_is_not_deeply_nested():
 
 
 def test_long_html_is_cut():
-    assert len(safe_html("x" * 2 * parsing.MAX_HTML, URL)) == parsing.MAX_HTML
+    assert len(safe_html("x" * 2 * MAX_HTML, URL)) == MAX_HTML
 
 
 def test_the_html_of_a_whole_feed_is_bounded(monkeypatch):
-    monkeypatch.setattr(parsing, "MAX_ALL_HTML", 100)
+    monkeypatch.setattr(parser, "MAX_ALL_HTML", 100)
     entries = parse(rss("".join(item(i, description="x" * 60) for i in range(4))), RSS, URL).entries
     assert [len(entry.summary) for entry in entries] == [60, 60, 0, 0]
 
@@ -252,8 +262,8 @@ def test_the_link_identifies_an_entry_without_a_guid():
 
 
 def test_the_content_identifies_an_entry_without_guid_and_link():
-    entry = only_entry("<item><title>a</title></item>")
-    assert entry.guid == entry.digest
+    entry = only_entry("<item><title>a</title><description>b</description></item>")
+    assert entry.guid == digest("a b")
 
 
 def test_a_long_guid_of_an_entry_is_replaced_by_its_hash():
@@ -281,8 +291,10 @@ def test_the_digest_changes_with_the_entry(change):
 
 
 def test_only_a_limited_number_of_entries_of_a_feed_is_read(monkeypatch):
-    monkeypatch.setattr(parsing, "MAX_ENTRIES", 2)
-    assert len(parse(rss(item(1) + item(2) + item(3)), RSS, URL).entries) == 2
+    monkeypatch.setattr(parser, "MAX_ENTRIES", 2)
+    feed = parse(rss(item(1) + item(2) + item(3)), RSS, URL)
+    assert [entry.guid for entry in feed.entries] == ["item-1", "item-2"]
+    assert feed.dropped == 1
 
 
 @pytest.mark.parametrize(
