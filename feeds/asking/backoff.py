@@ -22,8 +22,9 @@ def until(failures: int, interval: timedelta, error: FeedError, now: datetime) -
     looks like an attack.
     """
     base, steps = (4, failures) if isinstance(error, HOSTILE) else (2, failures - 1)
-    # Beyond 40 steps anything is too long, and no number of failures makes it overflow.
-    span = min(interval * base ** min(steps, 40) if interval < LONGEST else interval, LONGEST)
+    # After 18 steps even a second has become three days.
+    seconds = interval.total_seconds() * base ** min(steps, 18)
+    span = timedelta(seconds=min(seconds, LONGEST.total_seconds()))
     return now + span - min(span / 10, TOLERANCE)
 
 

@@ -182,10 +182,11 @@ class _Poll:
         if host in self._hosts:
             return 0.0
         self._hosts.add(host)
-        waited = await pace.turn(host, self._rules.gap)
-        if waited and (when := self._deadline.when()) is not None:
-            self._deadline.reschedule(when + waited)
-        return waited
+        wait = await pace.next_turn(host, self._rules.gap)
+        if wait and (when := self._deadline.when()) is not None:
+            self._deadline.reschedule(when + wait)
+            await asyncio.sleep(wait)
+        return wait
 
     def _headers(self, url: URL) -> dict[str, str]:
         return {

@@ -23,17 +23,12 @@ return at - now
 """
 
 
-async def turn(host: str, gap: int) -> float:
-    """Wait until a host may be asked, `gap` ms after the last request; return for how many seconds.
+async def next_turn(host: str, gap: int) -> float:
+    """Take the next turn to ask a host, `gap` ms after the last; return in how many seconds it is.
 
     Requests to other hosts go on meanwhile.
     """
-    if not gap:
-        return 0.0
-    seconds = await asyncio.to_thread(_reserve, host, gap) / 1000
-    if seconds:
-        await asyncio.sleep(seconds)
-    return seconds
+    return await asyncio.to_thread(_reserve, host, gap) / 1000 if gap else 0.0
 
 
 def _reserve(host: str, gap: int) -> int:
