@@ -48,9 +48,7 @@ async def fetch_rss(feed: Feed) -> dict[str, int]:
 
 async def _parsed(feed: Feed, response: Response) -> ParsedFeed | None:
     """Read a document; return None if it is the one that has been read last."""
-    if response.status == HTTPStatus.NOT_MODIFIED:
-        return None
-    if recording.digest(response) == feed.body_digest:
+    if not recording.is_new(feed, response):
         return None
     # Its own address is the base of links without one, which people see.
     base = without_secrets(response.url)

@@ -43,6 +43,12 @@ def digest(response: Response) -> str:
     return hashlib.sha256(about + response.body).hexdigest()
 
 
+def is_new(feed: Feed, response: Response) -> bool:
+    """Return whether a document has to be read: it isn't the one that has been read last."""
+    is_unchanged = response.status == HTTPStatus.NOT_MODIFIED
+    return not is_unchanged and digest(response) != feed.body_digest
+
+
 def validators_of(feed: Feed) -> Validators:
     """Return the validators for the next request."""
     return Validators(feed.final_url, feed.etag, feed.last_modified)
