@@ -69,3 +69,7 @@ def _log(feed: Feed, response: Response, parsed: ParsedFeed | None, counts: Coun
             counts.unchanged,
             len(response.body),
         )
+        if parsed.defect:
+            logger.warning("%s is broken, but could be read: %s", feed.shown_url, parsed.defect)
+        if parsed.dropped:
+            logger.warning("%s has %d entries more than are read.", feed.shown_url, parsed.dropped)

@@ -52,7 +52,9 @@ def in_words(decision: Decision) -> str:
         Outcome.HOST_RETRY_AFTER: _("Its host wants no requests before %(until)s."),
         Outcome.RETRY_AFTER: _("Its server wants no requests before %(until)s."),
         Outcome.FAILURES: _("It has failed: it is asked again after %(until)s."),
-        Outcome.GONE: _("Its server says that it is gone (410): it is asked again after %(until)s."),
+        Outcome.GONE: _(
+            "Its server says that it is gone (410): it is asked again after %(until)s."
+        ),
         Outcome.FRESH: _("Its server says that nothing new is to be expected before %(until)s."),
         Outcome.SKIPPED_TIME: _("The feed itself says that nothing is new before %(until)s."),
         Outcome.GONE_FOR_GOOD: _(
@@ -84,5 +86,7 @@ def _is_gone_for_good(feed: Feed) -> bool:
     """Return whether it is gone, and nobody has touched or resumed its schedule since then."""
     if feed.gone_for_good is None:
         return False
-    starts = ScheduledTask.objects.filter(pk=feed.schedule_id).values_list("period_start", flat=True)
+    starts = ScheduledTask.objects.filter(pk=feed.schedule_id).values_list(
+        "period_start", flat=True
+    )
     return all(start <= feed.gone_for_good for start in starts)

@@ -130,7 +130,7 @@ class _Poll:
             response, target = await self._request(here)
             if target is None:
                 moved = hops > 0 and permanent
-                return replace(response, moved_to=_shortest(here)) if moved else response
+                return replace(response, moved_to=str(here.with_fragment(None))) if moved else response
             permanent = permanent and response.status in PERMANENT_REDIRECTS
             if moves.is_downgrade(str(here), str(target)):
                 permanent = False
@@ -229,10 +229,6 @@ def _parsed(url: str) -> URL:
 
 def _public(url: URL) -> str:
     return str(url.with_user(None).with_fragment(None))
-
-
-def _shortest(url: URL) -> str:
-    return str(url.with_fragment(None))
 
 
 def _redirect_target(url: URL, answer: aiohttp.ClientResponse) -> URL | None:

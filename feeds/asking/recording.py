@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any

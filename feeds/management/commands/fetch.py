@@ -94,9 +94,9 @@ def _exchange(number: int, exchange: Exchange) -> Iterator[str]:
     url = shown_url(exchange.url)
     yield _("Request %(number)d: GET %(url)s") % {"number": number, "url": url}
     if exchange.waited:
-        yield _("  It waited %(seconds).1f s for its turn: requests to a host keep their distance.") % {
-            "seconds": exchange.waited
-        }
+        yield _(
+            "  It waited %(seconds).1f s for its turn: requests to a host keep their distance."
+        ) % {"seconds": exchange.waited}
     yield from _connection(exchange)
     yield from _headers("> ", exchange.sent)
     if exchange.status is not None:

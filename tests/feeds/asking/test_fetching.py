@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from feeds import exceptions
-from feeds.asking.fetching import Response, fetch
+from feeds.asking.fetching import NO_VALIDATORS, Response, fetch
 from feeds.asking.rules import Rules
 from feeds.asking.user_agent import user_agent
 from feeds.asking.validators import Validators, after_document
@@ -22,7 +22,7 @@ def get(site: Site, path: str = "/feed.xml", **options: Any) -> Response:
     return fetch_url(site.url(path), **options)
 
 
-def fetch_url(url: str, validators: Validators = Validators(), **options: Any) -> Response:
+def fetch_url(url: str, validators: Validators = NO_VALIDATORS, **options: Any) -> Response:
     return asyncio.run(fetch(url, validators=validators, rules=Rules(**options)))
 
 

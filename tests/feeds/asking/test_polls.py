@@ -158,14 +158,14 @@ def test_freshness_never_makes_a_feed_be_asked_less_often_than_it_says(site, fee
 
 
 def test_what_a_document_says_of_its_updates_holds_while_it_is_unchanged(site, feed, wait):
-    Feed.objects.update(
-        etag='"1"', final_url=site.url(), update_seconds=7200, skip_hours=[15]
-    )
+    Feed.objects.update(etag='"1"', final_url=site.url(), update_seconds=7200, skip_hours=[15])
     site.pages["/feed.xml"] = answer(304)
     reads(feed)
     assert next_asked(feed, wait) == 2 * HOUR
     wait(HOUR)
-    assert may_ask(feed) == NotNow("The feed itself says that nothing is new before 2025-03-04 16:00 UTC.")
+    assert may_ask(feed) == NotNow(
+        "The feed itself says that nothing is new before 2025-03-04 16:00 UTC."
+    )
 
 
 def test_hints_can_be_ignored(site, feed, wait):
@@ -457,6 +457,4 @@ def test_the_hosts_of_many_feeds_are_read_at_once(django_assert_num_queries):
     feeds = [Feed.objects.create(url=f"https://{name}.example/") for name in "abc"]
     hosts._blocks.clear()
     with django_assert_num_queries(1):
-        assert [hosts.limit_key(feed.pk) for feed in feeds] == [
-            f"{name}.example" for name in "abc"
-        ]
+        assert [hosts.limit_key(feed.pk) for feed in feeds] == [f"{name}.example" for name in "abc"]

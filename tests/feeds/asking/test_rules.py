@@ -171,7 +171,11 @@ def test_a_feed_is_gone_for_good_when_its_server_has_said_so_three_times_over_tw
     first = gone.said_again(None, NOW)
     second = gone.said_again(first, NOW + DAY)
     third = gone.said_again(second, NOW + 2 * DAY)
-    assert [one.is_for_good(NOW + 2 * DAY) for one in (first, second, third)] == [False, False, True]
+    assert [one.is_for_good(NOW + 2 * DAY) for one in (first, second, third)] == [
+        False,
+        False,
+        True,
+    ]
     assert not third.is_for_good(NOW + 2 * DAY - MINUTE)
 
 
@@ -272,4 +276,6 @@ def test_a_feed_that_is_gone_for_good_is_only_asked_for_a_person():
 def test_skipped_hours_and_days_end_with_the_first_hour_that_is_none(hours, days, end):
     assert end_of_skipped(hours, days, NOW) == end
     decision = permission(skip_hours=hours, skip_days=days)
-    assert decision == (Decision(Outcome.ASK) if end is None else Decision(Outcome.SKIPPED_TIME, end))
+    assert decision == (
+        Decision(Outcome.ASK) if end is None else Decision(Outcome.SKIPPED_TIME, end)
+    )
