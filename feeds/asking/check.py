@@ -84,7 +84,7 @@ def _host_not_before(feed: Feed, now: datetime) -> datetime | None:
 
 def _is_gone_for_good(feed: Feed) -> bool:
     """Return whether it is gone, and nobody has touched or resumed its schedule since then."""
-    if feed.gone_for_good is None:
+    if feed.gone_for_good is None or feed.schedule_id is None:
         return False
     starts = ScheduledTask.objects.filter(pk=feed.schedule_id).values_list(
         "period_start", flat=True

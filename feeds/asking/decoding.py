@@ -2,7 +2,7 @@
 
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import brotli
 
@@ -19,7 +19,7 @@ _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _BEGINNINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "zstd": _ZSTD}
 # Of the memory that zstd may ask for: 8 MiB, the most that RFC 9659 lets a server expect.
-_ZSTD_LIMIT = {DecompressionParameter.window_log_max: 23}
+_ZSTD_LIMIT: Mapping[int, int] = {DecompressionParameter.window_log_max: 23}
 # How a document begins that isn't compressed, after white space and byte order marks.
 _TEXT = (b"<", b"{", b"[")
 _BLANK = b" \t\r\n\xef\xbb\xbf"

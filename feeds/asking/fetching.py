@@ -130,7 +130,9 @@ class _Poll:
             response, target = await self._request(here)
             if target is None:
                 moved = hops > 0 and permanent
-                return replace(response, moved_to=str(here.with_fragment(None))) if moved else response
+                return (
+                    replace(response, moved_to=str(here.with_fragment(None))) if moved else response
+                )
             permanent = permanent and response.status in PERMANENT_REDIRECTS
             if moves.is_downgrade(str(here), str(target)):
                 permanent = False

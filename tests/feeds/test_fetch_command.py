@@ -53,7 +53,7 @@ def test_fetch_explains_each_step_of_a_poll(site):
         "  < Location: /feed.xml",
         f"Request 2: GET {site.url()}",
         "  < 200",
-        '  < ETag: "1"',
+        '  < Etag: "1"',
         "  2 new, 0 updated and 0 unchanged entries",
         '  etag: – → "1"',
         f"  moving_to: – → {site.url()}",

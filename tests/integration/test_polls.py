@@ -71,11 +71,11 @@ def test_a_worker_polls_feeds_and_skips_those_that_are_not_to_be_asked(
             wait_for(partial(ended, schedule), f"the end of “{name}”")
     runs = {name: schedule.runs.get() for name, schedule in schedules.items()}
     assert {name: (run.status, run.reason_code) for name, run in runs.items()} == {
-        "read": ("finished", ""),
+        "read": ("finished", None),
         "failing": ("skipped", Code.CHECK_NOT_NOW),
-        "wanted": ("finished", ""),
+        "wanted": ("finished", None),
         "gone": ("skipped", Code.CHECK_NOT_AT_ALL),
-        "bad": ("failed", ""),
+        "bad": ("failed", None),
     }
     assert runs["read"].result == {"new": 1, "updated": 0, "unchanged": 0, "status": 200}
     assert "1 new, 0 updated" in runs["read"].log

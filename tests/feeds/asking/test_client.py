@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aiohttp.resolver import ThreadedResolver
+from redis.exceptions import RedisError
 
 from feeds import exceptions
 from feeds.asking import client, pace
@@ -179,7 +180,7 @@ def test_without_redis_nobody_waits(monkeypatch):
 
 
 def broken() -> Any:
-    raise pace.RedisError("unavailable")
+    raise RedisError("unavailable")
 
 
 def test_a_private_host_needs_no_gap(site, monkeypatch):

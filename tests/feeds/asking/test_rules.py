@@ -213,7 +213,12 @@ def test_a_feed_never_moves_from_https_to_http():
 
 
 def permission(**values: object) -> Decision:
-    defaults = {"is_wanted": False, "ignores_hints": False, "not_before": None, "why": ""}
+    defaults: dict[str, object] = {
+        "is_wanted": False,
+        "ignores_hints": False,
+        "not_before": None,
+        "why": "",
+    }
     defaults |= {"host_not_before": None, "skip_hours": (), "skip_days": ()}
     return decide(Situation(**{"now": NOW, "is_gone_for_good": False, **defaults, **values}))
 
