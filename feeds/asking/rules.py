@@ -20,7 +20,8 @@ USUAL_PORTS = frozenset({80, 443})
 class Rules:
     """What may be asked, how fast, and how long that may take and become.
 
-    `allowed_hosts` holds the "host:port"s that may have private addresses and other ports.
+    `allowed_hosts` holds the "host:port"s that may have private addresses and other ports, in lower
+    case.
     `max_bytes` limits the body, as it is sent and as it is decoded; `total_timeout` (seconds)
     everything together. Only the system's resolver may take longer than that to give up on a name.
     """
@@ -35,8 +36,7 @@ class Rules:
 
     def is_exempt(self, url: URL) -> bool:
         """Return whether the host may have a private address and any port, and needs no gap."""
-        name = f"{url.host_subcomponent}:{url.port}".lower()
-        return name in {host.lower() for host in self.allowed_hosts}
+        return f"{url.host_subcomponent}:{url.port}".lower() in self.allowed_hosts
 
     @property
     def ports(self) -> AbstractSet[int]:
@@ -47,7 +47,7 @@ class Rules:
 def rules_of_site(max_bytes: int = MAX_BYTES) -> Rules:
     """Return the rules of this site."""
     return Rules(
-        allowed_hosts=frozenset(getattr(settings, "FEEDS_ALLOWED_HOSTS", ())),
+        allowed_hosts=frozenset(map(str.lower, getattr(settings, "FEEDS_ALLOWED_HOSTS", ()))),
         allowed_ports=frozenset(getattr(settings, "FEEDS_ALLOWED_PORTS", ())),
         gap=getattr(settings, "FEEDS_HOST_GAP", HOST_GAP),
         contact=getattr(settings, "FEEDS_CONTACT_URL", ""),
