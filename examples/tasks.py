@@ -6,10 +6,10 @@ from email.message import Message
 from html.parser import HTMLParser
 from typing import Any
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 
-from feeds.fetching import Response, fetch
+from feeds.asking.fetching import Response, fetch
+from feeds.asking.rules import rules_of_site
 from tasks.decorators import background_task, scheduled_task
 from tasks.exceptions import InvalidArguments
 from tasks.runs.progress import progress
@@ -26,8 +26,7 @@ def count_words(url: str) -> dict[str, Any]:
 
     Private addresses are refused unless FEEDS_ALLOWED_HOSTS names them, as for feeds.
     """
-    allowed_hosts = frozenset(settings.FEEDS_ALLOWED_HOSTS)
-    response = asyncio.run(fetch(url, allowed_hosts=allowed_hosts, max_bytes=MAX_BYTES))
+    response = asyncio.run(fetch(url, rules=rules_of_site(MAX_BYTES)))
     return {"url": response.url, "words": len(_visible_text(response).split())}
 
 

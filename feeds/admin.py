@@ -67,7 +67,9 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
     list_display = ("__str__", "address", "entries", "when", "last_run")
     search_fields = ("title",)
     secret_search_fields = ("url",)
-    secret_columns = frozenset({"url", "link", "etag", "last_modified"})
+    secret_columns = frozenset(
+        {"url", "link", "etag", "last_modified", "final_url", "moving_to", "original_url"}
+    )
     ordering = ("title", "pk")
     list_per_page = 50
     show_full_result_count = False

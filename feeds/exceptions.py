@@ -1,6 +1,7 @@
 """What can go wrong with a feed. Each message names the address and says what to do."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from tasks.exceptions import WordedError
@@ -53,6 +54,10 @@ class RefusedAddress(FeedError):
     """The host has a private address, and isn't named in FEEDS_ALLOWED_HOSTS."""
 
 
+class RefusedPort(FeedError):
+    """A port that is neither 80 nor 443, nor named in FEEDS_ALLOWED_PORTS."""
+
+
 class ConnectionFailed(FeedError):
     """No connection, or one that broke or can't be trusted."""
 
@@ -62,11 +67,26 @@ class FetchTimeout(FeedError):
 
 
 class HttpStatus(FeedError):
-    """The server answered with an error; `status` is its status code."""
+    """The server answered with an error; `status` is its status code.
 
-    def __init__(self, url: str, text: str, status: int, /, **values: Any) -> None:
+    `retry_after` is how long it wants to be left alone, and `public_host` where that was said, ""
+    if it is a private address.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        text: str,
+        status: int,
+        retry_after: timedelta | None = None,
+        public_host: str = "",
+        /,
+        **values: Any,
+    ) -> None:
         super().__init__(url, text, **values)
         self.status = status
+        self.retry_after = retry_after
+        self.public_host = public_host
 
 
 class BadResponse(FeedError):

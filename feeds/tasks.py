@@ -1,45 +1,42 @@
 """The task function that polls a feed."""
 
 import logging
+from http import HTTPStatus
 
-from django.conf import settings
+from asgiref.sync import sync_to_async
 
-from feeds import sandbox, storing
-from feeds.exceptions import shown_url, without_secrets
-from feeds.fetching import Response, fetch
+from feeds import sandbox
+from feeds.asking import recording
+from feeds.asking.check import may_ask
+from feeds.asking.fetching import Response, fetch
+from feeds.asking.hosts import limit_key
+from feeds.asking.rules import per_host
+from feeds.exceptions import FeedError, without_secrets
 from feeds.models import Feed
+from feeds.reading.result import ParsedFeed
+from feeds.storing import Counts
 from tasks.decorators import scheduled_task
-from tasks.runs import coroutines
 
 logger = logging.getLogger(__name__)
 
-NOT_MODIFIED = 304
 
-
-@scheduled_task
-def fetch_rss(feed: Feed) -> dict[str, int]:
+@scheduled_task(check=may_ask, max_concurrent=per_host(), limit_key=limit_key)
+async def fetch_rss(feed: Feed) -> dict[str, int]:
     """Poll a feed: fetch it if it has changed, and store its new and changed entries.
 
-    Returns how many entries are `new`, `updated` and `unchanged`, and the HTTP `status`. With
-    status 304 nothing has changed, and there are no entries to count. Raises a FeedError.
+    Returns how many entries are `new`, `updated` and `unchanged`, and the HTTP `status`. If nothing
+    has changed (status 304, or the same document again), there are no entries to count. Raises a
+    FeedError. Of the feeds of one host only a few are polled at a time, and none that is to be left
+    alone: then there is no run.
     """
-    response = _fetch(feed)
-    if response.status == NOT_MODIFIED:
-        logger.info("%s has not changed since the last poll.", feed.shown_url)
-        counts = storing.Counts()
-    else:
-        # Its own address is the base of links without one, which people see.
-        parsed = sandbox.parse(response.body, response.content_type, without_secrets(response.url))
-        validators = {"etag": response.etag, "last_modified": response.last_modified}
-        counts = storing.store(feed.pk, parsed, **validators)
-        logger.info(
-            "%s: %d new, %d updated and %d unchanged entries (%d bytes).",
-            feed.shown_url,
-            counts.new,
-            counts.updated,
-            counts.unchanged,
-            len(response.body),
-        )
+    try:
+        response = await fetch(feed.url, validators=recording.validators_of(feed))
+        parsed = await _parsed(feed, response)
+    except FeedError as error:
+        await sync_to_async(recording.failed)(feed, error)
+        raise
+    counts = await sync_to_async(recording.succeeded)(feed, response, parsed)
+    _log(feed, response, parsed, counts)
     return {
         "new": counts.new,
         "updated": counts.updated,
@@ -48,19 +45,30 @@ def fetch_rss(feed: Feed) -> dict[str, int]:
     }
 
 
-def _fetch(feed: Feed) -> Response:
-    response = coroutines.run(
-        fetch(
-            feed.url,
-            etag=feed.etag,
-            last_modified=feed.last_modified,
-            allowed_hosts=frozenset(getattr(settings, "FEEDS_ALLOWED_HOSTS", ())),
-        )
-    )
-    if response.moved_to:
-        logger.warning(
-            "%s has moved permanently to %s. Schedule that address instead.",
+async def _parsed(feed: Feed, response: Response) -> ParsedFeed | None:
+    """Read a document; return None if it is the one that has been read last."""
+    if not recording.is_new(feed, response):
+        return None
+    # Its own address is the base of links without one, which people see.
+    base = without_secrets(response.url)
+    return await sandbox.parse_async(response.body, response.content_type, base)
+
+
+def _log(feed: Feed, response: Response, parsed: ParsedFeed | None, counts: Counts) -> None:
+    if response.status == HTTPStatus.NOT_MODIFIED:
+        logger.info("%s has not changed since the last poll.", feed.shown_url)
+    elif parsed is None:
+        logger.info("%s is the same document as at the last poll.", feed.shown_url)
+    else:
+        logger.info(
+            "%s: %d new, %d updated and %d unchanged entries (%d bytes).",
             feed.shown_url,
-            shown_url(response.moved_to),
+            counts.new,
+            counts.updated,
+            counts.unchanged,
+            len(response.body),
         )
-    return response
+        if parsed.defect:
+            logger.warning("%s is broken, but could be read: %s", feed.shown_url, parsed.defect)
+        if parsed.dropped:
+            logger.warning("%s has %d entries more than are read.", feed.shown_url, parsed.dropped)

@@ -28,6 +28,8 @@ ENGINES = {
     },
     "django.db.backends.sqlite3": {"init_command", "transaction_mode"},
 }
+MAX_PORT = 65_535
+WEB_ADDRESS = re.compile(r"https?://[!-'*-:<-~]+")
 # How many characters of a value a message shows.
 SHOWN = 100
 
@@ -86,6 +88,23 @@ def number(name: str, default: int, least: int | None = None, most: int | None =
         bounds = f"from {least} on" if most is None else f"from {least} to {most}"
         raise refusal(name, f"a whole number {bounds}", value)
     return found
+
+
+def ports(name: str) -> list[int]:
+    """Return a list of ports, none by default."""
+    found = words(name, [])
+    for port in found:
+        if not (port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT):
+            raise refusal(name, "ports such as 8080, separated by spaces", port)
+    return [int(port) for port in found]
+
+
+def web_address(name: str) -> str:
+    """Return an address such as https://example.org/, "" by default."""
+    value = text(name, "")
+    if value and not WEB_ADDRESS.fullmatch(value):
+        raise refusal(name, "an address such as https://example.org/about", value)
+    return value
 
 
 def limits(name: str, keys: list[str], default: str) -> dict[str, int]:

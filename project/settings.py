@@ -237,6 +237,14 @@ TASKS_KEEP_CALLS = environment.limits("TASKS_KEEP_CALLS", ["days", "number"], de
 
 FEEDS = environment.words("FEEDS", default=[])
 FEEDS_ALLOWED_HOSTS = environment.hosts("FEEDS_ALLOWED_HOSTS", default=[])
+# Ports besides 80 and 443.
+FEEDS_ALLOWED_PORTS = environment.ports("FEEDS_ALLOWED_PORTS")
+# How many feeds of one host are fetched at a time, and how many milliseconds lie between two
+# requests to it.
+FEEDS_PER_HOST = environment.number("FEEDS_PER_HOST", default=2, least=1)
+FEEDS_HOST_GAP = environment.number("FEEDS_HOST_GAP", default=500, least=0, most=60_000)
+# A page about who fetches: it is sent to the servers of feeds.
+FEEDS_CONTACT_URL = environment.web_address("FEEDS_CONTACT_URL")
 # Anybody who can reach the site can read it, so it is off. `manage.py up` turns it on where that
 # is only this machine.
 FEEDS_ACTIVITY_FEED = environment.switch("ACTIVITY_FEED")

@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
+from django.db import Error
 from django.utils.translation import gettext as _
 
 from tasks.argument_types import StoredInstance
@@ -140,6 +141,8 @@ class TaskFunction:
         try:
             key = clean_text(str(self.limit_key(*args, **kwargs)))[:LIMIT_KEY_LENGTH]
             key = " ".join(key.split())
+        except Error:  # It may read rows, and the database may be unavailable: that will pass.
+            raise
         except Exception as error:
             raise InvalidArguments(
                 _("The limit_key of “%(name)s” fails for these arguments: %(error)s.")

@@ -2,5 +2,6 @@
 
 from feeds.models.entries import Entry
 from feeds.models.feeds import MAX_URL, Feed, FeedQuerySet
+from feeds.models.hosts import FeedHost
 
-__all__ = ["MAX_URL", "Entry", "Feed", "FeedQuerySet"]
+__all__ = ["MAX_URL", "Entry", "Feed", "FeedHost", "FeedQuerySet"]

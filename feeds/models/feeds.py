@@ -44,9 +44,10 @@ class FeedQuerySet(models.QuerySet["Feed"]):
 
 
 class Feed(models.Model):
-    """An RSS or Atom feed, with the validators (ETag, Last-Modified) for its next request.
+    """An RSS or Atom feed, with what its server has said that matters for the next request.
 
     Make and remove feeds through `feeds.services`, which also takes care of their schedules.
+    `feeds.asking` writes what comes of each request.
     """
 
     url = models.CharField(
@@ -59,6 +60,52 @@ class Feed(models.Model):
     link = models.CharField(_("site"), max_length=MAX_LINK, blank=True)
     etag = models.TextField(_("ETag"), blank=True, editable=False)
     last_modified = models.TextField(_("Last-Modified"), blank=True, editable=False)
+    # The address that gave these, after all redirects, and what it gave: a hash of the document.
+    final_url = models.TextField(blank=True, db_default="", default="", editable=False)
+    body_digest = models.CharField(
+        max_length=64, blank=True, db_default="", default="", editable=False
+    )
+    # Until when it isn't asked, and why: see `feeds.asking.permission.Why`.
+    not_before = models.DateTimeField(null=True, editable=False)
+    not_before_why = models.CharField(
+        max_length=20, blank=True, db_default="", default="", editable=False
+    )
+    failures = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="How many polls have failed since the last success.",
+    )
+    # Since when the server says that it is gone, how often it has said so, and when that was enough
+    # to believe it.
+    gone_since = models.DateTimeField(null=True, editable=False)
+    gone_times = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    gone_for_good = models.DateTimeField(null=True, editable=False)
+    # Where it redirects to permanently, since when, and how often that was seen.
+    moving_to = models.TextField(blank=True, db_default="", default="", editable=False)
+    moving_since = models.DateTimeField(null=True, editable=False)
+    moving_times = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    original_url = models.TextField(
+        _("original address"),
+        blank=True,
+        db_default="",
+        default="",
+        editable=False,
+        help_text=_("Before it moved."),
+    )
+    # What the document says of when it is worth asking: see `ParsedFeed`.
+    update_seconds = models.PositiveIntegerField(null=True, editable=False)
+    skip_hours = models.JSONField(null=True, editable=False)
+    skip_days = models.JSONField(null=True, editable=False)
+    ignores_hints = models.BooleanField(
+        _("ask as often as the schedule says"),
+        default=False,
+        db_default=False,
+        help_text=_(
+            "Otherwise less often if its server or the feed itself says that nothing new is to be "
+            "expected (Cache-Control, ttl, skipHours and the like)."
+        ),
+    )
     schedule = models.OneToOneField(
         ScheduledTask,
         on_delete=models.SET_NULL,

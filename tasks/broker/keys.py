@@ -61,6 +61,8 @@ UNREADABLE_KEY = f"{OWN_PREFIX}:spool:unreadable"
 CLOCKS_KEY = f"{OWN_PREFIX}:clocks"
 # When Redis's own clock was last set, and by how much.
 CLOCK_STEP_KEY = f"{OWN_PREFIX}:clock_step"
+# What the keys begin with that say when it is the next one's turn to ask a host.
+TURN_PREFIX = f"{OWN_PREFIX}:turn:"
 # The lease by which the scheduler proves that leases can be renewed.
 LEASE_PROBE_KEY = f"{OWN_PREFIX}:lease-probe"
 

@@ -180,6 +180,7 @@ class RunBeside:
 
     async def _ask(self, function: TaskFunction, check: Check) -> Any:
         """Ask a check; one that isn't a coroutine function has a thread, as it may wait."""
+        _current_job.set(self.job)
         args, kwargs = await self._arguments(function)
         if asyncio.iscoroutinefunction(check):
             return await check(*args, **kwargs)

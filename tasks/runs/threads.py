@@ -52,11 +52,11 @@ class OwnThread(Executor):
             self._threads = Threads(1)
         return self._threads.submit(fn, *args, **kwargs)
 
-    def close(self) -> None:
-        """Have the thread close its database connections, and end."""
+    def close(self, *, wait: bool = False) -> None:
+        """Have the thread close its database connections, and end; `wait` until it has."""
         if self._threads is not None:
             self._threads.submit(_close_connections)
-            self._threads.shutdown(wait=False)
+            self._threads.shutdown(wait=wait)
 
 
 def note_calls() -> "set[Future[Any]]":

@@ -14,8 +14,8 @@ class Site(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, handler: "type[Handler] | None" = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler or Handler)
         self.pages: dict[str, Page] = {}
         self.requests: list[Message] = []
         self.closing = threading.Event()
@@ -42,6 +42,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         pass
+
+
+class KeepingHandler(Handler):
+    """Keeps its connections open."""
+
+    protocol_version = "HTTP/1.1"
 
 
 def answer(status: int = 200, body: bytes = b"", **headers: str) -> Page:
@@ -86,9 +92,9 @@ def flood(first: bytes, chunk: bytes) -> Page:
 
 
 @contextmanager
-def running_site() -> Iterator[Site]:
+def running_site(handler: type[Handler] = Handler) -> Iterator[Site]:
     """Serve until the block ends."""
-    with Site() as site:
+    with Site(handler) as site:
         thread = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -9,7 +9,7 @@ from tasks import registry
 from tasks.exceptions import InvalidArguments
 from tasks.transfer import bound, exported
 from tests.feeds.documents import document, item, rss
-from tests.feeds.polled import polled
+from tests.feeds.polled import poll, polled
 from tests.feeds.site import Site, answer
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +27,7 @@ def test_fetch_rss_is_a_registered_task_function():
 
 def test_a_poll_stores_the_entries_of_a_feed_and_counts_them(site, feed):
     site.pages["/feed.xml"] = answer(body=document("rss20.xml"))
-    assert fetch_rss(feed) == {"new": 3, "updated": 0, "unchanged": 0, "status": 200}
+    assert poll(feed) == {"new": 3, "updated": 0, "unchanged": 0, "status": 200}
     feed.refresh_from_db()
     assert feed.title == "The Harbour & Tide Gazette"
     assert feed.entries.first().title == "New lighthouse opens"
@@ -35,17 +35,17 @@ def test_a_poll_stores_the_entries_of_a_feed_and_counts_them(site, feed):
 
 def test_a_second_poll_of_a_feed_counts_new_updated_and_unchanged_entries(site, feed):
     site.pages["/feed.xml"] = answer(body=rss(item(1) + item(2)))
-    fetch_rss(feed)
+    poll(feed)
     site.pages["/feed.xml"] = answer(body=rss(item(3) + item(2, author="x") + item(1)))
-    assert fetch_rss(feed) == {"new": 1, "updated": 1, "unchanged": 1, "status": 200}
+    assert poll(feed) == {"new": 1, "updated": 1, "unchanged": 1, "status": 200}
 
 
 def test_an_unchanged_feed_is_requested_with_its_validators_and_counts_nothing(site, feed):
     site.pages["/feed.xml"] = answer(body=rss(item(1)), ETag='"1"', Last_Modified="yesterday")
-    fetch_rss(feed)
+    poll(feed)
     site.pages["/feed.xml"] = answer(304)
     feed.refresh_from_db()
-    assert fetch_rss(feed) == {"new": 0, "updated": 0, "unchanged": 0, "status": 304}
+    assert poll(feed) == {"new": 0, "updated": 0, "unchanged": 0, "status": 304}
     assert site.requests[1]["If-None-Match"] == '"1"'
     assert site.requests[1]["If-Modified-Since"] == "yesterday"
 
@@ -53,7 +53,7 @@ def test_an_unchanged_feed_is_requested_with_its_validators_and_counts_nothing(s
 def test_validators_of_a_feed_are_kept_only_if_the_document_could_be_stored(site, feed):
     site.pages["/feed.xml"] = answer(body=b"<html>no feed</html>", ETag='"1"')
     with pytest.raises(exceptions.NotAFeed):
-        fetch_rss(feed)
+        poll(feed)
     feed.refresh_from_db()
     assert feed.etag == ""
 
@@ -61,17 +61,17 @@ def test_validators_of_a_feed_are_kept_only_if_the_document_could_be_stored(site
 def test_relative_links_of_entries_are_resolved_against_the_final_address_of_the_feed(site, feed):
     site.pages["/feed.xml"] = answer(302, Location="/blog/feed.xml")
     site.pages["/blog/feed.xml"] = answer(body=rss(item(1, link="post")))
-    fetch_rss(feed)
+    poll(feed)
     assert feed.entries.get().link == site.url("/blog/post")
 
 
 def test_a_permanent_redirect_of_a_feed_is_logged_and_its_address_kept(site, feed, caplog):
     site.pages["/feed.xml"] = answer(301, Location="/new.xml")
     site.pages["/new.xml"] = answer(body=rss())
-    fetch_rss(feed)
+    poll(feed)
     feed.refresh_from_db()
     assert feed.url == site.url()
-    assert f"has moved permanently to {site.url('/new.xml')}" in caplog.text
+    assert f"redirects permanently to {site.url('/new.xml')}" in caplog.text
 
 
 def test_credentials_of_a_feed_are_neither_logged_nor_in_errors_nor_in_links(site, feed, caplog):
@@ -79,17 +79,17 @@ def test_credentials_of_a_feed_are_neither_logged_nor_in_errors_nor_in_links(sit
     feed.url = site.url().replace("//", "//me:secret@")
     feed.save()
     site.pages["/feed.xml"] = answer(body=rss(item(1, link="post")))
-    fetch_rss(feed)
+    poll(feed)
     site.pages["/feed.xml"] = answer(500)
     with pytest.raises(exceptions.HttpStatus) as caught:
-        fetch_rss(feed)
+        poll(feed)
     assert "secret" not in caplog.text + str(caught.value) + feed.entries.get().link
 
 
 def test_a_poll_of_a_feed_on_a_private_address_is_refused(site, feed, settings):
     settings.FEEDS_ALLOWED_HOSTS = []
     with pytest.raises(exceptions.RefusedAddress, match="FEEDS_ALLOWED_HOSTS"):
-        fetch_rss(feed)
+        poll(feed)
 
 
 def test_a_poll_of_a_feed_that_was_removed_meanwhile_fails_with_its_id(site, feed):
@@ -97,7 +97,7 @@ def test_a_poll_of_a_feed_that_was_removed_meanwhile_fails_with_its_id(site, fee
     copy = Feed.objects.get()
     feed.delete()
     with pytest.raises(exceptions.UnknownFeed, match=f"Feed {copy.pk}: it isn't stored"):
-        fetch_rss(copy)
+        poll(copy)
 
 
 def test_the_job_of_a_feed_that_is_gone_says_so():

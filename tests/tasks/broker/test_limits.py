@@ -1,11 +1,14 @@
 """Limits: of some runs only so many go on at a time; what finds no place waits in a list."""
 
+import dataclasses
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from redis import Redis
 
+from tasks import registry
 from tasks.broker import limits
 from tasks.broker.enqueue import build_job, enqueue_run, enqueue_task, withdraw
 from tasks.broker.in_flight import in_flight
@@ -193,6 +196,18 @@ def test_a_job_says_by_which_name_it_shares_its_places(redis_connection: Redis):
     fields = redis_connection.hgetall(Job.key_for("j1"))
     assert limits.places_of(fields[b"limit"]) == "tests.one_a_host:a\ufffdb"
     assert fields[b"limit"].startswith(b"1 ")
+
+
+def test_a_limit_key_that_does_not_reach_the_database_is_no_fault_of_its_arguments(
+    redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    def read(*args: Any) -> None:
+        raise OperationalError("unavailable")
+
+    function = dataclasses.replace(registry.get("tests.one_a_host"), limit_key=read)
+    monkeypatch.setitem(registry._functions, "tests.one_a_host", function)
+    with pytest.raises(OperationalError):
+        build_job(Task(function="tests.one_a_host", args=["a"]), "j1", redis_connection)
 
 
 def test_a_limit_key_that_fails_says_so(redis_connection: Redis):

@@ -1,0 +1,102 @@
+"""What the errors of the HTTP client, and the statuses of servers, mean to people."""
+
+from datetime import timedelta
+from http import HTTPStatus
+
+import aiohttp
+from yarl import URL
+
+from feeds.asking.client import Attempt
+from feeds.exceptions import (
+    BadResponse,
+    BadUrl,
+    ConnectionFailed,
+    FeedError,
+    HostNotFound,
+    HttpStatus,
+    RefusedAddress,
+    RefusedPort,
+    shown_url,
+)
+from tasks.exceptions import marked
+
+_KNOWN_STATUSES = frozenset(HTTPStatus)
+_ANSWERED: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: marked(
+        "the server answered %(answer)s. It needs a name and a password: https://name:password@…"
+    ),
+    HTTPStatus.FORBIDDEN: marked(
+        "the server answered %(answer)s. It isn't open to everyone; ask its publisher."
+    ),
+    HTTPStatus.NOT_FOUND: marked("the server answered %(answer)s. Look up the feed's address."),
+    HTTPStatus.GONE: marked(
+        "the server answered %(answer)s. It won't come back: remove it with schedule_rss --remove."
+    ),
+    HTTPStatus.TOO_MANY_REQUESTS: marked(
+        "the server answered %(answer)s. It is polled too often: choose a longer interval."
+    ),
+}
+
+
+def http_status(
+    url: str, status: int, retry_after: timedelta | None, public_host: str
+) -> HttpStatus:
+    """Return the error for a status that is neither a document nor a redirect."""
+    words = f"{status} {HTTPStatus(status).phrase}" if status in _KNOWN_STATUSES else str(status)
+    other = marked("the server answered %(answer)s. It will be tried again when it is next due.")
+    text = _ANSWERED.get(status, other)
+    return HttpStatus(url, text, status, retry_after, public_host, answer=words)
+
+
+def feed_error(url: URL, attempt: Attempt, error: Exception) -> FeedError:
+    """Return the FeedError that tells people what an error of the HTTP client means."""
+    shown, host = str(url), f"{url.host_subcomponent}:{url.port}"
+    if attempt.refused is not None and isinstance(error, aiohttp.ClientConnectorError):
+        return RefusedAddress(
+            shown,
+            "its address %(address)s is private, and feeds from private networks are refused. If "
+            "it may be fetched, add %(host)s to FEEDS_ALLOWED_HOSTS.",
+            address=attempt.refused,
+            host=host,
+        )
+    if attempt.refused_port and isinstance(error, aiohttp.ClientConnectorError):
+        return RefusedPort(
+            shown,
+            "feeds are fetched from the ports 80 and 443. If %(port)d is right, add it to "
+            "FEEDS_ALLOWED_PORTS.",
+            port=url.port,
+        )
+    match error:
+        # Some invalid hosts (an empty label, a broken IPv6 address) show only when resolved.
+        case ValueError():
+            return BadUrl(shown, "this is not a proper web address.")
+        case aiohttp.ClientConnectorDNSError():
+            return HostNotFound(
+                shown,
+                "the host “%(host)s” was not found. Check the spelling and the network.",
+                host=url.host,
+            )
+        case aiohttp.ClientSSLError():
+            return ConnectionFailed(
+                shown,
+                "no secure connection to “%(host)s” is possible (%(why)s).",
+                host=url.host,
+                why=_reason(error),
+            )
+        case aiohttp.ClientConnectorError():
+            return ConnectionFailed(
+                shown,
+                "no connection to %(host)s (%(why)s). Check that the server is up.",
+                host=host,
+                why=_reason(error),
+            )
+        case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
+            return BadResponse(shown, "the server's answer is broken; tell its publisher.")
+    return ConnectionFailed(
+        shown, "the server broke off the connection. It will be tried again when it is next due."
+    )
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    return shown_url(getattr(cause, "strerror", None) or str(cause))

@@ -1,0 +1,273 @@
+"""Fetch an untrusted URL: bounded in time and size, and never from a private address.
+
+Each redirect is a request of its own, for which everything is judged anew: whether its host is
+exempt, its port, and which validators belong to it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from http import HTTPStatus
+
+import aiohttp
+from yarl import URL
+
+from feeds.asking import moves, pace
+from feeds.asking.client import Attempt, Connections, attempting, connections
+from feeds.asking.decoding import Broken, TooLong, decoded
+from feeds.asking.errors import feed_error, http_status
+from feeds.asking.headers import retry_after
+from feeds.asking.rules import Rules, rules_of_site
+from feeds.asking.user_agent import user_agent
+from feeds.asking.validators import Validators
+from feeds.exceptions import (
+    BadRedirect,
+    BadResponse,
+    BadUrl,
+    ConnectionFailed,
+    FetchTimeout,
+    TooLarge,
+    shown_url,
+)
+from tasks import clock
+
+logger = logging.getLogger(__name__)
+
+MAX_REDIRECTS = 5
+ACCEPT = (
+    "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml, "
+    "application/xml;q=0.9, text/xml;q=0.8, application/json;q=0.7, */*;q=0.1"
+)
+ACCEPT_ENCODING = "gzip, deflate, br, zstd"
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+PERMANENT_REDIRECTS = frozenset({301, 308})
+# A larger body is decompressed in a thread: the event loop goes on.
+LARGE = 2**16
+NO_VALIDATORS = Validators()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back. `body` is decoded, and empty for status 304.
+
+    `url` is the address that answered, after all redirects, without a name and a password.
+    `moved_to` is that address with them if all redirects on the way were permanent, else None.
+    """
+
+    status: int
+    url: str
+    body: bytes
+    headers: Mapping[str, str]
+    moved_to: str | None = None
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("Content-Type", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request on the way, for who wants to see it; `status` is None if nothing came back."""
+
+    url: str
+    sent: Mapping[str, str]
+    attempt: Attempt
+    waited: float
+    status: int | None = None
+    received: Mapping[str, str] = field(default_factory=dict)
+
+
+async def fetch(
+    url: str,
+    *,
+    validators: Validators = NO_VALIDATORS,
+    rules: Rules | None = None,
+    exchanges: list[Exchange] | None = None,
+) -> Response:
+    """Fetch a URL; raises a FeedError that says what is wrong.
+
+    With the `validators` that came with a document, the same one comes back as status 304. By
+    default `rules` are the site's. `exchanges` is a list to which each request is added.
+    """
+    rules = rules_of_site() if rules is None else rules
+    try:
+        async with asyncio.timeout(rules.total_timeout) as deadline, connections() as shared:
+            seen = [] if exchanges is None else exchanges
+            return await _Poll(shared, rules, validators, deadline, seen).follow(url)
+    except TimeoutError as error:
+        raise FetchTimeout(
+            url,
+            "the server took too long (connecting may take %(connecting)g s, everything together "
+            "%(total)g s). It will be tried again when it is next due.",
+            connecting=rules.connect_timeout,
+            total=rules.total_timeout,
+        ) from error
+
+
+class _Poll:
+    def __init__(
+        self,
+        shared: Connections,
+        rules: Rules,
+        validators: Validators,
+        deadline: asyncio.Timeout,
+        exchanges: list[Exchange],
+    ) -> None:
+        self._shared, self._rules, self._validators = shared, rules, validators
+        self._deadline, self._exchanges = deadline, exchanges
+        self._hosts: set[str] = set()
+        # The caller limits the total, over all redirects.
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=rules.connect_timeout, sock_connect=rules.connect_timeout
+        )
+
+    async def follow(self, url: str) -> Response:
+        permanent = True
+        here = _parsed(url)
+        for hops in range(MAX_REDIRECTS + 1):
+            response, target = await self._request(here)
+            if target is None:
+                moved = hops > 0 and permanent
+                return (
+                    replace(response, moved_to=str(here.with_fragment(None))) if moved else response
+                )
+            permanent = permanent and response.status in PERMANENT_REDIRECTS
+            if moves.is_downgrade(str(here), str(target)):
+                permanent = False
+                logger.warning(
+                    "%s redirects from https to http, where anybody in between can change it.",
+                    shown_url(str(here)),
+                )
+            here = target
+        raise BadRedirect(
+            url,
+            "it redirects more than %(limit)d times. Look up the feed's address.",
+            limit=MAX_REDIRECTS,
+        )
+
+    async def _request(self, url: URL) -> tuple[Response, URL | None]:
+        """Make one request; return its response and where it redirects to, if it does."""
+        is_exempt = self._rules.is_exempt(url)
+        waited = 0.0 if is_exempt else await self._turn(url)
+        attempt = attempting(self._rules.ports)
+        sent = self._headers(url)
+        self._exchanges.append(Exchange(str(url), sent, attempt, waited))
+        try:
+            begun = self._shared.get(url, sent, self._timeout, is_exempt=is_exempt)
+            async with begun as answer:
+                self._exchanges[-1] = replace(
+                    self._exchanges[-1], status=answer.status, received=answer.headers
+                )
+                target = _redirect_target(url, answer)
+                if target is None:
+                    _check(url, answer, sent, is_exempt=is_exempt)
+                body = b"" if target else await self._body(url, answer)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise feed_error(url, attempt, error) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Another poll was looking up the same host, and was cancelled.
+            raise ConnectionFailed(
+                str(url), "looking up its host was broken off. It will be tried again."
+            ) from error
+        return Response(answer.status, _public(url), body, answer.headers), target
+
+    async def _turn(self, url: URL) -> float:
+        """Wait until the host may be asked, once for all requests to it; that isn't its fault."""
+        host = url.host or ""
+        if host in self._hosts:
+            return 0.0
+        self._hosts.add(host)
+        wait = await pace.next_turn(host, self._rules.gap)
+        if wait and (when := self._deadline.when()) is not None:
+            self._deadline.reschedule(when + wait)
+            await asyncio.sleep(wait)
+        return wait
+
+    def _headers(self, url: URL) -> dict[str, str]:
+        return {
+            "User-Agent": user_agent(self._rules.contact),
+            "Accept": ACCEPT,
+            "Accept-Encoding": ACCEPT_ENCODING,
+            **self._validators.conditions(_public(url)),
+        }
+
+    async def _body(self, url: URL, answer: aiohttp.ClientResponse) -> bytes:
+        limit = self._rules.max_bytes
+        body = bytearray()
+        async for chunk in answer.content.iter_any():
+            body += chunk
+            if len(body) > limit:
+                raise _too_large(url, limit)
+        encodings = ", ".join(answer.headers.getall("Content-Encoding", ()))
+        try:
+            if len(body) > LARGE:
+                return await asyncio.to_thread(decoded, bytes(body), encodings, limit)
+            return decoded(bytes(body), encodings, limit)
+        except TooLong as error:
+            raise _too_large(url, limit) from error
+        except Broken as error:
+            raise BadResponse(
+                str(url), "the server's answer is broken; tell its publisher."
+            ) from error
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = URL(url)
+        is_web = parsed.scheme in ("http", "https") and parsed.host
+    except ValueError as error:
+        raise BadUrl(url, "this is not a proper web address.") from error
+    if not is_web:
+        raise BadUrl(url, "an address starts with http:// or https:// and a host.")
+    return parsed
+
+
+def _public(url: URL) -> str:
+    return str(url.with_user(None).with_fragment(None))
+
+
+def _redirect_target(url: URL, answer: aiohttp.ClientResponse) -> URL | None:
+    location = answer.headers.get("Location")
+    if answer.status not in REDIRECTS or not location:
+        return None
+    try:
+        return _parsed(str(url.join(URL(location))))
+    except (BadUrl, ValueError) as error:
+        raise BadRedirect(
+            str(url),
+            "it redirects to “%(address)s”, which is not a web address. Look up the feed's "
+            "address.",
+            address=shown_url(location),
+        ) from error
+
+
+def _check(
+    url: URL, answer: aiohttp.ClientResponse, sent: Mapping[str, str], *, is_exempt: bool
+) -> None:
+    """Raise what an answer means that is no document, and not that it is unchanged."""
+    if answer.status == HTTPStatus.NOT_MODIFIED:
+        if "If-None-Match" not in sent and "If-Modified-Since" not in sent:
+            raise BadResponse(
+                str(url),
+                "the server says that nothing has changed (304), but wasn't told since when. Tell "
+                "its publisher.",
+            )
+    elif not 200 <= answer.status < 300:
+        span: timedelta | None = retry_after(answer.headers, clock.now())
+        raise http_status(str(url), answer.status, span, "" if is_exempt else url.host or "")
+
+
+def _too_large(url: URL, limit: int) -> TooLarge:
+    return TooLarge(
+        str(url),
+        "the document is larger than %(limit)g MiB, the most that is read. Ask its publisher for "
+        "a shorter one.",
+        limit=limit / 2**20,
+    )

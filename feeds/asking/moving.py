@@ -1,0 +1,104 @@
+"""Gives a feed another address: the one that it has moved to, or its original one again."""
+
+import logging
+
+from feeds.asking import hosts
+from feeds.exceptions import shown_url
+from feeds.models import Entry, Feed
+from tasks.database import atomic
+from tasks.models import ScheduledTask
+from tasks.services import SchedulerService
+
+logger = logging.getLogger(__name__)
+
+
+def move(feed: Feed, to: str) -> None:
+    """Give a feed the address that it has moved to; if that is a feed already, unite the two."""
+    with atomic():
+        other = Feed.objects.select_for_update(no_key=True).filter(url=to).first()
+        own = Feed.objects.select_for_update(no_key=True).filter(pk=feed.pk, url=feed.url).first()
+        if own is None:
+            return
+        if other is not None:
+            unite(own, other)
+            return
+        _give(own, to, original=own.original_url or own.url)
+    logger.warning("%s has moved to %s.", feed.shown_url, shown_url(to))
+
+
+def undo(feed: Feed) -> None:
+    """Give a moved feed its original address again: there is no feed at the new one any more."""
+    with atomic():
+        own = Feed.objects.select_for_update(no_key=True).filter(pk=feed.pk, url=feed.url).first()
+        if own is None or Feed.objects.filter(url=feed.original_url).exists():
+            return
+        _give(own, own.original_url, original="")
+    logger.warning(
+        "There is no feed at %s any more: its address is %s again.",
+        feed.shown_url,
+        shown_url(feed.original_url),
+    )
+
+
+def unite(moved: Feed, other: Feed) -> Feed:
+    """Make one feed of two, of which one has moved to the address of the other; return it.
+
+    It has the entries and the tags of both, and the older schedule that is live; the other one
+    ends. To be called in a transaction.
+    """
+    kept, left = (moved, other) if _is_older(moved, other) else (other, moved)
+    to, original = other.url, moved.original_url or moved.url
+    _end(left.schedule, to)
+    known = Entry.objects.filter(feed=kept).values("guid")
+    Entry.objects.filter(feed=left).exclude(guid__in=known).update(feed=kept)
+    kept.tags.add(*left.tags.all())
+    if kept.schedule is not None:
+        kept.schedule.tags.add(*left.tags.all())
+    # Its schedule stays, with its runs: one may be going on, the one in which this happens.
+    left.schedule = None
+    left.save(update_fields=["schedule"])
+    left.delete()
+    _give(kept, to, original=original)
+    logger.warning("%s and %s are one feed now.", shown_url(original), shown_url(to))
+    return kept
+
+
+def _end(schedule: ScheduledTask | None, to: str) -> None:
+    if schedule is not None and schedule.status != ScheduledTask.Status.DEATH:
+        SchedulerService.update(schedule, note=f"One feed with {shown_url(to)}.")
+        SchedulerService.cancel(schedule)
+
+
+def _is_older(one: Feed, other: Feed) -> bool:
+    """Return whether the schedule of `one` is the one to be kept: live ones go before others."""
+    return _rank(one.schedule) <= _rank(other.schedule)
+
+
+def _rank(schedule: ScheduledTask | None) -> tuple[bool, bool, int]:
+    if schedule is None:
+        return True, True, 0
+    return False, not schedule.is_live, schedule.pk
+
+
+def _give(feed: Feed, url: str, *, original: str) -> None:
+    """Give a feed an address; its schedule is named after it, and limited with those of its host.
+
+    What came from the address before says nothing about what is to be expected from this one.
+    """
+    before = feed.shown_url
+    feed.url, feed.original_url = url, "" if original == url else original
+    feed.moving_to, feed.moving_since, feed.moving_times = "", None, 0
+    feed.save(
+        update_fields=[
+            "url",
+            "original_url",
+            "moving_to",
+            "moving_since",
+            "moving_times",
+            "updated",
+        ]
+    )
+    hosts.forget(feed.pk)
+    if feed.schedule is not None:
+        names = {"name": feed.shown_url} if feed.schedule.name == before else {}
+        SchedulerService.update(feed.schedule, **names)

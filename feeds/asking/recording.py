@@ -1,0 +1,195 @@
+"""What a poll leaves in the rows: of the feed, of its entries and of its host."""
+
+import hashlib
+import logging
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from feeds import storing
+from feeds.asking import backoff, freshness, gone, moves, moving
+from feeds.asking.fetching import Response
+from feeds.asking.gone import Gone
+from feeds.asking.moves import Sighting
+from feeds.asking.permission import Why
+from feeds.asking.validators import Validators, after_document, after_not_modified
+from feeds.exceptions import FeedError, HttpStatus, NotAFeed, shown_url
+from feeds.models import MAX_URL, Feed, FeedHost
+from feeds.reading.result import ParsedFeed
+from tasks import clock
+from tasks.models import ScheduledTask
+
+logger = logging.getLogger(__name__)
+
+# Part of a document's digest: raise it when documents are read in another way than before.
+READING = 1
+# More than that is never waited for, and too much for a column.
+MAX_SECONDS = 31 * 24 * 3_600
+DEFAULT_INTERVAL = timedelta(minutes=15)
+# What a moved feed goes back from.
+NO_FEED_ANY_MORE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+ANSWERS_WELL: dict[str, Any] = {
+    "failures": 0,
+    "gone_since": None,
+    "gone_times": 0,
+    "gone_for_good": None,
+}
+
+
+def digest(response: Response) -> str:
+    """Return what is the same for the same document, read in the same way."""
+    about = f"{READING}\n{response.url}\n{response.content_type}\n".encode("utf-8", "replace")
+    return hashlib.sha256(about + response.body).hexdigest()
+
+
+def is_new(feed: Feed, response: Response) -> bool:
+    """Return whether a document has to be read: it isn't the one that has been read last."""
+    is_unchanged = response.status == HTTPStatus.NOT_MODIFIED
+    return not is_unchanged and digest(response) != feed.body_digest
+
+
+def validators_of(feed: Feed) -> Validators:
+    """Return the validators for the next request."""
+    return Validators(feed.final_url, feed.etag, feed.last_modified)
+
+
+def succeeded(feed: Feed, response: Response, parsed: ParsedFeed | None) -> storing.Counts:
+    """Record a poll whose document has been read, or is the one before: `parsed` is None then."""
+    now = clock.now()
+    columns = after_success(feed, response, parsed, now)
+    counts = storing.Counts()
+    if parsed is not None:
+        counts = storing.store(feed.pk, parsed, **columns)
+    elif changed := {name: new for name, new in columns.items() if getattr(feed, name) != new}:
+        Feed.objects.filter(pk=feed.pk).update(**changed)
+    _settle_move(feed, sighting(columns), now)
+    return counts
+
+
+def failed(feed: Feed, error: FeedError) -> None:
+    """Record a poll that has failed: when it is tried again, and whether a move was a mistake."""
+    now = clock.now()
+    Feed.objects.filter(pk=feed.pk).update(**after_failure(feed, error, now, _interval(feed, now)))
+    span = backoff.retry_after(error)
+    if span is not None and isinstance(error, HttpStatus) and error.public_host:
+        until = now + min(span, backoff.LONGEST_FOR_HOST)
+        FeedHost.objects.update_or_create(
+            name=error.public_host.lower()[:255],
+            defaults={"not_before": until, "status": error.status},
+        )
+    if feed.original_url and is_no_feed(error):
+        moving.undo(feed)
+
+
+def after_success(
+    feed: Feed, response: Response, parsed: ParsedFeed | None, now: datetime
+) -> dict[str, Any]:
+    """Return the columns of a feed after such a poll; `parsed` is None if nothing has changed."""
+    columns = ANSWERS_WELL | _of_sighting(_seen(feed, response, now))
+    if response.status == HTTPStatus.NOT_MODIFIED:
+        columns |= _of_validators(after_not_modified(validators_of(feed), response.headers))
+    else:
+        columns |= _of_validators(after_document(response.url, response.headers))
+        columns["body_digest"] = digest(response)
+    update_seconds = feed.update_seconds
+    if parsed is not None:
+        update_seconds = parsed.update_seconds and min(parsed.update_seconds, MAX_SECONDS)
+        columns["update_seconds"] = update_seconds
+        columns["skip_hours"] = list(parsed.skip_hours) or None
+        columns["skip_days"] = list(parsed.skip_days) or None
+    fresh = freshness.longest(
+        freshness.by_headers(response.headers, now), freshness.by_document(update_seconds)
+    )
+    return columns | {
+        "not_before": None if fresh is None else fresh.until(now),
+        "not_before_why": "" if fresh is None else str(Why.FRESH),
+    }
+
+
+def after_failure(
+    feed: Feed, error: FeedError, now: datetime, interval: timedelta
+) -> dict[str, Any]:
+    """Return the columns of a feed after a poll that has failed."""
+    failures = feed.failures + 1
+    columns: dict[str, Any] = {"failures": failures}
+    until, why = backoff.until(failures, interval, error, now), Why.FAILURES
+    if isinstance(error, HttpStatus) and error.status == HTTPStatus.GONE:
+        said = gone.said_again(_gone(feed), now)
+        columns |= {"gone_since": said.since, "gone_times": said.times}
+        columns["gone_for_good"] = now if said.is_for_good(now) else None
+        until, why = now + gone.EVERY, Why.GONE
+    elif (span := backoff.retry_after(error)) is not None and now + span > until:
+        until, why = now + span, Why.RETRY_AFTER
+    return columns | {"not_before": until, "not_before_why": str(why)}
+
+
+def is_no_feed(error: FeedError) -> bool:
+    """Return whether there is no feed at an address, as opposed to one that can't be had now."""
+    if isinstance(error, HttpStatus):
+        return error.status in NO_FEED_ANY_MORE
+    return isinstance(error, NotAFeed)
+
+
+def sighting(columns: dict[str, Any]) -> Sighting | None:
+    """Return where a feed redirects to, as its columns have it; None if it doesn't."""
+    if not columns["moving_to"] or columns["moving_since"] is None:
+        return None
+    return Sighting(columns["moving_to"], columns["moving_since"], columns["moving_times"])
+
+
+def _seen(feed: Feed, response: Response, now: datetime) -> Sighting | None:
+    before = sighting({name: getattr(feed, name) for name in _of_sighting(None)})
+    to = response.moved_to
+    is_storable = to is not None and len(to.encode()) <= MAX_URL
+    return moves.seen(before, feed.url, to if is_storable else None, now)
+
+
+def _settle_move(feed: Feed, seen: Sighting | None, now: datetime) -> None:
+    """Move a feed that has been redirected for long enough, or say that it will move."""
+    if seen is None:
+        return
+    if seen.is_settled(now):
+        moving.move(feed, seen.to)
+        return
+    other = Feed.objects.filter(url=seen.to).first()
+    text = (
+        "%s redirects permanently to %s. If it goes on doing so until %s, that becomes its address."
+        if other is None
+        else "%s redirects permanently to %s, which is polled, too. If it goes on doing so until "
+        "%s, the two become one feed, with the entries of both."
+    )
+    until = seen.since + moves.SPAN
+    logger.warning(text, feed.shown_url, shown_url(seen.to), f"{until:%Y-%m-%d %H:%M} UTC")
+
+
+def _gone(feed: Feed) -> Gone | None:
+    """Return since when it is said to be gone; what was believed and tried again counts anew."""
+    if feed.gone_since is None or feed.gone_for_good is not None:
+        return None
+    return Gone(feed.gone_since, feed.gone_times)
+
+
+def _interval(feed: Feed, now: datetime) -> timedelta:
+    """Return the interval of a feed's schedule: from the next due to the one after it."""
+    schedule = ScheduledTask.objects.filter(pk=feed.schedule_id).first()
+    if schedule is None:
+        return DEFAULT_INTERVAL
+    if schedule.interval:
+        return timedelta(seconds=schedule.interval)
+    first = schedule.next_due(now)
+    second = None if first is None else schedule.next_due(first)
+    return DEFAULT_INTERVAL if first is None or second is None else second - first
+
+
+def _of_validators(validators: Validators) -> dict[str, Any]:
+    return {
+        "final_url": validators.url,
+        "etag": validators.etag,
+        "last_modified": validators.last_modified,
+    }
+
+
+def _of_sighting(seen: Sighting | None) -> dict[str, Any]:
+    if seen is None:
+        return {"moving_to": "", "moving_since": None, "moving_times": 0}
+    return {"moving_to": seen.to, "moving_since": seen.since, "moving_times": seen.times}

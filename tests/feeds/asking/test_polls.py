@@ -1,0 +1,460 @@
+"""What a poll leaves in the rows, and what the next one makes of that."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from feeds import exceptions, sandbox
+from feeds.asking import check, hosts, recording
+from feeds.asking.check import may_ask
+from feeds.models import Entry, Feed, FeedHost
+from tasks import clock
+from tasks.decorators import NotAtAll, NotNow
+from tasks.job import Job
+from tasks.job_ids import RunId
+from tasks.models import ScheduledTask, Tag
+from tasks.services import SchedulerService
+from tests.feeds.documents import item, rss
+from tests.feeds.polled import poll, polled
+from tests.feeds.site import Site, answer
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2025, 3, 4, 12, 0, 0, tzinfo=UTC)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+QUARTER = 15 * MINUTE
+Wait = Callable[[timedelta], None]
+
+
+@pytest.fixture(autouse=True)
+def wait(monkeypatch: pytest.MonkeyPatch) -> Wait:
+    """Let time stand still, and return what lets some pass."""
+    at = [NOW]
+    monkeypatch.setattr(clock, "timestamp", lambda: at[0].timestamp())
+
+    def wait(span: timedelta) -> None:
+        at[0] += span
+
+    return wait
+
+
+@pytest.fixture
+def feed(site: Site, settings: Any) -> Feed:
+    settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
+    return polled(site.url())[0]
+
+
+def fails(feed: Feed) -> exceptions.FeedError:
+    feed.refresh_from_db()
+    with pytest.raises(exceptions.FeedError) as caught:
+        poll(feed)
+    feed.refresh_from_db()
+    return caught.value
+
+
+def reads(feed: Feed) -> dict[str, int]:
+    feed.refresh_from_db()
+    result = poll(feed)
+    feed.refresh_from_db()
+    return result
+
+
+def next_asked(feed: Feed, wait: Wait) -> timedelta:
+    """Let time pass from one occurrence to the next until the feed is asked; return how much."""
+    feed.refresh_from_db()
+    for number in range(1, 500):
+        wait(QUARTER)
+        if may_ask(feed) is None:
+            return number * QUARTER
+    raise AssertionError("It is never asked.")
+
+
+# Validators
+
+
+def test_validators_go_to_the_address_that_gave_them_only(site, feed):
+    """A temporary redirect turns: what is new there is a 304 for the validators of elsewhere."""
+    site.pages |= {
+        "/feed.xml": answer(302, Location="/a.xml"),
+        "/a.xml": answer(body=rss(item(1)), ETag='"same"'),
+        "/b.xml": by_etag('"same"', rss(item(2))),
+    }
+    reads(feed)
+    assert site.requests[-1]["If-None-Match"] is None
+    site.pages["/feed.xml"] = answer(302, Location="/b.xml")
+    assert reads(feed)["new"] == 1
+    site.pages["/b.xml"] = answer(304)
+    reads(feed)
+    assert [request["If-None-Match"] for request in site.requests[-2:]] == [None, '"same"']
+
+
+def by_etag(etag: str, body: bytes) -> Any:
+    """Return a page that compares validators as servers do."""
+
+    def page(handler: Any) -> None:
+        unchanged = handler.headers["If-None-Match"] == etag
+        answer(304)(handler) if unchanged else answer(body=body, ETag=etag)(handler)
+
+    return page
+
+
+def test_a_304_to_a_request_without_conditions_is_a_failure(site, feed):
+    site.pages["/feed.xml"] = answer(304)
+    assert "wasn't told since when" in str(fails(feed))
+    assert feed.failures == 1
+
+
+def test_a_304_updates_the_validators_that_it_carries(site, feed):
+    site.pages["/feed.xml"] = answer(body=rss(), ETag='"1"', Last_Modified="yesterday")
+    reads(feed)
+    site.pages["/feed.xml"] = answer(304, ETag='"2"')
+    reads(feed)
+    assert (feed.etag, feed.last_modified) == ('"2"', "yesterday")
+
+
+def test_the_same_document_with_other_validators_stores_both_and_is_not_read_again(
+    site, feed, monkeypatch
+):
+    site.pages["/feed.xml"] = answer(body=rss(item(1)), ETag='"1"', Last_Modified="yesterday")
+    reads(feed)
+    monkeypatch.setattr(sandbox, "parse", None)
+    site.pages["/feed.xml"] = answer(body=rss(item(1)), Last_Modified="today")
+    assert reads(feed) == {"new": 0, "updated": 0, "unchanged": 0, "status": 200}
+    assert (feed.etag, feed.last_modified) == ("", "today")
+
+
+def test_the_same_document_from_another_address_is_read_again(site, feed):
+    site.pages["/feed.xml"] = answer(body=rss(item(1, link="post")))
+    reads(feed)
+    site.pages |= {
+        "/feed.xml": answer(302, Location="/blog/feed.xml"),
+        "/blog/feed.xml": answer(body=rss(item(1, link="post"))),
+    }
+    assert reads(feed)["updated"] == 1
+
+
+# Freshness
+
+
+def test_a_feed_is_not_asked_while_its_answer_is_fresh(site, feed, wait):
+    site.pages["/feed.xml"] = answer(body=rss(item(1)), Cache_Control="max-age=3600")
+    reads(feed)
+    wait(QUARTER)
+    assert may_ask(feed) == NotNow(
+        "Its server says that nothing new is to be expected before 2025-03-04 12:59 UTC."
+    )
+    wait(45 * MINUTE)
+    assert may_ask(feed) is None
+
+
+@pytest.mark.parametrize("seconds", [60, 900])
+def test_freshness_never_makes_a_feed_be_asked_less_often_than_it_says(site, feed, wait, seconds):
+    site.pages["/feed.xml"] = answer(body=rss(item(1)), Cache_Control=f"max-age={seconds}")
+    reads(feed)
+    assert next_asked(feed, wait) == QUARTER
+
+
+def test_what_a_document_says_of_its_updates_holds_while_it_is_unchanged(site, feed, wait):
+    Feed.objects.update(etag='"1"', final_url=site.url(), update_seconds=7200, skip_hours=[15])
+    site.pages["/feed.xml"] = answer(304)
+    reads(feed)
+    assert next_asked(feed, wait) == 2 * HOUR
+    wait(HOUR)
+    assert may_ask(feed) == NotNow(
+        "The feed itself says that nothing is new before 2025-03-04 16:00 UTC."
+    )
+
+
+def test_hints_can_be_ignored(site, feed, wait):
+    Feed.objects.update(ignores_hints=True)
+    site.pages["/feed.xml"] = answer(body=rss(item(1)), Cache_Control="max-age=3600")
+    reads(feed)
+    assert next_asked(feed, wait) == QUARTER
+
+
+# Failures
+
+
+def test_a_feed_that_fails_is_asked_less_and_less_often_until_it_works(site, feed, wait):
+    site.pages["/feed.xml"] = answer(500)
+    waits = []
+    for _ in range(4):
+        fails(feed)
+        waits.append(next_asked(feed, wait))
+    assert waits == [QUARTER, 2 * QUARTER, 4 * QUARTER, 8 * QUARTER]
+    site.pages["/feed.xml"] = answer(body=rss())
+    reads(feed)
+    assert (feed.failures, next_asked(feed, wait)) == (0, QUARTER)
+
+
+def test_a_feed_that_is_left_alone_says_so_and_keeps_its_schedule(site, feed, wait):
+    site.pages["/feed.xml"] = answer(500)
+    fails(feed)
+    fails(feed)
+    wait(QUARTER)
+    assert may_ask(feed) == NotNow("It has failed: it is asked again after 2025-03-04 12:29 UTC.")
+
+
+def test_a_feed_that_costs_too_much_is_left_alone_soonest(site, feed, wait):
+    site.pages["/feed.xml"] = answer(body=b"x" * (5 * 2**20 + 1))
+    assert isinstance(fails(feed), exceptions.TooLarge)
+    assert next_asked(feed, wait) == HOUR
+
+
+def test_the_interval_of_a_feed_with_a_cron_expression_is_the_time_to_its_next_due(site, settings):
+    settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
+    feed, _schedule = polled(site.url(), cron="0 */2 * * *")
+    site.pages["/feed.xml"] = answer(500)
+    fails(feed)
+    fails(feed)
+    assert feed.not_before == NOW + 4 * HOUR - MINUTE
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_wants_to_be_left_alone_is(site, feed, wait, status):
+    site.pages["/feed.xml"] = answer(status, Retry_After="86400")
+    fails(feed)
+    wait(23 * HOUR)
+    assert may_ask(feed) == NotNow("Its server wants no requests before 2025-03-05 12:00 UTC.")
+    assert next_asked(feed, wait) == HOUR
+
+
+def test_a_private_host_that_wants_to_be_left_alone_speaks_for_one_feed_only(site, feed):
+    site.pages["/feed.xml"] = answer(429, Retry_After="3600")
+    fails(feed)
+    assert not FeedHost.objects.exists()
+
+
+def test_a_public_host_that_wants_to_be_left_alone_is_for_a_day_at_most(feed, wait):
+    error = exceptions.HttpStatus("https://feeds.example/1", "no", 429, 2 * DAY, "feeds.example")
+    recording.failed(feed, error)
+    other = Feed.objects.create(url="https://feeds.example/other.xml")
+    led_there = Feed.objects.create(url="https://a.example/", final_url="https://feeds.example/x")
+    apart = Feed.objects.create(url="https://b.example/")
+    wait(DAY - MINUTE)
+    refused = NotNow("Its host wants no requests before 2025-03-05 12:00 UTC.")
+    assert [may_ask(one) for one in (other, led_there, apart)] == [refused, refused, None]
+    wait(MINUTE)
+    assert may_ask(other) is None
+
+
+# What a person wants
+
+
+def run_of(feed: Feed, run_id: RunId, monkeypatch: pytest.MonkeyPatch, redis: Any) -> None:
+    """Let the check be that of this run."""
+    job = Job.create("feeds.fetch_rss", args=[feed.pk], id=run_id.job_id, connection=redis)
+    monkeypatch.setattr(check, "get_current_job", lambda: job)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "requested", "is_asked"), [(1, None, False), (2, None, True), (1, NOW, True)]
+)
+def test_a_person_and_a_retry_do_not_wait_for_a_failure_to_be_long_ago(
+    site, feed, monkeypatch, redis_connection, attempt, requested, is_asked
+):
+    site.pages["/feed.xml"] = answer(500)
+    fails(feed)
+    due = None if requested else NOW
+    run_id = RunId(feed.schedule.job_id, due, attempt=attempt, requested=requested)
+    run_of(feed, run_id, monkeypatch, redis_connection)
+    assert (may_ask(feed) is None) is is_asked
+
+
+# 410
+
+
+def test_a_feed_that_is_gone_is_asked_once_a_day_and_ends_after_three_times(site, feed, wait):
+    site.pages["/feed.xml"] = answer(410)
+    for _ in range(2):
+        fails(feed)
+        assert isinstance(may_ask(feed), NotNow)
+        assert next_asked(feed, wait) == DAY
+    fails(feed)
+    wait(QUARTER)
+    assert isinstance(may_ask(feed), NotAtAll)
+
+
+def test_a_feed_that_was_gone_is_asked_again_when_its_schedule_is_resumed(site, feed, wait):
+    site.pages["/feed.xml"] = answer(410)
+    for _ in range(3):
+        fails(feed)
+        wait(DAY)
+    assert isinstance(may_ask(feed), NotAtAll)
+    SchedulerService.cancel(feed.schedule)
+    SchedulerService.resume(feed.schedule)
+    assert may_ask(feed) is None
+    fails(feed)
+    assert next_asked(feed, wait) == DAY
+    site.pages["/feed.xml"] = answer(body=rss())
+    reads(feed)
+    assert (feed.gone_since, feed.gone_times, feed.gone_for_good) == (None, 0, None)
+
+
+def test_a_feed_that_is_gone_only_now_and_then_never_ends(site, feed, wait):
+    for status in (410, 410, 200, 410, 410):
+        site.pages["/feed.xml"] = answer(status, body=rss())
+        fails(feed) if status == 410 else reads(feed)
+        wait(DAY)
+        assert not isinstance(may_ask(feed), NotAtAll)
+
+
+# Moves
+
+
+@pytest.fixture
+def moving(site: Site) -> None:
+    """Have the feed redirected permanently."""
+    site.pages |= {
+        "/feed.xml": answer(301, Location="/new.xml"),
+        "/new.xml": answer(body=rss(item(1))),
+    }
+
+
+def test_a_feed_that_is_redirected_for_two_days_moves_and_keeps_its_original_address(
+    site, feed, moving, wait
+):
+    assert feed.schedule.name == site.url()
+    for _ in range(3):
+        reads(feed)
+        wait(DAY)
+    assert (feed.url, feed.original_url) == (site.url("/new.xml"), site.url())
+    assert ScheduledTask.objects.get().name == site.url("/new.xml")
+    reads(feed)
+    assert feed.entries.count() == 1
+
+
+def test_a_feed_that_is_redirected_temporarily_never_moves(site, feed, moving, wait):
+    site.pages["/feed.xml"] = answer(302, Location="/new.xml")
+    for _ in range(4):
+        reads(feed)
+        wait(DAY)
+    assert feed.url == site.url()
+
+
+def test_a_schedule_with_a_name_of_its_own_keeps_it_when_its_feed_moves(site, feed, moving, wait):
+    SchedulerService.update(feed.schedule, name="News")
+    for _ in range(3):
+        reads(feed)
+        wait(DAY)
+    assert ScheduledTask.objects.get().name == "News"
+
+
+@pytest.mark.parametrize("status", [200, 404, 410])
+def test_a_move_is_undone_when_there_is_no_feed_any_more(site, feed, moving, wait, status):
+    for _ in range(3):
+        reads(feed)
+        wait(DAY)
+    site.pages["/new.xml"] = answer(status, body=b"<html>nothing</html>")
+    fails(feed)
+    assert (feed.url, feed.original_url) == (site.url(), "")
+    assert ScheduledTask.objects.get().name == site.url()
+
+
+@pytest.mark.parametrize("status", [500, 403])
+def test_a_move_is_not_undone_when_the_feed_cannot_be_had_now(site, feed, moving, wait, status):
+    for _ in range(3):
+        reads(feed)
+        wait(DAY)
+    site.pages["/new.xml"] = answer(status)
+    fails(feed)
+    assert feed.url == site.url("/new.xml")
+
+
+def test_a_move_is_not_undone_where_the_original_address_is_another_feed_now(
+    site, feed, moving, wait
+):
+    for _ in range(3):
+        reads(feed)
+        wait(DAY)
+    polled(site.url())
+    site.pages["/new.xml"] = answer(404)
+    fails(feed)
+    assert feed.url == site.url("/new.xml")
+
+
+def test_a_feed_that_has_moved_is_limited_with_those_of_its_new_host(site, feed, wait, settings):
+    settings.FEEDS_ALLOWED_HOSTS = [site.host_port, f"localhost:{site.server_port}"]
+    there = site.url("/new.xml").replace("127.0.0.1", "localhost")
+    site.pages |= {"/feed.xml": answer(301, Location=there), "/new.xml": answer(body=rss())}
+    assert hosts.limit_key(feed.pk) == "127.0.0.1"
+    for _ in range(3):
+        reads(feed)
+        wait(DAY)
+    assert hosts.limit_key(feed.pk) == "localhost"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_feed_that_moves_to_another_one_becomes_one_with_it(
+    site, settings, moving, wait, caplog, is_first
+):
+    settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
+    urls = [site.url(), site.url("/new.xml")]
+    if not is_first:
+        urls.reverse()
+    older, younger = (polled(url)[0] for url in urls)
+    moved, there = (older, younger) if is_first else (younger, older)
+    Entry.objects.create(feed=moved, guid="only here")
+    Entry.objects.create(feed=moved, guid="item-1", title="older version")
+    moved.tags.add(Tag.objects.create(name="news"))
+    reads(there)
+    reads(moved)
+    assert "the two become one feed" in caplog.text
+    wait(DAY)
+    reads(moved)
+    wait(DAY)
+    moved.refresh_from_db()
+    poll(moved)
+    one = Feed.objects.get()
+    assert (one.pk, one.url, one.original_url) == (older.pk, site.url("/new.xml"), site.url())
+    assert one.schedule == older.schedule
+    assert sorted(one.entries.values_list("guid", flat=True)) == ["item-1", "only here"]
+    assert [tag.name for tag in one.tags.all()] == ["news"]
+    ended = ScheduledTask.objects.get(pk=younger.schedule_id)
+    assert ended.status == ScheduledTask.Status.DEATH
+    assert "One feed with" in ended.note
+
+
+def test_of_two_feeds_that_become_one_the_live_schedule_is_kept(site, settings, moving, wait):
+    settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
+    older, younger = polled(site.url())[0], polled(site.url("/new.xml"))[0]
+    SchedulerService.cancel(older.schedule)
+    for _ in range(2):
+        reads(older)
+        wait(DAY)
+    older.refresh_from_db()
+    poll(older)
+    assert Feed.objects.get().schedule == younger.schedule
+
+
+def test_a_move_names_no_secrets(site, feed, wait, caplog):
+    caplog.set_level(logging.DEBUG)
+    site.pages |= {
+        "/feed.xml": answer(301, Location="/new.xml?token=hunter2-hunter2"),
+        "/new.xml": answer(body=rss()),
+    }
+    for _ in range(3):
+        reads(feed)
+        wait(DAY)
+    assert feed.url.endswith("hunter2-hunter2")
+    assert "hunter2" not in caplog.text
+
+
+# Limits
+
+
+def test_feeds_of_one_host_share_a_limit(feed):
+    first = Feed.objects.create(url="https://Me@Feeds.example:8443/a")
+    second = Feed.objects.create(url="https://feeds.example/b")
+    assert hosts.limit_key(first.pk) == hosts.limit_key(second.pk) == "feeds.example"
+    assert hosts.limit_key(second.pk + 1) != hosts.limit_key(second.pk + 2)
+
+
+def test_the_hosts_of_many_feeds_are_read_at_once(django_assert_num_queries):
+    feeds = [Feed.objects.create(url=f"https://{name}.example/") for name in "abc"]
+    hosts._blocks.clear()
+    with django_assert_num_queries(1):
+        assert [hosts.limit_key(feed.pk) for feed in feeds] == [f"{name}.example" for name in "abc"]
