@@ -237,6 +237,11 @@ TASKS_KEEP_CALLS = environment.limits("TASKS_KEEP_CALLS", ["days", "number"], de
 
 FEEDS = environment.words("FEEDS", default=[])
 FEEDS_ALLOWED_HOSTS = environment.hosts("FEEDS_ALLOWED_HOSTS", default=[])
+# How many days the entries of each feed are kept, and how many of them besides those that it lists:
+# {} keeps all.
+FEEDS_KEEP_ENTRIES = environment.limits(
+    "FEEDS_KEEP_ENTRIES", ["days", "number"], default="number=1000"
+)
 # Anybody who can reach the site can read it, so it is off. `manage.py up` turns it on where that
 # is only this machine.
 FEEDS_ACTIVITY_FEED = environment.switch("ACTIVITY_FEED")
