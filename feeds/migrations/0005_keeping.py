@@ -10,6 +10,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from feeds.keeping import search
 from feeds.reading.words import searchable
+from tasks.masking import mask_text
 
 CHUNK = 500
 NO_LIST = models.Value([], models.JSONField())
@@ -39,7 +40,7 @@ def note_words(apps: Any, schema_editor: Any) -> None:
         entries.filter(pk__gt=last).order_by("pk").only("summary", "content")[:CHUNK]
     ):
         for entry in chunk:
-            entry.words = searchable((entry.summary, entry.content))
+            entry.words = mask_text(searchable((entry.summary, entry.content)))
         entries.bulk_update(chunk, ["words"], batch_size=100)
         last = chunk[-1].pk
 

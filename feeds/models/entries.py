@@ -110,7 +110,8 @@ class Entry(models.Model):
 
     def note_words(self) -> None:
         """Note the words by which it is found."""
-        self.words = searchable((self.summary, self.content), self.categories)
+        # Whoever searches must not learn secrets letter by letter.
+        self.words = mask_text(searchable((self.summary, self.content), self.categories))
 
 
 class Tombstone(models.Model):
