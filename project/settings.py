@@ -237,6 +237,8 @@ TASKS_KEEP_CALLS = environment.limits("TASKS_KEEP_CALLS", ["days", "number"], de
 
 FEEDS = environment.words("FEEDS", default=[])
 FEEDS_ALLOWED_HOSTS = environment.hosts("FEEDS_ALLOWED_HOSTS", default=[])
+# The tags whose entries anybody who can reach the site can read, as Atom feeds.
+FEEDS_PUBLIC_TAGS = environment.words("FEEDS_PUBLIC_TAGS", default=[])
 # How many days the entries of each feed are kept, and how many of them besides those that it lists:
 # {} keeps all.
 FEEDS_KEEP_ENTRIES = environment.limits(
