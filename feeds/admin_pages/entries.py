@@ -85,7 +85,7 @@ class EntryAdmin(BriefAdmin, SecretsAdmin):
         return [
             path("feeds/", view(self.feeds_view), name="feeds_entry_feeds"),
             path("<int:pk>/star/", view(self.star_view), name="feeds_entry_star"),
-            path("<int:pk>/preview/", view(self.preview_view), name="feeds_entry_preview"),
+            path("<int:pk>/frame/", view(self.frame_view), name="feeds_entry_frame"),
             *super().get_urls(),
         ]
 
@@ -113,7 +113,7 @@ class EntryAdmin(BriefAdmin, SecretsAdmin):
             raise PermissionDenied
         return suggest(request)
 
-    def preview_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def frame_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show what an entry says, for the frame on its page."""
         entry = get_object_or_404(super().get_queryset(request), pk=pk)
         if not self.has_view_permission(request, entry):
@@ -184,7 +184,7 @@ class EntryAdmin(BriefAdmin, SecretsAdmin):
         if not entry.summary and not entry.content:
             return NONE
         with_images = getattr(entry, "with_images", False)
-        url = reverse(f"{self.admin_site.name}:feeds_entry_preview", args=[entry.pk])
+        url = reverse(f"{self.admin_site.name}:feeds_entry_frame", args=[entry.pk])
         shown = preview.frame(url, with_images)
         if not preview.has_images(entry):
             return shown

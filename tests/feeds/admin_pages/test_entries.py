@@ -184,7 +184,7 @@ def test_a_limited_person_sees_and_stars_only_entries_of_feeds_with_their_tags(c
     assert titles(client) == ["seen"]
     assert titles(client, feed__id__exact=other.pk) == titles(client, feed="Hidden") == []
     assert client.get(NAMES, {"q": "hid"}).json() == {"names": []}
-    for page in ("star", "preview"):
+    for page in ("star", "frame"):
         assert client.post(page_of(hidden, page)).status_code == 404
     client.post(ENTRIES, {"action": "star", "_selected_action": [hidden.pk, seen.pk]})
     assert list(Entry.objects.filter(starred=True)) == [seen]
@@ -199,7 +199,7 @@ def test_the_page_of_an_entry_shows_its_text_in_a_frame_without_scripts_forms_an
     entry = make(feed, content="<p>Since <b>Monday</b></p>")
     response = admin_client.get(page_of(entry))
     frame = response.content.decode().partition("<iframe")[2].partition(">")[0]
-    assert f'src="{page_of(entry, "preview")}"' in frame
+    assert f'src="{page_of(entry, "frame")}"' in frame
     assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in frame
     assert "frame-src 'self'" in response["Content-Security-Policy"]
     assert "frame-src" not in admin_client.get(ENTRIES)["Content-Security-Policy"]
@@ -207,7 +207,7 @@ def test_the_page_of_an_entry_shows_its_text_in_a_frame_without_scripts_forms_an
 
 def test_the_frame_has_a_policy_of_its_own_that_allows_nothing_but_a_stylesheet(admin_client, feed):
     entry = make(feed, content="<p>Since <b>Monday</b></p><img src='https://a.example/1.png'>")
-    response = admin_client.get(page_of(entry, "preview"))
+    response = admin_client.get(page_of(entry, "frame"))
     policy = dict(part.split(None, 1) for part in response["Content-Security-Policy"].split("; "))
     assert policy == {
         "default-src": "'none'",
@@ -238,7 +238,7 @@ def test_the_images_of_an_entry_are_loaded_only_on_request(admin_client, feed):
 
 def test_what_was_stored_unsafe_is_shown_safe_and_without_secrets(admin_client, feed):
     html = "<script>x()</script><p onclick='x()'>https://me:secret@a.example/</p><form><input>"
-    shown = text(admin_client, page_of(make(feed, content=html), "preview"))
+    shown = text(admin_client, page_of(make(feed, content=html), "frame"))
     assert not [bad for bad in ("<script", "onclick", "secret", "<form", "<input") if bad in shown]
 
 
@@ -275,6 +275,6 @@ def test_the_pages_of_entries_take_the_same_queries_for_any_number(
         make(Feed.objects.create(url=f"https://b.example/{number}"), f"Light {number}")
     entry = make(feed, content="<p>x</p>")
     text(admin_client, ENTRIES)
-    for url in (ENTRIES, f"{ENTRIES}?q=light&feed=x", page_of(entry), page_of(entry, "preview")):
+    for url in (ENTRIES, f"{ENTRIES}?q=light&feed=x", page_of(entry), page_of(entry, "frame")):
         with django_assert_max_num_queries(16):
             text(admin_client, url)
