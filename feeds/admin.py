@@ -1,4 +1,4 @@
-"""The admin of feeds and entries. The services do the work."""
+"""The admin of feeds. The services do the work."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -6,23 +6,25 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Model, Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+# These modules register their own pages.
+import feeds.admin_pages.documents
+import feeds.admin_pages.entries  # noqa: F401
 from feeds import services
+from feeds.admin_pages.links import web_link
 from feeds.exceptions import BadUrl
 from feeds.models import Entry, Feed
-from feeds.reading.markup import without_images
 from tasks import clock
 from tasks.access import visible
 from tasks.admin_pages.base import BriefAdmin, time_column
 from tasks.admin_pages.formatting import NONE, timestamp
-from tasks.admin_pages.limits import VisibleFilter
 from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.admin_pages.states import badge
@@ -44,18 +46,6 @@ class FeedForm(forms.ModelForm):
             return services.validate_url(self.cleaned_data["url"])
         except BadUrl as error:
             raise ValidationError(error.problem) from error
-
-
-def web_link(url: str, text: str) -> SafeString | str:
-    """Link to an external page, without telling it where the reader comes from.
-
-    An address with a secret in it is shown without the secret, and so isn't a link.
-    """
-    if not url:
-        return text or NONE
-    if (masked := mask_text(url)) != url:
-        return masked
-    return format_html('<a href="{}" rel="noopener noreferrer">{}</a>', url, text or url)
 
 
 @admin.register(Feed)
@@ -186,78 +176,3 @@ class FeedAdmin(BriefAdmin, SecretsAdmin):
         url = reverse("admin:tasks_scheduledtaskinstance_change", args=[feed.last_run_id])
         status = ScheduledTaskInstance.Status(feed.last_run_status)
         return format_html('<a href="{}">{}</a>', url, badge(status, str(status.label)))
-
-
-@admin.register(Entry)
-class EntryAdmin(BriefAdmin, SecretsAdmin):
-    """Entries, read-only, as they were in their feeds."""
-
-    list_display = ("__str__", "feed", "published_at", "page")
-    list_filter = (("feed", VisibleFilter),)
-    list_select_related = ("feed",)
-    search_fields = ("title", "author")
-    secret_columns = frozenset({"link", "guid", "summary", "content"})
-    date_hierarchy = "published"
-    list_per_page = 50
-    show_full_result_count = False
-    fields = (
-        "title",
-        "feed",
-        "page",
-        "author",
-        "published_at",
-        "updated_at",
-        "first_seen_at",
-        "shown_guid",
-        "shown_summary",
-        "shown_content",
-    )
-
-    class Media:
-        css: ClassVar = {"all": ["feeds/admin.css"]}
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Entry]:
-        return super().get_queryset(request).defer("summary", "content")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Entry | None = None) -> Any:
-        return self.fields
-
-    updated_at = time_column("updated", gettext_lazy("updated"))
-    first_seen_at = time_column("first_seen", gettext_lazy("first seen"))
-
-    @admin.display(description=gettext_lazy("published"), ordering="published")
-    def published_at(self, entry: Entry) -> SafeString | str:
-        return timestamp(entry.published)
-
-    @admin.display(description=gettext_lazy("page"))
-    def page(self, entry: Entry) -> SafeString | str:
-        return web_link(entry.link, entry.link)
-
-    @admin.display(description=gettext_lazy("id"))
-    def shown_guid(self, entry: Entry) -> str:
-        return mask_text(entry.guid)
-
-    @admin.display(description=gettext_lazy("summary"))
-    def shown_summary(self, entry: Entry) -> SafeString | str:
-        return boxed_html(entry.summary)
-
-    @admin.display(description=gettext_lazy("content"))
-    def shown_content(self, entry: Entry) -> SafeString | str:
-        return boxed_html(entry.content)
-
-
-def boxed_html(html: str) -> SafeString | str:
-    """Show a feed's HTML in a box that scrolls, sanitised once more, without its images."""
-    if not html:
-        return NONE
-    safe = mark_safe(without_images(mask_text(html)))
-    return format_html('<div class="feed-html">{}</div>', safe)

@@ -25,4 +25,4 @@ class FeedsConfig(AppConfig):
             )
 
     def ready(self) -> None:
-        from feeds import receivers  # noqa: F401  (importing it connects them)
+        from feeds import checks, receivers  # noqa: F401  (importing them connects them)

@@ -1,44 +1,56 @@
 """Store what was read from a feed: which entries are new, which have changed, and which may go."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from feeds.exceptions import UnknownFeed
+from feeds.keeping import changes, matching, retention
+from feeds.keeping.documents import keep_document
+from feeds.keeping.matching import Identity
 from feeds.models import Entry, Feed
 from feeds.reading.result import ParsedEntry, ParsedFeed
 from tasks import clock
 from tasks.database import atomic
 
-# How many of the entries that a feed no longer lists are kept: the newest ones.
-KEEP_ENTRIES = 1_000
-CONTENT_FIELDS = ["title", "link", "author", "summary", "content", "published", "updated", "digest"]
+__all__ = ["Counts", "keep_document", "prune", "store"]
+
+# With how many of a feed's newest entries those are compared whose guid isn't stored.
+COMPARED = 2_000
+COMPARED_FIELDS = ["guid", "link", "title", "published", "digest", "changes", "changed"]
+MOST_CHANGES = 32_767  # what the column holds
+# What a change changes; the rest stays as it was when the entry was first seen.
+CHANGING = [
+    *("title", "link", "author", "summary", "content", "updated", "digest", "categories"),
+    *("enclosures", "image", "comments", "language", "changes", "changed", "words"),
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many of a document's entries are new, have changed, and are the same as before."""
+    """How many of a document's entries are new, have changed, and are the same as before.
+
+    Those count as the same, too, of which nothing is stored because they are no longer kept, or
+    change at every fetch. `pruned` is how many others were deleted.
+    """
 
     new: int = 0
     updated: int = 0
     unchanged: int = 0
+    pruned: int = 0
 
 
 def store(feed_id: int, parsed: ParsedFeed, **fields: Any) -> Counts:
     """Store a document's new and changed entries, and these columns of its feed.
 
-    All in one transaction. If several entries have the same guid, the first counts. Two concurrent
-    polls of a feed store one after the other. Raises UnknownFeed if the feed was removed meanwhile.
+    All in one transaction, and in a number of queries that doesn't grow with what is stored. If
+    several entries have the same guid, the first counts. Two concurrent polls of a feed store one
+    after the other. Raises UnknownFeed if the feed was removed meanwhile.
     """
-    listed = _first_of_each(parsed.entries)
     with atomic():
-        feed = Feed.objects.select_for_update(no_key=True).filter(pk=feed_id).first()
-        if feed is None:
-            raise _unknown(feed_id)
-        stored = {entry.guid: entry for entry in _known_entries(feed)}
-        counts = _store_entries(feed, listed, stored)
-        _prune([entry for guid, entry in stored.items() if guid not in listed])
+        feed = _locked(feed_id)
+        counts = _store_entries(feed, parsed)
         feed.title = parsed.title or feed.title
         feed.link = parsed.link or feed.link
         for name, value in fields.items():
@@ -47,9 +59,48 @@ def store(feed_id: int, parsed: ParsedFeed, **fields: Any) -> Counts:
     return counts
 
 
-def _unknown(feed_id: int) -> UnknownFeed:
-    name = f"Feed {feed_id}"
-    return UnknownFeed(name, "it isn't stored (any more). Delete its schedule.")
+def prune(feed: Feed) -> int:
+    """Delete the entries of a feed that are too old, and return how many those were.
+
+    For polls that have nothing to store. It asks the database nothing if there is no such limit.
+    """
+    if retention.limits(feed).days is None:
+        return 0
+    with atomic():
+        return retention.prune(feed, clock.now())
+
+
+def _locked(feed_id: int) -> Feed:
+    feed = Feed.objects.select_for_update(no_key=True).filter(pk=feed_id).first()
+    if feed is None:
+        name = f"Feed {feed_id}"
+        raise UnknownFeed(name, "it isn't stored (any more). Delete its schedule.")
+    return feed
+
+
+def _store_entries(feed: Feed, parsed: ParsedFeed) -> Counts:
+    now = clock.now()
+    listed = _first_of_each(parsed.entries)
+    identities = {guid: _identity(entry) for guid, entry in listed.items()}
+    known = _known(feed, identities)
+    gone = retention.buried(feed, [one for guid, one in identities.items() if guid not in known])
+    rows, new = [], 0
+    for guid, entry in listed.items():
+        stored = known.get(guid)
+        if stored is not None:
+            if _is_change(stored, entry, now):
+                rows.append(_changed_row(feed, entry, parsed, stored, now))
+        elif identities[guid] not in gone:
+            rows.append(_row(feed, entry, parsed, guid, now))
+            new += 1
+    _write(rows)
+    pruned = 0
+    if new or retention.limits(feed).days is not None:
+        kept = {entry.pk for entry in (*known.values(), *rows)}
+        pruned = retention.prune(feed, now, kept)
+    if pruned:
+        retention.forget(feed, identities.values())
+    return Counts(new, len(rows) - new, len(listed) - len(rows), pruned)
 
 
 def _first_of_each(entries: Iterable[ParsedEntry]) -> dict[str, ParsedEntry]:
@@ -59,47 +110,75 @@ def _first_of_each(entries: Iterable[ParsedEntry]) -> dict[str, ParsedEntry]:
     return listed
 
 
-def _known_entries(feed: Feed) -> Iterable[Entry]:
-    return Entry.objects.filter(feed=feed).only("guid", "digest", "published")
+def _identity(entry: ParsedEntry) -> Identity:
+    return Identity(entry.guid, entry.link, entry.title, entry.published)
 
 
-def _store_entries(feed: Feed, listed: dict[str, ParsedEntry], stored: dict[str, Entry]) -> Counts:
-    now = clock.now()
-    changed = [
-        _row(feed, entry, stored.get(guid), now)
-        for guid, entry in listed.items()
-        if guid not in stored or stored[guid].digest != entry.digest
-    ]
-    # Documents list the newest first: in reverse order, the newest gets the highest id.
-    Entry.objects.bulk_create(
-        reversed(changed),
-        update_conflicts=True,
-        unique_fields=["feed", "guid"],
-        update_fields=CONTENT_FIELDS,
-    )
-    new = sum(entry.guid not in stored for entry in changed)
-    return Counts(new, len(changed) - new, len(listed) - len(changed))
+def _known(feed: Feed, identities: Mapping[str, Identity]) -> dict[str, Entry]:
+    """Return which stored entry each listed one is, by the guids that are listed.
+
+    An entry whose guid is now of another form takes it over.
+    """
+    entries = Entry.objects.filter(feed=feed).order_by("-published", "-id").only(*COMPARED_FIELDS)
+    stored = {entry.guid: entry for entry in entries.filter(guid__in=identities)}
+    if len(stored) < len(identities):
+        stored |= {entry.guid: entry for entry in entries[:COMPARED]}
+    listed, candidates = list(identities.values()), list(stored.values())
+    others = [retention.identity(entry) for entry in candidates]
+    known: dict[str, Entry] = {}
+    moved = []
+    for new, old in matching.match(listed, others).items():
+        known[listed[new].guid] = candidates[old]
+        if matching.key(listed[new]) != matching.key(others[old]):
+            candidates[old].guid = listed[new].guid
+            moved.append(candidates[old])
+    if moved:
+        Entry.objects.bulk_update(moved, ["guid"])
+    return known
 
 
-def _row(feed: Feed, entry: ParsedEntry, known: Entry | None, now: datetime) -> Entry:
-    published = entry.published or (known.published if known else entry.updated) or now
-    return Entry(
+def _is_change(stored: Entry, entry: ParsedEntry, now: datetime) -> bool:
+    is_same = stored.digest == entry.digest
+    return not is_same and changes.is_stored(stored.changes, stored.changed, now)
+
+
+def _row(feed: Feed, entry: ParsedEntry, parsed: ParsedFeed, guid: str, now: datetime) -> Entry:
+    row = Entry(
         feed=feed,
-        guid=entry.guid,
+        guid=guid,
         title=entry.title,
         link=entry.link,
         author=entry.author,
         summary=entry.summary,
         content=entry.content,
-        published=min(published, now),
+        published=changes.published_at(entry, now),
+        published_text=entry.published_text,
         updated=entry.updated,
         digest=entry.digest,
         first_seen=now,
+        categories=list(entry.categories),
+        enclosures=[asdict(enclosure) for enclosure in entry.enclosures],
+        image=entry.image,
+        comments=entry.comments,
+        language=entry.language or parsed.language,
     )
+    row.note_words()
+    return row
 
 
-def _prune(unlisted: list[Entry]) -> None:
-    """Delete all but the newest of these entries, which are given newest first."""
-    too_old = [entry.pk for entry in unlisted[KEEP_ENTRIES:]]
-    if too_old:
-        Entry.objects.filter(pk__in=too_old).delete()
+def _changed_row(
+    feed: Feed, entry: ParsedEntry, parsed: ParsedFeed, stored: Entry, now: datetime
+) -> Entry:
+    row = _row(feed, entry, parsed, stored.guid, now)
+    row.changes, row.changed = min(stored.changes + 1, MOST_CHANGES), now
+    return row
+
+
+def _write(rows: Sequence[Entry]) -> None:
+    # Documents list the newest first: in reverse order, the newest gets the highest id.
+    Entry.objects.bulk_create(
+        reversed(rows),
+        update_conflicts=True,
+        unique_fields=["feed", "guid"],
+        update_fields=CHANGING,
+    )

@@ -29,11 +29,12 @@ async def fetch_rss(feed: Feed) -> dict[str, int]:
     FeedError. Of the feeds of one host only a few are polled at a time, and none that is to be left
     alone: then there is no run.
     """
+    response: Response | None = None
     try:
         response = await fetch(feed.url, validators=recording.validators_of(feed))
         parsed = await _parsed(feed, response)
     except FeedError as error:
-        await sync_to_async(recording.failed)(feed, error)
+        await sync_to_async(recording.failed)(feed, error, response)
         raise
     counts = await sync_to_async(recording.succeeded)(feed, response, parsed)
     _log(feed, response, parsed, counts)

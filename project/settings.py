@@ -245,6 +245,13 @@ FEEDS_PER_HOST = environment.number("FEEDS_PER_HOST", default=2, least=1)
 FEEDS_HOST_GAP = environment.number("FEEDS_HOST_GAP", default=500, least=0, most=60_000)
 # A page about who fetches: it is sent to the servers of feeds.
 FEEDS_CONTACT_URL = environment.web_address("FEEDS_CONTACT_URL")
+# The tags whose entries anybody who can reach the site can read, as Atom feeds.
+FEEDS_PUBLIC_TAGS = environment.words("FEEDS_PUBLIC_TAGS", default=[])
+# How many days the entries of each feed are kept, and how many of them besides those that it lists:
+# {} keeps all.
+FEEDS_KEEP_ENTRIES = environment.limits(
+    "FEEDS_KEEP_ENTRIES", ["days", "number"], default="number=1000"
+)
 # Anybody who can reach the site can read it, so it is off. `manage.py up` turns it on where that
 # is only this machine.
 FEEDS_ACTIVITY_FEED = environment.switch("ACTIVITY_FEED")

@@ -13,7 +13,7 @@ from django.db.models import Count, Max, Min
 from django.test import Client
 from django.urls import reverse
 
-from feeds.models import Entry, Feed
+from feeds.models import Entry, FailedDocument, Feed
 from tasks import clock
 from tasks.models import Calendar, ScheduledTask, ScheduledTaskInstance, Tag, Task
 
@@ -179,12 +179,13 @@ def _others() -> Iterator[Page]:
         ("calls", Task),
         ("feeds", Feed),
         ("entries", Entry),
+        ("unreadable documents", FailedDocument),
     )
     for name, model in kinds:
         prefix = f"{model._meta.app_label}_{model._meta.model_name}"
         yield _page(name, f"{prefix}_changelist")
         yield _page(f"{name}, search without a hit", f"{prefix}_changelist", q=NO_HIT)
-        if model is not Entry:
+        if model not in (Entry, FailedDocument):
             yield _page(f"{name}, add", f"{prefix}_add")
         if one := model.objects.order_by("-pk").first():
             yield _page(f"{name}, one of them", f"{prefix}_change", one.pk)
@@ -195,5 +196,11 @@ def _others() -> Iterator[Page]:
             yield _page("calls, log refreshed", "tasks_task_live_log", one.pk)
             function = {"function": one.function}
             yield _page("calls, fields of a function", "tasks_task_arguments", **function)
+        if one and model is Entry:
+            yield _page("entries, text of one", "feeds_entry_frame", one.pk)
+            yield _page("entries, names of feeds offered", "feeds_entry_feeds", q=HIT)
+            yield _page(
+                "entries, a month", f"{prefix}_changelist", published=f"{clock.now():%Y-%m}"
+            )
         pages = max(-(-model.objects.count() // 50), 1)
         yield _page(f"{name}, last page", f"{prefix}_changelist", p=pages)

@@ -60,15 +60,23 @@ def succeeded(feed: Feed, response: Response, parsed: ParsedFeed | None) -> stor
     counts = storing.Counts()
     if parsed is not None:
         counts = storing.store(feed.pk, parsed, **columns)
-    elif changed := {name: new for name, new in columns.items() if getattr(feed, name) != new}:
-        Feed.objects.filter(pk=feed.pk).update(**changed)
+    else:
+        changed = {name: new for name, new in columns.items() if getattr(feed, name) != new}
+        if changed:
+            Feed.objects.filter(pk=feed.pk).update(**changed)
+        storing.prune(feed)
     _settle_move(feed, sighting(columns), now)
     return counts
 
 
-def failed(feed: Feed, error: FeedError) -> None:
-    """Record a poll that has failed: when it is tried again, and whether a move was a mistake."""
+def failed(feed: Feed, error: FeedError, unreadable: Response | None = None) -> None:
+    """Record a poll that has failed: when it is tried again, and whether a move was a mistake.
+
+    `unreadable` is the document that could not be read, which is kept for a while.
+    """
     now = clock.now()
+    if unreadable is not None:
+        storing.keep_document(feed, unreadable.body, unreadable.content_type, str(error))
     Feed.objects.filter(pk=feed.pk).update(**after_failure(feed, error, now, _interval(feed, now)))
     span = backoff.retry_after(error)
     if span is not None and isinstance(error, HttpStatus) and error.public_host:

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.apps import apps
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce
@@ -12,7 +13,7 @@ from feeds.exceptions import shown_url
 from feeds.reading.result import MAX_LINK, MAX_TEXT
 from tasks.fields import StampField
 from tasks.masking import mask_text
-from tasks.models import ScheduledTask, ScheduledTaskInstance, Tag
+from tasks.models import MAX_KEEP_DAYS, ScheduledTask, ScheduledTaskInstance, Tag
 
 MAX_URL = 2_000
 
@@ -117,6 +118,22 @@ class Feed(models.Model):
     # Without a constraint: while a new version is rolled out, older code deletes feeds too.
     tags = models.ManyToManyField(
         Tag, db_constraint=False, related_name="+", verbose_name=_("tags"), blank=True
+    )
+    keep_days = models.PositiveIntegerField(
+        _("keep for days"),
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MAX_KEEP_DAYS)],
+        help_text=_("How long its entries are kept; 0: for ever; empty: as the site says."),
+    )
+    keep_entries = models.PositiveIntegerField(
+        _("keep entries"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "How many of its entries are kept, besides those that it lists; 0: all; empty: as the "
+            "site says."
+        ),
     )
     created = StampField(_("created"), auto_now_add=True)
     updated = StampField(_("updated"), auto_now=True)

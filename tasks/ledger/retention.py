@@ -36,7 +36,7 @@ ENDED = (Task.Status.FINISHED, Task.Status.FAILED, Task.Status.CANCELED)
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How long ended calls are kept, and how many of them; None keeps all."""
+    """How long something is kept, and how many of it; None keeps all."""
 
     days: int | None = None
     number: int | None = None
@@ -44,7 +44,12 @@ class Keep:
 
 def keep_calls() -> Keep:
     """Return what TASKS_KEEP_CALLS says; raises ValueError if it makes no sense."""
-    value = getattr(settings, "TASKS_KEEP_CALLS", None)
+    return keep_setting("TASKS_KEEP_CALLS")
+
+
+def keep_setting(name: str, default: Mapping[str, int] | None = None) -> Keep:
+    """Return what a setting says, such as {"days": 30}; raises ValueError if it makes no sense."""
+    value = getattr(settings, name, default)
     if value is not None and not isinstance(value, Mapping):
         raise ValueError
     limits = dict(value or {})

@@ -176,51 +176,6 @@ def test_a_tag_by_a_key_that_no_database_holds_is_an_error_of_the_form(admin_cli
     assert "tags" in answer.context_data["adminform"].form.errors
 
 
-# Entries
-
-
-def test_entries_can_be_searched_and_filtered_in_the_admin(admin_client, feed):
-    make_entry(feed, title="Lighthouse")
-    make_entry(schedule_feed(f"{URL}?2"), title="Ferry")
-    assert "Ferry" not in page(admin_client, ENTRIES, q="light")
-    assert "Ferry" not in page(admin_client, ENTRIES, feed__id__exact=str(feed.pk))
-
-
-def test_of_very_many_feeds_the_list_of_entries_offers_the_chosen_one(admin_client, feed):
-    others = Feed.objects.bulk_create(
-        Feed(url=f"https://example.com/{place}.xml", title=f"Feed {place}") for place in range(150)
-    )
-    for each in (feed, others[0]):
-        make_entry(each)
-    choices = admin_client.get(ENTRIES).context_data["cl"].filter_specs
-    assert [spec for spec in choices if spec.title == "feed"] == []
-    chosen = admin_client.get(ENTRIES, {"feed__id__exact": feed.pk}).context_data["cl"]
-    [spec] = [spec for spec in chosen.filter_specs if spec.title == "feed"]
-    assert [pk for pk, _title in spec.lookup_choices] == [feed.pk]
-    assert {entry.feed for entry in chosen.result_list} == {feed}
-
-
-def test_the_content_of_an_entry_is_shown_as_html_without_images(admin_client, feed):
-    html = '<p>Since <b>Monday</b></p><img src="https://a.example/x.png"><script>x()</script>'
-    text = page(admin_client, change_page(make_entry(feed, content=html)))
-    assert '<div class="feed-html"><p>Since <b>Monday</b></p></div>' in text
-    assert "x.png" not in text
-
-
-def test_text_fields_of_an_entry_are_escaped(admin_client, feed):
-    entry = make_entry(feed, title="<b>1</b>", author="<i>2</i>", link='https://a.example/"><b>')
-    text = page(admin_client, change_page(entry)) + page(admin_client, ENTRIES)
-    assert not [markup for markup in ("<b>1", "<i>2", '"><b>') if markup in text]
-
-
-def test_entries_are_read_only_in_the_admin(admin_client, feed):
-    entry = make_entry(feed)
-    assert admin_client.get(reverse("admin:feeds_entry_add")).status_code == 403
-    assert admin_client.post(change_page(entry), {"title": "x"}).status_code == 403
-    url = reverse("admin:feeds_entry_delete", args=[entry.pk])
-    assert admin_client.post(url, {"post": "yes"}).status_code == 403
-
-
 def test_the_tags_of_a_feed_are_saved_and_given_to_its_schedule(admin_client: Client):
     feed, schedule = polled(URL)
     old, new, own = (Tag.objects.create(name=name) for name in ("old", "new", "own"))

@@ -1,5 +1,6 @@
 """Entries of a document become rows: new ones, changed ones, and which may go."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +11,9 @@ from django.utils import timezone
 
 from feeds import storing
 from feeds.exceptions import UnknownFeed
-from feeds.models import Feed
-from feeds.reading.result import ParsedEntry, ParsedFeed
+from feeds.keeping import retention
+from feeds.models import Feed, Tombstone
+from feeds.reading.result import Enclosure, ParsedEntry, ParsedFeed
 from feeds.storing import Counts
 
 pytestmark = pytest.mark.django_db
@@ -119,12 +121,207 @@ def test_the_first_entry_of_a_document_comes_first(feed):
     assert [stored.guid for stored in feed.entries.all()] == ["new", "old"]
 
 
-def test_of_entries_that_a_feed_no_longer_lists_the_newest_are_kept(feed, monkeypatch):
-    monkeypatch.setattr(storing, "KEEP_ENTRIES", 2)
-    dated = [entry(f"{day}", published=NOW + timedelta(days=day)) for day in range(5)]
-    store(feed, *dated)
-    store(feed, dated[0])
-    assert {stored.guid for stored in feed.entries.all()} == {"0", "3", "4"}
+def test_what_an_entry_says_is_stored(feed):
+    clip = Enclosure("https://a.example/1.mp3", "audio/mpeg", 1_000, 60)
+    store(
+        feed,
+        entry(
+            "a",
+            categories=("sea", "ships"),
+            enclosures=(clip,),
+            image="https://a.example/1.png",
+            comments="https://a.example/1#talk",
+            language="de",
+        ),
+    )
+    stored = feed.entries.get()
+    assert (stored.categories, stored.language) == (["sea", "ships"], "de")
+    assert stored.enclosures == [
+        {"url": clip.url, "type": "audio/mpeg", "length": 1_000, "duration": 60}
+    ]
+    assert (stored.image, stored.comments) == (
+        "https://a.example/1.png",
+        "https://a.example/1#talk",
+    )
+
+
+def test_an_entry_without_a_language_has_that_of_its_feed(feed):
+    storing.store(feed.pk, ParsedFeed("News", "", (entry("a"),), language="ko"))
+    assert feed.entries.get().language == "ko"
+
+
+# Dates
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"published": NOW + timedelta(days=99_999), "published_text": "Tue, 20 Dec 2298"},
+        {"published_text": "yesterday, or so", "updated": NOW},
+        {"updated": NOW + timedelta(days=99_999)},
+    ],
+)
+def test_a_date_that_is_in_the_future_or_unreadable_gives_way_to_first_seen(feed, values):
+    store(feed, entry("a", **values))
+    stored = feed.entries.get()
+    assert stored.published == stored.first_seen
+    assert stored.published_text == values.get("published_text", "")
+
+
+def test_an_entry_that_only_says_when_it_was_updated_was_published_then(feed):
+    store(feed, entry("a", updated=NOW))
+    assert feed.entries.get().published == NOW
+
+
+@pytest.mark.parametrize("first", [None, NOW])
+def test_an_edit_of_an_entry_never_moves_its_date(feed, first):
+    store(feed, entry("a", "old", published=first, published_text="then"))
+    before = feed.entries.get()
+    later = NOW + timedelta(days=1)
+    assert store(feed, entry("a", "new", published=later, published_text="now")).updated == 1
+    after = feed.entries.get()
+    assert (after.published, after.published_text) == (before.published, "then")
+
+
+# Guids of another form
+
+
+def test_a_feed_whose_guids_change_from_http_to_https_is_not_stored_twice(feed):
+    old = [entry(f"http://www.site.example/?p={n}", f"{n}") for n in range(5)]
+    new = [replace(one, guid=one.guid.replace("http://www.", "https://")) for one in old]
+    store(feed, *old)
+    assert store(feed, *new) == Counts(unchanged=5)
+    edited = replace(new[0], title="edited", digest="edited")
+    assert store(feed, edited, *new[1:]) == Counts(updated=1, unchanged=4)
+    assert feed.entries.count() == 5
+
+
+def test_a_feed_that_has_moved_to_another_host_can_change_its_entries_and_move_on(feed):
+    hosts = ["old.example", "new.example", "newest.example"]
+    documents = [
+        [entry(f"https://{host}/{n}", f"{n}", published=NOW) for n in range(5)] for host in hosts
+    ]
+    store(feed, *documents[0])
+    for document in documents[1:]:
+        assert store(feed, *document) == Counts(unchanged=5)
+        edited = replace(document[0], title=f"edited {document[0].guid}", digest=document[0].guid)
+        assert store(feed, edited, *document[1:]) == Counts(updated=1, unchanged=4)
+        store(feed, *document)
+    assert feed.entries.count() == 5
+
+
+# Entries that change at every fetch
+
+
+def test_an_entry_that_changes_at_every_fetch_is_stored_once_a_day_in_the_end(feed, monkeypatch):
+    monkeypatch.setattr(storing.clock, "now", lambda: NOW)
+    store(feed, entry("a"))
+    stored = [store(feed, entry("a", f"{n}")).updated for n in range(30)]
+    assert stored == [1] * 24 + [0] * 6
+    monkeypatch.setattr(storing.clock, "now", lambda: NOW + timedelta(days=1))
+    assert [store(feed, entry("a", f"tomorrow {n}")).updated for n in range(3)] == [1, 0, 0]
+    assert feed.entries.get().title == "tomorrow 0"
+
+
+# What is kept
+
+
+def dated(*days: int) -> list[ParsedEntry]:
+    return [entry(f"{day}", published=NOW + timedelta(days=day)) for day in days]
+
+
+def guids(feed: Feed) -> set[str]:
+    return set(feed.entries.values_list("guid", flat=True))
+
+
+def test_the_newest_entries_are_kept_and_those_that_the_feed_lists(feed, settings):
+    settings.FEEDS_KEEP_ENTRIES = {"number": 2}
+    assert store(feed, *dated(0, 1, 2, 3, 4)).pruned == 0
+    assert store(feed, *dated(0, 5)) == Counts(new=1, unchanged=1, pruned=2)
+    assert guids(feed) == {"0", "3", "4", "5"}
+
+
+def test_a_feed_can_keep_other_numbers_of_entries_than_the_site(feed, settings):
+    settings.FEEDS_KEEP_ENTRIES = {"number": 2}
+    for number, kept in ((None, {"5", "3", "4"}), (1, {"5", "4"}), (0, {*"012345"})):
+        feed.entries.all().delete()
+        Tombstone.objects.all().delete()
+        Feed.objects.update(keep_entries=number)
+        store(feed, *dated(0, 1, 2, 3, 4))
+        store(feed, *dated(5))
+        assert guids(feed) == kept
+
+
+def test_what_is_no_longer_kept_does_not_come_back(feed, settings):
+    settings.FEEDS_KEEP_ENTRIES = {"number": 10}
+    store(feed, *dated(*range(50)))
+    store(feed, *dated(50))
+    assert feed.entries.count() == 11
+    assert store(feed, *dated(*range(51))) == Counts(unchanged=51)
+    assert feed.entries.count() == 11
+
+
+@pytest.mark.parametrize("host", ["https://site.example", "https://moved.example"])
+def test_what_is_no_longer_kept_does_not_come_back_in_another_form(feed, settings, host):
+    settings.FEEDS_KEEP_ENTRIES = {"number": 1}
+    old = [
+        entry(f"http://www.site.example/{n}", f"{n}", published=NOW - timedelta(days=n))
+        for n in range(5)
+    ]
+    store(feed, *old)
+    store(feed, entry("latest"))
+    assert feed.entries.count() == 2
+    moved = [replace(one, guid=f"{host}/{one.title}") for one in old]
+    assert store(feed, *moved) == Counts(unchanged=5)
+    edited = [replace(one, published=None, digest="edited") for one in moved]
+    assert store(feed, *edited[1:]) == Counts(unchanged=4)
+
+
+def test_entries_are_kept_for_so_many_days_from_when_they_were_first_seen(
+    feed, settings, monkeypatch
+):
+    settings.FEEDS_KEEP_ENTRIES = {"days": 30}
+    store(feed, *dated(0, 1))
+    assert (storing.prune(feed), feed.entries.count()) == (0, 2)
+    later = storing.clock.now() + timedelta(days=31)
+    monkeypatch.setattr(storing.clock, "now", lambda: later)
+    assert (storing.prune(feed), feed.entries.count()) == (2, 0)
+    assert store(feed, *dated(0, 1, 2)) == Counts(new=1, unchanged=2)
+
+
+def test_starred_entries_are_kept_in_any_case(feed, settings, monkeypatch):
+    settings.FEEDS_KEEP_ENTRIES = {"days": 30, "number": 1}
+    store(feed, *dated(0, 1))
+    feed.entries.filter(guid="0").update(starred=True)
+    later = storing.clock.now() + timedelta(days=31)
+    monkeypatch.setattr(storing.clock, "now", lambda: later)
+    store(feed, *dated(2, 3))
+    store(feed, *dated(4))
+    assert guids(feed) == {"0", "3", "4"}
+
+
+def test_without_a_limit_of_days_a_poll_that_stores_nothing_asks_nothing(
+    feed, django_assert_num_queries
+):
+    with django_assert_num_queries(0):
+        assert storing.prune(feed) == 0
+
+
+def test_the_tombstones_of_a_feed_are_limited_and_those_of_listed_entries_stay(
+    feed, settings, monkeypatch
+):
+    monkeypatch.setattr(retention, "MOST_TOMBSTONES", 3)
+    settings.FEEDS_KEEP_ENTRIES = {"number": 1}
+    for first in range(0, 20, 2):
+        store(feed, *dated(-1, first, first + 1))
+    assert Tombstone.objects.count() == 3
+    Feed.objects.update(keep_days=1)
+    later = storing.clock.now() + timedelta(days=2)
+    monkeypatch.setattr(storing.clock, "now", lambda: later)
+    for first in range(20, 40, 2):
+        store(feed, *dated(-1, first, first + 1))
+    assert "-1" not in guids(feed)
+    assert Tombstone.objects.count() <= 3 + 1
 
 
 def test_the_queries_of_a_poll_do_not_grow_with_its_entries():

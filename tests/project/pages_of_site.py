@@ -6,7 +6,8 @@ from typing import Any
 
 from django.urls import URLPattern, get_resolver, reverse
 
-from feeds.models import Entry, Feed
+from feeds.models import Entry, FailedDocument, Feed
+from feeds.storing import keep_document
 from tasks.models import Calendar, Hold, ScheduleChange, ScheduledTask, Tag, Task
 from tasks.models import ScheduledTaskInstance as Run
 from tests.tasks import functions
@@ -34,6 +35,7 @@ class Records:
     call: Task
     feed: Feed
     entry: Entry
+    document: FailedDocument
     hold: Hold
 
     @property
@@ -46,6 +48,7 @@ class Records:
             "task": self.call,
             "feed": self.feed,
             "entry": self.entry,
+            "faileddocument": self.document,
         }
 
 
@@ -76,8 +79,10 @@ def make_records(word: str) -> Records:
     )
     feed.tags.add(tag)
     entry = Entry.objects.create(feed=feed, title=f"entry {word}", guid=f"guid-{word}")
+    keep_document(feed, f"document {word}".encode(), "text/html", f"why {word}")
+    document = FailedDocument.objects.get(feed=feed)
     hold = Hold.objects.get_or_create(queue="low", defaults={"by": "boss"})[0]
-    return Records(word, tag, calendar, schedule, run, change, call, feed, entry, hold)
+    return Records(word, tag, calendar, schedule, run, change, call, feed, entry, document, hold)
 
 
 def our_patterns() -> Iterator[tuple[str, str, str]]:
@@ -124,5 +129,5 @@ def addresses(records: Records) -> list[str]:
 
 LISTS = (
     *("changelist", "add", "preview", "arguments", "choices", "external_jobs", "schedules"),
-    "failures",
+    *("failures", "feeds"),
 )

@@ -55,6 +55,7 @@ def pages_of_lists() -> dict[str, str]:
         "feeds": "feeds/feed/",
         "add a feed": "feeds/feed/add/",
         "entries": "feeds/entry/",
+        "unreadable documents": "feeds/faileddocument/",
     }
 
 

@@ -1,0 +1,1 @@
+"""What `feeds.admin` registers, a page or a subject each."""

@@ -1,0 +1,160 @@
+"""PURE: which entry of a document is which stored one, also if its guid has another form now.
+
+Whole feeds change their guids: from http to https, with and without “www.”, to another host, from
+links to numbers. Then all their entries would come a second time. The rules, first to last; each
+needs that no other entry, listed or stored, could be meant:
+
+1. the same guid (whoever else could be meant);
+2. the same guid apart from http or https, “www.”, the default port and the case of the host;
+3. the same path and query at another host, and the same title and date; if there is no date, the
+   whole document must have moved: all its guids to one host, which no stored guid has;
+4. the same link, and the same title and date; title or date suffices where one of the two guids is
+   that link, as it is for an entry that has none.
+
+A date that isn't known is the same as no other.
+"""
+
+import hashlib
+import urllib.parse
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells an entry from the others of its feed."""
+
+    guid: str
+    link: str = ""
+    title: str = ""
+    published: datetime | None = None
+
+    @cached_property
+    def parts(self) -> tuple[str, str]:
+        """The host of the guid, and the rest of it without its scheme; ("", guid) if not a URL."""
+        return _parts(self.guid)
+
+    @cached_property
+    def link_parts(self) -> tuple[str, str]:
+        """The same of the link."""
+        return _parts(self.link)
+
+    @property
+    def is_its_link(self) -> bool:
+        """Whether the guid is the link: as the identity of an entry without a guid."""
+        return bool(self.link) and self.parts == self.link_parts
+
+    @property
+    def host(self) -> str:
+        return self.parts[0]
+
+
+Key = Callable[[Identity], Hashable]
+Alike = Callable[[Identity, Identity], bool]
+
+
+def key(identity: Identity) -> int:
+    """Return a number of 64 bits (signed) that is the same for all forms of a guid by rule 2."""
+    return _number("\n".join(identity.parts))
+
+
+def moved_key(identity: Identity) -> int | None:
+    """Return such a number that stays the same by rule 3, None without a host or a date."""
+    if not identity.host or identity.published is None:
+        return None
+    date = identity.published.timestamp()
+    return _number(f"{identity.parts[1]}\n{identity.title}\n{date}")
+
+
+def match(listed: Sequence[Identity], stored: Sequence[Identity]) -> dict[int, int]:
+    """Return which stored entry each listed one is, both by their places in the sequences.
+
+    The guids of the listed ones differ, and so do those of the stored ones.
+    """
+    by_guid = {identity.guid: place for place, identity in enumerate(stored)}
+    found = {
+        place: by_guid[identity.guid]
+        for place, identity in enumerate(listed)
+        if identity.guid in by_guid
+    }
+    if len(found) == len(listed):
+        return found
+    at_other_host = _moved_with_all if _has_moved(listed, stored) else _moved
+    rules: list[tuple[Key, Alike]] = [
+        (lambda one: one.parts if one.host else None, lambda new, old: True),
+        (lambda one: one.parts[1] if one.host else None, at_other_host),
+        (lambda one: one.link_parts if one.link else None, _has_same_link),
+    ]
+    for rule_key, is_same in rules:
+        taken = set(found.values())
+        for place, known in _only_pairs(listed, stored, rule_key):
+            free = place not in found and known not in taken
+            if free and is_same(listed[place], stored[known]):
+                found[place] = known
+    return found
+
+
+def _only_pairs(
+    listed: Sequence[Identity], stored: Sequence[Identity], rule_key: Key
+) -> Iterator[tuple[int, int]]:
+    """Yield what has the same key, where one listed entry has it and one stored entry."""
+    new, old = _only_ones(listed, rule_key), _only_ones(stored, rule_key)
+    for value, place in new.items():
+        if value in old:
+            yield place, old[value]
+
+
+def _only_ones(identities: Sequence[Identity], rule_key: Key) -> dict[Hashable, int]:
+    keys = [rule_key(identity) for identity in identities]
+    counts = Counter(keys)
+    return {
+        value: place for place, value in enumerate(keys) if value is not None and counts[value] == 1
+    }
+
+
+def _has_moved(listed: Sequence[Identity], stored: Sequence[Identity]) -> bool:
+    """Return whether all guids of a document are at one host, which no stored guid has."""
+    hosts = {identity.host for identity in listed}
+    return len(hosts) == 1 and "" not in hosts and hosts.isdisjoint(one.host for one in stored)
+
+
+def _moved(new: Identity, old: Identity) -> bool:
+    return new.title == old.title and _has_same_date(new, old)
+
+
+def _moved_with_all(new: Identity, old: Identity) -> bool:
+    return new.title == old.title and (new.published is None or _has_same_date(new, old))
+
+
+def _has_same_link(new: Identity, old: Identity) -> bool:
+    same_title, same_date = new.title == old.title, _has_same_date(new, old)
+    if new.is_its_link or old.is_its_link:
+        return same_title or same_date
+    return same_title and same_date
+
+
+def _has_same_date(new: Identity, old: Identity) -> bool:
+    return new.published is not None and new.published == old.published
+
+
+def _parts(text: str) -> tuple[str, str]:
+    try:
+        url = urllib.parse.urlsplit(text)
+        host, port = (url.hostname or "").removeprefix("www."), url.port
+    except ValueError:
+        return "", text
+    if url.scheme not in DEFAULT_PORTS or not host:
+        return "", text
+    shown_port = "" if port in (None, DEFAULT_PORTS[url.scheme]) else f":{port}"
+    rest = urllib.parse.urlunsplit(("", "", url.path or "/", url.query, url.fragment))
+    return f"{host}{shown_port}", rest
+
+
+def _number(text: str) -> int:
+    digest = hashlib.sha256(text.encode(errors="replace")).digest()
+    return int.from_bytes(digest[:8], signed=True)

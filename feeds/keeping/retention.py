@@ -1,0 +1,99 @@
+"""Which entries are no longer kept, and what remains of them."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+
+from django.db.models import Q, QuerySet
+
+from feeds.keeping import matching
+from feeds.keeping.matching import Identity
+from feeds.models import Entry, Feed, Tombstone
+from tasks.ledger.retention import Keep, keep_setting
+
+SETTING = "FEEDS_KEEP_ENTRIES"
+DEFAULT = {"number": 1_000}
+# How many entries of a feed one poll deletes at most.
+MOST_PRUNED = 5_000
+# How many tombstones of a feed are kept: more than a document has entries.
+MOST_TOMBSTONES = 10_000
+
+
+def limits(feed: Feed) -> Keep:
+    """Return how long entries of a feed are kept, and how many; None keeps all.
+
+    What isn't said of the feed itself, the site says.
+    """
+    site = keep_setting(SETTING, DEFAULT)
+    days = site.days if feed.keep_days is None else feed.keep_days
+    number = site.number if feed.keep_entries is None else feed.keep_entries
+    return Keep(days or None, number or None)
+
+
+def prune(feed: Feed, now: datetime, listed: Collection[int] | None = None) -> int:
+    """Delete the entries that a feed no longer keeps, and return how many those were.
+
+    `listed` has the keys of those that its document lists now: they don't count, and stay however
+    many there are; None if that isn't known, then only the age counts. Whoever is starred stays.
+    The age is how long ago an entry was first seen: those of a new feed are all new.
+    """
+    keep = limits(feed)
+    entries = Entry.objects.filter(feed=feed, starred=False).order_by("-published", "-id")
+    old: list[Entry] = []
+    if keep.days is not None:
+        too_old = entries.filter(first_seen__lt=now - timedelta(days=keep.days))
+        old += _brief(too_old)[:MOST_PRUNED]
+    if keep.number is not None and listed is not None:
+        surplus = _brief(entries.exclude(pk__in=listed))
+        old += surplus[keep.number : keep.number + MOST_PRUNED]
+    if old:
+        bury(feed, map(identity, old))
+        Entry.objects.filter(pk__in={entry.pk for entry in old}, starred=False).delete()
+    return len(old)
+
+
+def identity(entry: Entry) -> Identity:
+    """Return what tells a stored entry from others."""
+    return Identity(entry.guid, entry.link, entry.title, entry.published)
+
+
+def bury(feed: Feed, identities: Iterable[Identity]) -> None:
+    """Remember entries that are no longer kept."""
+    keys = {matching.key(one): matching.moved_key(one) for one in identities}
+    stones = [Tombstone(feed=feed, key=key, moved_key=moved) for key, moved in keys.items()]
+    Tombstone.objects.bulk_create(
+        stones, update_conflicts=True, unique_fields=["feed", "key"], update_fields=["moved_key"]
+    )
+
+
+def buried(feed: Feed, identities: Collection[Identity]) -> set[Identity]:
+    """Return those that a feed had, and no longer keeps.
+
+    Those that have moved are remembered in their present form, too, from now on.
+    """
+    if not identities:
+        return set()
+    keys = {one: matching.key(one) for one in identities}
+    moved = {one: matching.moved_key(one) for one in identities}
+    dated = {number for number in moved.values() if number is not None}
+    stones = Tombstone.objects.filter(Q(key__in=keys.values()) | Q(moved_key__in=dated), feed=feed)
+    found = list(stones.values_list("key", "moved_key"))
+    known, elsewhere = {key for key, _ in found}, {number for _, number in found} - {None}
+    gone = {one for one in identities if keys[one] in known}
+    moved_away = {one for one in identities if moved[one] in elsewhere} - gone
+    if moved_away:
+        bury(feed, moved_away)
+    return gone | moved_away
+
+
+def forget(feed: Feed, listed: Collection[Identity]) -> None:
+    """Forget the oldest tombstones that are too many, never those of what is listed."""
+    stones = Tombstone.objects.filter(feed=feed).order_by("-id")
+    kept = {matching.key(one) for one in listed}
+    surplus = stones.values_list("pk", "key")[MOST_TOMBSTONES:]
+    old = [pk for pk, key in surplus if key not in kept]
+    if old:
+        Tombstone.objects.filter(pk__in=old).delete()
+
+
+def _brief(entries: QuerySet[Entry]) -> QuerySet[Entry]:
+    return entries.only("guid", "link", "title", "published")
