@@ -40,6 +40,10 @@ class BadUrl(FeedError):
     """An address that no feed can have."""
 
 
+class BadOpml(WordedError):
+    """A document that isn't a list of feeds, or that is refused as a whole."""
+
+
 class UnknownFeed(FeedError):
     """A feed that isn't stored, or no longer is."""
 

@@ -1,6 +1,6 @@
 """What is stored of feeds: a module for each subject, all of it found here."""
 
 from feeds.models.entries import Entry
-from feeds.models.feeds import MAX_URL, Feed, FeedQuerySet
+from feeds.models.feeds import Feed, FeedQuerySet
 
-__all__ = ["MAX_URL", "Entry", "Feed", "FeedQuerySet"]
+__all__ = ["Entry", "Feed", "FeedQuerySet"]
