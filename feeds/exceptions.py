@@ -1,9 +1,12 @@
 """What can go wrong with a feed. Each message names the address and says what to do."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.exceptions import WordedError
 from tasks.masking import mask_text
+
+if TYPE_CHECKING:
+    from feeds.reading.discovery import FoundFeed
 
 _SHOWN_LENGTH = 200
 
@@ -85,7 +88,9 @@ class TooLarge(FeedError):
 
 
 class NotAFeed(FeedError):
-    """A document that is neither RSS nor Atom."""
+    """A document that is no feed; `found` are the feeds that it names if it is a web page."""
+
+    found: tuple["FoundFeed", ...] = ()
 
 
 class TooCostly(FeedError):

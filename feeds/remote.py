@@ -9,12 +9,15 @@ from tasks.runs import coroutines
 PATIENCE = 15.0
 
 
-def look_at(url: str) -> Response:
-    """Fetch a URL as a poll does, with its guard and limits; raises a FeedError."""
+def look_at(url: str, patience: float = PATIENCE) -> Response:
+    """Fetch a URL as a poll does, with its guard and limits, in so many seconds.
+
+    Raises a FeedError.
+    """
     return coroutines.run(
         fetch(
             url,
             allowed_hosts=frozenset(getattr(settings, "FEEDS_ALLOWED_HOSTS", ())),
-            total_timeout=PATIENCE,
+            total_timeout=patience,
         )
     )
