@@ -241,16 +241,16 @@ def _first_text(facts: Facts, answer: Answer) -> str:
             )
     texts = {
         Outcome.NOT_SCHEDULED: _("No schedule polls it. Add its address again to make one."),
-        Outcome.UNSCHEDULABLE: _("Its schedule can't be followed: %(reason)s."),
+        Outcome.UNSCHEDULABLE: _("Its schedule can't be followed. %(reason)s."),
         Outcome.ENDED: _("Its schedule has ended: %(reason)s."),
         Outcome.HELD: _("Everything was paused %(since)s."),
         Outcome.PAUSED: _("It was paused %(since)s."),
         Outcome.RUNNING: _("It is being fetched: that began %(since)s."),
-        Outcome.WAITING: _("It was due %(since)s and has not been fetched: %(reason)s."),
-        Outcome.NOT_ASKED: _("The last time, %(since)s, it was not asked: %(reason)s."),
-        Outcome.MISSED: _("The last time, %(since)s, it was missed: %(reason)s."),
+        Outcome.WAITING: _("It was due %(since)s and has not been fetched. %(reason)s."),
+        Outcome.NOT_ASKED: _("The last time, %(since)s, it was not asked. %(reason)s."),
+        Outcome.MISSED: _("The last time, %(since)s, it was missed. %(reason)s."),
         Outcome.NEVER_POLLED: _("It has never been fetched; the first time is %(next)s."),
-        Outcome.FAILING: _("It began to fail %(since)s: %(reason)s."),
+        Outcome.FAILING: _("It began to fail %(since)s. %(reason)s."),
         Outcome.UNCHANGED: _(
             "The last poll, %(polled)s, found nothing new; its newest entry came %(since)s."
         ),

@@ -1,11 +1,12 @@
 """Adding a feed: its address is fetched first, and what was found there is shown."""
 
+from contextlib import suppress
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
@@ -20,7 +21,9 @@ from feeds.looking import look
 from feeds.models import Feed
 from tasks.access import visible
 from tasks.admin_pages.addresses import number_in
-from tasks.broker.ownership import why_not_in_redis
+from tasks.broker.ownership import RedisRefused, why_not_in_redis
+from tasks.exceptions import NotPossible
+from tasks.services import SchedulerService
 from tasks.timing.describe import describe_seconds
 
 # Of the entries of a feed that is looked at.
@@ -158,6 +161,13 @@ class AddFeedAdmin(FeedPageAdmin):
             return
         feed = services.schedule_feed(obj.url, interval=form.cleaned_data["interval"])
         obj.__dict__.update(feed.__dict__)
+        # Whoever adds a feed waits for its entries. Without Redis, it is fetched when it is due.
+        with suppress(NotPossible, RedisRefused):
+            SchedulerService.run_now(feed.schedule)
+
+    def response_post_save_add(self, request: HttpRequest, obj: Feed) -> HttpResponseRedirect:
+        """Show the feed, where one sees it being fetched."""
+        return HttpResponseRedirect(self.page_of(obj))
 
     def response_add(self, request: HttpRequest, obj: Feed, post_url_continue: Any = None) -> Any:
         if obj.schedule is not None and obj.schedule.projected is False:
