@@ -40,7 +40,7 @@ def look(url: str) -> Looked:
     together takes hardly more than `PATIENCE`.
     """
     until = time.monotonic() + PATIENCE
-    response = look_at(url)
+    response = look_at(url, PATIENCE)
     try:
         return Looked(url, _parsed(response))
     except NotAFeed as error:
