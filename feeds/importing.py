@@ -98,7 +98,8 @@ def _check(options: Mapping[str, Any]) -> None:
 
 def _sorted_out(outlines: Iterable[Outline]) -> tuple[list[Result], dict[str, _Wanted]]:
     """Return a preliminary result for each outline, and what is wanted, by its address."""
-    results, wanted = [], {}
+    results: list[Result] = []
+    wanted: dict[str, _Wanted] = {}
     for outline in outlines:
         try:
             url = typed_url(outline.url)
@@ -160,7 +161,7 @@ def _give_tags(feeds: Sequence[Feed], wanted: Mapping[str, _Wanted]) -> dict[int
         missing = [name for name in wanted[feed.url].tags if name not in names[feed.pk]]
         names[feed.pk] += missing
         links += [Tagged(feed=feed, tag=keys[name]) for name in missing]
-        if missing and feed.schedule_id is not None:
+        if missing and feed.schedule is not None:
             feed.schedule.tags.add(*(keys[name] for name in missing))
     Tagged.objects.bulk_create(links, ignore_conflicts=True, batch_size=CHUNK)
     return names

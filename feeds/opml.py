@@ -156,5 +156,5 @@ def write(outlines: Iterable[Outline]) -> bytes:
 
 
 def _write(parent: ElementTree.Element, one: Outline) -> None:
-    text = {"text": one.title, "title": one.title}
-    ElementTree.SubElement(parent, "outline", type="rss", **text, xmlUrl=one.url)
+    values = {"type": "rss", "text": one.title, "title": one.title, "xmlUrl": one.url}
+    ElementTree.SubElement(parent, "outline", values)

@@ -1,7 +1,7 @@
 """Adding a feed: its address is fetched first, and what was found there is shown."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
@@ -17,7 +17,7 @@ from feeds.addresses import typed_url
 from feeds.admin_pages.feed_page import FeedPageAdmin, TagsForm
 from feeds.exceptions import BadUrl, FeedError, without_secrets
 from feeds.interval import CHOICES
-from feeds.looking import look
+from feeds.looking import Looked, look
 from feeds.models import Feed
 from tasks.access import visible
 from tasks.admin_pages.addresses import number_in
@@ -38,24 +38,34 @@ def interval_choices() -> list[tuple[int, str]]:
     ]
 
 
+class IntervalChoice(forms.TypedChoiceField):
+    """How often a new feed is polled, in seconds; if nothing is chosen, as usual."""
+
+    def __init__(self) -> None:
+        usual: Any = services.DEFAULT_INTERVAL
+        super().__init__(
+            label=gettext_lazy("How often"),
+            choices=interval_choices,
+            coerce=int,
+            required=False,
+            empty_value=usual,
+            initial=usual,
+        )
+
+
 class AddForm(TagsForm):
     """A new feed: its address, as people type or paste it, how often, and its tags."""
 
-    interval = forms.TypedChoiceField(
-        label=gettext_lazy("How often"),
-        choices=interval_choices,
-        coerce=int,
-        required=False,
-        empty_value=services.DEFAULT_INTERVAL,
-        initial=services.DEFAULT_INTERVAL,
-    )
+    interval = IntervalChoice()
 
-    class Meta(TagsForm.Meta):
+    class Meta:
+        model = Feed
         fields = ("url", "tags")
-        widgets = TagsForm.Meta.widgets | {
+        widgets: ClassVar = {
+            **TagsForm.Meta.widgets,
             "url": forms.TextInput(
                 {"class": "w100", "inputmode": "url", "autocomplete": "off", "spellcheck": "false"}
-            )
+            ),
         }
 
     def clean_url(self) -> str:
@@ -120,7 +130,7 @@ class AddFeedAdmin(FeedPageAdmin):
         form = self.get_form(request)(initial={**values.dict(), "tags": values.getlist("tags")})
         return self._show(request, form, **context)
 
-    def _found(self, looked: Any) -> list[dict[str, Any]]:
+    def _found(self, looked: Looked) -> list[dict[str, Any]]:
         known = set(
             Feed.objects.filter(url__in=[one.url for one in looked.found]).values_list(
                 "url", flat=True
@@ -129,7 +139,7 @@ class AddFeedAdmin(FeedPageAdmin):
         return [{"feed": one, "is_known": one.url in known} for one in looked.found]
 
     def _show(self, request: HttpRequest, form: Any, **context: Any) -> HttpResponse:
-        looked = context.get("looked")
+        looked: Looked | None = context.get("looked")
         feed = looked.feed if looked else None
         url = looked.url if looked else ""
         known = visible(request.user, Feed.objects.filter(url=url)).first() if feed else None
@@ -142,7 +152,7 @@ class AddFeedAdmin(FeedPageAdmin):
             "feed": feed,
             "known": known,
             "entries": feed.entries[:SHOWN] if feed else (),
-            "interval_words": describe_seconds(looked.interval) if feed else "",
+            "interval_words": describe_seconds(looked.interval or 0) if looked else "",
             "may_save": feed is not None or "problem" in context,
             **context,
         }
@@ -162,8 +172,9 @@ class AddFeedAdmin(FeedPageAdmin):
         feed = services.schedule_feed(obj.url, interval=form.cleaned_data["interval"])
         obj.__dict__.update(feed.__dict__)
         # Whoever adds a feed waits for its entries. Without Redis, it is fetched when it is due.
-        with suppress(NotPossible, RedisRefused):
-            SchedulerService.run_now(feed.schedule)
+        if feed.schedule is not None:
+            with suppress(NotPossible, RedisRefused):
+                SchedulerService.run_now(feed.schedule)
 
     def response_post_save_add(self, request: HttpRequest, obj: Feed) -> HttpResponseRedirect:
         """Show the feed, where one sees it being fetched."""

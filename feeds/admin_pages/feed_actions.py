@@ -34,11 +34,15 @@ def allowed_tags(request: HttpRequest, names: Iterable[str], may_add: bool) -> l
     return found + tags_named(missing)
 
 
+# What is done with the tags that are typed beside the buttons.
+TAGGING = ("give_tag", "take_tag")
+
+
 class FeedActions(TasksAdmin):
     """The actions of the list of feeds, and of the page of one."""
 
-    actions = ("fetch_now", "pause", "resume", "give_tag", "take_tag")
     buttons = ("fetch_now", "pause", "resume")
+    actions = (*buttons, *TAGGING)
 
     def has_run_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Return whether the user may fetch feeds now."""
@@ -51,6 +55,11 @@ class FeedActions(TasksAdmin):
         return self.has_view_permission(request, obj) and request.user.has_perm(
             "tasks.pause_scheduledtask"
         )
+
+    def labels_of_actions(self, request: HttpRequest) -> dict[str, str]:
+        """Return what the user may do with feeds, by the names of the actions."""
+        actions: dict[str, Any] = self.get_actions(request)
+        return {name: label for name, (_function, _name, label) in actions.items()}
 
     @admin.action(description=gettext_lazy("Fetch now"), permissions=["run"])
     def fetch_now(self, request: HttpRequest, feeds: QuerySet[Feed]) -> None:

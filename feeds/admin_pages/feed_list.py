@@ -14,7 +14,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from feeds.admin_pages.feed_actions import FeedActions
+from feeds.admin_pages.feed_actions import TAGGING, FeedActions
 from feeds.health import health_of
 from feeds.models import Feed
 from tasks.access import visible
@@ -27,18 +27,17 @@ from tasks.models import ScheduledTask, ScheduledTaskInstance, Tag
 Status = ScheduledTask.Status
 REFRESH_MS = 10_000
 NUMBERS = ("per_week", "entries")
-# The views of the list, in their order: what they are called, and what they show.
 FAILING = Q(schedule__status=Status.FAILED)
 PAUSED = Q(schedule__status=Status.PAUSED)
 ENDED = Q(schedule=None) | Q(schedule__status=Status.DEATH)
 STARTED = ScheduledTaskInstance.objects.filter(parent=OuterRef("schedule"), started__isnull=False)
+# Retention may have deleted the runs of one that was fetched.
+NEVER = ~ENDED & Q(schedule__pruned_until=None) & ~Q(Exists(STARTED))
+# The views of the list, in their order: what they are called, and what they show.
 VIEWS: dict[str, tuple[Any, Q]] = {
     "failing": (gettext_lazy("Failing now"), FAILING),
     "paused": (pgettext_lazy("schedules", "Paused"), PAUSED),
-    "never": (
-        gettext_lazy("Never fetched"),
-        ~ENDED & Q(schedule__pruned_until=None) & ~Exists(STARTED),
-    ),
+    "never": (gettext_lazy("Never fetched"), NEVER),
     "ended": (gettext_lazy("Not polled any more"), ENDED),
 }
 
@@ -92,8 +91,7 @@ class FeedListAdmin(FeedActions):
 
     def _list_context(self, request: HttpRequest, cl: Any) -> dict[str, Any]:
         filters = {spec.parameter_name: spec for spec in cl.filter_specs}
-        # Those that are made here may be chosen beside its buttons.
-        actions = self.get_actions(request)
+        labels = self.labels_of_actions(request)
         return {
             "rows": list(_rows(cl)),
             "headers": list(_headers(cl)),
@@ -101,11 +99,9 @@ class FeedListAdmin(FeedActions):
             "tag_filter": filters["tag"],
             "all_tags": visible(request.user, Tag.objects.all()).values_list("name", flat=True),
             "kept": [("view", cl.params["view"])] if cl.params.get("view") else [],
-            "actions": [(name, actions[name][2]) for name in self.buttons if name in actions],
-            "tag_actions": [
-                (name, actions[name][2]) for name in ("give_tag", "take_tag") if name in actions
-            ],
-            "may_delete": "delete_selected" in actions,
+            "actions": [(name, labels[name]) for name in self.buttons if name in labels],
+            "tag_actions": [(name, labels[name]) for name in TAGGING if name in labels],
+            "may_delete": "delete_selected" in labels,
             "previous_url": _page_url(cl, -1),
             "next_url": _page_url(cl, 1),
             "refresh_ms": REFRESH_MS,

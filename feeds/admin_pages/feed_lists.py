@@ -12,8 +12,9 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from feeds import opml, services
-from feeds.admin_pages.add_feed import AddFeedAdmin, interval_choices
+from feeds import opml
+from feeds.admin_pages.add_feed import AddFeedAdmin, IntervalChoice
+from feeds.exceptions import BadOpml
 from feeds.exporting import outlines_of
 from feeds.importing import Outcome, import_feeds, summary
 from feeds.models import Feed
@@ -31,20 +32,13 @@ class ListForm(forms.Form):
     """A list to import, and how often its new feeds are polled."""
 
     file = forms.FileField(label=gettext_lazy("OPML file"))
-    interval = forms.TypedChoiceField(
-        label=gettext_lazy("How often"),
-        choices=interval_choices,
-        coerce=int,
-        required=False,
-        empty_value=services.DEFAULT_INTERVAL,
-        initial=services.DEFAULT_INTERVAL,
-    )
+    interval = IntervalChoice()
 
     def clean_file(self) -> list[Outline]:
         """Return the feeds of the list."""
         try:
             return opml.read(self.cleaned_data["file"].read(opml.MAX_BYTES + 1))
-        except opml.BadOpml as error:
+        except BadOpml as error:
             raise ValidationError(str(error)) from error
 
 

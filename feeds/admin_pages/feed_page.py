@@ -99,10 +99,8 @@ class FeedPageAdmin(FeedListAdmin):
             return []
         is_live = feed.schedule.status in ScheduledTask.LIVE
         unfit = "resume" if is_live else "pause"
-        actions = self.get_actions(request)
-        return [
-            (name, actions[name][2]) for name in self.buttons if name in actions and name != unfit
-        ]
+        labels = self.labels_of_actions(request)
+        return [(name, labels[name]) for name in self.buttons if name in labels and name != unfit]
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the tags, also new ones, and give them to the feed's schedule."""

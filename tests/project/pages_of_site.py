@@ -124,5 +124,5 @@ def addresses(records: Records) -> list[str]:
 
 LISTS = (
     *("changelist", "add", "preview", "arguments", "choices", "external_jobs", "schedules"),
-    "failures",
+    *("failures", "lists", "download"),
 )
