@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -20,6 +21,7 @@ from feeds.importing import Outcome, import_feeds, summary
 from feeds.models import Feed
 from feeds.opml import Outline
 from tasks.access import limits, visible
+from tasks.broker.ownership import why_not_in_redis
 from tasks.masking import mask_text
 from tasks.models import Tag
 
@@ -70,6 +72,9 @@ class FeedListsAdmin(AddFeedAdmin):
                 interval=form.cleaned_data["interval"],
             )
             report = summary(results)
+            made = [result.feed.schedule for result in results if result.feed is not None]
+            if any(schedule and schedule.projected is False for schedule in made):
+                messages.warning(request, why_not_in_redis())
             groups = [_group(outcome, results) for outcome in reversed(Outcome)]
         context = {
             **self.admin_site.each_context(request),
@@ -79,7 +84,7 @@ class FeedListsAdmin(AddFeedAdmin):
             "may_import": may_import,
             "report": report,
             "groups": [group for group in groups if group["number"]],
-            "hidden": len(self._feeds(request)) - len(self._exported(request)),
+            "hidden": self._feeds(request).count() - len(self._exported(request)),
         }
         return TemplateResponse(request, TEMPLATE, context)
 

@@ -17,6 +17,7 @@ ACTIONS = {
     "scheduledtask": ("run_now", "pause", "resume", "move", "change_queue", "cancel", "delete"),
     "scheduledtaskinstance": ("run_again", "stop"),
     "task": ("cancel", "call_again"),
+    "feed": ("fetch_now", "pause", "resume"),
 }
 TRACEBACK = 'Traceback (most recent call last):\n  File "/x/y.py", line 3, in z\nValueError: no'
 
