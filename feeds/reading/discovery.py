@@ -3,10 +3,12 @@
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from html.parser import HTMLParser
 
-from feeds.parsing import clean_text, web_link
+from feeds.exceptions import FoundFeed
+from feeds.reading.text import clean_text, web_link
+
+__all__ = ["FoundFeed", "feeds_of_page", "well_known"]
 
 MAX_PAGE = 500_000  # characters in which the head of a page ends
 MAX_FOUND = 50
@@ -17,15 +19,6 @@ _TYPES = frozenset(
 )
 _NAMES = ("feed", "feed/", "rss", "rss.xml", "atom.xml", "feed.xml", "index.xml", "feed.json")
 _OF_A_SITE = ("feeds/posts/default", "?feed=rss2", "blog/feed", "rss/")
-
-
-@dataclass(frozen=True, slots=True)
-class FoundFeed:
-    """A feed that a page names: its address, title and media type; the last two may be empty."""
-
-    url: str
-    title: str = ""
-    type: str = ""
 
 
 def feeds_of_page(page: str, url: str) -> tuple[FoundFeed, ...]:
