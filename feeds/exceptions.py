@@ -1,12 +1,10 @@
 """What can go wrong with a feed. Each message names the address and says what to do."""
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from tasks.exceptions import WordedError
 from tasks.masking import mask_text
-
-if TYPE_CHECKING:
-    from feeds.reading.discovery import FoundFeed
 
 _SHOWN_LENGTH = 200
 
@@ -91,10 +89,19 @@ class TooLarge(FeedError):
     """A document above the size limit."""
 
 
+@dataclass(frozen=True, slots=True)
+class FoundFeed:
+    """A feed that a page names: its address, title and media type; the last two may be empty."""
+
+    url: str
+    title: str = ""
+    type: str = ""
+
+
 class NotAFeed(FeedError):
     """A document that is no feed; `found` are the feeds that it names if it is a web page."""
 
-    found: tuple["FoundFeed", ...] = ()
+    found: tuple[FoundFeed, ...] = ()
 
 
 class TooCostly(FeedError):

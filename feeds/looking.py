@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass
 
 from feeds import sandbox
-from feeds.exceptions import FeedError, NotAFeed, without_secrets
+from feeds.exceptions import FeedError, FoundFeed, NotAFeed, without_secrets
 from feeds.fetching import Response
 from feeds.interval import suggested_interval
-from feeds.reading.discovery import FoundFeed, feeds_of_page, well_known
+from feeds.reading.discovery import feeds_of_page, well_known
 from feeds.reading.result import ParsedFeed
 from feeds.remote import PATIENCE, look_at
 from tasks import clock
