@@ -18,8 +18,12 @@ def shown_url(url: str) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """Return a URL as it is, or without its query if a secret is in it."""
-    return url if mask_text(url) == url else url.partition("#")[0].partition("?")[0]
+    """Return a URL as it is, or without its query, name and password if a secret is in it."""
+    if mask_text(url) == url:
+        return url
+    scheme, separator, rest = url.partition("#")[0].partition("?")[0].partition("://")
+    netloc, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{netloc.rpartition('@')[2]}{slash}{path}"
 
 
 class FeedError(WordedError):
@@ -40,6 +44,10 @@ class FeedError(WordedError):
 
 class BadUrl(FeedError):
     """An address that no feed can have."""
+
+
+class BadOpml(WordedError):
+    """A document that isn't a list of feeds, or that is refused as a whole."""
 
 
 class UnknownFeed(FeedError):

@@ -1,52 +1,24 @@
 """What people and code do with feeds: schedule and remove them."""
 
 import hashlib
-import re
-import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from feeds.exceptions import BadUrl, UnknownFeed
-from feeds.models import MAX_URL, Feed
+from feeds.addresses import validate_url
+from feeds.exceptions import UnknownFeed
+from feeds.models import Feed
 from tasks import clock
 from tasks.database import atomic
 from tasks.models import ScheduledTask, Tag
+from tasks.queue import usable_queues
 from tasks.services import SchedulerService
 from tasks.tags import tags_named
 
 TASK_FUNCTION = "feeds.fetch_rss"
 DEFAULT_INTERVAL = 15 * 60
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
-HOST = re.compile(r"[\w.:-]+")
-
-
-def validate_url(url: str) -> str:
-    """Return a feed's address in its canonical form; raises BadUrl if it is not a valid one.
-
-    Scheme and host become lower-case; the default port and the fragment are dropped; path and
-    query stay exactly as they are.
-    """
-    if any(char.isspace() or not char.isprintable() for char in url):
-        raise BadUrl(url, "an address can't contain spaces or control characters.")
-    try:
-        parts = urllib.parse.urlsplit(url)
-        host, port = parts.hostname, parts.port
-        (host or "").encode("idna")
-    except ValueError as error:
-        raise BadUrl(url, "this is not a proper web address.") from error
-    if parts.scheme not in DEFAULT_PORTS or not host or not HOST.fullmatch(host):
-        raise BadUrl(url, "an address starts with http:// or https:// and a host.")
-    credentials, at, _ = parts.netloc.rpartition("@")
-    host = f"[{host}]" if ":" in host else host
-    shown_port = "" if port in (None, DEFAULT_PORTS[parts.scheme]) else f":{port}"
-    netloc = f"{credentials}{at}{host}{shown_port}"
-    query = f"?{parts.query}" if parts.query else ""
-    normal = f"{parts.scheme}://{netloc}{parts.path or '/'}{query}"
-    if len(normal.encode()) > MAX_URL:
-        raise BadUrl(url, "an address can't be longer than %(limit)d bytes.", limit=MAX_URL)
-    return normal
+# The queue of new feeds, where the site has one of this name.
+QUEUE = "feeds"
 
 
 def schedule_feed(
@@ -144,12 +116,23 @@ def anchor(url: str, interval: int, now: datetime) -> datetime:
 def _new_schedule(
     feed: Feed, interval: int | None, cron: str | None, options: dict[str, Any]
 ) -> ScheduledTask:
-    options = {"args": [feed.pk], "name": feed.shown_url} | options
+    definition = definition_of(feed, interval, cron, options)
+    schedule = SchedulerService.schedule if cron is None else SchedulerService.cron
+    return schedule(**definition)
+
+
+def definition_of(
+    feed: Feed, interval: int | None, cron: str | None, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of `SchedulerService.schedule` or `cron` for a feed's new schedule."""
+    definition = {"task_func": TASK_FUNCTION, "args": [feed.pk], "name": feed.shown_url, **options}
+    if QUEUE in usable_queues():
+        definition.setdefault("queue", QUEUE)
     if cron is not None:
-        return SchedulerService.cron(cron, TASK_FUNCTION, **options)
+        return definition | {"cron_string": cron}
     interval = DEFAULT_INTERVAL if interval is None else interval
     first = anchor(feed.url, interval, clock.now())
-    return SchedulerService.schedule(first, TASK_FUNCTION, interval=interval, **options)
+    return definition | {"scheduled_time": first, "interval": interval}
 
 
 def _update_schedule(

@@ -11,8 +11,9 @@ from django.contrib.auth import get_user_model
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from feeds.addresses import validate_url
 from feeds.models import Feed
-from feeds.services import schedule_feed, validate_url
+from feeds.services import schedule_feed
 from project.logs import ACTIVITY_NAME
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService

@@ -200,7 +200,7 @@ RQ_QUEUES = {
         "SERIALIZER": "rq.serializers.JSONSerializer",
         "DEFAULT_TIMEOUT": 180,
     }
-    for name in ("high", "default", "low")
+    for name in ("high", "default", "low", "feeds")
 }
 RQ = {
     "JOB_CLASS": "tasks.job.Job",

@@ -4,7 +4,7 @@ A line holds the values before and after as they are shown, so without secrets.
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import clock
+from tasks.database import CHUNK
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.masking import hiding, mask_text
 from tasks.models import NAME_LENGTH, ScheduleChange, ScheduledTask
@@ -83,6 +84,25 @@ def record(
     if author is not None:
         author.written[schedule.pk] = line
     return line
+
+
+def record_created(schedules: Sequence[ScheduledTask], tags: Sequence[Collection[str]]) -> None:
+    """Write the first lines of new schedules, in the caller's transaction; `tags` by name."""
+    author, now = _author.get(), clock.now()
+    by = (author.name if author else _process())[:NAME_LENGTH]
+    lines = [
+        ScheduleChange(
+            schedule=schedule,
+            at=now,
+            by=by,
+            action=str(Action.CREATED),
+            changes={"tags": [[], sorted({*names})]} if names else {},
+        )
+        for schedule, names in zip(schedules, tags, strict=True)
+    ]
+    stored = ScheduleChange.objects.bulk_create(lines, batch_size=CHUNK)
+    if author is not None:
+        author.written |= {line.schedule_id: line for line in stored}
 
 
 def record_status(before: ScheduledTask, action: Action, note: str = "") -> None:

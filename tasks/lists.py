@@ -143,7 +143,7 @@ def read_lists(lists: Sequence[ScheduleList]) -> list[Wanted]:
     wanted: list[Wanted] = []
     for place, entry, owner in places:
         try:
-            row = _row(entry)
+            row = row_of(entry)
             row.list_owner = owner
             wanted.append(checked(place, row))
         except TasksError as error:
@@ -159,7 +159,8 @@ def checked(place: str, row: ScheduledTask) -> Wanted:
     return Wanted(place, row, start_given)
 
 
-def _row(entry: Mapping[str, Any]) -> ScheduledTask:
+def row_of(entry: Mapping[str, Any]) -> ScheduledTask:
+    """Return the unsaved schedule that an entry describes; `checked` checks the rest of it."""
     if not isinstance(entry, Mapping):
         raise InvalidSchedule(
             _("This is not a dict but a %(type)s.") % {"type": type(entry).__name__}, {}

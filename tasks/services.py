@@ -17,6 +17,7 @@ from tasks import clock
 from tasks.changes.calendars import settle_users
 from tasks.changes.calls import create_call, withdraw_call
 from tasks.changes.lists import sync_lists
+from tasks.changes.many import schedule_many
 from tasks.changes.requests import request_run
 from tasks.changes.schedules import (
     change_status,
@@ -109,6 +110,16 @@ class SchedulerService:
         options |= {"timezone": timezone, "description": description}
         options |= {"repeat": repeat, "timeout": timeout}
         return insert_or_revise(new_row(task_func, args, kwargs, name, options))
+
+    @staticmethod
+    def schedule_many(schedules: Sequence[Mapping[str, Any]]) -> list[ScheduledTask]:
+        """Make many schedules at once, all or nothing, in a few queries; return them in order.
+
+        Each item holds the arguments of `schedule` (with `scheduled_time`) or of `cron` (with
+        `cron_string`), and may have `tags`: their names. What is stored already is brought up to
+        date as by these. Raises InvalidSchedule, whose `errors` name all invalid items.
+        """
+        return schedule_many(schedules)
 
     @staticmethod
     def save(schedule: ScheduledTask) -> ScheduledTask:

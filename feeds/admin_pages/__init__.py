@@ -1,1 +1,1 @@
-"""What `feeds.admin` registers, a page or a subject each."""
+"""The pages of feeds in the admin, a subject each; `feeds.admin` registers them."""

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from feeds import storing
+from feeds.addresses import MAX_URL
 from feeds.asking import backoff, freshness, gone, moves, moving
 from feeds.asking.fetching import Response
 from feeds.asking.gone import Gone
@@ -14,7 +15,7 @@ from feeds.asking.moves import Sighting
 from feeds.asking.permission import Why
 from feeds.asking.validators import Validators, after_document, after_not_modified
 from feeds.exceptions import FeedError, HttpStatus, NotAFeed, shown_url
-from feeds.models import MAX_URL, Feed, FeedHost
+from feeds.models import Feed, FeedHost
 from feeds.reading.result import ParsedFeed
 from tasks import clock
 from tasks.models import ScheduledTask

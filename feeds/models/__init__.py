@@ -2,11 +2,10 @@
 
 from feeds.models.documents import FailedDocument
 from feeds.models.entries import Entry, Tombstone
-from feeds.models.feeds import MAX_URL, Feed, FeedQuerySet
+from feeds.models.feeds import Feed, FeedQuerySet
 from feeds.models.hosts import FeedHost
 
 __all__ = [
-    "MAX_URL",
     "Entry",
     "FailedDocument",
     "Feed",

@@ -9,13 +9,12 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
+from feeds.addresses import MAX_URL
 from feeds.exceptions import shown_url
 from feeds.reading.result import MAX_LINK, MAX_TEXT
 from tasks.fields import StampField
 from tasks.masking import mask_text
 from tasks.models import MAX_KEEP_DAYS, ScheduledTask, ScheduledTaskInstance, Tag
-
-MAX_URL = 2_000
 
 
 class FeedQuerySet(models.QuerySet["Feed"]):

@@ -24,17 +24,17 @@ from tasks.admin_pages.argument_fields import (
 from tasks.admin_pages.argument_texts import read_json
 from tasks.admin_pages.conflicts import Conflict, conflict_of
 from tasks.admin_pages.secrets import MASKED_FIELDS, masked_fields
+from tasks.admin_pages.tag_fields import NewTagsField
 from tasks.admin_pages.times import BOUNDS
 from tasks.admin_pages.when_form import IntervalField, WhenForm, zone_choices
 from tasks.argument_types import StoredInstance
 from tasks.broker.connection import redis_obstacle
-from tasks.exceptions import InvalidArguments, InvalidSchedule
+from tasks.exceptions import InvalidArguments
 from tasks.masking import MaskedValue, restore
 from tasks.models import Calendar, ScheduledTask, Task
 from tasks.models.schedules import DEFAULT_KEEP_RUNS
 from tasks.queue import usable_queues
 from tasks.registry import Kind, TaskFunction
-from tasks.tags import check_names
 
 CHOICE_LENGTH = 120
 WIDE = {"class": "vLargeTextField"}
@@ -339,13 +339,7 @@ class ScheduledTaskForm(WhenForm, CallForm):
     conflict: Conflict | None = None
     may_add_tags = False
 
-    new_tags = forms.CharField(
-        label=gettext_lazy("New tags"),
-        required=False,
-        max_length=200,
-        widget=forms.TextInput({"class": "n16", "placeholder": gettext_lazy("a new one")}),
-        help_text=gettext_lazy("Several with a comma."),
-    )
+    new_tags = NewTagsField()
     start_deadline = IntervalField(label=gettext_lazy("Start deadline"))
     timeout = IntervalField(label=gettext_lazy("Timeout"))
 
@@ -402,14 +396,6 @@ class ScheduledTaskForm(WhenForm, CallForm):
             if name in self.errors or ("" if value is None else str(value)) not in plain:
                 return True
         return False
-
-    def clean_new_tags(self) -> list[str]:
-        """Return the names of tags that are typed."""
-        typed = [name.strip() for name in self.cleaned_data["new_tags"].split(",")]
-        try:
-            return check_names([name for name in typed if name])
-        except InvalidSchedule as error:
-            raise ValidationError(str(error)) from error
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data

@@ -1,5 +1,6 @@
 """Brings what has been committed to Redis; the scheduler does it later if Redis is unavailable."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from django.db import Error
@@ -7,7 +8,7 @@ from redis.exceptions import RedisError
 
 from tasks.broker import projection
 from tasks.broker.ownership import connect_as_owner
-from tasks.database import CHUNK, on_commit
+from tasks.database import CHUNK, chunks, on_commit
 from tasks.models import Calendar, ScheduledTask
 from tasks.outages import database_outage, redis_outage
 
@@ -27,6 +28,22 @@ def _project(schedule: ScheduledTask) -> None:
         schedule.projected = row is not None and not schedule.problem
     except (RedisError, Error) as error:
         schedule.projected = False
+        _report_unprojected(error)
+
+
+def project_many(schedules: Sequence[ScheduledTask]) -> None:
+    """Bring many committed rows to Redis; the `projected` of each tells the caller if it worked."""
+    try:
+        redis = connect_as_owner()
+        for chunk in chunks(schedules, CHUNK):
+            rows = ScheduledTask.objects.select_related("calendar")
+            problems = projection.project_all(rows.filter(pk__in=[one.pk for one in chunk]), redis)
+            for one in chunk:
+                one.problem = problems.get(one.pk, "")
+                one.projected = one.pk in problems and not one.problem
+    except (RedisError, Error) as error:
+        for one in schedules:
+            one.projected = bool(one.projected)
         _report_unprojected(error)
 
 

@@ -150,8 +150,9 @@ def test_what_a_running_system_stores_can_be_read_by_its_owner_only(up):
     assert "was open to other users" not in up.output
 
 
-def test_up_runs_valkey_a_web_server_a_scheduler_and_two_workers(up):
-    assert set(programs(up)) == {"valkey", "web", "scheduler", "worker-1", "worker-2"}
+def test_up_runs_valkey_a_web_server_a_scheduler_and_workers_with_one_for_feeds(up):
+    expected = {"valkey", "web", "scheduler", "worker-1", "worker-2", "feeds"}
+    assert set(programs(up)) == expected
 
 
 def test_a_second_up_says_where_the_first_is_and_changes_nothing(up):

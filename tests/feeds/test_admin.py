@@ -61,7 +61,7 @@ def test_the_list_of_feeds_in_the_admin_shows_entries_schedule_and_last_run(admi
 def test_the_page_of_a_feed_shows_the_next_due_as_the_other_pages_do(admin_client, feed):
     due = feed.schedule.next_due(timezone.now())
     text = page(admin_client, change_page(feed))
-    assert f'<time datetime="{timezone.localtime(due).isoformat()}"' in text
+    assert f'<time class="sl-when" datetime="{due.isoformat()}"' in text
     assert str(due) not in text
 
 
@@ -97,7 +97,7 @@ def test_a_search_that_finds_nothing_searches_once(admin_client, feed):
 
 
 def test_each_feed_of_the_list_has_a_box_that_says_whose_it_is(admin_client, feed):
-    box = f'name="_selected_action" value="{feed.pk}" class="action-select"'
+    box = f'class="action-select" name="_selected_action" value="{feed.pk}"'
     assert f'<input type="checkbox" {box} aria-label="Select {feed}">' in page(admin_client, FEEDS)
 
 

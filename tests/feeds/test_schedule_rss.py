@@ -123,7 +123,7 @@ def test_schedule_rss_with_one_invalid_address_leaves_the_other_feeds_as_they_we
 def test_schedule_rss_now_also_enqueues_a_run_of_each_feed(redis_connection):
     out, _ = schedule_rss(A, B, "--now")
     assert f"{A} runs now." in out
-    assert redis_connection.llen("rq:queue:default") == 2
+    assert redis_connection.llen("rq:queue:feeds") == 2
 
 
 def test_schedule_rss_without_redis_says_that_it_takes_effect_later(monkeypatch):

@@ -5,9 +5,10 @@ import pytest
 from django.utils import timezone
 
 from feeds import services
+from feeds.addresses import typed_url, validate_url
 from feeds.exceptions import BadUrl, UnknownFeed
 from feeds.models import Entry, Feed
-from feeds.services import schedule_feed, validate_url
+from feeds.services import schedule_feed
 from tasks import clock
 from tasks.exceptions import InvalidSchedule
 from tasks.models import ScheduledTask
@@ -55,6 +56,29 @@ def test_an_invalid_address_of_a_feed_is_refused(url):
         validate_url(url)
 
 
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (" https://a.example/feed \n", "https://a.example/feed"),
+        ("https://a.example/\n  my feed.xml", "https://a.example/%20%20my%20feed.xml"),
+        ("feed://a.example/x", "http://a.example/x"),
+        ("FEED:https://a.example/x", "https://a.example/x"),
+        ("feed://https://a.example/x", "https://a.example/x"),
+        ("feed:a.example", "http://a.example/"),
+    ],
+)
+def test_an_address_is_taken_as_people_type_and_paste_it(typed, expected):
+    assert typed_url(typed) == expected
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "feed:", "feed://", "feed:ftp://a.example", "https://a b.example/"]
+)
+def test_what_is_typed_and_is_no_address_is_refused(typed):
+    with pytest.raises(BadUrl):
+        typed_url(typed)
+
+
 # Scheduling
 
 
@@ -66,7 +90,7 @@ def test_scheduling_a_new_address_makes_feed_and_schedule():
         [feed.pk],
         900,
     )
-    assert (feed.schedule, schedule.name, schedule.queue) == (schedule, URL, "default")
+    assert (feed.schedule, schedule.name, schedule.queue) == (schedule, URL, "feeds")
 
 
 def test_scheduling_a_feed_again_changes_its_one_schedule():

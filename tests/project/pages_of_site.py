@@ -18,6 +18,7 @@ ACTIONS = {
     "scheduledtask": ("run_now", "pause", "resume", "move", "change_queue", "cancel", "delete"),
     "scheduledtaskinstance": ("run_again", "stop"),
     "task": ("cancel", "call_again"),
+    "feed": ("fetch_now", "pause", "resume"),
 }
 TRACEBACK = 'Traceback (most recent call last):\n  File "/x/y.py", line 3, in z\nValueError: no'
 
@@ -129,5 +130,5 @@ def addresses(records: Records) -> list[str]:
 
 LISTS = (
     *("changelist", "add", "preview", "arguments", "choices", "external_jobs", "schedules"),
-    *("failures", "feeds"),
+    *("failures", "feeds", "lists", "download"),
 )

@@ -96,4 +96,4 @@ def test_a_feed_in_the_settings_is_polled_at_once_on_the_first_start_only(
     settings.FEEDS = [NAMED]
     start()
     start()
-    assert redis_connection.llen("rq:queue:default") == 1
+    assert redis_connection.llen("rq:queue:feeds") == 1

@@ -114,7 +114,7 @@ def test_only_queues_with_json_on_the_redis_of_the_default_queue_are_usable(
 ):
     elsewhere = settings.RQ_QUEUES["low"] | {"URL": "redis://elsewhere"}
     settings.RQ_QUEUES = settings.RQ_QUEUES | {"elsewhere": elsewhere}
-    assert usable_queues() == ["high", "default", "low"]
+    assert usable_queues() == ["high", "default", "low", "feeds"]
     assert why_unusable("low") == ""
     for queue, why in ((pickled, "are not JSON"), ("elsewhere", "Redis"), ("no", "no queue “no”")):
         assert why in why_unusable(queue)
@@ -123,4 +123,4 @@ def test_only_queues_with_json_on_the_redis_of_the_default_queue_are_usable(
 def test_a_schedule_on_a_queue_of_others_is_refused_and_the_form_does_not_offer_it(pickled: str):
     with pytest.raises(InvalidSchedule, match="“pickled” are not JSON"):
         SchedulerService.schedule(timezone.now(), functions.echo, queue=pickled)
-    assert [name for name, _ in forms._queue_choices()] == ["", "high", "default", "low"]
+    assert [name for name, _ in forms._queue_choices()] == ["", "high", "default", "low", "feeds"]

@@ -3,8 +3,8 @@
 import pytest
 from django.utils.translation import override
 
+from feeds.addresses import validate_url
 from feeds.exceptions import NotAFeed
-from feeds.services import validate_url
 from tasks.exceptions import SpecError
 from tasks.timing.cron import parse_cron
 from tests.tasks.schedules import make_row

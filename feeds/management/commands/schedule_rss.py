@@ -1,16 +1,17 @@
 """Schedule RSS and Atom feeds from the command line."""
 
-import sys
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from feeds import services
+from feeds.addresses import typed_url
 from feeds.exceptions import shown_url
+from feeds.management.options import OneLineCommand, add_schedule_options, schedule_options
 from feeds.models import Feed
 from tasks import clock
 from tasks.broker.ownership import why_not_in_redis
@@ -19,38 +20,19 @@ from tasks.exceptions import TasksError
 from tasks.management.columns import fit, width
 from tasks.models import ScheduledTaskInstance
 from tasks.services import SchedulerService
-from tasks.timing.text import parse_interval
 
 NONE = "–"
-# The options that --timezone applies to.
-ZONED = ("cron", "exclude", "calendar")
 # Together with two spaces between them: 100 columns.
 COLUMNS = (38, 18, 16, 22)
 
 
-class Command(BaseCommand):
+class Command(OneLineCommand):
     help = "Poll RSS and Atom feeds from now on, every 15 minutes unless you say otherwise."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.error = self._refuse  # type: ignore[method-assign]
+        super().add_arguments(parser)
         parser.add_argument("urls", nargs="*", metavar="URL", help="the address of a feed")
-        parser.add_argument(
-            "--every", metavar="TIME", help="how often, such as 90s, 15m, 2h or 1d (default: 15m)"
-        )
-        parser.add_argument("--cron", metavar="EXPR", help="when, such as “30 6 * * MON-FRI”")
-        parser.add_argument(
-            "--timezone", metavar="ZONE", help="of --cron and the dates, such as Europe/Berlin"
-        )
-        parser.add_argument(
-            "--exclude",
-            metavar="DATES",
-            help="dates without a poll, such as 2026-12-24..2026-12-26,2027-01-01",
-        )
-        parser.add_argument("--calendar", metavar="NAME", help="a calendar of such dates")
-        parser.add_argument(
-            "--jitter", metavar="TIME", help="delay by a constant part of this, such as 10m"
-        )
-        parser.add_argument("--queue", help="the queue of the runs (default: default)")
+        add_schedule_options(parser)
         parser.add_argument("--name", help="what to call the schedule (default: the address)")
         parser.add_argument(
             "--tag",
@@ -68,20 +50,12 @@ class Command(BaseCommand):
             help="remove a feed, its entries and its schedule; secrets may be masked as by --list",
         )
 
-    def _refuse(self, message: str) -> NoReturn:
-        """Report wrong options like any other error: on one line, with exit code 1."""
-        error = CommandError(_("%(message)s. See --help.") % {"message": message})
-        if not getattr(self, "_called_from_command_line", False):
-            raise error
-        self.stderr.write(f"CommandError: {error}")
-        sys.exit(error.returncode)
-
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             if options["list"]:
                 self._list()
             elif options["remove"]:
-                feed = services.remove_feed(options["remove"])
+                feed = services.remove_feed(typed_url(options["remove"]))
                 self.stdout.write(_("%(url)s is removed.") % {"url": feed.shown_url})
             else:
                 self._schedule(options)
@@ -90,24 +64,9 @@ class Command(BaseCommand):
 
     def _schedule(self, options: dict[str, Any]) -> None:
         _check(options)
-        interval = parse_interval(options["every"]) if options["every"] is not None else None
-        jitter = parse_interval(options["jitter"]) if options["jitter"] is not None else None
+        given = schedule_options(options) | {"name": options["name"], "tags": options["tags"]}
         with atomic():
-            feeds = [
-                services.schedule_feed(
-                    url,
-                    interval=interval,
-                    cron=options["cron"],
-                    timezone=options["timezone"],
-                    queue=options["queue"],
-                    name=options["name"],
-                    exclude=options["exclude"],
-                    calendar=options["calendar"],
-                    jitter=jitter,
-                    tags=options["tags"],
-                )
-                for url in options["urls"]
-            ]
+            feeds = [services.schedule_feed(typed_url(url), **given) for url in options["urls"]]
         for feed in feeds:
             self.stdout.write(f"{feed.shown_url}: {_when(feed)}")
         if any(feed.schedule and feed.schedule.projected is False for feed in feeds):
@@ -152,12 +111,6 @@ class Command(BaseCommand):
 def _check(options: dict[str, Any]) -> None:
     if not options["urls"]:
         raise CommandError(_("Give the address of a feed, or --list, or --remove URL."))
-    if options["every"] is not None and options["cron"] is not None:
-        raise CommandError(_("Give either --every or --cron."))
-    if options["timezone"] is not None and not any(options[name] for name in ZONED):
-        raise CommandError(
-            _("--timezone is the time zone of --cron, --exclude or --calendar: give one of them.")
-        )
     if options["name"] is not None and len(options["urls"]) > 1:
         raise CommandError(_("--name is for one feed: give one address."))
 

@@ -18,8 +18,9 @@ from django.db import DatabaseError, OperationalError, connections
 from django.utils.translation import gettext as _
 from honcho.printer import Printer
 
+from feeds.addresses import validate_url
 from feeds.exceptions import BadUrl
-from feeds.services import validate_url
+from feeds.services import QUEUE
 from project import first_start, instance, valkey
 from project.reload import files, folders, state_of
 from project.screen import Screen
@@ -28,6 +29,8 @@ from tasks.broker.workers import is_served
 from tasks.exceptions import TasksError
 from tasks.management.columns import fit, width
 
+# How many feeds are polled side by side.
+FEEDS_AT_ONCE = 100
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 # In seconds, in addition to what the others need to stop: still within ten.
 VALKEY_PATIENCE = (1.0, 0.5)
@@ -48,7 +51,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--workers", type=int, default=settings.WORKERS, help="how many (default: %(default)s)"
+            "--workers",
+            type=int,
+            default=settings.WORKERS,
+            help="how many, besides the one for feeds (default: %(default)s)",
         )
         parser.add_argument(
             "--reload",
@@ -108,7 +114,7 @@ class Command(BaseCommand):
         if not self._start_valkey(supervisor):
             return
         supervisor.start(*names)
-        if supervisor.relay_until(lambda: self._web_server_answers() and is_served("default")):
+        if supervisor.relay_until(lambda: self._is_ready()):
             # Only now: what is due before anything can run would begin with runs that are skipped.
             first_start.schedule_activity_feed(self.address)
             first_start.schedule_named_feeds()
@@ -132,6 +138,9 @@ class Command(BaseCommand):
             # RQ's own lines, five for each run, are left out; our own line for each run stays.
             rqworker = ["rqworker", "high", "default", "low", "--verbosity", "0"]
             programs[f"worker-{number}"] = [*MANAGE, *rqworker]
+        # Feeds have a worker of their own: many at once, and none of them delays anything else.
+        feeds = ["rqworker", QUEUE, "--concurrency", str(FEEDS_AT_ONCE), "--verbosity", "0"]
+        programs["feeds"] = [*MANAGE, *feeds]
         if reload:
             code = state_of(files(folders()))  # As it is before any of them loads it.
             command = [sys.executable, "-m", "project.reload", str(os.getpid()), code]
@@ -165,6 +174,9 @@ class Command(BaseCommand):
         supervisor.add_last("valkey", command, VALKEY_PATIENCE)
         supervisor.start("valkey")
         return supervisor.relay_until(lambda: valkey.answers(socket))
+
+    def _is_ready(self) -> bool:
+        return self._web_server_answers() and is_served("default") and is_served(QUEUE)
 
     def _web_server_answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", settings.PORT, timeout=1)

@@ -1,6 +1,6 @@
 // The list of schedules: the bar of actions appears with the first tick, and filters apply at once.
 document.addEventListener("DOMContentLoaded", () => {
-  const list = document.getElementById("schedule-form");
+  const list = document.getElementById("list-form");
   const bar = document.getElementById("bulk");
   const across = list.querySelector(".select-across");
   const acrossButton = bar?.querySelector("[data-select-across]");

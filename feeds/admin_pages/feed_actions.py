@@ -1,0 +1,153 @@
+"""What people do with feeds: fetch now, pause, resume and tag them."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from feeds import services
+from feeds.exceptions import UnknownFeed
+from feeds.models import Feed
+from tasks.access import visible
+from tasks.admin_pages.base import TasksAdmin
+from tasks.admin_pages.tag_fields import NewTagsField
+from tasks.models import ScheduledTask, Tag
+from tasks.services import SchedulerService
+from tasks.tags import tags_named
+
+
+def allowed_tags(request: HttpRequest, names: Iterable[str], may_add: bool) -> list[Tag]:
+    """Return the tags of these names that the user may use; those that don't exist are made.
+
+    Raises PermissionDenied if one is neither there for the user nor may be made.
+    """
+    names = list(names)
+    found = list(visible(request.user, Tag.objects.filter(name__in=names)))
+    missing = set(names) - {tag.name for tag in found}
+    if missing and not may_add:
+        raise PermissionDenied
+    return found + tags_named(missing)
+
+
+# What is done with the tags that are typed beside the buttons.
+TAGGING = ("give_tag", "take_tag")
+
+
+class FeedActions(TasksAdmin):
+    """The actions of the list of feeds, and of the page of one."""
+
+    buttons = ("fetch_now", "pause", "resume")
+    actions = (*buttons, *TAGGING)
+
+    def has_run_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Return whether the user may fetch feeds now."""
+        return self.has_view_permission(request, obj) and request.user.has_perm(
+            "tasks.run_scheduledtask"
+        )
+
+    def has_pause_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Return whether the user may pause and resume feeds."""
+        return self.has_view_permission(request, obj) and request.user.has_perm(
+            "tasks.pause_scheduledtask"
+        )
+
+    def labels_of_actions(self, request: HttpRequest) -> dict[str, str]:
+        """Return what the user may do with feeds, by the names of the actions."""
+        actions: dict[str, Any] = self.get_actions(request)
+        return {name: label for name, (_function, _name, label) in actions.items()}
+
+    @admin.action(description=gettext_lazy("Fetch now"), permissions=["run"])
+    def fetch_now(self, request: HttpRequest, feeds: QuerySet[Feed]) -> None:
+        """Request a poll of each, besides what is due."""
+        self._each_schedule(
+            request,
+            feeds,
+            SchedulerService.run_now,
+            _("Fetch now."),
+            lambda n: (
+                ngettext("%(n)d feed is fetched now.", "%(n)d feeds are fetched now.", n) % {"n": n}
+            ),
+        )
+
+    @admin.action(description=gettext_lazy("Pause"), permissions=["pause"])
+    def pause(self, request: HttpRequest, feeds: QuerySet[Feed]) -> None:
+        """Poll none of them until they are resumed."""
+        self._each_schedule(
+            request,
+            feeds,
+            SchedulerService.pause,
+            _("Paused."),
+            lambda n: ngettext("%(n)d feed is paused.", "%(n)d feeds are paused.", n) % {"n": n},
+        )
+
+    @admin.action(description=gettext_lazy("Resume"), permissions=["pause"])
+    def resume(self, request: HttpRequest, feeds: QuerySet[Feed]) -> None:
+        """Poll them again, also those whose schedule has ended."""
+        self._each_schedule(
+            request,
+            feeds,
+            SchedulerService.resume,
+            _("Resumed."),
+            lambda n: (
+                ngettext("%(n)d feed is polled again.", "%(n)d feeds are polled again.", n)
+                % {"n": n}
+            ),
+        )
+
+    @admin.action(description=gettext_lazy("Give tag"), permissions=["change"])
+    def give_tag(self, request: HttpRequest, feeds: QuerySet[Feed]) -> None:
+        """Give each of them the tags that are typed beside the button."""
+        self._tag(request, feeds, lambda present, chosen: present | chosen)
+
+    @admin.action(description=gettext_lazy("Take tag away"), permissions=["change"])
+    def take_tag(self, request: HttpRequest, feeds: QuerySet[Feed]) -> None:
+        """Take the tags that are typed beside the button away from each of them."""
+        self._tag(request, feeds, lambda present, chosen: present - chosen)
+
+    def _tag(
+        self,
+        request: HttpRequest,
+        feeds: QuerySet[Feed],
+        change: Callable[[set[Tag], set[Tag]], set[Tag]],
+    ) -> None:
+        try:
+            names = NewTagsField().clean(request.POST.get("tag", ""))
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+            return
+        if not names:
+            messages.error(request, _("Type the name of a tag, then choose what to do with it."))
+            return
+        tags = self.admin_site.get_model_admin(Tag)
+        chosen = set(allowed_tags(request, names, tags.has_add_permission(request)))
+        self._each(
+            request,
+            feeds,
+            lambda feed: services.tag_feed(feed, change(set(feed.tags.all()), chosen)),
+            _("Tagged."),
+            lambda n: (
+                ngettext("%(n)d feed has changed.", "%(n)d feeds have changed.", n) % {"n": n}
+            ),
+        )
+
+    def _each_schedule(
+        self,
+        request: HttpRequest,
+        feeds: QuerySet[Feed],
+        work: Callable[[ScheduledTask], Any],
+        history: str,
+        done: Callable[[int], str],
+    ) -> None:
+        def act(feed: Feed) -> None:
+            if feed.schedule is None:
+                raise UnknownFeed(
+                    feed.url, "no schedule polls it. Schedule it again: schedule_rss URL"
+                )
+            work(feed.schedule)
+
+        self._each(request, feeds, act, history, done)
