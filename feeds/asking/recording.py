@@ -18,7 +18,6 @@ from feeds.exceptions import FeedError, HttpStatus, NotAFeed, shown_url
 from feeds.models import Feed, FeedHost
 from feeds.reading.result import ParsedFeed
 from tasks import clock
-from tasks.models import ScheduledTask
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +179,7 @@ def _gone(feed: Feed) -> Gone | None:
 
 def _interval(feed: Feed, now: datetime) -> timedelta:
     """Return the interval of a feed's schedule: from the next due to the one after it."""
-    schedule = ScheduledTask.objects.filter(pk=feed.schedule_id).first()
+    schedule = feed.schedule
     if schedule is None:
         return DEFAULT_INTERVAL
     if schedule.interval:

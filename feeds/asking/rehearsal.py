@@ -1,7 +1,6 @@
 """A poll that stores nothing: what it does, and what it would store."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,7 +53,7 @@ def rehearse(url: str) -> Rehearsal:
         done.parsed = _parsed(feed, done.response)
     except FeedError as error:
         done.error = error
-    _undone(done, _record)
+    _record_and_undo(done)
     return done
 
 
@@ -75,13 +74,13 @@ class _Undone(Exception):
     """Rolls back."""
 
 
-def _undone(done: Rehearsal, record: Callable[[Rehearsal], None]) -> None:
+def _record_and_undo(done: Rehearsal) -> None:
     """Do what a poll does to the rows, note what that is, and undo it."""
     with suppress(_Undone), atomic():
-        if done.feed.pk is None:
+        if done.feed._state.adding:
             done.feed.save()
         before = _columns(done.feed)
-        record(done)
+        _record(done)
         after = Feed.objects.filter(pk=done.feed.pk).first()
         if after is not None:
             values = _columns(after)

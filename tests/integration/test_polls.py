@@ -16,8 +16,8 @@ from tasks.reasons import Code
 from tasks.services import SchedulerService
 from tests.feeds.documents import item, rss
 from tests.feeds.polled import polled
+from tests.feeds.site import Handler, answer, running_site
 from tests.feeds.site import Site as FeedSite
-from tests.feeds.site import answer, running_site
 from tests.processes import Site, running
 from tests.servers import wait_for
 
@@ -89,12 +89,12 @@ def test_no_more_feeds_of_a_host_are_asked_at_a_time_than_may_be(
 ):
     under_way, most = [0], [0]
 
-    def page(handler: object) -> None:
+    def page(handler: Handler) -> None:
         under_way[0] += 1
         most[0] = max(most[0], under_way[0])
         feeds.closing.wait(0.1)
         under_way[0] -= 1
-        answer(body=rss())(handler)  # type: ignore[arg-type]
+        answer(body=rss())(handler)
 
     feeds.pages["/feed.xml"] = page
     schedules = [polled(feeds.url(f"/feed.xml?{number}"))[1] for number in range(6)]

@@ -413,7 +413,7 @@ def test_a_feed_that_moves_to_another_one_becomes_one_with_it(
     assert one.schedule == older.schedule
     assert sorted(one.entries.values_list("guid", flat=True)) == ["item-1", "only here"]
     assert [tag.name for tag in one.tags.all()] == ["news"]
-    ended = ScheduledTask.objects.get(pk=younger.schedule_id)
+    ended = ScheduledTask.objects.get(pk=younger.schedule.pk)
     assert ended.status == ScheduledTask.Status.DEATH
     assert "One feed with" in ended.note
 
