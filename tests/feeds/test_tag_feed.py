@@ -9,6 +9,7 @@ from django.test import Client
 
 from feeds import parsing, syndication
 from feeds.models import Entry, Feed
+from feeds.reading.result import ParsedFeed
 from tasks.models import Tag, TagUser
 from tests.tasks.pages import staff
 
@@ -41,7 +42,7 @@ def make(feed: Feed, title: str = "", ago: int = 0, **values: Any) -> Entry:
     return Entry.objects.create(feed=feed, guid=f"{Entry.objects.count()}", title=title, **values)
 
 
-def read(client: Client) -> parsing.ParsedFeed:
+def read(client: Client) -> ParsedFeed:
     response = client.get(URL)
     assert response.status_code == 200
     return parsing.parse(response.content, response["Content-Type"], "http://testserver/")
