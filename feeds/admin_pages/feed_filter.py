@@ -29,19 +29,18 @@ class FeedFilter(admin.ListFilter):
 
     def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
-        for name in self.expected_parameters():
-            if name in params:
-                self.used_parameters[name] = params.pop(name)[-1]
+        used = {name: str(params.pop(name)[-1]) for name in (NAME, KEY) if name in params}
+        self.used_parameters.update(used)
         self._feeds = visible(request.user, Feed.objects.all())
-        key = number_in(self.used_parameters.get(KEY))
+        key = number_in(used.get(KEY))
         self._chosen = None if key is None else self._feeds.filter(pk=key).first()
-        self.text = self.used_parameters.get(NAME, "").strip()
+        self.text = used.get(NAME, "").strip()
         if self._chosen is not None:
             self.text = str(self._chosen)
         self.url = reverse(f"{model_admin.admin_site.name}:feeds_entry_feeds")
         self.others: list[tuple[str, str]] = []
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         return [NAME, KEY]
 
     def has_output(self) -> bool:
@@ -59,12 +58,12 @@ class FeedFilter(admin.ListFilter):
         self.others = [
             (name, value)
             for name, values in changelist.filter_params.items()
-            if name not in self.expected_parameters()
+            if name not in (NAME, KEY)
             for value in values
         ]
         yield {
             "selected": not self.used_parameters,
-            "query_string": changelist.get_query_string(remove=self.expected_parameters()),
+            "query_string": changelist.get_query_string(remove=[NAME, KEY]),
             "display": _("All"),
         }
 

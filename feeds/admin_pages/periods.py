@@ -100,7 +100,7 @@ class PeriodFilter(admin.ListFilter):
                 raise IncorrectLookupParameters(self.parameter)
             self.used_parameters[self.parameter] = self._chosen.name
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         return [self.parameter]
 
     def has_output(self) -> bool:

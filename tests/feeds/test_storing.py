@@ -15,6 +15,7 @@ from feeds.keeping import retention
 from feeds.models import Feed, Tombstone
 from feeds.reading.result import Enclosure, ParsedEntry, ParsedFeed
 from feeds.storing import Counts
+from tasks import clock
 
 pytestmark = pytest.mark.django_db
 
@@ -214,11 +215,11 @@ def test_a_feed_that_has_moved_to_another_host_can_change_its_entries_and_move_o
 
 
 def test_an_entry_that_changes_at_every_fetch_is_stored_once_a_day_in_the_end(feed, monkeypatch):
-    monkeypatch.setattr(storing.clock, "now", lambda: NOW)
+    monkeypatch.setattr(clock, "now", lambda: NOW)
     store(feed, entry("a"))
     stored = [store(feed, entry("a", f"{n}")).updated for n in range(30)]
     assert stored == [1] * 24 + [0] * 6
-    monkeypatch.setattr(storing.clock, "now", lambda: NOW + timedelta(days=1))
+    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(days=1))
     assert [store(feed, entry("a", f"tomorrow {n}")).updated for n in range(3)] == [1, 0, 0]
     assert feed.entries.get().title == "tomorrow 0"
 
@@ -283,8 +284,8 @@ def test_entries_are_kept_for_so_many_days_from_when_they_were_first_seen(
     settings.FEEDS_KEEP_ENTRIES = {"days": 30}
     store(feed, *dated(0, 1))
     assert (storing.prune(feed), feed.entries.count()) == (0, 2)
-    later = storing.clock.now() + timedelta(days=31)
-    monkeypatch.setattr(storing.clock, "now", lambda: later)
+    later = clock.now() + timedelta(days=31)
+    monkeypatch.setattr(clock, "now", lambda: later)
     assert (storing.prune(feed), feed.entries.count()) == (2, 0)
     assert store(feed, *dated(0, 1, 2)) == Counts(new=1, unchanged=2)
 
@@ -293,8 +294,8 @@ def test_starred_entries_are_kept_in_any_case(feed, settings, monkeypatch):
     settings.FEEDS_KEEP_ENTRIES = {"days": 30, "number": 1}
     store(feed, *dated(0, 1))
     feed.entries.filter(guid="0").update(starred=True)
-    later = storing.clock.now() + timedelta(days=31)
-    monkeypatch.setattr(storing.clock, "now", lambda: later)
+    later = clock.now() + timedelta(days=31)
+    monkeypatch.setattr(clock, "now", lambda: later)
     store(feed, *dated(2, 3))
     store(feed, *dated(4))
     assert guids(feed) == {"0", "3", "4"}
@@ -316,8 +317,8 @@ def test_the_tombstones_of_a_feed_are_limited_and_those_of_listed_entries_stay(
         store(feed, *dated(-1, first, first + 1))
     assert Tombstone.objects.count() == 3
     Feed.objects.update(keep_days=1)
-    later = storing.clock.now() + timedelta(days=2)
-    monkeypatch.setattr(storing.clock, "now", lambda: later)
+    later = clock.now() + timedelta(days=2)
+    monkeypatch.setattr(clock, "now", lambda: later)
     for first in range(20, 40, 2):
         store(feed, *dated(-1, first, first + 1))
     assert "-1" not in guids(feed)

@@ -9,13 +9,13 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from feeds.addresses import typed_url
 from feeds.asking.check import in_words
 from feeds.asking.fetching import Exchange
 from feeds.asking.permission import Decision, Outcome, Why
 from feeds.asking.rehearsal import Rehearsal, rehearse
 from feeds.exceptions import FeedError, shown_url
 from feeds.reading.result import ParsedFeed
-from feeds.services import validate_url
 from tasks.masking import MASK, is_secret_name, mask_text
 
 # What else is known to be secret in a request or an answer.
@@ -35,7 +35,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            done = rehearse(validate_url(options["url"]))
+            done = rehearse(typed_url(options["url"]))
         except FeedError as error:
             raise CommandError(str(error)) from error
         for line in _explained(done) if options["explain"] else _summed_up(done):

@@ -50,7 +50,8 @@ def titles(client: Client, **query: Any) -> list[str]:
 
 
 def filter_of(client: Client, title: str, **query: Any) -> Any:
-    changes = client.get(f"{ENTRIES}?{urlencode(query)}").context_data["cl"]
+    response: Any = client.get(f"{ENTRIES}?{urlencode(query)}")
+    changes = response.context_data["cl"]
     [spec] = [spec for spec in changes.filter_specs if spec.title == title]
     return spec, [choice["display"] for choice in spec.choices(changes)]
 
@@ -230,7 +231,7 @@ def test_the_images_of_an_entry_are_loaded_only_on_request(admin_client, feed):
     offered = text(admin_client, page_of(entry))
     assert 'href="?images=1"' in offered
     assert "?images=1" in text(admin_client, f"{page_of(entry)}?images=1").partition("<iframe")[2]
-    response = admin_client.get(f"{page_of(entry, 'preview')}?images=1")
+    response = admin_client.get(f"{page_of(entry, 'frame')}?images=1")
     assert "1.png" in response.content.decode()
     assert "img-src http: https:;" in response["Content-Security-Policy"]
     assert "images=1" not in text(admin_client, page_of(make(feed, content="<p>None</p>")))

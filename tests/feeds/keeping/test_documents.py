@@ -7,6 +7,7 @@ import pytest
 from feeds.keeping import documents
 from feeds.models import FailedDocument, Feed
 from feeds.storing import keep_document
+from tasks import clock
 
 pytestmark = pytest.mark.django_db
 
@@ -55,8 +56,8 @@ def test_only_the_latest_documents_of_a_feed_are_kept_and_only_some_of_all(feed,
 
 def test_documents_are_forgotten_after_some_days(feed, monkeypatch):
     keep_document(feed, b"old", "", "")
-    later = documents.clock.now() + timedelta(days=8)
-    monkeypatch.setattr(documents.clock, "now", lambda: later)
+    later = clock.now() + timedelta(days=8)
+    monkeypatch.setattr(clock, "now", lambda: later)
     keep_document(feed, b"new", "", "")
     assert bodies() == {b"new"}
 
