@@ -1,8 +1,7 @@
-"""Feeds: how many one worker polls a second, how many a reader does, and what hostile ones delay."""
+"""Feeds: how many one worker polls a second, and a reader, and what hostile ones delay."""
 
 import http.client
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -23,12 +22,11 @@ READERS_WORKERS = (20, 40, 80)
 WORKER = ("manage.py", "rqworker", "default", "--concurrency", f"{AT_A_TIME}")
 SCHEDULER = ("manage.py", "rqscheduler")
 ENDED = "SELECT count(*) FROM tasks_scheduledtaskinstance WHERE status <> 'running'"
-# From before they are made due until they are.
-PREPARATION_SECONDS = 8
 SECONDS = 600
 MEMORY_EVERY = 0.5
 # In seconds: how far the good feeds are from each other beside the hostile ones.
 APART = 1
+# Nobody waits longer for the end of a hostile one.
 HOSTILE_SECONDS = 90
 
 
@@ -160,16 +158,13 @@ class _Polls:
     def slowest(self, good: int, *, hostile: bool) -> float:
         """Return how long after its due the slowest of the good feeds is done."""
         due = self._set_due(every=APART, hostile=hostile)
-        # Whatever becomes of the hostile ones. Until then, all of them have their whole time.
-        self._wait_for(good, good * APART + HOSTILE_SECONDS)
+        number = good + (len(HOSTILE) if hostile else 0)
+        self._wait_for(number, good * APART + HOSTILE_SECONDS)
         return float(self.call("slowest_good", due=due, number=good)["slowest"])
 
     def _set_due(self, **options: Any) -> float:
         self._before = self.ended()
-        due = int(time.time()) + PREPARATION_SECONDS
-        self.call("set_due", due=due, **options)
-        time.sleep(max(due - time.time(), 0))
-        return due
+        return float(self.call("set_due", **options)["due"])
 
     def _wait_for(self, number: int, seconds: float) -> None:
         wanted = self._before + number

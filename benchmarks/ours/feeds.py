@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import django_rq
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from benchmarks import feed_server
 from feeds.models import Feed
@@ -14,6 +14,8 @@ from tasks.models import ScheduledTask
 from tasks.models import ScheduledTaskInstance as Run
 
 DAY = 86_400
+# From before they are made due until they are.
+PREPARATION_SECONDS = 8
 QUEUE = "default"
 
 
@@ -22,32 +24,42 @@ def schedule(port: int, number: int, hostile: bool) -> None:
     urls = feed_server.addresses(port, number)
     for url in [*urls, *(feed_server.hostile_addresses(port) if hostile else ())]:
         schedule_feed(url, interval=DAY, queue=QUEUE)
-    set_due(time.time() + DAY)
-
-
-def set_due(due: float, every: float = 0, hostile: bool = False) -> None:
-    """Make all feeds due then, and next a day later; or one after another, `every` so many seconds.
-
-    Without `hostile` the hostile ones aren't due. With it all of them are, before the others.
-    """
-    first = datetime.fromtimestamp(int(due), UTC)
-    bad = Feed.objects.filter(url__contains=feed_server.HOSTILE_HOST)
-    tomorrow = first + timedelta(days=1)
-    _set_first(bad.values_list("schedule", flat=True), first if hostile else tomorrow)
-    good = Feed.objects.exclude(pk__in=bad).order_by("pk").values_list("schedule", flat=True)
-    if every:
-        for place, pk in enumerate(good):
-            _set_first([pk], first + place * timedelta(seconds=every))
-    else:
-        _set_first(good, first)
+    _set_first(ScheduledTask.objects.all(), _in(DAY))
     reconcile(django_rq.get_connection())
-    if time.time() > due:
+
+
+def set_due(every: float = 0, hostile: bool = False) -> dict[str, float]:
+    """Make all good feeds due in a moment, and then a day later; return when.
+
+    One after another, if it is said `every` how many seconds. If `hostile`, the hostile ones are
+    due at once with the first.
+    """
+    due = _in(PREPARATION_SECONDS)
+    bad = ScheduledTask.objects.filter(pk__in=_hostile().values("schedule"))
+    _set_first(bad, due if hostile else _in(DAY))
+    good = ScheduledTask.objects.exclude(pk__in=bad).order_by("pk")
+    if every:
+        for place, pk in enumerate(good.values_list("pk", flat=True)):
+            _set_first(good.filter(pk=pk), due + place * timedelta(seconds=every))
+    else:
+        _set_first(good, due)
+    reconcile(django_rq.get_connection())
+    if time.time() > due.timestamp():
         raise RuntimeError("it took too long to make them due")
+    return {"due": due.timestamp()}
 
 
-def _set_first(schedules: object, first: datetime) -> None:
-    rows = ScheduledTask.objects.filter(pk__in=schedules)
-    rows.update(first=first, settled_through=first - timedelta(days=1), period_start=first)
+def _hostile() -> QuerySet[Feed]:
+    return Feed.objects.filter(url__contains=feed_server.HOSTILE_HOST)
+
+
+def _in(seconds: float) -> datetime:
+    return datetime.fromtimestamp(int(time.time() + seconds), UTC)
+
+
+def _set_first(schedules: QuerySet[ScheduledTask], first: datetime) -> None:
+    before = first - timedelta(seconds=1)
+    schedules.order_by().update(first=first, settled_through=before, period_start=before)
 
 
 def polled(due: float, number: int, new: int) -> dict[str, float]:
@@ -70,8 +82,8 @@ def polled(due: float, number: int, new: int) -> dict[str, float]:
 
 def slowest_good(due: float, number: int) -> dict[str, float]:
     """Return how long after its due the slowest poll of a good feed ended, which all have."""
-    good = Feed.objects.exclude(url__contains=feed_server.HOSTILE_HOST).values("schedule")
-    runs = Run.objects.filter(parent__in=good, due__gte=datetime.fromtimestamp(int(due), UTC))
+    runs = Run.objects.filter(due__gte=datetime.fromtimestamp(int(due), UTC))
+    runs = runs.exclude(parent__in=_hostile().values("schedule"))
     took = [
         (ended - begun).total_seconds()
         for begun, ended in runs.filter(status=Run.Status.FINISHED).values_list("due", "ended")
