@@ -53,10 +53,11 @@ def question(scale: Scale) -> Question:
 def _times_best(answers: Round) -> Round:
     """Return our rates divided by the best that the reader has with any number of workers."""
     derived: Round = {}
+    ours = answers.keys() - READERS
     for key in ("unchanged", "new"):
-        best = max((answers[who][key] for who in answers if who in READERS), default=None)
-        for who in answers.keys() - READERS if best else ():
-            if key in answers[who]:
+        best = max((answers[who][key] for who in answers if who in READERS), default=0.0)
+        for who in ours:
+            if best and key in answers[who]:
                 derived.setdefault(who, {})[f"{key} ratio"] = answers[who][key] / best
     return derived
 

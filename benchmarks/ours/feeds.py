@@ -2,9 +2,10 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import django_rq
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 
 from benchmarks import feed_server
 from feeds.models import Feed
@@ -67,27 +68,26 @@ def polled(due: float, number: int, new: int) -> dict[str, float]:
 
     Raises RuntimeError if they aren't so many, or haven't found so many new entries.
     """
-    runs = Run.objects.filter(due__gte=datetime.fromtimestamp(int(due), UTC))
-    finished = runs.filter(status=Run.Status.FINISHED)
-    if finished.count() != number:
-        other = runs.exclude(status=Run.Status.FINISHED).first()
-        log = "" if other is None else f", such as {other.status}: {other.log[-200:]}"
-        raise RuntimeError(f"{finished.count()} polls have finished instead of {number}{log}")
-    found = sum(result["new"] for result in finished.values_list("result", flat=True))
-    if found != new:
+    runs = _finished(Run.objects.all(), due, number)
+    results: list[Any] = [run.result for run in runs]
+    if (found := sum(result["new"] for result in results)) != new:
         raise RuntimeError(f"{found} new entries instead of {new}")
-    last = finished.aggregate(last=Max("ended"))["last"]
-    return {"seconds": last.timestamp() - due}
+    return {"seconds": max(run.ended.timestamp() for run in runs if run.ended) - due}
 
 
 def slowest_good(due: float, number: int) -> dict[str, float]:
     """Return how long after its due the slowest poll of a good feed ended, which all have."""
-    runs = Run.objects.filter(due__gte=datetime.fromtimestamp(int(due), UTC))
-    runs = runs.exclude(parent__in=_hostile().values("schedule"))
-    took = [
-        (ended - begun).total_seconds()
-        for begun, ended in runs.filter(status=Run.Status.FINISHED).values_list("due", "ended")
-    ]
-    if len(took) != number:
-        raise RuntimeError(f"{len(took)} good feeds have been polled instead of {number}")
-    return {"slowest": max(took)}
+    of_good = Run.objects.exclude(parent__in=_hostile().values("schedule"))
+    took = [run.ended - run.due for run in _finished(of_good, due, number) if run.ended and run.due]
+    return {"slowest": max(took).total_seconds()}
+
+
+def _finished(runs: QuerySet[Run], due: float, number: int) -> list[Run]:
+    """Return the finished ones of those that were due since then; raises if some aren't."""
+    since = list(runs.filter(due__gte=datetime.fromtimestamp(int(due), UTC)))
+    finished = [run for run in since if run.status == Run.Status.FINISHED]
+    if len(finished) != number:
+        other = next((run for run in since if run not in finished), None)
+        like = "" if other is None else f"; another is {other.status}: {other.log[-200:]}"
+        raise RuntimeError(f"{len(finished)} polls have finished instead of {number}{like}")
+    return finished
