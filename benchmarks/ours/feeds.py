@@ -40,7 +40,7 @@ def set_due(every: float = 0, hostile: bool = False) -> dict[str, float]:
     _set_first(bad, due if hostile else _in(DAY))
     good = ScheduledTask.objects.exclude(pk__in=bad).order_by("pk")
     if every:
-        for place, pk in enumerate(good.values_list("pk", flat=True)):
+        for place, pk in enumerate(list(good.values_list("pk", flat=True))):
             _set_first(good.filter(pk=pk), due + place * timedelta(seconds=every))
     else:
         _set_first(good, due)
