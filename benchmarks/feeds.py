@@ -38,9 +38,9 @@ def question(scale: Scale) -> Question:
         "feeds",
         (
             Figure("unchanged", f"{text}, unchanged, per second"),
-            Figure("unchanged ratio", "the same, times the reader's best", at_least(2.5)),
+            Figure("unchanged_ahead", "the same, times the reader's best", at_least(2.5)),
             Figure("new", f"{text}, {ENTRIES} new entries each, per second"),
-            Figure("new ratio", "the same, times the reader's best", at_least(1.5)),
+            Figure("new_ahead", "the same, times the reader's best", at_least(1.5)),
             Figure("memory", "worker and parsers meanwhile, peak PSS, MB", at_most(300)),
             Figure("alone", f"{good} feeds, one a second: the slowest after its due, s"),
             Figure("beside", f"the same beside {len(HOSTILE)} hostile feeds, s", at_most(2)),
@@ -58,7 +58,7 @@ def _times_best(answers: Round) -> Round:
         best = max((answers[who][key] for who in answers if who in READERS), default=0.0)
         for who in ours:
             if best and key in answers[who]:
-                derived.setdefault(who, {})[f"{key} ratio"] = answers[who][key] / best
+                derived.setdefault(who, {})[f"{key}_ahead"] = answers[who][key] / best
     return derived
 
 
@@ -79,7 +79,10 @@ def _reader(number: int, workers: int) -> Case:
                     "",
                     "benchmarks.peers.reader_app:poll",
                     timeout=SECONDS,
-                    **{"path": str(path), "port": port, "number": number, "workers": workers},
+                    path=str(path),
+                    port=port,
+                    number=number,
+                    workers=workers,
                 )
         finally:
             for file in site.directory.glob(f"{path.name}*"):
@@ -124,7 +127,10 @@ def _beside_hostile(site: Site, kind: str, good: int) -> Values:
 
 @dataclass
 class _Polls:
-    """Our scheduler and one worker, with feeds that are made due."""
+    """Our scheduler and one worker, with feeds that are made due.
+
+    `worker` is its process, `before` how many runs had ended before the feeds were made due.
+    """
 
     site: Site
     environment: Environment
@@ -132,6 +138,7 @@ class _Polls:
     port: int
     ended: Callable[[], int]
     worker: int = 0
+    before: int = 0
 
     @classmethod
     @contextmanager
@@ -164,13 +171,13 @@ class _Polls:
         return float(self.call("slowest_good", due=due, number=good)["slowest"])
 
     def _set_due(self, **options: Any) -> float:
-        self._before = self.ended()
+        self.before = self.ended()
         return float(self.call("set_due", **options)["due"])
 
     def _wait_for(self, number: int, seconds: float) -> None:
-        wanted = self._before + number
+        wanted = self.before + number
         if not self.site.wait_for(lambda: self.ended() >= wanted, seconds, 0.1):
-            ended = self.ended() - self._before
+            ended = self.ended() - self.before
             raise Failed(f"{ended:,} of {number:,} polls had ended after {seconds:.0f} s")
 
     def call(self, function: str, **arguments: Any) -> dict[str, Any]:
