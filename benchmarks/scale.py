@@ -20,6 +20,8 @@ class Scale:
     kept: tuple[int, int, int] = (20, 2_500, 60_000)
     # Schedules, runs in PostgreSQL, and runs in SQLite.
     pages: tuple[int, int, int] = (10_000, 1_000_000, 200_000)
+    # Feeds that are polled at once, and feeds that are polled beside hostile ones.
+    feeds: tuple[int, int] = (2_000, 20)
 
 
 FULL = Scale()
@@ -33,4 +35,5 @@ QUICK = Scale(
     fewer_runs=10,
     kept=(5, 400, 5_000),
     pages=(500, 20_000, 5_000),
+    feeds=(100, 5),
 )

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,12 @@ MAX_CONNECTIONS = 300
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment, with its Django settings."""
+    """A virtual environment, with its Django settings, and what else its processes are told."""
 
     name: str
     bin: Path
     settings: str
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def python(self) -> str:
@@ -50,6 +51,8 @@ OURS = Environment("ours", Path(sys.executable).parent, "benchmarks.settings")
 PEERS = Environment("peers", PEERS_DIR / "peers" / "bin", "benchmarks.peers.settings")
 CELERY = Environment("celery", PEERS_DIR / "celery" / "bin", "benchmarks.peers.settings")
 ARQ = Environment("arq", PEERS_DIR / "arq" / "bin", "benchmarks.peers.settings")
+# It knows nothing of Django.
+READER = Environment("reader", PEERS_DIR / "reader" / "bin", "")
 
 
 class Site:
@@ -180,6 +183,7 @@ class Site:
             "REDIS_URL": self.valkey.url,
             "SECRET_KEY": "only-for-the-benchmarks",
             stamps.VARIABLE: str(self.stamps),
+            **environment.variables,
         }
 
     def clear(self) -> None:
