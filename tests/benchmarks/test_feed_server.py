@@ -52,7 +52,11 @@ def test_a_feed_that_has_not_changed_is_not_sent_again():
 
 
 def test_a_feed_is_as_large_as_said_and_after_renewal_all_of_its_entries_are_new():
-    requests = [("GET", "/7.xml", {}), ("POST", feed_server.RENEW, {}), ("GET", "/7.xml", {})]
+    requests: list[tuple[str, str, dict[str, str]]] = [
+        ("GET", "/7.xml", {}),
+        ("POST", feed_server.RENEW, {}),
+        ("GET", "/7.xml", {}),
+    ]
     (_, _, before), _, (_, _, after) = asyncio.run(ask(*requests))
 
     assert 38_500 < len(before) < 39_500
