@@ -6,6 +6,7 @@ from django.conf import LazySettings
 from django.urls import reverse
 
 from feeds import parsing, syndication
+from feeds.reading.result import ParsedFeed
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tests.feeds.polled import polled
 
@@ -32,7 +33,7 @@ def run(schedule: ScheduledTask, status: str = "finished", ago: int = 0, **value
     return ScheduledTaskInstance.objects.create(parent=schedule, name=schedule.name, **defaults)
 
 
-def read(client) -> parsing.ParsedFeed:
+def read(client) -> ParsedFeed:
     response = client.get("/feeds/activity/")
     assert response.status_code == 200
     return parsing.parse(response.content, response["Content-Type"], "http://testserver/")
