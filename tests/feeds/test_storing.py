@@ -301,6 +301,14 @@ def test_starred_entries_are_kept_in_any_case(feed, settings, monkeypatch):
     assert guids(feed) == {"0", "3", "4"}
 
 
+def test_starred_entries_take_no_place_of_others(feed, settings):
+    settings.FEEDS_KEEP_ENTRIES = {"number": 1}
+    store(feed, *dated(0, 1, 2))
+    feed.entries.filter(guid="2").update(starred=True)
+    store(feed, *dated(3))
+    assert guids(feed) == {"1", "2", "3"}
+
+
 def test_without_a_limit_of_days_a_poll_that_stores_nothing_asks_nothing(
     feed, django_assert_num_queries
 ):
