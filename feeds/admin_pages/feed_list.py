@@ -70,7 +70,9 @@ class FeedListAdmin(FeedActions):
     list_filter = (FeedViewFilter, TagFilter)
     search_fields = ("title",)
     secret_search_fields = ("url",)
-    secret_columns = frozenset({"url", "link", "etag", "last_modified"})
+    secret_columns = frozenset(
+        {"url", "link", "etag", "last_modified", "final_url", "moving_to", "original_url"}
+    )
     ordering = ("title", "pk")
 
     def queues_in_use(self, record: Feed | None) -> Iterable[str]:

@@ -34,10 +34,9 @@ def limit_key(feed: int) -> str:
     block = _blocks.get(number)
     if block is None or elapsed_clock() - block.read_at > KNOWN_SECONDS:
         block = _blocks[number] = _read(number)
-    if feed not in block.hosts:  # It is new, or gone.
-        url = Feed.objects.filter(pk=feed).values_list("url", flat=True).first()
-        block.hosts[feed] = host_of(url) if url is not None else f"feed {feed}"
-    return block.hosts[feed]
+    if feed not in block.hosts:  # It is new, as others next to it may be, or gone.
+        block = _blocks[number] = _read(number)
+    return block.hosts.setdefault(feed, f"feed {feed}")
 
 
 def forget(feed: int) -> None:

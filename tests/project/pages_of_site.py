@@ -73,11 +73,11 @@ def make_records(word: str) -> Records:
     call = Task.objects.create(
         name=f"call {word}", function=functions.ECHO, job_id=f"job-{word}", queue="default"
     )
-    own = make_row(name=f"feed {word}", function="feeds.fetch_rss")
+    feed = Feed.objects.create(url=f"https://example.com/{word}", title=f"feed {word}")
+    own = make_row(name=f"feed {word}", function="feeds.fetch_rss", args=[feed.pk])
     own.tags.add(tag)
-    feed = Feed.objects.create(
-        url=f"https://example.com/{word}", title=f"feed {word}", schedule=own
-    )
+    Feed.objects.filter(pk=feed.pk).update(schedule=own)
+    feed.refresh_from_db()
     feed.tags.add(tag)
     entry = Entry.objects.create(feed=feed, title=f"entry {word}", guid=f"guid-{word}")
     keep_document(feed, f"document {word}".encode(), "text/html", f"why {word}")

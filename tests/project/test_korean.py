@@ -31,7 +31,7 @@ SAME_IN_KOREAN = """
     Redis RQ RSS Atom UTC JSON URL UUID ID NTP NUL MiB ms cron Python PostgreSQL SQLite HTML ETag
     Last-Modified True False None true false text name value jitter
     MON FRI SUN SAT JAN DEC L LW PT15M rq suspend resume rqworker rqscheduler simulate low high
-    default admin English Valkey Cron MON-FRI SUN-SAT rq-scheduler INFO args kwargs pin number
+    default feeds admin English Valkey Cron MON-FRI SUN-SAT rq-scheduler INFO args kwargs pin number
     Seoul Berlin NoAnswer get url two Command Control Mac Expecting char column line where
 """.split()
 # Shown as they are stored: the values of these tests, names of zones, classes and functions.
