@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==([^ ;]+)(?: ; .*)? \\$", re.MULTILINE)
@@ -29,7 +30,7 @@ def pins(name: str) -> dict[str, list[str]]:
 def test_a_lock_has_a_version_that_each_requirement_allows(name: str):
     locked = pins(f"{name}.lock")
     for requirement in requirements(f"{name}.txt"):
-        versions = locked.get(requirement.name.lower(), [])
+        versions = locked.get(canonicalize_name(requirement.name), [])
         assert versions, f"{requirement.name} is not in the lock: run `make lock`"
         for version in versions:
             assert requirement.specifier.contains(version), f"{requirement}: run `make lock`"
