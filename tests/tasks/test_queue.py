@@ -83,7 +83,7 @@ def test_every_way_of_django_rq_to_make_a_queue_makes_ours(pickled: str):
     for queue in (django_rq.get_queue("low"), get_queue_by_index(1), Queue("low", connection=1)):
         assert (type(queue), queue.job_class) == (Queue, Job)
         assert queue.serializer is JSONSerializer
-    index = sorted(["default", "high", "low", pickled]).index(pickled)
+    index = sorted(["default", "feeds", "high", "low", pickled]).index(pickled)
     for queue in (django_rq.get_queue(pickled), get_queue_by_index(index)):
         assert (queue.job_class, queue.serializer) == (rq.job.Job, PickleSerializer)
 

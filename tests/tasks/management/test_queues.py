@@ -40,7 +40,7 @@ def test_an_unknown_queue_is_refused_and_the_known_ones_are_named(
     pid = tmp_path / "pid"
     with pytest.raises(CommandError) as caught:
         call_command(*arguments, "--pid", str(pid))
-    text = "There is no queue “nosuch”. The queues are: high, default, low."
+    text = "There is no queue “nosuch”. The queues are: high, default, low, feeds."
     assert str(caught.value) == text
     assert not pid.exists()
 
@@ -98,7 +98,7 @@ def cron_file(tmp_path: Path) -> Any:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"queue": "nosuch"}, "^There is no queue “nosuch”. The queues are: high, default, low.$"),
+        ({"queue": "nosuch"}, "^There is no queue “nosuch”. The queues are: high, default, low, feeds.$"),
         ({"function": "functions.queued"}, "^“tests.tasks.functions.queued” is not a registered"),
         ({"text": "import not_there"}, "No module named 'not_there'"),
         ({"text": ""}, "registers no jobs: call rq.cron.register"),
