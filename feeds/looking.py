@@ -7,7 +7,7 @@ from feeds import sandbox
 from feeds.asking.fetching import Response
 from feeds.exceptions import FeedError, FoundFeed, NotAFeed, without_secrets
 from feeds.interval import suggested_interval
-from feeds.reading.discovery import feeds_of_page, well_known
+from feeds.reading.discovery import well_known
 from feeds.reading.result import ParsedFeed
 from feeds.remote import PATIENCE, look_at
 from tasks import clock
@@ -46,7 +46,7 @@ def look(url: str) -> Looked:
     except NotAFeed as error:
         if "html" not in response.content_type:
             raise
-        found = error.found or _feeds_of(response) or _guessed(response.url, until)
+        found = error.found or _guessed(response.url, until)
         if not found:
             raise
         return Looked(url, found=found)
@@ -55,11 +55,6 @@ def look(url: str) -> Looked:
 def _parsed(response: Response) -> ParsedFeed:
     url = without_secrets(response.url)
     return sandbox.parse(response.body, response.content_type, url)
-
-
-def _feeds_of(response: Response) -> tuple[FoundFeed, ...]:
-    page = response.body.decode("utf-8", "replace")
-    return feeds_of_page(page, response.url)
 
 
 def _guessed(url: str, until: float) -> tuple[FoundFeed, ...]:

@@ -98,7 +98,10 @@ def cron_file(tmp_path: Path) -> Any:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"queue": "nosuch"}, "^There is no queue “nosuch”. The queues are: high, default, low, feeds.$"),
+        (
+            {"queue": "nosuch"},
+            "^There is no queue “nosuch”. The queues are: high, default, low, feeds.$",
+        ),
         ({"function": "functions.queued"}, "^“tests.tasks.functions.queued” is not a registered"),
         ({"text": "import not_there"}, "No module named 'not_there'"),
         ({"text": ""}, "registers no jobs: call rq.cron.register"),
