@@ -59,8 +59,8 @@ def _in(seconds: float) -> datetime:
 
 
 def _set_first(schedules: QuerySet[ScheduledTask], first: datetime) -> None:
-    before = first - timedelta(seconds=1)
-    schedules.order_by().update(first=first, settled_through=before, period_start=before)
+    # As if they had always been due then: a spec that is new takes longer to start.
+    schedules.order_by().update(first=first, settled_through=first - timedelta(seconds=1))
 
 
 def polled(due: float, number: int, new: int) -> dict[str, float]:
