@@ -196,6 +196,9 @@ def _others() -> Iterator[Page]:
             yield _page("calls, log refreshed", "tasks_task_live_log", one.pk)
             function = {"function": one.function}
             yield _page("calls, fields of a function", "tasks_task_arguments", **function)
+        if model is Feed:
+            yield _page("feeds, lists", "feeds_feed_lists")
+            yield _page("feeds, all as a list", "feeds_feed_download")
         if one and model is Entry:
             yield _page("entries, text of one", "feeds_entry_frame", one.pk)
             yield _page("entries, names of feeds offered", "feeds_entry_feeds", q=HIT)

@@ -18,7 +18,7 @@ HOSTILE = rss("<a>" * 1_500_000)
 
 def server() -> psutil.Process:
     """Return the server of the parsers, which this process has started."""
-    children = psutil.Process().children()
+    children = [one for one in psutil.Process().children() if is_alive(one.pid)]
     (found,) = [one for one in children if "parser_pool" in " ".join(one.cmdline())]
     return found
 

@@ -24,11 +24,11 @@ def test_a_text_without_values_may_contain_any_sign():
 
 def test_what_is_wrong_with_a_feed_is_said_in_the_readers_language():
     error = NotAFeed(
-        "http://a.example/", "this feed is broken (%(why)s); tell its publisher.", why=7
+        "http://a.example/", "this document can't be read (%(why)s); tell its publisher.", why=7
     )
-    assert str(error) == "http://a.example/: this feed is broken (7); tell its publisher."
+    assert str(error) == "http://a.example/: this document can't be read (7); tell its publisher."
     with override("ko"):
-        assert error.problem == "피드가 올바르지 않습니다(7). 게시자에게 알리십시오."
+        assert error.problem == "문서를 읽을 수 없습니다(7). 게시자에게 알리십시오."
         with pytest.raises(Exception, match="주소에 공백이나 제어 문자를 사용할 수 없습니다"):
             validate_url("http://a b")
 

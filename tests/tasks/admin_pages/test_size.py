@@ -12,6 +12,7 @@ from django.urls import get_resolver, resolve, reverse
 from redis import Redis
 
 from feeds.models import Entry, Feed
+from feeds.storing import keep_document
 from tasks.admin_pages import shared
 from tasks.admin_pages.links import schedule_page
 from tasks.broker.keys import CONCURRENCY_FIELD, COROUTINES_FIELDS, LEADER_KEY, queue_key
@@ -35,7 +36,7 @@ STATUSES = ("running", "failed", "paused", "death")
 # What isn't looked at, or only where it is another page's: what acts, reveals or completes.
 NOT_SHOWN = re.compile(
     r"_(act|reveal|history|choices)$|^tasks_(resume_hold|overview_changelist|scheduledtask_delete)$"
-    r"|(instance|entry)_(add|delete)$"
+    r"|(instance|entry)_(add|delete)$|^feeds_(entry_star|faileddocument_add)$"
 )
 
 
@@ -66,6 +67,7 @@ def fill(redis: Redis, number: int) -> None:
         make_run(of_status, status="running", due=ago(40), worker_name="w")
         feed = Feed.objects.create(url=f"https://example.com/{of_status.pk}", schedule=of_status)
         Entry.objects.create(feed=feed, guid="1", digest="1")
+        keep_document(feed, b"<html>", "text/html", "no feed")
         Task.objects.create(
             name="call", function=CALL, status="finished", started=ago(9), ended=ago(8)
         )
