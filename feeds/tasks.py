@@ -3,8 +3,6 @@
 import logging
 from http import HTTPStatus
 
-from asgiref.sync import sync_to_async
-
 from feeds import sandbox
 from feeds.asking import recording
 from feeds.asking.check import may_ask
@@ -16,6 +14,7 @@ from feeds.models import Feed
 from feeds.reading.result import ParsedFeed
 from feeds.storing import Counts
 from tasks.decorators import scheduled_task
+from tasks.runs.shared_threads import in_shared_thread
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +33,9 @@ async def fetch_rss(feed: Feed) -> dict[str, int]:
         response = await fetch(feed.url, validators=recording.validators_of(feed))
         parsed = await _parsed(feed, response)
     except FeedError as error:
-        await sync_to_async(recording.failed)(feed, error, response)
+        await in_shared_thread(recording.failed, feed, error, response)
         raise
-    counts = await sync_to_async(recording.succeeded)(feed, response, parsed)
+    counts = await in_shared_thread(recording.succeeded, feed, response, parsed)
     _log(feed, response, parsed, counts)
     return {
         "new": counts.new,

@@ -14,8 +14,10 @@ from tasks import clock
 from tasks.decorators import NotAtAll, NotNow
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask
+from tasks.runs.shared_threads import leaves_nothing
 
 
+@leaves_nothing
 def may_ask(feed: Feed) -> NotNow | NotAtAll | None:
     """Return why a feed isn't to be asked now, None if it may be.
 

@@ -19,14 +19,14 @@ from rq.job import _current_job
 from rq.timeouts import JobTimeoutException
 
 from tasks import clock, registry
-from tasks.database import OUTAGE_ERRORS, patiently
+from tasks.database import OUTAGE_ERRORS
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.masking import hiding, mask_text
 from tasks.models import RunRecord, ScheduledTaskInstance
 from tasks.outages import database_outage
 from tasks.registry import Answer, Check, TaskFunction
-from tasks.runs.claim import MustWait, claim_patiently, may_start
+from tasks.runs.claim import MustWait, claim_patiently
 from tasks.runs.ended import Ended, ended_with, max_result
 from tasks.runs.group_writer import GroupWriter
 from tasks.runs.live_writer import live_writer
@@ -34,6 +34,7 @@ from tasks.runs.log_capture import lines_of_context
 from tasks.runs.progress import listening
 from tasks.runs.recorder import Closing, Recorder, checked_answer
 from tasks.runs.reporting import own_scope
+from tasks.runs.shared_threads import in_shared_thread, is_to_share
 from tasks.runs.threads import OwnThread, all_ended, note_calls
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,9 @@ class RunBeside:
         self._task: asyncio.Task[Any] | None = None
         self._made: set[asyncio.Task[Any]] = set()
         self._recorder: Recorder | None = None
+        self._thread = OwnThread()
+        # The arguments as the function takes them, once they are known.
+        self._loaded: tuple[list[Any], dict[str, Any]] | None = None
         self._context = copy_context()
         self._left = float(timeout)
         self._is_stopped = self._has_timed_out = self._is_stuck = False
@@ -116,6 +120,12 @@ class RunBeside:
 
     async def run(self) -> Outcome:
         """Carry it out: claim, check, function, end. Raises what keeps it from being recorded."""
+        try:
+            return await self._run()
+        finally:
+            self._thread.close()  # If no function was called after the check.
+
+    async def _run(self) -> Outcome:
         secrets = registry.secret_values(
             str(self.job.func_name), list(self.job.args), dict(self.job.kwargs)
         )
@@ -159,7 +169,7 @@ class RunBeside:
         function, run_id = registry.get(str(self.job.func_name)), RunId.parse(self.job.id)
         if function.check is None or run_id is None:
             return await asyncio.wrap_future(self._writer.claim(self.job)), None
-        if not await self._in_writer(partial(patiently, partial(may_start, run_id, self.job))):
+        if not await asyncio.wrap_future(self._writer.may_start(run_id, self.job)):
             by_policy = partial(claim_patiently, self.job, by_policy=True)
             return await self._in_writer(by_policy), None
         answer: Answer | None = None
@@ -173,6 +183,8 @@ class RunBeside:
                 answer = checked_answer(result)
             except TypeError as raised:
                 error = raised
+        if answer is None:
+            return await asyncio.wrap_future(self._writer.claim(self.job)), error
         return await self._in_writer(partial(claim_patiently, self.job, answer)), error
 
     async def _in_writer(self, func: Callable[[], Any]) -> Any:
@@ -181,11 +193,19 @@ class RunBeside:
     async def _ask(self, function: TaskFunction, check: Check) -> Any:
         """Ask a check; one that isn't a coroutine function has a thread, as it may wait."""
         _current_job.set(self.job)
+        if is_to_share(check):
+            return await in_shared_thread(self._load_and_ask, function, check)
         args, kwargs = await self._arguments(function)
         if asyncio.iscoroutinefunction(check):
             return await check(*args, **kwargs)
         answer: Any = await sync_to_async(check)(*args, **kwargs)
         return await answer if asyncio.iscoroutine(answer) else answer
+
+    def _load_and_ask(self, function: TaskFunction, check: Check) -> Any:
+        args, kwargs = function.load_arguments(list(self.job.args), dict(self.job.kwargs))
+        answer = check(*args, **kwargs)
+        self._loaded = args, kwargs
+        return answer
 
     async def _ended(self, recorder: Recorder, raised: BaseException | None) -> Callable[[], Ended]:
         """Call the function, unless the run has ended already; return what says how it ended."""
@@ -214,6 +234,8 @@ class RunBeside:
 
     async def _arguments(self, function: TaskFunction) -> tuple[list[Any], dict[str, Any]]:
         """Return the stored arguments as the function takes them: objects from the database."""
+        if self._loaded is not None:
+            return self._loaded
         args, kwargs = list(self.job.args), dict(self.job.kwargs)
         if function.instances(args, kwargs):
             return await sync_to_async(function.load_arguments)(args, kwargs)
@@ -253,17 +275,20 @@ class RunBeside:
         These can't be ended: it isn't over before they are.
         """
         _made.set(self._made)
-        calls, thread = note_calls(), OwnThread()
+        calls = note_calls()
         result, error = None, None
         try:
-            async with ThreadSensitiveContext(executor=thread):
+            async with ThreadSensitiveContext(executor=self._thread):
                 result = await call()
         except BaseException as raised:  # SystemExit, too: it would end the loop.
             error = raised
         for left in list(self._made):
             left.cancel()
         await all_ended(calls)
-        thread.close()
+        if self._recorder is None and error is None and result is None:
+            self._thread.tidy()  # It was a check, after which the function is called there.
+        else:
+            self._thread.close()
         await all_ended(calls)
         return result, error
 

@@ -20,12 +20,14 @@ from tasks.runs.sql import (
     Started,
     column,
     in_turn,
+    is_allowed,
     revived,
     runs,
     schedules,
     start_allowed,
     start_literals,
     started_row,
+    unrecorded,
     write,
     write_each,
 )
@@ -35,6 +37,10 @@ from tasks.timing.instants import EPOCH, MICROSECOND
 PLANNING = "SET LOCAL enable_seqscan = off; "
 # How the columns of an end are read from its array, which begins with its id and attempt.
 TYPES = {"ended": "timestamptz", "progress": "int", "reason_values": "jsonb", "result": "jsonb"}
+GIVEN_WITH_SCHEDULE = (
+    "given g CROSS JOIN LATERAL (SELECT * FROM {} WHERE job_id = g.job_id OFFSET 0) s"
+)
+IN_MICROSECONDS = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 
 def write_many(
@@ -57,6 +63,23 @@ def write_many(
             with atomic():
                 ended, started = _write_one_by_one(ends, starts)
     return ended, list(map(started_row, starts, started))
+
+
+def would_start(starts: Sequence[Start]) -> list[bool]:
+    """Return of each run whether `write_many` would start it now, if it were the only one."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        if connection.vendor == "postgresql":
+            return _allowed_in_one_query(starts)
+        return [is_allowed(start) for start in starts]
+
+
+def _allowed_in_one_query(starts: Sequence[Start]) -> list[bool]:
+    with connection.connection.cursor() as cursor:
+        execute(cursor, [(_statements()["allowed"], [_starts_param(starts)])], before=PLANNING)
+        cursor.nextset()
+        allowed = set(cursor.fetchall())
+    return [_key(start) in allowed for start in starts]
 
 
 def _write_one_by_one(
@@ -118,6 +141,7 @@ def _starts_param(starts: Sequence[Start]) -> str:
 @cache
 def _statements() -> dict[str, Statement]:
     each = {"lock": _lock_sql(), "ends": _ends_sql(), "starts": _starts_sql()}
+    each["allowed"] = _allowed_sql()
     return {name: Statement(f"many_{name}", sql) for name, sql in each.items()}
 
 
@@ -165,23 +189,34 @@ def _ends_sql() -> str:
     )
 
 
+def _given_starts() -> str:
+    times = dict.fromkeys(("due", "started", "settled"), "timestamptz")
+    columns = {"job_id": "text", **times, "lateness": "float8", "worker_name": "text"}
+    return _given(columns | {"is_first": "boolean"})
+
+
+def _allowed_sql() -> str:
+    """Return the statement for questions; it returns the keys of the runs that would start."""
+    allowed = start_allowed("g.due", "g.settled", "g.lateness")
+    return (
+        f"WITH {_given_starts()} SELECT g.job_id, {IN_MICROSECONDS.format('g.due')} "
+        f"FROM {GIVEN_WITH_SCHEDULE.format(schedules())} WHERE {allowed} AND {unrecorded('g.due')}"
+    )
+
+
 def _starts_sql() -> str:
     """Return the statement for starts.
 
     Of each run that it has started it returns the due, in microseconds, and what `sql` returns.
     """
-    times = dict.fromkeys(("due", "started", "settled"), "timestamptz")
-    columns = {"job_id": "text", **times, "lateness": "float8", "worker_name": "text"}
-    columns |= {"is_first": "boolean"}
     literals = start_literals()
     names = ["parent_id", "name", "due", "started", "created", "worker_name", *literals]
     allowed = start_allowed("g.due", "g.settled", "g.lateness", "g.is_first")
     return (
-        f"WITH {_given(columns)} "
+        f"WITH {_given_starts()} "
         f"INSERT INTO {runs()} ({', '.join(map(column, names))}) "
         "SELECT s.id, s.name, g.due, g.started, g.started, g.worker_name, "
-        f"{', '.join(literals.values())} FROM given g CROSS JOIN LATERAL "
-        f"(SELECT * FROM {schedules()} WHERE job_id = g.job_id OFFSET 0) s WHERE {allowed} "
-        "ON CONFLICT DO NOTHING "
-        "RETURNING (extract(epoch FROM due) * 1000000)::bigint, id, parent_id, name"
+        f"{', '.join(literals.values())} FROM {GIVEN_WITH_SCHEDULE.format(schedules())} "
+        f"WHERE {allowed} ON CONFLICT DO NOTHING "
+        f"RETURNING {IN_MICROSECONDS.format('due')}, id, parent_id, name"
     )

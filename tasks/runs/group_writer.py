@@ -18,9 +18,10 @@ from django.db import Error, connections
 
 from tasks.database import OUTAGE_ERRORS, connection, patiently
 from tasks.job import Job
+from tasks.job_ids import RunId
 from tasks.models import RunRecord
 from tasks.runs import group_sql, sql
-from tasks.runs.claim import claim_patiently, plain_start
+from tasks.runs.claim import claim_patiently, may_start, plain_start
 from tasks.runs.connections import roll_back_since
 from tasks.runs.ended import Ended
 from tasks.runs.recorder import Closing, Recorder
@@ -74,6 +75,18 @@ class _Start(_Item):
         return claim_patiently(self._job, by_policy=True)
 
 
+class _Question(_Item):
+    """Whether a run that one statement can start would start now."""
+
+    def __init__(self, future: "Future[bool]", job: Job, start: sql.Start) -> None:
+        super().__init__(future)
+        self.start = start
+        self._job = job
+
+    def alone(self) -> bool:
+        return patiently(partial(may_start, self.start.run_id, self._job))
+
+
 class _End(_Item):
     """The end of a run."""
 
@@ -108,7 +121,7 @@ class GroupWriter:
     """
 
     def __init__(self) -> None:
-        self._items: SimpleQueue[_Call | _Start | _End | None] = SimpleQueue()
+        self._items: SimpleQueue[_Call | _Start | _Question | _End | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True, name="group writer")
         self._thread.start()
 
@@ -119,6 +132,15 @@ class GroupWriter:
             return self.call(lambda: claim_patiently(job))
         future: Future[RunRecord | None] = Future()
         self._items.put(_Start(future, job, start))
+        return future
+
+    def may_start(self, run_id: RunId, job: Job) -> "Future[bool]":
+        """Return whether a run would start now, as `claim.may_start` does."""
+        start = plain_start(job)
+        if start is None:
+            return self.call(partial(patiently, partial(may_start, run_id, job)))
+        future: Future[bool] = Future()
+        self._items.put(_Question(future, job, start))
         return future
 
     def end(self, recorder: Recorder, ended: Callable[[], Ended]) -> "Future[Closing]":
@@ -139,7 +161,7 @@ class GroupWriter:
         self._thread.join()
 
     def _run(self) -> None:
-        items: list[_Call | _Start | _End | None] = []
+        items: list[_Call | _Start | _Question | _End | None] = []
         while None not in items:
             items = [self._items.get()]
             with suppress(Empty):
@@ -148,18 +170,23 @@ class GroupWriter:
             self._write([item for item in items if item is not None])
         connections.close_all()
 
-    def _write(self, items: Sequence[_Call | _Start | _End]) -> None:
+    def _write(self, items: Sequence[_Call | _Start | _Question | _End]) -> None:
         """Write what a group can hold as a group, then all else."""
         starts = [item for item in items if isinstance(item, _Start)]
         ends: list[tuple[_End, sql.End]] = []
+        questions: list[_Question] = []
         others: list[_Call | _End] = []
         for item in items:
             if isinstance(item, _Call):
                 others.append(item)
             elif isinstance(item, _End):
                 self._sort(item, ends, others)
+            elif isinstance(item, _Question):
+                questions.append(item)
         if starts or ends:
             self._write_group(ends, starts)
+        if questions:
+            self._answer(questions)
         for item in others:
             item.settle(item.alone)
 
@@ -204,6 +231,26 @@ class GroupWriter:
                 start.settle(start.by_policy)
             else:
                 start.future.set_result(run)
+
+    def _answer(self, questions: list[_Question]) -> None:
+        """Answer questions together; what one statement doesn't start, the policy decides on."""
+        try:
+            answers = patiently(
+                lambda: group_sql.would_start([question.start for question in questions])
+            )
+        except OUTAGE_ERRORS as error:
+            for question in questions:
+                question.future.set_exception(error)
+            return
+        except Exception:
+            logger.warning("Whether runs may start is asked one by one.", exc_info=True)
+            roll_back_since({})
+            answers = [False] * len(questions)
+        for question, may in zip(questions, answers, strict=True):
+            if may:
+                question.future.set_result(True)
+            else:
+                question.settle(question.alone)
 
     def _put_off(self, ends: list[_End], starts: list[_Start], error: Error) -> None:
         """Have no run start while the database is unavailable, and put the ends on the spool."""

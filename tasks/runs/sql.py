@@ -130,6 +130,13 @@ def in_turn(write: Callable[[], T]) -> T:
     return written
 
 
+def is_allowed(start: Start) -> bool:
+    """Return whether a run would start now, on SQLite, without Django's cursors."""
+    params = _start_params(start)
+    given = [*params[4:], params[0]]
+    return connection.connection.execute(_in_sqlite(_allowed_sql()), given).fetchone() is not None
+
+
 def _write_in_one_query(end: End | None, start: Start | None) -> tuple[bool, Started | None]:
     """Write both as one query, which PostgreSQL runs as one transaction.
 
@@ -219,6 +226,21 @@ def _start_sql() -> str:
         f"SELECT s.id, s.name, {', '.join(['%s'] * len(given))}, {', '.join(literals.values())} "
         f"FROM {schedules()} s WHERE s.job_id = %s AND {start_allowed('%s', '%s', '%s')} "
         "ON CONFLICT DO NOTHING RETURNING id, parent_id, name"
+    )
+
+
+@cache
+def _allowed_sql() -> str:
+    return (
+        f"SELECT 1 FROM {schedules()} s WHERE s.job_id = %s "
+        f"AND {start_allowed('%s', '%s', '%s')} AND {unrecorded('%s')}"
+    )
+
+
+def unrecorded(due: str) -> str:
+    """Return the condition under which an occurrence of schedule `s` has no row."""
+    return (
+        f"(SELECT r.id FROM {runs()} r WHERE r.parent_id = s.id AND r.due = {due} LIMIT 1) IS NULL"
     )
 
 

@@ -1,8 +1,9 @@
 """The threads in which a run that goes on beside others has something called.
 
 Each run has a thread of its own for what has to stay in one thread, such as the async ORM with its
-connection; `asyncio.to_thread` takes one of the pool that all share. Which calls go on is noted: a
-thread can't be cancelled, and a run isn't over before its threads are.
+connection; `asyncio.to_thread` takes one of the pool that all share, and there are
+`shared_threads`. Which calls go on is noted: a thread can't be cancelled, and a run isn't over
+before its threads are.
 """
 
 import asyncio
@@ -33,10 +34,8 @@ class Threads(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Have a function called in a thread."""
         future = super().submit(fn, *args, **kwargs)
-        calls = _calls.get()
-        if calls is not None and fn not in OF_THE_LOOP:
-            calls.add(future)
-            future.add_done_callback(calls.discard)
+        if fn not in OF_THE_LOOP:
+            note(future)
         return future
 
 
@@ -45,6 +44,7 @@ class OwnThread(Executor):
 
     def __init__(self) -> None:
         self._threads: Threads | None = None
+        self._is_closed = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Have a function called in the thread, after those before it."""
@@ -52,9 +52,15 @@ class OwnThread(Executor):
             self._threads = Threads(1)
         return self._threads.submit(fn, *args, **kwargs)
 
+    def tidy(self) -> None:
+        """Have a transaction that was left open rolled back, if the thread has begun."""
+        if self._threads is not None:
+            self._threads.submit(_roll_back)
+
     def close(self, *, wait: bool = False) -> None:
         """Have the thread close its database connections, and end; `wait` until it has."""
-        if self._threads is not None:
+        if self._threads is not None and not self._is_closed:
+            self._is_closed = True
             self._threads.submit(_close_connections)
             self._threads.shutdown(wait=wait)
 
@@ -64,6 +70,14 @@ def note_calls() -> "set[Future[Any]]":
     calls: set[Future[Any]] = set()
     _calls.set(calls)
     return calls
+
+
+def note(call: "Future[Any]") -> None:
+    """Note a call of this context's run until it ends."""
+    calls = _calls.get()
+    if calls is not None:
+        calls.add(call)
+        call.add_done_callback(calls.discard)
 
 
 async def all_ended(calls: "set[Future[Any]]") -> None:
@@ -80,10 +94,14 @@ def _tell(loop: asyncio.AbstractEventLoop, has_ended: asyncio.Event, call: "Futu
     loop.call_soon_threadsafe(has_ended.set)
 
 
+def _roll_back() -> None:
+    if roll_back_since({}):
+        logger.warning("The function left a transaction open, which was rolled back.")
+
+
 def _close_connections() -> None:
     try:
-        if roll_back_since({}):
-            logger.warning("The function left a transaction open, which was rolled back.")
+        _roll_back()
         connections.close_all()
     except Exception:
         logger.exception("The function's database connections can't be closed.")

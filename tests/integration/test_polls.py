@@ -66,7 +66,7 @@ def test_a_worker_polls_feeds_and_skips_those_that_are_not_to_be_asked(
             due(schedules[name], redis_connection)
     SchedulerService.run_now(schedules["wanted"])
     place = {**site, "FEEDS_ALLOWED_HOSTS": feeds.host_port}
-    with running(place, "rqworker", "default", "--concurrency", concurrency):
+    with running(place, "rqworker", "feeds", "--concurrency", concurrency):
         for name, schedule in schedules.items():
             wait_for(partial(ended, schedule), f"the end of “{name}”")
     runs = {name: schedule.runs.get() for name, schedule in schedules.items()}
@@ -101,7 +101,7 @@ def test_no_more_feeds_of_a_host_are_asked_at_a_time_than_may_be(
     for schedule in schedules:
         due(schedule, redis_connection)
     place = {**site, "FEEDS_ALLOWED_HOSTS": feeds.host_port}
-    with running(place, "rqworker", "default", "--concurrency", "10"):
+    with running(place, "rqworker", "feeds", "--concurrency", "10"):
         for schedule in schedules:
             wait_for(partial(ended, schedule), "the end of a poll")
     assert [schedule.runs.get().status for schedule in schedules] == ["finished"] * 6

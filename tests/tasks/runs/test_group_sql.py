@@ -137,3 +137,33 @@ def test_of_many_writes_of_which_one_fails_none_is_written(schedule: ScheduledTa
     with pytest.raises(IntegrityError):
         group_sql.write_many([end(run), end(other, VALUES | {"progress": 1000})], [])
     assert ScheduledTaskInstance.objects.running().count() == 2
+
+
+def test_whether_runs_would_start_is_answered_as_they_then_do():
+    values: list[dict[str, Any]] = [
+        {},
+        {"status": "paused", "paused_at": timezone.now()},
+        {"status": "death"},
+        {"status": "failed"},
+        {"settled_through": timezone.now()},
+        {"period_start": timezone.now() + timedelta(hours=1)},
+        {"start_deadline": 5},
+        {"start_deadline": 60},
+        {"overlap": "skip"},
+        {"overlap": "allow"},
+    ]
+    schedules = [make_row(**{"settled_through": ago(3600)} | value) for value in values]
+    for schedule in schedules[-2:]:
+        running(schedule)
+    recorded = make_row(settled_through=ago(3600), overlap="allow")
+    starts = [new(schedule, 6) for schedule in [*schedules, recorded]]
+    recorded.runs.create(name="x", due=starts[-1].run_id.due, status="missed", ended=timezone.now())
+    gone = sql.Start(RunId("nobody", ago(6)), "w1", timezone.now())
+    before = ScheduledTaskInstance.objects.count()
+    would_start = group_sql.would_start([*starts, gone])
+    assert ScheduledTaskInstance.objects.count() == before
+    assert would_start == [
+        *(True, False, False, True, False, False, False, True, False, True),
+        *(False, False),
+    ]
+    assert [sql.write(None, start)[1] is not None for start in [*starts, gone]] == would_start

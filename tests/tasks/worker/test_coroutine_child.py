@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import LazySettings
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection, connections, transaction
 from django.utils import translation
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -31,7 +31,8 @@ from tasks.decorators import NotNow
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
-from tasks.runs import group_sql, group_writer, spool, sql
+from tasks.runs import group_sql, group_writer, shared_threads, spool, sql
+from tasks.runs.shared_threads import leaves_nothing
 from tasks.timing.instants import from_milliseconds
 from tasks.worker import Worker
 from tasks.worker.batches import Batch, Batches
@@ -423,6 +424,141 @@ def test_the_check_of_a_function_is_asked_before_it_runs(
     work_off()
     run = schedule.runs.get()
     assert end(run) == ("skipped", "Its check said not now: busy")
+
+
+Checked = Callable[[Callable[..., Any]], None]
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> Checked:
+    """Return a function that sets the check of the coroutine function."""
+
+    def set_check(check: Callable[..., Any]) -> None:
+        function = dataclasses.replace(registry.get(COROUTINE), check=check)
+        monkeypatch.setitem(registry._functions, COROUTINE, function)
+
+    return set_check
+
+
+def test_whether_runs_may_start_is_asked_together_before_their_checks(
+    work_off: WorkOff,
+    redis_connection: Redis,
+    behave: Behave,
+    schedule: ScheduledTask,
+    checked: Checked,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    asked: list[int] = []
+    monkeypatch.setattr("tasks.runs.group_writer.may_start", lambda *_args: asked.append(1))
+    checked(lambda: None)
+    behave(lambda: asyncio.sleep(0))
+    dispatch(redis_connection, schedule, 5)
+    work_off()
+    assert [run.status for run in schedule.runs.all()] == ["finished"] * 5
+    assert asked == [], "nobody was asked about alone"
+
+
+def test_a_run_that_waits_for_another_one_does_not_ask_its_check(
+    work_off: WorkOff, redis_connection: Redis, schedule: ScheduledTask, checked: Checked
+):
+    asked: list[int] = []
+    checked(lambda: asked.append(1))
+    ScheduledTask.objects.update(overlap="wait")
+    schedule.runs.create(name="x", due=ago(60), started=ago(60))
+    dispatch(redis_connection, schedule)
+    work_off()
+    assert (asked, redis_connection.zcard("rq:scheduled:default")) == ([], 1)
+
+
+def test_checks_are_asked_although_whether_runs_may_start_cannot_be_asked_together(
+    work_off: WorkOff,
+    redis_connection: Redis,
+    behave: Behave,
+    schedule: ScheduledTask,
+    checked: Checked,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def fail(*_args: Any) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr(group_sql, "would_start", fail)
+    checked(lambda: None)
+    behave(lambda: asyncio.sleep(0))
+    dispatch(redis_connection, schedule, 2)
+    work_off()
+    assert [run.status for run in schedule.runs.all()] == ["finished"] * 2
+
+
+def test_a_check_and_its_function_have_one_thread_that_no_other_run_has(
+    work_off: WorkOff,
+    redis_connection: Redis,
+    behave: Behave,
+    schedule: ScheduledTask,
+    checked: Checked,
+):
+    checks: list[int] = []
+    functions: list[int] = []
+
+    async def use_a_thread() -> None:
+        await together(2, functions, await sync_to_async(threading.get_ident)())
+
+    checked(lambda: checks.append(threading.get_ident()))
+    behave(use_a_thread)
+    dispatch(redis_connection, schedule, 2)
+    work_off()
+    assert sorted(checks) == sorted(functions)
+    assert len(set(checks)) == 2
+
+
+def test_a_transaction_that_a_check_leaves_open_is_not_its_functions(
+    work_off: WorkOff,
+    redis_connection: Redis,
+    behave: Behave,
+    schedule: ScheduledTask,
+    checked: Checked,
+):
+    seen: list[bool] = []
+
+    async def look() -> None:
+        seen.append(await sync_to_async(lambda: connection.in_atomic_block)())
+
+    checked(lambda: transaction.atomic().__enter__())
+    behave(look)
+    dispatch(redis_connection, schedule)
+    work_off()
+    assert (schedule.runs.get().status, seen) == ("finished", [False])
+
+
+def test_checks_that_leave_nothing_share_threads_and_hand_on_their_arguments(
+    work_off: WorkOff,
+    redis_connection: Redis,
+    behave: Behave,
+    schedule: ScheduledTask,
+    checked: Checked,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def load(*_args: object) -> tuple[list[object], dict[str, object]]:
+        return [object()], {}
+
+    monkeypatch.setattr(registry.TaskFunction, "load_arguments", load)
+    asked: list[Any] = []
+    called: list[Any] = []
+    threads: set[str] = set()
+
+    @leaves_nothing
+    def check(argument: Any) -> None:
+        threads.add(threading.current_thread().name)
+        asked.append(argument)
+
+    async def note(argument: Any) -> None:
+        called.append(argument)
+
+    checked(check)
+    behave(note)
+    dispatch(redis_connection, schedule, 3)
+    work_off()
+    assert threads == {shared_threads.NAME}
+    assert (len(called), set(called)) == (3, set(asked))
 
 
 def test_an_end_that_cannot_be_written_is_on_the_spool(
