@@ -4,7 +4,8 @@ import logging
 
 from feeds.asking import hosts
 from feeds.exceptions import shown_url
-from feeds.models import Entry, Feed
+from feeds.keeping.uniting import unite_entries
+from feeds.models import Feed
 from tasks.database import atomic
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService
@@ -43,14 +44,13 @@ def undo(feed: Feed) -> None:
 def unite(moved: Feed, other: Feed) -> Feed:
     """Make one feed of two, of which one has moved to the address of the other; return it.
 
-    It has the entries and the tags of both, and the older schedule that is live; the other one
-    ends. To be called in a transaction.
+    It has the entries and the tags of both (of an entry that both have, its own), and the older
+    schedule that is live; the other one ends. To be called in a transaction.
     """
     kept, left = (moved, other) if _is_older(moved, other) else (other, moved)
     to, original = other.url, moved.original_url or moved.url
     _end(left.schedule, to)
-    known = Entry.objects.filter(feed=kept).values("guid")
-    Entry.objects.filter(feed=left).exclude(guid__in=known).update(feed=kept)
+    unite_entries(kept, left)
     kept.tags.add(*left.tags.all())
     if kept.schedule is not None:
         kept.schedule.tags.add(*left.tags.all())

@@ -10,6 +10,8 @@ import pytest
 from feeds import exceptions, sandbox
 from feeds.asking import check, hosts, recording
 from feeds.asking.check import may_ask
+from feeds.keeping import retention
+from feeds.keeping.matching import Identity
 from feeds.models import Entry, Feed, FeedHost
 from tasks import clock
 from tasks.decorators import NotAtAll, NotNow
@@ -416,6 +418,41 @@ def test_a_feed_that_moves_to_another_one_becomes_one_with_it(
     ended = ScheduledTask.objects.get(pk=younger.schedule.pk)
     assert ended.status == ScheduledTask.Status.DEATH
     assert "One feed with" in ended.note
+
+
+def test_feeds_that_become_one_have_each_entry_once_with_its_star(site, settings, moving, wait):
+    """The usual case: http and https of the same feed, whose guids are its links."""
+    settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
+    kept, left = polled(site.url())[0], polled(site.url("/new.xml"))[0]
+    for number in range(3):
+        link, published = f"://a.example/{number}", NOW - number * HOUR
+        Entry.objects.create(feed=kept, guid=f"http{link}", published=published)
+        starred = number == 1
+        guid = f"https://www.{link[3:]}"
+        Entry.objects.create(feed=left, guid=guid, published=published, starred=starred)
+    for _ in range(3):
+        reads(kept)
+        wait(DAY)
+    assert Feed.objects.get() == kept
+    guids = {"item-1", *(f"http://a.example/{number}" for number in range(3))}
+    assert set(kept.entries.values_list("guid", flat=True)) == guids
+    starred = kept.entries.filter(starred=True)
+    assert [entry.guid for entry in starred] == ["http://a.example/1"]
+
+
+def test_what_one_of_two_feeds_no_longer_keeps_is_not_new_when_they_become_one(
+    site, settings, moving, wait
+):
+    settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
+    kept, left = polled(site.url())[0], polled(site.url("/new.xml"))[0]
+    retention.bury(kept, [Identity("item-7")])
+    retention.bury(left, [Identity("item-7"), Identity("item-8")])
+    for _ in range(3):
+        reads(kept)
+        wait(DAY)
+    assert Feed.objects.get() == kept
+    site.pages["/new.xml"] = answer(body=rss(item(7) + item(8) + item(9)))
+    assert reads(kept)["new"] == 1
 
 
 def test_of_two_feeds_that_become_one_the_live_schedule_is_kept(site, settings, moving, wait):
