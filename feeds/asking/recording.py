@@ -85,7 +85,7 @@ def failed(feed: Feed, error: FeedError, unreadable: Response | None = None) -> 
             name=error.public_host.lower()[:255],
             defaults={"not_before": until, "status": error.status},
         )
-    if feed.original_url and is_no_feed(error):
+    if feed.moved_at is not None and is_no_feed(error):
         moving.undo(feed)
 
 

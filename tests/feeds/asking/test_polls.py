@@ -420,6 +420,37 @@ def test_a_feed_that_moves_to_another_one_becomes_one_with_it(
     assert "One feed with" in ended.note
 
 
+def test_feeds_that_have_become_one_stay_at_their_address(site, settings, moving, wait):
+    """Also if they move on, and that is undone."""
+    settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
+    feed = polled(site.url())[0]
+    polled(site.url("/new.xml"))
+    for _ in range(3):
+        reads(feed)
+        wait(DAY)
+    assert Feed.objects.get() == feed
+    gone(site, feed, "/new.xml", wait)
+    assert feed.url == site.url("/new.xml")
+    site.pages |= {
+        "/new.xml": answer(301, Location="/newer.xml"),
+        "/newer.xml": answer(body=rss(item(1))),
+    }
+    for _ in range(3):
+        reads(feed)
+        wait(DAY)
+    assert feed.url == site.url("/newer.xml")
+    gone(site, feed, "/newer.xml", wait)
+    assert feed.url == site.url("/new.xml")
+
+
+def gone(site: Site, feed: Feed, path: str, wait: Wait) -> None:
+    """Let there be no feed at an address for days."""
+    site.pages[path] = answer(404)
+    for _ in range(3):
+        fails(feed)
+        wait(DAY)
+
+
 def test_feeds_that_become_one_have_each_entry_once_with_its_star(site, settings, moving, wait):
     """The usual case: http and https of the same feed, whose guids are its links."""
     settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
