@@ -2,8 +2,9 @@
 
 import logging
 from datetime import datetime
+from typing import Any
 
-from feeds.asking import hosts
+from feeds.asking import hosts, moves
 from feeds.exceptions import shown_url
 from feeds.keeping.uniting import unite_entries
 from feeds.models import Feed
@@ -13,6 +14,14 @@ from tasks.models import ScheduledTask
 from tasks.services import SchedulerService
 
 logger = logging.getLogger(__name__)
+
+NO_FAILURES: dict[str, Any] = {
+    "failures": 0,
+    "gone_since": None,
+    "gone_times": 0,
+    "gone_for_good": None,
+}
+NO_WAIT: dict[str, Any] = {"not_before": None, "not_before_why": ""}
 
 
 def move(feed: Feed, to: str) -> None:
@@ -25,18 +34,25 @@ def move(feed: Feed, to: str) -> None:
         if other is not None:
             unite(own, other)
             return
-        original = own.url if own.moved_at is None else own.original_url
-        _give(own, to, original=original, moved=clock.now())
+        now = clock.now()
+        original = own.original_url if moves.can_go_back(own.moved_at, now) else own.url
+        _give(own, to, original=original, moved=now)
     logger.warning("%s has moved to %s.", feed.shown_url, shown_url(to))
 
 
 def undo(feed: Feed) -> None:
-    """Give a moved feed its original address again: there is no feed at the new one any more."""
+    """Give a moved feed its original address again: there is no feed at the new one any more.
+
+    Its failures there don't count here.
+    """
     with atomic():
         own = Feed.objects.select_for_update(no_key=True).filter(pk=feed.pk, url=feed.url).first()
-        if own is None or Feed.objects.filter(url=feed.original_url).exists():
+        if own is None or own.moved_at is None:
+            return
+        if Feed.objects.filter(url=own.original_url).exists():
             return
         _give(own, own.original_url, original="", moved=None)
+        Feed.objects.filter(pk=own.pk).update(**NO_FAILURES, **NO_WAIT)
     logger.warning(
         "There is no feed at %s any more: its address is %s again.",
         feed.shown_url,

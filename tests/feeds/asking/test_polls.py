@@ -345,37 +345,62 @@ def test_a_schedule_with_a_name_of_its_own_keeps_it_when_its_feed_moves(site, fe
     assert ScheduledTask.objects.get().name == "News"
 
 
-@pytest.mark.parametrize("status", [200, 404, 410])
-def test_a_move_is_undone_when_there_is_no_feed_any_more(site, feed, moving, wait, status):
+@pytest.fixture
+def moved(site: Site, feed: Feed, moving: None, wait: Wait) -> Feed:
+    """Return a feed that has moved."""
     for _ in range(3):
         reads(feed)
         wait(DAY)
+    assert feed.url == site.url("/new.xml")
+    return feed
+
+
+@pytest.mark.parametrize("status", [200, 404, 410])
+def test_a_move_is_undone_when_there_has_been_no_feed_for_two_days(site, moved, wait, status):
     site.pages["/new.xml"] = answer(status, body=b"<html>nothing</html>")
-    fails(feed)
-    assert (feed.url, feed.original_url) == (site.url(), "")
+    for _ in range(2):
+        fails(moved)
+        assert moved.url == site.url("/new.xml")
+        wait(DAY)
+    fails(moved)
+    assert (moved.url, moved.original_url, moved.moved_at) == (site.url(), "", None)
     assert ScheduledTask.objects.get().name == site.url()
+    assert (moved.failures, moved.gone_since, moved.gone_for_good) == (0, None, None)
+    assert may_ask(moved) is None
+
+
+def test_a_move_is_not_undone_when_the_feed_is_back_in_between(site, moved, wait):
+    for status in (404, 404, 200, 404, 404):
+        site.pages["/new.xml"] = answer(status, body=rss(item(1)))
+        reads(moved) if status == 200 else fails(moved)
+        wait(DAY)
+    assert moved.url == site.url("/new.xml")
+
+
+def test_a_move_of_long_ago_is_not_undone(site, moved, wait):
+    wait(31 * DAY)
+    gone(site, moved, "/new.xml", wait)
+    assert moved.url == site.url("/new.xml")
 
 
 @pytest.mark.parametrize("status", [500, 403])
-def test_a_move_is_not_undone_when_the_feed_cannot_be_had_now(site, feed, moving, wait, status):
-    for _ in range(3):
-        reads(feed)
-        wait(DAY)
-    site.pages["/new.xml"] = answer(status)
-    fails(feed)
-    assert feed.url == site.url("/new.xml")
+def test_a_move_is_not_undone_when_the_feed_cannot_be_had_now(site, moved, wait, status):
+    gone(site, moved, "/new.xml", wait, status)
+    assert moved.url == site.url("/new.xml")
 
 
-def test_a_move_is_not_undone_where_the_original_address_is_another_feed_now(
-    site, feed, moving, wait
-):
-    for _ in range(3):
-        reads(feed)
-        wait(DAY)
+def test_a_move_is_not_undone_where_the_original_address_is_another_feed_now(site, moved, wait):
     polled(site.url())
-    site.pages["/new.xml"] = answer(404)
-    fails(feed)
-    assert feed.url == site.url("/new.xml")
+    gone(site, moved, "/new.xml", wait)
+    assert moved.url == site.url("/new.xml")
+
+
+def gone(site: Site, feed: Feed, path: str, wait: Wait, status: int = 404) -> None:
+    """Let there be no feed at an address for days."""
+    site.pages[path] = answer(status)
+    for _ in range(3):
+        fails(feed)
+        wait(DAY)
 
 
 def test_a_feed_that_has_moved_is_limited_with_those_of_its_new_host(site, feed, wait, settings):
@@ -441,14 +466,6 @@ def test_feeds_that_have_become_one_stay_at_their_address(site, settings, moving
     assert feed.url == site.url("/newer.xml")
     gone(site, feed, "/newer.xml", wait)
     assert feed.url == site.url("/new.xml")
-
-
-def gone(site: Site, feed: Feed, path: str, wait: Wait) -> None:
-    """Let there be no feed at an address for days."""
-    site.pages[path] = answer(404)
-    for _ in range(3):
-        fails(feed)
-        wait(DAY)
 
 
 def test_feeds_that_become_one_have_each_entry_once_with_its_star(site, settings, moving, wait):
