@@ -79,10 +79,10 @@ def failed(feed: Feed, error: FeedError, unreadable: Response | None = None) -> 
     span = backoff.retry_after(error)
     if span is not None and isinstance(error, HttpStatus) and error.public_host:
         until = now + min(span, backoff.LONGEST_FOR_HOST)
-        FeedHost.objects.update_or_create(
-            name=error.public_host.lower()[:255],
-            defaults={"not_before": until, "status": error.status},
-        )
+        name, said = error.public_host.lower()[:255], {"not_before": until, "status": error.status}
+        FeedHost.objects.get_or_create(name=name, defaults=said)
+        # Another of its feeds may have been told to wait for longer.
+        FeedHost.objects.filter(name=name, not_before__lt=until).update(**said)
     if missed is not None and missed.is_settled(now):
         moving.undo(feed)
 

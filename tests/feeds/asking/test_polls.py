@@ -243,6 +243,14 @@ def test_a_public_host_that_wants_to_be_left_alone_is_for_a_day_at_most(feed, wa
     assert may_ask(other) is None
 
 
+def test_a_host_is_left_alone_until_the_latest_time_that_it_has_said():
+    for path, span in (("1", 2 * HOUR), ("2", MINUTE), ("3", 3 * HOUR)):
+        url = f"https://feeds.example/{path}"
+        error = exceptions.HttpStatus(url, "no", 503, span, "feeds.example")
+        recording.failed(Feed.objects.create(url=url), error)
+        assert FeedHost.objects.get().not_before == NOW + max(span, 2 * HOUR)
+
+
 # What a person wants
 
 
