@@ -44,9 +44,9 @@ def look(url: str) -> Looked:
     try:
         return Looked(url, _parsed(response))
     except NotAFeed as error:
-        if "html" not in response.content_type:
-            raise
-        found = error.found or _guessed(response.url, until)
+        found = error.found
+        if not found and "html" in response.content_type.lower():
+            found = _guessed(response.url, until)
         if not found:
             raise
         return Looked(url, found=found)

@@ -16,6 +16,7 @@ from yarl import URL
 
 from feeds.asking import moves, pace
 from feeds.asking.client import Attempt, Connections, attempting, connections
+from feeds.asking.credentials import keep_credentials
 from feeds.asking.decoding import Broken, TooLong, decoded
 from feeds.asking.errors import feed_error, http_status
 from feeds.asking.headers import retry_after
@@ -238,7 +239,7 @@ def _redirect_target(url: URL, answer: aiohttp.ClientResponse) -> URL | None:
     if answer.status not in REDIRECTS or not location:
         return None
     try:
-        return _parsed(str(url.join(URL(location))))
+        return keep_credentials(url, _parsed(str(url.join(URL(location)))))
     except (BadUrl, ValueError) as error:
         raise BadRedirect(
             str(url),

@@ -1,15 +1,27 @@
 """Gives a feed another address: the one that it has moved to, or its original one again."""
 
 import logging
+from datetime import datetime
+from typing import Any
 
-from feeds.asking import hosts
+from feeds.asking import hosts, moves
 from feeds.exceptions import shown_url
-from feeds.models import Entry, Feed
+from feeds.keeping.uniting import unite_entries
+from feeds.models import Feed
+from tasks import clock
 from tasks.database import atomic
 from tasks.models import ScheduledTask
 from tasks.services import SchedulerService
 
 logger = logging.getLogger(__name__)
+
+NO_FAILURES: dict[str, Any] = {
+    "failures": 0,
+    "gone_since": None,
+    "gone_times": 0,
+    "gone_for_good": None,
+}
+NO_WAIT: dict[str, Any] = {"not_before": None, "not_before_why": ""}
 
 
 def move(feed: Feed, to: str) -> None:
@@ -22,17 +34,25 @@ def move(feed: Feed, to: str) -> None:
         if other is not None:
             unite(own, other)
             return
-        _give(own, to, original=own.original_url or own.url)
+        now = clock.now()
+        original = own.original_url if moves.can_go_back(own.moved_at, now) else own.url
+        _give(own, to, original=original, moved=now)
     logger.warning("%s has moved to %s.", feed.shown_url, shown_url(to))
 
 
 def undo(feed: Feed) -> None:
-    """Give a moved feed its original address again: there is no feed at the new one any more."""
+    """Give a moved feed its original address again: there is no feed at the new one any more.
+
+    Its failures there don't count here.
+    """
     with atomic():
         own = Feed.objects.select_for_update(no_key=True).filter(pk=feed.pk, url=feed.url).first()
-        if own is None or Feed.objects.filter(url=feed.original_url).exists():
+        if own is None or own.moved_at is None:
             return
-        _give(own, own.original_url, original="")
+        if Feed.objects.filter(url=own.original_url).exists():
+            return
+        _give(own, own.original_url, original="", moved=None)
+        Feed.objects.filter(pk=own.pk).update(**NO_FAILURES, **NO_WAIT)
     logger.warning(
         "There is no feed at %s any more: its address is %s again.",
         feed.shown_url,
@@ -43,14 +63,13 @@ def undo(feed: Feed) -> None:
 def unite(moved: Feed, other: Feed) -> Feed:
     """Make one feed of two, of which one has moved to the address of the other; return it.
 
-    It has the entries and the tags of both, and the older schedule that is live; the other one
-    ends. To be called in a transaction.
+    It has the entries and the tags of both (of an entry that both have, its own), and the older
+    schedule that is live; the other one ends. That isn't undone. To be called in a transaction.
     """
     kept, left = (moved, other) if _is_older(moved, other) else (other, moved)
     to, original = other.url, moved.original_url or moved.url
     _end(left.schedule, to)
-    known = Entry.objects.filter(feed=kept).values("guid")
-    Entry.objects.filter(feed=left).exclude(guid__in=known).update(feed=kept)
+    unite_entries(kept, left)
     kept.tags.add(*left.tags.all())
     if kept.schedule is not None:
         kept.schedule.tags.add(*left.tags.all())
@@ -58,7 +77,7 @@ def unite(moved: Feed, other: Feed) -> Feed:
     left.schedule = None
     left.save(update_fields=["schedule"])
     left.delete()
-    _give(kept, to, original=original)
+    _give(kept, to, original=original, moved=None)
     logger.warning("%s and %s are one feed now.", shown_url(original), shown_url(to))
     return kept
 
@@ -80,18 +99,21 @@ def _rank(schedule: ScheduledTask | None) -> tuple[bool, bool, int]:
     return False, not schedule.is_live, schedule.pk
 
 
-def _give(feed: Feed, url: str, *, original: str) -> None:
+def _give(feed: Feed, url: str, *, original: str, moved: datetime | None) -> None:
     """Give a feed an address; its schedule is named after it, and limited with those of its host.
 
     What came from the address before says nothing about what is to be expected from this one.
     """
     before = feed.shown_url
-    feed.url, feed.original_url = url, "" if original == url else original
+    is_back = original == url
+    feed.url, feed.original_url = url, "" if is_back else original
+    feed.moved_at = None if is_back else moved
     feed.moving_to, feed.moving_since, feed.moving_times = "", None, 0
     feed.save(
         update_fields=[
             "url",
             "original_url",
+            "moved_at",
             "moving_to",
             "moving_since",
             "moving_times",

@@ -28,12 +28,6 @@ MAX_SECONDS = 31 * 24 * 3_600
 DEFAULT_INTERVAL = timedelta(minutes=15)
 # What a moved feed goes back from.
 NO_FEED_ANY_MORE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
-ANSWERS_WELL: dict[str, Any] = {
-    "failures": 0,
-    "gone_since": None,
-    "gone_times": 0,
-    "gone_for_good": None,
-}
 
 
 def digest(response: Response) -> str:
@@ -77,15 +71,19 @@ def failed(feed: Feed, error: FeedError, unreadable: Response | None = None) -> 
     now = clock.now()
     if unreadable is not None:
         storing.keep_document(feed, unreadable.body, unreadable.content_type, str(error))
-    Feed.objects.filter(pk=feed.pk).update(**after_failure(feed, error, now, _interval(feed, now)))
+    missed = _missed(feed, error, now)
+    columns = after_failure(feed, error, now, _interval(feed, now))
+    if missed is not None:
+        columns |= _of_sighting(missed)
+    Feed.objects.filter(pk=feed.pk).update(**columns)
     span = backoff.retry_after(error)
     if span is not None and isinstance(error, HttpStatus) and error.public_host:
         until = now + min(span, backoff.LONGEST_FOR_HOST)
-        FeedHost.objects.update_or_create(
-            name=error.public_host.lower()[:255],
-            defaults={"not_before": until, "status": error.status},
-        )
-    if feed.original_url and is_no_feed(error):
+        name, said = error.public_host.lower()[:255], {"not_before": until, "status": error.status}
+        FeedHost.objects.get_or_create(name=name, defaults=said)
+        # Another of its feeds may have been told to wait for longer.
+        FeedHost.objects.filter(name=name, not_before__lt=until).update(**said)
+    if missed is not None and missed.is_settled(now):
         moving.undo(feed)
 
 
@@ -93,7 +91,7 @@ def after_success(
     feed: Feed, response: Response, parsed: ParsedFeed | None, now: datetime
 ) -> dict[str, Any]:
     """Return the columns of a feed after such a poll; `parsed` is None if nothing has changed."""
-    columns = ANSWERS_WELL | _of_sighting(_seen(feed, response, now))
+    columns = moving.NO_FAILURES | _of_sighting(_seen(feed, response, now))
     if response.status == HTTPStatus.NOT_MODIFIED:
         columns |= _of_validators(after_not_modified(validators_of(feed), response.headers))
     else:
@@ -146,10 +144,20 @@ def sighting(columns: dict[str, Any]) -> Sighting | None:
 
 
 def _seen(feed: Feed, response: Response, now: datetime) -> Sighting | None:
-    before = sighting({name: getattr(feed, name) for name in _of_sighting(None)})
     to = response.moved_to
     is_storable = to is not None and len(to.encode()) <= MAX_URL
-    return moves.seen(before, feed.url, to if is_storable else None, now)
+    return moves.seen(_seen_before(feed), feed.url, to if is_storable else None, now)
+
+
+def _missed(feed: Feed, error: FeedError, now: datetime) -> Sighting | None:
+    """Return how often there was no feed where a feed has moved to, None if it stays there."""
+    if not is_no_feed(error) or not moves.can_go_back(feed.moved_at, now):
+        return None
+    return moves.missed(_seen_before(feed), feed.original_url, now)
+
+
+def _seen_before(feed: Feed) -> Sighting | None:
+    return sighting({name: getattr(feed, name) for name in _of_sighting(None)})
 
 
 def _settle_move(feed: Feed, seen: Sighting | None, now: datetime) -> None:

@@ -85,6 +85,12 @@ def buried(feed: Feed, identities: Collection[Identity]) -> set[Identity]:
     return gone | moved_away
 
 
+def hand_over(left: Feed, kept: Feed) -> None:
+    """Have one feed remember what another one remembers."""
+    known = Tombstone.objects.filter(feed=kept).values("key")
+    Tombstone.objects.filter(feed=left).exclude(key__in=known).update(feed=kept)
+
+
 def forget(feed: Feed, listed: Collection[Identity]) -> None:
     """Forget the oldest tombstones that are too many, never those of what is listed."""
     stones = Tombstone.objects.filter(feed=feed).order_by("-id")

@@ -93,6 +93,8 @@ class Feed(models.Model):
         editable=False,
         help_text=_("Before it moved."),
     )
+    # None also if it can't go back: it has become one with another.
+    moved_at = models.DateTimeField(null=True, editable=False)
     # What the document says of when it is worth asking: see `ParsedFeed`.
     update_seconds = models.PositiveIntegerField(null=True, editable=False)
     skip_hours = models.JSONField(null=True, editable=False)

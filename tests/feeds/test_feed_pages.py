@@ -249,6 +249,12 @@ def test_looking_at_a_web_page_offers_its_feeds(admin_client: Client, allowed: S
     assert "here already" in text_of(response)
 
 
+@pytest.mark.parametrize("headers", [{}, {"Content_Type": "text/plain"}])
+def test_a_web_page_that_does_not_say_so_offers_its_feeds_too(allowed: Site, headers):
+    allowed.pages["/"] = answer(200, PAGE, **headers)
+    assert [found.url for found in looking.look(allowed.url("/")).found] == [allowed.url("/n.xml")]
+
+
 def test_of_a_page_that_names_no_feed_the_usual_addresses_are_tried(allowed: Site):
     allowed.pages["/"] = answer(200, b"<html></html>", Content_Type="text/html")
     allowed.pages["/feed"] = allowed.pages["/n.xml"]

@@ -136,6 +136,18 @@ def test_a_redirect_to_something_else_than_a_web_address_is_refused(site, target
         get(site)
 
 
+def test_credentials_follow_a_redirect_to_a_whole_address_of_the_same_site(site):
+    site.pages |= {
+        "/feed.xml": answer(301, Location=site.url("/new.xml")),
+        "/new.xml": answer(),
+    }
+    url = site.url().replace("//", "//me:secret@")
+    response = fetch_url(url, allowed_hosts={site.host_port})
+    first, second = (request["Authorization"] for request in site.requests)
+    assert first == second
+    assert response.moved_to == site.url("/new.xml").replace("//", "//me:secret@")
+
+
 def test_credentials_do_not_follow_a_redirect_to_another_site(site, other_site):
     site.pages["/feed.xml"] = answer(302, Location=other_site.url())
     other_site.pages["/feed.xml"] = answer()

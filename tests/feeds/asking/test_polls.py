@@ -10,6 +10,8 @@ import pytest
 from feeds import exceptions, sandbox
 from feeds.asking import check, hosts, recording
 from feeds.asking.check import may_ask
+from feeds.keeping import retention
+from feeds.keeping.matching import Identity
 from feeds.models import Entry, Feed, FeedHost
 from tasks import clock
 from tasks.decorators import NotAtAll, NotNow
@@ -241,6 +243,14 @@ def test_a_public_host_that_wants_to_be_left_alone_is_for_a_day_at_most(feed, wa
     assert may_ask(other) is None
 
 
+def test_a_host_is_left_alone_until_the_latest_time_that_it_has_said():
+    for path, span in (("1", 2 * HOUR), ("2", MINUTE), ("3", 3 * HOUR)):
+        url = f"https://feeds.example/{path}"
+        error = exceptions.HttpStatus(url, "no", 503, span, "feeds.example")
+        recording.failed(Feed.objects.create(url=url), error)
+        assert FeedHost.objects.get().not_before == NOW + max(span, 2 * HOUR)
+
+
 # What a person wants
 
 
@@ -343,37 +353,62 @@ def test_a_schedule_with_a_name_of_its_own_keeps_it_when_its_feed_moves(site, fe
     assert ScheduledTask.objects.get().name == "News"
 
 
-@pytest.mark.parametrize("status", [200, 404, 410])
-def test_a_move_is_undone_when_there_is_no_feed_any_more(site, feed, moving, wait, status):
+@pytest.fixture
+def moved(site: Site, feed: Feed, moving: None, wait: Wait) -> Feed:
+    """Return a feed that has moved."""
     for _ in range(3):
         reads(feed)
         wait(DAY)
+    assert feed.url == site.url("/new.xml")
+    return feed
+
+
+@pytest.mark.parametrize("status", [200, 404, 410])
+def test_a_move_is_undone_when_there_has_been_no_feed_for_two_days(site, moved, wait, status):
     site.pages["/new.xml"] = answer(status, body=b"<html>nothing</html>")
-    fails(feed)
-    assert (feed.url, feed.original_url) == (site.url(), "")
+    for _ in range(2):
+        fails(moved)
+        assert moved.url == site.url("/new.xml")
+        wait(DAY)
+    fails(moved)
+    assert (moved.url, moved.original_url, moved.moved_at) == (site.url(), "", None)
     assert ScheduledTask.objects.get().name == site.url()
+    assert (moved.failures, moved.gone_since, moved.gone_for_good) == (0, None, None)
+    assert may_ask(moved) is None
+
+
+def test_a_move_is_not_undone_when_the_feed_is_back_in_between(site, moved, wait):
+    for status in (404, 404, 200, 404, 404):
+        site.pages["/new.xml"] = answer(status, body=rss(item(1)))
+        reads(moved) if status == 200 else fails(moved)
+        wait(DAY)
+    assert moved.url == site.url("/new.xml")
+
+
+def test_a_move_of_long_ago_is_not_undone(site, moved, wait):
+    wait(31 * DAY)
+    gone(site, moved, "/new.xml", wait)
+    assert moved.url == site.url("/new.xml")
 
 
 @pytest.mark.parametrize("status", [500, 403])
-def test_a_move_is_not_undone_when_the_feed_cannot_be_had_now(site, feed, moving, wait, status):
-    for _ in range(3):
-        reads(feed)
-        wait(DAY)
-    site.pages["/new.xml"] = answer(status)
-    fails(feed)
-    assert feed.url == site.url("/new.xml")
+def test_a_move_is_not_undone_when_the_feed_cannot_be_had_now(site, moved, wait, status):
+    gone(site, moved, "/new.xml", wait, status)
+    assert moved.url == site.url("/new.xml")
 
 
-def test_a_move_is_not_undone_where_the_original_address_is_another_feed_now(
-    site, feed, moving, wait
-):
-    for _ in range(3):
-        reads(feed)
-        wait(DAY)
+def test_a_move_is_not_undone_where_the_original_address_is_another_feed_now(site, moved, wait):
     polled(site.url())
-    site.pages["/new.xml"] = answer(404)
-    fails(feed)
-    assert feed.url == site.url("/new.xml")
+    gone(site, moved, "/new.xml", wait)
+    assert moved.url == site.url("/new.xml")
+
+
+def gone(site: Site, feed: Feed, path: str, wait: Wait, status: int = 404) -> None:
+    """Let there be no feed at an address for days."""
+    site.pages[path] = answer(status)
+    for _ in range(3):
+        fails(feed)
+        wait(DAY)
 
 
 def test_a_feed_that_has_moved_is_limited_with_those_of_its_new_host(site, feed, wait, settings):
@@ -416,6 +451,64 @@ def test_a_feed_that_moves_to_another_one_becomes_one_with_it(
     ended = ScheduledTask.objects.get(pk=younger.schedule.pk)
     assert ended.status == ScheduledTask.Status.DEATH
     assert "One feed with" in ended.note
+
+
+def test_feeds_that_have_become_one_stay_at_their_address(site, settings, moving, wait):
+    """Also if they move on, and that is undone."""
+    settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
+    feed = polled(site.url())[0]
+    polled(site.url("/new.xml"))
+    for _ in range(3):
+        reads(feed)
+        wait(DAY)
+    assert Feed.objects.get() == feed
+    gone(site, feed, "/new.xml", wait)
+    assert feed.url == site.url("/new.xml")
+    site.pages |= {
+        "/new.xml": answer(301, Location="/newer.xml"),
+        "/newer.xml": answer(body=rss(item(1))),
+    }
+    for _ in range(3):
+        reads(feed)
+        wait(DAY)
+    assert feed.url == site.url("/newer.xml")
+    gone(site, feed, "/newer.xml", wait)
+    assert feed.url == site.url("/new.xml")
+
+
+def test_feeds_that_become_one_have_each_entry_once_with_its_star(site, settings, moving, wait):
+    """The usual case: http and https of the same feed, whose guids are its links."""
+    settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
+    kept, left = polled(site.url())[0], polled(site.url("/new.xml"))[0]
+    for number in range(3):
+        link, published = f"://a.example/{number}", NOW - number * HOUR
+        Entry.objects.create(feed=kept, guid=f"http{link}", published=published)
+        starred = number == 1
+        guid = f"https://www.{link[3:]}"
+        Entry.objects.create(feed=left, guid=guid, published=published, starred=starred)
+    for _ in range(3):
+        reads(kept)
+        wait(DAY)
+    assert Feed.objects.get() == kept
+    guids = {"item-1", *(f"http://a.example/{number}" for number in range(3))}
+    assert set(kept.entries.values_list("guid", flat=True)) == guids
+    starred = kept.entries.filter(starred=True)
+    assert [entry.guid for entry in starred] == ["http://a.example/1"]
+
+
+def test_what_one_of_two_feeds_no_longer_keeps_is_not_new_when_they_become_one(
+    site, settings, moving, wait
+):
+    settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
+    kept, left = polled(site.url())[0], polled(site.url("/new.xml"))[0]
+    retention.bury(kept, [Identity("item-7")])
+    retention.bury(left, [Identity("item-7"), Identity("item-8")])
+    for _ in range(3):
+        reads(kept)
+        wait(DAY)
+    assert Feed.objects.get() == kept
+    site.pages["/new.xml"] = answer(body=rss(item(7) + item(8) + item(9)))
+    assert reads(kept)["new"] == 1
 
 
 def test_of_two_feeds_that_become_one_the_live_schedule_is_kept(site, settings, moving, wait):

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import yarl
 from multidict import CIMultiDict
 
 from feeds.asking import backoff, freshness, gone, headers, moves
+from feeds.asking.credentials import keep_credentials
 from feeds.asking.freshness import Fresh, Source
 from feeds.asking.permission import Decision, Outcome, Situation, Why, decide, end_of_skipped
 from feeds.asking.validators import Validators, after_document, after_not_modified
@@ -207,6 +209,39 @@ def test_a_feed_that_goes_elsewhere_in_between_begins_anew(between):
 
 def test_a_feed_never_moves_from_https_to_http():
     assert moves.seen(None, URL, "http://feeds.example/news.xml", NOW) is None
+
+
+# Credentials
+
+
+@pytest.mark.parametrize(
+    ("here", "target", "kept"),
+    [
+        ("https://me:p%40ss@a.example/", "https://a.example/x", "https://me:p%40ss@a.example/x"),
+        ("https://me@a.example/", "https://A.example:443/x", "https://me@a.example/x"),
+        ("https://:key@a.example/", "https://a.example/x", "https://:key@a.example/x"),
+        ("http://me:key@a.example/", "https://a.example/", "https://me:key@a.example/"),
+        ("https://me:key@a.example/", "https://you@a.example/", "https://you@a.example/"),
+        ("https://a.example/", "https://a.example/x", "https://a.example/x"),
+    ],
+)
+def test_credentials_are_kept_at_the_same_site(here, target, kept):
+    assert str(keep_credentials(yarl.URL(here), yarl.URL(target))) == str(yarl.URL(kept))
+
+
+@pytest.mark.parametrize(
+    ("here", "target"),
+    [
+        ("https://me:key@a.example/", "https://b.example/"),
+        ("https://me:key@a.example/", "https://www.a.example/"),
+        ("https://me:key@a.example/", "https://a.example:8443/"),
+        ("https://me:key@a.example/", "http://a.example/"),
+        ("http://me:key@a.example:8080/", "https://a.example/"),
+        ("http://me:key@a.example/", "https://a.example:8443/"),
+    ],
+)
+def test_credentials_go_nowhere_else(here, target):
+    assert keep_credentials(yarl.URL(here), yarl.URL(target)) == yarl.URL(target)
 
 
 # Permission
