@@ -141,12 +141,22 @@ def _entries(
 
 
 def _newest(identified: list[Identified], reader: EntryReader | JsonFeed) -> list[Identified]:
-    """Return the newest entries in their order, or the first ones if dates are missing."""
-    dates = [reader.date(item) for item, *_ in identified]
-    if not all(dates):
-        return identified[:MAX_ENTRIES]
-    numbers = sorted(range(len(dates)), key=lambda number: (dates[number], -number), reverse=True)
+    """Return the newest entries in their order: the first ones if none has a date."""
+    dates = _with_missing([reader.date(item) for item, *_ in identified])
+    later = 1 if dates[0] < dates[-1] else -1  # which way the document goes
+    places = range(len(dates))
+    numbers = sorted(places, key=lambda place: (dates[place], later * place), reverse=True)
     return [identified[number] for number in sorted(numbers[:MAX_ENTRIES])]
+
+
+def _with_missing(dates: list[datetime | None]) -> list[datetime]:
+    """Return dates, each missing one as that of the entry before it, or else after it."""
+    latest = next(filter(None, dates), datetime.min.replace(tzinfo=UTC))
+    found = []
+    for date in dates:
+        latest = date or latest
+        found.append(latest)
+    return found
 
 
 def _finished(entry: ParsedEntry, others: tuple[str, ...]) -> ParsedEntry:
