@@ -196,6 +196,7 @@ def _feed(values: dict[str, Any]) -> ParsedFeed:
 def _entry(values: dict[str, Any]) -> ParsedEntry:
     for key in ("published", "updated"):
         values[key] = values[key] and datetime.fromisoformat(values[key])
-    values["categories"] = tuple(values["categories"])
+    for key in ("categories", "guids"):
+        values[key] = tuple(values[key])
     values["enclosures"] = tuple(Enclosure(**one) for one in values["enclosures"])
     return ParsedEntry(**values)

@@ -111,17 +111,18 @@ def _first_of_each(entries: Iterable[ParsedEntry]) -> dict[str, ParsedEntry]:
 
 
 def _identity(entry: ParsedEntry) -> Identity:
-    return Identity(entry.guid, entry.link, entry.title, entry.published)
+    return Identity(entry.guid, entry.link, entry.title, entry.published, entry.guids)
 
 
 def _known(feed: Feed, identities: Mapping[str, Identity]) -> dict[str, Entry]:
     """Return which stored entry each listed one is, by the guids that are listed.
 
-    An entry whose guid is now of another form takes it over.
+    An entry whose guid is now of another form takes it over, if it says no less.
     """
     entries = Entry.objects.filter(feed=feed).order_by("-published", "-id").only(*COMPARED_FIELDS)
-    stored = {entry.guid: entry for entry in entries.filter(guid__in=identities)}
-    if len(stored) < len(identities):
+    guids = {guid for one in identities.values() for guid in (one.guid, *one.guids)}
+    stored = {entry.guid: entry for entry in entries.filter(guid__in=guids)}
+    if any(stored.keys().isdisjoint(one.narrow) for one in identities.values()):
         stored |= {entry.guid: entry for entry in entries[:COMPARED]}
     listed, candidates = list(identities.values()), list(stored.values())
     others = [retention.identity(entry) for entry in candidates]
@@ -129,7 +130,7 @@ def _known(feed: Feed, identities: Mapping[str, Identity]) -> dict[str, Entry]:
     moved = []
     for new, old in matching.match(listed, others).items():
         known[listed[new].guid] = candidates[old]
-        if matching.key(listed[new]) != matching.key(others[old]):
+        if matching.takes_over(listed[new], others[old]) and listed[new].guid not in stored:
             candidates[old].guid = listed[new].guid
             moved.append(candidates[old])
     if moved:

@@ -4,20 +4,22 @@ Whole feeds change their guids: from http to https, with and without “www.”,
 links to numbers. Then all their entries would come a second time. The rules, first to last; each
 needs that no other entry, listed or stored, could be meant:
 
-1. the same guid (whoever else could be meant);
-2. the same guid apart from http or https, “www.”, the default port and the case of the host;
-3. the same path and query at another host, and the same title and date; if there is no date, the
+1. the same guid (whoever else could be meant), in the narrowest form that is stored;
+2. a broader form of it, which it had without neighbours that share it, and the same link; if they
+   share the link too, and differ in the text only, also the same title, or else date;
+3. the same guid apart from http or https, “www.”, the default port and the case of the host;
+4. the same path and query at another host, and the same title and date; if there is no date, the
    whole document must have moved: all its guids to one host, which no stored guid has;
-4. the same link, and the same title and date; title or date suffices where one of the two guids is
-   that link, as it is for an entry that has none.
+5. the same link, title and date; title or date suffices where one of the two guids is that link, as
+   it is for an entry that has none, and the title where an undated one has only its text.
 
 A date that isn't known is the same as no other.
 """
 
 import hashlib
 import urllib.parse
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -27,12 +29,16 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells an entry from the others of its feed."""
+    """What tells an entry from the others of its feed.
+
+    `guids` are all that a listed one may have, the narrowest first.
+    """
 
     guid: str
     link: str = ""
     title: str = ""
     published: datetime | None = None
+    guids: tuple[str, ...] = ()
 
     @cached_property
     def parts(self) -> tuple[str, str]:
@@ -43,6 +49,23 @@ class Identity:
     def link_parts(self) -> tuple[str, str]:
         """The same of the link."""
         return _parts(self.link)
+
+    @property
+    def narrow(self) -> tuple[str, ...]:
+        """Its guid, after those that say more."""
+        return (
+            (*self.guids[: self.guids.index(self.guid)], self.guid) if self.guids else (self.guid,)
+        )
+
+    @property
+    def broader(self) -> tuple[str, ...]:
+        """The guids that it would have without those that share them."""
+        return self.guids[len(self.narrow) :]
+
+    @property
+    def is_its_text(self) -> bool:
+        """Whether only its text tells it from others of its document."""
+        return bool(self.broader) and self.guid == self.guids[0]
 
     @property
     def is_its_link(self) -> bool:
@@ -59,16 +82,21 @@ Alike = Callable[[Identity, Identity], bool]
 
 
 def key(identity: Identity) -> int:
-    """Return a number of 64 bits (signed) that is the same for all forms of a guid by rule 2."""
+    """Return a number of 64 bits (signed) that is the same for all forms of a guid by rule 3."""
     return _number("\n".join(identity.parts))
 
 
 def moved_key(identity: Identity) -> int | None:
-    """Return such a number that stays the same by rule 3, None without a host or a date."""
+    """Return such a number that stays the same by rule 4, None without a host or a date."""
     if not identity.host or identity.published is None:
         return None
     date = identity.published.timestamp()
     return _number(f"{identity.parts[1]}\n{identity.title}\n{date}")
+
+
+def takes_over(new: Identity, old: Identity) -> bool:
+    """Return whether a stored entry is to get the guid of the listed one that it is."""
+    return key(new) != key(old) and old.guid not in new.narrow
 
 
 def match(listed: Sequence[Identity], stored: Sequence[Identity]) -> dict[int, int]:
@@ -76,19 +104,17 @@ def match(listed: Sequence[Identity], stored: Sequence[Identity]) -> dict[int, i
 
     The guids of the listed ones differ, and so do those of the stored ones.
     """
-    by_guid = {identity.guid: place for place, identity in enumerate(stored)}
-    found = {
-        place: by_guid[identity.guid]
-        for place, identity in enumerate(listed)
-        if identity.guid in by_guid
-    }
+    found = _with_its_guid(listed, stored)
     if len(found) == len(listed):
         return found
+    found |= _without_neighbours(listed, stored, found)
     at_other_host = _moved_with_all if _has_moved(listed, stored) else _moved
     rules: list[tuple[Key, Alike]] = [
         (lambda one: one.parts if one.host else None, lambda new, old: True),
         (lambda one: one.parts[1] if one.host else None, at_other_host),
-        (lambda one: one.link_parts if one.link else None, _has_same_link),
+        (lambda one: (one.link_parts, one.title, one.published), _has_same_link),
+        (lambda one: (one.link_parts, one.title), _has_same_link),
+        (lambda one: (one.link_parts, one.published), _has_same_link),
     ]
     for rule_key, is_same in rules:
         taken = set(found.values())
@@ -97,6 +123,36 @@ def match(listed: Sequence[Identity], stored: Sequence[Identity]) -> dict[int, i
             if free and is_same(listed[place], stored[known]):
                 found[place] = known
     return found
+
+
+def _with_its_guid(listed: Sequence[Identity], stored: Sequence[Identity]) -> dict[int, int]:
+    by_guid = {identity.guid: place for place, identity in enumerate(stored)}
+    places: dict[int, int] = {}
+    for place, identity in enumerate(listed):
+        known = next((by_guid[guid] for guid in identity.narrow if guid in by_guid), None)
+        if known is not None:
+            places.setdefault(known, place)
+    return {place: known for known, place in places.items()}
+
+
+def _without_neighbours(
+    listed: Sequence[Identity], stored: Sequence[Identity], found: Mapping[int, int]
+) -> dict[int, int]:
+    free = set(range(len(stored))).difference(found.values())
+    by_guid = {stored[known].guid: known for known in free}
+    claims = defaultdict(list)
+    for place, identity in enumerate(listed):
+        for guid in identity.broader if place not in found else ():
+            if guid in by_guid:
+                claims[by_guid[guid]].append(place)
+    more: dict[int, int] = {}
+    for known, places in claims.items():
+        for is_same in (_is_that_link, _is_that_title, _is_that_date):
+            alike = [place for place in places if is_same(listed[place], stored[known])]
+            if len(alike) == 1:
+                more.setdefault(alike[0], known)
+                break
+    return more
 
 
 def _only_pairs(
@@ -131,11 +187,25 @@ def _moved_with_all(new: Identity, old: Identity) -> bool:
     return new.title == old.title and (new.published is None or _has_same_date(new, old))
 
 
+def _is_that_link(new: Identity, old: Identity) -> bool:
+    return not new.is_its_text and new.link_parts == old.link_parts
+
+
+def _is_that_title(new: Identity, old: Identity) -> bool:
+    return new.link_parts == old.link_parts and new.title == old.title
+
+
+def _is_that_date(new: Identity, old: Identity) -> bool:
+    return new.link_parts == old.link_parts and _has_same_date(new, old)
+
+
 def _has_same_link(new: Identity, old: Identity) -> bool:
     same_title, same_date = new.title == old.title, _has_same_date(new, old)
+    if not new.link:
+        return False
     if new.is_its_link or old.is_its_link:
         return same_title or same_date
-    return same_title and same_date
+    return same_title and (same_date or (new.is_its_text and new.published is None))
 
 
 def _has_same_date(new: Identity, old: Identity) -> bool:

@@ -32,8 +32,8 @@ class EntryReader:
 
     def signs(self, entry: Any) -> Signs:
         """Return what may identify an entry."""
-        name, link = clean_text(string(entry, "id"), 4_000), _link(entry, self.url)
-        return Signs(name, link, "" if name or link else _whole_text(entry))
+        name = clean_text(string(entry, "id"), 4_000)
+        return Signs(name, _link(entry, self.url), _whole_text(entry))
 
     def date(self, entry: Any) -> datetime | None:
         """Return when an entry was published or, if that isn't known, updated."""

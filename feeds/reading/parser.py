@@ -27,7 +27,10 @@ MAX_ALL_HTML = 10_000_000  # characters of all HTML texts of a document
 MAX_DEFECT = 300
 
 # What an entry says. Its image isn't part of that: many have another address at each poll.
-_DIGESTED = [one.name for one in fields(ParsedEntry) if one.name not in ("guid", "digest", "image")]
+_NOT_DIGESTED = frozenset({"guid", "guids", "digest", "image"})
+_DIGESTED = [one.name for one in fields(ParsedEntry) if one.name not in _NOT_DIGESTED]
+
+Identified = tuple[Any, str, tuple[str, ...]]  # an item, its guid, and all that it may have
 
 
 def parse(body: bytes, content_type: str, url: str) -> ParsedFeed:
@@ -124,34 +127,44 @@ def _entries(
     items: list[Any], reader: EntryReader | JsonFeed
 ) -> tuple[tuple[ParsedEntry, ...], int, list[str]]:
     """Return the entries to keep, how many there were too many, and what is wrong with them."""
-    identified = list(zip(items, guids(reader.signs(item) for item in items), strict=True))
+    forms = [reader.signs(item).forms for item in items]
+    identified = list(zip(items, guids(forms), forms, strict=True))
     kept = _newest(identified, reader) if len(identified) > MAX_ENTRIES else identified
     html_left = MAX_ALL_HTML
     entries: list[ParsedEntry] = []
-    for item, guid in kept:
-        entry = _finished(reader.entry(item, guid, with_html=html_left > 0))
+    for item, guid, others in kept:
+        entry = _finished(reader.entry(item, guid, with_html=html_left > 0), others)
         html_left -= len(entry.summary) + len(entry.content)
         entries.append(entry)
     defects = [] if html_left > 0 else ["its last entries are without their text: it is too long"]
     return tuple(entries), len(items) - len(kept), defects
 
 
-def _newest(
-    identified: list[tuple[Any, str]], reader: EntryReader | JsonFeed
-) -> list[tuple[Any, str]]:
-    """Return the newest entries in their order, or the first ones if dates are missing."""
-    dates = [reader.date(item) for item, _ in identified]
-    if not all(dates):
-        return identified[:MAX_ENTRIES]
-    numbers = sorted(range(len(dates)), key=lambda number: (dates[number], -number), reverse=True)
+def _newest(identified: list[Identified], reader: EntryReader | JsonFeed) -> list[Identified]:
+    """Return the newest entries in their order: the first ones if none has a date."""
+    dates = _with_missing([reader.date(item) for item, *_ in identified])
+    later = 1 if dates[0] < dates[-1] else -1  # which way the document goes
+    places = range(len(dates))
+    numbers = sorted(places, key=lambda place: (dates[place], later * place), reverse=True)
     return [identified[number] for number in sorted(numbers[:MAX_ENTRIES])]
 
 
-def _finished(entry: ParsedEntry) -> ParsedEntry:
-    """Return an entry with its digest, and with a title to show."""
+def _with_missing(dates: list[datetime | None]) -> list[datetime]:
+    """Return dates, each missing one as that of the entry before it, or else after it."""
+    latest = next(filter(None, dates), datetime.min.replace(tzinfo=UTC))
+    found = []
+    for date in dates:
+        latest = date or latest
+        found.append(latest)
+    return found
+
+
+def _finished(entry: ParsedEntry, others: tuple[str, ...]) -> ParsedEntry:
+    """Return an entry with its digest and all its guids, and with a title to show."""
     values = [getattr(entry, name) for name in _DIGESTED]
     title = entry.title or start_of(entry.summary or entry.content)
-    return replace(entry, title=title, digest=digest(json.dumps(values, default=_plain)))
+    said = digest(json.dumps(values, default=_plain))
+    return replace(entry, title=title, digest=said, guids=others)
 
 
 def _plain(value: datetime | Enclosure) -> object:

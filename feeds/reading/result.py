@@ -21,7 +21,8 @@ class Enclosure:
 class ParsedEntry:
     """An entry. `summary` and `content` are safe HTML, `summary` empty if it is the content.
 
-    `guid` identifies it within its feed; `digest` changes with its content.
+    `guid` identifies it within its feed; `digest` changes with its content. `guids` are all that it
+    may have, the narrowest first: which one it has depends on the other entries of its document.
     """
 
     guid: str
@@ -40,6 +41,7 @@ class ParsedEntry:
     image: str = ""
     comments: str = ""  # where it is discussed
     language: str = ""
+    guids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Entries of a document become rows: new ones, changed ones, and which may go."""
 
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,14 +9,18 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from feeds import storing
 from feeds.exceptions import UnknownFeed
 from feeds.keeping import retention
 from feeds.models import Feed, Tombstone
+from feeds.reading.parser import parse
 from feeds.reading.result import Enclosure, ParsedEntry, ParsedFeed
 from feeds.storing import Counts
 from tasks import clock
+from tests.feeds.documents import rss
 
 pytestmark = pytest.mark.django_db
 
@@ -209,6 +214,73 @@ def test_a_feed_that_has_moved_to_another_host_can_change_its_entries_and_move_o
         assert store(feed, edited, *document[1:]) == Counts(updated=1, unchanged=4)
         store(feed, *document)
     assert feed.entries.count() == 5
+
+
+# Guids that depend on the other entries of a document
+
+
+def read(*items: str) -> tuple[ParsedEntry, ...]:
+    return parse(rss("".join(f"<item>{item}</item>" for item in items)), "", URL).entries
+
+
+def shared(link: int, title: str) -> str:
+    return f"<guid>g</guid><link>https://a.example/{link}</link><title>{title}</title>"
+
+
+def status(title: str, text: str = "") -> str:
+    page = "<link>https://a.example/status</link>"
+    return f"{page}<title>{title}</title><description>{text}</description>"
+
+
+def test_all_entries_of_a_page_with_one_link_are_stored(feed):
+    items = [status(f"Incident {number}") for number in range(5)]
+    assert store(feed, *read(*items)) == Counts(new=5)
+    assert store(feed, *read(status("Incident 5"), *items)) == Counts(new=1, unchanged=5)
+
+
+def test_an_entry_stays_the_same_when_others_with_its_guid_come_and_go(feed):
+    store(feed, *read(shared(1, "one"), shared(2, "two")))
+    assert store(feed, *read(shared(2, "edited"))) == Counts(updated=1)
+    assert store(feed, *read(shared(1, "edited"))) == Counts(updated=1)
+    both = store(feed, *read(shared(3, "three"), shared(2, "edited"), shared(1, "again")))
+    assert both == Counts(new=1, updated=1, unchanged=1)
+
+
+def test_an_entry_that_gets_neighbours_with_its_guid_or_link_stays_the_same(feed):
+    store(feed, *read(shared(1, "one"), status("up")))
+    more = read(shared(2, "two"), shared(1, "edited"), status("down"), status("up", "edited"))
+    assert store(feed, *more) == Counts(new=2, updated=2)
+    assert store(feed, *more) == Counts(unchanged=4)
+    assert store(feed, *read(status("down"))) == Counts(unchanged=1)
+
+
+def test_an_edit_of_an_entry_that_only_its_text_tells_from_others_is_no_other_entry(feed):
+    store(feed, *read(status("one"), status("two")))
+    edited = read(status("one", "edited"), status("two"))
+    assert store(feed, *edited) == Counts(updated=1, unchanged=1)
+
+
+def test_a_new_entry_of_a_page_with_one_link_is_none_that_is_gone(feed):
+    store(feed, *read(status("one")))
+    assert store(feed, *read(status("three"), status("two"))) == Counts(new=2)
+    assert store(feed, *read(status("four"), status("three"), status("two"))).new == 1
+
+
+polls = st.lists(
+    st.dictionaries(st.integers(0, 3), st.sampled_from("abc"), min_size=1), min_size=1, max_size=6
+)
+
+
+@settings(max_examples=30)
+@given(polls)
+def test_no_edit_makes_an_entry_another_one_whoever_comes_and_goes(polls):
+    # First all are there: a guid that is alone is the same entry with whatever link.
+    feed = Feed.objects.create(url=f"{URL}?{uuid.uuid4()}")
+    store(feed, *read(*(shared(link, "first") for link in range(4))))
+    before = dict(feed.entries.values_list("link", "pk"))
+    for poll in polls:
+        assert store(feed, *read(*(shared(link, title) for link, title in poll.items()))).new == 0
+    assert dict(feed.entries.values_list("link", "pk")) == before
 
 
 # Entries that change at every fetch

@@ -294,6 +294,25 @@ def test_of_too_many_entries_the_newest_are_kept_and_the_others_counted(monkeypa
     assert feed.dropped == 1
 
 
+@pytest.mark.parametrize(
+    ("days", "kept"),
+    [
+        ([1, 2, None, 3, 4], ["item-3", "item-4"]),
+        ([4, 3, None, 2, 1], ["item-0", "item-1"]),
+        ([1, 2, 3, None, 4], ["item-3", "item-4"]),
+        ([1, 2, 3, None, None], ["item-3", "item-4"]),
+        ([None, 1, 2, 3], ["item-2", "item-3"]),
+        ([None, 3, 2, 1], ["item-0", "item-1"]),
+        ([None, None, None], ["item-0", "item-1"]),
+    ],
+)
+def test_entries_without_a_date_count_as_new_as_their_neighbours(monkeypatch, days, kept):
+    monkeypatch.setattr(parser, "MAX_ENTRIES", 2)
+    dates = [{"pubDate": f"{day} Feb 2024 10:00:00 GMT"} if day else {} for day in days]
+    feed = read("".join(item(number, **date) for number, date in enumerate(dates)))
+    assert [entry.guid for entry in feed.entries] == kept
+
+
 def test_a_feed_says_that_its_texts_are_too_long(monkeypatch):
     monkeypatch.setattr(parser, "MAX_ALL_HTML", 50)
     feed = read(item(1, description="x" * 60) + item(2, description="y"))

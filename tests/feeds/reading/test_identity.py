@@ -62,16 +62,38 @@ def test_an_entry_without_guid_and_link_stays_the_same_whatever_its_date(before,
 @given(st.lists(st.builds(Signs, id=WORDS | st.just(""), link=WORDS | st.just(""), text=WORDS)))
 def test_entries_are_the_same_only_if_guid_and_link_are(entries):
     assume(all(" " not in entry.id + entry.link for entry in entries))
-    found = guids(entries)
+    found = guids(entry.forms for entry in entries)
     for one, guid in zip(entries, found, strict=True):
         for other, other_guid in zip(entries, found, strict=True):
             if one.id and other.id and (one.id, one.link) != (other.id, other.link):
                 assert guid != other_guid
 
 
-def test_a_guid_that_is_repeated_with_the_same_link_is_the_same_entry():
-    twice = item(1, link="https://a.example/1", title="a") + item(1, link="https://a.example/1")
+def test_entries_that_are_the_same_in_guid_link_title_and_content_are_one():
+    twice = item(1, link="/1", pubDate="Sat, 03 Feb 2024 10:00:00 GMT") + item(1, link="/1")
     assert guids_of(twice) == ["item-1", "item-1"]
+
+
+@pytest.mark.parametrize("guid", ["<guid>g</guid>", "<guid>https://a.example/status</guid>", ""])
+@pytest.mark.parametrize("link", ["<link>https://a.example/status</link>", ""])
+def test_entries_that_share_guid_and_link_differ_by_title_and_content_not_by_date(guid, link):
+    texts = [
+        "<title>up</title>",
+        "<title>down</title>",
+        "<title>up</title><description>again</description>",
+    ]
+    dates = [f"<pubDate>Sat, 0{day} Feb 2024 10:00:00 GMT</pubDate>" for day in (3, 4)]
+    before, after = (
+        guids_of("".join(f"<item>{guid}{link}{text}{date}</item>" for text in texts))
+        for date in dates
+    )
+    assert len(set(before)) == 3
+    assert before == after
+
+
+def test_a_text_of_broken_characters_can_identify_an_entry():
+    body = b"""{"version": "https://jsonfeed.org/version/1", "items": [{"title": "a\\ud800"}]}"""
+    assert len(parse(body, "application/json", URL).entries) == 1
 
 
 def test_the_guids_of_other_entries_stay_beside_one_that_is_repeated():
