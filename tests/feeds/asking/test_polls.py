@@ -492,8 +492,7 @@ def test_feeds_that_become_one_have_each_entry_once_with_its_star(site, settings
     assert Feed.objects.get() == kept
     guids = {"item-1", *(f"http://a.example/{number}" for number in range(3))}
     assert set(kept.entries.values_list("guid", flat=True)) == guids
-    starred = kept.entries.filter(starred=True)
-    assert [entry.guid for entry in starred] == ["http://a.example/1"]
+    assert kept.entries.get(starred=True).guid == "http://a.example/1"
 
 
 def test_what_one_of_two_feeds_no_longer_keeps_is_not_new_when_they_become_one(
