@@ -143,21 +143,17 @@ def test_a_poll_that_is_cancelled_while_it_looks_up_a_name_ends_no_other(site, n
         await asyncio.Event().wait()
 
     monkeypatch.setattr(ThreadedResolver, "resolve", never)
-    made: list[asyncio.Task[Any]] = []
-
-    def note(loop: Any, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-        made.append(asyncio.Task(coroutine, loop=loop, **options))
-        return made[-1]
 
     async def polls() -> Any:
         loop = asyncio.get_running_loop()
-        loop.set_task_factory(note)
         first = loop.create_task(fetch(named(site), rules=rules(site)))
         await began.wait()
         second = loop.create_task(fetch(named(site), rules=rules(site)))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        lookup = next(task for task in made if "_resolve_host" in repr(task.get_coro()))
+        lookup = next(
+            task for task in asyncio.all_tasks() if "_resolve_host" in repr(task.get_coro())
+        )
         first.cancel()
         lookup.cancel()
         return await asyncio.gather(first, second, return_exceptions=True)
