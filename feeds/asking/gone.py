@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 EVERY = timedelta(days=1)
+# So little too early is on time: else a daily schedule would be asked at every second occurrence.
+TOLERANCE = timedelta(minutes=1)
 TIMES = 3
 SPAN = timedelta(days=2)
 
@@ -27,3 +29,8 @@ class Gone:
 def said_again(before: Gone | None, now: datetime) -> Gone:
     """Count an answer 410; `before` is None if it is the first."""
     return Gone(now, 1) if before is None else Gone(before.since, before.times + 1)
+
+
+def asked_again(now: datetime) -> datetime:
+    """Return when a feed is asked again that is said to be gone now."""
+    return now + EVERY - TOLERANCE

@@ -123,7 +123,7 @@ def after_failure(
         said = gone.said_again(_gone(feed), now)
         columns |= {"gone_since": said.since, "gone_times": said.times}
         columns["gone_for_good"] = now if said.is_for_good(now) else None
-        until, why = now + gone.EVERY, Why.GONE
+        until, why = gone.asked_again(now), Why.GONE
     elif (span := backoff.retry_after(error)) is not None and now + span > until:
         until, why = now + span, Why.RETRY_AFTER
     return columns | {"not_before": until, "not_before_why": str(why)}

@@ -1,5 +1,6 @@
 import asyncio
 import gzip
+import re
 import socket
 import traceback
 import tracemalloc
@@ -54,6 +55,14 @@ def test_a_fetch_without_validators_sends_no_conditions(site):
     get(site)
     assert site.requests[0]["If-None-Match"] is None
     assert site.requests[0]["User-Agent"] == user_agent("")
+
+
+def test_the_user_agent_says_what_we_are_and_whom_to_ask():
+    about = "feed reader; 1 subscriber"
+    product = r"django-schedule-ledger(/[\w.+]+)?"
+    assert re.fullmatch(rf"{product} \({about}\)", user_agent(""))
+    contact = "https://a.example/about"
+    assert re.fullmatch(rf"{product} \({about}; \+{contact}\)", user_agent(contact))
 
 
 @pytest.mark.parametrize("etag", [b"\xff", b"a\tb"])

@@ -288,6 +288,15 @@ def test_a_feed_that_is_gone_is_asked_once_a_day_and_ends_after_three_times(site
     assert isinstance(may_ask(feed), NotAtAll)
 
 
+def test_a_feed_that_is_gone_is_asked_at_each_occurrence_of_a_daily_schedule(site, feed, wait):
+    site.pages["/feed.xml"] = answer(410)
+    late = timedelta(seconds=30)
+    wait(late)
+    fails(feed)
+    wait(DAY - late)
+    assert may_ask(feed) is None
+
+
 def test_a_feed_that_was_gone_is_asked_again_when_its_schedule_is_resumed(site, feed, wait):
     site.pages["/feed.xml"] = answer(410)
     for _ in range(3):
