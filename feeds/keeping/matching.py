@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from feeds.reading.identity import with_link
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -97,6 +99,24 @@ def moved_key(identity: Identity) -> int | None:
 def takes_over(new: Identity, old: Identity) -> bool:
     """Return whether a stored entry is to get the guid of the listed one that it is."""
     return key(new) != key(old) and old.guid not in new.narrow
+
+
+def link_key(identity: Identity) -> int | None:
+    """Return such a number that stays the same by rule 5, None without a link or a date."""
+    if not identity.link or identity.published is None:
+        return None
+    date = identity.published.timestamp()
+    return _number("\n".join(["link", *identity.link_parts, identity.title, str(date)]))
+
+
+def guid_keys(listed: Identity) -> set[int]:
+    """Return the keys under which a listed entry may be stored whatever neighbours it had."""
+    return {key(Identity(guid)) for guid in listed.narrow}
+
+
+def neighbour_key(stored: Identity) -> int | None:
+    """Return the key that a stored entry has beside others with its guid, None without a link."""
+    return key(Identity(with_link(stored.guid, stored.link))) if stored.link else None
 
 
 def match(listed: Sequence[Identity], stored: Sequence[Identity]) -> dict[int, int]:

@@ -14,8 +14,8 @@ SETTING = "FEEDS_KEEP_ENTRIES"
 DEFAULT = {"number": 1_000}
 # How many entries of a feed one poll deletes at most.
 MOST_PRUNED = 5_000
-# How many tombstones of a feed are kept: more than a document has entries.
-MOST_TOMBSTONES = 10_000
+# How many tombstones of a feed are kept, up to three for each entry: more than a document has.
+MOST_TOMBSTONES = 30_000
 
 
 def limits(feed: Feed) -> Keep:
@@ -58,7 +58,7 @@ def identity(entry: Entry) -> Identity:
 
 def bury(feed: Feed, identities: Iterable[Identity]) -> None:
     """Remember entries that are no longer kept."""
-    keys = {matching.key(one): matching.moved_key(one) for one in identities}
+    keys = {key: matching.moved_key(one) for one in identities for key in _keys(one)}
     stones = [Tombstone(feed=feed, key=key, moved_key=moved) for key, moved in keys.items()]
     Tombstone.objects.bulk_create(
         stones, update_conflicts=True, unique_fields=["feed", "key"], update_fields=["moved_key"]
@@ -68,21 +68,23 @@ def bury(feed: Feed, identities: Iterable[Identity]) -> None:
 def buried(feed: Feed, identities: Collection[Identity]) -> set[Identity]:
     """Return those that a feed had, and no longer keeps.
 
-    Those that have moved are remembered in their present form, too, from now on.
+    Those that have another guid now are remembered under it, too, from now on.
     """
     if not identities:
         return set()
-    keys = {one: matching.key(one) for one in identities}
+    guids = {one: matching.guid_keys(one) for one in identities}
+    links = {one: matching.link_key(one) for one in identities}
     moved = {one: matching.moved_key(one) for one in identities}
+    keys = {key for one in identities for key in (*guids[one], links[one]) if key is not None}
     dated = {number for number in moved.values() if number is not None}
-    stones = Tombstone.objects.filter(Q(key__in=keys.values()) | Q(moved_key__in=dated), feed=feed)
+    stones = Tombstone.objects.filter(Q(key__in=keys) | Q(moved_key__in=dated), feed=feed)
     found = list(stones.values_list("key", "moved_key"))
     known, elsewhere = {key for key, _ in found}, {number for _, number in found} - {None}
-    gone = {one for one in identities if keys[one] in known}
-    moved_away = {one for one in identities if moved[one] in elsewhere} - gone
-    if moved_away:
-        bury(feed, moved_away)
-    return gone | moved_away
+    gone = {one for one in identities if not known.isdisjoint(guids[one])}
+    renamed = {one for one in identities if links[one] in known or moved[one] in elsewhere} - gone
+    if renamed:
+        bury(feed, renamed)
+    return gone | renamed
 
 
 def hand_over(left: Feed, kept: Feed) -> None:
@@ -94,11 +96,17 @@ def hand_over(left: Feed, kept: Feed) -> None:
 def forget(feed: Feed, listed: Collection[Identity]) -> None:
     """Forget the oldest tombstones that are too many, never those of what is listed."""
     stones = Tombstone.objects.filter(feed=feed).order_by("-id")
-    kept = {matching.key(one) for one in listed}
+    kept = {key for one in listed for key in (matching.link_key(one), *matching.guid_keys(one))}
     surplus = stones.values_list("pk", "key")[MOST_TOMBSTONES:]
     old = [pk for pk, key in surplus if key not in kept]
     if old:
         Tombstone.objects.filter(pk__in=old).delete()
+
+
+def _keys(stored: Identity) -> set[int]:
+    """Return the keys by which an entry is known again, whichever guid it has then."""
+    keys = (matching.key(stored), matching.neighbour_key(stored), matching.link_key(stored))
+    return {key for key in keys if key is not None}
 
 
 def _brief(entries: QuerySet[Entry]) -> QuerySet[Entry]:

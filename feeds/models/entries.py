@@ -117,7 +117,8 @@ class Entry(models.Model):
 class Tombstone(models.Model):
     """An entry that is no longer kept, so that it isn't taken for a new one if it is listed again.
 
-    The numbers are those of `feeds.keeping.matching`. Of each feed the latest are kept.
+    The numbers are those of `feeds.keeping.matching`: an entry has one `key` for each guid that it
+    may have, and one for its link. Of each feed the latest are kept.
     """
 
     feed = models.ForeignKey(

@@ -350,6 +350,33 @@ def test_what_is_no_longer_kept_does_not_come_back_in_another_form(feed, setting
     assert store(feed, *edited[1:]) == Counts(unchanged=4)
 
 
+def test_what_is_no_longer_kept_does_not_come_back_with_ids_for_links(feed, settings, monkeypatch):
+    settings.FEEDS_KEEP_ENTRIES = {"days": 30}
+    links = [f"https://a.example/{number}" for number in range(3)]
+    old = [entry(link, link, link=link, published=NOW) for link in links]
+    store(feed, *old)
+    later = clock.now() + timedelta(days=31)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert storing.prune(feed) == 3
+    listed = [replace(one, guid=f"{number}") for number, one in enumerate(old)]
+    assert store(feed, *listed) == Counts(unchanged=3)
+    edited = [replace(one, title="edited", digest="edited") for one in listed]
+    assert store(feed, *edited) == Counts(unchanged=3)
+    others = [replace(one, guid=f"other {one.guid}") for one in edited]
+    assert store(feed, *others) == Counts(new=3)
+
+
+def test_what_is_no_longer_kept_does_not_come_back_when_others_with_its_guid_do(feed, settings):
+    settings.FEEDS_KEEP_ENTRIES = {"days": 30}
+    store(feed, *read(shared(1, "one")))
+    feed.entries.update(first_seen=NOW)
+    assert storing.prune(feed) == 1
+    assert store(feed, *read(shared(1, "one"), shared(2, "two"))) == Counts(1, unchanged=1)
+    feed.entries.update(first_seen=NOW)
+    assert storing.prune(feed) == 1
+    assert store(feed, *read(shared(2, "edited"))) == Counts(unchanged=1)
+
+
 def test_entries_are_kept_for_so_many_days_from_when_they_were_first_seen(
     feed, settings, monkeypatch
 ):
