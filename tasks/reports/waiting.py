@@ -29,7 +29,7 @@ SHOWN = 20
 class Known(NamedTuple):
     """What is read of a schedule: which one it is, and what its kind of runs depends on.
 
-    Thousands may wait: a row as Django's model would take ten times as long.
+    Hundreds may wait, and every page asks: making Django's models of them all takes longer.
     """
 
     pk: int

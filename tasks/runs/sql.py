@@ -96,7 +96,7 @@ def started_row(start: Start, started: Started | None) -> ScheduledTaskInstance 
 
 @cache
 def _new_row() -> dict[str, Any]:
-    """Return what all rows of running runs have: making one anew takes Django ten times as long."""
+    """Return what all rows of running runs have: Django works much longer to make one anew."""
     return ScheduledTaskInstance(status=ScheduledTaskInstance.Status.RUNNING).__dict__
 
 
