@@ -34,7 +34,7 @@ from tasks.runs.sql import (
 from tasks.timing.instants import EPOCH, MICROSECOND
 
 # A plan is kept, and a table that it reads whole because it is small may have grown since.
-PLANNING = "SET LOCAL enable_seqscan = off; "
+PLANNING = Statement("many_planning", "SELECT set_config('enable_seqscan', 'off', true)")
 # How the columns of an end are read from its array, which begins with its id and attempt.
 TYPES = {"ended": "timestamptz", "progress": "int", "reason_values": "jsonb", "result": "jsonb"}
 GIVEN_WITH_SCHEDULE = (
@@ -75,10 +75,8 @@ def would_start(starts: Sequence[Start]) -> list[bool]:
 
 
 def _allowed_in_one_query(starts: Sequence[Start]) -> list[bool]:
-    with connection.connection.cursor() as cursor:
-        execute(cursor, [(_statements()["allowed"], [_starts_param(starts)])], before=PLANNING)
-        cursor.nextset()
-        allowed = set(cursor.fetchall())
+    _, found = execute([(PLANNING, []), (_statements()["allowed"], [_starts_param(starts)])])
+    allowed = {(job_id, int(due)) for job_id, due in found}
     return [_key(start) in allowed for start in starts]
 
 
@@ -98,17 +96,20 @@ def _write_in_one_query(
     statements = _statements()
     job_ids = json.dumps([start.run_id.schedule_job_id for start in starts])
     parents = json.dumps([end.run.parent_id for end in ends])
-    with connection.connection.cursor() as cursor:
-        steps = [(statements["lock"], [job_ids, parents])]
-        steps.append((statements["ends"], [_ends_param(ends)]))
-        steps.append((statements["starts"], [_starts_param(starts)]))
-        execute(cursor, steps, before=PLANNING)
-        cursor.nextset()
-        job_id_of = dict(cursor.fetchall())
-        cursor.nextset()
-        ended = {pk for (pk,) in cursor.fetchall()}
-        cursor.nextset()
-        started = {(job_id_of[run[1]], due): tuple(run) for due, *run in cursor.fetchall()}
+    _, locked, ends_written, starts_written = execute(
+        [
+            (PLANNING, []),
+            (statements["lock"], [job_ids, parents]),
+            (statements["ends"], [_ends_param(ends)]),
+            (statements["starts"], [_starts_param(starts)]),
+        ]
+    )
+    job_id_of = dict(locked)
+    ended = {int(pk) for (pk,) in ends_written}
+    started = {
+        (job_id_of[parent_id], int(due)): (int(pk), int(parent_id), name)
+        for due, pk, parent_id, name in starts_written
+    }
     # One that stands twice in the group has started once.
     return [end.run.pk in ended for end in ends], [started.pop(_key(one), None) for one in starts]
 

@@ -7,6 +7,7 @@ start that isn't allowed changes nothing here; `claim` then asks the policy why,
 What many runs have to write at the same time, `group_sql` writes.
 """
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from django.db.models.base import ModelState
 from tasks.database import alias, atomic, connection
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
-from tasks.runs.prepared import Statement, execute
+from tasks.runs.prepared import Statement, Step, execute
 from tasks.runs.turns import turn
 
 T = TypeVar("T")
@@ -33,6 +34,8 @@ EMPTY = ("progress_message", "reason", "log", "exception_class", "traceback")
 # For this long after a schedule changes, a start is left to `claim`, which checks the spec: until
 # Redis gets the change, occurrences may be dispatched that are no longer expected.
 FRESH = timedelta(minutes=1)
+# The parameter is a number of seconds, not only whole ones, as the deadline is.
+LATENESS = "CAST(%s AS float8)"
 # The end of a run: the parameters of the statement.
 AT_END = ("ended", "log", "progress", "progress_message", "reason_code", "reason_values", "result")
 
@@ -143,23 +146,29 @@ def _write_in_one_query(end: End | None, start: Start | None) -> tuple[bool, Sta
     The end, and the lock on the schedule of the run that starts, are one statement: two starts of
     a schedule, or a start and a pause, wait for each other, and the second sees the first.
     """
-    steps: list[tuple[Statement, list[Any]]] = []
+    steps: list[Step] = []
     statements = _statements()
     if start is None:
         assert end is not None
-        steps.append((statements["end"], _end_params(end)))
+        steps.append((statements["end"], _texts(_end_params(end))))
     else:
         job_id = start.run_id.schedule_job_id
         if end is None:
             steps.append((statements["lock"], [job_id]))
         else:
-            steps.append((statements["end_and_lock"], [*_end_params(end), job_id]))
-        steps.append((statements["start"], _start_params(start)))
-    with connection.connection.cursor() as cursor:
-        execute(cursor, steps)
-        ended = end is not None and cursor.fetchone()[0] == 1
-        started = cursor.fetchone() if start is not None and cursor.nextset() else None
-    return ended, started
+            steps.append((statements["end_and_lock"], [*_texts(_end_params(end)), job_id]))
+        steps.append((statements["start"], _texts(_start_params(start))))
+    found = execute(steps)
+    ended = end is not None and found[0][0][0] == "1"
+    if start is None or not found[1]:
+        return ended, None
+    ((pk, parent_id, name),) = found[1]
+    return ended, (int(pk), int(parent_id), name)
+
+
+def _texts(values: list[Any]) -> list[str | None]:
+    """Return values as PostgreSQL reads them."""
+    return [None if value is None else str(value) for value in values]
 
 
 @cache
@@ -224,7 +233,7 @@ def _start_sql() -> str:
     return (
         f"INSERT INTO {runs()} ({', '.join(map(column, names))}) "
         f"SELECT s.id, s.name, {', '.join(['%s'] * len(given))}, {', '.join(literals.values())} "
-        f"FROM {schedules()} s WHERE s.job_id = %s AND {start_allowed('%s', '%s', '%s')} "
+        f"FROM {schedules()} s WHERE s.job_id = %s AND {start_allowed('%s', '%s', LATENESS)} "
         "ON CONFLICT DO NOTHING RETURNING id, parent_id, name"
     )
 
@@ -233,7 +242,7 @@ def _start_sql() -> str:
 def _allowed_sql() -> str:
     return (
         f"SELECT 1 FROM {schedules()} s WHERE s.job_id = %s "
-        f"AND {start_allowed('%s', '%s', '%s')} AND {unrecorded('%s')}"
+        f"AND {start_allowed('%s', '%s', LATENESS)} AND {unrecorded('%s')}"
     )
 
 
@@ -271,7 +280,7 @@ def _in_sqlite(sql: str) -> str:
 
 def _adapt(operations: BaseDatabaseOperations, name: str, value: Any) -> Any:
     if name in ("result", "reason_values"):
-        return None if value is None else operations.adapt_json_value(value, None)
+        return None if value is None else json.dumps(value)
     if isinstance(value, datetime):
         return operations.adapt_datetimefield_value(value)
     return value

@@ -33,6 +33,8 @@ import redis.connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from redis.exceptions import ConnectionError, ResponseError
 
+from tasks.runs import prepared
+
 # Commands that change nothing that others can see: dying before or after one is the same as dying
 # before the next change, or after the last one.
 READ_ONLY = {
@@ -218,6 +220,7 @@ def _wrap_database() -> None:
     wrapper: Any = BaseDatabaseWrapper
     execute, execute_many = cursor.execute, cursor.executemany
     commit, connect = wrapper._commit, wrapper.connect
+    send = prepared.send
 
     def around(what: str | None, step: Any, *args: Any, **kwargs: Any) -> Any:
         if what is None:
@@ -233,7 +236,12 @@ def _wrap_database() -> None:
     def many(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
         return around(_statement(query) or "many", execute_many, self, query, *args, **kwargs)
 
+    def sent(connected: Any, steps: Any) -> Any:
+        names = dict.fromkeys(f"EXECUTE {statement.name}" for statement, _ in steps)
+        return around("+".join(names), send, connected, steps)
+
     cursor.execute, cursor.executemany = one, many
+    prepared.send = sent
     wrapper._commit = lambda self: around("COMMIT", commit, self)
     wrapper.connect = lambda self: around("CONNECT", connect, self)
 
