@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.db import Error
@@ -171,7 +171,7 @@ class TaskFunction:
     def _stored(self, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
         _check_containers(args, kwargs)
         try:
-            self.signature.bind(*args, **kwargs)
+            _bind(self.func, len(args), tuple(kwargs))
         except TypeError as error:
             raise InvalidArguments(
                 _("%(name)s%(signature)s can't be called with these arguments: %(error)s.")
@@ -182,6 +182,12 @@ class TaskFunction:
             return self.arguments.store(args, kwargs, self.is_secret)
         except RecursionError:
             raise _too_deep() from None
+
+
+@lru_cache(maxsize=5_000)
+def _bind(func: Callable[..., Any], number: int, names: tuple[str, ...]) -> None:
+    """Raise TypeError unless a function takes so many arguments and these names, of any value."""
+    arguments_of(func).signature.bind(*[None] * number, **dict.fromkeys(names))
 
 
 _functions: dict[str, TaskFunction] = {}

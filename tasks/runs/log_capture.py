@@ -76,14 +76,45 @@ class Lines(Protocol):
 lines_of_context: ContextVar[Lines | None] = ContextVar("tasks_lines", default=None)
 
 
-class _Handler(logging.Handler):
-    """Adds what is logged to the lines of the run that goes on in this process, if there is one."""
+class _Capture(logging.Handler):
+    """Hears what any logger emits at INFO and above."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
+        self.setFormatter(logging.Formatter(FORMAT))
+        self._known: list[Any] = []
+        self._loggers: list[logging.Logger] = []
+        self._deaf: list[logging.Logger] = []
+
+    def hear_deaf(self) -> None:
+        """Be among the handlers of just the loggers whose lines don't reach the root's."""
+        known = list(logging.root.manager.loggerDict.values())
+        if known != self._known:
+            self._known = known
+            self._loggers = [one for one in known if isinstance(one, logging.Logger)]
+        deaf = [one for one in self._loggers if not one.propagate]
+        for one in self._deaf:
+            if one.propagate:
+                one.removeHandler(self)
+        for one in deaf:
+            if self not in one.handlers:
+                one.addHandler(self)
+        self._deaf = deaf
+
+    def hear_nothing(self) -> None:
+        """Be among no logger's handlers."""
+        for one in [logging.root, *self._deaf]:
+            one.removeHandler(self)
+        self._deaf = []
+
+
+class _Handler(_Capture):
+    """Adds what is logged to the lines of the run that goes on in this process, if there is one."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._text: Lines | None = None
         self._hidden = hidden_now()
-        self.setFormatter(logging.Formatter(FORMAT))
 
     @contextmanager
     def adding_to(self, text: Lines) -> Iterator[None]:
@@ -105,12 +136,8 @@ class _Handler(logging.Handler):
 _ready: _Handler | None = None
 
 
-class _HandlerByContext(logging.Handler):
+class _HandlerByContext(_Capture):
     """Adds what is logged to the lines of the context in which that is done, if it has some."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.setFormatter(logging.Formatter(FORMAT))
 
     def emit(self, record: logging.LogRecord) -> None:
         lines = lines_of_context.get()
@@ -151,7 +178,7 @@ def capturing(text: Lines) -> Iterator[None]:
         with ready_to_capture(), capturing(text):
             yield
         return
-    _hear_deaf(_ready)
+    _ready.hear_deaf()
     with _ready.adding_to(text):
         yield
 
@@ -177,7 +204,7 @@ def capturing_by_context() -> Iterator[None]:
 
 
 @contextmanager
-def _added(handler: logging.Handler) -> Iterator[None]:
+def _added(handler: _Capture) -> Iterator[None]:
     root = logging.getLogger()
     level = root.level
     others = [(other, other.level) for other in root.handlers]
@@ -186,28 +213,12 @@ def _added(handler: logging.Handler) -> Iterator[None]:
             other.setLevel(max(other_level, level))
         root.setLevel(logging.INFO)
     root.addHandler(handler)
-    _hear_deaf(handler)
+    handler.hear_deaf()
     try:
         yield
     finally:
-        for logger in [root, *_loggers()]:
-            logger.removeHandler(handler)
+        handler.hear_nothing()
         if level > logging.INFO:
             root.setLevel(level)
             for other, other_level in others:
                 other.setLevel(other_level)
-
-
-def _hear_deaf(handler: logging.Handler) -> None:
-    """Add a handler to just the loggers whose lines don't reach the root's."""
-    for logger in _loggers():
-        if (handler in logger.handlers) == bool(logger.propagate):
-            if logger.propagate:
-                logger.removeHandler(handler)
-            else:
-                logger.addHandler(handler)
-
-
-def _loggers() -> list[logging.Logger]:
-    known = list(logging.root.manager.loggerDict.values())
-    return [logger for logger in known if isinstance(logger, logging.Logger)]
