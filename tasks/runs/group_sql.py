@@ -104,7 +104,7 @@ def _write_in_one_query(
             (statements["starts"], [_starts_param(starts)]),
         ]
     )
-    job_id_of = dict(locked)
+    job_id_of = {row[0]: row[1] for row in locked}
     ended = {int(pk) for (pk,) in ends_written}
     started = {
         (job_id_of[parent_id], int(due)): (int(pk), int(parent_id), name)

@@ -1,4 +1,4 @@
-"""Executes statements on PostgreSQL in one round trip, prepared: planning takes longer than running.
+"""Executes prepared statements on PostgreSQL, several in one round trip: planning takes long.
 
 What is sent, by PostgreSQL's own protocol, are the names of prepared statements and their values:
 no SQL is put together, quoted and parsed. They are one transaction.

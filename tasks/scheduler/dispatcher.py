@@ -31,6 +31,7 @@ from tasks.ledger import misfires
 from tasks.models import ScheduledTask
 from tasks.outages import database_outage
 from tasks.scheduler import external_jobs, planning, scripts
+from tasks.scheduler.exchange import Call, Exchange
 from tasks.scheduler.planning import ON_TIME_MS, LateStep, Step
 from tasks.storable import clean_text
 from tasks.timing.instants import to_milliseconds
@@ -44,12 +45,24 @@ FIRST_CHUNK, LARGEST_CHUNK = 50, 500
 Due = tuple[bytes, float, bytes | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What was due at `now`, up to so many schedules."""
+
+    due: list[Due]
+    now: datetime
+    size: int
+
+
 @dataclass(slots=True)
 class Round:
     """One round over everything that is due: how far it goes, and what has come of it."""
 
     since: float | str
     at_least_late_ms: int
+    # Redis is taking the steps of a chunk; the one behind it has been read.
+    exchange: Exchange | None = None
+    following: Chunk | None = None
     # The ids of the jobs put on their queues.
     pushed: list[str] = field(default_factory=list)
     # How many schedules must be recorded first. They stay at the front of what is due, so the next
@@ -122,39 +135,77 @@ class Dispatcher:
 
     def _dispatch_due(self, this_round: Round, with_database: bool = False) -> Round:
         """Dispatch what is due; with the database, also what must be recorded first."""
-        for due, now in self._chunks(this_round):
-            steps, late = self.decide_steps(due, now)
-            recorded = self._record_missed(late) if late and with_database else []
-            this_round.waiting += len(late) - len(recorded)
-            this_round.pushed += self.take_steps(steps + recorded, now)
-            self._after_chunk()
+        try:
+            for chunk in self._chunks(this_round):
+                steps, late = self.decide_steps(chunk.due, chunk.now)
+                recorded = self._record_missed(late) if late and with_database else []
+                self._finish(this_round)
+                self._begin(this_round, chunk, steps + recorded)
+                this_round.waiting += len(late) - len(recorded)
+            self._finish(this_round)
+        finally:
+            if this_round.exchange is not None:
+                this_round.exchange.abandon()
         return this_round
 
-    def _chunks(self, this_round: Round) -> Iterator[tuple[list[Due], datetime]]:
-        """Yield what is due in chunks, each with when it was read, until all is done.
+    def _chunks(self, this_round: Round) -> Iterator[Chunk]:
+        """Yield what is due in chunks until all is done.
 
-        In chunks, so that a schedule waits for no more than a chunk of others.
+        In chunks, so that a schedule waits for no more than a chunk of others. One that was read
+        while schedules before it were still to be moved may lack some: the last is read after that.
         """
         size = FIRST_CHUNK
         while not self._should_stop():
-            now = clock.now()
-            until = to_milliseconds(now) - this_round.at_least_late_ms
-            due = self.read_due(this_round.since, until / 1000, this_round.waiting, size)
-            if not due:
-                if not this_round.at_least_late_ms:
-                    self.looked_until_ms = until
-                return
-            yield due, now
+            chunk, this_round.following = this_round.following, None
+            if chunk is None or not chunk.due:
+                self._finish(this_round)
+                now = clock.now()
+                answer = self._call(self._reading(this_round, now, this_round.waiting, size))
+                chunk = Chunk(_due(answer), now, size)
+                if not chunk.due:
+                    if not this_round.at_least_late_ms:
+                        self.looked_until_ms = to_milliseconds(now)
+                    return
+            yield chunk
             size = min(2 * size, LARGEST_CHUNK)
 
-    def read_due(
-        self, since: float | str, until: float, offset: int = 0, limit: int = LARGEST_CHUNK
-    ) -> list[Due]:
+    def _begin(self, this_round: Round, chunk: Chunk, steps: Sequence[Step]) -> None:
+        """Take a chunk's steps; if there is more, only begin to, and read the next chunk."""
+        if not steps or len(chunk.due) < chunk.size:
+            this_round.pushed += self.take_steps(steps, chunk.now)
+            self._after_chunk()
+            return
+        now, size = clock.now(), min(2 * chunk.size, LARGEST_CHUNK)
+        reading = self._reading(this_round, now, this_round.waiting + len(chunk.due), size)
+        exchange = Exchange(self._redis, reading, self._taking(steps, chunk.now))
+        this_round.exchange = exchange
+        this_round.following = Chunk(_due(exchange.answer()), now, size)
+
+    def _finish(self, this_round: Round) -> None:
+        """Wait until Redis has taken the steps that it is taking, if it is."""
+        exchange, this_round.exchange = this_round.exchange, None
+        if exchange is not None:
+            this_round.pushed += self._taken(exchange.answer())
+            self._after_chunk()
+
+    def _reading(self, this_round: Round, now: datetime, offset: int, size: int) -> Call:
+        """Return the call that reads a chunk, behind so many schedules."""
+        until = to_milliseconds(now) - this_round.at_least_late_ms
+        args = [this_round.since, repr(until / 1000), offset, size]
+        return self._read_script, [SCHEDULES_KEY, DISPATCH_RECORDS_KEY], args
+
+    def _taking(self, steps: Sequence[Step], now: datetime) -> Call:
+        """Return the call that takes steps."""
+        args = [utcformat(now), json.dumps([step.flat() for step in steps])]
+        return self._dispatch_script, [SCHEDULES_KEY, DISPATCH_RECORDS_KEY], args
+
+    def read_due(self, since: float | str, until: datetime) -> list[Due]:
         """Return a chunk of what is due, earliest first."""
-        keys = [SCHEDULES_KEY, DISPATCH_RECORDS_KEY]
-        answer = self._read_script(keys=keys, args=[since, repr(until), offset, limit])
-        entries, records = cast(list[list[Any]], answer)
-        return list(zip(entries[::2], map(float, entries[1::2]), records, strict=True))
+        return _due(self._call(self._reading(Round(since, 0), until, 0, LARGEST_CHUNK)))
+
+    def _call(self, call: Call) -> Any:
+        script, keys, args = call
+        return script(keys=keys, args=args)
 
     def decide_steps(self, due: Iterable[Due], now: datetime) -> tuple[list[Step], list[LateStep]]:
         """Decide each due schedule's step: those to take at once, those to be recorded first."""
@@ -181,13 +232,11 @@ class Dispatcher:
 
     def take_steps(self, steps: Sequence[Step], now: datetime) -> list[str]:
         """Take the steps, all at once on the server; return the jobs put on their queues."""
-        if not steps:
-            return []
-        answer = self._dispatch_script(
-            keys=[SCHEDULES_KEY, DISPATCH_RECORDS_KEY],
-            args=[utcformat(now), json.dumps([step.flat() for step in steps])],
-        )
-        pushed, lost, stuck = (text.decode().split() for text in cast(list[bytes], answer))
+        return self._taken(self._call(self._taking(steps, now))) if steps else []
+
+    def _taken(self, answer: list[bytes]) -> list[str]:
+        """Return the jobs that a step has put on their queues, and see to what it could not."""
+        pushed, lost, stuck = (text.decode().split() for text in answer)
         if lost:
             logger.error("Redis has lost the jobs of %d schedules.", len(lost))
             self._restore(lost)
@@ -272,3 +321,9 @@ class Dispatcher:
                 self._move_script(keys=[key], args=[utcformat(now), name, *due])
                 moved += [job_id.decode() for job_id in due]
         return moved
+
+
+def _due(answer: list[list[Any]]) -> list[Due]:
+    """Return what the script that reads has answered."""
+    entries, records = answer
+    return list(zip(entries[::2], map(float, entries[1::2]), records, strict=True))

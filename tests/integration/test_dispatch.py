@@ -44,9 +44,7 @@ def schedule(scheduler: Scheduler) -> ScheduledTask:
 def planned(scheduler: Scheduler) -> tuple[list[Step], datetime]:
     """Return the steps that the scheduler takes next, and for when they are planned."""
     now = timezone.now()
-    steps, _ = scheduler.dispatcher.decide_steps(
-        scheduler.dispatcher.read_due("-inf", now.timestamp()), now
-    )
+    steps, _ = scheduler.dispatcher.decide_steps(scheduler.dispatcher.read_due("-inf", now), now)
     assert steps
     return steps, now
 

@@ -1,6 +1,7 @@
 """The two writes of every run: they say what the policies say, and what `outcome` would write."""
 
 import fcntl
+import signal
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -10,6 +11,7 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection
 from django.utils import timezone
 
+from tasks.database import patiently
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.runs import completion, prepared, sql, turns
@@ -266,3 +268,47 @@ def test_a_connection_that_forgets_prepared_statements_serves_too(lose: Callable
     assert ended
     assert sql.write(sql.End(second, VALUES | {"ended": timezone.now()}), None) == (True, None)
     assert [run.status for run in schedule.runs.all()] == ["finished", "finished"]
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt(*args: Any) -> None:
+    raise Interrupted
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_write_that_is_interrupted_leaves_no_answer_for_the_next_one():
+    first, other = (make_row(settled_through=ago(3600)) for _ in range(2))
+    before = signal.signal(signal.SIGALRM, interrupt)
+    blocker = connection.copy()
+    try:
+        blocker.set_autocommit(False)
+        with blocker.cursor() as cursor:
+            cursor.execute(f"SELECT 1 FROM {sql.schedules()} WHERE id = {first.pk} FOR UPDATE")
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(Interrupted):
+            start(first)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        blocker.rollback()
+        blocker.close()
+    run = patiently(lambda: start(other))
+    assert run is not None
+    assert run.parent_id == other.pk
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_write_on_a_connection_that_the_server_has_ended_is_an_outage(schedule: ScheduledTask):
+    assert start(schedule, 10) is not None
+    ended = connection.connection.info.backend_pid
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [ended])
+    other.close()
+    with pytest.raises(OperationalError):
+        start(schedule, 5)
+    connection.close()

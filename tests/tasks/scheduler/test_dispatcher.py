@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tasks.ledger.settling import settle
 from tasks.models import ScheduledTask
 from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler, dispatcher, planning
+from tasks.scheduler.exchange import Exchange
 from tasks.timing import catch_up
 from tasks.timing.instants import to_score
 from tests.tasks.functions import perform, queued, work_off
@@ -147,6 +149,73 @@ def test_many_schedules_are_dispatched_in_chunks(
     for _ in range(5):
         put(first=ago(5), settled_through=ago(6))
     assert len(scheduler.enqueue_jobs()) == 5
+
+
+def test_a_chunk_is_decided_while_redis_takes_the_one_before(
+    put: MakeSchedule, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(dispatcher, "FIRST_CHUNK", 2)
+    for _ in range(4):
+        put(first=ago(5), settled_through=ago(6))
+    happened: list[str] = []
+
+    def noting(what: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any) -> Any:
+            happened.append(what)
+            return method(*args)
+
+        return noted
+
+    decide = scheduler.dispatcher.decide_steps
+    monkeypatch.setattr(scheduler.dispatcher, "decide_steps", noting("decide", decide))
+    monkeypatch.setattr(Exchange, "answer", noting("answer", Exchange.answer))
+    assert len(scheduler.enqueue_jobs()) == 4
+    assert happened == ["decide", "answer", "decide", "answer"]
+
+
+def test_a_round_that_fails_while_redis_takes_a_step_leaves_no_answer_behind(
+    put: MakeSchedule,
+    scheduler: Scheduler,
+    monkeypatch: pytest.MonkeyPatch,
+    redis_connection: Redis,
+):
+    monkeypatch.setattr(dispatcher, "FIRST_CHUNK", 1)
+    for _ in range(2):
+        put(first=ago(5), settled_through=ago(6))
+    decide, calls = scheduler.dispatcher.decide_steps, iter([True, False])
+
+    def decide_once(*args: Any) -> Any:
+        if next(calls):
+            return decide(*args)
+        raise ConnectionError("lost")
+
+    monkeypatch.setattr(scheduler.dispatcher, "decide_steps", decide_once)
+    with pytest.raises(ConnectionError):
+        scheduler.dispatcher.dispatch_punctual()
+    assert redis_connection.echo("mine") == b"mine"
+    monkeypatch.setattr(scheduler.dispatcher, "decide_steps", decide)
+    scheduler.enqueue_jobs()
+    assert len(queued(redis_connection)) == 2
+
+
+def test_what_comes_due_in_front_of_a_chunk_that_was_read_ahead_is_dispatched_in_this_round(
+    put: MakeSchedule,
+    scheduler: Scheduler,
+    monkeypatch: pytest.MonkeyPatch,
+    redis_connection: Redis,
+):
+    monkeypatch.setattr(dispatcher, "FIRST_CHUNK", 1)
+    for _ in range(3):
+        put(first=ago(5), settled_through=ago(6))
+    decide, calls = scheduler.dispatcher.decide_steps, count()
+
+    def decide_and_add(*args: Any) -> Any:
+        if next(calls) == 1:
+            put(first=ago(8), settled_through=ago(9))
+        return decide(*args)
+
+    monkeypatch.setattr(scheduler.dispatcher, "decide_steps", decide_and_add)
+    assert len(scheduler.dispatcher.dispatch_punctual()) == 4
 
 
 # Catch-up

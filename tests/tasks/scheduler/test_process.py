@@ -38,7 +38,7 @@ def test_a_leader_that_was_frozen_dispatches_nothing_twice(
 ):
     schedule = put(first=ago(5), settled_through=ago(6))
     now = timezone.now()
-    due = scheduler.dispatcher.read_due("-inf", now.timestamp())
+    due = scheduler.dispatcher.read_due("-inf", now)
     steps, _ = scheduler.dispatcher.decide_steps(due, now)
     other: Scheduler = django_rq.get_scheduler("default")
     other.enqueue_jobs()
