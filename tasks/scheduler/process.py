@@ -69,8 +69,10 @@ OUTAGE_POLL_INTERVAL = 1.0
 HEARTBEAT_INTERVAL = 10.0
 # How often a scheduler says to ours that it is alive, and for how long it counts, in seconds.
 SIGN_OF_LIFE_INTERVAL = 1.0
-# How old its lease may be after a chunk of what is due, in seconds.
+# How old its lease may be when a chunk of what is due is dispatched, in seconds.
 RENEWAL_SECONDS = 0.5
+# How long before the next due the loop looks after everything else, in seconds.
+EARLY_SECONDS = 0.05
 REMEMBERED_FOR = 60.0
 # After Redis's clock was set, dispatch waits until it has not been set again for so many seconds.
 STEADY_SECONDS = 5.0
@@ -104,7 +106,9 @@ class Scheduler(DjangoScheduler):
         self.leads = False
         self._held = holds.Held()
         self._next_heartbeat = 0.0
-        self._next_sign_of_life = self._renewed = 0.0
+        self._next_sign_of_life = 0.0
+        # When, by `time.monotonic`, the lease was renewed, and the loop looked after everything.
+        self._renewed = self._looked_after = -math.inf
         self.dispatcher = Dispatcher(
             self.connection,
             self._queue_names,
@@ -188,12 +192,8 @@ class Scheduler(DjangoScheduler):
 
     def lead_or_stand_by(self) -> None:
         """Make one round of the loop: dispatch if this process leads, then sleep."""
-        self._clock.keep()
-        self._send_heartbeat()
-        self._give_sign_of_life()
-        led, self.leads = self.leads, self._hold_leadership()
-        if self.leads != led:
-            logger.info("Scheduler %s %s.", self.name, "leads" if self.leads else "stands by")
+        if not self.leads or time.monotonic() - self._looked_after > RENEWAL_SECONDS:
+            self._look_after()
         if not self.leads:
             self.alarm.sleep(STANDBY_POLL_INTERVAL)
             return
@@ -206,6 +206,16 @@ class Scheduler(DjangoScheduler):
             self.dispatcher.move_reserved()
         else:
             self._sleep_until(min(next_schedule, next_reserved))
+
+    def _look_after(self) -> None:
+        """Read the clock, say that this process is alive, and see whether it leads."""
+        self._clock.keep()
+        self._send_heartbeat()
+        self._give_sign_of_life()
+        led, self.leads = self.leads, self._hold_leadership()
+        if self.leads != led:
+            logger.info("Scheduler %s %s.", self.name, "leads" if self.leads else "stands by")
+        self._looked_after = self._renewed
 
     def _catch_up(self) -> None:
         if clock.steady_for() >= STEADY_SECONDS and not self._held.everything:
@@ -248,8 +258,17 @@ class Scheduler(DjangoScheduler):
         return first[0][1] if first else math.inf, min(scores, default=math.inf)
 
     def _sleep_until(self, score: float) -> None:
-        """Sleep until then, or until something has changed, but no longer than the interval."""
-        self.alarm.sleep(min(POLL_INTERVAL, score - clock.timestamp()))
+        """Sleep until then, or until something has changed, but no longer than the interval.
+
+        It wakes a little earlier to look after everything: then only the dispatch is left to do.
+        """
+        early = score - EARLY_SECONDS - clock.timestamp()
+        if early > 0:
+            self.alarm.sleep(min(POLL_INTERVAL, early))
+            return
+        if time.monotonic() - self._looked_after > EARLY_SECONDS:
+            self._look_after()
+        self.alarm.sleep(score - clock.timestamp())
 
     def _listen(self) -> None:
         """Wake the loop when something has changed.

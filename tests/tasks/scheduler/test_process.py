@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,6 +54,37 @@ def test_the_second_of_two_schedulers_stands_by(scheduler: Scheduler, put: MakeS
     scheduler.lead_or_stand_by()
     other.lead_or_stand_by()
     assert (scheduler.leads, other.leads) == (True, False)
+
+
+@pytest.mark.usefixtures("loop")
+def test_when_something_comes_due_nothing_is_left_to_do_but_its_dispatch(
+    scheduler: Scheduler, put: MakeSchedule, monkeypatch: pytest.MonkeyPatch
+):
+    start = timezone.now()
+    put(first=start + timedelta(seconds=10.1))
+    time_is, happened = [start], []
+
+    def sleep(seconds: float) -> None:
+        time_is[0] += timedelta(seconds=max(seconds, 0))
+
+    def noting(what: str, method: Callable[[], Any]) -> Callable[[], Any]:
+        def noted() -> Any:
+            found = method()
+            happened.append(f"{what} {len(found)}" if found else what)
+            return found
+
+        return noted
+
+    monkeypatch.setattr(clock, "now", lambda: time_is[0])
+    monkeypatch.setattr(clock, "timestamp", lambda: time_is[0].timestamp())
+    monkeypatch.setattr(time, "monotonic", lambda: time_is[0].timestamp())
+    monkeypatch.setattr(scheduler.alarm, "sleep", sleep)
+    dispatch = scheduler.dispatcher.dispatch_punctual
+    monkeypatch.setattr(scheduler, "_look_after", noting("look after", scheduler._look_after))
+    monkeypatch.setattr(scheduler.dispatcher, "dispatch_punctual", noting("dispatch", dispatch))
+    while "dispatch 1" not in happened:
+        scheduler.lead_or_stand_by()
+    assert happened[-3:] == ["dispatch", "look after", "dispatch 1"]
 
 
 # Redis's clock
