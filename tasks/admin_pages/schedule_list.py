@@ -35,6 +35,7 @@ from tasks.admin_pages.schedule_filters import (
     in_use,
     numbers_of_views,
 )
+from tasks.admin_pages.schedule_rows import draw_rows
 from tasks.admin_pages.strips import Strips
 from tasks.admin_pages.times import about
 from tasks.models import ScheduleChange, ScheduledTask, ScheduledTaskInstance, Tag
@@ -204,9 +205,11 @@ class ScheduleListAdmin(ActionsAdmin):
     def _list_context(self, request: HttpRequest, cl: Any) -> dict[str, Any]:
         actions = self.allowed_actions(request)
         filters = {spec.parameter_name: spec for spec in cl.filter_specs if _is_ours(spec)}
+        rows = list(_rows(cl.result_list, _tags(request, cl.result_list)))
         return {
             "title": self.opts.verbose_name_plural,
-            "rows": list(_rows(cl.result_list, _tags(request, cl.result_list))),
+            "rows": rows,
+            "body": draw_rows(rows, with_boxes=bool(actions)),
             "headers": list(_headers(cl)),
             "tabs": self._tabs(request, cl),
             "selections": [filters[name] for name in ("function", "queue", "tag", "list")],
