@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
+from html import escape
 from typing import Any
 
 from django.template.defaultfilters import floatformat, truncatechars
 from django.utils.formats import localize
-from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 from tasks import clock
 from tasks.admin_pages import states
 from tasks.admin_pages.formatting import NONE
-from tasks.admin_pages.schedule_rows import BOX, NOTHING, draw_tags
+from tasks.admin_pages.schedule_rows import draw_box, draw_tags, small
 from tasks.admin_pages.times import when
 
 # How much of an answer's reason is shown, in characters.
@@ -38,11 +38,14 @@ ROW = (
 def draw_rows(rows: Iterable[Mapping[str, Any]]) -> SafeString:
     """Show feeds as rows of a table, each with the box that selects it."""
     now, badge = clock.now(), cache(states.badge)
-    labels = {"fetched_label": _("fetched"), "next_label": _("next"), "week_label": _("a week")}
+    labels = {
+        "fetched_label": escape(_("fetched")),
+        "next_label": escape(_("next")),
+        "week_label": escape(_("a week")),
+    }
     return mark_safe(
         "".join(
-            format_html(
-                ROW,
+            ROW.format(
                 **labels,
                 **_feed(row),
                 state=badge(row["health"].look, row["health"].word),
@@ -53,44 +56,39 @@ def draw_rows(rows: Iterable[Mapping[str, Any]]) -> SafeString:
     )
 
 
+# What each part of a row returns is HTML: all that isn't ours is escaped there.
+
+
 def _feed(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return which feed it is, and how much is read of it."""
-    feed, detail = row["feed"], row["detail"]
+    feed, schedule, detail = row["feed"], "", ""
+    if row["schedule_url"]:
+        schedule = f' <a href="{escape(row["schedule_url"])}">{escape(row["when"])}</a>'
+    if row["detail"]:
+        shown = escape(truncatechars(row["detail"], DETAIL_LENGTH))
+        detail = f'<small class="feed-why">{shown}</small>'
     return {
         "pk": feed.pk,
-        "box": format_html(BOX, feed.pk, row["select"]),
-        "url": row["url"],
-        "name": feed,
-        "address": row["address"] if feed.title else "",
-        "schedule": format_html(' <a href="{}">{}</a>', row["schedule_url"], row["when"])
-        if row["schedule_url"]
-        else NOTHING,
+        "box": draw_box(feed.pk, row["select"]),
+        "url": escape(row["url"]),
+        "name": escape(str(feed)),
+        "address": escape(row["address"]) if feed.title else "",
+        "schedule": schedule,
         "tags": draw_tags(row["tags"]),
-        "detail": format_html(
-            '<small class="feed-why">{}</small>', truncatechars(detail, DETAIL_LENGTH)
-        )
-        if detail
-        else NOTHING,
-        "per_week": floatformat(row["per_week"], -1),
-        "entries_url": row["entries_url"],
-        "entries": localize(feed.entry_count),
+        "detail": detail,
+        "per_week": escape(floatformat(row["per_week"], -1)),
+        "entries_url": escape(row["entries_url"]),
+        "entries": escape(str(localize(feed.entry_count))),
     }
 
 
-def _polls(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def _polls(row: Mapping[str, Any], now: datetime) -> dict[str, str]:
     """Return when it was and will be fetched, and the latest fetches."""
-    return {
-        "fetched": _fetched(row, now),
-        "next_due": when(row["next_due"], now),
-        "strip": row["strip"],
-    }
-
-
-def _fetched(row: Mapping[str, Any], now: datetime) -> SafeString | str:
-    if not row["fetched"]:
-        return NONE
-    new: SafeString | str = NOTHING
+    fetched, new = NONE, ""
     if number := row["new"]:
         words = ngettext("%(number)s new", "%(number)s new", number)
-        new = format_html("<small>{}</small>", words % {"number": localize(number)})
-    return format_html('<a href="{}">{}</a>{}', row["run_url"], when(row["fetched"], now), new)
+        new = small(escape(words % {"number": localize(number)}))
+    if row["fetched"]:
+        at = when(row["fetched"], now)
+        fetched = f'<a href="{escape(row["run_url"])}">{at}</a>{new}'
+    return {"fetched": fetched, "next_due": when(row["next_due"], now), "strip": row["strip"]}

@@ -6,12 +6,12 @@ A template takes longer for them than all else on the page together.
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cache
+from html import escape
 from typing import Any
 from urllib.parse import quote
 
 from django.template.defaultfilters import floatformat
 from django.utils.formats import localize
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
@@ -20,11 +20,6 @@ from tasks.admin_pages import states
 from tasks.admin_pages.formatting import NONE, short_duration
 from tasks.admin_pages.times import when
 
-NOTHING = SafeString("")
-BOX = (
-    '<td class="c-box"><input type="checkbox" class="action-select" name="_selected_action"'
-    ' value="{}" aria-label="{}"></td>\n'
-)
 ROW = (
     '<tr id="schedule-{pk}">\n'
     "{box}"
@@ -45,16 +40,15 @@ ROW = (
 def draw_rows(rows: Iterable[Mapping[str, Any]], *, with_boxes: bool) -> SafeString:
     """Show schedules as rows of a table, each with the box that selects it if that is wanted."""
     now, badge = clock.now(), cache(states.badge)
-    last_label = _("last")
+    last_label = escape(_("last"))
     labels = {
-        "next_label": _("next"),
-        "success_label": _("success"),
-        "waiting_label": _("waiting"),
+        "next_label": escape(_("next")),
+        "success_label": escape(_("success")),
+        "waiting_label": escape(_("waiting")),
     }
     return mark_safe(
         "".join(
-            format_html(
-                ROW,
+            ROW.format(
                 **labels,
                 **_schedule(row, badge, with_boxes),
                 **_times(row, last_label, now),
@@ -65,64 +59,75 @@ def draw_rows(rows: Iterable[Mapping[str, Any]], *, with_boxes: bool) -> SafeStr
     )
 
 
+# What each part of a row returns is HTML: all that isn't ours is escaped there.
+
+
 def _schedule(
-    row: Mapping[str, Any], badge: Callable[[str, str], SafeString], with_box: bool
+    row: Mapping[str, Any], badge: Callable[[str, str], str], with_box: bool
 ) -> dict[str, Any]:
     """Return which schedule it is, and how it is."""
     schedule, state = row["schedule"], row["state"]
     return {
         "pk": schedule.pk,
-        "box": format_html(BOX, schedule.pk, row["select"]) if with_box else NOTHING,
-        "url": row["url"],
-        "name": schedule.name,
-        "function": schedule.function,
+        "box": draw_box(schedule.pk, row["select"]) if with_box else "",
+        "url": escape(row["url"]),
+        "name": escape(schedule.name),
+        "function": escape(schedule.function),
         "tags": draw_tags(row["tags"]),
         "state": badge(state.look, state.word),
-        "detail": format_html("<small>{}</small>", state.detail) if state.detail else NOTHING,
-        "when": row["when"],
+        "detail": small(escape(state.detail)),
+        "when": escape(row["when"]),
     }
 
 
-def _times(row: Mapping[str, Any], last_label: str, now: datetime) -> dict[str, Any]:
+def _times(row: Mapping[str, Any], last_label: str, now: datetime) -> dict[str, str]:
     """Return when it is due next and why not, its latest runs, and when the last one started."""
-    note, started = row["note"], row["last_started"]
+    note, started, last = row["note"], row["last_started"], ""
+    if started:
+        last = f'{last_label} <a href="{escape(row["last_run_url"])}">{when(started, now)}</a>'
     return {
         "next_due": when(row["next_due"], now),
-        "note": format_html("<small>“{}”</small>", note) if note else NOTHING,
+        "note": small(f"“{escape(note)}”" if note else ""),
         "strip": row["strip"],
-        "last": format_html(
-            '<small>{} <a href="{}">{}</a></small>',
-            last_label,
-            row["last_run_url"],
-            when(started, now),
-        )
-        if started
-        else NOTHING,
+        "last": small(last),
     }
 
 
-def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+def _numbers(row: Mapping[str, Any]) -> dict[str, str]:
     """Return how its week went, and how many of its jobs wait."""
     waiting = row["waiting"]
     return {
-        "bad": mark_safe(' class="is-failed b"') if row["is_bad"] else NOTHING,
+        "bad": ' class="is-failed b"' if row["is_bad"] else "",
         "success": _percent(row["success"]),
-        "p50": short_duration(row["p50"]),
-        "p95": short_duration(row["p95"]),
+        "p50": escape(short_duration(row["p50"])),
+        "p95": escape(short_duration(row["p95"])),
         "zero": "" if waiting else " zero",
         "weight": "b" if waiting else "q",
-        "waiting": localize(waiting),
+        "waiting": escape(str(localize(waiting))),
     }
 
 
-def _percent(share: float | None) -> SafeString | str:
+def _percent(share: float | None) -> str:
     if share is None:
         return NONE
-    return format_html("{}&nbsp;%", "100" if share == 100 else floatformat(share, -1))
+    return f"{100 if share == 100 else escape(floatformat(share, -1))}&nbsp;%"
 
 
-def draw_tags(names: Iterable[str]) -> SafeString:
-    """Show the names of tags, each as a link to the part of its list that has it."""
-    return format_html_join(
-        "", ' <a class="sl-tag" href="?tag={}">{}</a>', ((quote(name), name) for name in names)
+def draw_box(pk: int, label: str) -> str:
+    """Return the cell with the box that selects a row."""
+    return (
+        '<td class="c-box"><input type="checkbox" class="action-select" name="_selected_action"'
+        f' value="{pk}" aria-label="{escape(label)}"></td>\n'
     )
+
+
+def draw_tags(names: Iterable[str]) -> str:
+    """Show the names of tags, each as a link to the part of its list that has it."""
+    return "".join(
+        f' <a class="sl-tag" href="?tag={escape(quote(name))}">{escape(name)}</a>' for name in names
+    )
+
+
+def small(text: str) -> str:
+    """Show HTML in small print, if there is any."""
+    return f"<small>{text}</small>" if text else ""
