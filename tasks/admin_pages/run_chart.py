@@ -94,13 +94,20 @@ class Bar:
         counts = self.counts
         return ", ".join(how_many(counts[one], run_word(one)) for one in SEVERITY if counts[one])
 
-    @property
-    def label(self) -> str:
-        parts = [moment(self.at), self.outcome]
-        if self.took is not None:
-            parts.append(_("took %(span)s") % {"span": self.took_words})
-        if self.late is not None:
-            parts.append(_("%(span)s late") % {"span": short_duration(self.late)})
+
+class _Labels:
+    """Says in words what bars are: one object for a chart, which looks its texts up only once."""
+
+    def __init__(self) -> None:
+        self._form = pgettext("date format", "j M H:i")
+        self._took, self._late = _("took %(span)s"), _("%(span)s late")
+
+    def of(self, bar: Bar) -> str:
+        parts = [to_minute(bar.at, self._form), bar.outcome]
+        if bar.took is not None:
+            parts.append(self._took % {"span": bar.took_words})
+        if bar.late is not None:
+            parts.append(self._late % {"span": short_duration(bar.late)})
         return ", ".join(parts)
 
 
@@ -253,9 +260,9 @@ def _drawing(bars: Sequence[Bar], scale: _Scale) -> SafeString:
     """Draw the bars. A page has hundreds of them: they are put together by hand."""
     step = min(WIDTH / max(len(bars), 1), WIDEST_STEP)
     left, width = WIDTH - step * len(bars), round(step * 0.62, 1)
-    parts = []
+    parts, labels = [], _Labels()
     for place, bar in enumerate(bars):
-        label, x = escape(bar.label), round(left + step * place, 1)
+        label, x = escape(labels.of(bar)), round(left + step * place, 1)
         parts.append(
             f'<a href="{escape(bar.url)}" tabindex="{0 if place == len(bars) - 1 else -1}"'
             f' aria-label="{label}"><title>{label}</title>'
