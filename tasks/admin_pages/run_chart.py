@@ -201,7 +201,7 @@ def _size_label(name: str) -> str:
 
 
 def _bars(runs: Sequence[Run], now: datetime) -> list[Bar]:
-    each, page_of = max(-(-len(runs) // BARS), 1), run_pages()
+    each, page_of, labels = max(-(-len(runs) // BARS), 1), run_pages(), _Labels()
     bars = []
     for begin in range(0, len(runs), each):
         chunk = runs[begin : begin + each]
@@ -210,7 +210,9 @@ def _bars(runs: Sequence[Run], now: datetime) -> list[Bar]:
         else:
             last = min(begin + each // 2 + SIZES["200"] // 2, len(runs) - 1)
             url = _zoom("200", runs[last].pk)
-        bars.append(Bar(now + chunk[0].from_now, chunk, url))
+        bar = Bar(now + chunk[0].from_now, chunk, url)
+        bar.label = labels.of(bar)
+        bars.append(bar)
     return bars
 
 
@@ -260,9 +262,9 @@ def _drawing(bars: Sequence[Bar], scale: _Scale) -> SafeString:
     """Draw the bars. A page has hundreds of them: they are put together by hand."""
     step = min(WIDTH / max(len(bars), 1), WIDEST_STEP)
     left, width = WIDTH - step * len(bars), round(step * 0.62, 1)
-    parts, labels = [], _Labels()
+    parts = []
     for place, bar in enumerate(bars):
-        label, x = escape(labels.of(bar)), round(left + step * place, 1)
+        label, x = escape(bar.label), round(left + step * place, 1)
         parts.append(
             f'<a href="{escape(bar.url)}" tabindex="{0 if place == len(bars) - 1 else -1}"'
             f' aria-label="{label}"><title>{label}</title>'

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db.models import BooleanField, Func
 
 
@@ -21,10 +22,15 @@ class AnyOf(Func):
         self.ids = sorted(ids)
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        column, params = compiler.compile(self.source_expressions[0])
+        column, params = self._column(compiler)
         return f"{column} = ANY(string_to_array(%s, ','))", [*params, ",".join(self.ids)]
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        column, params = compiler.compile(self.source_expressions[0])
+        column, params = self._column(compiler)
         listed = "SELECT value FROM json_each(%s)"
         return f"{column} IN ({listed})", [*params, json.dumps(self.ids)]
+
+    def _column(self, compiler: Any) -> Any:
+        if not self.ids:
+            raise EmptyResultSet  # Nothing needs to be asked.
+        return compiler.compile(self.source_expressions[0])
