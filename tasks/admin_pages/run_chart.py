@@ -67,9 +67,11 @@ class Bar:
     """One run, or several that are next to each other.
 
     `at` is when the first was due, or else requested; `status` is the worst end of its runs, `late`
-    how late its latest one was if that is worth showing, and `durations` are those of the finished
-    ones.
+    how late its latest one was if that is worth showing, `durations` are those of the finished
+    ones, and `label` says it all in words.
     """
+
+    label: str
 
     def __init__(self, at: datetime, runs: Sequence[Run], url: str) -> None:
         self.at = at
