@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from feeds.admin_pages.feed_actions import TAGGING, FeedActions
+from feeds.admin_pages.feed_rows import draw_rows
 from feeds.health import health_of
 from feeds.models import Feed
 from tasks.access import visible
@@ -93,9 +94,10 @@ class FeedListAdmin(FeedActions):
 
     def _list_context(self, request: HttpRequest, cl: Any) -> dict[str, Any]:
         filters = {spec.parameter_name: spec for spec in cl.filter_specs}
-        labels = self.labels_of_actions(request)
+        labels, rows = self.labels_of_actions(request), list(_rows(cl))
         return {
-            "rows": list(_rows(cl)),
+            "rows": rows,
+            "body": draw_rows(rows),
             "headers": list(_headers(cl)),
             "tabs": _tabs(request, cl),
             "tag_filter": filters["tag"],

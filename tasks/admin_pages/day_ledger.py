@@ -6,8 +6,8 @@ Equal neighbours fold into one row; what failed, and what is running, never does
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
-from functools import cache
+from datetime import date, datetime, timedelta, tzinfo
+from functools import cache, lru_cache
 from html import escape
 from itertools import groupby, islice
 from typing import Any
@@ -296,7 +296,13 @@ def _times(entries: Sequence[Entry]) -> str:
 
 def _time(at: datetime) -> str:
     """Return a time of the day, with its zone where the clock shows it twice."""
-    local = timezone.localtime(at)
+    return _time_in(timezone.get_current_timezone(), at)
+
+
+# A day has hundreds of them, and the same ones whenever it is refreshed.
+@lru_cache(maxsize=5_000)
+def _time_in(zone: tzinfo, at: datetime) -> str:
+    local = at.astimezone(zone)
     text = f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
     is_twice = local.replace(fold=1 - local.fold).utcoffset() != local.utcoffset()
     return f"{text} {local:%Z}" if is_twice else text

@@ -127,7 +127,10 @@ def timeline_rows(timeline: Timeline, waiting: Mapping[int, datetime]) -> list[D
     scale = _Scale(timeline.begin, timeline.end)
     rules = [scale.x(tick) for tick in _timeline_ticks(timeline)]
     grid = _grid(rules, LANE_HEIGHT, "l-hair", baseline=25.5)
-    return [_lane(lane, scale, grid, waiting.get(lane.schedule_pk)) for lane in timeline.lanes]
+    words = _Words()
+    return [
+        _lane(lane, scale, grid, waiting.get(lane.schedule_pk), words) for lane in timeline.lanes
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +144,28 @@ class _Scale:
         return WIDTH * ((within - self.begin) / (self.end - self.begin))
 
 
-def _lane(lane: Lane, scale: _Scale, grid: SafeString, since: datetime | None) -> Drawn:
+class _Words:
+    """Says what bars are: one object for all of a picture, which looks its texts up only once."""
+
+    def __init__(self) -> None:
+        self._zone = timezone.get_current_timezone()
+        self._word = cache(run_word)
+        self._late = _("%(state)s, %(span)s late")
+
+    def of(self, bar: Bar) -> str:
+        at, word = f"{bar.start.astimezone(self._zone):%H:%M:%S}", self._word(bar.state)
+        words = f"{at}: {bar.number} {word}" if bar.number > 1 else f"{at}: {word}"
+        if bar.late_since is None:
+            return words
+        span = short_duration(bar.start - bar.late_since)
+        return self._late % {"state": words, "span": span}
+
+
+def _lane(
+    lane: Lane, scale: _Scale, grid: SafeString, since: datetime | None, words: _Words
+) -> Drawn:
     page_of = run_pages()
-    bars = mark_safe("".join(_bar(bar, scale, page_of) for bar in lane.bars))
+    bars = mark_safe("".join(_bar(bar, scale, page_of, words) for bar in lane.bars))
     waits = "" if since is None else _rect(LATE, scale.x(since), WIDTH - scale.x(since))
     counts = lane.counts
     verdict, state = _lane_verdict(counts, since is not None)
@@ -160,7 +182,7 @@ def _lane(lane: Lane, scale: _Scale, grid: SafeString, since: datetime | None) -
     return Drawn(lane.name, schedule_page(lane.schedule_pk), picture, verdict, state)
 
 
-def _bar(bar: Bar, scale: _Scale, page_of: Callable[[int], str]) -> str:
+def _bar(bar: Bar, scale: _Scale, page_of: Callable[[int], str], words: _Words) -> str:
     """Draw a bar. A page has hundreds of them: they are put together by hand."""
     left = scale.x(bar.start)
     width = max(scale.x(bar.end) - left, NARROWEST)
@@ -171,7 +193,7 @@ def _bar(bar: Bar, scale: _Scale, page_of: Callable[[int], str]) -> str:
     if bar.late_since is not None:
         from_due = scale.x(bar.late_since)
         drawn = _rect(LATE, from_due, max(left - from_due, NARROWEST)) + drawn
-    drawn = f"<title>{escape(_bar_in_words(bar))}</title>{drawn}"
+    drawn = f"<title>{escape(words.of(bar))}</title>{drawn}"
     if bar.run_pk is None:
         return f"<g>{drawn}</g>"
     return f'<a href="{page_of(bar.run_pk)}" tabindex="-1">{drawn}</a>'
@@ -182,17 +204,6 @@ def _rect(shape: Shape, left: float, width: float) -> SafeString:
         f'<rect class="{shape.look}" x="{left:.1f}" y="{shape.y}" width="{width:.1f}"'
         f' height="{shape.height}"/>'
     )
-
-
-def _bar_in_words(bar: Bar) -> str:
-    at = f"{timezone.localtime(bar.start):%H:%M:%S}"
-    words = f"{at}: {run_word(bar.state)}"
-    if bar.number > 1:
-        words = f"{at}: {bar.number} {run_word(bar.state)}"
-    if bar.late_since is None:
-        return words
-    span = short_duration(bar.start - bar.late_since)
-    return _("%(state)s, %(span)s late") % {"state": words, "span": span}
 
 
 def _lane_verdict(counts: Counter[str], waits: bool) -> tuple[str, str]:

@@ -1,8 +1,11 @@
 """Where the pages of records are: all that link to one ask here."""
 
 from collections.abc import Callable
+from functools import cache
 
-from django.urls import reverse
+from django.conf import settings
+from django.urls import get_script_prefix, get_urlconf, reverse
+from django.utils.translation import get_language
 
 # Stands for any key: some addresses take only numbers.
 PK = 987654321987654321
@@ -13,7 +16,12 @@ def schedule_page(pk: int) -> str:
 
     Its form, `admin:tasks_scheduledtask_change`, is behind that page's “Edit”.
     """
-    return reverse("admin:tasks_scheduledtask_page", args=[pk])
+    return schedule_pages()(pk)
+
+
+def run_page(pk: int) -> str:
+    """Return the address of a run's page."""
+    return run_pages()(pk)
 
 
 def schedule_pages() -> Callable[[int], str]:
@@ -30,5 +38,17 @@ def run_pages() -> Callable[[int], str]:
 
 
 def _pages(name: str) -> Callable[[int], str]:
-    begin, end = reverse(f"admin:{name}", args=[PK]).rsplit(str(PK), 1)
+    begin, end = _around(
+        f"admin:{name}",
+        get_language(),
+        get_script_prefix(),
+        get_urlconf() or settings.ROOT_URLCONF,
+    )
     return lambda pk: f"{begin}{pk}{end}"
+
+
+@cache
+def _around(name: str, *where: str | None) -> tuple[str, str]:
+    """Return what is before and after the key in an address, which depends on `where` we are."""
+    begin, end = reverse(name, args=[PK]).rsplit(str(PK), 1)
+    return begin, end

@@ -67,9 +67,11 @@ class Bar:
     """One run, or several that are next to each other.
 
     `at` is when the first was due, or else requested; `status` is the worst end of its runs, `late`
-    how late its latest one was if that is worth showing, and `durations` are those of the finished
-    ones.
+    how late its latest one was if that is worth showing, `durations` are those of the finished
+    ones, and `label` says it all in words.
     """
+
+    label: str
 
     def __init__(self, at: datetime, runs: Sequence[Run], url: str) -> None:
         self.at = at
@@ -94,13 +96,20 @@ class Bar:
         counts = self.counts
         return ", ".join(how_many(counts[one], run_word(one)) for one in SEVERITY if counts[one])
 
-    @property
-    def label(self) -> str:
-        parts = [moment(self.at), self.outcome]
-        if self.took is not None:
-            parts.append(_("took %(span)s") % {"span": self.took_words})
-        if self.late is not None:
-            parts.append(_("%(span)s late") % {"span": short_duration(self.late)})
+
+class _Labels:
+    """Says in words what bars are: one object for a chart, which looks its texts up only once."""
+
+    def __init__(self) -> None:
+        self._form = pgettext("date format", "j M H:i")
+        self._took, self._late = _("took %(span)s"), _("%(span)s late")
+
+    def of(self, bar: Bar) -> str:
+        parts = [to_minute(bar.at, self._form), bar.outcome]
+        if bar.took is not None:
+            parts.append(self._took % {"span": bar.took_words})
+        if bar.late is not None:
+            parts.append(self._late % {"span": short_duration(bar.late)})
         return ", ".join(parts)
 
 
@@ -194,7 +203,7 @@ def _size_label(name: str) -> str:
 
 
 def _bars(runs: Sequence[Run], now: datetime) -> list[Bar]:
-    each, page_of = max(-(-len(runs) // BARS), 1), run_pages()
+    each, page_of, labels = max(-(-len(runs) // BARS), 1), run_pages(), _Labels()
     bars = []
     for begin in range(0, len(runs), each):
         chunk = runs[begin : begin + each]
@@ -203,7 +212,9 @@ def _bars(runs: Sequence[Run], now: datetime) -> list[Bar]:
         else:
             last = min(begin + each // 2 + SIZES["200"] // 2, len(runs) - 1)
             url = _zoom("200", runs[last].pk)
-        bars.append(Bar(now + chunk[0].from_now, chunk, url))
+        bar = Bar(now + chunk[0].from_now, chunk, url)
+        bar.label = labels.of(bar)
+        bars.append(bar)
     return bars
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import label_for_field
-from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR, ChangeList
+from django.core.paginator import Paginator
 from django.db.models import Case, IntegerField, Prefetch, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
@@ -21,7 +22,7 @@ from django.utils.translation import gettext_lazy, pgettext
 from tasks import clock
 from tasks.access import visible
 from tasks.admin_pages.asking import ActionsAdmin
-from tasks.admin_pages.base import CheckedChangeList
+from tasks.admin_pages.base import CheckedChangeList, KeyPaginator
 from tasks.admin_pages.links import run_pages, schedule_pages
 from tasks.admin_pages.schedule_filters import (
     RARE_VIEWS,
@@ -35,6 +36,7 @@ from tasks.admin_pages.schedule_filters import (
     in_use,
     numbers_of_views,
 )
+from tasks.admin_pages.schedule_rows import draw_rows
 from tasks.admin_pages.strips import Strips
 from tasks.admin_pages.times import about
 from tasks.models import ScheduleChange, ScheduledTask, ScheduledTaskInstance, Tag
@@ -194,6 +196,11 @@ class ScheduleListAdmin(ActionsAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ScheduleChangeList
 
+    def get_paginator(self, request: HttpRequest, *args: Any, **options: Any) -> Paginator:
+        if SEARCH_VAR in request.GET:
+            return KeyPaginator(*args, **options)
+        return super().get_paginator(request, *args, **options)
+
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         response = super().changelist_view(request, extra_context)
         context = getattr(response, "context_data", None)
@@ -204,9 +211,11 @@ class ScheduleListAdmin(ActionsAdmin):
     def _list_context(self, request: HttpRequest, cl: Any) -> dict[str, Any]:
         actions = self.allowed_actions(request)
         filters = {spec.parameter_name: spec for spec in cl.filter_specs if _is_ours(spec)}
+        rows = list(_rows(cl.result_list, _tags(request, cl.result_list)))
         return {
             "title": self.opts.verbose_name_plural,
-            "rows": list(_rows(cl.result_list, _tags(request, cl.result_list))),
+            "rows": rows,
+            "body": draw_rows(rows, with_boxes=bool(actions)),
             "headers": list(_headers(cl)),
             "tabs": self._tabs(request, cl),
             "selections": [filters[name] for name in ("function", "queue", "tag", "list")],

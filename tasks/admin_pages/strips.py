@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from functools import cache
+from html import escape
 from typing import Any
 
-from django.utils.html import escape, format_html
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -32,6 +32,15 @@ BAR = {
     "running": '<rect class="o-running" x=".75" y="9.75" width="4.5" height="11.5" rx="1"/>'
     '<rect class="f-running" y="16.5" width="6" height="5.5" rx="1"/>',
 }
+# What a bar at each place has: the last one is where the Tab key stops.
+PLACES = [
+    (
+        f' tabindex="{0 if place == BARS - 1 else -1}"',
+        f'<g transform="translate({STEP * place} 0)">',
+    )
+    for place in range(BARS)
+]
+HIT = '<rect class="hit" width="7" height="22"/></g></a>'
 LATE_CAP = '<rect class="f-late" y="4" width="6" height="4" rx="1"/>'
 
 
@@ -41,6 +50,7 @@ class Strips:
     def __init__(self) -> None:
         self._page_of = run_pages()
         self._looks = cache(_look)
+        self._late = escape(_("%(state)s, %(span)s late"))
         self._labels = {status.value: str(status.label) for status in Status}
 
     def draw(self, runs: Iterable[Any]) -> SafeString:
@@ -50,19 +60,23 @@ class Strips:
         the arrow keys move between them (strip.js).
         """
         shown = list(runs)[:BARS][::-1]
-        offset, last = BARS - len(shown), len(shown) - 1
+        page_of, looks = self._page_of, self._looks
+        empty = BARS - len(shown)
         parts = [
             f'<rect class="f-none" x="{STEP * place}" y="20" width="6" height="2"/>'
-            for place in range(offset)
+            for place in range(empty)
         ]
         # A page has a thousand of these: they are put together by hand.
-        for place, run in enumerate(shown):
-            text, shapes = self._looks(run.status, run.lateness if is_late(run) else None)
+        for run, (focus, moved) in zip(shown, PLACES[empty:], strict=True):
+            late = run.lateness
+            if late is None or late <= LATE:
+                text, shapes = looks(run.status, False)
+            else:
+                words, shapes = looks(run.status, True)
+                text = self._late % {"state": words, "span": escape(short_duration(late))}
             parts.append(
-                f'<a href="{self._page_of(run.pk)}" tabindex="{0 if place == last else -1}"'
-                f' aria-label="{text}"><title>{text}</title>'
-                f'<g transform="translate({STEP * (offset + place)} 0)">{shapes}'
-                '<rect class="hit" width="7" height="22"/></g></a>'
+                f'<a href="{page_of(run.pk)}"{focus} aria-label="{text}"><title>{text}</title>'
+                f"{moved}{shapes}{HIT}"
             )
         return format_html(
             '<svg class="sl-strip" viewBox="0 0 150 22" role="group" aria-label="{}">{}</svg>',
@@ -89,10 +103,7 @@ def is_late(run: Any) -> bool:
     return run.lateness is not None and run.lateness > LATE
 
 
-def _look(status: str, late: timedelta | None) -> tuple[str, str]:
-    """Return how a run ended, escaped, “finished, 38 s late”, and its shapes in a box of 6 × 22."""
-    label = run_word(status)
-    if late is None:
-        return escape(label), BAR[status]
-    words = _("%(state)s, %(span)s late") % {"state": label, "span": short_duration(late)}
-    return escape(words), BAR[status] + (LATE_CAP if status == Status.FINISHED else "")
+def _look(status: str, is_late: bool) -> tuple[str, str]:
+    """Return how a run ended, escaped, and its shapes in a box of 6 × 22."""
+    cap = LATE_CAP if is_late and status == Status.FINISHED else ""
+    return escape(run_word(status)), BAR[status] + cap

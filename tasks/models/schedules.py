@@ -319,6 +319,8 @@ class ScheduledTask(Secretive, models.Model):
         indexes: ClassVar = [
             models.Index(fields=["status", "next_check_at"], name="schedule_next_check"),
             models.Index(fields=["updated"], name="schedule_changed"),
+            # Each page counts those that can't be scheduled, of which there is hardly ever any.
+            models.Index(fields=["status"], condition=~Q(problem=""), name="schedule_problem"),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(

@@ -12,9 +12,12 @@ from tasks.ledger.summaries import WEEK, hour_of
 from tasks.models import HourlySummary
 from tasks.reports.lengths import since
 from tasks.reports.scope import Schedules
+from tasks.reports.weeks import count_weeks
 
 HOUR = timedelta(hours=1)
 ROWS = 10
+# An index has the weeks in this order.
+TROUBLE = F("week__failed") + F("week__missed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def heatmap(schedules: Schedules, page: int = 1, per_page: int = ROWS) -> Heatma
     present = hour_of(clock.now())
     hours = tuple(present - number * HOUR for number in reversed(range(WEEK // HOUR)))
     ranked = schedules.filter(week__isnull=False).order_by(
-        -(F("week__failed") + F("week__missed")), "-week__late", "name", "pk"
+        TROUBLE.desc(), "-week__late", "name", "pk"
     )
     first = (page - 1) * per_page
     shown = dict(ranked.values_list("pk", "name")[first : first + per_page])
@@ -82,5 +85,5 @@ def heatmap(schedules: Schedules, page: int = 1, per_page: int = ROWS) -> Heatma
     return Heatmap(
         hours=hours,
         rows=tuple(Row(pk, name, cells[pk]) for pk, name in shown.items()),
-        total=ranked.count(),
+        total=sum(counted.with_week for counted in count_weeks(schedules).values()),
     )

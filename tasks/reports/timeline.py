@@ -1,7 +1,7 @@
 """The timeline: a lane for each schedule, with a bar for each run, or for many that lie close."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from tasks.ledger.summaries import LATE, hour_of
 from tasks.models import HourlySummary, ScheduledTask, ScheduledTaskInstance
 from tasks.reports.lengths import since
 from tasks.reports.scope import Schedules
+from tasks.reports.weeks import Counted, count_weeks
 
 HOUR = timedelta(hours=1)
 LANES = 10
@@ -36,6 +37,8 @@ NEAR = 3
 # Runs that were due this long before the window are drawn if they go on in it.
 LONGEST = timedelta(hours=6)
 Status = ScheduledTaskInstance.Status
+FAILING = ScheduledTask.Status.FAILED
+NONE = Counted(0, 0)
 
 
 class Bar(NamedTuple):
@@ -104,8 +107,11 @@ def timeline(
     each state, from the hourly summaries. A run longer than `LONGEST` may be left out after its
     end.
     """
-    ranked = _ranked(schedules)
+    counted = count_weeks(schedules)
     first = (page - 1) * per_page
+    ranked = _ranked(schedules)
+    if first + per_page <= counted.get(FAILING, NONE).number:
+        ranked = ranked.filter(status=FAILING)  # They come first: the others needn't be sorted.
     shown = list(ranked.values_list("pk", "name", "status")[first : first + per_page])
     near = (end - begin) * NEAR / width
     bars: dict[int, list[Bar]] = defaultdict(list)
@@ -113,7 +119,14 @@ def timeline(
     for pk, bar in [*_pruned(pks, begin, end), *_runs(pks, begin, end, near)]:
         bars[pk].append(bar)
     lanes = tuple(Lane(pk, name, status, fold(bars[pk], near)) for pk, name, status in shown)
-    return Timeline(begin, end, lanes, ranked.count())
+    return Timeline(begin, end, lanes, _number_of_lanes(counted))
+
+
+def _number_of_lanes(counted: Mapping[str, Counted]) -> int:
+    return sum(
+        numbers.number if status in ScheduledTask.LIVE else numbers.with_week
+        for status, numbers in counted.items()
+    )
 
 
 def fold(bars: Iterable[Bar], near: timedelta) -> tuple[Bar, ...]:
@@ -134,7 +147,7 @@ def _ranked(schedules: Schedules) -> Schedules:
     counted = Q(week__isnull=False) | Q(status__in=ScheduledTask.LIVE)
     trouble = Coalesce(F("week__failed") + F("week__missed"), 0)
     busy = Coalesce(F("week__finished") + F("week__failed") + F("week__canceled"), 0)
-    calm = Case(When(status=ScheduledTask.Status.FAILED, then=0), default=1)
+    calm = Case(When(status=FAILING, then=0), default=1)
     return schedules.filter(counted).order_by(calm, -trouble, -busy, "name", "pk")
 
 

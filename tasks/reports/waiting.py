@@ -19,6 +19,7 @@ from tasks.job_ids import RunId
 from tasks.ledger.summaries import LATE
 from tasks.masking import mask_text
 from tasks.models import ScheduledTask
+from tasks.reports.any_of import AnyOf
 from tasks.reports.holds import read_holds
 from tasks.reports.in_redis import QueueSeen, Snapshot, read_snapshot
 from tasks.reports.scope import NO_CALLS, Calls, Schedules
@@ -73,8 +74,7 @@ class Why(StrEnum):
         return texts[self] % {"queue": queue, "place": place}
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """A job that waits, as its id tells; `due` is None for what nobody scheduled.
 
     `since` is when it was due, or requested; for a background call, when the first job of its
@@ -102,8 +102,7 @@ class Job:
         return self.why_beside if kind == COROUTINE and self.why_beside else self.why
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """What waits: the oldest job of a schedule, of which `number` wait; or a background call.
 
     `since` is its due, or when it was requested. It is late if its due has passed by more than
@@ -287,7 +286,8 @@ def known_waiting(snapshot: Snapshot, schedules: Schedules) -> dict[str, Known]:
 
     def read() -> dict[str, Known]:
         job_ids = {job.schedule_job_id for job in _jobs(snapshot)} - {""}
-        rows = schedules.filter(job_id__in=job_ids).order_by().values_list(*Known._fields)
+        waits = AnyOf("job_id", job_ids)
+        rows = schedules.filter(waits).order_by().values_list(*Known._fields)
         return {known.job_id: known for known in map(Known._make, rows)}
 
     return once_a_page("known waiting", read)
@@ -297,9 +297,9 @@ def _by_schedule(jobs: Iterable[Job], now: datetime, known: dict[str, Known]) ->
     """Return what waits of each known schedule, by its oldest job."""
     of_schedule: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
-        if job.schedule_job_id in known:
-            of_schedule[job.schedule_job_id].append(job)
-    return [_oldest(of_schedule[job_id], now, known[job_id]) for job_id in of_schedule]
+        if (job_id := job.schedule_job_id) in known:
+            of_schedule[job_id].append(job)
+    return [_oldest(its, now, known[job_id]) for job_id, its in of_schedule.items()]
 
 
 def _oldest(jobs: list[Job], now: datetime, schedule: Known) -> Waiting:

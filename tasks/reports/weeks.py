@@ -1,8 +1,12 @@
 """How the runs of each schedule went over the last 7 days."""
 
-from django.db.models import F
+from typing import NamedTuple
 
+from django.db.models import Count, F
+
+from tasks.broker.connection import once_a_page
 from tasks.models import ScheduledTaskQuerySet
+from tasks.reports.scope import Schedules
 
 SHOWN = ("finished", "failed", "lost", "missed", "late", "success", "p50", "p95")
 
@@ -17,3 +21,24 @@ def with_week(schedules: ScheduledTaskQuerySet) -> ScheduledTaskQuerySet:
     date to within a minute or so, and what retention has deleted counts.
     """
     return schedules.annotate(**{f"week_{name}": F(f"week__{name}") for name in SHOWN})
+
+
+class Counted(NamedTuple):
+    """How many schedules have a status, and how many of them have a week."""
+
+    number: int
+    with_week: int
+
+
+def count_weeks(schedules: Schedules) -> dict[str, Counted]:
+    """Return, by status, how many schedules there are, and how many have a week.
+
+    On a page, read once, they are its viewer's.
+    """
+
+    def read() -> dict[str, Counted]:
+        counted = schedules.order_by().values_list("status")
+        found = counted.annotate(number=Count("*"), with_week=Count("week"))
+        return {status: Counted(*numbers) for status, *numbers in found}
+
+    return once_a_page("weeks of schedules", read)

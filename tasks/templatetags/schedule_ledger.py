@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from tasks import clock
-from tasks.admin_pages import holds, states, strips, times
+from tasks.admin_pages import holds, links, states, strips, times
 from tasks.admin_pages.formatting import short_duration
 from tasks.admin_pages.health import TEMPLATE, health_line
 
@@ -51,6 +51,18 @@ def sl_when(value: datetime | None) -> SafeString | str:
 def sl_times_are_exact() -> bool:
     """Return whether this viewer wants all times exactly."""
     return times.are_exact()
+
+
+@register.filter
+def sl_run_page(pk: int) -> str:
+    """Return the address of a run's page; for lists, since `url` takes longer than their rows."""
+    return links.run_page(pk)
+
+
+@register.filter
+def sl_schedule_page(pk: int) -> str:
+    """Return the address of a schedule's page, as `sl_run_page` does."""
+    return links.schedule_page(pk)
 
 
 @register.filter

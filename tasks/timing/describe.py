@@ -1,10 +1,11 @@
 """A spec in words, for people."""
 
 from datetime import datetime, timedelta
+from functools import cache
 
 from django.utils import formats, timezone
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from tasks.timing.cron_words import cron_in_words
 from tasks.timing.spec import Spec
@@ -88,9 +89,9 @@ def describe_length(span: timedelta) -> str:
     if seconds < 0:
         return f"-{describe_length(-span)}"
     if seconds < 0.9995:
-        return _("%(milliseconds)d ms") % {"milliseconds": round(seconds * 1000)}
+        return _units(get_language())["ms"] % {"milliseconds": round(seconds * 1000)}
     if seconds < 59.95:
-        return _("%(seconds).1f s") % {"seconds": seconds}
+        return _units(get_language())["s, to a tenth"] % {"seconds": seconds}
     minutes, seconds = divmod(round(seconds), 60)
     if minutes < 60:
         return _added(minutes=minutes, seconds=seconds)
@@ -107,11 +108,21 @@ def describe_seconds(seconds: int) -> str:
     return _added(days=hours // 24, hours=hours % 24, minutes=minutes, seconds=seconds)
 
 
-def _added(days: int = 0, hours: int = 0, minutes: int = 0, seconds: int = 0) -> str:
-    parts = (
-        (days, _("%(days)d d") % {"days": days}),
-        (hours, _("%(hours)d h") % {"hours": hours}),
-        (minutes, _("%(minutes)d min") % {"minutes": minutes}),
-        (seconds, _("%(seconds)d s") % {"seconds": seconds}),
-    )
-    return " ".join(text for number, text in parts if number) or parts[-1][1]
+def _added(**numbers: int) -> str:
+    """Say a length by its days, hours, minutes and seconds, in this order; what is 0 isn't said."""
+    units = _units(get_language())
+    parts = [units[unit] % {unit: number} for unit, number in numbers.items() if number]
+    return " ".join(parts) or units["seconds"] % {"seconds": 0}
+
+
+@cache
+def _units(language: str | None) -> dict[str, str]:
+    """Return the units in the active language: a page says hundreds of lengths."""
+    return {
+        "ms": _("%(milliseconds)d ms"),
+        "s, to a tenth": _("%(seconds).1f s"),
+        "seconds": _("%(seconds)d s"),
+        "minutes": _("%(minutes)d min"),
+        "hours": _("%(hours)d h"),
+        "days": _("%(days)d d"),
+    }

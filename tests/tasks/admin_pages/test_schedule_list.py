@@ -247,3 +247,18 @@ def test_the_list_makes_a_bounded_number_of_queries(
         make_run(schedule)
     with django_assert_max_num_queries(19):
         admin_client.get(SCHEDULES)
+
+
+def test_what_people_wrote_is_escaped_in_a_row(admin_client: Client):
+    schedule = make_row(name="<i>name</i>", note="<i>note</i>", status="paused", paused_at=ago(60))
+    schedule.tags.add(Tag.objects.create(name="<i>&tag"))
+    page = admin_client.get(SCHEDULES).content.decode()
+    assert "<i>" not in page
+    assert 'class="name" href' in page
+    for part in (
+        "&lt;i&gt;name&lt;/i&gt;",
+        "“&lt;i&gt;note",
+        "?tag=%3Ci%3E%26tag",
+        "&lt;i&gt;&amp;tag",
+    ):
+        assert part in page
