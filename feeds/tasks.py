@@ -43,7 +43,7 @@ async def fetch_rss(feed: Feed) -> dict[str, int]:
         raise
     counts = await in_shared_thread(recording.succeeded, feed, response, parsed)
     if public_url():
-        await in_shared_thread(note_hub, feed, response, parsed)
+        await in_shared_thread(note_hub, feed, response, parsed, counts)
     _log(feed, response, parsed, counts)
     return {
         "new": counts.new,

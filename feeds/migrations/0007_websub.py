@@ -63,6 +63,8 @@ class Migration(migrations.Migration):
                 ("pushed", models.DateTimeField(null=True)),
                 ("requested", models.DateTimeField(null=True)),
                 ("ignored", models.DateTimeField(null=True)),
+                ("polled", models.DateTimeField(null=True)),
+                ("trusted", models.BooleanField(default=False)),
                 ("created", models.DateTimeField(auto_now_add=True)),
             ],
             options={

@@ -53,6 +53,10 @@ class Subscription(models.Model):
     pushed = models.DateTimeField(null=True)
     requested = models.DateTimeField(null=True)
     ignored = models.DateTimeField(null=True)
+    # When the feed was last polled with success, and whether that is seldom enough as long as the
+    # hub pushes: see `feeds.websub.rules.is_trusted`.
+    polled = models.DateTimeField(null=True)
+    trusted = models.BooleanField(default=False)
     created = StampField(auto_now_add=True)
 
     class Meta:

@@ -7,6 +7,8 @@ from feeds.asking.fetching import Response
 from feeds.models import Feed, Subscription
 from feeds.reading.result import ParsedFeed
 from feeds.services import QUEUE
+from feeds.storing import Counts
+from feeds.websub import rules
 from feeds.websub.offers import Offer, offer
 from tasks import clock
 from tasks.database import atomic
@@ -20,15 +22,18 @@ INTERVAL = timedelta(minutes=10)
 KEPT_RUNS = 1_000
 
 
-def note_hub(feed: Feed, response: Response, parsed: ParsedFeed | None) -> None:
+def note_hub(feed: Feed, response: Response, parsed: ParsedFeed | None, counts: Counts) -> None:
     """Note the hub that an answer names; `parsed` is None if its document has not been read.
 
-    Another hub or topic than before is another subscription, and the one before is given up.
+    Another hub or topic than before is another subscription, and the one before is given up. Of the
+    same one, what the poll has brought says whether it is to be trusted.
     """
     known = Subscription.objects.filter(feed=feed).first()
     before = None if known is None else Offer(known.hub, known.topic)
     found = offered(response, parsed, before)
     if found == before:
+        if known is not None:
+            _note_poll(known, counts)
         return
     with atomic():
         if not Feed.objects.select_for_update(no_key=True).filter(pk=feed.pk).exists():
@@ -45,6 +50,17 @@ def offered(response: Response, parsed: ParsedFeed | None, known: Offer | None) 
     """Return what an answer offers, with what is `known` where its document was not read."""
     document = None if parsed is None else Offer(parsed.hub, parsed.self_link)
     return offer(response.headers, response.url, document, known)
+
+
+def _note_poll(known: Subscription, counts: Counts) -> None:
+    trusted = rules.is_trusted(
+        known.trusted,
+        pushed=known.pushed,
+        polled=known.polled,
+        new=counts.new,
+        updated=counts.updated,
+    )
+    Subscription.objects.filter(pk=known.pk).update(polled=clock.now(), trusted=trusted)
 
 
 def _give_up(subscription: Subscription) -> None:

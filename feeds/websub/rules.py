@@ -92,6 +92,21 @@ def wait(attempts: int) -> timedelta:
     return min(WAIT * 2 ** min(max(attempts - 1, 0), 10), LONGEST_WAIT)
 
 
+def is_trusted(
+    was: bool, *, pushed: datetime | None, polled: datetime | None, new: int, updated: int
+) -> bool:
+    """Return whether a feed may be polled seldom from now on, because its hub tells of its changes.
+
+    Each poll decides that anew. `pushed` and `polled` are when the hub last pushed, and when the
+    poll before this one was, `new` and `updated` are what this one has brought. After a push there
+    has to be something: its server may still have sent an old copy. Without a push there must be
+    nothing new: the hub would have let it slip.
+    """
+    if pushed is not None and (polled is None or pushed > polled):
+        return bool(new or updated)
+    return was and not new
+
+
 def lease(seconds: str) -> timedelta | None:
     """Return for how long a hub promises to push, by its own words; None if it makes no sense.
 

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from feeds.websub.offers import Offer, links, offer
-from feeds.websub.rules import Facts, State, Step, is_challenge, lease, next_step, state, wait
+from feeds.websub.rules import (
+    Facts,
+    State,
+    Step,
+    is_challenge,
+    is_trusted,
+    lease,
+    next_step,
+    state,
+    wait,
+)
 from feeds.websub.signatures import read_signature
 
 NOW = datetime(2025, 3, 4, 12, 0, 0, tzinfo=UTC)
@@ -127,6 +137,26 @@ def test_a_subscription_has_a_state(facts, found):
 def test_a_hub_that_does_not_confirm_is_asked_less_and_less_often():
     assert [wait(attempts) for attempts in (1, 2, 3)] == [HOUR, 2 * HOUR, 4 * HOUR]
     assert wait(10**9) == 3 * DAY
+
+
+@pytest.mark.parametrize(
+    ("was", "pushed", "polled", "new", "updated", "trusted"),
+    [
+        (False, NOW, NOW - HOUR, 1, 0, True),
+        (False, NOW, NOW - HOUR, 0, 1, True),
+        (False, NOW, None, 1, 0, True),
+        (True, NOW, NOW - HOUR, 0, 0, False),
+        (True, NOW - HOUR, NOW, 0, 1, True),
+        (True, NOW - HOUR, NOW, 1, 0, False),
+        (False, NOW - HOUR, NOW, 0, 0, False),
+        (False, None, None, 1, 0, False),
+    ],
+)
+def test_a_hub_is_trusted_if_what_it_pushes_is_there_and_nothing_else_is_new(
+    was, pushed, polled, new, updated, trusted
+):
+    found = is_trusted(was, pushed=pushed, polled=polled, new=new, updated=updated)
+    assert found == trusted
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
+from feeds.asking.check import may_ask
 from feeds.models import Entry, Feed, Subscription
 from feeds.tasks import keep_subscriptions
 from feeds.websub import noting, upkeep
@@ -235,7 +236,7 @@ def test_an_unchanged_feed_keeps_its_hub(feed, hub, site):
     known = Subscription.objects.get()
     site.pages["/feed.xml"] = answer(body=rss(item(1)))
     poll(feed)
-    assert Subscription.objects.get() == known
+    assert Subscription.objects.get(feed=feed) == known
 
 
 def test_a_paused_feed_is_not_pushed_and_a_resumed_one_is_again(feed, hub):
@@ -298,6 +299,47 @@ def test_a_push_that_could_not_be_followed_is_followed_later(feed, hub, wait):
     assert RunRequest.objects.get().parent == feed.schedule
     wait(10 * MINUTE)
     assert keep() == NOTHING
+
+
+def test_a_feed_whose_hub_is_to_be_trusted_is_polled_seldom_as_long_as_it_is(feed, site, wait):
+    poll(feed)
+    keep()
+    confirm()
+    assert may_ask(feed) is None
+    Subscription.objects.update(pushed=clock.now())
+    name_hub(site, Subscription.objects.get().hub, 2)
+    poll(feed)
+    feed.refresh_from_db()
+    wait(6 * HOUR - MINUTE)
+    refused = may_ask(feed)
+    assert refused is not None
+    assert "Its hub tells when it has changed" in refused.reason
+    wait(MINUTE)
+    assert may_ask(feed) is None
+    poll(feed)
+    wait(HOUR)
+    assert may_ask(feed) is not None, "Nothing new, so it still holds."
+    name_hub(site, Subscription.objects.get().hub, 3)
+    poll(feed)
+    assert may_ask(feed) is None, "The hub has let something slip."
+
+
+def test_a_feed_whose_hub_is_trusted_is_polled_as_its_schedule_says_once_the_lease_is_over(
+    feed, wait, settings
+):
+    poll(feed)
+    keep()
+    confirm()
+    Subscription.objects.update(trusted=True, polled=clock.now(), lease_end=clock.now() + HOUR)
+    assert may_ask(feed) is not None
+    Feed.objects.update(ignores_hints=True)
+    assert may_ask(Feed.objects.get()) is None
+    Feed.objects.update(ignores_hints=False)
+    settings.FEEDS_PUBLIC_URL = ""
+    assert may_ask(feed) is None
+    settings.FEEDS_PUBLIC_URL = "https://jobs.example"
+    wait(HOUR)
+    assert may_ask(feed) is None
 
 
 def test_two_runs_at_once_ask_a_hub_once(feed, hub):
