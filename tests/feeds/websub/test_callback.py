@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from django.test import Client
 from django.urls import reverse
 
+from feeds.asking.rules import MAX_BYTES
 from feeds.models import Feed, Subscription
 from feeds.websub import callback, pushes
 from tasks import clock
@@ -59,7 +60,7 @@ def push(client: Client, subscription: Subscription, body: bytes = BODY, **heade
 
 
 def columns(subscription: Subscription) -> dict[str, Any]:
-    return Subscription.objects.filter(pk=subscription.pk).values().get()
+    return dict(Subscription.objects.filter(pk=subscription.pk).values().get())
 
 
 # Verification
@@ -225,7 +226,7 @@ def test_a_body_that_no_feed_may_have_is_refused_without_being_read(client, subs
         def read(self, *args: Any) -> bytes:
             raise AssertionError("It is read.")
 
-    values = {"CONTENT_LENGTH": str(callback.MAX_BYTES + 1), "wsgi.input": Unread()}
+    values = {"CONTENT_LENGTH": str(MAX_BYTES + 1), "wsgi.input": Unread()}
     headers = {"X-Hub-Signature": f"sha1={'0' * 40}"}
     answer = client.generic("POST", address(subscription), headers=headers, **values)
     assert answer.status_code == 413
