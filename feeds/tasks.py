@@ -1,6 +1,7 @@
-"""The task function that polls a feed."""
+"""The task functions that poll feeds, and that ask hubs to tell when they change."""
 
 import logging
+from dataclasses import asdict
 from http import HTTPStatus
 
 from feeds import sandbox
@@ -13,10 +14,15 @@ from feeds.exceptions import FeedError, without_secrets
 from feeds.models import Feed
 from feeds.reading.result import ParsedFeed
 from feeds.storing import Counts
+from feeds.websub import upkeep
+from feeds.websub.noting import UPKEEP, note_hub
+from feeds.websub.public_url import public_url
 from tasks.decorators import scheduled_task
 from tasks.runs.shared_threads import in_shared_thread
 
 logger = logging.getLogger(__name__)
+
+UPKEEP_TIMEOUT = 540
 
 
 @scheduled_task(check=may_ask, max_concurrent=per_host(), limit_key=limit_key)
@@ -36,6 +42,8 @@ async def fetch_rss(feed: Feed) -> dict[str, int]:
         await in_shared_thread(recording.failed, feed, error, response)
         raise
     counts = await in_shared_thread(recording.succeeded, feed, response, parsed)
+    if public_url():
+        await in_shared_thread(note_hub, feed, response, parsed, counts)
     _log(feed, response, parsed, counts)
     return {
         "new": counts.new,
@@ -43,6 +51,18 @@ async def fetch_rss(feed: Feed) -> dict[str, int]:
         "unchanged": counts.unchanged,
         "status": response.status,
     }
+
+
+@scheduled_task(name=UPKEEP, timeout=UPKEEP_TIMEOUT)
+async def keep_subscriptions() -> dict[str, int]:
+    """Ask hubs to tell us when feeds change (WebSub), before what they have promised ends.
+
+    Returns how many requests hubs have taken, for what is `subscribed` (or renewed) and
+    `unsubscribed` once they confirm it, how many have `failed`, and how many `polls` were requested
+    that could not be when their hubs pushed. What fails is tried again later, and doesn't fail the
+    run.
+    """
+    return asdict(await upkeep.keep())
 
 
 async def _parsed(feed: Feed, response: Response) -> ParsedFeed | None:

@@ -245,6 +245,9 @@ FEEDS_PER_HOST = environment.number("FEEDS_PER_HOST", default=2, least=1)
 FEEDS_HOST_GAP = environment.number("FEEDS_HOST_GAP", default=500, least=0, most=60_000)
 # A page about who fetches: it is sent to the servers of feeds.
 FEEDS_CONTACT_URL = environment.web_address("FEEDS_CONTACT_URL")
+# The root of the site, where hubs reach it to tell when feeds have changed (WebSub). Without it, no
+# hub is asked for anything.
+FEEDS_PUBLIC_URL = environment.web_address("FEEDS_PUBLIC_URL")
 # The tags whose entries anybody who can reach the site can read, as Atom feeds.
 FEEDS_PUBLIC_TAGS = environment.words("FEEDS_PUBLIC_TAGS", default=[])
 # How many days the entries of each feed are kept, and how many of them besides those that it lists:

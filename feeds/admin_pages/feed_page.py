@@ -12,6 +12,7 @@ from feeds.admin_pages.feed_actions import allowed_tags
 from feeds.admin_pages.feed_list import FeedListAdmin
 from feeds.health import health_of
 from feeds.models import Feed
+from feeds.websub.words import push_in_words
 from tasks.access import visible
 from tasks.admin_pages.links import run_pages, schedule_page
 from tasks.admin_pages.states import LOOKS
@@ -86,6 +87,7 @@ class FeedPageAdmin(FeedListAdmin):
             "sentence": health.sentence,
             "run_url": run and run_pages()(run),
             "schedule_url": feed.schedule and schedule_page(feed.schedule.pk),
+            "push": push_in_words(feed),
             "site": feed.link if mask_text(feed.link) == feed.link else "",
             "latest": feed.entries.only("title", "guid", "published")[:LATEST],
             "entries_url": f"{reverse('admin:feeds_entry_changelist')}?feed__id__exact={feed.pk}",

@@ -1,7 +1,8 @@
 """The check of `fetch_rss`: whether a feed may be asked now, by its rows."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -9,12 +10,15 @@ from rq import get_current_job
 
 from feeds.asking.hosts import host_of
 from feeds.asking.permission import Decision, Outcome, Situation, decide
-from feeds.models import Feed, FeedHost
+from feeds.models import Feed, FeedHost, Subscription
 from tasks import clock
 from tasks.decorators import NotAtAll, NotNow
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask
 from tasks.runs.shared_threads import leaves_nothing
+
+# A feed that is pushed is polled nevertheless, this long after the last time.
+SAFETY_NET = timedelta(hours=6)
 
 
 @leaves_nothing
@@ -43,6 +47,7 @@ def situation(feed: Feed, now: datetime, *, is_wanted: bool) -> Situation:
         skip_hours=feed.skip_hours or (),
         skip_days=feed.skip_days or (),
         is_gone_for_good=_is_gone_for_good(feed),
+        pushed_until=_pushed_until(feed, now),
     )
 
 
@@ -59,6 +64,9 @@ def in_words(decision: Decision) -> str:
         ),
         Outcome.FRESH: _("Its server says that nothing new is to be expected before %(until)s."),
         Outcome.SKIPPED_TIME: _("The feed itself says that nothing is new before %(until)s."),
+        Outcome.PUSHED: _(
+            "Its hub tells when it has changed: unless it does, it is asked again after %(until)s."
+        ),
         Outcome.GONE_FOR_GOOD: _(
             "Its server has said for days that it is gone (410). To ask again, resume its schedule."
         ),
@@ -82,6 +90,15 @@ def _host_not_before(feed: Feed, now: datetime) -> datetime | None:
     names = {host_of(feed.url), host_of(feed.final_url)}
     waiting = FeedHost.objects.filter(name__in=names, not_before__gt=now)
     return max(waiting.values_list("not_before", flat=True), default=None)
+
+
+def _pushed_until(feed: Feed, now: datetime) -> datetime | None:
+    """Return until when a feed needs no poll because a hub that is to be trusted pushes it."""
+    if feed.pk is None or not getattr(settings, "FEEDS_PUBLIC_URL", ""):
+        return None
+    trusted = Subscription.objects.filter(feed=feed, trusted=True, lease_end__gt=now)
+    polled = trusted.values_list("polled", flat=True).first()
+    return None if polled is None else polled + SAFETY_NET
 
 
 def _is_gone_for_good(feed: Feed) -> bool:

@@ -61,6 +61,19 @@ class Connections:
         session = self._exempt if is_exempt else self._guarded
         return session.get(url, headers=headers, timeout=timeout, allow_redirects=False)
 
+    def post(
+        self,
+        url: URL,
+        headers: Mapping[str, str],
+        form: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+        *,
+        is_exempt: bool,
+    ) -> Any:
+        """Begin to send a form, in the same way."""
+        session = self._exempt if is_exempt else self._guarded
+        return session.post(url, headers=headers, data=form, timeout=timeout, allow_redirects=False)
+
     async def close(self) -> None:
         """Close them all."""
         await self._guarded.close()

@@ -27,6 +27,7 @@ class Outcome(StrEnum):
     GONE = "gone"
     FRESH = "fresh"
     SKIPPED_TIME = "skipped time"
+    PUSHED = "pushed"
     GONE_FOR_GOOD = "gone for good"
 
 
@@ -44,7 +45,8 @@ class Situation:
 
     `is_wanted`: a person or a retry wants this run, it isn't merely due. `skip_hours` (UTC) and
     `skip_days` (0 is Monday) are the document's own; `ignores_hints`: what it and the caching
-    headers say is to be ignored. `is_gone_for_good`: nobody has touched its schedule since then.
+    headers say is to be ignored. `pushed_until`: before that, its hub would tell if it had changed
+    (WebSub). `is_gone_for_good`: nobody has touched its schedule since then.
     """
 
     now: datetime
@@ -56,6 +58,7 @@ class Situation:
     skip_hours: Sequence[int]
     skip_days: Sequence[int]
     is_gone_for_good: bool
+    pushed_until: datetime | None = None
 
 
 def decide(situation: Situation) -> Decision:
@@ -79,6 +82,8 @@ def decide(situation: Situation) -> Decision:
         end = end_of_skipped(situation.skip_hours, situation.skip_days, now)
         if end is not None:
             return Decision(Outcome.SKIPPED_TIME, end)
+        if situation.pushed_until is not None and situation.pushed_until > now:
+            return Decision(Outcome.PUSHED, situation.pushed_until)
     return Decision(Outcome.ASK)
 
 

@@ -4,6 +4,7 @@ from feeds.models.documents import FailedDocument
 from feeds.models.entries import Entry, Tombstone
 from feeds.models.feeds import Feed, FeedQuerySet
 from feeds.models.hosts import FeedHost
+from feeds.models.subscriptions import Subscription
 
 __all__ = [
     "Entry",
@@ -11,5 +12,6 @@ __all__ = [
     "Feed",
     "FeedHost",
     "FeedQuerySet",
+    "Subscription",
     "Tombstone",
 ]

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from feeds.admin import FeedAdmin
-from feeds.models import Entry, Feed
+from feeds.models import Entry, Feed, Subscription
 from feeds.services import schedule_feed, tag_feed
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Tag, TagUser
 from tests.feeds.polled import polled
@@ -63,6 +64,27 @@ def test_the_page_of_a_feed_shows_the_next_due_as_the_other_pages_do(admin_clien
     text = page(admin_client, change_page(feed))
     assert f'<time class="sl-when" datetime="{due.isoformat()}"' in text
     assert str(due) not in text
+
+
+def test_the_page_of_a_feed_says_until_when_it_is_pushed_or_why_not(admin_client, feed, settings):
+    assert "ushed" not in page(admin_client, change_page(feed))
+    settings.FEEDS_PUBLIC_URL = "https://jobs.example"
+    assert "Not pushed: no hub is known of it." in page(admin_client, change_page(feed))
+    until = timezone.now() + timedelta(days=1)
+    known = Subscription.objects.create(
+        feed=feed, hub="https://hub.example/", topic=feed.url, lease_end=until
+    )
+    text = page(admin_client, change_page(feed))
+    assert f"Pushed by hub.example, until {until:%Y-%m-%d %H:%M}; nothing has come yet." in text
+    known.pushed = known.ignored = timezone.now()
+    known.ignored += timedelta(hours=1)
+    known.failure = "the hub answered 500."
+    known.save()
+    text = page(admin_client, change_page(feed))
+    assert "was not signed as agreed" in text
+    assert "Renewing it has failed: the hub answered 500." in text
+    assert known.key not in text
+    assert known.secret not in text
 
 
 @pytest.mark.parametrize("url", [FEEDS, ENTRIES])

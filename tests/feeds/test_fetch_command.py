@@ -137,3 +137,17 @@ def test_fetch_of_a_feed_that_is_to_become_one_with_another_changes_neither(site
     assert "2 new" in fetch(site.url("/old.xml"), "--explain")
     assert Feed.objects.count() == 2
     assert set(ScheduledTask.objects.values_list("status", flat=True)) == {"running"}
+
+
+def test_fetch_explains_whether_a_feed_is_pushed(site, settings):
+    site.pages["/feed.xml"] = answer(body=rss(item(1)), Link='<https://hub.example/>; rel="hub"')
+    hub = f"  Its hub is https://hub.example/, where it is known as {site.url()}."
+    lines = fetch(site.url(), "--explain").splitlines()
+    assert hub in lines
+    assert not any("pushed" in line for line in lines), "The site has no public address."
+    settings.FEEDS_PUBLIC_URL = "https://jobs.example"
+    feed, _ = polled(site.url())
+    assert "  Not pushed: no hub is known of it." in fetch(site.url(), "--explain").splitlines()
+    poll(feed)
+    lines = fetch(site.url(), "--explain").splitlines()
+    assert lines.index("  Not pushed yet: its hub, hub.example, will be asked.") > lines.index(hub)

@@ -8,6 +8,7 @@ import pytest
 from redis import Redis
 
 from feeds.models import Feed
+from feeds.websub.noting import UPKEEP
 from tasks import clock
 from tasks.broker.enqueue import enqueue_run
 from tasks.job_ids import RunId
@@ -18,6 +19,7 @@ from tests.feeds.documents import item, rss
 from tests.feeds.polled import polled
 from tests.feeds.site import Handler, answer, running_site
 from tests.feeds.site import Site as FeedSite
+from tests.feeds.websub.hubs import running_hub
 from tests.processes import Site, running
 from tests.servers import wait_for
 
@@ -106,3 +108,24 @@ def test_no_more_feeds_of_a_host_are_asked_at_a_time_than_may_be(
             wait_for(partial(ended, schedule), "the end of a poll")
     assert [schedule.runs.get().status for schedule in schedules] == ["finished"] * 6
     assert most[0] == 2
+
+
+@pytest.mark.parametrize("concurrency", ["0", "10"])
+def test_a_worker_asks_the_hub_of_a_feed_to_tell_of_its_changes(
+    site: Site, feeds: FeedSite, redis_connection: Redis, concurrency: str
+):
+    with running_hub() as hub:
+        hub.asks_back = False
+        link = f'<{hub.url}>; rel="hub"'
+        feeds.pages["/feed.xml"] = answer(body=rss(item(1)), Link=link)
+        schedule = polled(feeds.url())[1]
+        SchedulerService.run_now(schedule)
+        place = {**site, "FEEDS_ALLOWED_HOSTS": f"{feeds.host_port} {hub.host_port}"}
+        place["FEEDS_PUBLIC_URL"] = "https://jobs.example"
+        with running(place, "rqworker", "feeds", "--concurrency", concurrency):
+            wait_for(partial(ended, schedule), "the end of the poll")
+            upkeep = ScheduledTask.objects.get(function=UPKEEP)
+            SchedulerService.run_now(upkeep)
+            wait_for(partial(ended, upkeep), "the end of the upkeep")
+    assert upkeep.runs.get().result == {"subscribed": 1, "unsubscribed": 0, "failed": 0, "polls": 0}
+    assert [form["hub.topic"] for form in hub.forms] == [feeds.url()]

@@ -208,6 +208,7 @@ def test_https_binds_no_more_than_this_site_unless_it_is_asked_for(data_dir, nam
         ("WORKERS", ""),
         ("FEEDS_ALLOWED_PORTS", "http"),
         ("FEEDS_CONTACT_URL", "somebody@example.org"),
+        ("FEEDS_PUBLIC_URL", "jobs.example.org"),
         *((name, "x" * 100_000) for name in ("DATA_DIR", "TIME_ZONE", "LANGUAGE_CODE", "DEBUG")),
     ],
     ids=lambda value: ascii(value[:30]),

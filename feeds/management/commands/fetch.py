@@ -15,7 +15,11 @@ from feeds.asking.fetching import Exchange
 from feeds.asking.permission import Decision, Outcome, Why
 from feeds.asking.rehearsal import Rehearsal, rehearse
 from feeds.exceptions import FeedError, shown_url
+from feeds.models import Subscription
 from feeds.reading.result import ParsedFeed
+from feeds.websub.noting import offered
+from feeds.websub.offers import Offer
+from feeds.websub.words import push_in_words
 from tasks.masking import MASK, is_secret_name, mask_text
 
 # What else is known to be secret in a request or an answer.
@@ -66,6 +70,7 @@ def _explained(done: Rehearsal) -> Iterator[str]:
         else:
             body = len(done.response.body)
             yield from (f"  {line}" for line in _document(done.parsed, body))
+        yield from _hub(done)
     if done.error is not None:
         yield ""
         yield _("It has failed")
@@ -139,6 +144,18 @@ def _document(parsed: ParsedFeed, size: int) -> Iterator[str]:
         yield f"- {when}  {mask_text(entry.title)}"
     if count > 3:
         yield _("- and %(count)d more") % {"count": count - 3}
+
+
+def _hub(done: Rehearsal) -> Iterator[str]:
+    """Say which hub is named in this answer, or was, and whether it pushes."""
+    known = Subscription.objects.filter(feed=done.feed.pk).first() if done.feed.pk else None
+    before = None if known is None else Offer(known.hub, known.topic)
+    found = None if done.response is None else offered(done.response, done.parsed, before)
+    if found is not None:
+        values = {"hub": shown_url(found.hub), "topic": shown_url(found.topic)}
+        yield _("  Its hub is %(hub)s, where it is known as %(topic)s.") % values
+    if words := push_in_words(done.feed):
+        yield f"  {words}"
 
 
 def _stored(done: Rehearsal) -> Iterator[str]:

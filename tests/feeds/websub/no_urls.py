@@ -1,0 +1,3 @@
+"""The URLs of a site that has left out those of feeds."""
+
+urlpatterns: list[object] = []
