@@ -15,6 +15,7 @@ class Why(StrEnum):
     FAILURES = "failures"
     GONE = "gone"
     FRESH = "fresh"
+    ADAPTIVE = "adaptive"
 
 
 class Outcome(StrEnum):
@@ -26,6 +27,7 @@ class Outcome(StrEnum):
     FAILURES = "failures"
     GONE = "gone"
     FRESH = "fresh"
+    ADAPTIVE = "adaptive"
     SKIPPED_TIME = "skipped time"
     GONE_FOR_GOOD = "gone for good"
 
@@ -44,12 +46,14 @@ class Situation:
 
     `is_wanted`: a person or a retry wants this run, it isn't merely due. `skip_hours` (UTC) and
     `skip_days` (0 is Monday) are the document's own; `ignores_hints`: what it and the caching
-    headers say is to be ignored. `is_gone_for_good`: nobody has touched its schedule since then.
+    headers say is to be ignored. `is_adaptive`: it is asked by how often it publishes.
+    `is_gone_for_good`: nobody has touched its schedule since then.
     """
 
     now: datetime
     is_wanted: bool
     ignores_hints: bool
+    is_adaptive: bool
     not_before: datetime | None
     why: str
     host_not_before: datetime | None
@@ -73,13 +77,20 @@ def decide(situation: Situation) -> Decision:
         return Decision(Outcome.ASK)
     if situation.is_gone_for_good:
         return Decision(Outcome.GONE_FOR_GOOD)
-    if waits and not (situation.ignores_hints and situation.why == Why.FRESH):
+    if waits and not _is_ignored(situation):
         return Decision(Outcome[Why(situation.why).name], own)
     if not situation.ignores_hints:
         end = end_of_skipped(situation.skip_hours, situation.skip_days, now)
         if end is not None:
             return Decision(Outcome.SKIPPED_TIME, end)
     return Decision(Outcome.ASK)
+
+
+def _is_ignored(situation: Situation) -> bool:
+    """Return whether the feed has been told since then not to wait for such a reason."""
+    if situation.why == Why.FRESH:
+        return situation.ignores_hints
+    return situation.why == Why.ADAPTIVE and not situation.is_adaptive
 
 
 def end_of_skipped(hours: Sequence[int], days: Sequence[int], now: datetime) -> datetime | None:
