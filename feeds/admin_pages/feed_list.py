@@ -95,7 +95,7 @@ class FeedListAdmin(FeedActions):
     def _list_context(self, request: HttpRequest, cl: Any) -> dict[str, Any]:
         tag_filter = next(spec for spec in cl.filter_specs if spec.parameter_name == "tag")
         labels = self.labels_of_actions(request)
-        ends = {"delete_selected": f"{_('Delete')}{ASKS}"}
+        ends = {"delete_selected": _("Delete") + ASKS}
         return {
             "rows": list(_rows(cl)),
             "tabs": _tabs(request, cl),
