@@ -58,6 +58,14 @@ class HostNotFound(FeedError):
     """The name of the host has no address."""
 
 
+class Unreachable(FeedError):
+    """Nothing could be sent to `host`, for a reason that may be our own network or resolver."""
+
+    def __init__(self, url: str, text: str, host: str, /, **values: Any) -> None:
+        super().__init__(url, text, host=host, **values)
+        self.host = host
+
+
 class RefusedAddress(FeedError):
     """The host has a private address, and isn't named in FEEDS_ALLOWED_HOSTS."""
 

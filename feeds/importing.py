@@ -21,6 +21,8 @@ from tasks.tags import tags_named
 
 # How many feeds one transaction stores: others write in between, and one sees how far it is.
 AT_ONCE = 200
+# What is said of the feed itself, not of its schedule.
+OF_THE_FEED = ("adaptive", "ignores_hints")
 Tagged = Feed.tags.through
 
 
@@ -62,17 +64,18 @@ def import_feeds(
     A feed that is here already is only given the tags that it hasn't got, and a schedule if it has
     none: importing the same list again changes nothing. `known` leaves those of the feeds that are
     here to which this may be done. An address that is there several times is one feed with all its
-    tags. `options` are those of `schedule_feed`, for the new schedules. `progress` is told how many
+    tags. `options` are those of `schedule_feed`, for the new feeds. `progress` is told how many
     feeds are stored, of how many. Raises SpecError or InvalidSchedule for bad options; then nothing
     is stored.
     """
     options = {name: value for name, value in options.items() if value not in (None, "")}
+    own = {name: options.pop(name) for name in OF_THE_FEED if name in options}
     _check(options)
     results, wanted = _sorted_out(outlines)
     stored: dict[str, tuple[Feed, bool]] = {}
     for chunk in chunks(wanted.values(), AT_ONCE):
         with atomic():
-            stored |= _store(chunk, options, known)
+            stored |= _store(chunk, options, own, known)
         progress(len(stored), len(wanted))
     return list(_completed(results, stored))
 
@@ -126,13 +129,17 @@ def _completed(results: Iterable[Result], stored: Mapping[str, tuple[Feed, bool]
 def _store(
     wanted: Sequence[_Wanted],
     options: Mapping[str, Any],
+    own: Mapping[str, Any],
     known: Callable[[QuerySet[Feed]], QuerySet[Feed]],
 ) -> dict[str, tuple[Feed, bool]]:
-    """Return the stored feeds by their addresses, and whether each is new."""
+    """Return the stored feeds by their addresses, and whether each is new.
+
+    `own` has columns of the new ones, `options` is for their schedules.
+    """
     by_url = {one.url: one for one in wanted}
     feeds = Feed.objects.filter(url__in=by_url)
     before = set(feeds.values_list("url", flat=True))
-    new = (Feed(url=one.url, title=one.title) for one in wanted if one.url not in before)
+    new = (Feed(url=one.url, title=one.title, **own) for one in wanted if one.url not in before)
     # Another process may be about to store the same ones.
     Feed.objects.bulk_create(new, ignore_conflicts=True, batch_size=CHUNK)
     rows = feeds.select_related("schedule").order_by("pk")

@@ -33,11 +33,14 @@ def schedule_feed(
     calendar: str | None = None,
     jitter: int | None = None,
     tags: Iterable[str] | None = None,
+    adaptive: bool | None = None,
+    ignores_hints: bool | None = None,
 ) -> Feed:
     """Poll a feed from now on; return it with its `schedule`.
 
     `interval` is in seconds; `cron` and the dates of `exclude` and `calendar` are in the time
-    zone `timezone`; `tags` are names. Whatever isn't given stays as it is; a new schedule is named
+    zone `timezone`; `tags` are names. `adaptive` and `ignores_hints` are the feed's own, as its
+    model explains them. Whatever isn't given stays as it is; a new schedule is named
     after the address and polls every 15 minutes. A cancelled schedule is resumed, a paused one
     stays paused. Raises BadUrl, SpecError or InvalidSchedule; then nothing is stored.
     """
@@ -53,9 +56,19 @@ def schedule_feed(
             feed.save(update_fields=["schedule", "updated"])
         else:
             _update_schedule(feed.schedule, url, interval, cron, options)
+        set_asking(feed, adaptive=adaptive, ignores_hints=ignores_hints)
         if tags is not None:
             tag_feed(feed, tags_named(tags))
     return feed
+
+
+def set_asking(feed: Feed, **wanted: bool | None) -> None:
+    """Set how a feed is asked: `adaptive`, `ignores_hints`; None leaves it as it is."""
+    given = {name: value for name, value in wanted.items() if value is not None}
+    for name, value in given.items():
+        setattr(feed, name, value)
+    if given:
+        feed.save(update_fields=[*given, "updated"])
 
 
 def tag_feed(feed: Feed, tags: Iterable[Tag]) -> None:

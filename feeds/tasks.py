@@ -10,7 +10,7 @@ from feeds.asking.check import may_ask
 from feeds.asking.fetching import Response, fetch
 from feeds.asking.hosts import limit_key
 from feeds.asking.rules import per_host
-from feeds.exceptions import FeedError, without_secrets
+from feeds.exceptions import FeedError, shown_url, without_secrets
 from feeds.models import Feed
 from feeds.reading.result import ParsedFeed
 from feeds.storing import Counts
@@ -26,13 +26,15 @@ UPKEEP_TIMEOUT = 540
 
 
 @scheduled_task(check=may_ask, max_concurrent=per_host(), limit_key=limit_key)
-async def fetch_rss(feed: Feed) -> dict[str, int]:
+async def fetch_rss(feed: Feed) -> dict[str, int | str]:
     """Poll a feed: fetch it if it has changed, and store its new and changed entries.
 
-    Returns how many entries are `new`, `updated` and `unchanged`, and the HTTP `status`. If nothing
-    has changed (status 304, or the same document again), there are no entries to count. Raises a
-    FeedError. Of the feeds of one host only a few are polled at a time, and none that is to be left
-    alone: then there is no run.
+    Returns how many entries are `new`, `updated` and `unchanged`, and the HTTP `status`. What else
+    is to be noted is there only if there is such a thing: the `defect` of a document that is
+    ill-formed, how many entries were `dropped` because there are too many, and where the address
+    `redirects_to` permanently. If nothing has changed (status 304, or the same document again),
+    there are no entries to count. Raises a FeedError. Of the feeds of one host only a few are
+    polled at a time, and none that is to be left alone: then there is no run.
     """
     response: Response | None = None
     try:
@@ -50,6 +52,7 @@ async def fetch_rss(feed: Feed) -> dict[str, int]:
         "updated": counts.updated,
         "unchanged": counts.unchanged,
         "status": response.status,
+        **_noted(response, parsed),
     }
 
 
@@ -63,6 +66,13 @@ async def keep_subscriptions() -> dict[str, int]:
     run.
     """
     return asdict(await upkeep.keep())
+
+
+def _noted(response: Response, parsed: ParsedFeed | None) -> dict[str, int | str]:
+    """Return what people should know of a poll besides its counts."""
+    notes = {} if parsed is None else recording.noted(parsed)
+    notes["redirects_to"] = shown_url(response.moved_to or "")
+    return {name: value for name, value in notes.items() if value}
 
 
 async def _parsed(feed: Feed, response: Response) -> ParsedFeed | None:

@@ -36,8 +36,8 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
 }
 # Errors of code that doesn't know Django: their second argument is the text.
 KEYWORDS |= dict.fromkeys(
-    "SpecError BadUrl UnknownFeed HostNotFound RefusedAddress RefusedPort ConnectionFailed "
-    "FetchTimeout BadResponse BadRedirect TooLarge NotAFeed TooCostly".split(),
+    "SpecError BadUrl UnknownFeed HostNotFound Unreachable RefusedAddress RefusedPort "
+    "ConnectionFailed FetchTimeout BadResponse BadRedirect TooLarge NotAFeed TooCostly".split(),
     (2,),
 )
 HEADER = "# Korean texts of {app}. The words are those of docs/glossary.md, “In Korean”."

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from feeds import services
 from feeds.addresses import typed_url
-from feeds.admin_pages.feed_page import FeedPageAdmin, TagsForm
+from feeds.admin_pages.feed_page import FeedForm, FeedPageAdmin
 from feeds.exceptions import BadUrl, FeedError, without_secrets
 from feeds.interval import CHOICES
 from feeds.looking import Looked, look
@@ -29,6 +29,8 @@ from tasks.timing.describe import describe_seconds
 # Of the entries of a feed that is looked at.
 SHOWN = 5
 TEMPLATE = "admin/feeds/feed/add.html"
+# The columns of a new feed that people set.
+ADDED = ("url", "adaptive", "ignores_hints", "tags")
 
 
 def interval_choices() -> list[tuple[int, str]]:
@@ -53,16 +55,16 @@ class IntervalChoice(forms.TypedChoiceField):
         )
 
 
-class AddForm(TagsForm):
+class AddForm(FeedForm):
     """A new feed: its address, as people type or paste it, how often, and its tags."""
 
     interval = IntervalChoice()
 
     class Meta:
         model = Feed
-        fields = ("url", "tags")
+        fields = ADDED
         widgets: ClassVar = {
-            **TagsForm.Meta.widgets,
+            **FeedForm.Meta.widgets,
             "url": forms.TextInput(
                 {"class": "w100", "inputmode": "url", "autocomplete": "off", "spellcheck": "false"}
             ),
@@ -85,11 +87,11 @@ class AddFeedAdmin(FeedPageAdmin):
         self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
     ) -> Any:
         if obj is None:
-            options |= {"form": AddForm, "fields": ("url", "tags")}
+            options |= {"form": AddForm, "fields": ADDED}
         return super().get_form(request, obj, change, **options)
 
     def get_fieldsets(self, request: HttpRequest, obj: Feed | None = None) -> Any:
-        fields = ("url", "interval", "tags") if obj is None else ("tags",)
+        fields = (*ADDED, "interval") if obj is None else self.fields
         return ((None, {"fields": fields}),)
 
     def add_view(
@@ -166,10 +168,13 @@ class AddFeedAdmin(FeedPageAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Feed, form: Any, change: bool) -> None:
-        """Schedule a new feed; of an existing one, only the tags can be changed."""
+        """Schedule a new feed, or store the settings of one that is here."""
         if change:
+            super().save_model(request, obj, form, change)
             return
-        feed = services.schedule_feed(obj.url, interval=form.cleaned_data["interval"])
+        given = ("interval", "adaptive", "ignores_hints")
+        values = {name: form.cleaned_data[name] for name in given}
+        feed = services.schedule_feed(obj.url, **values)
         obj.__dict__.update(feed.__dict__)
         # Whoever adds a feed waits for its entries. Without Redis, it is fetched when it is due.
         if feed.schedule is not None:

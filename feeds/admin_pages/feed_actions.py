@@ -1,41 +1,21 @@
 """What people do with feeds: fetch now, pause, resume and tag them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from feeds import services
+from feeds.admin_pages.tagging import TAGGING, typed_tags
 from feeds.exceptions import UnknownFeed
 from feeds.models import Feed
-from tasks.access import visible
 from tasks.admin_pages.base import TasksAdmin
-from tasks.admin_pages.tag_fields import NewTagsField
 from tasks.models import ScheduledTask, Tag
 from tasks.services import SchedulerService
-from tasks.tags import tags_named
-
-
-def allowed_tags(request: HttpRequest, names: Iterable[str], may_add: bool) -> list[Tag]:
-    """Return the tags of these names that the user may use; those that don't exist are made.
-
-    Raises PermissionDenied if one is neither there for the user nor may be made.
-    """
-    names = list(names)
-    found = list(visible(request.user, Tag.objects.filter(name__in=names)))
-    missing = set(names) - {tag.name for tag in found}
-    if missing and not may_add:
-        raise PermissionDenied
-    return found + tags_named(missing)
-
-
-# What is done with the tags that are typed beside the buttons.
-TAGGING = ("give_tag", "take_tag")
 
 
 class FeedActions(TasksAdmin):
@@ -115,16 +95,9 @@ class FeedActions(TasksAdmin):
         feeds: QuerySet[Feed],
         change: Callable[[set[Tag], set[Tag]], set[Tag]],
     ) -> None:
-        try:
-            names = NewTagsField().clean(request.POST.get("tag", ""))
-        except ValidationError as error:
-            messages.error(request, " ".join(error.messages))
+        chosen = typed_tags(request, self.admin_site)
+        if not chosen:
             return
-        if not names:
-            messages.error(request, _("Type the name of a tag, then choose what to do with it."))
-            return
-        tags = self.admin_site.get_model_admin(Tag)
-        chosen = set(allowed_tags(request, names, tags.has_add_permission(request)))
         self._each(
             request,
             feeds,

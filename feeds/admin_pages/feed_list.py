@@ -3,30 +3,30 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import label_for_field
-from django.contrib.admin.views.main import PAGE_VAR
 from django.db.models import Count, Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from feeds.admin_pages.feed_actions import TAGGING, FeedActions
+from feeds.admin_pages.feed_actions import FeedActions
 from feeds.admin_pages.feed_rows import draw_rows
+from feeds.admin_pages.tagging import TAGGING
 from feeds.health import health_of
 from feeds.models import Feed
 from tasks.access import visible
 from tasks.admin_pages.base import CheckedChangeList
 from tasks.admin_pages.links import run_pages, schedule_pages
+from tasks.admin_pages.lists import ASKS, list_context, tab
 from tasks.admin_pages.schedule_filters import ChoiceFilter, TagFilter
 from tasks.admin_pages.strips import Strips
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Tag
 
 Status = ScheduledTask.Status
 REFRESH_MS = 10_000
+# The views that have a sign if anything is in them.
+SIGNS = {"failing": "failed"}
 NUMBERS = ("per_week", "entries")
 FAILING = Q(schedule__status=Status.FAILED)
 PAUSED = Q(schedule__status=Status.PAUSED)
@@ -75,6 +75,7 @@ class FeedListAdmin(FeedActions):
         {"url", "link", "etag", "last_modified", "final_url", "moving_to", "original_url"}
     )
     ordering = ("title", "pk")
+    sortable_by = ()
 
     def queues_in_use(self, record: Feed | None) -> Iterable[str]:
         if record is not None:
@@ -93,23 +94,22 @@ class FeedListAdmin(FeedActions):
         return response
 
     def _list_context(self, request: HttpRequest, cl: Any) -> dict[str, Any]:
-        filters = {spec.parameter_name: spec for spec in cl.filter_specs}
+        tag_filter = next(spec for spec in cl.filter_specs if spec.parameter_name == "tag")
         labels, rows = self.labels_of_actions(request), list(_rows(cl))
+        ends = {"delete_selected": _("Delete") + ASKS}
         return {
             "rows": rows,
-            "body": draw_rows(rows),
-            "headers": list(_headers(cl)),
+            "body": draw_rows(rows, with_boxes=bool(labels)),
             "tabs": _tabs(request, cl),
-            "tag_filter": filters["tag"],
+            "selections": [tag_filter],
             "all_tags": visible(request.user, Tag.objects.all()).values_list("name", flat=True),
             "kept": [("view", cl.params["view"])] if cl.params.get("view") else [],
+            "may_choose": bool(labels),
             "actions": [(name, labels[name]) for name in self.buttons if name in labels],
             "tag_actions": [(name, labels[name]) for name in TAGGING if name in labels],
-            "may_delete": "delete_selected" in labels,
-            "previous_url": _page_url(cl, -1),
-            "next_url": _page_url(cl, 1),
+            "end_actions": [(name, label) for name, label in ends.items() if name in labels],
             "refresh_ms": REFRESH_MS,
-            "media": forms.Media(),  # Django's own scripts of a list don't know this one.
+            **list_context(cl, numbers=NUMBERS),
         }
 
     # Columns: what they are called, and how they are sorted
@@ -141,21 +141,14 @@ class FeedListAdmin(FeedActions):
 
 def _tabs(request: HttpRequest, cl: Any) -> list[dict[str, Any]]:
     """Return the views with the number of feeds in each, in one query."""
-    chosen = cl.params.get("view")
     feeds = visible(request.user, Feed.objects.all()).order_by()
     counts = {name: Count("pk", filter=shown) for name, (_title, shown) in VIEWS.items()}
     numbers = feeds.aggregate(all=Count("pk"), **counts)
-    titles = [("", _("All")), *((name, title) for name, (title, _shown) in VIEWS.items())]
-    return [
-        {
-            "name": name,
-            "title": title,
-            "number": numbers[name or "all"],
-            "is_on": (chosen or "") == name,
-            "url": cl.get_query_string({"view": name} if name else {}, ["view", "p"]),
-        }
-        for name, title in titles
-    ]
+    views = (
+        tab(cl, name, title, numbers[name], SIGNS.get(name, ""))
+        for name, (title, _shown) in VIEWS.items()
+    )
+    return [tab(cl, "", _("All"), numbers["all"]), *views]
 
 
 def _rows(cl: Any) -> Iterator[dict[str, Any]]:
@@ -189,18 +182,3 @@ def _rows(cl: Any) -> Iterator[dict[str, Any]]:
 def _pages(name: str) -> Callable[[int], str]:
     begin, end = reverse(f"admin:feeds_feed_{name}", args=[0]).rsplit("0", 1)
     return lambda pk: f"{begin}{pk}{end}"
-
-
-def _headers(cl: Any) -> Iterator[dict[str, Any]]:
-    for name in cl.list_display:
-        if name == "action_checkbox":
-            continue
-        label = _("feed") if name == "__str__" else label_for_field(name, cl.model, cl.model_admin)
-        yield {"label": capfirst(str(label)), "is_number": name in NUMBERS}
-
-
-def _page_url(cl: Any, step: int) -> str:
-    """Return the address of the page before or after; empty if there is none."""
-    number = cl.page_num + step
-    exists = 1 <= number <= cl.paginator.num_pages
-    return cl.get_query_string({PAGE_VAR: number}) if exists else ""

@@ -31,10 +31,11 @@ TEMPLATE = "admin/feeds/feed/lists.html"
 
 
 class ListForm(forms.Form):
-    """A list to import, and how often its new feeds are polled."""
+    """A list to import, and how often its new feeds are asked."""
 
     file = forms.FileField(label=gettext_lazy("OPML file"))
     interval = IntervalChoice()
+    adaptive = forms.fields_for_model(Feed, ["adaptive"])["adaptive"]
 
     def clean_file(self) -> list[Outline]:
         """Return the feeds of the list."""
@@ -70,6 +71,7 @@ class FeedListsAdmin(AddFeedAdmin):
                 self._permitted(request, form.cleaned_data["file"]),
                 known=lambda feeds: self._changeable(request, feeds),
                 interval=form.cleaned_data["interval"],
+                adaptive=form.cleaned_data["adaptive"],
             )
             report = summary(results)
             made = [result.feed.schedule for result in results if result.feed is not None]

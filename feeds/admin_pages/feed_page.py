@@ -1,6 +1,6 @@
-"""The page of a feed: why it is not newer, what it published, and its tags."""
+"""The page of a feed: why it is not newer, what it published, and what is said of it here."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.db.models import Prefetch, QuerySet
@@ -8,8 +8,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from feeds import services
-from feeds.admin_pages.feed_actions import allowed_tags
 from feeds.admin_pages.feed_list import FeedListAdmin
+from feeds.admin_pages.feed_notes import asked_of, notes_of, wait_of
+from feeds.admin_pages.tagging import allowed_tags
 from feeds.health import health_of
 from feeds.models import Feed
 from feeds.websub.words import push_in_words
@@ -22,19 +23,30 @@ from tasks.models import ScheduledTask, Tag
 
 LATEST = 10
 REFRESH_MS = 5_000
+# The columns of a feed that people set.
+SETTINGS = ("adaptive", "ignores_hints", "keep_entries", "keep_days")
 
 
-class TagsForm(forms.ModelForm):
-    """The tags of a feed, to be ticked, and a place for new ones."""
+class FeedForm(forms.ModelForm):
+    """How a feed is asked and kept, its tags, to be ticked, and a place for new ones."""
 
     may_add_tags = False
 
     new_tags = NewTagsField()
 
+    @property
+    def asking(self) -> list[Any]:
+        """The fields that say how the feed is asked."""
+        return [self[name] for name in ("adaptive", "ignores_hints")]
+
     class Meta:
         model = Feed
-        fields = ("tags",)
-        widgets = {"tags": forms.CheckboxSelectMultiple}
+        fields = ("tags", *SETTINGS)
+        widgets: ClassVar = {
+            "tags": forms.CheckboxSelectMultiple,
+            "keep_entries": forms.NumberInput({"class": "n4", "min": 0}),
+            "keep_days": forms.NumberInput({"class": "n4", "min": 0}),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,11 +55,11 @@ class TagsForm(forms.ModelForm):
 
 
 class FeedPageAdmin(FeedListAdmin):
-    """The page of a feed, on which its tags can be changed."""
+    """The page of a feed, on which its settings and its tags can be changed."""
 
-    form = TagsForm
+    form = FeedForm
     change_form_template = "admin/feeds/feed/change_form.html"
-    fields = ("tags",)
+    fields = ("tags", *SETTINGS)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
         feeds = Feed.objects.with_entry_count().select_related("schedule__calendar")
@@ -85,6 +97,9 @@ class FeedPageAdmin(FeedListAdmin):
             "health": health,
             "look": LOOKS[health.look],
             "sentence": health.sentence,
+            "wait": wait_of(feed, health),
+            "notes": list(notes_of(feed)),
+            "asked": list(asked_of(feed)),
             "run_url": run and run_pages()(run),
             "schedule_url": feed.schedule and schedule_page(feed.schedule.pk),
             "push": push_in_words(feed),
@@ -103,6 +118,12 @@ class FeedPageAdmin(FeedListAdmin):
         unfit = "resume" if is_live else "pause"
         labels = self.labels_of_actions(request)
         return [(name, labels[name]) for name in self.buttons if name in labels and name != unfit]
+
+    def save_model(self, request: HttpRequest, obj: Feed, form: Any, change: bool) -> None:
+        """Store what has been changed, and no more: polls write other columns meanwhile."""
+        changed = [name for name in SETTINGS if name in form.changed_data]
+        if changed:
+            obj.save(update_fields=[*changed, "updated"])
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the tags, also new ones, and give them to the feed's schedule."""

@@ -35,8 +35,8 @@ ROW = (
 )
 
 
-def draw_rows(rows: Iterable[Mapping[str, Any]]) -> SafeString:
-    """Show feeds as rows of a table, each with the box that selects it."""
+def draw_rows(rows: Iterable[Mapping[str, Any]], *, with_boxes: bool) -> SafeString:
+    """Show feeds as rows of a table, each with the box that selects it if that is wanted."""
     now, badge = clock.now(), cache(states.badge)
     labels = {
         "fetched_label": escape(_("fetched")),
@@ -47,7 +47,7 @@ def draw_rows(rows: Iterable[Mapping[str, Any]]) -> SafeString:
         "".join(
             ROW.format(
                 **labels,
-                **_feed(row),
+                **_feed(row, with_boxes),
                 state=badge(row["health"].look, row["health"].word),
                 **_polls(row, now),
             )
@@ -59,7 +59,7 @@ def draw_rows(rows: Iterable[Mapping[str, Any]]) -> SafeString:
 # What each part of a row returns is HTML: all that isn't ours is escaped there.
 
 
-def _feed(row: Mapping[str, Any]) -> dict[str, Any]:
+def _feed(row: Mapping[str, Any], with_box: bool) -> dict[str, Any]:
     """Return which feed it is, and how much is read of it."""
     feed, schedule, detail = row["feed"], "", ""
     if row["schedule_url"]:
@@ -69,7 +69,7 @@ def _feed(row: Mapping[str, Any]) -> dict[str, Any]:
         detail = f'<small class="feed-why">{shown}</small>'
     return {
         "pk": feed.pk,
-        "box": draw_box(feed.pk, row["select"]),
+        "box": draw_box(feed.pk, row["select"]) if with_box else "",
         "url": escape(row["url"]),
         "name": escape(str(feed)),
         "address": escape(row["address"]) if feed.title else "",

@@ -2,5 +2,6 @@
 
 PURE rules, each with its outcome: `headers`, `validators`, `freshness`, `backoff`, `gone`, `moves`,
 `permission`, `decoding`. The request: `fetching` (redirects), `client` (connections), `pace`,
-`hosts`, `user_agent`. The rows: `check` (before a run), `recording` (after it), `moving`.
+`hosts`, `network` (whether ours works), `user_agent`. The rows: `check` (before a run), `recording`
+(after it), `moving`.
 """

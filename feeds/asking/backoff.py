@@ -2,7 +2,14 @@
 
 from datetime import datetime, timedelta
 
-from feeds.exceptions import BadRedirect, FeedError, HttpStatus, TooCostly, TooLarge
+from feeds.exceptions import (
+    BadRedirect,
+    FeedError,
+    HttpStatus,
+    TooCostly,
+    TooLarge,
+    Unreachable,
+)
 
 LONGEST = timedelta(days=3)
 LONGEST_RETRY_AFTER = timedelta(days=31)
@@ -13,6 +20,15 @@ TOLERANCE = timedelta(minutes=1)
 HOSTILE = (TooLarge, TooCostly, BadRedirect)
 # The answers whose Retry-After counts.
 BUSY = (429, 503)
+
+
+def counts(error: FeedError, *, others_answer: bool) -> bool:
+    """Return whether a failure is the feed's own, for which it is left alone.
+
+    If nothing can be sent to it, nor to anybody else, that is our own network: all feeds would be
+    left alone for days because of one bad hour. `others_answer`: other hosts have, lately.
+    """
+    return others_answer or not isinstance(error, Unreachable)
 
 
 def until(failures: int, interval: timedelta, error: FeedError, now: datetime) -> datetime:

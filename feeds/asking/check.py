@@ -41,6 +41,7 @@ def situation(feed: Feed, now: datetime, *, is_wanted: bool) -> Situation:
         now=now,
         is_wanted=is_wanted,
         ignores_hints=feed.ignores_hints,
+        is_adaptive=feed.adaptive,
         not_before=feed.not_before,
         why=feed.not_before_why,
         host_not_before=_host_not_before(feed, now),
@@ -63,6 +64,9 @@ def in_words(decision: Decision) -> str:
             "Its server says that it is gone (410): it is asked again after %(until)s."
         ),
         Outcome.FRESH: _("Its server says that nothing new is to be expected before %(until)s."),
+        Outcome.ADAPTIVE: _(
+            "By how often it publishes, nothing new is to be expected before %(until)s."
+        ),
         Outcome.SKIPPED_TIME: _("The feed itself says that nothing is new before %(until)s."),
         Outcome.PUSHED: _(
             "Its hub tells when it has changed: unless it does, it is asked again after %(until)s."

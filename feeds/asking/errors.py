@@ -1,5 +1,8 @@
 """What the errors of the HTTP client, and the statuses of servers, mean to people."""
 
+import errno
+import os
+import socket
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -16,10 +19,18 @@ from feeds.exceptions import (
     HttpStatus,
     RefusedAddress,
     RefusedPort,
+    Unreachable,
     shown_url,
 )
 from tasks.exceptions import marked
 
+# What the resolver answers if it has not found out whether there is such a name.
+_NO_RESOLVER = {socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_MEMORY, socket.EAI_SYSTEM}
+# Why nothing could be sent: no way there, or no means to do so.
+_NO_NETWORK = {
+    *(errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM),
+}
 _KNOWN_STATUSES = frozenset(HTTPStatus)
 _ANSWERED: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: marked(
@@ -66,6 +77,14 @@ def feed_error(url: URL, attempt: Attempt, error: Exception) -> FeedError:
             "FEEDS_ALLOWED_PORTS.",
             port=url.port,
         )
+    if _may_be_our_network(attempt, error):
+        return Unreachable(
+            shown,
+            "“%(host)s” can't be reached from here (%(why)s). If that is so of other feeds too, "
+            "check the network and the resolver of this machine.",
+            url.host or "",
+            why=_reason(error),
+        )
     match error:
         # Some invalid hosts (an empty label, a broken IPv6 address) show only when resolved.
         case ValueError():
@@ -97,6 +116,20 @@ def feed_error(url: URL, attempt: Attempt, error: Exception) -> FeedError:
     )
 
 
+def _may_be_our_network(attempt: Attempt, error: Exception) -> bool:
+    """Return whether an error says that nothing could be sent, whoever was to be asked."""
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return not attempt.addresses  # It never came to connecting.
+        case aiohttp.ClientConnectorDNSError():
+            return error.os_error.errno in _NO_RESOLVER
+        case aiohttp.ClientConnectorError():
+            return error.os_error.errno in _NO_NETWORK
+    return False
+
+
 def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return os.strerror(errno.ETIMEDOUT)
     cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     return shown_url(getattr(cause, "strerror", None) or str(cause))

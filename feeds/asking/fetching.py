@@ -14,7 +14,7 @@ from http import HTTPStatus
 import aiohttp
 from yarl import URL
 
-from feeds.asking import moves, pace
+from feeds.asking import moves, network, pace
 from feeds.asking.client import Attempt, Connections, attempting, connections
 from feeds.asking.credentials import keep_credentials
 from feeds.asking.decoding import Broken, TooLong, decoded
@@ -30,6 +30,7 @@ from feeds.exceptions import (
     ConnectionFailed,
     FetchTimeout,
     TooLarge,
+    Unreachable,
     shown_url,
 )
 from tasks import clock
@@ -161,14 +162,17 @@ class _Poll:
                 self._exchanges[-1] = replace(
                     self._exchanges[-1], status=answer.status, received=answer.headers
                 )
+                if not is_exempt:
+                    network.note_answer(url.host or "")
                 target = _redirect_target(url, answer)
                 if target is None:
                     _check(url, answer, sent, is_exempt=is_exempt)
                 body = b"" if target else await self._body(url, answer)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            if isinstance(error, TimeoutError):
+            meant = feed_error(url, attempt, error)
+            if isinstance(error, TimeoutError) and not isinstance(meant, Unreachable):
                 raise
-            raise feed_error(url, attempt, error) from error
+            raise meant from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():

@@ -1,17 +1,22 @@
 """PURE: for how long nothing new is to be expected, by what the server and the document say.
 
-That can make a feed be asked less often than its schedule says, never more often.
+That can make a feed be asked less often than its schedule says, never more often. What they say is
+believed so far and no further, because both are often mistaken. A server's “fresh for a year” is
+meant for its pictures, and comes with the feed by accident: more than a day is never believed. What
+a document says is meant for itself, but often in the wrong unit (`ttl` counts minutes): more than a
+day is believed if its entries are as rare as that, up to a week.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from feeds.asking import headers as http
+from feeds.interval import worth_asking_every
 
-# What is said to be fresh for longer is asked again nevertheless: nobody means a year.
 LONGEST = timedelta(days=1)
+LONGEST_OF_DOCUMENT = timedelta(days=7)
 # An occurrence that comes so little too early is asked: or what is fresh for just one interval
 # would be asked at every second one only.
 TOLERANCE = timedelta(minutes=1)
@@ -23,6 +28,7 @@ class Source(StrEnum):
     MAX_AGE = "max-age"
     EXPIRES = "Expires"
     DOCUMENT = "document"
+    ENTRIES = "entries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,23 @@ def by_headers(headers: Mapping[str, str], now: datetime) -> Fresh | None:
 def by_document(update_seconds: int | None) -> Fresh | None:
     """Return for how long a document is fresh by what it says itself (`ttl`, `sy:update…`)."""
     span = None if update_seconds is None else timedelta(seconds=update_seconds)
-    return _fresh(span, Source.DOCUMENT)
+    return _fresh(span, Source.DOCUMENT, LONGEST_OF_DOCUMENT)
+
+
+def believed(
+    update_seconds: int | None, published: Iterable[datetime | None], now: datetime
+) -> int | None:
+    """Return how much is believed of what a document says itself, by the dates of its entries."""
+    if update_seconds is None:
+        return None
+    rare = worth_asking_every(published, now) or timedelta()
+    longest = max(LONGEST, min(rare, LONGEST_OF_DOCUMENT))
+    return min(update_seconds, int(longest.total_seconds()))
+
+
+def by_entries(span: timedelta | None) -> Fresh | None:
+    """Return for how long an adaptive feed is left alone by how often it publishes."""
+    return _fresh(span, Source.ENTRIES)
 
 
 def longest(*spans: Fresh | None) -> Fresh | None:
@@ -62,5 +84,5 @@ def longest(*spans: Fresh | None) -> Fresh | None:
     return max(said, key=lambda fresh: fresh.span, default=None)
 
 
-def _fresh(span: timedelta | None, source: Source) -> Fresh | None:
-    return None if not span else Fresh(min(span, LONGEST), source)
+def _fresh(span: timedelta | None, source: Source, longest: timedelta = LONGEST) -> Fresh | None:
+    return None if not span else Fresh(min(span, longest), source)

@@ -15,6 +15,7 @@ class Why(StrEnum):
     FAILURES = "failures"
     GONE = "gone"
     FRESH = "fresh"
+    ADAPTIVE = "adaptive"
 
 
 class Outcome(StrEnum):
@@ -26,6 +27,7 @@ class Outcome(StrEnum):
     FAILURES = "failures"
     GONE = "gone"
     FRESH = "fresh"
+    ADAPTIVE = "adaptive"
     SKIPPED_TIME = "skipped time"
     PUSHED = "pushed"
     GONE_FOR_GOOD = "gone for good"
@@ -45,13 +47,15 @@ class Situation:
 
     `is_wanted`: a person or a retry wants this run, it isn't merely due. `skip_hours` (UTC) and
     `skip_days` (0 is Monday) are the document's own; `ignores_hints`: what it and the caching
-    headers say is to be ignored. `pushed_until`: before that, its hub would tell if it had changed
-    (WebSub). `is_gone_for_good`: nobody has touched its schedule since then.
+    headers say is to be ignored. `is_adaptive`: it is asked by how often it publishes.
+    `pushed_until`: before that, its hub would tell if it had changed (WebSub).
+    `is_gone_for_good`: nobody has touched its schedule since then.
     """
 
     now: datetime
     is_wanted: bool
     ignores_hints: bool
+    is_adaptive: bool
     not_before: datetime | None
     why: str
     host_not_before: datetime | None
@@ -76,7 +80,7 @@ def decide(situation: Situation) -> Decision:
         return Decision(Outcome.ASK)
     if situation.is_gone_for_good:
         return Decision(Outcome.GONE_FOR_GOOD)
-    if waits and not (situation.ignores_hints and situation.why == Why.FRESH):
+    if waits and not _is_ignored(situation):
         return Decision(Outcome[Why(situation.why).name], own)
     if not situation.ignores_hints:
         end = end_of_skipped(situation.skip_hours, situation.skip_days, now)
@@ -85,6 +89,13 @@ def decide(situation: Situation) -> Decision:
         if situation.pushed_until is not None and situation.pushed_until > now:
             return Decision(Outcome.PUSHED, situation.pushed_until)
     return Decision(Outcome.ASK)
+
+
+def _is_ignored(situation: Situation) -> bool:
+    """Return whether the feed has been told since then not to wait for such a reason."""
+    if situation.why == Why.FRESH:
+        return situation.ignores_hints
+    return situation.why == Why.ADAPTIVE and not situation.is_adaptive
 
 
 def end_of_skipped(hours: Sequence[int], days: Sequence[int], now: datetime) -> datetime | None:

@@ -8,23 +8,25 @@ from typing import Any
 
 from feeds import storing
 from feeds.addresses import MAX_URL
-from feeds.asking import backoff, freshness, gone, moves, moving
+from feeds.asking import backoff, freshness, gone, moves, moving, network
 from feeds.asking.fetching import Response
+from feeds.asking.freshness import Fresh, Source
 from feeds.asking.gone import Gone
 from feeds.asking.moves import Sighting
 from feeds.asking.permission import Why
 from feeds.asking.validators import Validators, after_document, after_not_modified
-from feeds.exceptions import FeedError, HttpStatus, NotAFeed, shown_url
-from feeds.models import Feed, FeedHost
-from feeds.reading.result import ParsedFeed
+from feeds.exceptions import FeedError, HttpStatus, NotAFeed, Unreachable, shown_url
+from feeds.interval import LATEST, adapted_interval
+from feeds.models import Entry, Feed, FeedHost
+from feeds.reading.result import MAX_TEXT, ParsedFeed
+from feeds.reading.words import storable
 from tasks import clock
+from tasks.masking import mask_text
 
 logger = logging.getLogger(__name__)
 
 # Part of a document's digest: raise it when documents are read in another way than before.
 READING = 1
-# More than that is never waited for, and too much for a column.
-MAX_SECONDS = 31 * 24 * 3_600
 DEFAULT_INTERVAL = timedelta(minutes=15)
 # What a moved feed goes back from.
 NO_FEED_ANY_MORE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -68,6 +70,13 @@ def failed(feed: Feed, error: FeedError, unreadable: Response | None = None) -> 
 
     `unreadable` is the document that could not be read, which is kept for a while.
     """
+    host = error.host if isinstance(error, Unreachable) else ""
+    if not backoff.counts(error, others_answer=network.others_answer(host)):
+        logger.warning(
+            "No other host has answered in the last minute: that may be our own network, and isn't "
+            "counted as a failure of this feed."
+        )
+        return
     now = clock.now()
     if unreadable is not None:
         storing.keep_document(feed, unreadable.body, unreadable.content_type, str(error))
@@ -99,17 +108,23 @@ def after_success(
         columns["body_digest"] = digest(response)
     update_seconds = feed.update_seconds
     if parsed is not None:
-        update_seconds = parsed.update_seconds and min(parsed.update_seconds, MAX_SECONDS)
-        columns["update_seconds"] = update_seconds
+        dates = _dates(parsed)
+        update_seconds = freshness.believed(parsed.update_seconds, dates, now)
+        columns |= {"update_seconds": update_seconds, **noted(parsed)}
         columns["skip_hours"] = list(parsed.skip_hours) or None
         columns["skip_days"] = list(parsed.skip_days) or None
-    fresh = freshness.longest(
+    hints = freshness.longest(
         freshness.by_headers(response.headers, now), freshness.by_document(update_seconds)
     )
-    return columns | {
-        "not_before": None if fresh is None else fresh.until(now),
-        "not_before_why": "" if fresh is None else str(Why.FRESH),
-    }
+    heeded = None if feed.ignores_hints else hints
+    adapted = _adapted(feed, parsed, now) if feed.adaptive else None
+    return columns | _of_wait(freshness.longest(adapted, heeded), now)
+
+
+def noted(parsed: ParsedFeed) -> dict[str, Any]:
+    """Return what was wrong with a document that could be read nevertheless, for people."""
+    defect = mask_text(storable(parsed.defect))[:MAX_TEXT]
+    return {"defect": defect, "dropped": parsed.dropped}
 
 
 def after_failure(
@@ -141,6 +156,29 @@ def sighting(columns: dict[str, Any]) -> Sighting | None:
     if not columns["moving_to"] or columns["moving_since"] is None:
         return None
     return Sighting(columns["moving_to"], columns["moving_since"], columns["moving_times"])
+
+
+def _dates(parsed: ParsedFeed) -> list[datetime | None]:
+    return [entry.published or entry.updated for entry in parsed.entries]
+
+
+def _adapted(feed: Feed, parsed: ParsedFeed | None, now: datetime) -> Fresh | None:
+    """Return for how long a feed is left alone by how often it publishes.
+
+    By the newest entries that are stored, and by those that its document lists now.
+    """
+    stored = Entry.objects.filter(feed=feed).order_by("-published", "-id")
+    dates: list[datetime | None] = list(stored.values_list("published", flat=True)[:LATEST])
+    if parsed is not None:
+        dates += _dates(parsed)
+    return freshness.by_entries(adapted_interval(dates, _interval(feed, now), now))
+
+
+def _of_wait(fresh: Fresh | None, now: datetime) -> dict[str, Any]:
+    if fresh is None:
+        return {"not_before": None, "not_before_why": ""}
+    why = Why.ADAPTIVE if fresh.source is Source.ENTRIES else Why.FRESH
+    return {"not_before": fresh.until(now), "not_before_why": str(why)}
 
 
 def _seen(feed: Feed, response: Response, now: datetime) -> Sighting | None:

@@ -33,11 +33,12 @@ def prune(feed: Feed, now: datetime, listed: Collection[int] | None = None) -> i
     """Delete the entries that a feed no longer keeps, and return how many those were.
 
     `listed` has the keys of those that its document lists now: they don't count, and stay however
-    many there are; None if that isn't known, then only the age counts. Whoever is starred stays.
-    The age is how long ago an entry was first seen: those of a new feed are all new.
+    many there are; None if that isn't known, then only the age counts. What is starred or has a tag
+    of its own stays. The age is how long ago an entry was first seen: those of a new feed are all
+    new.
     """
     keep = limits(feed)
-    entries = Entry.objects.filter(feed=feed, starred=False).order_by("-published", "-id")
+    entries = Entry.objects.not_kept_by_people().filter(feed=feed).order_by("-published", "-id")
     old: list[Entry] = []
     if keep.days is not None:
         too_old = entries.filter(first_seen__lt=now - timedelta(days=keep.days))
@@ -47,7 +48,8 @@ def prune(feed: Feed, now: datetime, listed: Collection[int] | None = None) -> i
         old += surplus[keep.number : keep.number + MOST_PRUNED]
     if old:
         bury(feed, map(identity, old))
-        Entry.objects.filter(pk__in={entry.pk for entry in old}, starred=False).delete()
+        gone = Entry.objects.not_kept_by_people().filter(pk__in={entry.pk for entry in old})
+        gone.only("pk").delete()
     return len(old)
 
 

@@ -1,6 +1,7 @@
 """What the commands that schedule feeds have in common: their options and how they refuse."""
 
 import sys
+from argparse import BooleanOptionalAction
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -45,6 +46,18 @@ def add_schedule_options(parser: CommandParser) -> None:
         "--jitter", metavar="TIME", help="delay by a constant part of this, such as 10m"
     )
     parser.add_argument(
+        "--adaptive",
+        action=BooleanOptionalAction,
+        help="ask less often, but at least once a day, if the feed publishes rarely",
+    )
+    parser.add_argument(
+        "--ignore-hints",
+        action=BooleanOptionalAction,
+        dest="ignores_hints",
+        help="ask as often as that even if its server or the feed itself says that nothing new is "
+        "to be expected",
+    )
+    parser.add_argument(
         "--queue", help="the queue of the runs (default: feeds, where there is one)"
     )
 
@@ -65,4 +78,5 @@ def schedule_options(options: dict[str, Any]) -> dict[str, Any]:
         name: None if options[option] is None else parse_interval(options[option])
         for name, option in (("interval", "every"), ("jitter", "jitter"))
     }
-    return spans | {name: options[name] for name in ("timezone", "queue", *ZONED)}
+    others = ("timezone", "queue", "adaptive", "ignores_hints", *ZONED)
+    return spans | {name: options[name] for name in others}

@@ -12,12 +12,22 @@ from feeds.reading.words import searchable
 from tasks import clock
 from tasks.fields import StampField
 from tasks.masking import mask_text
+from tasks.models import Tag
 
 # How many characters of a text stand for a title.
 START = 80
 # While a new version is rolled out, older code adds entries, and deletes feeds: hence the defaults
 # in the database, and no constraints on keys.
 NO_LIST = models.Value([], models.JSONField())
+
+
+class EntryQuerySet(models.QuerySet["Entry"]):
+    """Entries, and which of them are to stay."""
+
+    def not_kept_by_people(self) -> "EntryQuerySet":
+        """Return those that nobody has starred or tagged: retention may delete them."""
+        tagged = Entry.tags.through.objects.filter(entry=models.OuterRef("pk"))
+        return self.filter(~models.Exists(tagged), starred=False)
 
 
 class Entry(models.Model):
@@ -64,6 +74,14 @@ class Entry(models.Model):
         _("language"), max_length=MAX_TEXT, blank=True, default="", db_default=""
     )
     starred = models.BooleanField(_("starred"), default=False, db_default=False)
+    tags = models.ManyToManyField(
+        Tag,
+        db_constraint=False,
+        related_name="+",
+        verbose_name=_("tags"),
+        blank=True,
+        help_text=_("Its own, besides those of its feed. What has one is kept."),
+    )
     changes = models.PositiveSmallIntegerField(
         default=0, db_default=0, editable=False, help_text="How many changes were stored."
     )
@@ -76,7 +94,10 @@ class Entry(models.Model):
         help_text="What is searched, besides title and author.",
     )
 
+    # Who sees it: that is said of feeds. Tags of its own show it to nobody else.
     tagged_through: ClassVar[str] = "feed"
+
+    objects = EntryQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("entry")

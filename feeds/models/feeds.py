@@ -100,14 +100,25 @@ class Feed(models.Model):
     skip_hours = models.JSONField(null=True, editable=False)
     skip_days = models.JSONField(null=True, editable=False)
     ignores_hints = models.BooleanField(
-        _("ask as often as the schedule says"),
+        _("ignore what it says of when to ask"),
         default=False,
         db_default=False,
         help_text=_(
-            "Otherwise less often if its server or the feed itself says that nothing new is to be "
-            "expected (Cache-Control, ttl, skipHours and the like)."
+            "Else it is asked less often if its server or the feed itself says that nothing new "
+            "is to be expected."
         ),
     )
+    adaptive = models.BooleanField(
+        _("ask by how often it publishes"),
+        default=False,
+        db_default=False,
+        help_text=_(
+            "Less often than its schedule says if its entries are rare, but at least once a day."
+        ),
+    )
+    # What was wrong with the document that was read last, and how many of its entries were not.
+    defect = models.TextField(blank=True, db_default="", default="", editable=False)
+    dropped = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     schedule = models.OneToOneField(
         ScheduledTask,
         on_delete=models.SET_NULL,

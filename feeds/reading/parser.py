@@ -19,10 +19,9 @@ from feeds.reading.documents import Document, Root, find_root, read_document
 from feeds.reading.entries import EntryReader, image_of, link_with, read_title, string
 from feeds.reading.identity import digest, guids
 from feeds.reading.json_feed import JsonFeed, read_json_feed
-from feeds.reading.result import Enclosure, ParsedEntry, ParsedFeed
+from feeds.reading.result import MAX_ENTRIES, Enclosure, ParsedEntry, ParsedFeed
 from feeds.reading.text import clean_text, start_of, web_link
 
-MAX_ENTRIES = 1_000
 MAX_ALL_HTML = 10_000_000  # characters of all HTML texts of a document
 MAX_DEFECT = 300
 

@@ -5,6 +5,8 @@ from datetime import datetime
 
 MAX_TEXT = 500  # characters of a title, an author or a guid
 MAX_LINK = 2_000
+# Of a longer document, the newest.
+MAX_ENTRIES = 1_000
 
 
 @dataclass(frozen=True, slots=True)

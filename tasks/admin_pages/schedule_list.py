@@ -7,15 +7,12 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import label_for_field
-from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR, ChangeList
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Case, IntegerField, Prefetch, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
@@ -24,6 +21,7 @@ from tasks.access import visible
 from tasks.admin_pages.asking import ActionsAdmin
 from tasks.admin_pages.base import CheckedChangeList, KeyPaginator
 from tasks.admin_pages.links import run_pages, schedule_pages
+from tasks.admin_pages.lists import ASKS, list_context, tab
 from tasks.admin_pages.schedule_filters import (
     RARE_VIEWS,
     VIEWS,
@@ -53,6 +51,8 @@ GOOD = 0.95
 MORE_THAN_ALL, NO_TIME = 2.0, timedelta()
 # The columns that are sorted from their highest value on first.
 HIGHEST_FIRST = ("duration",)
+# The views that have a sign if anything is in them.
+SIGNS = {"problem": "failed", "failing": "failed", "late": "late"}
 NUMBERS = ("success", "duration", "waiting")
 
 
@@ -216,37 +216,28 @@ class ScheduleListAdmin(ActionsAdmin):
             "title": self.opts.verbose_name_plural,
             "rows": rows,
             "body": draw_rows(rows, with_boxes=bool(actions)),
-            "headers": list(_headers(cl)),
             "tabs": self._tabs(request, cl),
             "selections": [filters[name] for name in ("function", "queue", "tag", "list")],
             "kept": _kept(cl, {*filters} - {"view"}),
-            "actions": [action for action in actions if not action.is_end],
-            "end_actions": [action for action in actions if action.is_end],
-            "previous_url": _page_url(cl, -1),
-            "next_url": _page_url(cl, 1),
+            "may_choose": bool(actions),
+            "actions": [_button(action) for action in actions if not action.is_end],
+            "end_actions": [_button(action) for action in actions if action.is_end],
             "refresh_ms": REFRESH_MS,
-            "media": forms.Media(),  # Django's own scripts of a list don't know this one.
+            **list_context(cl, numbers=NUMBERS, highest_first=HIGHEST_FIRST),
         }
 
     def _tabs(self, request: HttpRequest, cl: Any) -> list[dict[str, Any]]:
         """Return the views with the number of schedules in each."""
-        chosen = cl.params.get("view")
         numbers = numbers_of_views(request)
         everything = sum(one.number for one in in_use(request))
-        tabs: list[tuple[str | None, Any, int]] = [(None, _("All"), everything)]
-        tabs += [(name, title, numbers[name]) for name, (title, _condition) in VIEWS.items()]
+        chosen = cl.params.get("view")
         return [
-            {
-                "name": name,
-                "title": title,
-                "number": number,
-                "is_on": chosen == name,
-                "url": cl.get_query_string(
-                    {} if name is None else {"view": name}, ["view", "p", "status__exact"]
-                ),
-            }
-            for name, title, number in tabs
-            if number or chosen == name or name not in RARE_VIEWS
+            tab(cl, "", _("All"), everything),
+            *(
+                tab(cl, name, title, numbers[name], SIGNS.get(name, ""))
+                for name, (title, _condition) in VIEWS.items()
+                if numbers[name] or chosen == name or name not in RARE_VIEWS
+            ),
         ]
 
     # Columns: what they are called, and how they are sorted
@@ -331,29 +322,9 @@ def _last_run(facts: Facts) -> int | None:
     return next((run.pk for run in facts.runs if run.has_started), None)
 
 
-def _headers(cl: Any) -> Iterator[dict[str, Any]]:
-    """Yield the heads of the columns, with links that sort by them."""
-    sorted_by = cl.get_ordering_field_columns() if ORDER_VAR in cl.params else {}
-    for place, name in enumerate(cl.list_display):
-        if name == "action_checkbox":
-            continue
-        label = str(label_for_field(name, cl.model, model_admin=cl.model_admin))
-        present = sorted_by.get(place)
-        is_descending = present == "asc" or (present is None and name in HIGHEST_FIRST)
-        order = f"-{place}" if is_descending else str(place)
-        yield {
-            "label": label if name == "duration" else capfirst(label),  # p50 isn't P50
-            "is_number": name in NUMBERS,
-            "sort": {"asc": "ascending", "desc": "descending"}.get(present or "", ""),
-            "url": name in cl.sortable_by and cl.get_query_string({ORDER_VAR: order}, [PAGE_VAR]),
-        }
-
-
-def _page_url(cl: Any, step: int) -> str:
-    """Return the address of the page before or after; empty if there is none."""
-    number = cl.page_num + step
-    exists = 1 <= number <= cl.paginator.num_pages
-    return cl.get_query_string({PAGE_VAR: number}) if exists else ""
+def _button(action: Any) -> tuple[str, str]:
+    """Return an action's name and label; all but one ask before they do anything."""
+    return action.name, action.label if action.name == "resume" else f"{action.label}{ASKS}"
 
 
 def _is_ours(spec: Any) -> bool:

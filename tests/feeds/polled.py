@@ -18,6 +18,6 @@ def polled(url: str, **options: Any) -> tuple[Feed, ScheduledTask]:
 
 
 @async_to_sync
-async def poll(feed: Feed) -> dict[str, int]:
+async def poll(feed: Feed) -> dict[str, Any]:
     """Poll a feed, in this thread's transaction; return the result."""
     return await fetch_rss(feed)

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -214,6 +215,54 @@ def test_new_tags_of_a_feed_are_made_and_given_to_its_schedule(admin_client: Cli
         assert {tag.name for tag in tagged.tags.all()} == {"eu", "news"}
 
 
+def test_a_feeds_settings_are_saved_on_its_page_and_nothing_else_is(admin_client: Client):
+    feed = schedule_feed(A)
+    text_of(admin_client.get(page_of(feed)))
+    data = {"adaptive": "on", "ignores_hints": "on", "keep_entries": "50", "keep_days": ""}
+    admin_client.post(page_of(feed), data)
+    feed.refresh_from_db()
+    assert (feed.adaptive, feed.ignores_hints) == (True, True)
+    assert (feed.keep_entries, feed.keep_days) == (50, None)
+    text = text_of(admin_client.get(page_of(feed)))
+    assert "By how often it publishes: not more often than its schedule says" in text
+    assert "is ignored." in text
+
+
+def test_saving_a_feeds_settings_leaves_what_a_poll_stores_meanwhile(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    feed = schedule_feed(A)
+    save = Feed.save
+
+    def poll_and_save(self: Feed, *args: Any, **options: Any) -> None:
+        Feed.objects.update(etag="new", title="New")
+        save(self, *args, **options)
+
+    monkeypatch.setattr(Feed, "save", poll_and_save)
+    admin_client.post(page_of(feed), {"adaptive": "on"})
+    feed.refresh_from_db()
+    assert (feed.etag, feed.title, feed.adaptive) == ("new", "New", True)
+
+
+def test_the_page_of_a_feed_says_what_is_odd_about_it(admin_client: Client):
+    feed, schedule = polled(A)
+    add_run(schedule, result={"new": 2})
+    now = timezone.now()
+    values: dict[str, Any] = {"defect": "unclosed <token>", "dropped": 1234}
+    values |= {"moving_to": "https://b.example/?token=s3cr3t", "moving_since": now}
+    values |= {"adaptive": True, "not_before": now + timedelta(1), "not_before_why": "adaptive"}
+    Feed.objects.update(**values)
+    text = text_of(admin_client.get(page_of(feed)))
+    assert "Read although it is ill-formed: unclosed <token>" in text
+    assert "1,234 entries were dropped" in text
+    assert "It redirects permanently to https://b.example/?token=" in text
+    assert "that becomes its address" in text
+    assert "s3cr3t" not in text
+    assert "By how often it publishes, nothing new is to be expected before" in text
+    schedule_feed("https://b.example/?token=s3cr3t")
+    assert "the two become one feed" in text_of(admin_client.get(page_of(feed)))
+
+
 # Adding: look first
 
 
@@ -283,9 +332,10 @@ def test_looking_stops_waiting_after_a_while(allowed: Site, monkeypatch: pytest.
 
 def test_the_suggested_interval_and_the_tags_are_saved(admin_client: Client):
     tag = Tag.objects.create(name="news")
-    data = {"url": A, "interval": "7200", "tags": [tag.pk], "new_tags": "eu"}
+    data = {"url": A, "interval": "7200", "tags": [tag.pk], "new_tags": "eu", "adaptive": "on"}
     admin_client.post(ADD, data)
     feed = Feed.objects.get()
+    assert (feed.adaptive, feed.ignores_hints) == (True, False)
     assert feed.schedule is not None
     assert feed.schedule.interval == 7200
     assert {one.name for one in feed.schedule.tags.all()} == {"news", "eu"}
@@ -310,7 +360,8 @@ def test_the_feeds_of_a_feeds_site_are_looked_for_without_showing_its_secret(
 
 
 def uploaded(text: str) -> dict[str, Any]:
-    return {"file": SimpleUploadedFile("feeds.opml", text.encode()), "interval": "3600"}
+    file = SimpleUploadedFile("feeds.opml", text.encode())
+    return {"file": file, "interval": "3600", "adaptive": "on"}
 
 
 LIST = f"""<opml version="2.0"><body><outline text="News"><outline text="A" xmlUrl="{A}"/>
@@ -322,7 +373,7 @@ def test_a_list_is_imported_in_the_admin_and_says_what_became_of_each(admin_clie
     assert "1 new, 0 known, 1 refused." in text
     assert "Line 2: an address starts with" in text
     schedule = ScheduledTask.objects.get()
-    assert schedule.interval == 3600
+    assert (schedule.interval, Feed.objects.get().adaptive) == (3600, True)
     assert [tag.name for tag in schedule.tags.all()] == ["News"]
 
 

@@ -62,6 +62,17 @@ def test_fetch_explains_each_step_of_a_poll(site):
         assert step in lines, step
 
 
+def test_fetch_explains_that_a_feed_is_adaptive_and_what_is_ignored(site):
+    feed, _schedule = polled(site.url(), adaptive=True, ignores_hints=True)
+    for day in (1, 3, 5):
+        published = clock.now() - timedelta(days=day)
+        Entry.objects.create(feed=feed, guid=f"{day}", published=published)
+    text = fetch(site.url(), "--explain")
+    assert "It is adaptive: asked by how often it publishes" in text
+    assert "What is said of when something new is to be expected is ignored." in text
+    assert "By how often it publishes, nothing new is to be expected before" in text
+
+
 def test_fetch_shows_the_conditions_of_a_known_feed_and_leaves_it_as_it_is(site):
     feed, schedule = polled(site.url())
     poll(feed)

@@ -63,6 +63,13 @@ def test_an_import_says_of_each_feed_what_became_of_it(file):
         assert [tag.name for tag in tagged.tags.all()] == ["Local", "News"]
 
 
+def test_new_feeds_of_a_list_are_adaptive_if_it_is_said_so(file):
+    schedule_feed(A)
+    run("import_opml", str(file), "--adaptive")
+    adaptive = dict(Feed.objects.values_list("url", "adaptive"))
+    assert adaptive == {A: False, "http://b.example/feed.xml": True}
+
+
 def test_importing_a_list_again_changes_nothing(file):
     run("import_opml", str(file))
 

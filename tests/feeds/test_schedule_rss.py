@@ -40,6 +40,21 @@ def test_schedule_rss_gives_each_feed_a_schedule_and_prints_a_line(redis_connect
     assert all(schedule.next_due(timezone.now()) for schedule in ScheduledTask.objects.all())
 
 
+def test_how_a_feed_is_asked_is_said_and_taken_back():
+    def asked() -> tuple[bool, bool]:
+        feed = Feed.objects.get()
+        return feed.adaptive, feed.ignores_hints
+
+    schedule_rss(A)
+    assert asked() == (False, False)
+    schedule_rss(A, "--adaptive", "--ignore-hints")
+    assert asked() == (True, True)
+    schedule_rss(A, "--every", "1h")
+    assert asked() == (True, True)
+    schedule_rss(A, "--no-adaptive", "--no-ignore-hints")
+    assert asked() == (False, False)
+
+
 def test_tags_of_a_feed_are_those_of_its_schedule_too():
     schedule_rss(A, "--tag", "news", "--tag", "eu")
     schedule_rss(A, "--tag", "news")

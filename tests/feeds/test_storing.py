@@ -20,6 +20,7 @@ from feeds.reading.parser import parse
 from feeds.reading.result import Enclosure, ParsedEntry, ParsedFeed
 from feeds.storing import Counts
 from tasks import clock
+from tasks.models import Tag
 from tests.feeds.documents import rss
 
 pytestmark = pytest.mark.django_db
@@ -393,6 +394,19 @@ def test_starred_entries_are_kept_in_any_case(feed, settings, monkeypatch):
     settings.FEEDS_KEEP_ENTRIES = {"days": 30, "number": 1}
     store(feed, *dated(0, 1))
     feed.entries.filter(guid="0").update(starred=True)
+    later = clock.now() + timedelta(days=31)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    store(feed, *dated(2, 3))
+    store(feed, *dated(4))
+    assert guids(feed) == {"0", "3", "4"}
+
+
+def test_entries_with_a_tag_of_their_own_are_kept_in_any_case(feed, settings, monkeypatch):
+    settings.FEEDS_KEEP_ENTRIES = {"days": 30, "number": 1}
+    tag = Tag.objects.create(name="to-read")
+    feed.tags.add(tag)
+    store(feed, *dated(0, 1))
+    feed.entries.get(guid="0").tags.add(tag)
     later = clock.now() + timedelta(days=31)
     monkeypatch.setattr(clock, "now", lambda: later)
     store(feed, *dated(2, 3))

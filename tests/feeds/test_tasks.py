@@ -2,8 +2,10 @@ import logging
 
 import pytest
 
-from feeds import exceptions
+from feeds import exceptions, sandbox
 from feeds.models import Feed
+from feeds.reading import parser
+from feeds.reading.result import ParsedFeed
 from feeds.tasks import fetch_rss
 from tasks import registry
 from tasks.exceptions import InvalidArguments
@@ -48,6 +50,39 @@ def test_an_unchanged_feed_is_requested_with_its_validators_and_counts_nothing(s
     assert poll(feed) == {"new": 0, "updated": 0, "unchanged": 0, "status": 304}
     assert site.requests[1]["If-None-Match"] == '"1"'
     assert site.requests[1]["If-Modified-Since"] == "yesterday"
+
+
+def test_what_is_wrong_with_a_document_is_in_the_result_and_on_the_feed(site, feed, monkeypatch):
+    monkeypatch.setattr(parser, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(sandbox, "parse_async", parsed_here)
+    items = "".join(map(item, range(5)))
+    site.pages["/feed.xml"] = answer(body=rss(items)[: -len("</channel></rss>")], ETag='"1"')
+    result = poll(feed)
+    assert "no element found" in result["defect"] or "unclosed" in result["defect"]
+    assert result["dropped"] == 3
+    feed.refresh_from_db()
+    assert (feed.defect, feed.dropped) == (result["defect"], 3)
+    site.pages["/feed.xml"] = answer(304)
+    assert poll(feed).keys() == {"new", "updated", "unchanged", "status"}
+    feed.refresh_from_db()
+    assert feed.dropped == 3
+    site.pages["/feed.xml"] = answer(body=rss(item(1)))
+    poll(feed)
+    feed.refresh_from_db()
+    assert (feed.defect, feed.dropped) == ("", 0)
+
+
+async def parsed_here(body: bytes, content_type: str, url: str) -> ParsedFeed:
+    """Read a document in this process, where limits can be others."""
+    return parser.parse(body, content_type, url)
+
+
+def test_the_result_says_where_an_address_redirects_to_permanently(site, feed):
+    site.pages |= {"/feed.xml": answer(301, Location="/n.xml?token=s3cr3t")}
+    site.pages["/n.xml"] = answer(body=rss(item(1)))
+    to = poll(feed)["redirects_to"]
+    assert to.startswith(site.url("/n.xml?token="))
+    assert "s3cr3t" not in to
 
 
 def test_validators_of_a_feed_are_kept_only_if_the_document_could_be_stored(site, feed):

@@ -90,6 +90,10 @@ def _subject(done: Rehearsal) -> Iterator[str]:
         yield _("  It is polled by “%(name)s”, %(when)s.") % values
     if feed.original_url:
         yield _("  It has moved here from %(url)s.") % {"url": shown_url(feed.original_url)}
+    if feed.adaptive:
+        yield _("  It is adaptive: asked by how often it publishes, at least once a day.")
+    if feed.ignores_hints:
+        yield _("  What is said of when something new is to be expected is ignored.")
     yield f"  {in_words(done.decision)}"
     if done.decision.outcome is not Outcome.ASK and done.is_asked:
         yield _("  An occurrence that is due now would be skipped. You want it: it is asked.")

@@ -191,6 +191,69 @@ def test_a_limited_person_sees_and_stars_only_entries_of_feeds_with_their_tags(c
     assert list(Entry.objects.filter(starred=True)) == [seen]
 
 
+# Tags
+
+
+def tag_names(entry: Entry) -> set[str]:
+    return {tag.name for tag in entry.tags.all()}
+
+
+def test_entries_are_tagged_from_the_list_and_found_by_their_tag(admin_client, feed):
+    first, second = make(feed, "first"), make(feed, "second")
+    chosen = {"_selected_action": [first.pk, second.pk]}
+    for _ in range(2):
+        admin_client.post(ENTRIES, chosen | {"action": "give_tag", "tag": "to-read, eu"})
+    admin_client.post(
+        ENTRIES, {"action": "take_tag", "_selected_action": first.pk, "tag": "to-read"}
+    )
+    assert (tag_names(first), tag_names(second)) == ({"eu"}, {"to-read", "eu"})
+    assert titles(admin_client, tag="to-read") == ["second"]
+    assert ">to-read</span>" in text(admin_client, ENTRIES)
+
+
+def test_the_list_offers_only_tags_that_an_entry_has(admin_client, feed):
+    for name in ("used", "of-a-feed"):
+        Tag.objects.create(name=name)
+    make(feed).tags.add(Tag.objects.get(name="used"))
+    _spec, choices = filter_of(admin_client, "tag")
+    assert choices == ["All", "used"]
+
+
+def test_an_entry_is_tagged_on_its_page_by_a_post_only(admin_client, feed):
+    entry = make(feed)
+    admin_client.get(page_of(entry, "tag"), {"tag": "eu", "give_tag": "yes"})
+    assert not tag_names(entry)
+    answer = admin_client.post(page_of(entry, "tag"), {"tag": "eu", "give_tag": "yes"})
+    assert answer.url == page_of(entry)
+    assert tag_names(entry) == {"eu"}
+    assert "Take the tag “eu” away" in text(admin_client, page_of(entry))
+    admin_client.post(page_of(entry, "tag"), {"tag": "eu", "take_tag": "yes"})
+    assert not tag_names(entry)
+    admin_client.post(page_of(entry, "tag"), {"tag": "two words", "give_tag": "yes"})
+    assert not tag_names(entry)
+
+
+def test_whoever_may_only_see_entries_does_not_tag_them(client, feed):
+    entry = make(feed)
+    Tag.objects.create(name="eu")
+    client.force_login(staff("view_entry"))
+    assert "Give tag" not in text(client, page_of(entry)) + text(client, ENTRIES)
+    assert client.post(page_of(entry, "tag"), {"tag": "eu"}).status_code == 403
+    client.post(ENTRIES, {"action": "give_tag", "_selected_action": entry.pk, "tag": "eu"})
+    assert not tag_names(entry)
+
+
+def test_a_tag_of_an_entry_shows_it_to_nobody_else(client, feed):
+    tag = Tag.objects.create(name="mine")
+    entry = make(feed)
+    entry.tags.add(tag)
+    user = staff("view_entry", "change_entry")
+    TagUser.objects.create(tag=tag, user_id=user.pk)
+    client.force_login(user)
+    assert titles(client) == []
+    assert client.post(page_of(entry, "tag"), {"tag": "mine"}).status_code == 404
+
+
 # What an entry says
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import gzip
 import re
 import socket
@@ -7,8 +8,10 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from aiohttp.resolver import ThreadedResolver
 
 from feeds import exceptions
+from feeds.asking import client, network
 from feeds.asking.fetching import NO_VALIDATORS, Response, fetch
 from feeds.asking.rules import Rules
 from feeds.asking.user_agent import user_agent
@@ -343,3 +346,54 @@ def test_a_fetch_by_https_from_a_server_that_does_not_speak_it_is_reported(site)
 def test_a_fetch_refuses_something_else_than_a_web_address(url):
     with pytest.raises(exceptions.BadUrl):
         fetch_url(url)
+
+
+@pytest.mark.parametrize(
+    ("answer_of_resolver", "error"),
+    [
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), exceptions.Unreachable),
+        (socket.gaierror(socket.EAI_NONAME, "Name not known"), exceptions.HostNotFound),
+    ],
+)
+def test_a_resolver_that_fails_is_not_a_name_that_does_not_exist(
+    monkeypatch, answer_of_resolver, error
+):
+    async def resolve(*args: Any, **options: Any) -> Any:
+        raise answer_of_resolver
+
+    monkeypatch.setattr(ThreadedResolver, "resolve", resolve)
+    with pytest.raises(error, match=r"feeds\.example"):
+        asyncio.run(fetch("http://feeds.example/"))
+
+
+def test_a_resolver_that_does_not_answer_is_not_a_server_that_takes_too_long(monkeypatch):
+    async def resolve(*args: Any, **options: Any) -> Any:
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr(ThreadedResolver, "resolve", resolve)
+    with pytest.raises(exceptions.Unreachable, match="timed out"):
+        asyncio.run(fetch("http://feeds.example/", rules=Rules(connect_timeout=0.1)))
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [
+        (errno.ENETUNREACH, exceptions.Unreachable),
+        (errno.EMFILE, exceptions.Unreachable),
+        (errno.ECONNREFUSED, exceptions.ConnectionFailed),
+    ],
+)
+def test_what_no_server_can_cause_is_not_called_its_fault(monkeypatch, number, error):
+    def no_socket(addr_info: Any) -> Any:
+        raise OSError(number, "why")
+
+    monkeypatch.setattr(client, "_public_socket", no_socket)
+    with pytest.raises(error):
+        asyncio.run(fetch("http://93.184.216.34/"))
+
+
+def test_only_public_hosts_say_that_the_network_works(site, monkeypatch):
+    monkeypatch.setattr(network, "_answered", {})
+    site.pages["/"] = answer(body=b"x")
+    asyncio.run(fetch(site.url("/"), rules=Rules(allowed_hosts=frozenset({site.host_port}))))
+    assert not network.others_answer("feeds.example")

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from feeds import exceptions, sandbox
-from feeds.asking import check, hosts, recording
+from feeds.asking import check, hosts, network, recording
 from feeds.asking.check import may_ask
 from feeds.keeping import retention
 from feeds.keeping.matching import Identity
@@ -43,6 +45,11 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Wait:
     return wait
 
 
+@pytest.fixture(autouse=True)
+def nobody_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_answered", {})
+
+
 @pytest.fixture
 def feed(site: Site, settings: Any) -> Feed:
     settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
@@ -57,7 +64,7 @@ def fails(feed: Feed) -> exceptions.FeedError:
     return caught.value
 
 
-def reads(feed: Feed) -> dict[str, int]:
+def reads(feed: Feed) -> dict[str, Any]:
     feed.refresh_from_db()
     result = poll(feed)
     feed.refresh_from_db()
@@ -175,6 +182,90 @@ def test_hints_can_be_ignored(site, feed, wait):
     site.pages["/feed.xml"] = answer(body=rss(item(1)), Cache_Control="max-age=3600")
     reads(feed)
     assert next_asked(feed, wait) == QUARTER
+
+
+def test_a_ttl_of_a_week_is_not_believed_of_a_feed_that_publishes_each_hour(site, feed, wait):
+    items = "".join(
+        item(number, pubDate=f"Tue, 04 Mar 2025 {number:02}:00:00 GMT") for number in range(12)
+    )
+    site.pages["/feed.xml"] = answer(body=rss(items, head="<ttl>10080</ttl>"))
+    reads(feed)
+    assert next_asked(feed, wait) == DAY
+
+
+# Adaptive
+
+
+def published(feed: Feed, *days: float) -> None:
+    """Store entries that were published so many days ago."""
+    for ago in days:
+        Entry.objects.create(feed=feed, guid=f"{ago}", published=NOW - ago * DAY)
+
+
+def test_an_adaptive_feed_that_publishes_rarely_is_asked_less_often(site, feed, wait):
+    published(feed, 0.1, 1.1, 2.1)
+    site.pages["/feed.xml"] = answer(body=rss())
+    reads(feed)
+    assert next_asked(feed, wait) == QUARTER
+    Feed.objects.update(adaptive=True)
+    reads(feed)
+    wait(QUARTER)
+    assert may_ask(Feed.objects.get()) == NotNow(
+        "By how often it publishes, nothing new is to be expected before 2025-03-05 00:14 UTC."
+    )
+    Feed.objects.update(adaptive=False)
+    assert may_ask(Feed.objects.get()) is None
+
+
+def test_the_entries_of_the_document_say_how_often_an_adaptive_feed_publishes(site, feed, wait):
+    """At the first poll, nothing is stored yet."""
+    Feed.objects.update(adaptive=True)
+    items = "".join(item(day, pubDate=f"Tue, {day:02} Feb 2025 12:00:00 GMT") for day in (1, 9))
+    site.pages["/feed.xml"] = answer(body=rss(items))
+    reads(feed)
+    assert next_asked(feed, wait) == DAY
+
+
+def test_what_is_longer_counts_for_an_adaptive_feed(site, feed, wait):
+    published(feed, 0.1, 0.6, 1.1)
+    Feed.objects.update(adaptive=True)
+    site.pages["/feed.xml"] = answer(body=rss(), Cache_Control="max-age=43200")
+    reads(feed)
+    assert feed.not_before_why == "fresh"
+    Feed.objects.update(ignores_hints=True)
+    reads(feed)
+    assert next_asked(feed, wait) == 6 * HOUR
+
+
+def test_how_often_a_feed_publishes_is_asked_of_its_newest_entries_only(site, feed):
+    published(feed, *(0.001 * number for number in range(100)))
+    site.pages["/feed.xml"] = answer(304)
+    Feed.objects.update(adaptive=True, etag='"1"', final_url=site.url())
+    with CaptureQueriesContext(connection) as queries:
+        reads(feed)
+    [asked] = [q["sql"] for q in queries if "SELECT" in q["sql"] and "feeds_entry" in q["sql"]]
+    assert "LIMIT 20" in asked
+
+
+# An outage of our own
+
+
+def test_an_outage_of_our_own_network_is_no_failure_of_a_feed(feed, caplog):
+    error = exceptions.Unreachable("https://feeds.example/1", "why", "feeds.example")
+    recording.failed(feed, error)
+    feed.refresh_from_db()
+    assert (feed.failures, feed.not_before) == (0, None)
+    assert "may be our own network" in caplog.text
+
+
+def test_a_host_that_alone_cannot_be_reached_is_left_alone(feed, wait):
+    error = exceptions.Unreachable("https://feeds.example/1", "why", "feeds.example")
+    network.note_answer("feeds.example")
+    recording.failed(feed, error)
+    network.note_answer("other.example")
+    recording.failed(feed, error)
+    feed.refresh_from_db()
+    assert feed.failures == 1
 
 
 # Failures
@@ -485,7 +576,9 @@ def test_feeds_that_have_become_one_stay_at_their_address(site, settings, moving
     assert feed.url == site.url("/new.xml")
 
 
-def test_feeds_that_become_one_have_each_entry_once_with_its_star(site, settings, moving, wait):
+def test_feeds_that_become_one_have_each_entry_once_with_its_star_and_tags(
+    site, settings, moving, wait
+):
     """The usual case: http and https of the same feed, whose guids are its links."""
     settings.FEEDS_ALLOWED_HOSTS = [site.host_port]
     kept, left = polled(site.url())[0], polled(site.url("/new.xml"))[0]
@@ -494,7 +587,8 @@ def test_feeds_that_become_one_have_each_entry_once_with_its_star(site, settings
         Entry.objects.create(feed=kept, guid=f"http{link}", published=published)
         starred = number == 1
         guid = f"https://www.{link[3:]}"
-        Entry.objects.create(feed=left, guid=guid, published=published, starred=starred)
+        other = Entry.objects.create(feed=left, guid=guid, published=published, starred=starred)
+        other.tags.add(Tag.objects.get_or_create(name=f"tag-{number}")[0])
     for _ in range(3):
         reads(kept)
         wait(DAY)
@@ -502,6 +596,7 @@ def test_feeds_that_become_one_have_each_entry_once_with_its_star(site, settings
     guids = {"item-1", *(f"http://a.example/{number}" for number in range(3))}
     assert set(kept.entries.values_list("guid", flat=True)) == guids
     assert kept.entries.get(starred=True).guid == "http://a.example/1"
+    assert kept.entries.get(tags__name="tag-2").guid == "http://a.example/2"
 
 
 def test_what_one_of_two_feeds_no_longer_keeps_is_not_new_when_they_become_one(

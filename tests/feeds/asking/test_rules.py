@@ -11,7 +11,7 @@ from feeds.asking.credentials import keep_credentials
 from feeds.asking.freshness import Fresh, Source
 from feeds.asking.permission import Decision, Outcome, Situation, Why, decide, end_of_skipped
 from feeds.asking.validators import Validators, after_document, after_not_modified
-from feeds.exceptions import FeedError, HttpStatus, TooCostly
+from feeds.exceptions import ConnectionFailed, FeedError, HttpStatus, TooCostly, Unreachable
 
 NOW = datetime(2025, 3, 4, 12, 0, 0, tzinfo=UTC)  # A Tuesday.
 URL = "https://feeds.example/news.xml"
@@ -78,6 +78,23 @@ def test_a_retry_after_that_says_nothing_is_none(text):
 )
 def test_an_answer_is_fresh_as_long_as_its_headers_say_but_no_longer_than_a_day(values, fresh):
     assert freshness.by_headers(sent(**values), NOW) == Fresh(*fresh)
+
+
+@pytest.mark.parametrize(
+    ("said", "gap", "believed"),
+    [
+        (HOUR, MINUTE, HOUR),
+        (7 * DAY, HOUR, DAY),  # By mistake: it publishes every hour.
+        (7 * DAY, 7 * DAY, 3.5 * DAY),
+        (7 * DAY, 30 * DAY, 7 * DAY),
+        (60 * DAY, 90 * DAY, 7 * DAY),
+    ],
+)
+def test_a_document_is_believed_beyond_a_day_as_far_as_its_entries_are_as_rare(said, gap, believed):
+    published = [NOW - gap * number for number in range(5)]
+    seconds = freshness.believed(int(said.total_seconds()), published, NOW)
+    fresh = freshness.by_document(seconds)
+    assert fresh == Fresh(believed, Source.DOCUMENT)
 
 
 @pytest.mark.parametrize(
@@ -244,6 +261,21 @@ def test_credentials_go_nowhere_else(here, target):
     assert keep_credentials(yarl.URL(here), yarl.URL(target)) == yarl.URL(target)
 
 
+@pytest.mark.parametrize(
+    ("error", "others_answer", "counts"),
+    [
+        (Unreachable(URL, "why", "feeds.example"), False, False),
+        (Unreachable(URL, "why", "feeds.example"), True, True),
+        (ConnectionFailed(URL, "refused"), False, True),
+        (HttpStatus(URL, "no", 500), False, True),
+    ],
+)
+def test_a_failure_that_may_be_our_own_networks_counts_only_if_others_answer(
+    error, others_answer, counts
+):
+    assert backoff.counts(error, others_answer=others_answer) is counts
+
+
 # Permission
 
 
@@ -251,6 +283,7 @@ def permission(**values: object) -> Decision:
     defaults: dict[str, object] = {
         "is_wanted": False,
         "ignores_hints": False,
+        "is_adaptive": False,
         "not_before": None,
         "why": "",
     }
@@ -263,7 +296,9 @@ LATER = NOW + HOUR
 
 @pytest.mark.parametrize("why", list(Why))
 def test_a_feed_is_asked_again_when_its_time_has_come(why):
-    assert permission(not_before=LATER, why=why) == Decision(Outcome[why.name], LATER)
+    assert permission(not_before=LATER, why=why, is_adaptive=True) == Decision(
+        Outcome[why.name], LATER
+    )
     assert permission(not_before=NOW, why=why).outcome is Outcome.ASK
 
 
@@ -293,6 +328,12 @@ def test_hints_are_ignored_where_the_feed_is_to_be_asked_as_often_as_its_schedul
     assert permission(not_before=LATER, why=Why.FAILURES, ignores_hints=True).outcome is (
         Outcome.FAILURES
     )
+
+
+def test_a_feed_that_is_no_longer_adaptive_does_not_wait_for_that_any_more():
+    rare = {"not_before": LATER, "why": Why.ADAPTIVE}
+    assert permission(**rare, is_adaptive=True, ignores_hints=True).outcome is Outcome.ADAPTIVE
+    assert permission(**rare, is_adaptive=False).outcome is Outcome.ASK
 
 
 def test_a_feed_that_is_gone_for_good_is_only_asked_for_a_person():

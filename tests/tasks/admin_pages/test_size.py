@@ -36,7 +36,7 @@ STATUSES = ("running", "failed", "paused", "death")
 # What isn't looked at, or only where it is another page's: what acts, reveals or completes.
 NOT_SHOWN = re.compile(
     r"_(act|reveal|history|choices)$|^tasks_(resume_hold|overview_changelist|scheduledtask_delete)$"
-    r"|(instance|entry)_(add|delete)$|^feeds_(entry_star|faileddocument_add)$"
+    r"|(instance|entry)_(add|delete)$|^feeds_(entry_(star|tag)|faileddocument_add)$"
 )
 
 

@@ -1,10 +1,9 @@
-/* Offers names of schedules in a field `schedule`, while one is typed; they are listed in #schedule-names. */
+/* Offers names while one is typed: in a field whose datalist says by `data-url` where to get them. */
 "use strict";
 {
   const PAUSE_MS = 150;
 
-  const offer = async (text) => {
-    const list = document.getElementById("schedule-names");
+  const offer = async (list, text) => {
     const response = await fetch(`${list.dataset.url}?${new URLSearchParams({ q: text })}`);
     if (!response.ok) return;
     const { names } = await response.json();
@@ -13,8 +12,9 @@
 
   let typing = 0;
   document.addEventListener("input", (event) => {
-    if (event.target.name !== "schedule") return;
+    const { list, value } = event.target;
+    if (!list?.dataset.url) return;
     window.clearTimeout(typing);
-    typing = window.setTimeout(() => offer(event.target.value).catch(() => {}), PAUSE_MS);
+    typing = window.setTimeout(() => offer(list, value).catch(() => {}), PAUSE_MS);
   });
 }
