@@ -24,6 +24,7 @@ from tasks.exceptions import TasksError
 from tasks.masking import hiding, mask_json
 from tasks.models import RunRecord, ScheduleChange, ScheduledTaskInstance, Task
 from tasks.registry import masked_arguments
+from tasks.reports.waiting import why_waits
 from tasks.runs.retries import awaits_retry
 from tasks.storable import escape
 
@@ -145,7 +146,9 @@ def afterwards(run: ScheduledTaskInstance, now: datetime) -> tuple[str, datetime
     """Return what follows a run: a word, and when, if that is known."""
     if run.status == Status.FAILED and awaits_retry(run):
         assert run.ended is not None
-        return _("next try"), run.ended + timedelta(seconds=run.parent.retry_delay)
+        waits = why_waits(run.run_id.next_attempt(), run.parent.queue)
+        words = f"{_('next try')}. {waits}" if waits else _("next try")
+        return words, run.ended + timedelta(seconds=run.parent.retry_delay)
     if not run.parent.is_live:
         return run.parent.status_in_words(), None
     return _("next due"), run.parent.next_due(now)
