@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,6 +37,7 @@ CHANGES_SHOWN = 20
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 FAILED_FOR = "Failed for: "
 HEAVY = ("log", "traceback", "result")
+INSTALLED = re.compile("/(?:site|dist)-packages/")
 Status = ScheduledTaskInstance.Status
 
 
@@ -51,12 +53,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a run raised: the name of the exception, what it said, and where."""
+    """What a run raised: the name of the exception, what it said, and where.
+
+    `place` is the file of the site's own code, `raised_at` where others' code below it has raised.
+    """
 
     name: str
     message: str
     reading: tracebacks.Reading
     place: str
+    raised_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +220,19 @@ def failure_of(record: RunRecord) -> Failure | None:
     name = record.exception_class.rpartition(".")[2]
     message = masked(record, record.reason).removeprefix(FAILED_FOR).removeprefix(f"{name}:")
     place = "" if reading.failing is None else short(reading.failing.path)
-    return Failure(name, message.strip(), reading, place)
+    below = reading.raised_at
+    raised_at = "" if below is None else f"{installed(short(below.path))}:{below.line}"
+    return Failure(name, message.strip(), reading, place, raised_at)
 
 
 def short(path: str) -> str:
     """Return the path of a file, below the site's own directory if it is there."""
     return path.removeprefix(f"{getattr(settings, 'BASE_DIR', '')}/")
+
+
+def installed(path: str) -> str:
+    """Return the path of an installed package's file below where packages are."""
+    return INSTALLED.split(path)[-1]
 
 
 # The log

@@ -50,10 +50,12 @@ class Segment:
 class Reading:
     """A traceback as a page shows it; the texts of its segments are the whole of it.
 
-    `failing` is the innermost frame of the site's own code.
+    `failing` is the innermost frame of the site's own code, and `raised_at` the one of others below
+    it that raised, if there is one.
     """
 
     failing: Frame | None
+    raised_at: Frame | None
     own: int
     others: int
     segments: tuple[Segment, ...]
@@ -70,6 +72,7 @@ def read(text: str, app: str) -> Reading:
     own = [frame for frame in frames if frame.origin is Origin.OWN]
     return Reading(
         failing=own[-1] if own else None,
+        raised_at=frames[-1] if frames and frames[-1].origin is not Origin.OWN else None,
         own=len(own),
         others=len(frames) - len(own),
         segments=tuple(_segments(parts)),
