@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 import tasks
 from tasks import registry
-from tasks.admin_pages import remaining, run_log, times, tracebacks
+from tasks.admin_pages import run_log, times, tracebacks
 from tasks.admin_pages.formatting import BOX_LENGTH, short_duration
 from tasks.admin_pages.history import line_of
 from tasks.broker.enqueue import timeout_of
@@ -25,6 +25,7 @@ from tasks.exceptions import TasksError
 from tasks.masking import hiding, mask_json
 from tasks.models import RunRecord, ScheduleChange, ScheduledTaskInstance, Task
 from tasks.registry import masked_arguments
+from tasks.reports import remaining
 from tasks.reports.waiting import why_waits
 from tasks.runs.retries import awaits_retry
 from tasks.storable import escape
@@ -185,7 +186,7 @@ def _why(estimate: remaining.Remaining, now: datetime) -> str:
         else:
             words.append(_("as %(number)d earlier runs took %(time)s") % usual)
     if not words:
-        return _("No estimate yet: it has said nothing of its progress, and few have run before.")
+        return _("No estimate yet: it has said little of its progress, and few have run before.")
     return ", ".join(words)
 
 
