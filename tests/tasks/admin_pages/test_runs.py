@@ -213,7 +213,6 @@ def test_a_background_call_can_be_cancelled(admin_client: Client, redis_connecti
     assert not queued(redis_connection)
 
 
-@pytest.mark.parametrize("way", ["list", "detail"])
 def park(redis: Redis, number: int = 2) -> None:
     """Take the jobs of the default queue: those that find no place wait for one."""
     queues = Queues(redis, "rq:worker:w1", "w1", 90)
@@ -244,6 +243,7 @@ def test_a_run_whose_next_try_waits_for_a_place_says_so(
     assert "next try. It waits for a place: 1 of 1 of tests.one_page [h]." in text
 
 
+@pytest.mark.parametrize("way", ["list", "detail"])
 def test_deleting_a_background_call_withdraws_its_job(
     admin_client: Client, redis_connection: Redis, way
 ):
