@@ -17,7 +17,7 @@ from tasks import clock
 from tasks.database import CHUNK
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.masking import hiding, mask_text
-from tasks.models import NAME_LENGTH, ScheduleChange, ScheduledTask
+from tasks.models import NAME_LENGTH, Calendar, ScheduleChange, ScheduledTask
 from tasks.registry import masked_arguments
 from tasks.storable import clean_text
 
@@ -25,6 +25,10 @@ from tasks.storable import clean_text
 Changes = dict[str, list[Any]]
 FIELDS = (*EDITABLE_FIELDS, "status", "list_owner")
 ATTRIBUTES = {field.name: field.attname for field in ScheduledTask._meta.concrete_fields}
+# What a line says of the calendar that was changed: its name, and the dates that are gone and new.
+CALENDAR, CALENDAR_DATES = "changed_calendar", "calendar_dates"
+# How many characters of these dates are kept, for each of a calendar's schedules.
+DATES_LENGTH = 200
 # Django's own ways to start a command, whose name then says more than the program's.
 LAUNCHERS = ("manage.py", "django-admin", "django")
 
@@ -40,6 +44,7 @@ class Action(StrEnum):
     PUT_BACK = "put_back"
     RUN_REQUESTED = "run_requested"
     BACKFILLED = "backfilled"
+    CALENDAR_CHANGED = "calendar_changed"
 
 
 @dataclass
@@ -62,34 +67,35 @@ def made_by(name: str) -> Iterator[None]:
         _author.reset(token)
 
 
+def author() -> str:
+    """Return who makes changes now: that of the `made_by` block, otherwise this process's command."""
+    given = _author.get()
+    return (given.name if given else _process())[:NAME_LENGTH]
+
+
 def record(
     schedule: ScheduledTask,
     action: Action | str,
     changes: Changes | None = None,
     note: str = "",
 ) -> ScheduleChange:
-    """Write a line, in the caller's transaction.
-
-    Its author is that of the `made_by` block around the call, otherwise this process's command.
-    """
-    author = _author.get()
+    """Write a line, in the caller's transaction."""
     line = ScheduleChange.objects.create(
         schedule=schedule,
         at=clock.now(),
-        by=(author.name if author else _process())[:NAME_LENGTH],
+        by=author(),
         action=str(action),
         changes=changes or {},
         note=_masked(schedule, note),
     )
-    if author is not None:
-        author.written[schedule.pk] = line
+    if (given := _author.get()) is not None:
+        given.written[schedule.pk] = line
     return line
 
 
 def record_created(schedules: Sequence[ScheduledTask], tags: Sequence[Collection[str]]) -> None:
     """Write the first lines of new schedules, in the caller's transaction; `tags` by name."""
-    author, now = _author.get(), clock.now()
-    by = (author.name if author else _process())[:NAME_LENGTH]
+    now, by = clock.now(), author()
     lines = [
         ScheduleChange(
             schedule=schedule,
@@ -101,8 +107,30 @@ def record_created(schedules: Sequence[ScheduledTask], tags: Sequence[Collection
         for schedule, names in zip(schedules, tags, strict=True)
     ]
     stored = ScheduleChange.objects.bulk_create(lines, batch_size=CHUNK)
-    if author is not None:
-        author.written |= {line.schedule_id: line for line in stored}
+    if (given := _author.get()) is not None:
+        given.written |= {line.schedule_id: line for line in stored}
+
+
+def record_calendar(calendar: Calendar, old_dates: str) -> None:
+    """Write a line for each schedule that uses a calendar whose dates have changed, in few queries."""
+    gone, come = only_in(old_dates, calendar.dates), only_in(calendar.dates, old_dates)
+    changes = {CALENDAR: [None, calendar.name], CALENDAR_DATES: [gone, come]}
+    now, by = clock.now(), author()
+    users = ScheduledTask.objects.filter(calendar=calendar).order_by("pk")
+    lines = [
+        ScheduleChange(
+            schedule_id=pk, at=now, by=by, action=str(Action.CALENDAR_CHANGED), changes=changes
+        )
+        for pk in users.values_list("pk", flat=True)
+    ]
+    ScheduleChange.objects.bulk_create(lines, batch_size=CHUNK)
+
+
+def only_in(dates: str, others: str) -> str:
+    """Return the lines of dates that the others don't have, as many as a line of history keeps."""
+    known = {*others.splitlines()}
+    own = ", ".join(line for line in dates.splitlines() if line not in known)
+    return own if len(own) <= DATES_LENGTH else f"{own[: DATES_LENGTH - 1]}…"
 
 
 def record_status(before: ScheduledTask, action: Action, note: str = "") -> None:
@@ -118,8 +146,8 @@ def explain(
 
     If there is no line of it, as of what changes no field, one is written.
     """
-    author = _author.get()
-    line = author.written.get(schedule.pk) if author else None
+    given = _author.get()
+    line = given.written.get(schedule.pk) if given else None
     values: dict[str, Any] = {"action": str(action)}
     if changes:
         values["changes"] = changes
@@ -138,8 +166,8 @@ def record_tags(schedule: ScheduledTask, before: Iterable[str], after: Iterable[
     old, new = sorted(before), sorted(after)
     if old == new:
         return
-    author = _author.get()
-    line = author.written.get(schedule.pk) if author else None
+    given = _author.get()
+    line = given.written.get(schedule.pk) if given else None
     if line is not None:
         changes = dict(line.changes)
         first, last = changes.pop("tags", [old, old])

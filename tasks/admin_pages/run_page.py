@@ -295,11 +295,12 @@ def _change_words(change: ScheduleChange, tags: Collection[str] | None) -> str:
 
 
 def requested_by(run: ScheduledTaskInstance) -> tuple[str, str]:
-    """Return what requested a run, and a word on it."""
+    """Return what requested a run, and a word on it: when it is due, or who did if that is known."""
+    by = _("by %(name)s") % {"name": run.requested_by} if run.requested_by else ""
     if run.is_backfill:
-        return _("backfill"), ""
+        return _("backfill"), by
     if run.due is None:
-        return _("a manual request"), ""
+        return _("a manual request"), by
     return _("its schedule"), run.parent.when_in_words()
 
 

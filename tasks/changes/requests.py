@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tasks import clock, registry
+from tasks import clock, history, registry
 from tasks.broker.connection import redis_obstacle
 from tasks.broker.enqueue import enqueue_run, withdraw
 from tasks.broker.ownership import connect_as_owner
@@ -43,7 +43,9 @@ def request_run(
     with atomic():
         known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=schedule.pk)
         request, made = known.requests.get_or_create(
-            due=None, requested=requested, defaults={"arguments": arguments}
+            due=None,
+            requested=requested,
+            defaults={"arguments": arguments, "requested_by": history.author()},
         )
         if not made and request.arguments != arguments:
             raise NotPossible(

@@ -16,7 +16,8 @@ class ScheduleChange(models.Model):
 
     `changes` has, by field, the old value and the new one, as JSON and with secrets masked. Of a
     request for several runs it has how many, and the bounds of their dues, under `runs`, `begin`
-    and `end`.
+    and `end`. Of a change of its calendar it has which one that is, and the dates that are gone
+    and those that are new.
     """
 
     # Without a constraint: while a new version is rolled out, older code deletes schedules too.
