@@ -43,7 +43,13 @@ class ScheduleChange(models.Model):
         verbose_name = _("change")
         verbose_name_plural = _("changes")
         ordering: ClassVar = ["-id"]
-        indexes: ClassVar = [models.Index(fields=["schedule", "-id"], name="change_newest")]
+        indexes: ClassVar = [
+            models.Index(fields=["schedule", "-id"], name="change_newest"),
+            # For the page of the changes of all schedules.
+            models.Index(fields=["at"], name="change_by_day"),
+            models.Index(fields=["by", "-id"], name="change_newest_by"),
+            models.Index(fields=["action", "-id"], name="change_newest_kind"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.at:%Y-%m-%d %H:%M}"
