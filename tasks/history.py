@@ -68,7 +68,7 @@ def made_by(name: str) -> Iterator[None]:
 
 
 def author() -> str:
-    """Return who makes changes now: that of the `made_by` block, otherwise this process's command."""
+    """Return who makes changes now: as the `made_by` block says, else this process's command."""
     given = _author.get()
     return (given.name if given else _process())[:NAME_LENGTH]
 
@@ -106,13 +106,17 @@ def record_created(schedules: Sequence[ScheduledTask], tags: Sequence[Collection
         )
         for schedule, names in zip(schedules, tags, strict=True)
     ]
-    stored = ScheduleChange.objects.bulk_create(lines, batch_size=CHUNK)
+    _keep(ScheduleChange.objects.bulk_create(lines, batch_size=CHUNK))
+
+
+def _keep(lines: Sequence[ScheduleChange]) -> None:
+    """Keep with their author the lines that were written."""
     if (given := _author.get()) is not None:
-        given.written |= {line.schedule_id: line for line in stored}
+        given.written |= {line.schedule_id: line for line in lines}
 
 
 def record_calendar(calendar: Calendar, old_dates: str) -> None:
-    """Write a line for each schedule that uses a calendar whose dates have changed, in few queries."""
+    """Write a line for each schedule whose calendar has other dates now, in few queries."""
     gone, come = only_in(old_dates, calendar.dates), only_in(calendar.dates, old_dates)
     changes = {CALENDAR: [None, calendar.name], CALENDAR_DATES: [gone, come]}
     now, by = clock.now(), author()
@@ -133,10 +137,41 @@ def only_in(dates: str, others: str) -> str:
     return own if len(own) <= DATES_LENGTH else f"{own[: DATES_LENGTH - 1]}…"
 
 
+def record_all(
+    schedules: Sequence[ScheduledTask],
+    action: Action,
+    note: str,
+    changes: Sequence[Changes] | None = None,
+) -> None:
+    """Write a line of each of many schedules, in the caller's transaction; `changes` is of each."""
+    now, by = clock.now(), author()
+    lines = [
+        ScheduleChange(
+            schedule=schedule,
+            at=now,
+            by=by,
+            action=str(action),
+            changes=changed,
+            note=_masked(schedule, note),
+        )
+        for schedule, changed in zip(schedules, changes or [{}] * len(schedules), strict=True)
+    ]
+    _keep(ScheduleChange.objects.bulk_create(lines, batch_size=CHUNK))
+
+
+def record_statuses(before: Sequence[ScheduledTask], action: Action, note: str) -> None:
+    """Write a line of each of many schedules for a new status, as `record_status` does."""
+    record_all(before, action, note, [_end_of_pause(schedule) for schedule in before])
+
+
 def record_status(before: ScheduledTask, action: Action, note: str = "") -> None:
     """Write a line for a new status; of a pause that ends, it says when that began."""
+    record(before, action, _end_of_pause(before), note)
+
+
+def _end_of_pause(before: ScheduledTask) -> Changes:
     paused_at = before.paused_at
-    record(before, action, {"paused_at": [paused_at.isoformat(), None]} if paused_at else {}, note)
+    return {"paused_at": [paused_at.isoformat(), None]} if paused_at else {}
 
 
 def explain(
