@@ -235,9 +235,7 @@ class SchedulerService:
         future or begins before what retention keeps; UnknownTaskFunction if the schedule's
         function no longer exists.
         """
-        return backfill.request(
-            *(schedule, start, end, limit), failed=failed, by=history.author()
-        )
+        return backfill.request(*(schedule, start, end, limit), failed=failed, by=history.author())
 
     @staticmethod
     def sync(

@@ -295,7 +295,7 @@ def _change_words(change: ScheduleChange, tags: Collection[str] | None) -> str:
 
 
 def requested_by(run: ScheduledTaskInstance) -> tuple[str, str]:
-    """Return what requested a run, and a word on it: when it is due, or who did if that is known."""
+    """Return what requested a run, and a word on it: when it is due, or who requested it."""
     by = _("by %(name)s") % {"name": run.requested_by} if run.requested_by else ""
     if run.is_backfill:
         return _("backfill"), by

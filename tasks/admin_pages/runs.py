@@ -363,12 +363,16 @@ class TaskAdmin(SharedAdmin, CallPages, RecordAdmin):
         if record.status == Task.Status.QUEUED:
             found = waiting_calls(Task.objects.filter(pk=record.pk)).get(record.pk)
             waits = {"reason": found.why_in_words} if found is not None else {}
-        return super().page(request, record) | waits | {
-            "may_cancel": record.ended is None and may_change,
-            "may_call": record.ended is not None
-            and may_change
-            and self.has_add_permission(request),
-        }
+        return (
+            super().page(request, record)
+            | waits
+            | {
+                "may_cancel": record.ended is None and may_change,
+                "may_call": record.ended is not None
+                and may_change
+                and self.has_add_permission(request),
+            }
+        )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.add_fieldsets

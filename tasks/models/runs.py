@@ -28,9 +28,7 @@ def requester_field() -> models.CharField:
 
     Null, not empty: SQLite adds a column without a default in place, whatever the table's size.
     """
-    return models.CharField(
-        _("requested by"), max_length=NAME_LENGTH, null=True, editable=False
-    )
+    return models.CharField(_("requested by"), max_length=NAME_LENGTH, null=True, editable=False)
 
 
 class RunRequest(models.Model):

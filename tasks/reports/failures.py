@@ -49,7 +49,7 @@ class Place:
 class FailureGroup:
     """Runs that failed in the same way: `exception` (or a reason's code) at `place`.
 
-    `raised_at` is where the newest of them raised it, if that was the code of others, below `place`.
+    `raised_at` is where the newest of them raised it, if that was the code of others below `place`.
     `number` failed in the period that was asked for, `before` in the one before that, which is as
     long. `first` and `last` are when the first and the last of them ended; `last_run` is the
     newest, without its log and traceback. `schedules` are the names by primary key; `runs` are the
@@ -142,7 +142,7 @@ def _read(runs: Any) -> list[_Failed]:
 
 
 def _places(failed: Iterable[_Failed]) -> dict[str, tuple[Place | None, Place | None]]:
-    """Return what `places_of` says of each traceback, by its digest: many runs have the same one."""
+    """Return what `places_of` says of each traceback, by its digest: many have the same one."""
     examples = {run.pk: run.digest for run in failed}
     wanted = {digest: pk for pk, digest in examples.items()}
     runs = ScheduledTaskInstance.objects.filter(pk__in=wanted.values()).order_by()

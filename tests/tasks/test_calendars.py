@@ -281,7 +281,10 @@ def test_a_calendar_edit_takes_the_same_queries_for_any_number_of_schedules():
 
 def test_a_calendar_edit_is_in_the_history_of_each_schedule_that_uses_it():
     calendar = CalendarService.define("Holidays", ["2026-12-24"])
-    users = [make_row(calendar=calendar), make_row(calendar=calendar, status="paused", paused_at=ago(1))]
+    users = [
+        make_row(calendar=calendar),
+        make_row(calendar=calendar, status="paused", paused_at=ago(1)),
+    ]
     other = make_row()
     with history.made_by("ann"):
         CalendarService.define("Holidays", ["2026-12-25"])

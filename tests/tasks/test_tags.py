@@ -44,7 +44,7 @@ def test_a_new_tag_or_name_that_differs_only_in_case_is_refused_and_an_old_one_s
     twin.full_clean()
     other.name = "Shop"
     for tag in (Tag(name="Shop"), other):
-        with pytest.raises(ValidationError, match="There is already a tag “(shop|SHOP)”"):
+        with pytest.raises(ValidationError, match=r"There is already a tag “(shop|SHOP)”"):
             tag.full_clean()
     other.name = "Other"  # The same tag, written otherwise.
     other.full_clean()

@@ -35,7 +35,7 @@ def test_the_newest_change_of_all_schedules_comes_first_with_its_values(admin_cl
     change(newer)
     assert shown(admin_client) == ["newer", "older"]
     text = text_of(admin_client.get(CHANGES))
-    assert "older Interval 1 minute → 90 seconds" in text
+    assert "older Interval 1 min → 1 min 30 s" in text
     assert "by bob · “too often”" in text
 
 
