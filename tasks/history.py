@@ -193,16 +193,24 @@ def explain(
         record(schedule, action, changes, note)
 
 
-def record_tags(schedule: ScheduledTask, before: Iterable[str], after: Iterable[str]) -> None:
-    """Write a line for tags that were given or taken away, by their names.
+def record_tags(changed: Iterable[tuple[ScheduledTask, Iterable[str], Iterable[str]]]) -> None:
+    """Write a line of each schedule whose tags, by their names before and after, were changed.
 
     If its author has just written one of the same schedule, as by saving a form, that one says it.
     """
-    old, new = sorted(before), sorted(after)
-    if old == new:
-        return
     given = _author.get()
-    line = given.written.get(schedule.pk) if given else None
+    written = given.written if given else {}
+    schedules, changes = [], []
+    for schedule, before, after in changed:
+        old, new = sorted(before), sorted(after)
+        if old != new and not _say_tags_too(written.get(schedule.pk), old, new):
+            schedules.append(schedule)
+            changes.append({"tags": [old, new]})
+    record_all(schedules, Action.CHANGED, "", changes)
+
+
+def _say_tags_too(line: ScheduleChange | None, old: list[str], new: list[str]) -> bool:
+    """Have a line that was just written say that tags changed, too; return whether it is there."""
     if line is not None:
         changes = dict(line.changes)
         first, last = changes.pop("tags", [old, old])
@@ -212,8 +220,8 @@ def record_tags(schedule: ScheduledTask, before: Iterable[str], after: Iterable[
         changes |= {"tags": [first, last]} if first != last else {}
         if ScheduleChange.objects.filter(pk=line.pk).update(changes=changes):
             line.changes = changes
-            return
-    record(schedule, Action.CHANGED, {"tags": [old, new]})
+            return True
+    return False
 
 
 def differences(before: ScheduledTask, after: ScheduledTask) -> Changes:
