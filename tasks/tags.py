@@ -45,10 +45,10 @@ def tags_by_name(names: Iterable[str]) -> dict[str, Tag]:
     alike: dict[str, Tag] = {}
     for tag in tags:
         alike.setdefault(tag.name.casefold(), tag)
-    found = {}
+    found: dict[str, Tag] = {}
     for name in wanted:
-        tag = exact.get(name) or alike.get(name.casefold())
-        if tag is None:  # Another process may make the same one.
-            tag = alike[name.casefold()] = Tag.objects.get_or_create(name=name)[0]
-        found[name] = tag
+        known = exact.get(name) or alike.get(name.casefold())
+        # Another process may make the same one.
+        found[name] = known or Tag.objects.get_or_create(name=name)[0]
+        alike.setdefault(name.casefold(), found[name])
     return found

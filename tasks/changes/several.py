@@ -33,6 +33,8 @@ from tasks.timing.instants import from_milliseconds, to_milliseconds
 logger = logging.getLogger(__name__)
 
 Status = ScheduledTask.Status
+# When the present period of a schedule began, through when it is settled, and when it was changed.
+TIMES = ("period_start", "settled_through", "updated", "next_check_at")
 # Why it was refused, by primary key.
 Refused = dict[int, TasksError]
 
@@ -76,8 +78,8 @@ def _change_statuses(
         now, why = clock.now(), reason(Code.SCHEDULE_STOPPED)
         history.record_statuses(rows, ACTIONS[status], note)
         close_periods([Closing(row, now, why) for row in rows])
-        values = dict.fromkeys(("period_start", "settled_through", "updated", "next_check_at"), now)
-        values |= {"status": status, **changes}
+        values: dict[str, Any] = {"status": status, **changes}
+        values |= dict.fromkeys(TIMES, now)
         pks = [row.pk for row in rows]
         for begin in range(0, len(pks), CHUNK):
             ScheduledTask.objects.filter(pk__in=pks[begin : begin + CHUNK]).update(**values)

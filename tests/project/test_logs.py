@@ -1,5 +1,6 @@
 import logging
 import sys
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -42,8 +43,9 @@ def test_a_log_of_everything_has_the_activity_feed_too(caplog: pytest.LogCapture
 def test_what_a_request_is_refused_for_is_one_line_and_a_failure_has_its_traceback(
     level: str, has_traceback: bool
 ):
-    names = settings.LOGGING["handlers"]["console"]["filters"]
-    filters = [import_string(settings.LOGGING["filters"][name]["()"])() for name in names]
+    logging_of_site: Any = settings.LOGGING
+    names = logging_of_site["handlers"]["console"]["filters"]
+    filters = [import_string(logging_of_site["filters"][name]["()"])() for name in names]
     try:
         raise PermissionDenied
     except PermissionDenied:

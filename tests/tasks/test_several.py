@@ -1,6 +1,7 @@
 """What is done with several schedules at once comes to the same as what is done with each."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,10 +24,12 @@ TIMES = ("paused_at", "settled_through", "period_start", "next_check_at", "updat
 OWN = ("id", "name", "job_id", "fingerprint", *TIMES)
 
 
-def made(status: str) -> ScheduledTask:
-    """Return a schedule of which something was due that has no row yet."""
+def made(status: str, first: datetime | None = None) -> ScheduledTask:
+    """Return a schedule of which two dues have passed that have no rows yet."""
+    first = first or ago(7_010)
     paused = {"paused_at": ago(50)} if status == "paused" else {}
-    times = {"first": ago(7_000), "period_start": ago(7_100), "settled_through": ago(100)}
+    times = {"period_start": first, "settled_through": first + timedelta(seconds=6_890)}
+    times |= {"first": first}
     return make_row(status=status, interval=60, **times, **paused)
 
 
@@ -62,7 +65,8 @@ ONE: dict[str, tuple[str, Callable[..., Any], Callable[..., Any]]] = {
 @pytest.mark.parametrize("what", list(ONE))
 def test_several_end_up_as_each_would_alone(redis_connection: Redis, what: str):
     status, of_several, of_one = ONE[what]
-    alone, *others = [made(status) for _ in range(3)]
+    first = ago(7_010)
+    alone, *others = [made(status, first) for _ in range(3)]
     with history.made_by("ann"):
         of_one(alone)
         assert of_several(others, "why" if what.startswith("pause") else "") == {}
