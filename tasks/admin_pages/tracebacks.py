@@ -7,24 +7,14 @@ the text may come from another machine, and its paths may be anything.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import groupby
+
+from tasks.reports.origins import Origin, origin_of
 
 FRAME = re.compile(
     r'^[\s|+]*File "(?P<path>[^"]+)", line (?P<line>[0-9]{1,9})(?:, in (?P<function>.+))?$'
 )
 CARETS = re.compile(r"^(?=[^~^]*[~^])[\s|~^]+$")
-INSTALLED = ("/site-packages/", "/dist-packages/")
-STANDARD_LIBRARY = re.compile(r"(^<frozen )|(/lib(64)?/python3[^/]*/)")
-
-
-class Origin(StrEnum):
-    """Whose code a frame is in."""
-
-    OWN = "own"
-    LIBRARY = "library"  # What is installed: Django among others.
-    APP = "app"  # This app, which calls the site's task functions.
-    STANDARD = "standard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +67,6 @@ def read(text: str, app: str) -> Reading:
         others=len(frames) - len(own),
         segments=tuple(_segments(parts)),
     )
-
-
-def origin_of(path: str, app: str) -> Origin:
-    """Return whose code a file is."""
-    normal = path.replace("\\", "/")
-    if any(folder in normal for folder in INSTALLED):
-        return Origin.LIBRARY
-    if STANDARD_LIBRARY.search(normal):
-        return Origin.STANDARD
-    return Origin.APP if normal.startswith(f"{app.rstrip('/')}/") else Origin.OWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,10 @@
 """Failures in groups: the same exception at the same place, with their count and trend."""
 
-import os
 import re
-import sysconfig
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from django.db.models.functions import MD5, Right
@@ -15,6 +12,7 @@ from django.db.models.functions import MD5, Right
 from tasks import clock
 from tasks.ledger.summaries import WEEK
 from tasks.models import ScheduledTaskInstance
+from tasks.reports.origins import Origin, origin_of
 from tasks.reports.scope import Schedules, of
 from tasks.runs.recorder import TRACEBACK_LENGTH
 
@@ -26,11 +24,6 @@ TRACEBACK_END = TRACEBACK_LENGTH
 FRAME = re.compile(
     r'^[ |+]*File "(?P<file>[^"]+)", line (?P<line>[0-9]{1,9}), in (?P<function>.+)$', re.M
 )
-PACKAGE = Path(__file__).resolve().parent.parent
-# Where the code of others is: the standard library, installed packages, and this framework.
-PATHS = ("stdlib", "platstdlib", "purelib", "platlib")
-OF_OTHERS = tuple(f"{path}{os.sep}" for path in (*map(sysconfig.get_path, PATHS), PACKAGE))
-INSTALLED = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +183,5 @@ def places_of(traceback: str) -> tuple[Place | None, Place | None]:
         for match in FRAME.finditer(traceback)
     ][::-1]
     innermost = frames[0] if frames else None
-    place = next((frame for frame in frames if is_own(frame.file)), innermost)
+    place = next((frame for frame in frames if origin_of(frame.file) is Origin.OWN), innermost)
     return place, None if innermost == place else innermost
-
-
-def is_own(file: str) -> bool:
-    """Return whether a file is the site's own: not a library's, nor Python's, nor this app's."""
-    if file.startswith("<") or any(f"/{name}/" in file for name in INSTALLED):
-        return False
-    return not file.startswith(OF_OTHERS)

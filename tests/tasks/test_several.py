@@ -41,7 +41,7 @@ def state(schedule: ScheduledTask, redis: Redis) -> dict[str, Any]:
     lines = [(line.action, line.by, line.note, [*line.changes]) for line in changes]
     return {
         "row": {name: value for name, value in row.items() if name not in OWN},
-        "is_settled": row["settled_through"] == row["period_start"] == row["updated"],
+        "is_settled": row["settled_through"] == row["period_start"] == row["next_check_at"],
         "periods": list(periods.values_list("kind", "note", "held_by")),
         "runs": list(schedule.runs.values_list("status", "reason_code")),
         "history": lines,

@@ -10,7 +10,8 @@ import pytest
 import tasks
 from tasks.models import ScheduledTask
 from tasks.reports import failures
-from tasks.reports.failures import Place, failure_groups, is_own, place_of, places_of
+from tasks.reports.failures import Place, failure_groups, place_of, places_of
+from tasks.reports.origins import Origin, origin_of
 from tests.tasks.schedules import ago, make_row, make_run
 
 DAY = timedelta(days=1)
@@ -80,11 +81,13 @@ def test_a_text_without_a_place_has_none(text: str):
         (str(FRAMEWORK), False),
         (LIBRARY, False),
         (json.__file__, False),
+        ("/usr/lib/python3.11/json/decoder.py", False),  # Of another machine's Python.
+        ("/srv/lib/python3-app/jobs.py", True),
         ("<frozen runpy>", False),
     ],
 )
 def test_whose_code_a_file_is(file: str, expected: bool):
-    assert is_own(file) is expected
+    assert (origin_of(file) is Origin.OWN) is expected
 
 
 def fail(schedule: ScheduledTask, days: float, line: int = 1, **values: Any) -> Any:
