@@ -25,10 +25,10 @@ OWN = ("id", "name", "job_id", "fingerprint", *TIMES)
 
 
 def made(status: str, first: datetime | None = None) -> ScheduledTask:
-    """Return a schedule of which two dues have passed that have no rows yet."""
+    """Return a schedule of which one due has passed that has no row yet."""
     first = first or ago(7_010)
     paused = {"paused_at": ago(50)} if status == "paused" else {}
-    times = {"period_start": first, "settled_through": first + timedelta(seconds=6_890)}
+    times = {"period_start": first, "settled_through": first + timedelta(seconds=6_950)}
     times |= {"first": first}
     return make_row(status=status, interval=60, **times, **paused)
 
