@@ -153,7 +153,7 @@ def _give_tags(feeds: Sequence[Feed], wanted: Mapping[str, _Wanted]) -> dict[int
     rows = Tagged.objects.filter(feed__in=names).values_list("feed", "tag__name")
     for pk, name in rows:
         names[pk].append(name)
-    known = tags_by_name({name for one in wanted.values() for name in one.tags})
+    known = tags_by_name(name for one in wanted.values() for name in one.tags)
     keys = {tag.name: tag for tag in known.values()}
     links = []
     for feed in feeds:

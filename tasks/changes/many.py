@@ -73,7 +73,7 @@ def _insert(rows: Sequence[ScheduledTask], tags: Tags) -> list[ScheduledTask]:
         if hold is not None and row.is_live:
             row.status, row.paused_at = ScheduledTask.Status.PAUSED, hold.since
     stored = ScheduledTask.objects.bulk_create(rows, batch_size=CHUNK)
-    known = tags_by_name({name for names in tags for name in names})
+    known = tags_by_name(name for names in tags for name in names)
     given = [{known[name].pk: known[name].name for name in names} for names in tags]
     Tagged.objects.bulk_create(
         (
