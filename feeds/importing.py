@@ -17,7 +17,7 @@ from tasks.database import CHUNK, atomic, chunks
 from tasks.definitions import validate
 from tasks.lists import row_of
 from tasks.services import SchedulerService
-from tasks.tags import tags_named
+from tasks.tags import tags_by_name
 
 # How many feeds one transaction stores: others write in between, and one sees how far it is.
 AT_ONCE = 200
@@ -160,12 +160,12 @@ def _give_tags(feeds: Sequence[Feed], wanted: Mapping[str, _Wanted]) -> dict[int
     rows = Tagged.objects.filter(feed__in=names).values_list("feed", "tag__name")
     for pk, name in rows:
         names[pk].append(name)
-    keys = {
-        tag.name: tag for tag in tags_named({name for one in wanted.values() for name in one.tags})
-    }
+    known = tags_by_name(name for one in wanted.values() for name in one.tags)
+    keys = {tag.name: tag for tag in known.values()}
     links = []
     for feed in feeds:
-        missing = [name for name in wanted[feed.url].tags if name not in names[feed.pk]]
+        given = dict.fromkeys(known[name].name for name in wanted[feed.url].tags)
+        missing = [name for name in given if name not in names[feed.pk]]
         names[feed.pk] += missing
         links += [Tagged(feed=feed, tag=keys[name]) for name in missing]
         if missing and feed.schedule is not None:

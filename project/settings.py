@@ -280,12 +280,15 @@ LOGGING = {
             + "%(levelname)s %(name)s: %(message)s",
         },
     },
-    "filters": {"without_activity_feed": {"()": "project.logs.WithoutActivityFeed"}},
+    "filters": {
+        "without_activity_feed": {"()": "project.logs.WithoutActivityFeed"},
+        "without_traceback_of_refusals": {"()": "project.logs.WithoutTracebackOfRefusals"},
+    },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["without_activity_feed"],
+            "filters": ["without_activity_feed", "without_traceback_of_refusals"],
         }
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},

@@ -4,12 +4,13 @@ from django.contrib import admin
 from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
-from django.views.i18n import set_language
+
+from project.language import change_language
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
-    path("language/", set_language, name="set_language"),
+    path("language/", change_language, name="set_language"),
     path("favicon.ico", RedirectView.as_view(url=static("project/mark.svg"))),
     path("feeds/", include("feeds.urls")),
 ]

@@ -17,7 +17,7 @@ from tasks import clock
 from tasks.database import CHUNK
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.masking import hiding, mask_text
-from tasks.models import NAME_LENGTH, ScheduleChange, ScheduledTask
+from tasks.models import NAME_LENGTH, Calendar, ScheduleChange, ScheduledTask
 from tasks.registry import masked_arguments
 from tasks.storable import clean_text
 
@@ -25,6 +25,10 @@ from tasks.storable import clean_text
 Changes = dict[str, list[Any]]
 FIELDS = (*EDITABLE_FIELDS, "status", "list_owner")
 ATTRIBUTES = {field.name: field.attname for field in ScheduledTask._meta.concrete_fields}
+# What a line says of the calendar that was changed: its name, and the dates that are gone and new.
+CALENDAR, CALENDAR_DATES = "changed_calendar", "calendar_dates"
+# How many characters of these dates are kept, for each of a calendar's schedules.
+DATES_LENGTH = 200
 # Django's own ways to start a command, whose name then says more than the program's.
 LAUNCHERS = ("manage.py", "django-admin", "django")
 
@@ -40,6 +44,7 @@ class Action(StrEnum):
     PUT_BACK = "put_back"
     RUN_REQUESTED = "run_requested"
     BACKFILLED = "backfilled"
+    CALENDAR_CHANGED = "calendar_changed"
 
 
 @dataclass
@@ -62,34 +67,35 @@ def made_by(name: str) -> Iterator[None]:
         _author.reset(token)
 
 
+def author() -> str:
+    """Return who makes changes now: as the `made_by` block says, else this process's command."""
+    given = _author.get()
+    return (given.name if given else _process())[:NAME_LENGTH]
+
+
 def record(
     schedule: ScheduledTask,
     action: Action | str,
     changes: Changes | None = None,
     note: str = "",
 ) -> ScheduleChange:
-    """Write a line, in the caller's transaction.
-
-    Its author is that of the `made_by` block around the call, otherwise this process's command.
-    """
-    author = _author.get()
+    """Write a line, in the caller's transaction."""
     line = ScheduleChange.objects.create(
         schedule=schedule,
         at=clock.now(),
-        by=(author.name if author else _process())[:NAME_LENGTH],
+        by=author(),
         action=str(action),
         changes=changes or {},
         note=_masked(schedule, note),
     )
-    if author is not None:
-        author.written[schedule.pk] = line
+    if (given := _author.get()) is not None:
+        given.written[schedule.pk] = line
     return line
 
 
 def record_created(schedules: Sequence[ScheduledTask], tags: Sequence[Collection[str]]) -> None:
     """Write the first lines of new schedules, in the caller's transaction; `tags` by name."""
-    author, now = _author.get(), clock.now()
-    by = (author.name if author else _process())[:NAME_LENGTH]
+    now, by = clock.now(), author()
     lines = [
         ScheduleChange(
             schedule=schedule,
@@ -100,15 +106,72 @@ def record_created(schedules: Sequence[ScheduledTask], tags: Sequence[Collection
         )
         for schedule, names in zip(schedules, tags, strict=True)
     ]
-    stored = ScheduleChange.objects.bulk_create(lines, batch_size=CHUNK)
-    if author is not None:
-        author.written |= {line.schedule_id: line for line in stored}
+    _keep(ScheduleChange.objects.bulk_create(lines, batch_size=CHUNK))
+
+
+def _keep(lines: Sequence[ScheduleChange]) -> None:
+    """Keep with their author the lines that were written."""
+    if (given := _author.get()) is not None:
+        given.written |= {line.schedule_id: line for line in lines}
+
+
+def record_calendar(calendar: Calendar, old_dates: str) -> None:
+    """Write a line for each schedule whose calendar has other dates now, in few queries."""
+    gone, come = only_in(old_dates, calendar.dates), only_in(calendar.dates, old_dates)
+    changes = {CALENDAR: [None, calendar.name], CALENDAR_DATES: [gone, come]}
+    now, by = clock.now(), author()
+    users = ScheduledTask.objects.filter(calendar=calendar).order_by("pk")
+    lines = [
+        ScheduleChange(
+            schedule_id=pk, at=now, by=by, action=str(Action.CALENDAR_CHANGED), changes=changes
+        )
+        for pk in users.values_list("pk", flat=True)
+    ]
+    ScheduleChange.objects.bulk_create(lines, batch_size=CHUNK)
+
+
+def only_in(dates: str, others: str) -> str:
+    """Return the lines of dates that the others don't have, as many as a line of history keeps."""
+    known = {*others.splitlines()}
+    own = ", ".join(line for line in dates.splitlines() if line not in known)
+    return own if len(own) <= DATES_LENGTH else f"{own[: DATES_LENGTH - 1]}…"
+
+
+def record_all(
+    schedules: Sequence[ScheduledTask],
+    action: Action,
+    note: str,
+    changes: Sequence[Changes] | None = None,
+) -> None:
+    """Write a line of each of many schedules, in the caller's transaction; `changes` is of each."""
+    now, by = clock.now(), author()
+    lines = [
+        ScheduleChange(
+            schedule=schedule,
+            at=now,
+            by=by,
+            action=str(action),
+            changes=changed,
+            note=_masked(schedule, note),
+        )
+        for schedule, changed in zip(schedules, changes or [{}] * len(schedules), strict=True)
+    ]
+    _keep(ScheduleChange.objects.bulk_create(lines, batch_size=CHUNK))
+
+
+def record_statuses(before: Sequence[ScheduledTask], action: Action, note: str) -> None:
+    """Write a line of each of many schedules for a new status, as `record_status` does."""
+    record_all(before, action, note, [_end_of_pause(schedule) for schedule in before])
 
 
 def record_status(before: ScheduledTask, action: Action, note: str = "") -> None:
     """Write a line for a new status; of a pause that ends, it says when that began."""
+    record(before, action, _end_of_pause(before), note)
+
+
+def _end_of_pause(before: ScheduledTask) -> Changes:
     paused_at = before.paused_at
-    record(before, action, {"paused_at": [paused_at.isoformat(), None]} if paused_at else {}, note)
+    return {"paused_at": [paused_at.isoformat(), None]} if paused_at else {}
 
 
 def explain(
@@ -118,8 +181,8 @@ def explain(
 
     If there is no line of it, as of what changes no field, one is written.
     """
-    author = _author.get()
-    line = author.written.get(schedule.pk) if author else None
+    given = _author.get()
+    line = given.written.get(schedule.pk) if given else None
     values: dict[str, Any] = {"action": str(action)}
     if changes:
         values["changes"] = changes
@@ -130,16 +193,24 @@ def explain(
         record(schedule, action, changes, note)
 
 
-def record_tags(schedule: ScheduledTask, before: Iterable[str], after: Iterable[str]) -> None:
-    """Write a line for tags that were given or taken away, by their names.
+def record_tags(changed: Iterable[tuple[ScheduledTask, Iterable[str], Iterable[str]]]) -> None:
+    """Write a line of each schedule whose tags, by their names before and after, were changed.
 
     If its author has just written one of the same schedule, as by saving a form, that one says it.
     """
-    old, new = sorted(before), sorted(after)
-    if old == new:
-        return
-    author = _author.get()
-    line = author.written.get(schedule.pk) if author else None
+    given = _author.get()
+    written = given.written if given else {}
+    schedules, changes = [], []
+    for schedule, before, after in changed:
+        old, new = sorted(before), sorted(after)
+        if old != new and not _say_tags_too(written.get(schedule.pk), old, new):
+            schedules.append(schedule)
+            changes.append({"tags": [old, new]})
+    record_all(schedules, Action.CHANGED, "", changes)
+
+
+def _say_tags_too(line: ScheduleChange | None, old: list[str], new: list[str]) -> bool:
+    """Have a line that was just written say that tags changed, too; return whether it is there."""
     if line is not None:
         changes = dict(line.changes)
         first, last = changes.pop("tags", [old, old])
@@ -149,8 +220,8 @@ def record_tags(schedule: ScheduledTask, before: Iterable[str], after: Iterable[
         changes |= {"tags": [first, last]} if first != last else {}
         if ScheduleChange.objects.filter(pk=line.pk).update(changes=changes):
             line.changes = changes
-            return
-    record(schedule, Action.CHANGED, {"tags": [old, new]})
+            return True
+    return False
 
 
 def differences(before: ScheduledTask, after: ScheduledTask) -> Changes:

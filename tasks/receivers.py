@@ -1,5 +1,6 @@
 """What happens when rows are deleted, or loaded from a fixture, without the services."""
 
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -7,7 +8,7 @@ from django.db.models.signals import m2m_changed, post_delete, pre_delete, pre_s
 from django.dispatch import receiver
 
 from tasks import history
-from tasks.database import alias, atomic, on_commit
+from tasks.database import CHUNK, alias, atomic, chunks, on_commit
 from tasks.models import Calendar, OwnerMark, ScheduledTask, SummaryMark, Tag
 from tasks.timing.instants import EPOCH
 
@@ -40,19 +41,25 @@ def record_tags(
     elif pk_set is not None:
         tags = Tag.objects.filter(pk__in=pk_set)
     names = set(tags.values_list("name", flat=True))
-    for schedule in schedules:
-        present = names_of_tags(schedule)
-        if action == "post_add":
-            history.record_tags(schedule, present - names, present)
-        elif action == "post_remove":
-            history.record_tags(schedule, present | names, present)
-        else:
-            history.record_tags(schedule, present, present - names)
+    changed: Callable[[set[str]], tuple[set[str], set[str]]] = {
+        "post_add": lambda present: (present - names, present),
+        "post_remove": lambda present: (present | names, present),
+        "pre_clear": lambda present: (present, present - names),
+    }[action]
+    history.record_tags(
+        (schedule, *changed(present)) for schedule, present in _with_tags(schedules)
+    )
 
 
-def names_of_tags(schedule: ScheduledTask) -> set[str]:
-    """Return the names of a schedule's tags as they are stored."""
-    return set(Tag.objects.filter(schedules=schedule.pk).values_list("name", flat=True))
+def _with_tags(schedules: Iterable[ScheduledTask]) -> list[tuple[ScheduledTask, set[str]]]:
+    """Return schedules with the names of their tags as they are stored."""
+    found = list(schedules)
+    names: dict[int, set[str]] = {schedule.pk: set() for schedule in found}
+    for chunk in chunks(names, CHUNK):
+        links = ScheduledTask.tags.through.objects.filter(scheduledtask__in=chunk)
+        for pk, name in links.values_list("scheduledtask", "tag__name"):
+            names[pk].add(name)
+    return [(schedule, names[schedule.pk]) for schedule in found]
 
 
 @receiver(pre_delete, sender=Tag)
@@ -60,9 +67,11 @@ def record_deleted_tag(sender: Any, instance: Tag, using: str, **kwargs: Any) ->
     """Leave a line in the history of each schedule that loses a tag because it is deleted."""
     if using != alias():
         return
-    for schedule in ScheduledTask.objects.filter(tags=instance.pk):
-        present = names_of_tags(schedule)
-        history.record_tags(schedule, present, present - {instance.name})
+    schedules = ScheduledTask.objects.filter(tags=instance.pk)
+    history.record_tags(
+        (schedule, present, present - {instance.name})
+        for schedule, present in _with_tags(schedules)
+    )
 
 
 @receiver(pre_save, sender=ScheduledTask)

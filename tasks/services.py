@@ -13,7 +13,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tasks import clock
+from tasks import clock, history
 from tasks.changes.calendars import settle_users
 from tasks.changes.calls import create_call, withdraw_call
 from tasks.changes.lists import sync_lists
@@ -235,7 +235,7 @@ class SchedulerService:
         future or begins before what retention keeps; UnknownTaskFunction if the schedule's
         function no longer exists.
         """
-        return backfill.request(schedule, start, end, limit, failed=failed)
+        return backfill.request(*(schedule, start, end, limit), failed=failed, by=history.author())
 
     @staticmethod
     def sync(

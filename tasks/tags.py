@@ -24,9 +24,31 @@ def check_names(names: object) -> list[str]:
 
 
 def tags_named(names: Iterable[str]) -> list[Tag]:
-    """Return the tags with these names, and make those that don't exist yet.
+    """Return the tags with these names, each once, and make those that don't exist yet.
 
     Raises InvalidSchedule for what can't be a tag's name; then none is made.
     """
-    # Another process may make the same ones.
-    return [Tag.objects.get_or_create(name=name)[0] for name in check_names(list(names))]
+    return list({tag.pk: tag for tag in tags_by_name(names).values()}.values())
+
+
+def tags_by_name(names: Iterable[str]) -> dict[str, Tag]:
+    """Return the tag of each of these names, as `tags_named` does.
+
+    A name that only differs in the case of its letters from that of a tag means that one, unless
+    there is one for each: such are from the time before this rule.
+    """
+    wanted = check_names(list(names))
+    if not wanted:
+        return {}
+    tags = list(Tag.objects.order_by("pk"))
+    exact = {tag.name: tag for tag in tags}
+    alike: dict[str, Tag] = {}
+    for tag in tags:
+        alike.setdefault(tag.name.casefold(), tag)
+    found: dict[str, Tag] = {}
+    for name in wanted:
+        known = exact.get(name) or alike.get(name.casefold())
+        # Another process may make the same one.
+        found[name] = known or Tag.objects.get_or_create(name=name)[0]
+        alike.setdefault(name.casefold(), found[name])
+    return found

@@ -100,6 +100,10 @@ def _schedules() -> Iterator[Page]:
         yield _page("add a schedule, fields", "tasks_scheduledtask_arguments", **function)
     yield _page("add a schedule, preview", "tasks_scheduledtask_preview", **preview)
     yield _page("external jobs", "tasks_scheduledtask_external_jobs")
+    changes = "tasks_scheduledtask_latest_changes"
+    yield _page("changes", changes)
+    yield _page("changes of a day", changes, day=f"{clock.now():%Y-%m-%d}", kind="changed")
+    yield _page("changes by nobody", changes, by=NO_HIT)
 
 
 def _of_one_schedule() -> Iterator[Page]:

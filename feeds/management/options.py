@@ -4,16 +4,17 @@ import sys
 from argparse import BooleanOptionalAction
 from typing import Any, NoReturn
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from tasks.management.tables import OnTables
 from tasks.timing.text import parse_interval
 
 # The options that --timezone applies to.
 ZONED = ("cron", "exclude", "calendar")
 
 
-class OneLineCommand(BaseCommand):
+class OneLineCommand(OnTables):
     """A command that reports wrong options like any other error: on one line, exit code 1."""
 
     def add_arguments(self, parser: CommandParser) -> None:

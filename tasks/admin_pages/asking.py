@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from django.contrib import messages
-from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db.models import QuerySet
@@ -17,11 +17,18 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from tasks.access import visible
 from tasks.admin_pages.addresses import number_in
-from tasks.admin_pages.base import MOST_CHOSEN, TasksAdmin, obstacles, too_many
+from tasks.admin_pages.base import MOST_CHOSEN, TasksAdmin, asking, obstacles, too_many
 from tasks.admin_pages.history import record_change
 from tasks.admin_pages.links import schedule_page
-from tasks.admin_pages.schedule_actions import ACTIONS, Delete, ScheduleAction, going_on
+from tasks.admin_pages.schedule_actions import (
+    ACTIONS,
+    ActionOnAll,
+    Delete,
+    ScheduleAction,
+    going_on,
+)
 from tasks.exceptions import TasksError
 from tasks.history import Action
 from tasks.masking import mask_text
@@ -31,13 +38,6 @@ TEMPLATE = "admin/tasks/scheduledtask/ask.html"
 ACT_ON_SEVERAL = "tasks_scheduledtask_act_on_several"
 # More rows than these are counted, in questions and in reports.
 ROWS_SHOWN = 50
-# What a schedule's history calls these actions; the others change its fields.
-LINES = {
-    "run_now": Action.RUN_REQUESTED,
-    "pause": Action.PAUSED,
-    "resume": Action.RESUMED,
-    "cancel": Action.CANCELED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class ActionsAdmin(TasksAdmin):
             return self._do(request, action, schedules, form, back)
         if "confirmed" in request.POST and form.is_valid() and _was_shown(request, form):
             return self._do(request, action, schedules, form, back)
-        return self._ask(request, action, schedules, form, back)
+        return asking(request, self._ask(request, action, schedules, form, back))
 
     def _ask(
         self,
@@ -245,7 +245,10 @@ class ActionsAdmin(TasksAdmin):
         form: Any,
         back: str,
     ) -> HttpResponse:
-        rows = [self._done(request, action, schedule, form) for schedule in schedules]
+        if isinstance(action, ActionOnAll):
+            rows = self._done_at_once(request, action, list(schedules), form)
+        else:
+            rows = [self._done(request, action, schedule, form) for schedule in schedules]
         done = [row for row in rows if not row.problem]
         for row in [row for row in rows if row.problem][:ROWS_SHOWN]:
             messages.error(request, row.problem)
@@ -256,6 +259,31 @@ class ActionsAdmin(TasksAdmin):
         is_gone = isinstance(action, Delete) and len(done) == 1 and not back.partition("?")[1]
         page = reverse("admin:tasks_scheduledtask_changelist")
         return HttpResponseRedirect(page if is_gone else back)
+
+    def _done_at_once(
+        self,
+        request: HttpRequest,
+        action: ActionOnAll,
+        schedules: Sequence[ScheduledTask],
+        form: Any,
+    ) -> list[Row]:
+        """Do it with all schedules at once; the action leaves the lines in their histories."""
+        seen: set[int] = set()
+        if self.may(action, request):
+            pks = [schedule.pk for schedule in schedules]
+            rows = visible(request.user, ScheduledTask.objects.filter(pk__in=pks))
+            seen = set(rows.values_list("pk", flat=True))
+        note = form.cleaned_data["note"]
+        mine = [schedule for schedule in schedules if schedule.pk in seen]
+        refused = action.perform_all(mine, note)
+        done = [schedule for schedule in mine if schedule.pk not in refused]
+        if done:
+            user, line = cast(Any, request.user), mask_text(f"{action.text} {note}".strip())
+            LogEntry.objects.log_actions(user.pk, done, CHANGE, line)
+        problems = {schedule.pk: _may_not(schedule) for schedule in schedules}
+        problems |= {schedule.pk: "" for schedule in mine}
+        problems |= {pk: str(error) for pk, error in refused.items()}
+        return [Row(one, str(action.text), problems[one.pk]) for one in schedules]
 
     def _done(
         self, request: HttpRequest, action: ScheduleAction, schedule: ScheduledTask, form: Any
@@ -274,7 +302,7 @@ class ActionsAdmin(TasksAdmin):
             LogEntry.objects.log_actions(user.pk, [schedule], DELETION, line)
         else:
             self.log_change(request, schedule, line)
-            record_change(request, schedule, LINES.get(action.name, Action.CHANGED), note=note)
+            record_change(request, schedule, Action.CHANGED, note=note)
         return Row(schedule, text)
 
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from tasks import clock
 from tasks.admin_pages.asking import ActionsAdmin
-from tasks.admin_pages.base import obstacles
+from tasks.admin_pages.base import asking, obstacles
 from tasks.admin_pages.history import record_change, requested_runs
 from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.times import BOUNDS, EARLIEST, LATEST
@@ -107,7 +107,8 @@ def backfill_page(page: ActionsAdmin, request: HttpRequest, pk: int) -> HttpResp
         "notices": obstacles([schedule.queue]),
         "back": schedule_page(pk),
     }
-    return TemplateResponse(request, "admin/tasks/scheduledtask/backfill.html", context)
+    template = "admin/tasks/scheduledtask/backfill.html"
+    return asking(request, TemplateResponse(request, template, context))
 
 
 def _initial(request: HttpRequest) -> dict[str, Any]:

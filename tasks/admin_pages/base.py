@@ -59,6 +59,8 @@ from tasks.models import RunRecord, ScheduledTaskInstance
 from tasks.queue import usable_queues
 from tasks.reports.in_redis import read_snapshot
 
+# What of a POST isn't sent again to have its question asked again: least of all what says yes.
+NOT_ASKED_AGAIN = ("csrfmiddlewaretoken", "confirmed", "post")
 # How many rows one action takes: a few seconds' work, as each is changed on its own.
 MOST_CHOSEN = 500
 
@@ -142,6 +144,22 @@ class KeyPaginator(Paginator):
     @cached_property
     def count(self) -> int:
         return len(self.keys)
+
+
+def asking(request: HttpRequest, response: Any) -> Any:
+    """Return the answer to a POST; a page that asks knows what was posted, as `asked_with`.
+
+    So the site's header can have it asked again, in another language.
+    """
+    context = getattr(response, "context_data", None)
+    if request.method == "POST" and context is not None:
+        context["asked_with"] = [
+            (name, value)
+            for name, values in request.POST.lists()
+            for value in values
+            if name not in NOT_ASKED_AGAIN
+        ]
+    return response
 
 
 class CheckedChangeList(ChangeList):
@@ -244,7 +262,7 @@ class BriefAdmin(admin.ModelAdmin):
         ):
             messages.error(request, too_many(number))
             return HttpResponseRedirect(request.get_full_path())
-        return super().response_action(request, queryset, *args, **kwargs)
+        return asking(request, super().response_action(request, queryset, *args, **kwargs))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return CheckedChangeList
@@ -335,8 +353,8 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
     def act_view(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
         """Run an action on one record, and return to its page; or show the page that it asks on.
 
-        A GET only returns there: whoever changes the zone or the language on a page that asks is
-        sent back to its address.
+        A GET only returns there: whoever changes the zone on a page that asks is sent back to its
+        address.
         """
         record = get_object_or_404(self.get_queryset(request), pk=pk)
         if request.method != "POST":
@@ -347,7 +365,7 @@ class TasksAdmin(BriefAdmin, SecretsAdmin):
         needed = {"change", *getattr(act, "allowed_permissions", ())}
         if not all(getattr(self, f"has_{one}_permission")(request) for one in needed):
             raise PermissionDenied
-        asked: HttpResponse | None = act(request, self.get_queryset(request).filter(pk=pk))
+        asked = asking(request, act(request, self.get_queryset(request).filter(pk=pk)))
         return asked or HttpResponseRedirect(self.page_of(record))
 
     def _each(

@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 
 from tasks.access import visible
 from tasks.admin_pages.run_actions import HEAVY, MOST_RUNS, RunActions
-from tasks.admin_pages.run_page import FAILED_FOR, short
+from tasks.admin_pages.run_page import FAILED_FOR, installed, short
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.reports import failures
 from tasks.reports.failures import FailureGroup, Place, failure_groups, place_of
@@ -121,7 +121,8 @@ class FailuresAdmin(RunActions):
         return {
             "group": group,
             "title": title,
-            "place": group.place and f"{short(group.place.file)}:{group.place.line}",
+            "place": group.place and _short(group.place),
+            "raised_at": group.raised_at and _short(group.raised_at),
             "message": message,
             "bars": trend(group, since, days),
             "width": days * 8,
@@ -158,12 +159,15 @@ class FailuresAdmin(RunActions):
         if len(workers) == 1:
             words.append(_("each on %(worker)s") % {"worker": workers.pop()})
         if wanted[1] is not None:
-            place = f"{short(wanted[1].file)}:{wanted[1].line}"
-            words.append(_("each at %(place)s") % {"place": place})
+            words.append(_("each at %(place)s") % {"place": _short(wanted[1])})
         url = runs_url(*wanted, schedule=run.parent_id)
         latest = ScheduledTaskInstance.objects.filter(parent=run.parent_id, pk__lte=run.pk)
         strip = list(latest.defer(*HEAVY).order_by("-pk")[:STRIP])
         return Same([row[0] for row in same], f"{', '.join(words)}.", url, strip)
+
+
+def _short(place: Place) -> str:
+    return f"{installed(short(place.file))}:{place.line}"
 
 
 def _key(exception: str, code: str | None, traceback: str) -> tuple[str, Place | None]:

@@ -26,7 +26,7 @@ from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.secrets import masked_fields
 from tasks.definitions import EDITABLE_FIELDS
 from tasks.exceptions import TasksError
-from tasks.history import Action, Changes
+from tasks.history import CALENDAR, CALENDAR_DATES, Action, Changes
 from tasks.masking import MASK, MaskedValue, restore
 from tasks.models import ScheduleChange, ScheduledTask, Tag
 from tasks.services import SchedulerService
@@ -46,17 +46,19 @@ WORDS = {
     Action.PUT_BACK: gettext_lazy("Put back"),
     Action.RUN_REQUESTED: gettext_lazy("Run requested"),
     Action.BACKFILLED: gettext_lazy("Backfill requested"),
+    Action.CALENDAR_CHANGED: gettext_lazy("Calendar changed"),
 }
 LABELS = {
     "status": gettext_lazy("status"),
     "list_owner": gettext_lazy("list in code"),
     "tags": gettext_lazy("tags"),
+    CALENDAR_DATES: gettext_lazy("excluded dates"),
 }
 # What these say isn't the change of a field.
 NO_EDITS = (Action.CREATED, Action.RUN_REQUESTED, Action.BACKFILLED)
 # What a request for several runs says under the names of no field: how many, and their bounds.
 RUNS, BEGIN, END = "runs", "begin", "end"
-NO_FIELDS = ("paused_at", RUNS, BEGIN, END)
+NO_FIELDS = ("paused_at", RUNS, BEGIN, END, CALENDAR)
 # Actions that are told by what they changed, not by a word of their own.
 TOLD_BY_VALUES = (Action.CHANGED,)
 
@@ -135,6 +137,8 @@ def line_of(change: ScheduleChange, tags: Collection[str] | None = None) -> Line
 def _words(change: ScheduleChange) -> str:
     if RUNS in change.changes:
         return _requested(change.changes)
+    if CALENDAR in change.changes:
+        return _("Calendar “%(name)s” changed") % {"name": change.changes[CALENDAR][1]}
     paused = change.changes.get("paused_at")
     if change.action == Action.RESUMED and paused and paused[0]:
         span = change.at - datetime.fromisoformat(paused[0])

@@ -227,6 +227,7 @@ def problem_rows(verdict: Verdict, facts: Facts, may_hold: bool) -> list[dict[st
             | {
                 "state": state_of(problem),
                 "works": problem.works,
+                "more_works": problem.more_works,
                 "buttons": _buttons(problem, facts, may_hold),
             }
         )

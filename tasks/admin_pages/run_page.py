@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from redis.exceptions import RedisError
 
 import tasks
 from tasks import registry
-from tasks.admin_pages import remaining, run_log, times, tracebacks
+from tasks.admin_pages import run_log, times, tracebacks
 from tasks.admin_pages.formatting import BOX_LENGTH, short_duration
 from tasks.admin_pages.history import line_of
 from tasks.broker.enqueue import timeout_of
@@ -24,6 +25,8 @@ from tasks.exceptions import TasksError
 from tasks.masking import hiding, mask_json
 from tasks.models import RunRecord, ScheduleChange, ScheduledTaskInstance, Task
 from tasks.registry import masked_arguments
+from tasks.reports import remaining
+from tasks.reports.waiting import why_waits
 from tasks.runs.retries import awaits_retry
 from tasks.storable import escape
 
@@ -35,6 +38,7 @@ CHANGES_SHOWN = 20
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 FAILED_FOR = "Failed for: "
 HEAVY = ("log", "traceback", "result")
+INSTALLED = re.compile("/(?:site|dist)-packages/")
 Status = ScheduledTaskInstance.Status
 
 
@@ -50,12 +54,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a run raised: the name of the exception, what it said, and where."""
+    """What a run raised: the name of the exception, what it said, and where.
+
+    `place` is the file of the site's own code, `raised_at` where others' code below it has raised.
+    """
 
     name: str
     message: str
     reading: tracebacks.Reading
     place: str
+    raised_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,9 @@ def afterwards(run: ScheduledTaskInstance, now: datetime) -> tuple[str, datetime
     """Return what follows a run: a word, and when, if that is known."""
     if run.status == Status.FAILED and awaits_retry(run):
         assert run.ended is not None
-        return _("next try"), run.ended + timedelta(seconds=run.parent.retry_delay)
+        waits = why_waits(run.run_id.next_attempt(), run.parent.queue)
+        words = f"{_('next try')}. {waits}" if waits else _("next try")
+        return words, run.ended + timedelta(seconds=run.parent.retry_delay)
     if not run.parent.is_live:
         return run.parent.status_in_words(), None
     return _("next due"), run.parent.next_due(now)
@@ -176,7 +186,7 @@ def _why(estimate: remaining.Remaining, now: datetime) -> str:
         else:
             words.append(_("as %(number)d earlier runs took %(time)s") % usual)
     if not words:
-        return _("No estimate yet: it has said nothing of its progress, and few have run before.")
+        return _("No estimate yet: it has said little of its progress, and few have run before.")
     return ", ".join(words)
 
 
@@ -211,12 +221,19 @@ def failure_of(record: RunRecord) -> Failure | None:
     name = record.exception_class.rpartition(".")[2]
     message = masked(record, record.reason).removeprefix(FAILED_FOR).removeprefix(f"{name}:")
     place = "" if reading.failing is None else short(reading.failing.path)
-    return Failure(name, message.strip(), reading, place)
+    below = reading.raised_at
+    raised_at = "" if below is None else f"{installed(short(below.path))}:{below.line}"
+    return Failure(name, message.strip(), reading, place, raised_at)
 
 
 def short(path: str) -> str:
     """Return the path of a file, below the site's own directory if it is there."""
     return path.removeprefix(f"{getattr(settings, 'BASE_DIR', '')}/")
+
+
+def installed(path: str) -> str:
+    """Return the path of an installed package's file below where packages are."""
+    return INSTALLED.split(path)[-1]
 
 
 # The log
@@ -278,11 +295,12 @@ def _change_words(change: ScheduleChange, tags: Collection[str] | None) -> str:
 
 
 def requested_by(run: ScheduledTaskInstance) -> tuple[str, str]:
-    """Return what requested a run, and a word on it."""
+    """Return what requested a run, and a word on it: when it is due, or who requested it."""
+    by = _("by %(name)s") % {"name": run.requested_by} if run.requested_by else ""
     if run.is_backfill:
-        return _("backfill"), ""
+        return _("backfill"), by
     if run.due is None:
-        return _("a manual request"), ""
+        return _("a manual request"), by
     return _("its schedule"), run.parent.when_in_words()
 
 

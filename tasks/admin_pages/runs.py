@@ -45,6 +45,7 @@ from tasks.exceptions import NotPossible
 from tasks.job import RESULT_TTL
 from tasks.models import ScheduledTask, ScheduledTaskInstance, Task
 from tasks.reasons import codes_with
+from tasks.reports.waiting import waiting_calls
 from tasks.services import TaskService
 
 REFRESH_RECORD_MS = 1_000
@@ -232,6 +233,17 @@ class RunChangeList(CheckedChangeList):
         return str(self.get_query_string(values, ["before", "after"]))
 
 
+class CallChangeList(CheckedChangeList):
+    """A page of calls, with why each waits that does."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        queued = [call for call in self.result_list if call.status == Task.Status.QUEUED]
+        found = waiting_calls(Task.objects.filter(pk__in=[call.pk for call in queued]))
+        for call in queued:
+            call.waiting = found.get(call.pk)
+
+
 def _add_short_results(runs: list[ScheduledTaskInstance]) -> None:
     """Give runs of a list their results, unless these are longer than a line."""
     finished = [run.pk for run in runs if run.status == run.Status.FINISHED]
@@ -336,14 +348,31 @@ class TaskAdmin(SharedAdmin, CallPages, RecordAdmin):
             return waiting.order_by().values_list("queue", flat=True).distinct()
         return [record.queue] if record.status in Task.WAITING else []
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CallChangeList
+
+    @admin.display(description=gettext_lazy("outcome"))
+    def outcome(self, record: Any) -> str:
+        """Show also why a call waits."""
+        waiting = getattr(record, "waiting", None)
+        return waiting.why_in_words if waiting is not None else super().outcome(record)
+
     def page(self, request: HttpRequest, record: Task) -> dict[str, Any]:
         may_change = self.has_change_permission(request, record)
-        return super().page(request, record) | {
-            "may_cancel": record.ended is None and may_change,
-            "may_call": record.ended is not None
-            and may_change
-            and self.has_add_permission(request),
-        }
+        waits = {}
+        if record.status == Task.Status.QUEUED:
+            found = waiting_calls(Task.objects.filter(pk=record.pk)).get(record.pk)
+            waits = {"reason": found.why_in_words} if found is not None else {}
+        return (
+            super().page(request, record)
+            | waits
+            | {
+                "may_cancel": record.ended is None and may_change,
+                "may_call": record.ended is not None
+                and may_change
+                and self.has_add_permission(request),
+            }
+        )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.add_fieldsets

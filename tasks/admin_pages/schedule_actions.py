@@ -16,6 +16,7 @@ from tasks.admin_pages.consequences import moment
 from tasks.admin_pages.formatting import NONE
 from tasks.admin_pages.times import in_words
 from tasks.broker.workers import queues_without_worker
+from tasks.changes import several
 from tasks.changes.schedules import update_fields
 from tasks.exceptions import NotPossible
 from tasks.models import ScheduledTask, ScheduledTaskInstance
@@ -182,10 +183,28 @@ class ScheduleAction(ABC):
         """Return what was done with so many schedules."""
 
 
-class RunNow(ScheduleAction):
+class ActionOnAll(ScheduleAction):
+    """An action that is done with all chosen schedules at once, in a fixed number of queries."""
+
+    # What came of each.
+    text: ClassVar[Any]
+
+    @abstractmethod
+    def perform_all(self, schedules: Schedules, note: str) -> several.Refused:
+        """Do it, and leave the lines in the histories; return why it was refused for some."""
+
+    def perform(self, schedule: ScheduledTask, form: Any) -> str:
+        refused = self.perform_all([schedule], form.cleaned_data["note"])
+        if schedule.pk in refused:
+            raise refused[schedule.pk]
+        return str(self.text)
+
+
+class RunNow(ActionOnAll):
     """Requests one run of each, besides what is due."""
 
     name, label, permission = "run_now", gettext_lazy("Run now"), "run"
+    text = gettext_lazy("Manual run requested.")
 
     def asks(self, number: int) -> bool:
         return number > 1
@@ -213,18 +232,18 @@ class RunNow(ScheduleAction):
         }
         return words[ScheduledTask.Overlap(schedule.overlap)]
 
-    def perform(self, schedule: ScheduledTask, form: Any) -> str:
-        SchedulerService.run_now(schedule)
-        return _("Manual run requested.")
+    def perform_all(self, schedules: Schedules, note: str) -> several.Refused:
+        return several.run_now(schedules, note)
 
     def done(self, number: int) -> str:
         return ngettext("%d run was enqueued.", "%d runs were enqueued.", number) % number
 
 
-class Pause(ScheduleAction):
+class Pause(ActionOnAll):
     """Stops dispatch until somebody resumes."""
 
     name, label, permission = "pause", gettext_lazy("Pause"), "pause"
+    text = gettext_lazy("Paused.")
 
     def suits(self, schedule: ScheduledTask) -> bool:
         return schedule.is_live
@@ -244,18 +263,18 @@ class Pause(ScheduleAction):
             raise NotPossible(_already(schedule))
         return _next_would_be(schedule)
 
-    def perform(self, schedule: ScheduledTask, form: Any) -> str:
-        SchedulerService.pause(schedule, form.cleaned_data["note"])
-        return _("Paused.")
+    def perform_all(self, schedules: Schedules, note: str) -> several.Refused:
+        return several.pause(schedules, note)
 
     def done(self, number: int) -> str:
         return ngettext("%d schedule was paused.", "%d schedules were paused.", number) % number
 
 
-class Resume(ScheduleAction):
+class Resume(ActionOnAll):
     """Dispatches paused or ended schedules again, without asking: it loses nothing."""
 
     name, label, permission = "resume", gettext_lazy("Resume"), "pause"
+    text = gettext_lazy("Resumed.")
 
     def asks(self, number: int) -> bool:
         return False
@@ -269,9 +288,8 @@ class Resume(ScheduleAction):
     def consequences(self, schedules: Schedules) -> list[str]:
         return [_("What was due meanwhile isn't run afterwards.")]
 
-    def perform(self, schedule: ScheduledTask, form: Any) -> str:
-        SchedulerService.resume(schedule)
-        return _("Resumed.")
+    def perform_all(self, schedules: Schedules, note: str) -> several.Refused:
+        return several.resume(schedules, note)
 
     def done(self, number: int) -> str:
         return ngettext("%d schedule was resumed.", "%d schedules were resumed.", number) % number
@@ -354,10 +372,11 @@ class ChangeQueue(ScheduleAction):
         return text % number
 
 
-class Cancel(ScheduleAction):
+class Cancel(ActionOnAll):
     """Ends schedules, and keeps their rows and runs."""
 
     name, label, is_end = "cancel", gettext_lazy("Cancel"), True
+    text = gettext_lazy("Cancelled.")
 
     def suits(self, schedule: ScheduledTask) -> bool:
         return schedule.status != ScheduledTask.Status.DEATH
@@ -385,11 +404,8 @@ class Cancel(ScheduleAction):
             raise NotPossible(_already(schedule))
         return _next_would_be(schedule)
 
-    def perform(self, schedule: ScheduledTask, form: Any) -> str:
-        if schedule.status == ScheduledTask.Status.DEATH:
-            raise NotPossible(_already(schedule))
-        SchedulerService.cancel(schedule)
-        return _("Cancelled.")
+    def perform_all(self, schedules: Schedules, note: str) -> several.Refused:
+        return several.cancel(schedules, note)
 
     def done(self, number: int) -> str:
         text = ngettext("%d schedule was cancelled.", "%d schedules were cancelled.", number)

@@ -39,7 +39,7 @@ from tasks.admin_pages.strips import Strips
 from tasks.admin_pages.times import about
 from tasks.models import ScheduleChange, ScheduledTask, ScheduledTaskInstance, Tag
 from tasks.reports.strips import LENGTH, LatestRun, strips
-from tasks.reports.waiting import Waiting, waiting_of
+from tasks.reports.waiting import Waiting, Why, waiting_of
 
 Status = ScheduledTask.Status
 # The order in which the list begins: what fails comes first, what has ended last.
@@ -90,10 +90,18 @@ def state_of(schedule: ScheduledTask, facts: Facts, now: datetime) -> State:
         return State("running", pgettext("schedule", "running"), _progress(facts.running, now))
     if facts.waiting is not None and facts.waiting.is_late:
         since = _("since %(span)s") % {"span": about(now - facts.waiting.since)}
-        return State("late", pgettext("schedule", "late"), since)
+        place = _place(facts)
+        return State("late", pgettext("schedule", "late"), f"{since}. {place}" if place else since)
     if not any(run.has_started for run in facts.runs) and schedule.pruned_until is None:
         return State("waiting", _("never ran"))
-    return State("active", _("on time"))
+    return State("active", _("on time"), _place(facts))
+
+
+def _place(facts: Facts) -> str:
+    """Say of what only so many run at a time, if a schedule waits for that."""
+    if facts.waiting is None or facts.waiting.why is not Why.PLACE:
+        return ""
+    return facts.waiting.why_in_words
 
 
 def _failures(schedule: ScheduledTask, runs: Sequence[LatestRun]) -> str:
@@ -313,6 +321,7 @@ def _rows(schedules: Sequence[Any], tags: Mapping[int, list[str]]) -> Iterator[d
             "p50": week and week.p50,
             "p95": week and week.p95,
             "waiting": facts.waiting.number if facts.waiting else 0,
+            "why": facts.waiting.why_in_words if facts.waiting else "",
             "tags": tags.get(schedule.pk, []),
         }
 

@@ -22,6 +22,7 @@ from tasks.admin_pages.base import RunDisplay, job_link, obstacles
 from tasks.admin_pages.day_ledger import day_ledger
 from tasks.admin_pages.formatting import call
 from tasks.admin_pages.history import changes_page, latest_lines, names_seen, put_back_page
+from tasks.admin_pages.latest_changes import latest_changes_page
 from tasks.admin_pages.links import schedule_page
 from tasks.admin_pages.run_chart import chart_of
 from tasks.admin_pages.run_with import run_with_page
@@ -57,7 +58,10 @@ class SchedulePageAdmin(ActionsAdmin):
     """The page of a schedule, and those that it leads to."""
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the pages of one schedule: each is a function of this admin, a request and keys."""
+        """Add the pages of one schedule: each is a function of this admin, a request and keys.
+
+        And that of the changes of all.
+        """
         pages: tuple[tuple[str, str, Callable[..., HttpResponse]], ...] = (
             ("", "page", schedule_view),
             ("backfill/", "backfill", backfill_page),
@@ -65,11 +69,13 @@ class SchedulePageAdmin(ActionsAdmin):
             ("changes/", "changes", changes_page),
             ("changes/<int:change_pk>/put-back/", "put_back", put_back_page),
         )
+        latest = self._page(latest_changes_page)
         return [
             *(
                 path(f"<int:pk>/{end}", self._page(view), name=f"{PREFIX}_{name}")
                 for end, name, view in pages
             ),
+            path("changes/", latest, name=f"{PREFIX}_latest_changes"),
             *super().get_urls(),
         ]
 

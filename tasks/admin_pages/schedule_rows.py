@@ -32,7 +32,7 @@ ROW = (
     '<td class="r nw c-ok" data-label="{success_label}"><span{bad}>{success}</span></td>\n'
     '<td class="r nw c-p">{p50}<small>{p95}</small></td>\n'
     '<td class="r c-wait{zero}" data-label="{waiting_label}">'
-    '<span class="{weight}">{waiting}</span></td>\n'
+    '<span class="{weight}"{why}>{waiting}</span></td>\n'
     "</tr>\n"
 )
 
@@ -103,6 +103,7 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, str]:
         "p95": escape(short_duration(row["p95"])),
         "zero": "" if waiting else " zero",
         "weight": "b" if waiting else "q",
+        "why": f' title="{escape(row["why"])}"' if row["why"] else "",
         "waiting": escape(str(localize(waiting))),
     }
 

@@ -7,24 +7,14 @@ the text may come from another machine, and its paths may be anything.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import groupby
+
+from tasks.reports.origins import Origin, origin_of
 
 FRAME = re.compile(
     r'^[\s|+]*File "(?P<path>[^"]+)", line (?P<line>[0-9]{1,9})(?:, in (?P<function>.+))?$'
 )
 CARETS = re.compile(r"^(?=[^~^]*[~^])[\s|~^]+$")
-INSTALLED = ("/site-packages/", "/dist-packages/")
-STANDARD_LIBRARY = re.compile(r"(^<frozen )|(/lib(64)?/python3[^/]*/)")
-
-
-class Origin(StrEnum):
-    """Whose code a frame is in."""
-
-    OWN = "own"
-    LIBRARY = "library"  # What is installed: Django among others.
-    APP = "app"  # This app, which calls the site's task functions.
-    STANDARD = "standard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +40,12 @@ class Segment:
 class Reading:
     """A traceback as a page shows it; the texts of its segments are the whole of it.
 
-    `failing` is the innermost frame of the site's own code.
+    `failing` is the innermost frame of the site's own code, and `raised_at` the one of others below
+    it that raised, if there is one.
     """
 
     failing: Frame | None
+    raised_at: Frame | None
     own: int
     others: int
     segments: tuple[Segment, ...]
@@ -70,20 +62,11 @@ def read(text: str, app: str) -> Reading:
     own = [frame for frame in frames if frame.origin is Origin.OWN]
     return Reading(
         failing=own[-1] if own else None,
+        raised_at=frames[-1] if frames and frames[-1].origin is not Origin.OWN else None,
         own=len(own),
         others=len(frames) - len(own),
         segments=tuple(_segments(parts)),
     )
-
-
-def origin_of(path: str, app: str) -> Origin:
-    """Return whose code a file is."""
-    normal = path.replace("\\", "/")
-    if any(folder in normal for folder in INSTALLED):
-        return Origin.LIBRARY
-    if STANDARD_LIBRARY.search(normal):
-        return Origin.STANDARD
-    return Origin.APP if normal.startswith(f"{app.rstrip('/')}/") else Origin.OWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from functools import partial
 
 from django.db.models import F
 
-from tasks import clock
+from tasks import clock, history
 from tasks.changes.projecting import project_calendar
 from tasks.database import CHUNK, on_commit
 from tasks.exceptions import SpecError
@@ -17,12 +17,13 @@ from tasks.reasons import Code, reason
 
 
 def settle_users(calendar: Calendar) -> None:
-    """Settle what a calendar's schedules expect, before its dates change."""
+    """Settle what a calendar's schedules expect, before its dates change; their history says so."""
     users = ScheduledTask.objects.live().filter(calendar=calendar)
     locked = list(users.select_for_update(of=("self",)).order_by("pk"))
     before = Calendar.objects.get(pk=calendar.pk)
     if before.dates == calendar.dates:
         return
+    history.record_calendar(calendar, before.dates)
     now, why = clock.now(), reason(Code.SCHEDULE_CHANGED)
     unaffected: list[int] = []
     changed: list[ScheduledTask] = []

@@ -18,7 +18,7 @@ from tasks.ledger.new_specs import first_just_due, start_of_period
 from tasks.lists import raise_all, row_of
 from tasks.models import ScheduledTask
 from tasks.runs import holds
-from tasks.tags import tags_named
+from tasks.tags import tags_by_name, tags_named
 
 Tags = Sequence[Sequence[str]]
 Tagged = ScheduledTask.tags.through
@@ -73,15 +73,16 @@ def _insert(rows: Sequence[ScheduledTask], tags: Tags) -> list[ScheduledTask]:
         if hold is not None and row.is_live:
             row.status, row.paused_at = ScheduledTask.Status.PAUSED, hold.since
     stored = ScheduledTask.objects.bulk_create(rows, batch_size=CHUNK)
-    keys = {tag.name: tag.pk for tag in tags_named({name for names in tags for name in names})}
+    known = tags_by_name(name for names in tags for name in names)
+    given = [{known[name].pk: known[name].name for name in names} for names in tags]
     Tagged.objects.bulk_create(
         (
-            Tagged(scheduledtask_id=row.pk, tag_id=keys[name])
-            for row, names in zip(stored, tags, strict=True)
-            for name in dict.fromkeys(names)
+            Tagged(scheduledtask_id=row.pk, tag_id=key)
+            for row, keys in zip(stored, given, strict=True)
+            for key in keys
         ),
         batch_size=CHUNK,
     )
-    history.record_created(stored, tags)
+    history.record_created(stored, [list(names.values()) for names in given])
     on_commit(partial(project_many, stored))
     return stored

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tasks import clock, registry
+from tasks import clock, history, registry
 from tasks.broker.connection import redis_obstacle
 from tasks.broker.enqueue import enqueue_run, withdraw
 from tasks.broker.ownership import connect_as_owner
@@ -35,15 +35,14 @@ def request_run(
         arguments = dict(zip(("args", "kwargs"), stored, strict=True))
     requested = from_milliseconds(to_milliseconds(clock.now()))
     if obstacle := redis_obstacle():
-        raise NotPossible(
-            _("“%(name)s” can't be run now. Redis is unavailable: %(why)s")
-            % {"name": schedule.name, "why": obstacle}
-        )
+        raise without_redis(schedule, obstacle)
     redis = connect_as_owner()
     with atomic():
         known = ScheduledTask.objects.select_for_update(no_key=True).get(pk=schedule.pk)
         request, made = known.requests.get_or_create(
-            due=None, requested=requested, defaults={"arguments": arguments}
+            due=None,
+            requested=requested,
+            defaults={"arguments": arguments, "requested_by": history.author()},
         )
         if not made and request.arguments != arguments:
             raise NotPossible(
@@ -53,6 +52,12 @@ def request_run(
         run_id = request.run_id
         on_commit(partial(_enqueue, known, run_id, redis, arguments))
     return run_id
+
+
+def without_redis(schedule: ScheduledTask, obstacle: str) -> NotPossible:
+    """Return what to raise where a run is requested and Redis is unavailable."""
+    text = _("“%(name)s” can't be run now. Redis is unavailable: %(why)s")
+    return NotPossible(text % {"name": schedule.name, "why": obstacle})
 
 
 def cancel_backfill(schedule: ScheduledTask) -> None:

@@ -21,7 +21,7 @@ from tasks.exceptions import InvalidSchedule, NotPossible
 from tasks.ledger import holds as ledger_holds
 from tasks.ledger.new_specs import change_period, first_just_due, start_of_period
 from tasks.ledger.periods import close_period, close_periods
-from tasks.models import ScheduledTask
+from tasks.models import Hold, ScheduledTask
 from tasks.reasons import Code, reason
 from tasks.runs import holds
 
@@ -172,13 +172,10 @@ def change_status(
     with atomic():
         ledger_holds.lock(shared=True)  # Before any row, as a hold of everything does.
         known = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
-        if allowed is not None and known.status not in allowed:
-            raise NotPossible(
-                _("The status of “%(name)s” is “%(status)s”: that isn't possible now.")
-                % {"name": known.name, "status": known.get_status_display()}
-            )
+        if allowed is not None:
+            refuse_status(known, allowed)
         if status == ScheduledTask.Status.RUNNING:
-            _refuse_while_held(known)
+            refuse_while_held(known, holds.of_everything())
         now = clock.now()
         if known.status != status:
             close_period(known, now, reason(Code.SCHEDULE_STOPPED))
@@ -193,8 +190,18 @@ def change_status(
         project_on_commit(schedule)
 
 
-def _refuse_while_held(schedule: ScheduledTask) -> None:
-    if (hold := holds.of_everything()) is not None:
+def refuse_status(schedule: ScheduledTask, allowed: Sequence[str]) -> None:
+    """Raise NotPossible unless the status of a schedule is one of these."""
+    if schedule.status not in allowed:
+        raise NotPossible(
+            _("The status of “%(name)s” is “%(status)s”: that isn't possible now.")
+            % {"name": schedule.name, "status": schedule.get_status_display()}
+        )
+
+
+def refuse_while_held(schedule: ScheduledTask, hold: Hold | None) -> None:
+    """Raise NotPossible if everything is held: then no schedule is resumed."""
+    if hold is not None:
         raise NotPossible(
             _("“%(name)s” can't be resumed: %(by)s has paused everything. Resume everything first.")
             % {"name": schedule.name, "by": hold.by}

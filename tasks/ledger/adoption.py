@@ -201,6 +201,7 @@ def _call_off_requests(requests: models.QuerySet[RunRequest], now: datetime) -> 
                     parent=request.parent,
                     name=request.parent.name,
                     requested=request.requested,
+                    requested_by=request.requested_by,
                     arguments=request.arguments,
                     status=Status.MISSED,
                     ended=now,

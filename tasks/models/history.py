@@ -16,7 +16,8 @@ class ScheduleChange(models.Model):
 
     `changes` has, by field, the old value and the new one, as JSON and with secrets masked. Of a
     request for several runs it has how many, and the bounds of their dues, under `runs`, `begin`
-    and `end`.
+    and `end`. Of a change of its calendar it has which one that is, and the dates that are gone
+    and those that are new.
     """
 
     # Without a constraint: while a new version is rolled out, older code deletes schedules too.
@@ -42,7 +43,13 @@ class ScheduleChange(models.Model):
         verbose_name = _("change")
         verbose_name_plural = _("changes")
         ordering: ClassVar = ["-id"]
-        indexes: ClassVar = [models.Index(fields=["schedule", "-id"], name="change_newest")]
+        indexes: ClassVar = [
+            models.Index(fields=["schedule", "-id"], name="change_newest"),
+            # For the page of the changes of all schedules.
+            models.Index(fields=["at"], name="change_by_day"),
+            models.Index(fields=["by", "-id"], name="change_newest_by"),
+            models.Index(fields=["action", "-id"], name="change_newest_kind"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.at:%Y-%m-%d %H:%M}"

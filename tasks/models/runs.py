@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from tasks import registry
 from tasks.job_ids import RunId
-from tasks.models.fields import PrimaryManager
+from tasks.models.fields import NAME_LENGTH, PrimaryManager
 from tasks.models.records import RunRecord
 from tasks.models.schedules import ScheduledTask
 from tasks.reasons import Code
@@ -21,6 +21,14 @@ def arguments_field() -> models.JSONField:
     Null is for all that are called with their schedule's.
     """
     return models.JSONField(_("arguments of its own"), null=True, editable=False)
+
+
+def requester_field() -> models.CharField:
+    """Return the field for who requested a run, null if nobody did or if that isn't known.
+
+    Null, not empty: SQLite adds a column without a default in place, whatever the table's size.
+    """
+    return models.CharField(_("requested by"), max_length=NAME_LENGTH, null=True, editable=False)
 
 
 class RunRequest(models.Model):
@@ -37,6 +45,7 @@ class RunRequest(models.Model):
     )
     due = models.DateTimeField(_("due"), null=True)
     requested = models.DateTimeField(_("requested at"))
+    requested_by = requester_field()
     attempt = models.PositiveSmallIntegerField(_("attempt"), default=1, db_default=1)
     arguments = arguments_field()
 
@@ -117,6 +126,7 @@ class ScheduledTaskInstance(RunRecord):
     )
     due = models.DateTimeField(_("due"), null=True)
     requested = models.DateTimeField(_("requested at"), null=True)
+    requested_by = requester_field()
     arguments = arguments_field()
 
     tagged_through: ClassVar[str] = "parent"
@@ -198,6 +208,11 @@ class ScheduledTaskInstance(RunRecord):
     def run_id(self) -> RunId:
         """Which run this is, as its job's id says it."""
         return RunId.of_row(self.parent.job_id, self.due, self.requested, self.attempt)
+
+    def take_over(self, request: RunRequest) -> None:
+        """Say what the request for it says: when, by whom and with which arguments."""
+        self.requested, self.requested_by = request.requested, request.requested_by
+        self.arguments = request.arguments
 
     @property
     def is_backfill(self) -> bool:

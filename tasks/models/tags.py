@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.core.validators import validate_unicode_slug
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -48,6 +48,19 @@ class Tag(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse a new name that differs from that of another tag only in the case of its letters.
+
+        Such tags may be there from before: they stay as long as their names do.
+        """
+        names = dict(Tag.objects.values_list("pk", "name"))
+        if names.pop(self.pk, None) == self.name:
+            return
+        for name in names.values():
+            if name != self.name and name.casefold() == self.name.casefold():
+                text = _("There is already a tag “%(name)s”: the case of letters doesn't count.")
+                raise ValidationError({"name": text % {"name": name}})
 
 
 class LinkManager(PrimaryManager):

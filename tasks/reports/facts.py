@@ -19,6 +19,7 @@ from tasks.queue import usable_queues
 from tasks.reports.holds import read_holds
 from tasks.reports.in_redis import SchedulerSeen, Snapshot, WorkerSeen, read_snapshot
 from tasks.reports.numbers import numbers_of
+from tasks.reports.remaining import time_left
 from tasks.reports.scope import NO_CALLS, Calls, Schedules, is_everything
 from tasks.reports.strips import strips
 from tasks.reports.upcoming import next_due
@@ -54,13 +55,8 @@ class Work:
     job_id: str = ""
 
     def left(self, now: datetime) -> timedelta | None:
-        """Return about how long it takes from now on, by its progress or by earlier runs."""
-        elapsed = now - self.started
-        if self.progress:
-            return elapsed * (100 - self.progress) / self.progress
-        if self.usual is not None and self.usual > elapsed:
-            return self.usual - elapsed
-        return None
+        """Return about how long it takes from now on, by its progress and by earlier runs."""
+        return time_left(self.progress, now - self.started, self.usual)
 
 
 @dataclass(frozen=True, slots=True)

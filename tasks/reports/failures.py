@@ -1,13 +1,10 @@
 """Failures in groups: the same exception at the same place, with their count and trend."""
 
-import os
 import re
-import sysconfig
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from django.db.models.functions import MD5, Right
@@ -15,25 +12,23 @@ from django.db.models.functions import MD5, Right
 from tasks import clock
 from tasks.ledger.summaries import WEEK
 from tasks.models import ScheduledTaskInstance
+from tasks.reports.origins import Origin, origin_of
 from tasks.reports.scope import Schedules, of
+from tasks.runs.recorder import TRACEBACK_LENGTH
 
 # How many failed runs are read at most, the newest first.
 READ_AT_MOST = 1_000
-# How much of the end of a traceback is searched for the place, in characters.
-TRACEBACK_END = 8_000
+# How much of the end of a traceback is searched for the place, in characters: all that is kept, as
+# the site's own code may be far above where a library has raised.
+TRACEBACK_END = TRACEBACK_LENGTH
 FRAME = re.compile(
-    r'^  File "(?P<file>[^"]+)", line (?P<line>[0-9]{1,9}), in (?P<function>.+)$', re.M
+    r'^[ |+]*File "(?P<file>[^"]+)", line (?P<line>[0-9]{1,9}), in (?P<function>.+)$', re.M
 )
-PACKAGE = Path(__file__).resolve().parent.parent
-# Where the code of others is: the standard library, installed packages, and this framework.
-PATHS = ("stdlib", "platstdlib", "purelib", "platlib")
-OF_OTHERS = tuple(f"{path}{os.sep}" for path in (*map(sysconfig.get_path, PATHS), PACKAGE))
-INSTALLED = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an exception was raised in the site's own code."""
+    """A place in the code that an exception has passed through."""
 
     file: str
     line: int
@@ -47,6 +42,7 @@ class Place:
 class FailureGroup:
     """Runs that failed in the same way: `exception` (or a reason's code) at `place`.
 
+    `raised_at` is where the newest of them raised it, if that was the code of others below `place`.
     `number` failed in the period that was asked for, `before` in the one before that, which is as
     long. `first` and `last` are when the first and the last of them ended; `last_run` is the
     newest, without its log and traceback. `schedules` are the names by primary key; `runs` are the
@@ -55,6 +51,7 @@ class FailureGroup:
 
     exception: str
     place: Place | None
+    raised_at: Place | None
     number: int
     before: int
     first: datetime
@@ -107,7 +104,8 @@ def failure_groups(schedules: Schedules, period: timedelta = WEEK) -> Failures:
     places = _places(newest[:READ_AT_MOST])
     groups: dict[tuple[str, Place | None], list[_Failed]] = defaultdict(list)
     for run in newest[:READ_AT_MOST]:
-        groups[run.exception_class or run.reason_code or "", places[run.digest]].append(run)
+        place, _raised_at = places[run.digest]
+        groups[run.exception_class or run.reason_code or "", place].append(run)
     recent = {
         key: some
         for key, failed in groups.items()
@@ -117,7 +115,10 @@ def failure_groups(schedules: Schedules, period: timedelta = WEEK) -> Failures:
         [some[0].pk for some in recent.values()]
     )
     found = [
-        _group(key, some, len(groups[key]), last_runs[some[0].pk])
+        _group(
+            *(key, some, len(groups[key]), last_runs[some[0].pk]),
+            raised_at=places[some[0].digest][1],
+        )
         for key, some in recent.items()
         if some[0].pk in last_runs
     ]
@@ -133,14 +134,14 @@ def _read(runs: Any) -> list[_Failed]:
     return list(map(_Failed._make, rows[: READ_AT_MOST + 1]))
 
 
-def _places(failed: Iterable[_Failed]) -> dict[str, Place | None]:
-    """Return the place in each traceback, by its digest: many runs have the same one."""
+def _places(failed: Iterable[_Failed]) -> dict[str, tuple[Place | None, Place | None]]:
+    """Return what `places_of` says of each traceback, by its digest: many have the same one."""
     examples = {run.pk: run.digest for run in failed}
     wanted = {digest: pk for pk, digest in examples.items()}
     runs = ScheduledTaskInstance.objects.filter(pk__in=wanted.values()).order_by()
     traces = runs.values_list("pk", Right("traceback", TRACEBACK_END))
-    places = {examples[pk]: place_of(trace) for pk, trace in traces}
-    return dict.fromkeys(wanted) | places
+    places = {examples[pk]: places_of(trace) for pk, trace in traces}
+    return dict.fromkeys(wanted, (None, None)) | places
 
 
 def _group(
@@ -148,11 +149,14 @@ def _group(
     recent: list[_Failed],
     number_of_all: int,
     last_run: ScheduledTaskInstance,
+    *,
+    raised_at: Place | None,
 ) -> FailureGroup:
     ends = [run.ended for run in recent]
     return FailureGroup(
         exception=key[0],
         place=key[1],
+        raised_at=raised_at,
         number=len(recent),
         before=number_of_all - len(recent),
         first=min(ends),
@@ -169,15 +173,15 @@ def place_of(traceback: str) -> Place | None:
     If all of it is the code of others, the innermost place of all; None if it names none. Of an
     exception that was raised while another one was handled, it is the last one's.
     """
+    return places_of(traceback)[0]
+
+
+def places_of(traceback: str) -> tuple[Place | None, Place | None]:
+    """Return what `place_of` does, and the innermost place of all if that is another one."""
     frames = [
         Place(match["file"], int(match["line"]), match["function"])
         for match in FRAME.finditer(traceback)
     ][::-1]
-    return next((frame for frame in frames if is_own(frame.file)), frames[0] if frames else None)
-
-
-def is_own(file: str) -> bool:
-    """Return whether a file is the site's own: not a library's, nor Python's, nor this app's."""
-    if file.startswith("<") or any(f"/{name}/" in file for name in INSTALLED):
-        return False
-    return not file.startswith(OF_OTHERS)
+    innermost = frames[0] if frames else None
+    place = next((frame for frame in frames if origin_of(frame.file) is Origin.OWN), innermost)
+    return place, None if innermost == place else innermost

@@ -56,7 +56,8 @@ class Problem:
     """Something that is wrong: `text` says what, and `detail` more about it.
 
     `link` is the address of the page where it is seen or mended, "" if there is none; `fix` says
-    what to do. `short` is for the line at the top of each page. `works` are the runs that cause it.
+    what to do. `short` is for the line at the top of each page. `works` are the runs that cause it,
+    and `more_works` is how many others do that aren't named.
     """
 
     code: Code
@@ -68,6 +69,7 @@ class Problem:
     link: str = ""
     since: datetime | None = None
     works: tuple[Work, ...] = ()
+    more_works: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +350,7 @@ def _behind(queue: QueueFacts, late: int, facts: Facts) -> Problem:
     works = [worker.work for worker in workers if worker.work is not None]
     for worker in workers:
         works += worker.beside[:BESIDE_SHOWN] if worker.seen.is_full else ()
+    running = sum(worker.seen.runs_one + worker.seen.coroutines for worker in workers)
     return Problem(
         Code.BEHIND,
         Severity.ERROR,
@@ -358,6 +361,7 @@ def _behind(queue: QueueFacts, late: int, facts: Facts) -> Problem:
         link=_schedules(view="late") if late else "",
         since=queue.oldest,
         works=tuple(sorted(works, key=lambda work: work.started)),
+        more_works=max(running - len(works), 0),
     )
 
 

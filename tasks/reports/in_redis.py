@@ -27,6 +27,7 @@ from tasks.broker.keys import (
     SCHEDULES_KEY,
     WORKER_PREFIX,
     parked_key,
+    places_key,
     queue_key,
     scheduled_key,
     taken_key,
@@ -109,14 +110,23 @@ class QueueSeen:
     kind: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ParkedSeen:
+    """What only so many run of at a time: how many do, and the ids of jobs that wait for it."""
+
+    place: str
+    job_ids: tuple[str, ...]
+    taken: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What Redis says now.
 
     `undispatched` are the job ids of schedules, with their dues, that no scheduler has put on their
-    queues although they are late. `parked` are the ids of jobs that wait for a place, by the name
-    of the place. `offsets` are the processes whose system's clocks are off, and `step` is when
-    Redis's own was last set, and by how many seconds.
+    queues although they are late. `parked` is what jobs wait for a place of. `offsets` are the
+    processes whose system's clocks are off, and `step` is when Redis's own was last set, and by how
+    many seconds.
     """
 
     now: datetime
@@ -129,7 +139,7 @@ class Snapshot:
     are_suspended: bool
     offsets: Mapping[str, float]
     step: tuple[datetime, float] | None
-    parked: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    parked: tuple[ParkedSeen, ...] = ()
 
 
 def read_snapshot(redis: Redis) -> Snapshot:
@@ -162,7 +172,7 @@ def _read_snapshot(redis: Redis) -> Snapshot:
     places = sorted(name.decode() for name in next(answers))[:PLACES_READ]
     queues = [(name, *_next(answers, 3)) for name in names]
     worker_names = sorted(key.decode().removeprefix(WORKER_PREFIX) for key in worker_keys)
-    workers, heads, parked = _read_details(redis, worker_names, queues, places)
+    workers, heads, parked = _read_details(redis, now, worker_names, queues, places)
     return Snapshot(
         now=now,
         round_trip=round_trip,
@@ -177,7 +187,10 @@ def _read_snapshot(redis: Redis) -> Snapshot:
         are_suspended=bool(suspended),
         offsets=offsets_among(offsets),
         step=step_in(step),
-        parked=tuple(zip(places, map(_texts, parked), strict=True)),
+        parked=tuple(
+            ParkedSeen(place, _texts(ids), taken)
+            for place, (ids, taken) in zip(places, parked, strict=True)
+        ),
     )
 
 
@@ -186,7 +199,11 @@ def _next(answers: Iterator[Any], number: int) -> list[Any]:
 
 
 def _read_details(
-    redis: Redis, worker_names: Sequence[str], queues: Sequence[Any], places: Sequence[str]
+    redis: Redis,
+    now: datetime,
+    worker_names: Sequence[str],
+    queues: Sequence[Any],
+    places: Sequence[str],
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """Read the workers, since when the first job of each queue waits, and what has no place.
 
@@ -202,10 +219,12 @@ def _read_details(
             pipe.hmget(key, "enqueued_at", "kind")
         for name in places:
             pipe.lrange(parked_key(name), 0, JOBS_READ - 1)
+            pipe.zcount(places_key(name), f"({now.timestamp()}", "+inf")
         answers = pipe.execute()
-    split, last = 3 * len(worker_names), len(answers) - len(places)
+    split, last = 3 * len(worker_names), len(answers) - 2 * len(places)
     details = [(*answers[at], *answers[at + 1 : at + 3]) for at in range(0, split, 3)]
-    return details, answers[split:last], answers[last:]
+    parked = zip(answers[last::2], answers[last + 1 :: 2], strict=True)
+    return details, answers[split:last], list(parked)
 
 
 def _schedulers(leader: bytes | None, alive: Any, now: datetime) -> tuple[SchedulerSeen, ...]:

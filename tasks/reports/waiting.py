@@ -21,7 +21,7 @@ from tasks.masking import mask_text
 from tasks.models import ScheduledTask
 from tasks.reports.any_of import AnyOf
 from tasks.reports.holds import read_holds
-from tasks.reports.in_redis import QueueSeen, Snapshot, read_snapshot
+from tasks.reports.in_redis import ParkedSeen, QueueSeen, Snapshot, read_snapshot
 from tasks.reports.scope import NO_CALLS, Calls, Schedules
 
 SHOWN = 20
@@ -45,6 +45,26 @@ class Known(NamedTuple):
         return kind_of_schedule(self.function, self.on_disconnect, self.isolated)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Of what only so many run at a time: its name, how many do and may; `most` None if unknown."""
+
+    name: str
+    taken: int
+    most: int | None
+
+    def __str__(self) -> str:
+        if self.most is None:
+            return _("As many of %(place)s as may run at a time are running.") % {
+                "place": self.name
+            }
+        return _("It waits for a place: %(taken)d of %(most)d of %(place)s.") % {
+            "taken": self.taken,
+            "most": self.most,
+            "place": self.name,
+        }
+
+
 class Why(StrEnum):
     """Why something waits."""
 
@@ -58,8 +78,8 @@ class Why(StrEnum):
     RETRY = "retry"  # It failed, and is to be tried again later.
     NOT_DISPATCHED = "not_dispatched"  # No scheduler has put it on its queue.
 
-    def in_words(self, queue: str, place: str = "") -> str:
-        """Say it in a sentence; `place` says of what only so many run at a time."""
+    def in_words(self, queue: str, place: Place | None = None) -> str:
+        """Say it in a sentence; `place` is what it waits for if that is known."""
         texts = {
             Why.PAUSED: _("%(queue)s is paused."),
             Why.SUSPENDED: _("All workers are suspended (rq suspend)."),
@@ -67,11 +87,11 @@ class Why(StrEnum):
             Why.BUSY: _("No worker of %(queue)s is free."),
             Why.IN_TURN: _("A worker of %(queue)s is about to take it."),
             Why.PREVIOUS_RUN: _("Its previous run is still going."),
-            Why.PLACE: _("As many of %(place)s as may run at a time are running."),
+            Why.PLACE: str(place or _("It waits for a place.")),
             Why.RETRY: _("It failed and will be tried again."),
             Why.NOT_DISPATCHED: _("No scheduler has put it on its queue."),
         }
-        return texts[self] % {"queue": queue, "place": place}
+        return texts[self] if self is Why.PLACE else texts[self] % {"queue": queue}
 
 
 class Job(NamedTuple):
@@ -91,7 +111,7 @@ class Job(NamedTuple):
     why: Why
     until: datetime | None = None
     why_beside: Why | None = None
-    place: str = ""
+    place: Place | None = None
 
     @property
     def schedule_job_id(self) -> str:
@@ -119,7 +139,7 @@ class Waiting(NamedTuple):
     is_late: bool
     why: Why
     until: datetime | None = None
-    place: str = ""
+    place: Place | None = None
 
     @property
     def why_in_words(self) -> str:
@@ -179,6 +199,26 @@ def waiting_of(schedules: Iterable[ScheduledTask]) -> dict[int, Waiting]:
     return {one.schedule_pk: one for one in found if one.schedule_pk is not None}
 
 
+def waiting_calls(calls: Calls) -> dict[int, Waiting]:
+    """Return, by primary key, what waits of these calls; nothing if Redis is unavailable."""
+    try:
+        snapshot = read_snapshot(connect())
+    except RedisError:
+        return {}
+    found = _of_calls(_jobs(snapshot), calls)
+    return {one.call_pk: one for one in found if one.call_pk is not None}
+
+
+def why_waits(run_id: RunId, queue: str) -> str:
+    """Say why a run waits for a place or for its previous run; "" if it doesn't."""
+    try:
+        jobs = _jobs(read_snapshot(connect()))
+    except RedisError:
+        return ""
+    parked = (job for job in jobs if job.why in (Why.PLACE, Why.PREVIOUS_RUN))
+    return next((job.why.in_words(queue, job.place) for job in parked if job.run_id == run_id), "")
+
+
 def late_schedules(schedules: Schedules) -> list[int]:
     """Return which of these schedules are late, by primary key; none if Redis is unavailable."""
     try:
@@ -200,29 +240,32 @@ def waiting_jobs(snapshot: Snapshot, held: frozenset[str]) -> Iterator[Job]:
             due = None if run_id is None else run_id.due
             yield Job(job_id, run_id, queue.name, due, since, why, why_beside=beside)
         yield from _put_off(queue, snapshot.now)
-    for place, job_ids in snapshot.parked:
-        why = Why.PREVIOUS_RUN if place.startswith(PLACE_OF_SCHEDULE) else Why.PLACE
-        shown = _shown(place) if why is Why.PLACE else ""
-        for job_id in job_ids:
+    for parked in snapshot.parked:
+        is_own = parked.place.startswith(PLACE_OF_SCHEDULE)
+        why = Why.PREVIOUS_RUN if is_own else Why.PLACE
+        place = None if is_own else _place(parked)
+        for job_id in parked.job_ids:
             run_id = RunId.parse(job_id)
             due = None if run_id is None else run_id.due
             since = _since(run_id) or snapshot.now
-            yield Job(job_id, run_id, "", due, since, why, place=shown)
+            yield Job(job_id, run_id, "", due, since, why, place=place)
     for schedule_job_id, due in snapshot.undispatched:
         run_id = RunId(schedule_job_id, due)
         yield Job(run_id.job_id, run_id, "", due, due, Why.NOT_DISPATCHED)
 
 
-def _shown(place: str) -> str:
-    """Return of what only so many run at a time: a function's name, and the key that they share.
+def _place(parked: ParkedSeen) -> Place:
+    """Return of what only so many run at a time: of a function, or of those that share a key.
 
     The key is made of arguments, so it isn't shown if any of these are secret (R13).
     """
-    name, _colon, key = place.partition(":")
+    name, _colon, key = parked.place.partition(":")
     function = registry.find(name)
-    if not key or function is None or any(map(function.is_secret, function.signature.parameters)):
-        return name
-    return f"{name} ({mask_text(key)})"
+    if function is None:
+        return Place(name, parked.taken, None)
+    if key and not any(map(function.is_secret, function.signature.parameters)):
+        name = f"{name} [{mask_text(key)}]"
+    return Place(name, parked.taken, function.max_concurrent)
 
 
 def why_of_queue(name: str, snapshot: Snapshot, held: frozenset[str], kind: str = "") -> Why:

@@ -50,7 +50,13 @@ class Open:
 
 
 def request(
-    schedule: ScheduledTask, start: datetime, end: datetime, limit: int, *, failed: bool = False
+    schedule: ScheduledTask,
+    start: datetime,
+    end: datetime,
+    limit: int,
+    *,
+    failed: bool = False,
+    by: str,
 ) -> list[RunId]:
     """Request what never ran in a range; see `SchedulerService.backfill`."""
     registry.resolve(schedule.function, Kind.SCHEDULED)
@@ -58,7 +64,9 @@ def request(
         schedule = ScheduledTask.objects.select_for_update().get(pk=schedule.pk)
         now = clock.now()
         requests = [
-            RunRequest(parent=schedule, due=one.due, attempt=one.attempt, requested=now)
+            RunRequest(
+                parent=schedule, due=one.due, attempt=one.attempt, requested=now, requested_by=by
+            )
             for one in to_run(schedule, start, end, limit, failed=failed)
         ]
         RunRequest.objects.bulk_create(requests, batch_size=CHUNK)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import ExitStack
 from contextvars import ContextVar, copy_context
 from enum import StrEnum
@@ -43,6 +44,8 @@ Status = ScheduledTaskInstance.Status
 
 # A run that goes on for so long after it was cancelled can't be ended alone, in seconds.
 GRACE_SECONDS = 5.0
+# What a function or a check has returned, or what it has raised.
+Returned = tuple[Any, BaseException | None]
 # The tasks of asyncio that have been made in this context, by a run's function and for it.
 _made: ContextVar["set[asyncio.Task[Any]] | None"] = ContextVar("tasks_made", default=None)
 
@@ -175,7 +178,7 @@ class RunBeside:
         answer: Answer | None = None
         started = time.monotonic()
         ask = partial(self._ask, function, function.check)
-        result, error = await self._called(ask)
+        result, error = await self._called(partial(self._observed_check, ask))
         if self._left > 0:
             self._left = max(self._left - (time.monotonic() - started), 1)
         if error is None:
@@ -212,7 +215,8 @@ class RunBeside:
         result, error = None, raised
         has_returned = False
         if raised is None and not self._is_stopped:
-            result, error = await self._called(partial(self._call, recorder))
+            call = partial(self._call, recorder)
+            result, error = await self._called(partial(self._observed_function, call))
             has_returned = error is None
         recorder.ended_at = clock.now()
         if self._is_stopped and not has_returned:
@@ -241,10 +245,8 @@ class RunBeside:
             return await sync_to_async(function.load_arguments)(args, kwargs)
         return function.load_arguments(args, kwargs)
 
-    async def _called(
-        self, call: Callable[[], Coroutine[Any, Any, Any]]
-    ) -> tuple[Any, BaseException | None]:
-        """Call a coroutine function in a task of its own; return its result, or what it raised.
+    async def _called(self, observed: Callable[[], Coroutine[Any, Any, Returned]]) -> Returned:
+        """Have a coroutine function called in a task of its own; return what `observed` does.
 
         It is cancelled when the run's time is over. What it has left running is cancelled, too.
         """
@@ -252,7 +254,7 @@ class RunBeside:
         loop = asyncio.get_running_loop()
         context = copy_context()
         context.run(self._prepare)
-        self._task = task = loop.create_task(self._observed(call), context=context)
+        self._task = task = loop.create_task(observed(), context=context)
         timer = loop.call_later(self._left, self._time_out) if self._left > 0 else None
         if self._is_stopped:
             self._cancel()
@@ -267,15 +269,34 @@ class RunBeside:
         self._clear_away()
         return result, error
 
+    async def _observed_check(self, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Returned:
+        """Ask a check; if it has nothing against the run, the function has its thread next."""
+        calls = note_calls()
+        result, error = await self._observed(ask, calls)
+        if error is None and result is None:
+            self._thread.tidy()
+        else:
+            self._thread.close()
+        await all_ended(calls)
+        return result, error
+
+    async def _observed_function(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Returned:
+        """Call the function; its thread ends with it."""
+        calls = note_calls()
+        result, error = await self._observed(call, calls)
+        self._thread.close()
+        await all_ended(calls)
+        return result, error
+
     async def _observed(
-        self, call: Callable[[], Coroutine[Any, Any, Any]]
-    ) -> tuple[Any, BaseException | None]:
+        self, call: Callable[[], Coroutine[Any, Any, Any]], calls: "set[Future[Any]]"
+    ) -> Returned:
         """Call a coroutine function, and end what it has left running, but for its threads.
 
-        These can't be ended: it isn't over before they are.
+        These can't be ended: it isn't over before `calls`, which are theirs, are. Returns its
+        result, or what it raised.
         """
         _made.set(self._made)
-        calls = note_calls()
         result, error = None, None
         try:
             async with ThreadSensitiveContext(executor=self._thread):
@@ -284,11 +305,6 @@ class RunBeside:
             error = raised
         for left in list(self._made):
             left.cancel()
-        await all_ended(calls)
-        if self._recorder is None and error is None and result is None:
-            self._thread.tidy()  # It was a check, after which the function is called there.
-        else:
-            self._thread.close()
         await all_ended(calls)
         return result, error
 

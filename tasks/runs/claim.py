@@ -278,7 +278,7 @@ def _new_row(read: _Read) -> ScheduledTaskInstance:
         parent=schedule, name=schedule.name, due=run_id.due, requested=run_id.requested
     )
     if read.request is not None:
-        run.requested, run.arguments = read.request.requested, read.request.arguments
+        run.take_over(read.request)
     return run
 
 
@@ -286,7 +286,7 @@ def _start(read: _Read, worker_name: str) -> ScheduledTaskInstance:
     """Make the row say `running`: a new one, or the one of the attempt before."""
     run = read.row or _new_row(read)
     if read.request is not None:
-        run.requested, run.arguments = read.request.requested, read.request.arguments
+        run.take_over(read.request)
     run.status = Status.RUNNING
     run.attempt = read.run_id.attempt
     run.started, run.ended = clock.now(), None

@@ -97,6 +97,8 @@ class CoroutineKeeper:
         self.request_stop()
         if self._thread.is_alive():
             self._thread.join()
+        while self.children:  # Killed in burst mode, in which no thread reaps them.
+            self._follow()
         self._reaper.shutdown()
         self._tidy_up()
 

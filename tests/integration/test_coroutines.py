@@ -20,9 +20,10 @@ MEET = "tests.jobs.meet"
 
 
 @contextmanager
-def worker(site: Site, concurrency: int = 20) -> Iterator[psutil.Process]:
+def worker(site: Site, concurrency: int = 20, *options: str) -> Iterator[psutil.Process]:
     """Run a worker inside the block; return its process."""
-    with running(site, "rqworker", "default", "--concurrency", str(concurrency)) as process:
+    command = ("rqworker", "default", "--concurrency", str(concurrency), *options)
+    with running(site, *command) as process:
         yield psutil.Process(process.pid)
 
 
@@ -326,11 +327,12 @@ def test_a_worker_in_burst_mode_runs_both_kinds_until_its_queues_are_empty(site:
     assert [status(call) for call in calls] == ["finished"] * 4
 
 
+@pytest.mark.parametrize("options", [(), ("--burst",)], ids=["", "burst"])
 def test_a_second_sigterm_kills_the_coroutines_which_is_recorded(
-    site: Site, notes: Path, redis_connection: Redis
+    site: Site, notes: Path, redis_connection: Redis, options: tuple[str, ...]
 ):
     call = TaskService.enqueue_task("tests.jobs.go_on", str(notes))
-    with worker(site) as process:
+    with worker(site, 20, *options) as process:
         child = coroutine_child(process, notes)
 
         def ends_when_terminated_again() -> bool:

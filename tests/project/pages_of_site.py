@@ -130,5 +130,5 @@ def addresses(records: Records) -> list[str]:
 
 LISTS = (
     *("changelist", "add", "preview", "arguments", "choices", "external_jobs", "schedules"),
-    *("failures", "feeds", "lists", "download"),
+    *("failures", "latest_changes", "feeds", "lists", "download"),
 )

@@ -145,6 +145,8 @@ def test_lists_and_reports_are_in_korean(korean: Client, busy: list[ScheduledTas
         CALLS,
         reverse("admin:tasks_scheduledtaskinstance_failures"),
         reverse("admin:tasks_scheduledtask_external_jobs"),
+        reverse("admin:tasks_scheduledtask_latest_changes"),
+        reverse("admin:tasks_scheduledtask_latest_changes") + "?day=77&kind=77",
     ):
         check(korean, url)
 

@@ -56,6 +56,7 @@ PAGES: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     f"{SCHEDULES}arguments/": (WHEN, ("pk", "clone_of", "function")),
     f"{SCHEDULES}choices/": (WHEN | {"name": "arg-calendar"}, ("pk", "q", "name", "function")),
     f"{SCHEDULES}zone/": ({}, ("next", "zone")),
+    f"{SCHEDULES}changes/": ({}, ("by", "day", "kind", "before")),
     SCHEDULES: ({}, (*LOOKUPS, "view", "tag", "list", "first__year", "args__contains")),
     "/admin/tasks/scheduledtaskinstance/": (
         {},

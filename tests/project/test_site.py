@@ -1,5 +1,6 @@
 """The look of the whole site, and what comes first in it."""
 
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from django.test import Client, RequestFactory
 from django.urls import path, reverse
 
 from project.urls import urlpatterns as project_urls
-from tests.tasks.pages import staff, text_of
+from tasks.models import Tag
+from tests.tasks.pages import SCHEDULES, staff, text_of
+from tests.tasks.schedules import make_row
 
 pytestmark = pytest.mark.django_db
 INDEX, LOGIN = reverse("admin:index"), reverse("admin:login")
@@ -121,6 +124,32 @@ def test_the_header_names_the_zone_in_which_all_pages_show_times(admin_client: C
     admin_client.cookies["schedule_ledger_zone"] = "Asia/Seoul"
     assert "Asia/Seoul" in text_of(admin_client.get(INDEX))
     assert "Asia/Seoul" in text_of(admin_client.get(reverse("admin:auth_user_add")))
+
+
+@pytest.mark.parametrize("way", ["list", "page", "tags"])
+def test_a_page_that_asks_asks_again_in_the_language_that_is_switched_to(
+    admin_client: Client, way: str
+):
+    schedule, tag = make_row(), Tag.objects.create(name="shop")
+    posted = {
+        "list": (SCHEDULES, {"action": "pause", "_selected_action": schedule.pk}),
+        "page": (reverse("admin:tasks_scheduledtask_act", args=[schedule.pk, "pause"]), {}),
+        "tags": (
+            reverse("admin:tasks_tag_changelist"),
+            {"action": "delete_selected", "_selected_action": tag.pk},
+        ),
+    }
+    page, data = posted[way]
+    asked = admin_client.post(page, data).content.decode()
+    form = asked.partition('action="/language/"')[2].partition("</form>")[0]
+    sent = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form)) | {"language": "ko"}
+    again: Any = admin_client.post(reverse("set_language"), sent, follow=True)
+    assert again.redirect_chain == [(page, 307)]
+    assert '<html lang="ko"' in again.content.decode()
+    assert again.templates[0].name == admin_client.post(page, data).templates[0].name
+    assert "confirmed" not in sent
+    schedule.refresh_from_db()
+    assert (schedule.status, Tag.objects.count()) == ("running", 1)
 
 
 def test_the_language_is_switched_in_the_header_and_remembered(admin_client: Client):

@@ -11,6 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from redis import Redis
 
+from tasks import history
+from tasks.admin_pages.history import line_of
 from tasks.broker import projection
 from tasks.broker.connection import connect
 from tasks.broker.keys import DISPATCH_RECORDS_KEY
@@ -275,6 +277,32 @@ def test_a_calendar_edit_takes_the_same_queries_for_any_number_of_schedules():
         assert calendar.schedules.filter(runs__status="missed").distinct().count() == number
         costs.append(len(queries))
     assert costs[0] == costs[1]
+
+
+def test_a_calendar_edit_is_in_the_history_of_each_schedule_that_uses_it():
+    calendar = CalendarService.define("Holidays", ["2026-12-24"])
+    users = [
+        make_row(calendar=calendar),
+        make_row(calendar=calendar, status="paused", paused_at=ago(1)),
+    ]
+    other = make_row()
+    with history.made_by("ann"):
+        CalendarService.define("Holidays", ["2026-12-25"])
+        CalendarService.define("Holidays", ["2026-12-25"], "the same dates")
+    for schedule in users:
+        [change] = schedule.changes.all()
+        line = line_of(change)
+        assert (change.by, line.words) == ("ann", "Calendar “Holidays” changed")
+        [shown] = line.differences
+        assert (shown.label, shown.old, shown.new) == ("Excluded dates", "2026-12-24", "2026-12-25")
+        assert not line.can_be_put_back
+    assert not other.changes.exists()
+
+
+def test_of_very_many_dates_the_history_keeps_the_first():
+    dates = "\n".join(f"2026-12-{day:02}" for day in range(1, 30))
+    assert len(history.only_in(dates, "")) == history.DATES_LENGTH
+    assert history.only_in(dates, dates) == ""
 
 
 def test_a_calendar_edit_settles_what_each_schedule_expected_and_keeps_its_rows():

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.signals import m2m_changed, pre_delete, pre_save
+from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
 from tasks.broker.keys import SCHEDULES_KEY
@@ -19,6 +20,27 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def is_in_redis(job_id: str, redis: Redis) -> bool:
     known = redis.zscore(SCHEDULES_KEY, job_id) is not None
     return known or bool(redis.exists(Job.key_for(job_id)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tag, schedules: tag.schedules.add(*schedules),
+        lambda tag, schedules: (tag.schedules.add(*schedules), tag.schedules.clear()),
+        lambda tag, schedules: (tag.schedules.add(*schedules), tag.delete()),
+    ],
+    ids=["given", "cleared", "deleted"],
+)
+def test_a_tag_of_any_number_of_schedules_takes_the_same_queries(change: Callable[..., object]):
+    costs = []
+    for number in (2, 20):
+        tag = Tag.objects.create(name=f"of-{number}")
+        schedules = [make_row() for _ in range(number)]
+        with CaptureQueriesContext(connection) as queries:
+            change(tag, schedules)
+        costs.append(len(queries))
+        assert all(one.changes.exists() for one in schedules)
+    assert costs[0] == costs[1]
 
 
 @pytest.mark.parametrize(

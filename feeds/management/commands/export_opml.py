@@ -3,18 +3,19 @@
 import os
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from feeds import opml
 from feeds.exporting import outlines_of
 from feeds.models import Feed
+from tasks.management.tables import OnTables
 
 # Only its owner can read it: addresses may have passwords in them.
 PRIVATE = 0o600
 
 
-class Command(BaseCommand):
+class Command(OnTables):
     help = (
         "Write all feeds as OPML, with their tags as folders. Their addresses are complete, also "
         "the passwords in them: keep the file to yourself."

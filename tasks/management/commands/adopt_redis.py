@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from redis.exceptions import RedisError
@@ -11,9 +11,10 @@ from rq.defaults import RQ_KEY_PREFIX
 
 from tasks.broker.connection import connect
 from tasks.ledger.adoption import Choice, Outcome, adopt
+from tasks.management.tables import OnTables
 
 
-class Command(BaseCommand):
+class Command(OnTables):
     help = (
         "Make the keys in Redis this database's own: after it was restored from a backup, for a "
         "copy of it that others left the keys to, or where another database had them. The "

@@ -2,18 +2,19 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from tasks.exceptions import TasksError
 from tasks.management.arguments import find_schedule, parse_time
+from tasks.management.tables import OnTables
 from tasks.runs.backfill import DEFAULT_LIMIT
 from tasks.services import SchedulerService
 from tasks.timing.instants import MICROSECOND
 
 
-class Command(BaseCommand):
+class Command(OnTables):
     help = (
         "Run the occurrences of a past range of a schedule that never ran: those without a row, or "
         "recorded as missed or skipped. The range includes both ends."

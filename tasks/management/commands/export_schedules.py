@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
+from tasks.management.tables import OnTables
 from tasks.transfer import FORMATS, bound, exported
 
 
-class Command(BaseCommand):
+class Command(OnTables):
     help = (
         "Write the schedules that have not ended, and the calendars that they use, to the standard "
         "output, as import_schedules reads them: their definitions, without runs. Arguments are "

@@ -4,17 +4,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from tasks.exceptions import TasksError
 from tasks.management.diff import summary, unprojected, write_changes
+from tasks.management.tables import OnTables
 from tasks.transfer import FORMATS, import_document, read
 
 STDIN = "-"
 
 
-class Command(BaseCommand):
+class Command(OnTables):
     help = (
         "Store the schedules and calendars that export_schedules has written, and print what "
         "changes: + added, ~ changed. What is stored with the same name, function and arguments is "

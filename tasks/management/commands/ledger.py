@@ -5,7 +5,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -17,6 +17,7 @@ from tasks.broker.connection import connect
 from tasks.ledger.audit import NAMED, Dues, Tally, tallies
 from tasks.management.arguments import find_schedule, parse_time
 from tasks.management.columns import fit, width
+from tasks.management.tables import OnTables
 from tasks.models import ScheduledTask, ScheduledTaskInstance
 
 Status = ScheduledTaskInstance.Status
@@ -35,7 +36,7 @@ COLUMNS = {
 }
 
 
-class Command(BaseCommand):
+class Command(OnTables):
     help = (
         "Check that the ledger closes: compare what was due by each schedule's spec with the rows. "
         "An occurrence is missing if it was due and settled but has no row; a row is unexpected if "

@@ -19,6 +19,7 @@ from tasks import clock
 from tasks.exceptions import TasksError
 from tasks.job import Job, refuse_unregistered
 from tasks.management.arguments import check_owner, check_queues
+from tasks.management.tables import OnTables
 
 
 class CronScheduler(DjangoCronScheduler):
@@ -72,7 +73,7 @@ class CronScheduler(DjangoCronScheduler):
         self.log.info("Enqueued job %s of “%s” to queue %s", job.id, cron_job.name, queue.name)
 
 
-class Command(rqcron.Command):
+class Command(OnTables, rqcron.Command):
     help = "Enqueue jobs at the times that a file defines, by RQ's cron scheduler (without rows)."
 
     def handle(self, *args: Any, **options: Any) -> None:

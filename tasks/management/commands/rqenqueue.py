@@ -8,9 +8,10 @@ from django_rq.management.commands import rqenqueue
 
 from tasks.exceptions import TasksError
 from tasks.management.arguments import check_queues
+from tasks.management.tables import OnTables
 
 
-class Command(rqenqueue.Command):
+class Command(OnTables, rqenqueue.Command):
     help = "Enqueue a call of a registered function, with texts as its arguments."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -7,9 +7,10 @@ from django_rq.management.commands import rqscheduler
 
 from tasks.broker.ownership import RedisRefused
 from tasks.management.arguments import check_queue_of_scheduler
+from tasks.management.tables import OnTables
 
 
-class Command(rqscheduler.Command):
+class Command(OnTables, rqscheduler.Command):
     help = "Run a scheduler, which puts what is due on its queue. Several may run: one leads."
 
     def handle(self, *args: Any, **options: Any) -> None:

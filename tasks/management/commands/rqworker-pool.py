@@ -8,12 +8,13 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from tasks.management.arguments import add_concurrency, check_owner, check_queues_of_worker
+from tasks.management.tables import OnTables
 from tasks.worker import Worker
 
 RqCommand: Any = import_module("django_rq.management.commands.rqworker-pool").Command
 
 
-class Command(RqCommand):
+class Command(OnTables, RqCommand):
     help = "Run several workers on these queues, in order of priority (default: default)."
 
     def add_arguments(self, parser: CommandParser) -> None:

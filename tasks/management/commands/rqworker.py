@@ -7,10 +7,11 @@ from django_rq.management.commands import rqworker
 
 from tasks.broker.ownership import RedisRefused
 from tasks.management.arguments import add_concurrency, check_queues_of_worker
+from tasks.management.tables import OnTables
 from tasks.worker import Worker
 
 
-class Command(rqworker.Command):
+class Command(OnTables, rqworker.Command):
     help = "Run a worker on these queues, in order of priority (default: default)."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from tasks.broker.connection import connect
 from tasks.exceptions import SpecError
 from tasks.management.columns import fit
+from tasks.management.tables import OnTables
 from tasks.models import ScheduledTask
 from tasks.queue import usable_queues
 from tasks.reports.in_redis import read_snapshot
@@ -31,7 +32,7 @@ from tasks.worker.concurrency import coroutines_at_a_time
 MOST_DAYS, SHOWN = 31, 10
 
 
-class Command(BaseCommand):
+class Command(OnTables):
     help = (
         "Show what the coming days would be like, by the specs and by how long runs have taken: "
         "the load of each queue, what would overlap or wait, and the emptiest times for a new "

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from tasks.changes.lists import sync_lists
 from tasks.exceptions import TasksError
 from tasks.lists import ATTRIBUTE, MODULE, Change, ScheduleList, declared_lists
 from tasks.management.diff import summary, unprojected, write_changes
+from tasks.management.tables import OnTables
 
 
-class Command(BaseCommand):
+class Command(OnTables):
     help = (
         "Make the stored schedules match the lists that apps declare as SCHEDULES in their module "
         "schedules.py, and print what changes: + added, ~ changed, - cancelled. What has left the "

@@ -41,6 +41,7 @@ def pages_of_lists() -> dict[str, str]:
         "schedules, none": f"{SCHEDULES}/?q=nothing+like+it",
         "add a schedule": f"{SCHEDULES}/add/",
         "add with arguments": f"{SCHEDULES}/add/?function=shop.send_invoices",
+        "latest changes": f"{SCHEDULES}/changes/",
         "external jobs": f"{SCHEDULES}/external-jobs/",
         "zone": f"{SCHEDULES}/zone/",
         "runs": f"{RUNS}/",

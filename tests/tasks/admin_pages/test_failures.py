@@ -29,6 +29,18 @@ def fail(schedule: Any, **values: Any) -> ScheduledTaskInstance:
     return make_run(schedule, **{**FAILED, **values})
 
 
+def test_a_failure_below_the_sites_own_code_is_placed_there_and_says_where_it_was_raised(
+    admin_client: Client,
+):
+    library = '  File "/srv/venv/lib/python3.11/site-packages/httpx/api.py", line 9, in get\n'
+    run = fail(make_row(), traceback=TRACEBACK + library)
+    text = text_of(admin_client.get(FAILURES))
+    assert "/srv/shop/jobs.py:88 (raised at httpx/api.py:9 )" in text
+    assert "/srv/shop/jobs.py line 88, in sync ; raised at httpx/api.py:9" in text_of(
+        admin_client.get(page_of(run))
+    )
+
+
 def test_the_page_shows_each_failure_with_its_number_place_and_schedules(admin_client: Client):
     one, other = make_row(name="Price feed"), make_row(name="Nightly report")
     fail(one)

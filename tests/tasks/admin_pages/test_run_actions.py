@@ -14,7 +14,7 @@ from tasks.admin_pages.run_actions import MOST_RUNS, plan_again
 from tasks.models import RunRequest, ScheduledTaskInstance, Task
 from tasks.services import SchedulerService, TaskService
 from tasks.worker import Worker
-from tests.tasks.functions import ECHO, queued
+from tests.tasks.functions import ECHO, queued, work_off
 from tests.tasks.pages import CALLS, RUNS, act_url, page_of, staff, text_of
 from tests.tasks.schedules import ago, make_row, make_run
 
@@ -48,6 +48,27 @@ def test_runs_are_requested_only_after_the_question(admin_client: Client, redis_
     do(admin_client, "run_again", *runs)
     assert {request.parent for request in RunRequest.objects.all()} == {run.parent for run in runs}
     assert len(queued(redis_connection)) == 3
+
+
+def test_a_run_that_was_requested_again_says_who_requested_it_and_when(
+    client: Client, redis_connection: Redis
+):
+    schedule = make_row(first=ago(7_200), period_start=ago(7_300), retries=0)
+    runs = [
+        make_run(schedule, status="failed", due=schedule.first),
+        make_run(schedule, status="finished"),
+    ]
+    of_staff(client, "run_scheduledtask")
+    do(client, "run_again", *runs)
+    work_off(redis_connection)
+    requested = ScheduledTaskInstance.objects.filter(requested__isnull=False)
+    assert [run.requested_by for run in requested] == ["somebody", "somebody"]
+    for run in requested:
+        words = "backfill" if run.due else "a manual request"
+        at = timezone.localtime(run.requested)
+        assert f"{words} by somebody, {at:%Y-%m-%d %H:%M:%S}" in text_of(client.get(page_of(run)))
+    lines = schedule.changes.filter(action="run_requested")
+    assert [line.by for line in lines] == ["somebody"]
 
 
 def test_what_ran_is_called_once_now_and_each_that_failed_or_never_ran_is_run_for_its_due():

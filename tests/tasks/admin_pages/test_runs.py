@@ -8,14 +8,23 @@ from django.urls import reverse
 from redis import Redis
 from rq.job import Job as RqJob
 
+from tasks.broker.enqueue import enqueue_run
+from tasks.decorators import background_task, scheduled_task
 from tasks.models import ScheduleChange, Task
 from tasks.reasons import Code, reason
 from tasks.services import TaskService
+from tasks.worker.queues import Queues
 from tests.tasks.functions import ECHO, queued
 from tests.tasks.pages import CALLS, RUNS, SCRIPT, act_url, page_of, staff, text_of
 from tests.tasks.schedules import ago, make_row, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@scheduled_task(name="tests.one_page", max_concurrent=1, limit_key=lambda host: host)
+@background_task(name="tests.one_page", max_concurrent=1, limit_key=lambda host: host)
+def one_page(host: str) -> None:
+    """Do nothing, one at a time for each host."""
 
 
 # Runs
@@ -202,6 +211,36 @@ def test_a_background_call_can_be_cancelled(admin_client: Client, redis_connecti
         admin_client.post(act_url(call, "cancel"))
     assert Task.objects.get().status == "canceled"
     assert not queued(redis_connection)
+
+
+def park(redis: Redis, number: int = 2) -> None:
+    """Take the jobs of the default queue: those that find no place wait for one."""
+    queues = Queues(redis, "rq:worker:w1", "w1", 90)
+    for _ in range(number + 1):
+        queues.step(None, ["default"])
+
+
+def test_a_call_that_waits_for_a_place_says_so_on_its_page_and_in_the_list(
+    admin_client: Client, redis_connection: Redis
+):
+    first, second = (TaskService.enqueue_task("tests.one_page", host="h") for _ in range(2))
+    park(redis_connection)
+    said = "It waits for a place: 1 of 1 of tests.one_page [h]."
+    assert said in text_of(admin_client.get(page_of(second)))
+    assert said not in text_of(admin_client.get(page_of(first)))
+    assert text_of(admin_client.get(CALLS)).count(said) == 1
+
+
+def test_a_run_whose_next_try_waits_for_a_place_says_so(
+    admin_client: Client, redis_connection: Redis
+):
+    schedule = make_row(function="tests.one_page", args=["h"], retries=1)
+    run = make_run(schedule, status="failed")
+    TaskService.enqueue_task("tests.one_page", host="h")
+    enqueue_run(schedule, run.run_id.next_attempt(), redis_connection)
+    park(redis_connection)
+    text = text_of(admin_client.get(page_of(run)))
+    assert "next try. It waits for a place: 1 of 1 of tests.one_page [h]." in text
 
 
 @pytest.mark.parametrize("way", ["list", "detail"])

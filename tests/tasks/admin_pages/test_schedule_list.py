@@ -8,13 +8,22 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from redis import Redis
 
+from tasks.broker.enqueue import enqueue_run
 from tasks.broker.keys import SCHEDULES_KEY
+from tasks.decorators import scheduled_task
+from tasks.job_ids import RunId
 from tasks.models import ScheduleChange, ScheduledTask, Tag, WeeklySummary
 from tasks.services import SchedulerService
+from tasks.worker.queues import Queues
 from tests.tasks.pages import SCHEDULES, page_of, rows_of, staff, text_of
 from tests.tasks.schedules import MakeSchedule, ago, make_row, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@scheduled_task(name="tests.one_listed", max_concurrent=1)
+def one_listed() -> None:
+    """Do nothing, one at a time."""
 
 
 def names(response: Any) -> list[str]:
@@ -213,6 +222,22 @@ def test_the_list_is_paged_and_says_how_many_there_are(admin_client: Client):
     response: Any = admin_client.get(SCHEDULES)
     assert "50 of 60" in text_of(response)
     assert len(rows_of(admin_client.get(SCHEDULES + response.context_data["next_url"]))) == 10
+
+
+def test_a_schedule_that_waits_for_a_place_says_of_what(
+    admin_client: Client, redis_connection: Redis
+):
+    schedule = make_row(function="tests.one_listed")
+    make_run(schedule)
+    for seconds in (40, 30):
+        enqueue_run(schedule, RunId(schedule.job_id, ago(seconds)), redis_connection)
+    queues = Queues(redis_connection, "rq:worker:w1", "w1", 90)
+    for _ in range(3):
+        queues.step(None, ["default"])
+    word, detail = state_in_list(admin_client, schedule)
+    assert word == "late"
+    assert detail.startswith("since ")
+    assert detail.endswith(". It waits for a place: 1 of 1 of tests.one_listed.")
 
 
 def test_each_tab_says_how_many_schedules_its_view_shows(

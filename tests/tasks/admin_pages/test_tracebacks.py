@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.admin_pages.tracebacks import Origin, origin_of, read
+from tasks.admin_pages.tracebacks import read
 from tasks.reports.failures import place_of
+from tasks.reports.origins import Origin, origin_of
 
 APP = "/srv/app/tasks"
 FRAMES = {

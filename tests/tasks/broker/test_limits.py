@@ -12,13 +12,14 @@ from tasks import registry
 from tasks.broker import limits
 from tasks.broker.enqueue import build_job, enqueue_run, enqueue_task, withdraw
 from tasks.broker.in_flight import in_flight
-from tasks.broker.keys import lease_key, parked_key, places_key
+from tasks.broker.keys import SCHEDULES_KEY, lease_key, parked_key, places_key
 from tasks.broker.leases import LEASE_SECONDS
 from tasks.decorators import background_task, scheduled_task
 from tasks.exceptions import InvalidArguments
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import Task
+from tasks.services import SchedulerService, TaskService
 from tasks.worker.batches import Batches
 from tasks.worker.queues import Finished, Queues, Taken
 from tests.tasks.functions import ECHO, queued
@@ -40,6 +41,17 @@ def two_at_a_time() -> None:
 @background_task(name="tests.one_a_host", max_concurrent=1, limit_key=lambda host, *rest: host)
 async def one_a_host(host: str, path: str = "") -> None:
     """Do nothing, one for each host at a time."""
+
+
+def host_of(url: str) -> str:
+    """Return a host, if there is one."""
+    raise ValueError(f"no host in {url!r}")
+
+
+@scheduled_task(name="tests.no_key", max_concurrent=1, limit_key=host_of)
+@background_task(name="tests.no_key", max_concurrent=1, limit_key=host_of)
+def no_key(url: str) -> None:
+    """Do nothing, with a limit that can't be told."""
 
 
 def put(redis: Redis, function: str = "tests.two_at_a_time", *args: Any) -> str:
@@ -213,6 +225,29 @@ def test_a_limit_key_that_does_not_reach_the_database_is_no_fault_of_its_argumen
 def test_a_limit_key_that_fails_says_so(redis_connection: Redis):
     with pytest.raises(InvalidArguments, match="limit_key of"):
         build_job(Task(function="tests.one_a_host", args=[]), "j1", redis_connection)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("redis_connection")
+def test_a_call_whose_limit_key_fails_ends_as_failed_and_names_the_function():
+    call = TaskService.enqueue_task("tests.no_key", "a")
+    assert (call.status, call.reason_in_words()) == (
+        "failed",
+        "It could not be enqueued: The limit_key of “tests.no_key” fails for these arguments: "
+        "no host in 'a'.",
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_schedule_whose_limit_key_fails_has_a_problem_that_names_the_function(
+    redis_connection: Redis,
+):
+    schedule = SchedulerService.cron("0 6 * * *", "tests.no_key", ["a"])
+    schedule.refresh_from_db()
+    assert schedule.problem == (
+        "The limit_key of “tests.no_key” fails for these arguments: no host in 'a'."
+    )
+    assert redis_connection.zscore(SCHEDULES_KEY, schedule.job_id) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 import tasks
 from tasks.models import ScheduledTask
 from tasks.reports import failures
-from tasks.reports.failures import Place, failure_groups, is_own, place_of
+from tasks.reports.failures import Place, failure_groups, place_of, places_of
+from tasks.reports.origins import Origin, origin_of
 from tests.tasks.schedules import ago, make_row, make_run
 
 DAY = timedelta(days=1)
@@ -38,6 +39,35 @@ def test_of_an_error_that_was_raised_while_another_was_handled_the_last_one_coun
     assert place_of(chained + traceback(("/srv/shop/b.py", 2))).line == 2
 
 
+def test_beside_the_sites_own_place_is_where_others_have_raised():
+    text = traceback(("/srv/shop/a.py", 1), (LIBRARY, 4), (LIBRARY, 9))
+    assert places_of(text) == (Place("/srv/shop/a.py", 1, "go"), Place(LIBRARY, 9, "go"))
+    assert places_of(traceback(("/srv/shop/a.py", 1)))[1] is None
+
+
+@pytest.mark.django_db
+def test_the_own_place_is_found_far_above_where_a_library_has_raised():
+    text = traceback(("/srv/shop/a.py", 1), *[(LIBRARY, 4)] * 150)
+    assert len(text) > 8_000
+    fail(make_row(), 1, exception_class="ValueError", traceback=text)
+    [group] = failure_groups(ScheduledTask.objects.all()).groups
+    assert (group.place, group.raised_at) == (
+        Place("/srv/shop/a.py", 1, "go"),
+        Place(LIBRARY, 4, "go"),
+    )
+
+
+def test_a_group_of_exceptions_has_a_place():
+    text = """  + Exception Group Traceback (most recent call last):
+  |   File "/srv/shop/a.py", line 3, in go
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "/srv/shop/b.py", line 7, in look
+    | ValueError: no
+"""
+    assert place_of(text) == Place("/srv/shop/b.py", 7, "look")
+
+
 @pytest.mark.parametrize("text", ["", "no traceback", 'File "x"'])
 def test_a_text_without_a_place_has_none(text: str):
     assert place_of(text) is None
@@ -51,11 +81,13 @@ def test_a_text_without_a_place_has_none(text: str):
         (str(FRAMEWORK), False),
         (LIBRARY, False),
         (json.__file__, False),
+        ("/usr/lib/python3.11/json/decoder.py", False),  # Of another machine's Python.
+        ("/srv/lib/python3-app/jobs.py", True),
         ("<frozen runpy>", False),
     ],
 )
 def test_whose_code_a_file_is(file: str, expected: bool):
-    assert is_own(file) is expected
+    assert (origin_of(file) is Origin.OWN) is expected
 
 
 def fail(schedule: ScheduledTask, days: float, line: int = 1, **values: Any) -> Any:

@@ -177,9 +177,11 @@ def test_when_a_worker_runs_as_many_coroutines_as_it_may_the_oldest_of_these_are
     full = worker(work=work("sync"), concurrency=5, beside=polls)
     [problem] = judge(facts(queues=(behind,), waiting=waiting, workers=(full,))).problems
     assert [one.name for one in problem.works] == ["sync", "poll 0", "poll 1", "poll 2"]
+    assert problem.more_works == 2
     with_room = worker(work=work("sync"), concurrency=6, beside=polls)
     [problem] = judge(facts(queues=(behind,), waiting=waiting, workers=(with_room,))).problems
     assert [one.name for one in problem.works] == ["sync"]
+    assert problem.more_works == 5  # All that run are counted, named or not.
 
 
 def test_late_schedules_are_counted_whatever_kind_of_runs_they_wait_with():

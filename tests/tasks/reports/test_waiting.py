@@ -17,6 +17,7 @@ from tasks.reports import in_redis
 from tasks.reports.holds import read_holds
 from tasks.reports.in_redis import read_snapshot
 from tasks.reports.waiting import (
+    Place,
     WaitingList,
     Why,
     late_schedules,
@@ -229,7 +230,7 @@ def test_what_waits_for_a_place_is_listed_with_the_reason(redis_connection: Redi
         (
             "tests.one_an_address",
             ["https://h.example/?key=hunter2-hunter2"],
-            "tests.one_an_address (https://h.example/?key=•••)",
+            "tests.one_an_address [https://h.example/?key=•••]",
         ),
         ("tests.one_a_token", ["hunter2-hunter2"], "tests.one_a_token"),
     ],
@@ -244,4 +245,9 @@ def test_what_waits_for_a_place_says_of_what_only_so_many_run(
     while queues.step(None, ["default"]).taken:
         pass
     [found] = waits(redis_connection).shown
-    assert found.why_in_words == f"As many of {said} as may run at a time are running."
+    assert found.why_in_words == f"It waits for a place: 1 of 1 of {said}."
+
+
+def test_a_function_that_this_process_does_not_know_has_no_number_of_places():
+    place = Place("shop.gone", 2, None)
+    assert Why.PLACE.in_words("low", place).startswith("As many of shop.gone as may run")

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tasks.admin_pages.remaining import remaining
+from tasks.reports.remaining import remaining
 
 
 def minutes(number: float) -> timedelta:
@@ -19,6 +19,10 @@ EIGHT = [minutes(8)] * 5
     [
         (0, 3, EIGHT, 5),  # by earlier runs only
         (50, 3, [], 3),  # by its own pace only
+        (1, 3, [], None),  # its pace says nothing yet
+        (1, 3, EIGHT, 5),
+        (1, 10, EIGHT, None),
+        (5, 3, [], 57),
         (50, 5, EIGHT, 4),  # 5 by its pace, 3 by earlier runs
         (99, 2, EIGHT, (2 / 99 * 99 + 6) / 100),  # nearly all by its pace
         (50, 10, EIGHT, 10),  # longer than earlier runs already: by its pace
