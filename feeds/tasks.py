@@ -15,6 +15,7 @@ from feeds.reading.result import ParsedFeed
 from feeds.storing import Counts
 from tasks.decorators import scheduled_task
 from tasks.runs.shared_threads import in_shared_thread
+from tasks.runs.shared_transactions import in_shared_transaction
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,9 @@ async def fetch_rss(feed: Feed) -> dict[str, int]:
     except FeedError as error:
         await in_shared_thread(recording.failed, feed, error, response)
         raise
-    counts = await in_shared_thread(recording.succeeded, feed, response, parsed)
+    counts = await in_shared_transaction(recording.succeeded, feed, response, parsed)
+    if response.moved_to is not None:
+        await in_shared_thread(recording.settle_move, feed, response)
     _log(feed, response, parsed, counts)
     return {
         "new": counts.new,
