@@ -30,5 +30,5 @@ def unite_entries(kept: Feed, left: Feed) -> None:
 
 
 def _entries(feed: Feed) -> list[Entry]:
-    fields = ("guid", "link", "title", "published", "starred")
+    fields = ("guid", "link", "title", "published", "first_seen", "starred")
     return list(Entry.objects.filter(feed=feed).order_by("-published", "-id").only(*fields))
