@@ -264,15 +264,21 @@ def _parsed(address: str) -> URL:
     """
     try:
         parsed = URL(address)
-        is_web = parsed.scheme in ("http", "https") and parsed.host
+        rest = _AFTER_HOST.fullmatch(address.strip())
+        if parsed.scheme in ("http", "https") and parsed.host and rest is not None:
+            return _as_given(parsed, rest[1])
     except ValueError as error:
         raise BadUrl(address, "this is not a proper web address.") from error
-    rest = _AFTER_HOST.fullmatch(address.strip())
-    if not is_web or rest is None:
-        raise BadUrl(address, "an address starts with http:// or https:// and a host.")
-    escaped = quote(rest[1], safe=SENT_AS_IT_IS, errors="surrogateescape")
+    raise BadUrl(address, "an address starts with http:// or https:// and a host.")
+
+
+def _as_given(parsed: URL, rest: str) -> URL:
+    escaped = quote(rest, safe=SENT_AS_IT_IS, errors="surrogateescape")
     slash = "" if escaped.startswith("/") else "/"
-    return URL(f"{parsed.scheme}://{parsed.raw_authority}{slash}{escaped}", encoded=True)
+    url = URL(f"{parsed.scheme}://{parsed.raw_authority}{slash}{escaped}", encoded=True)
+    if not url.host:  # raises ValueError for some that are broken
+        raise ValueError(parsed.raw_authority)
+    return url
 
 
 def _public(url: URL) -> str:

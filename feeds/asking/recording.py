@@ -97,8 +97,8 @@ def failed(feed: Feed, error: FeedError, unreadable: Response | None = None) -> 
     if unreadable is not None:
         storing.keep_document(feed, unreadable.body, unreadable.content_type, str(error))
     elif error.beginning:
-        why = f"{error}\n{_('Cut off: this is only its beginning.')}"
-        storing.keep_document(feed, error.beginning, error.content_type, why)
+        note = _("Cut off: this is only its beginning.")
+        storing.keep_document(feed, error.beginning, error.content_type, f"{error}\n{note}")
     missed = _missed(feed, error, now)
     columns = after_failure(feed, error, now, _interval(feed, now))
     if missed is not None:
