@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import OperationalError, connection, transaction
 
 from tasks.models import Tag
@@ -99,4 +100,4 @@ def test_where_nothing_is_shared_it_has_a_transaction_of_its_own():
     def is_in_transaction() -> bool:
         return connection.in_atomic_block
 
-    assert asyncio.run(in_shared_transaction(is_in_transaction))
+    assert async_to_sync(in_shared_transaction)(is_in_transaction)
