@@ -7,11 +7,10 @@ waits for company.
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -23,18 +22,15 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import sync_to_async
 from django.db import Error, connections
 
-from tasks.database import OUTAGE_ERRORS, atomic, connection
+from tasks.database import OUTAGE_ERRORS, atomic
 from tasks.runs.shared_threads import IDLE_SECONDS, NAME, close_broken, leave_nothing_open
 from tasks.runs.threads import note
-from tasks.runs.turns import turn
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 # How many calls are made in one transaction at most: others wait for its end.
 MOST = 10
-# On SQLite, how long others may begin theirs before the next one, in seconds: they look for it.
-PAUSE = 0.003
 
 
 @dataclass(slots=True)
@@ -104,8 +100,6 @@ class SharedTransactions(Executor):
                     close_broken()
             _make([call for call in calls if call is not None])
             used = time.monotonic()
-            if connection.vendor == "sqlite":
-                time.sleep(PAUSE)
         connections.close_all()
 
 
@@ -113,7 +107,7 @@ def _make(calls: Sequence[_Call]) -> None:
     """Make calls in one transaction, or each in its own if that fails."""
     calls = [call for call in calls if call.future.set_running_or_notify_cancel()]
     try:
-        with _turn(), atomic():
+        with atomic():
             for call in calls:
                 call.make()
     except BaseException:
@@ -125,12 +119,6 @@ def _make(calls: Sequence[_Call]) -> None:
     leave_nothing_open()
     for call in calls:
         call.settle()
-
-
-def _turn() -> AbstractContextManager[None]:
-    if connection.vendor != "sqlite":
-        return nullcontext()
-    return turn(os.getpid(), str(connection.settings_dict["NAME"]), NAME)
 
 
 def _make_alone(call: _Call) -> None:

@@ -20,11 +20,8 @@ TURN_SECONDS = 2.0
 
 
 @cache
-def turn(process_id: int, database: str, thread: str = "") -> AbstractContextManager[None]:
-    """Return a process's own lock for a database: a fork would share its parent's.
-
-    Of several threads that write, each has its own.
-    """
+def turn(process_id: int, database: str) -> AbstractContextManager[None]:
+    """Return a process's own lock for a database: a fork would share its parent's."""
     return Turn(f"{database}-turn") if os.path.isfile(database) else nullcontext()
 
 
