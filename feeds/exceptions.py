@@ -27,7 +27,13 @@ def without_secrets(url: str) -> str:
 
 
 class FeedError(WordedError):
-    """The base: something about one feed; `url` is its address, its secrets masked."""
+    """The base: something about one feed; `url` is its address, its secrets masked.
+
+    `beginning` is that of a document that wasn't read as a whole because of it, if there is one.
+    """
+
+    beginning: bytes = b""
+    content_type: str = ""
 
     def __init__(self, url: str, text: str, /, **values: Any) -> None:
         super().__init__(text, **values)

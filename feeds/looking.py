@@ -58,14 +58,17 @@ def _parsed(response: Response) -> ParsedFeed:
 
 
 def _guessed(url: str, until: float) -> tuple[FoundFeed, ...]:
-    """Return the first feed at an address where one often is."""
+    """Return the feeds at the addresses where one often is, each once."""
+    found: dict[str, FoundFeed] = {}
     for guess in well_known(url)[:GUESSES]:
         patience = until - time.monotonic()
         if patience <= 0:
             break
         try:
             response = look_at(guess, patience)
-            return (FoundFeed(guess, _parsed(response).title, response.content_type),)
+            feed = _parsed(response)
         except FeedError:
             continue  # It was only a guess.
-    return ()
+        # Several of them may lead to the same one.
+        found.setdefault(response.url, FoundFeed(guess, feed.title, response.content_type))
+    return tuple(found.values())

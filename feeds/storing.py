@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
+
 from feeds.exceptions import UnknownFeed
 from feeds.keeping import changes, matching, retention
 from feeds.keeping.documents import keep_document
@@ -18,7 +20,9 @@ __all__ = ["Counts", "keep_document", "prune", "store"]
 
 # With how many of a feed's newest entries those are compared whose guid isn't stored.
 COMPARED = 2_000
-COMPARED_FIELDS = ["guid", "link", "title", "published", "digest", "changes", "changed"]
+COMPARED_FIELDS = [
+    *("guid", "link", "title", "published", "first_seen", "digest", "changes", "changed"),
+]
 MOST_CHANGES = 32_767  # what the column holds
 # What a change changes; the rest stays as it was when the entry was first seen.
 CHANGING = [
@@ -122,7 +126,8 @@ def _known(feed: Feed, identities: Mapping[str, Identity]) -> dict[str, Entry]:
     entries = Entry.objects.filter(feed=feed).order_by("-published", "-id").only(*COMPARED_FIELDS)
     guids = {guid for one in identities.values() for guid in (one.guid, *one.guids)}
     stored = {entry.guid: entry for entry in entries.filter(guid__in=guids)}
-    if any(stored.keys().isdisjoint(one.narrow) for one in identities.values()):
+    strangers = [one for one in identities.values() if stored.keys().isdisjoint(one.narrow)]
+    if strangers and _may_match(strangers, entries):
         stored |= {entry.guid: entry for entry in entries[:COMPARED]}
     listed, candidates = list(identities.values()), list(stored.values())
     others = [retention.identity(entry) for entry in candidates]
@@ -136,6 +141,11 @@ def _known(feed: Feed, identities: Mapping[str, Identity]) -> dict[str, Entry]:
     if moved:
         Entry.objects.bulk_update(moved, ["guid"])
     return known
+
+
+def _may_match(listed: Sequence[Identity], entries: QuerySet[Entry]) -> bool:
+    """Return whether stored entries could be listed ones whose guids have another form now."""
+    return matching.may_match(listed, entries.values_list("guid", "link", "title")[:COMPARED])
 
 
 def _is_change(stored: Entry, entry: ParsedEntry, now: datetime) -> bool:

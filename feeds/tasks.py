@@ -19,6 +19,7 @@ from feeds.websub.noting import UPKEEP, note_hub
 from feeds.websub.public_url import public_url
 from tasks.decorators import scheduled_task
 from tasks.runs.shared_threads import in_shared_thread
+from tasks.runs.shared_transactions import in_shared_transaction
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,9 @@ async def fetch_rss(feed: Feed) -> dict[str, int | str]:
     except FeedError as error:
         await in_shared_thread(recording.failed, feed, error, response)
         raise
-    counts = await in_shared_thread(recording.succeeded, feed, response, parsed)
+    counts = await in_shared_transaction(recording.succeeded, feed, response, parsed)
+    if response.moved_to is not None:
+        await in_shared_thread(recording.settle_move, feed, response)
     if public_url():
         await in_shared_thread(note_hub, feed, response, parsed, counts)
     _log(feed, response, parsed, counts)

@@ -25,11 +25,19 @@ _TEXT = (b"<", b"{", b"[")
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
-class TooLong(Exception):
+class _Undecoded(Exception):
+    """A body isn't decoded as a whole; `beginning` is what there is of it."""
+
+    def __init__(self, beginning: bytes = b"") -> None:
+        super().__init__()
+        self.beginning = beginning
+
+
+class TooLong(_Undecoded):
     """A body is longer than the limit."""
 
 
-class Broken(Exception):
+class Broken(_Undecoded):
     """A body can't be decompressed."""
 
 
@@ -48,7 +56,7 @@ def decoded(body: bytes, encodings: str, limit: int) -> bytes:
     if body.startswith(_GZIP):
         body = _joined(_gzip(body), limit)
     if len(body) > limit:
-        raise TooLong
+        raise TooLong(body)
     return body
 
 
@@ -64,9 +72,9 @@ def _joined(parts: Iterator[bytes], limit: int) -> bytes:
         for part in parts:
             whole += part
             if len(whole) > limit:
-                raise TooLong
-    except (zlib.error, brotli.error, ZstdError, EOFError) as error:
-        raise Broken from error
+                raise TooLong(bytes(whole))
+    except (zlib.error, brotli.error, ZstdError, EOFError, Broken) as error:
+        raise Broken(bytes(whole)) from error
     return bytes(whole)
 
 

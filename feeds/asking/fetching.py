@@ -6,15 +6,18 @@ exempt, its port, and which validators belong to it.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Awaitable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http import HTTPStatus
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
 
-from feeds.asking import moves, network, pace
+from feeds.asking import large, moves, network, pace, places
 from feeds.asking.client import Attempt, Connections, attempting, connections
 from feeds.asking.credentials import keep_credentials
 from feeds.asking.decoding import Broken, TooLong, decoded
@@ -28,6 +31,7 @@ from feeds.exceptions import (
     BadResponse,
     BadUrl,
     ConnectionFailed,
+    FeedError,
     FetchTimeout,
     TooLarge,
     Unreachable,
@@ -45,9 +49,12 @@ ACCEPT = (
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PERMANENT_REDIRECTS = frozenset({301, 308})
-# A larger body is decompressed in a thread: the event loop goes on.
-LARGE = 2**16
 NO_VALIDATORS = Validators()
+# What of an address is sent as it is given, besides letters and digits.
+SENT_AS_IT_IS = "!#$%&'()*+,-./:;=?@[]_~"
+_AFTER_HOST = re.compile(r"[a-z]+://[^/?#]*(.*)", re.IGNORECASE | re.DOTALL)
+# How much of a document that isn't read as a whole is kept to be looked at.
+MOST_BYTES = 512 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +158,12 @@ class _Poll:
 
     async def _request(self, url: URL) -> tuple[Response, URL | None]:
         """Make one request; return its response and where it redirects to, if it does."""
+        async with AsyncExitStack() as stack:
+            place = places.place(url.host or "", self._rules.at_a_time)
+            await self._extended(stack.enter_async_context(place))
+            return await self._request_in_turn(url)
+
+    async def _request_in_turn(self, url: URL) -> tuple[Response, URL | None]:
         is_exempt = self._rules.is_exempt(url)
         waited = 0.0 if is_exempt else await self._turn(url)
         attempt = attempting(self._rules.ports)
@@ -205,33 +218,71 @@ class _Poll:
 
     async def _body(self, url: URL, answer: aiohttp.ClientResponse) -> bytes:
         limit = self._rules.max_bytes
-        body = bytearray()
-        async for chunk in answer.content.iter_any():
-            body += chunk
-            if len(body) > limit:
-                raise _too_large(url, limit)
         encodings = ", ".join(answer.headers.getall("Content-Encoding", ()))
+        body = bytearray()
         try:
-            if len(body) > LARGE:
+            async for chunk in answer.content.iter_any():
+                body += chunk
+                if len(body) > limit:
+                    raise TooLong(_decodable(bytes(body), encodings))
+                if len(body) > large.SMALL:
+                    await self._large()
+            try:
+                # What is small as it was sent may be large.
+                return decoded(bytes(body), encodings, min(limit, large.SMALL))
+            except TooLong:
+                await self._large()
                 return await asyncio.to_thread(decoded, bytes(body), encodings, limit)
-            return decoded(bytes(body), encodings, limit)
         except TooLong as error:
-            raise _too_large(url, limit) from error
+            raise self._unread(_too_large(url, limit), answer, error.beginning) from error
         except Broken as error:
-            raise BadResponse(
-                str(url), "the server's answer is broken; tell its publisher."
-            ) from error
+            broken = BadResponse(str(url), "the server's answer is broken; tell its publisher.")
+            raise self._unread(broken, answer, error.beginning or bytes(body)) from error
+
+    async def _large(self) -> None:
+        """Wait for a place for a large body; that isn't its server's fault."""
+        await self._extended(large.take_place())
+
+    async def _extended(self, waiting: Awaitable[None]) -> None:
+        """Wait for what doesn't count as this poll's time."""
+        began, when = clock.elapsed_clock(), self._deadline.when()
+        self._deadline.reschedule(None)
+        try:
+            await waiting
+        finally:
+            if when is not None:
+                self._deadline.reschedule(when + clock.elapsed_clock() - began)
+
+    @staticmethod
+    def _unread(error: FeedError, answer: aiohttp.ClientResponse, beginning: bytes) -> FeedError:
+        """Return an error with the beginning of the document that isn't read because of it."""
+        error.beginning = beginning[:MOST_BYTES]
+        error.content_type = answer.headers.get("Content-Type", "")
+        return error
 
 
-def _parsed(url: str) -> URL:
+def _parsed(address: str) -> URL:
+    """Return an address as it is asked for: what is escaped in it stays as it was given.
+
+    Its host is in the form that the DNS knows; what can't be sent as it is, is escaped.
+    """
     try:
-        parsed = URL(url)
-        is_web = parsed.scheme in ("http", "https") and parsed.host
+        parsed = URL(address)
+        rest = _AFTER_HOST.fullmatch(address.strip())
+        if parsed.scheme in ("http", "https") and parsed.host and rest is not None:
+            return _as_given(parsed, rest[1])
     except ValueError as error:
-        raise BadUrl(url, "this is not a proper web address.") from error
-    if not is_web:
-        raise BadUrl(url, "an address starts with http:// or https:// and a host.")
-    return parsed
+        raise BadUrl(address, "this is not a proper web address.") from error
+    raise BadUrl(address, "an address starts with http:// or https:// and a host.")
+
+
+def _as_given(parsed: URL, rest: str) -> URL:
+    escaped = quote(rest, safe=SENT_AS_IT_IS, errors="surrogateescape")
+    slash = "" if escaped.startswith("/") else "/"
+    url = URL(f"{parsed.scheme}://{parsed.raw_authority}{slash}{escaped}", encoded=True)
+    if not url.host:  # raises ValueError for some that are broken
+        raise ValueError(parsed.raw_authority)
+    return url
 
 
 def _public(url: URL) -> str:
@@ -243,7 +294,7 @@ def _redirect_target(url: URL, answer: aiohttp.ClientResponse) -> URL | None:
     if answer.status not in REDIRECTS or not location:
         return None
     try:
-        return keep_credentials(url, _parsed(str(url.join(URL(location)))))
+        return keep_credentials(url, _parsed(str(url.join(URL(location, encoded=True)))))
     except (BadUrl, ValueError) as error:
         raise BadRedirect(
             str(url),
@@ -267,6 +318,14 @@ def _check(
     elif not 200 <= answer.status < 300:
         span: timedelta | None = retry_after(answer.headers, clock.now())
         raise http_status(str(url), answer.status, span, "" if is_exempt else url.host or "")
+
+
+def _decodable(body: bytes, encodings: str) -> bytes:
+    """Return the beginning of a body that isn't there as a whole, without its compression."""
+    try:
+        return decoded(body, encodings, MOST_BYTES)
+    except (TooLong, Broken) as error:
+        return error.beginning
 
 
 def _too_large(url: URL, limit: int) -> TooLarge:

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from feeds import storing
 from feeds.addresses import MAX_URL
 from feeds.asking import backoff, freshness, gone, moves, moving, network
@@ -50,7 +52,10 @@ def validators_of(feed: Feed) -> Validators:
 
 
 def succeeded(feed: Feed, response: Response, parsed: ParsedFeed | None) -> storing.Counts:
-    """Record a poll whose document has been read, or is the one before: `parsed` is None then."""
+    """Record a poll whose document has been read, or is the one before: `parsed` is None then.
+
+    If it has been redirected, `settle_move` is to be called after it.
+    """
     now = clock.now()
     columns = after_success(feed, response, parsed, now)
     counts = storing.Counts()
@@ -61,14 +66,34 @@ def succeeded(feed: Feed, response: Response, parsed: ParsedFeed | None) -> stor
         if changed:
             Feed.objects.filter(pk=feed.pk).update(**changed)
         storing.prune(feed)
-    _settle_move(feed, sighting(columns), now)
     return counts
+
+
+def settle_move(feed: Feed, response: Response) -> None:
+    """Move a feed that has been redirected for long enough, or say that it will move."""
+    now = clock.now()
+    seen = _seen(feed, response, now)
+    if seen is None:
+        return
+    if seen.is_settled(now):
+        moving.move(feed, seen.to)
+        return
+    other = Feed.objects.filter(url=seen.to).first()
+    text = (
+        "%s redirects permanently to %s. If it goes on doing so until %s, that becomes its address."
+        if other is None
+        else "%s redirects permanently to %s, which is polled, too. If it goes on doing so until "
+        "%s, the two become one feed, with the entries of both."
+    )
+    until = seen.since + moves.SPAN
+    logger.warning(text, feed.shown_url, shown_url(seen.to), f"{until:%Y-%m-%d %H:%M} UTC")
 
 
 def failed(feed: Feed, error: FeedError, unreadable: Response | None = None) -> None:
     """Record a poll that has failed: when it is tried again, and whether a move was a mistake.
 
-    `unreadable` is the document that could not be read, which is kept for a while.
+    `unreadable` is the document that could not be read, which is kept for a while; of one that is
+    too large, or whose compression is broken, the beginning is.
     """
     host = error.host if isinstance(error, Unreachable) else ""
     if not backoff.counts(error, others_answer=network.others_answer(host)):
@@ -80,6 +105,9 @@ def failed(feed: Feed, error: FeedError, unreadable: Response | None = None) -> 
     now = clock.now()
     if unreadable is not None:
         storing.keep_document(feed, unreadable.body, unreadable.content_type, str(error))
+    elif error.beginning:
+        note = _("Cut off: this is only its beginning.")
+        storing.keep_document(feed, error.beginning, error.content_type, f"{error}\n{note}")
     missed = _missed(feed, error, now)
     columns = after_failure(feed, error, now, _interval(feed, now))
     if missed is not None:
@@ -196,24 +224,6 @@ def _missed(feed: Feed, error: FeedError, now: datetime) -> Sighting | None:
 
 def _seen_before(feed: Feed) -> Sighting | None:
     return sighting({name: getattr(feed, name) for name in _of_sighting(None)})
-
-
-def _settle_move(feed: Feed, seen: Sighting | None, now: datetime) -> None:
-    """Move a feed that has been redirected for long enough, or say that it will move."""
-    if seen is None:
-        return
-    if seen.is_settled(now):
-        moving.move(feed, seen.to)
-        return
-    other = Feed.objects.filter(url=seen.to).first()
-    text = (
-        "%s redirects permanently to %s. If it goes on doing so until %s, that becomes its address."
-        if other is None
-        else "%s redirects permanently to %s, which is polled, too. If it goes on doing so until "
-        "%s, the two become one feed, with the entries of both."
-    )
-    until = seen.since + moves.SPAN
-    logger.warning(text, feed.shown_url, shown_url(seen.to), f"{until:%Y-%m-%d %H:%M} UTC")
 
 
 def _gone(feed: Feed) -> Gone | None:

@@ -68,6 +68,7 @@ def _record(done: Rehearsal) -> None:
         recording.failed(done.feed, done.error)
     elif done.response is not None:
         done.counts = recording.succeeded(done.feed, done.response, done.parsed)
+        recording.settle_move(done.feed, done.response)
 
 
 class _Undone(Exception):

@@ -21,7 +21,7 @@ class Rules:
     """What may be asked, how fast, and how long that may take and become.
 
     `allowed_hosts` holds the "host:port"s that may have private addresses and other ports, in lower
-    case.
+    case. `at_a_time` is how many requests to a host are made at a time, 0 if that isn't limited.
     `max_bytes` limits the body, as it is sent and as it is decoded; `total_timeout` (seconds)
     everything together. Only the system's resolver may take longer than that to give up on a name.
     """
@@ -29,6 +29,7 @@ class Rules:
     allowed_hosts: AbstractSet[str] = frozenset()
     allowed_ports: AbstractSet[int] = frozenset()
     gap: int = 0
+    at_a_time: int = 0
     contact: str = ""
     max_bytes: int = MAX_BYTES
     connect_timeout: float = CONNECT_TIMEOUT
@@ -50,6 +51,7 @@ def rules_of_site(max_bytes: int = MAX_BYTES) -> Rules:
         allowed_hosts=frozenset(map(str.lower, getattr(settings, "FEEDS_ALLOWED_HOSTS", ()))),
         allowed_ports=frozenset(getattr(settings, "FEEDS_ALLOWED_PORTS", ())),
         gap=getattr(settings, "FEEDS_HOST_GAP", HOST_GAP),
+        at_a_time=per_host(),
         contact=getattr(settings, "FEEDS_CONTACT_URL", ""),
         max_bytes=max_bytes,
     )

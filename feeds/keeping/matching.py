@@ -17,16 +17,18 @@ A date that isn't known is the same as no other.
 """
 
 import hashlib
+import re
 import urllib.parse
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from feeds.reading.identity import with_link
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+_SITE = re.compile(r"(?:https?://[^/?#]*/?)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,10 @@ def key(identity: Identity) -> int:
 
 
 def moved_key(identity: Identity) -> int | None:
-    """Return such a number that stays the same by rule 4, None without a host or a date."""
-    if not identity.host or identity.published is None:
+    """Return such a number that stays the same by rule 4, None without a host."""
+    if not identity.host:
         return None
-    date = identity.published.timestamp()
-    return _number(f"{identity.parts[1]}\n{identity.title}\n{date}")
+    return _number(f"{identity.parts[1]}\n{identity.title}\n{_dated(identity)}")
 
 
 def takes_over(new: Identity, old: Identity) -> bool:
@@ -102,11 +103,33 @@ def takes_over(new: Identity, old: Identity) -> bool:
 
 
 def link_key(identity: Identity) -> int | None:
-    """Return such a number that stays the same by rule 5, None without a link or a date."""
-    if not identity.link or identity.published is None:
+    """Return such a number that stays the same by rule 5, None without a link.
+
+    Without a date, that holds only if one of the two guids is the link: see `is_link_key`.
+    """
+    return _link_key("link", identity) if identity.link else None
+
+
+def is_link_key(identity: Identity) -> int | None:
+    """Return another one for an undated entry whose guid is its link, None for all others."""
+    is_meant = identity.published is None and identity.is_its_link
+    return _link_key("is link", identity) if is_meant else None
+
+
+def link_key_of(listed: Identity) -> int | None:
+    """Return the number under which a listed entry would be known by its link, if by any."""
+    if not listed.link:
         return None
-    date = identity.published.timestamp()
-    return _number("\n".join(["link", *identity.link_parts, identity.title, str(date)]))
+    needs_link = listed.published is None and not listed.is_its_link
+    return _link_key("is link" if needs_link else "link", listed)
+
+
+def _link_key(kind: str, identity: Identity) -> int:
+    return _number("\n".join([kind, *identity.link_parts, identity.title, _dated(identity)]))
+
+
+def _dated(identity: Identity) -> str:
+    return "" if identity.published is None else str(identity.published.timestamp())
 
 
 def guid_keys(listed: Identity) -> set[int]:
@@ -117,6 +140,21 @@ def guid_keys(listed: Identity) -> set[int]:
 def neighbour_key(stored: Identity) -> int | None:
     """Return the key that a stored entry has beside others with its guid, None without a link."""
     return key(Identity(with_link(stored.guid, stored.link))) if stored.link else None
+
+
+def may_match(listed: Iterable[Identity], stored: Iterable[tuple[str, str, str]]) -> bool:
+    """Return whether rules 3 to 5 could find a listed entry among stored ones: guid, link, title.
+
+    It takes far less than `match`, which finds nothing by them if this is False.
+    """
+    listed = list(listed)
+    titles = {one.title for one in listed}
+    guids = {_after_host(one.guid) for one in listed}
+    links = {_after_host(one.link) for one in listed if one.link}
+    return any(
+        title in titles or _after_host(guid) in guids or (link and _after_host(link) in links)
+        for guid, link, title in stored
+    )
 
 
 def match(listed: Sequence[Identity], stored: Sequence[Identity]) -> dict[int, int]:
@@ -232,6 +270,12 @@ def _has_same_date(new: Identity, old: Identity) -> bool:
     return new.published is not None and new.published == old.published
 
 
+def _after_host(text: str) -> str:
+    """Return what is the same wherever the second of `_parts` is, and takes less."""
+    return text[_SITE.match(text).end() :].replace("?#", "#").rstrip("?#")  # type: ignore[union-attr]
+
+
+@lru_cache(maxsize=5_000)
 def _parts(text: str) -> tuple[str, str]:
     try:
         url = urllib.parse.urlsplit(text)

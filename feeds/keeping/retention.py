@@ -14,7 +14,7 @@ SETTING = "FEEDS_KEEP_ENTRIES"
 DEFAULT = {"number": 1_000}
 # How many entries of a feed one poll deletes at most.
 MOST_PRUNED = 5_000
-# How many tombstones of a feed are kept, up to three for each entry: more than a document has.
+# How many tombstones of a feed are kept, up to four for each entry: more than a document has.
 MOST_TOMBSTONES = 30_000
 
 
@@ -54,8 +54,9 @@ def prune(feed: Feed, now: datetime, listed: Collection[int] | None = None) -> i
 
 
 def identity(entry: Entry) -> Identity:
-    """Return what tells a stored entry from others."""
-    return Identity(entry.guid, entry.link, entry.title, entry.published)
+    """Return what tells a stored entry from others: its date only if that came with it."""
+    is_dated = entry.published != entry.first_seen
+    return Identity(entry.guid, entry.link, entry.title, entry.published if is_dated else None)
 
 
 def bury(feed: Feed, identities: Iterable[Identity]) -> None:
@@ -75,15 +76,22 @@ def buried(feed: Feed, identities: Collection[Identity]) -> set[Identity]:
     if not identities:
         return set()
     guids = {one: matching.guid_keys(one) for one in identities}
-    links = {one: matching.link_key(one) for one in identities}
-    moved = {one: matching.moved_key(one) for one in identities}
+    links = {one: matching.link_key_of(one) for one in identities}
+    # Undated ones have moved only with their whole document.
+    is_at_one_host = len({one.host for one in identities}) == 1
+    moved = {
+        one: matching.moved_key(one)
+        for one in identities
+        if is_at_one_host or one.published is not None
+    }
     keys = {key for one in identities for key in (*guids[one], links[one]) if key is not None}
     dated = {number for number in moved.values() if number is not None}
     stones = Tombstone.objects.filter(Q(key__in=keys) | Q(moved_key__in=dated), feed=feed)
     found = list(stones.values_list("key", "moved_key"))
     known, elsewhere = {key for key, _ in found}, {number for _, number in found} - {None}
     gone = {one for one in identities if not known.isdisjoint(guids[one])}
-    renamed = {one for one in identities if links[one] in known or moved[one] in elsewhere} - gone
+    renamed = {one for one in identities if links[one] in known or moved.get(one) in elsewhere}
+    renamed -= gone
     if renamed:
         bury(feed, renamed)
     return gone | renamed
@@ -98,7 +106,7 @@ def hand_over(left: Feed, kept: Feed) -> None:
 def forget(feed: Feed, listed: Collection[Identity]) -> None:
     """Forget the oldest tombstones that are too many, never those of what is listed."""
     stones = Tombstone.objects.filter(feed=feed).order_by("-id")
-    kept = {key for one in listed for key in (matching.link_key(one), *matching.guid_keys(one))}
+    kept = {key for one in listed for key in (matching.link_key_of(one), *matching.guid_keys(one))}
     surplus = stones.values_list("pk", "key")[MOST_TOMBSTONES:]
     old = [pk for pk, key in surplus if key not in kept]
     if old:
@@ -107,9 +115,14 @@ def forget(feed: Feed, listed: Collection[Identity]) -> None:
 
 def _keys(stored: Identity) -> set[int]:
     """Return the keys by which an entry is known again, whichever guid it has then."""
-    keys = (matching.key(stored), matching.neighbour_key(stored), matching.link_key(stored))
+    keys = (
+        matching.key(stored),
+        matching.neighbour_key(stored),
+        matching.link_key(stored),
+        matching.is_link_key(stored),
+    )
     return {key for key in keys if key is not None}
 
 
 def _brief(entries: QuerySet[Entry]) -> QuerySet[Entry]:
-    return entries.only("guid", "link", "title", "published")
+    return entries.only("guid", "link", "title", "published", "first_seen")

@@ -45,5 +45,5 @@ def _hand_over_tags(pairs: Mapping[int, int]) -> None:
 
 
 def _entries(feed: Feed) -> list[Entry]:
-    fields = ("guid", "link", "title", "published", "starred")
+    fields = ("guid", "link", "title", "published", "first_seen", "starred")
     return list(Entry.objects.filter(feed=feed).order_by("-published", "-id").only(*fields))

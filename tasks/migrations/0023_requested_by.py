@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks', '0020_schedule_changed'),
+        ('tasks', "0022_week_by_trouble"),
     ]
 
     operations = [

@@ -72,7 +72,7 @@ class SharedThreads(Executor):
         while (call := self._calls.get()) is not None:
             if time.monotonic() - used > IDLE_SECONDS:
                 with suppress(Error):
-                    _close_broken()
+                    close_broken()
             call()
             used = time.monotonic()
         connections.close_all()
@@ -122,14 +122,15 @@ def _settle(future: "Future[Any]", call: Callable[[], Any]) -> None:
     try:
         result = call()
     except BaseException as error:
-        _leave_nothing_open()
+        leave_nothing_open()
         future.set_exception(error)
     else:
-        _leave_nothing_open()
+        leave_nothing_open()
         future.set_result(result)
 
 
-def _leave_nothing_open() -> None:
+def leave_nothing_open() -> None:
+    """Roll back what is left open on the connections of this thread, and close broken ones."""
     try:
         if roll_back_since({}):
             logger.warning("A transaction was left open, which was rolled back.")
@@ -140,7 +141,8 @@ def _leave_nothing_open() -> None:
         logger.exception("A database connection can't be closed.")
 
 
-def _close_broken() -> None:
+def close_broken() -> None:
+    """Close the connections of this thread that don't work any more."""
     for connection in connections.all(initialized_only=True):
         if connection.connection is not None and not connection.is_usable():
             connection.close()

@@ -20,13 +20,12 @@ import rq
 from django.conf import settings
 
 from tasks import clock
-from tasks.runs import reporting
+from tasks.runs import reporting, shared_threads, shared_transactions
 from tasks.runs.beside import Outcome, RunBeside, task_factory
 from tasks.runs.group_writer import GroupWriter
 from tasks.runs.log_capture import capturing_by_context
 from tasks.runs.process_state import ProcessState
 from tasks.runs.processes import die_with_parent
-from tasks.runs.shared_threads import NAME, SharedThreads, share
 from tasks.runs.threads import Threads
 from tasks.worker.child import MAX_RUNS, REFUSED_STATUS, has_grown, set_signals
 from tasks.worker.intake import Begun, Intake, Report
@@ -36,7 +35,10 @@ from tasks.worker.watchdog import BEAT_SECONDS, Culprit, Watchdog
 logger = logging.getLogger(__name__)
 
 # Threads that a run need not have left behind: ours, and those of executors, which stay.
-THREADS = ("intake", "group writer", "live writer", "watchdog", "sentry", "asyncio", NAME)
+THREADS = (
+    *("intake", "group writer", "live writer", "watchdog", "sentry", "asyncio"),
+    shared_threads.NAME,
+)
 EXECUTORS = "ThreadPoolExecutor"
 # What it tells its worker when it takes no more jobs and another child can.
 DRAINS = "drains"
@@ -54,7 +56,8 @@ class CoroutineChild:
         # The threads that no run has left behind.
         self._threads = set(threading.enumerate())
         self._writer = GroupWriter()
-        self._shared_threads = SharedThreads()
+        self._shared_threads = shared_threads.SharedThreads()
+        self._shared_transactions = shared_transactions.SharedTransactions()
         self._intake = Intake(
             worker,
             table,
@@ -84,7 +87,8 @@ class CoroutineChild:
         self._loop = asyncio.get_running_loop()
         self._loop.set_task_factory(task_factory)
         self._loop.set_default_executor(Threads(self._room.concurrency))
-        share(self._shared_threads)
+        shared_threads.share(self._shared_threads)
+        shared_transactions.share(self._shared_transactions)
         self._over = asyncio.Event()
         clock.keep_fresh(lambda: None)  # Each step reads it; the loop waits for nothing.
         with capturing_by_context():
@@ -97,6 +101,7 @@ class CoroutineChild:
             await self._over.wait()
             watchdog.close()
             self._loop.remove_reader(self._orders.fileno())
+        self._shared_transactions.close()
         self._shared_threads.close()
         self._writer.close()
 

@@ -309,6 +309,11 @@ def test_of_a_page_that_names_no_feed_the_usual_addresses_are_tried(allowed: Sit
     allowed.pages["/feed"] = allowed.pages["/n.xml"]
     [found] = looking.look(allowed.url("/")).found
     assert (found.url, found.title) == (allowed.url("/feed"), "News")
+    atom = b'<feed xmlns="http://www.w3.org/2005/Atom"><title>Atom</title></feed>'
+    allowed.pages["/atom.xml"] = answer(200, atom, Content_Type="application/atom+xml")
+    allowed.pages["/rss"] = answer(302, Location="/feed")
+    offered = {found.url: found.title for found in looking.look(allowed.url("/")).found}
+    assert offered == {allowed.url("/feed"): "News", allowed.url("/atom.xml"): "Atom"}
 
 
 @pytest.mark.parametrize(

@@ -335,6 +335,42 @@ def test_what_is_no_longer_kept_does_not_come_back(feed, settings):
     assert feed.entries.count() == 11
 
 
+def undated(form: str, link: str = "") -> list[ParsedEntry]:
+    return [
+        replace(entry(form.format(n), f"Title {n}"), title=f"Title {n}", link=link.format(n))
+        for n in range(4)
+    ]
+
+
+LINK = "https://a.example/post/{}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (undated("https://a.example/{}"), undated("https://b.example/{}")),
+        (undated(LINK, LINK), undated("id {}", LINK)),
+        (undated("id {}", LINK), undated(LINK, LINK)),
+    ],
+    ids=["another host", "links become ids", "ids become links"],
+)
+def test_what_has_no_date_and_is_no_longer_kept_does_not_come_back_either(feed, settings, old, new):
+    settings.FEEDS_KEEP_ENTRIES = {"number": 1}
+    store(feed, *old)
+    store(feed, entry("latest"))
+    assert feed.entries.count() == 2
+    assert store(feed, *new) == Counts(unchanged=4)
+    assert feed.entries.count() == 2
+
+
+def test_undated_entries_with_new_ids_and_one_common_link_are_new(feed, settings):
+    settings.FEEDS_KEEP_ENTRIES = {"number": 1}
+    home = "https://a.example/"
+    store(feed, *(replace(one, title="Update") for one in undated("id {}", home)))
+    store(feed, entry("latest"))
+    assert store(feed, *(replace(one, title="Update") for one in undated("no {}", home))).new == 4
+
+
 @pytest.mark.parametrize("host", ["https://site.example", "https://moved.example"])
 def test_what_is_no_longer_kept_does_not_come_back_in_another_form(feed, settings, host):
     settings.FEEDS_KEEP_ENTRIES = {"number": 1}

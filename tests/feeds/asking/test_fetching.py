@@ -1,8 +1,11 @@
 import asyncio
 import errno
 import gzip
+import random
 import re
 import socket
+import threading
+import time
 import traceback
 import tracemalloc
 from typing import Any
@@ -11,8 +14,8 @@ import pytest
 from aiohttp.resolver import ThreadedResolver
 
 from feeds import exceptions
-from feeds.asking import client, network
-from feeds.asking.fetching import NO_VALIDATORS, Response, fetch
+from feeds.asking import client, large, network
+from feeds.asking.fetching import NO_VALIDATORS, Response, _parsed, fetch
 from feeds.asking.rules import Rules
 from feeds.asking.user_agent import user_agent
 from feeds.asking.validators import Validators, after_document
@@ -397,3 +400,123 @@ def test_only_public_hosts_say_that_the_network_works(site, monkeypatch):
     site.pages["/"] = answer(body=b"x")
     asyncio.run(fetch(site.url("/"), rules=Rules(allowed_hosts=frozenset({site.host_port}))))
     assert not network.others_answer("feeds.example")
+
+
+# What is asked for
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("/%7Ea/b%2Fc/%C3%A9?q=%7E+%2B", "/%7Ea/b%2Fc/%C3%A9?q=%7E+%2B"),
+        ("/%c3%a9/a+b/100%", "/%c3%a9/a+b/100%"),
+        ("/a b/\N{LATIN SMALL LETTER E WITH ACUTE}", "/a%20b/%C3%A9"),
+        ("/a?b=[1]&c='x'", "/a?b=[1]&c='x'"),
+    ],
+)
+@pytest.mark.parametrize("is_redirected", [False, True])
+def test_what_is_escaped_in_an_address_is_asked_for_as_it_is_given(
+    site, given, asked, is_redirected
+):
+    seen = []
+
+    def page(handler: Any) -> None:
+        seen.append(handler.path)
+        answer()(handler)
+
+    site.pages[asked.partition("?")[0]] = page
+    if is_redirected:
+        to = given.encode().decode("latin-1")  # as headers are written
+        site.pages["/feed.xml"] = answer(302, Location=to)
+    get(site, "/feed.xml" if is_redirected else given)
+    assert seen == [asked]
+
+
+def test_a_host_is_asked_for_by_the_name_that_the_dns_knows():
+    address = _parsed("http://B\N{LATIN SMALL LETTER U WITH DIAERESIS}CHER.example?q=%7E")
+    assert str(address) == "http://xn--bcher-kva.example/?q=%7E"
+
+
+# How much at a time
+
+
+def test_of_large_bodies_only_a_few_are_held_at_a_time(site, monkeypatch):
+    monkeypatch.setattr(large, "SMALL", 1_000)
+    monkeypatch.setattr(large, "PLACES", 2)
+    bomb = gzip.compress(b"a" * 50_000)
+    site.pages["/feed.xml"] = answer(body=bomb, Content_Encoding="gzip")
+    site.pages["/small"] = answer(body=b"small")
+    held, most = [0], [0]
+    rules = Rules(allowed_hosts={site.host_port})
+
+    async def poll() -> None:
+        response = await fetch(site.url(), rules=rules)
+        assert len(response.body) == 50_000
+        held[0] += 1
+        most[0] = max(most[0], held[0])
+        await fetch(site.url("/small"), rules=rules)
+        held[0] -= 1
+
+    async def polls() -> None:
+        await asyncio.gather(*(poll() for _ in range(6)))
+
+    asyncio.run(polls())
+    assert most[0] == 2
+
+
+def test_of_the_requests_to_a_host_only_a_few_are_made_at_a_time_also_after_redirects(
+    site, monkeypatch
+):
+    """Feeds that redirect to each other's hosts don't wait for each other either."""
+    here, there = site.url("/").rstrip("/"), site.url("/").replace("127.0.0.1", "localhost")[:-1]
+    begun, most = [0], [0]
+    lock = threading.Lock()
+
+    def counted(handler: Any) -> None:
+        with lock:
+            begun[0] += 1
+            most[0] = max(most[0], begun[0])
+        time.sleep(0.01)
+        with lock:
+            begun[0] -= 1
+        answer()(handler)
+
+    site.pages = {
+        "/a": answer(302, Location=f"{there}/end-a"),
+        "/b": answer(302, Location=f"{here}/end-b"),
+        "/end-a": counted,
+        "/end-b": answer(),
+    }
+    names = {site.host_port, site.host_port.replace("127.0.0.1", "localhost")}
+    rules = Rules(allowed_hosts=names, at_a_time=1)
+
+    async def polls() -> None:
+        urls = [f"{here}/a", f"{there}/b"] * 4
+        await asyncio.gather(*(fetch(url, rules=rules) for url in urls))
+
+    asyncio.run(polls())
+    assert most[0] == 1
+
+
+# What is left of what can't be read
+
+
+def test_the_beginning_of_a_document_that_is_too_large_is_kept(site):
+    packed = gzip.compress(b"<rss>" + b"a" * 5_000)
+    site.pages["/feed.xml"] = answer(body=packed, Content_Encoding="gzip", Content_Type="text/xml")
+    with pytest.raises(exceptions.TooLarge) as caught:
+        get(site, max_bytes=4_000)
+    assert caught.value.beginning.startswith(b"<rss>aaa")
+    assert caught.value.content_type == "text/xml"
+    site.pages["/feed.xml"] = answer(body=b"<rss>" + b"a" * 5_000)
+    with pytest.raises(exceptions.TooLarge) as caught:
+        get(site, max_bytes=4_000)
+    assert caught.value.beginning.startswith(b"<rss>aaa")
+
+
+def test_the_beginning_of_a_document_whose_compression_is_broken_is_kept(site):
+    packed = gzip.compress(b"<rss>" + random.Random(1).randbytes(20_000))[:15_000]
+    site.pages["/feed.xml"] = answer(body=packed, Content_Encoding="gzip")
+    with pytest.raises(exceptions.BadResponse) as caught:
+        get(site)
+    assert caught.value.beginning.startswith(b"<rss>")

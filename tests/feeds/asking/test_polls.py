@@ -10,11 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from feeds import exceptions, sandbox
-from feeds.asking import check, hosts, network, recording
+from feeds.asking import check, hosts, network, recording, rules
 from feeds.asking.check import may_ask
 from feeds.keeping import retention
 from feeds.keeping.matching import Identity
-from feeds.models import Entry, Feed, FeedHost
+from feeds.models import Entry, FailedDocument, Feed, FeedHost
 from tasks import clock
 from tasks.decorators import NotAtAll, NotNow
 from tasks.job import Job
@@ -654,3 +654,14 @@ def test_the_hosts_of_many_feeds_are_read_at_once(django_assert_num_queries):
     hosts._blocks.clear()
     with django_assert_num_queries(1):
         assert [hosts.limit_key(feed.pk) for feed in feeds] == [f"{name}.example" for name in "abc"]
+
+
+def test_of_a_document_that_is_too_large_the_beginning_is_kept_and_said_to_be_one(
+    feed, site, monkeypatch
+):
+    monkeypatch.setattr(rules.rules_of_site, "__defaults__", (100,))
+    site.pages["/feed.xml"] = answer(body=b"<rss>" + b"a" * 500)
+    fails(feed)
+    document = FailedDocument.objects.get()
+    assert document.body.startswith(b"<rss>aaa")
+    assert "only its beginning" in document.why

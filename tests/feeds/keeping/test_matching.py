@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.keeping.matching import Identity, key, match
+from feeds.keeping.matching import Identity, key, match, may_match
 
 DATE = datetime(2025, 3, 4, 12, tzinfo=UTC)
 
@@ -80,7 +80,12 @@ def document(form: str, title: str = "Entry {}", date: datetime | None = DATE) -
 )
 @pytest.mark.parametrize("date", [DATE, None])
 def test_a_whole_document_whose_guids_have_another_form_is_the_same(old, new, date):
-    assert match(document(new, date=date), document(old, date=date)) == {0: 0, 1: 1, 2: 2}
+    listed, stored = document(new, date=date), document(old, date=date)
+    assert match(listed, stored) == {0: 0, 1: 1, 2: 2}
+    assert may_match(listed, [(one.guid, one.link, one.title) for one in stored])
+    untitled = [replace(one, title="") for one in listed]
+    if match(untitled, stored):
+        assert may_match(untitled, [(one.guid, one.link, one.title) for one in stored])
 
 
 @pytest.mark.parametrize(
@@ -95,7 +100,8 @@ def test_a_whole_document_whose_guids_have_another_form_is_the_same(old, new, da
     ],
 )
 def test_entries_that_differ_in_more_than_their_form_are_different(new, old):
-    assert match(document(new, "new {}"), document(old, "old {}")) == {}
+    listed, stored = document(new, "new {}"), document(old, "old {}")
+    assert match(listed, stored) == {}
 
 
 def test_first_posts_of_two_blogs_of_a_planet_are_two_entries():
@@ -125,3 +131,31 @@ def test_entries_with_new_ids_and_the_same_link_title_and_date_are_the_same():
 def test_what_could_be_two_stored_entries_is_neither():
     stored = [one("http://a.example/1"), one("http://www.a.example/1")]
     assert match([one("https://a.example/1")], stored) == {}
+
+
+TEXTS = st.sampled_from(
+    [
+        *("", "1", "http://a.example", "http://a.example/", "https://www.A.example:443/1?"),
+        *(
+            "http://u:p@a.example/1",
+            "https://b.example/1",
+            "http://a.example?x",
+            "http://a.example/?x",
+        ),
+        *("https://a.example/1?#x", "http://www.a.example/1#x", "http://a.example/1/"),
+    ]
+)
+IDENTITIES = st.builds(
+    one, TEXTS.filter(bool), st.sampled_from(["A", "B"]), st.sampled_from([DATE, None]), TEXTS
+)
+
+
+@given(IDENTITIES, IDENTITIES)
+def test_what_matches_is_what_may_match(listed, stored):
+    if match([listed], [stored]) and listed.guid != stored.guid:
+        assert may_match([listed], [(stored.guid, stored.link, stored.title)])
+
+
+def test_what_is_new_in_all_cannot_match():
+    links = [one(f"http://a.example/{n}", f"T{n}", DATE, f"http://a.example/{n}") for n in (1, 2)]
+    assert not may_match(links[:1], [(links[1].guid, links[1].link, links[1].title)])
