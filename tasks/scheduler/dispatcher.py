@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
@@ -34,12 +34,12 @@ from tasks.scheduler import external_jobs, planning, scripts
 from tasks.scheduler.exchange import Call, Exchange
 from tasks.scheduler.planning import ON_TIME_MS, LateStep, Step
 from tasks.storable import clean_text
-from tasks.timing.instants import to_milliseconds
+from tasks.timing.instants import EPOCH, to_milliseconds
 
 logger = logging.getLogger(__name__)
 
-# The first chunk of a round is this small, and each following one twice as large, so that the first
-# jobs are on their queue soon.
+# The first chunk of a round is this small, and each following one up to twice as large, so that the
+# first jobs are on their queue soon.
 FIRST_CHUNK, LARGEST_CHUNK = 50, 500
 # What is due: a member of the sorted set, its score, and its dispatch record if it is one of ours.
 Due = tuple[bytes, float, bytes | None]
@@ -47,11 +47,10 @@ Due = tuple[bytes, float, bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What was due at `now`, up to so many schedules."""
+    """Some of what was due at `now`."""
 
     due: list[Due]
     now: datetime
-    size: int
 
 
 @dataclass(slots=True)
@@ -60,14 +59,23 @@ class Round:
 
     since: float | str
     at_least_late_ms: int
-    # Redis is taking the steps of a chunk; the one behind it has been read.
+    # What was read and isn't decided yet, and how much is read next.
+    ahead: deque[Chunk] = field(default_factory=deque)
+    size: int = 0
+    # Redis is taking steps and then reads what was due at `reading_at`, behind so many of `ahead`.
     exchange: Exchange | None = None
-    following: Chunk | None = None
+    reading_at: datetime = EPOCH
+    reading_behind: int = 0
     # The ids of the jobs put on their queues.
     pushed: list[str] = field(default_factory=list)
     # How many schedules must be recorded first. They stay at the front of what is due, so the next
     # chunk is read from behind them.
     waiting: int = 0
+
+    @property
+    def until_ms(self) -> int:
+        """Up to when what is due is being read."""
+        return to_milliseconds(self.reading_at) - self.at_least_late_ms
 
 
 class Dispatcher:
@@ -134,64 +142,72 @@ class Dispatcher:
         return pushed
 
     def _dispatch_due(self, this_round: Round, with_database: bool = False) -> Round:
-        """Dispatch what is due; with the database, also what must be recorded first."""
+        """Dispatch what is due; with the database, also what must be recorded first.
+
+        In chunks, so that a schedule waits for no more than a chunk of others. While Redis takes
+        the steps of a chunk, the next one is decided, which has been read before.
+        """
         try:
-            for chunk in self._chunks(this_round):
+            self._read(this_round)
+            while this_round.ahead and not self._should_stop():
+                chunk = this_round.ahead.popleft()
                 steps, late = self.decide_steps(chunk.due, chunk.now)
                 recorded = self._record_missed(late) if late and with_database else []
                 self._finish(this_round)
-                self._begin(this_round, chunk, steps + recorded)
                 this_round.waiting += len(late) - len(recorded)
+                self._begin(this_round, steps + recorded, chunk.now)
+                if not this_round.ahead:
+                    self._finish(this_round)
             self._finish(this_round)
         finally:
             if this_round.exchange is not None:
                 this_round.exchange.abandon()
         return this_round
 
-    def _chunks(self, this_round: Round) -> Iterator[Chunk]:
-        """Yield what is due in chunks until all is done.
+    def _read(self, this_round: Round) -> None:
+        """Read what is due next."""
+        self._add(this_round, self._call(self._reading(this_round)))
 
-        In chunks, so that a schedule waits for no more than a chunk of others. One that was read
-        while schedules before it were still to be moved may lack some: the last is read after that.
-        """
-        size = FIRST_CHUNK
-        while not self._should_stop():
-            chunk, this_round.following = this_round.following, None
-            if chunk is None or not chunk.due:
-                self._finish(this_round)
-                now = clock.now()
-                answer = self._call(self._reading(this_round, now, this_round.waiting, size))
-                chunk = Chunk(_due(answer), now, size)
-                if not chunk.due:
-                    if not this_round.at_least_late_ms:
-                        self.looked_until_ms = to_milliseconds(now)
-                    return
-            yield chunk
-            size = min(2 * size, LARGEST_CHUNK)
-
-    def _begin(self, this_round: Round, chunk: Chunk, steps: Sequence[Step]) -> None:
-        """Take a chunk's steps; if there is more, only begin to, and read the next chunk."""
-        if not steps or len(chunk.due) < chunk.size:
-            this_round.pushed += self.take_steps(steps, chunk.now)
+    def _begin(self, this_round: Round, steps: Sequence[Step], now: datetime) -> None:
+        """Have Redis take steps, and then read what is due next."""
+        if not steps:
+            self._read(this_round)
             self._after_chunk()
             return
-        now, size = clock.now(), min(2 * chunk.size, LARGEST_CHUNK)
-        reading = self._reading(this_round, now, this_round.waiting + len(chunk.due), size)
-        exchange = Exchange(self._redis, reading, self._taking(steps, chunk.now))
-        this_round.exchange = exchange
-        this_round.following = Chunk(_due(exchange.answer()), now, size)
+        reading = self._reading(this_round)
+        this_round.exchange = Exchange(self._redis, self._taking(steps, now), reading)
 
     def _finish(self, this_round: Round) -> None:
-        """Wait until Redis has taken the steps that it is taking, if it is."""
+        """Wait until Redis has done what was begun, if anything was."""
         exchange, this_round.exchange = this_round.exchange, None
-        if exchange is not None:
+        if exchange is None:
+            return
+        try:
             this_round.pushed += self._taken(exchange.answer())
-            self._after_chunk()
+            self._add(this_round, exchange.answer())
+        finally:
+            exchange.abandon()
+        self._after_chunk()
 
-    def _reading(self, this_round: Round, now: datetime, offset: int, size: int) -> Call:
-        """Return the call that reads a chunk, behind so many schedules."""
-        until = to_milliseconds(now) - this_round.at_least_late_ms
-        args = [this_round.since, repr(until / 1000), offset, size]
+    def _add(self, this_round: Round, answer: list[list[Any]]) -> None:
+        """Add what was read to what is to be decided, the first of it as a small chunk."""
+        due = _due(answer)
+        is_all = not due and not this_round.reading_behind
+        if is_all and not this_round.at_least_late_ms:
+            self.looked_until_ms = this_round.until_ms
+        small = 0 if this_round.size else FIRST_CHUNK
+        this_round.size = min(2 * (this_round.size or FIRST_CHUNK), LARGEST_CHUNK)
+        this_round.ahead.extend(
+            Chunk(part, this_round.reading_at) for part in (due[:small], due[small:]) if part
+        )
+
+    def _reading(self, this_round: Round) -> Call:
+        """Return the call that reads what is due behind all that was read and isn't taken yet."""
+        this_round.reading_at = clock.now()
+        this_round.reading_behind = sum(len(chunk.due) for chunk in this_round.ahead)
+        offset = this_round.waiting + this_round.reading_behind
+        limit = this_round.size or 3 * FIRST_CHUNK
+        args = [this_round.since, repr(this_round.until_ms / 1000), offset, limit]
         return self._read_script, [SCHEDULES_KEY, DISPATCH_RECORDS_KEY], args
 
     def _taking(self, steps: Sequence[Step], now: datetime) -> Call:
@@ -201,7 +217,9 @@ class Dispatcher:
 
     def read_due(self, since: float | str, until: datetime) -> list[Due]:
         """Return a chunk of what is due, earliest first."""
-        return _due(self._call(self._reading(Round(since, 0), until, 0, LARGEST_CHUNK)))
+        keys = [SCHEDULES_KEY, DISPATCH_RECORDS_KEY]
+        args = [since, repr(to_milliseconds(until) / 1000), 0, LARGEST_CHUNK]
+        return _due(self._call((self._read_script, keys, args)))
 
     def _call(self, call: Call) -> Any:
         script, keys, args = call

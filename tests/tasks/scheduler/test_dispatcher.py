@@ -170,7 +170,7 @@ def test_a_chunk_is_decided_while_redis_takes_the_one_before(
     monkeypatch.setattr(scheduler.dispatcher, "decide_steps", noting("decide", decide))
     monkeypatch.setattr(Exchange, "answer", noting("answer", Exchange.answer))
     assert len(scheduler.enqueue_jobs()) == 4
-    assert happened == ["decide", "answer", "decide", "answer"]
+    assert happened[:4] == ["decide", "decide", "answer", "answer"]
 
 
 def test_a_round_that_fails_while_redis_takes_a_step_leaves_no_answer_behind(

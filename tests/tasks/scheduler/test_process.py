@@ -65,7 +65,7 @@ def test_when_something_comes_due_nothing_is_left_to_do_but_its_dispatch(
     time_is, happened = [start], []
 
     def sleep(seconds: float) -> None:
-        time_is[0] += timedelta(seconds=max(seconds, 0))
+        time_is[0] += timedelta(seconds=max(seconds, 0.001))
 
     def noting(what: str, method: Callable[[], Any]) -> Callable[[], Any]:
         def noted() -> Any:
