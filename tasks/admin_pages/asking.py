@@ -17,7 +17,6 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from tasks.access import visible
 from tasks.admin_pages.addresses import number_in
 from tasks.admin_pages.base import MOST_CHOSEN, TasksAdmin, asking, obstacles, too_many
 from tasks.admin_pages.history import record_change
@@ -268,13 +267,8 @@ class ActionsAdmin(TasksAdmin):
         form: Any,
     ) -> list[Row]:
         """Do it with all schedules at once; the action leaves the lines in their histories."""
-        seen: set[int] = set()
-        if self.may(action, request):
-            pks = [schedule.pk for schedule in schedules]
-            rows = visible(request.user, ScheduledTask.objects.filter(pk__in=pks))
-            seen = set(rows.values_list("pk", flat=True))
         note = form.cleaned_data["note"]
-        mine = [schedule for schedule in schedules if schedule.pk in seen]
+        mine = [schedule for schedule in schedules if self.may(action, request, schedule)]
         refused = action.perform_all(mine, note)
         done = [schedule for schedule in mine if schedule.pk not in refused]
         if done:

@@ -154,7 +154,9 @@ def afterwards(run: ScheduledTaskInstance, now: datetime) -> tuple[str, datetime
     if run.status == Status.FAILED and awaits_retry(run):
         assert run.ended is not None
         waits = why_waits(run.run_id.next_attempt(), run.parent.queue)
-        words = f"{_('next try')}. {waits}" if waits else _("next try")
+        words = _("next try")
+        if waits:
+            words = f"{words}. {waits}"
         return words, run.ended + timedelta(seconds=run.parent.retry_delay)
     if not run.parent.is_live:
         return run.parent.status_in_words(), None
