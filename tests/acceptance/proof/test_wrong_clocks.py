@@ -5,7 +5,7 @@ The clock of Redis is the one that counts (R12).
 
 import os
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
