@@ -166,7 +166,8 @@ class Dispatcher:
 
     def _read(self, this_round: Round) -> None:
         """Read what is due next."""
-        self._add(this_round, self._call(self._reading(this_round)))
+        script, keys, args = self._reading(this_round)
+        self._add(this_round, cast(Any, script(keys=keys, args=args)))
 
     def _begin(self, this_round: Round, steps: Sequence[Step], now: datetime) -> None:
         """Have Redis take steps, and then read what is due next."""
@@ -215,16 +216,6 @@ class Dispatcher:
         args = [utcformat(now), json.dumps([step.flat() for step in steps])]
         return self._dispatch_script, [SCHEDULES_KEY, DISPATCH_RECORDS_KEY], args
 
-    def read_due(self, since: float | str, until: datetime) -> list[Due]:
-        """Return a chunk of what is due, earliest first."""
-        keys = [SCHEDULES_KEY, DISPATCH_RECORDS_KEY]
-        args = [since, repr(to_milliseconds(until) / 1000), 0, LARGEST_CHUNK]
-        return _due(self._call((self._read_script, keys, args)))
-
-    def _call(self, call: Call) -> Any:
-        script, keys, args = call
-        return script(keys=keys, args=args)
-
     def decide_steps(self, due: Iterable[Due], now: datetime) -> tuple[list[Step], list[LateStep]]:
         """Decide each due schedule's step: those to take at once, those to be recorded first."""
         now_ms = to_milliseconds(now)
@@ -247,10 +238,6 @@ class Dispatcher:
                 else:
                     steps.append(step)
         return steps, late
-
-    def take_steps(self, steps: Sequence[Step], now: datetime) -> list[str]:
-        """Take the steps, all at once on the server; return the jobs put on their queues."""
-        return self._taken(self._call(self._taking(steps, now))) if steps else []
 
     def _taken(self, answer: list[bytes]) -> list[str]:
         """Return the jobs that a step has put on their queues, and see to what it could not."""

@@ -24,6 +24,7 @@ from tasks.scheduler import Scheduler
 from tasks.scheduler.planning import Step
 from tasks.services import SchedulerService
 from tests.servers import wait_for
+from tests.tasks.scheduler import dispatch_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,15 +44,14 @@ def schedule(scheduler: Scheduler) -> ScheduledTask:
 
 def planned(scheduler: Scheduler) -> tuple[list[Step], datetime]:
     """Return the steps that the scheduler takes next, and for when they are planned."""
-    now = timezone.now()
-    steps, _ = scheduler.dispatcher.decide_steps(scheduler.dispatcher.read_due("-inf", now), now)
+    steps, now = dispatch_script.planned(scheduler.dispatcher)
     assert steps
     return steps, now
 
 
 def take(scheduler: Scheduler, steps: list[Step], now: datetime) -> list[str]:
     """Have the scheduler take planned steps; return the ids of the jobs that it dispatched."""
-    return scheduler.dispatcher.take_steps(steps, now)
+    return dispatch_script.take(scheduler.dispatcher, steps, now)
 
 
 def queue_length(redis: Redis) -> int:

@@ -1,7 +1,7 @@
 """The script that dispatches, run for due schedules, and what Redis has of them then."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -12,11 +12,27 @@ from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
 from tasks.broker.projection import VERSION_LENGTH, dispatch_record
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask
+from tasks.scheduler.dispatcher import Dispatcher, Round
 from tasks.scheduler.planning import Step
 from tasks.scheduler.scripts import DISPATCH
 from tasks.timing.instants import to_milliseconds, to_score
 
 NOW = utcformat(timezone.now())
+
+
+def planned(dispatcher: Dispatcher) -> tuple[list[Step], datetime]:
+    """Return the steps that a dispatcher takes next, and for when they are planned."""
+    this_round = Round("-inf", at_least_late_ms=0)
+    dispatcher._read(this_round)
+    [chunk] = this_round.ahead
+    steps, _ = dispatcher.decide_steps(chunk.due, chunk.now)
+    return steps, chunk.now
+
+
+def take(dispatcher: Dispatcher, steps: list[Step], now: datetime) -> list[str]:
+    """Have planned steps taken; return the ids of the jobs that were put on their queues."""
+    script, keys, args = dispatcher._taking(steps, now)
+    return dispatcher._taken(script(keys=keys, args=args))
 
 
 def dispatch(redis: Redis, schedule: ScheduledTask, **changes: Any) -> list[str]:

@@ -24,7 +24,7 @@ from tasks.services import TaskService
 from tests.tasks import functions
 from tests.tasks.functions import ECHO, perform, queued
 from tests.tasks.scheduler.bad_members import BAD_MEMBERS
-from tests.tasks.scheduler.dispatch_script import score
+from tests.tasks.scheduler.dispatch_script import planned, score, take
 from tests.tasks.schedules import MakeSchedule, ago
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,13 +37,11 @@ def test_a_leader_that_was_frozen_dispatches_nothing_twice(
     put: MakeSchedule, scheduler: Scheduler, redis_connection: Redis
 ):
     schedule = put(first=ago(5), settled_through=ago(6))
-    now = timezone.now()
-    due = scheduler.dispatcher.read_due("-inf", now)
-    steps, _ = scheduler.dispatcher.decide_steps(due, now)
+    steps, now = planned(scheduler.dispatcher)
     other: Scheduler = django_rq.get_scheduler("default")
     other.enqueue_jobs()
     after = score(redis_connection, schedule)
-    assert scheduler.dispatcher.take_steps(steps, now) == []
+    assert take(scheduler.dispatcher, steps, now) == []
     assert (len(queued(redis_connection)), score(redis_connection, schedule)) == (1, after)
 
 
