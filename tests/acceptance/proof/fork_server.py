@@ -7,6 +7,7 @@ behind.
 
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import importlib
 import json
@@ -25,6 +26,8 @@ import psutil
 from tests.servers import BASE_DIR, wait_for
 
 PR_SET_CHILD_SUBREAPER = 36
+# At this signal a process writes the stacks of its threads to its log.
+STACKS = signal.SIGUSR2
 PRELOADED = """
     django_rq.management.commands.rqscheduler django_rq.management.commands.rqworker rq.worker
     rq_scheduler.scheduler asyncio freezegun tasks.services tasks.scheduler tasks.worker
@@ -53,7 +56,14 @@ class Process:
         return self._status
 
     def wait(self, seconds: float = 30) -> int:
-        wait_for(lambda: self.poll() is not None, f"the end of process {self.pid}", seconds)
+        """Wait until it has ended; return its exit status.
+
+        Raises AssertionError if it does not end in time, which says what it was doing.
+        """
+        try:
+            wait_for(lambda: self.poll() is not None, f"the end of process {self.pid}", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._doing()}") from error
         assert self._status is not None
         return self._status
 
@@ -73,6 +83,18 @@ class Process:
         except psutil.NoSuchProcess:
             return []
         return [child.pid for child in children if is_alive(child.pid)]
+
+    def _doing(self) -> str:
+        """Return the state of it and of what it has forked, and the log with their stacks."""
+        pids = [self.pid, *self.children()]
+        states = [f"{pid} is {psutil.Process(pid).status()}" for pid in pids]
+        for pid in pids:
+            os.kill(pid, STACKS)
+        # Each ends with the stack of its main thread.
+        with contextlib.suppress(AssertionError):
+            stacks = "\nCurrent thread "
+            wait_for(lambda: self.log.read_text().count(stacks) >= len(pids), "the stacks", 5)
+        return "\n".join([*states, *self.log.read_text(errors="replace").splitlines()[-200:]])
 
 
 class ForkServer:
@@ -188,6 +210,7 @@ def _become(environment: dict[str, str], log: str) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for descriptor, opened in ((0, nothing), (1, output), (2, output)):
         os.dup2(opened, descriptor)
+    faulthandler.register(STACKS, file=2, all_threads=True)
     os.environ |= environment
     _take_own_ways(environment)
     kill_points.install(environment)
