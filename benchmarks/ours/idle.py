@@ -36,11 +36,11 @@ class _Idle:
     def work(self) -> None:
         while True:
             if self._doorbell.wait(60):
-                taken = self._queues.step(None, ["default"], hand_over=True).taken
-                while taken is not None:
-                    taken = self._queues.step(_finished(taken), ["default"]).taken
+                taken = self._queues.step([], ["default"], hand_over=True).taken
+                while taken:
+                    taken = self._queues.step([_finished(taken[0])], ["default"]).taken
 
 
 def _finished(taken: Taken) -> Finished:
     now = time.time()
-    return Finished(taken.job_id, taken.execution_id, taken.queue, RESULT_TTL, None, now, now)
+    return Finished(taken.job_id, taken.execution_id, taken.queue, RESULT_TTL, "", now, now)

@@ -15,6 +15,8 @@ import signal
 import sys
 import threading
 import time
+from base64 import b64encode
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
@@ -28,14 +30,16 @@ from rq.executions import Execution
 from rq.job import Retry
 from rq.queue import Queue
 from rq.timeouts import JobTimeoutException
-from rq.worker import BaseWorker
+from rq.worker import BaseWorker, DequeueStrategy
 
 from tasks import clock
 from tasks.broker import limits
 from tasks.broker.clock import refresh
 from tasks.broker.in_flight import STARTED_TTL_SECONDS
 from tasks.broker.keys import explain, is_wrong_type
+from tasks.broker.leases import LEASE_SECONDS
 from tasks.broker.ownership import Ownership, RedisRefused
+from tasks.clock import elapsed_clock
 from tasks.database import alias
 from tasks.job import Job
 from tasks.job_ids import is_recorded
@@ -51,7 +55,8 @@ from tasks.runs.process_state import ProcessState
 from tasks.runs.processes import die_with_parent, ending_copies
 from tasks.runs.timeout import Deadline
 from tasks.runs.writer import writer
-from tasks.worker.queues import LEFT_TO_RQ, Answer, Finished, Queues, Taken
+from tasks.worker.pace import MOST_AT_A_TIME, Pace
+from tasks.worker.queues import LEFT_TO_RQ, Batch, Finished, Queues, Taken
 from tasks.worker.refusals import OF_OTHER_CODE, obstacle_to, refuse
 from tasks.worker.shared_state import Run, SharedState
 from tasks.worker.usable import UnusableQueues
@@ -67,6 +72,8 @@ MAX_MEMORY_MB = 512
 BATCH_SECONDS = 1.0
 # How old its reading of Redis's clock may become: each step that takes a job also reads it.
 CLOCK_AGE_SECONDS = 1.0
+# A job that was taken ahead longer ago than this is not begun: others may take it for lost.
+MAX_AHEAD_SECONDS = LEASE_SECONDS / 3
 # With which status a child exits that must not use this Redis any more.
 REFUSED_STATUS = 77
 
@@ -84,8 +91,15 @@ class Child:
         self._ownership = Ownership(self._redis)
         self._queues = Queues(self._redis, worker.key, worker.name, STARTED_TTL_SECONDS, kind)
         self._queue_by_name = {queue.name: queue for queue in worker.queues}
-        # The job that returned and is not yet reported to Redis, with the report.
-        self._unreported: tuple[Job, Finished] | None = None
+        # The jobs that were taken and aren't begun. And those that returned, with what is to be
+        # reported of them to Redis.
+        self._ahead: deque[Taken] = deque()
+        self._unreported: list[tuple[Job, Finished]] = []
+        # Those of them on which others depend: a step leaves their end to RQ.
+        self._left: list[tuple[Job, Finished]] = []
+        self._pace = Pace()
+        # Whether nothing is begun before what has returned is reported.
+        self._is_full = False
         self._connections = state()
         self._process_state = ProcessState()
         self._is_restored = True
@@ -140,7 +154,7 @@ class Child:
             self._held = holds.read_again(self._held)
             if self._unusable:
                 self._unusable.check()
-            while taken := self.next_job(more=self._may_continue(ran, limit, stop_at)):
+            while taken := self.next_job(self._room(ran, limit, stop_at)):
                 self.run(taken)
                 ran += 1
         except RedisRefused:
@@ -162,57 +176,92 @@ class Child:
             spool.push(self._redis, end["job_id"], end["status"], **end["values"])
             self._shared.forget_end()
 
-    def _may_continue(self, ran: int, limit: int, stop_at: float) -> bool:
-        return (
-            (ran < limit or not limit)
-            and time.monotonic() < stop_at
-            and not self.is_due_for_recycling
-            and not self._shared.is_stop_requested
-        )
+    def _room(self, ran: int, limit: int, stop_at: float) -> int:
+        """Return how many jobs may still be taken at most."""
+        if self._must_end or time.monotonic() >= stop_at:
+            return 0
+        in_order = self._worker._dequeue_strategy in (None, DequeueStrategy.DEFAULT)
+        most = MOST_AT_A_TIME if in_order else 1
+        return min(most, limit - ran) if limit else most
 
-    def next_job(self, more: bool) -> Taken | None:
-        """Report the job that has returned and, if `more`, take the next one: in one round trip.
+    @property
+    def _must_end(self) -> bool:
+        """Whether no further job is to be begun."""
+        return self.is_due_for_recycling or self._shared.is_stop_requested
 
-        Returns None if there is no next one. Raises RedisError; the job is then still to report.
+    def next_job(self, room: int) -> Taken | None:
+        """Return the next of the jobs that were taken; if there is none, take up to `room`.
+
+        The step that takes them reports those that have returned. Returns None if there is no next
+        one. Raises RedisError; those that returned are then still to be reported.
         """
-        if self._unreported is None and not more:
+        if self._ahead and (taken := self._next_of_ahead()):
+            return taken
+        self._end_those_left()
+        if not self._unreported and not room:
             return None
-        answer = self._step(more)
-        if self._unreported is not None:
-            self._conclude(*self._unreported, answer)
-            self._unreported = None
-            if answer.is_left_to_rq and answer.taken is None and more:
-                answer = self._step(more)  # The jobs that depended on it are on their queues now.
-        if answer.taken is not None:
-            self._worker.reorder_queues(self._queue_by_name[answer.taken.queue])
-        return answer.taken
+        number = min(room, self._pace.next(time.monotonic()))
+        self._take(number)
+        if self._left and not self._ahead and number:
+            self._end_those_left()
+            self._take(number)  # The jobs that depended on them are on their queues now.
+        self._pace.took(len(self._ahead), time.monotonic())
+        self._end_those_left()
+        if not self._ahead:
+            return None
+        self._worker.reorder_queues(self._queue_by_name[self._ahead[-1].queue])
+        self._shared.begin()
+        return self._ahead.popleft()
 
-    def _step(self, more: bool) -> Answer:
+    def _next_of_ahead(self) -> Taken | None:
+        """Return the next job that was taken ahead, None if they aren't to be begun here."""
+        age = elapsed_clock() - self._ahead[0].leased
+        if self._must_end or self._is_full or age > MAX_AHEAD_SECONDS:
+            while self._ahead:
+                self._queues.give_back(self._ahead[-1])
+                self._ahead.pop()
+            self._shared.give_back()
+        elif self._shared.begin():
+            return self._ahead.popleft()
+        self._ahead.clear()
+        return None
+
+    def _step(self, number: int) -> Batch:
         """Have Redis take a step; queues that turn out to be unusable are left out."""
-        _, finished = self._unreported or (None, None)
+        finished = [one for _, one in self._unreported[self._shared.reported :]]
         while True:
             self._shared.announce_step(self._queues.step_id)
             try:
-                usable = self._usable_queues() if more else []
-                answer = self._queues.step(finished, usable, hand_over=self._has_listened)
-                self._has_listened = False
+                usable = self._usable_queues() if number else []
+                batch = self._queues.step(finished, usable, number, hand_over=self._has_listened)
                 break
             except ResponseError as error:
                 if not (is_wrong_type(error) and self._unusable.check()):
                     raise
-        for template in answer.templates:
+        self._shared.record_step(batch.taken)
+        self._has_listened = False
+        for template in batch.templates:
             logger.warning(
                 "Job %s is a schedule's template and isn't run: use “run now”.", template
             )
-        return answer
+        return batch
 
-    def _conclude(self, job: Job, finished: Finished, answer: Answer) -> None:
-        """End a job that others depend on as RQ does; any other was ended by the step."""
-        if answer.is_left_to_rq:
+    def _take(self, number: int) -> None:
+        """Report the jobs that returned, and take up to `number` others."""
+        batch = self._step(number)
+        self._ahead.extend(batch.taken)
+        self._left += [one for one in self._unreported if one[0].id in batch.left_to_rq]
+        self._unreported, self._is_full = [], False
+
+    def _end_those_left(self) -> None:
+        """End jobs that returned, and on which others depend, as RQ does."""
+        while self._left:
+            job, finished = self._left[0]
             queue = self._queue_by_name[finished.queue]
             execution = self._execution(job.id, finished.execution_id)
             self._worker.handle_job_success(job, queue, queue.started_job_registry, execution)
             limits.release(job.id, self._redis)
+            del self._left[0]
 
     def _usable_queues(self) -> list[str]:
         names = [queue.name for queue in self._worker._ordered_queues]
@@ -262,11 +311,12 @@ class Child:
             execution.id,
             queue.name,
             job.get_result_ttl(self._worker.default_result_ttl),
-            None if is_recorded(job.id) else job.result_payload(),
+            "" if is_recorded(job.id) else b64encode(job.result_payload() or b"").decode(),
             job.started_at.timestamp(),
             job.ended_at.timestamp(),
         )
-        self._unreported = job, finished
+        self._unreported.append((job, finished))
+        self._is_full = not self._shared.keep_finished(finished)
 
     def _end_by_rq(self, job: Job, queue: Queue, execution: Execution, value: Any) -> None:
         """End a job that returned as RQ does; if its success callback raises, the job fails."""

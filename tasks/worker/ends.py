@@ -6,7 +6,7 @@ writes it.
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +21,8 @@ from tasks.broker.keys import started_key
 from tasks.job import Job
 from tasks.reasons import Code, reason
 from tasks.runs import spool
-from tasks.worker.queues import Steps, Taken
+from tasks.timing.instants import from_score
+from tasks.worker.queues import Finished, Queues, Taken
 from tasks.worker.shared_state import Run
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def timed_out(run: Run) -> Mapping[str, Any]:
 class Ends:
     """Records how the runs of a worker's dead children ended."""
 
-    def __init__(self, worker: rq.Worker, steps: Steps) -> None:
+    def __init__(self, worker: rq.Worker, steps: Queues) -> None:
         self._worker = worker
         self._redis = worker.connection
         self._steps = steps
@@ -76,6 +77,34 @@ class Ends:
             job_id, status, values = self._unspooled[0]
             spool.push(self._redis, job_id, status, **values)
             del self._unspooled[0]
+
+    def report(self, finished: Sequence[Finished]) -> None:
+        """Report jobs that finished, but whose child can't do so now; raises RedisError."""
+        if finished:
+            self.conclude(finished, self._steps.report(finished))
+
+    def conclude(self, finished: Sequence[Finished], left_to_rq: Sequence[str]) -> None:
+        """End the jobs, of those that finished, that others depend on as RQ does."""
+        for one in finished:
+            if one.job_id in left_to_rq:
+                self._conclude(one)
+
+    def _conclude(self, finished: Finished) -> None:
+        fields: Any = self._redis.hgetall(Job.key_for(finished.job_id))
+        job = Job.from_fields(finished.job_id, fields, self._redis)
+        if job.unreadable is None:
+            job.started_at = from_score(finished.started)
+            job.ended_at = from_score(finished.ended)
+            queue = next(one for one in self._worker.queues if one.name == finished.queue)
+            execution = Execution(finished.execution_id, job.id, self._redis, self._worker.name)
+            registry = queue.started_job_registry
+            self._worker.handle_job_success(job, queue, registry, execution)
+        limits.release(finished.job_id, self._redis)
+
+    def give_back(self, ahead: Sequence[Taken]) -> None:
+        """Return jobs that were taken ahead to their queues, in their order; raises RedisError."""
+        for taken in reversed(ahead):
+            self._steps.give_back(taken)
 
     def return_to_queue(self, taken: Taken) -> None:
         """Return to its queue a job that a dead child took but did not start; raises RedisError.

@@ -32,9 +32,9 @@ from tasks.runs import holds, recorder
 from tasks.runs.beside import Outcome
 from tasks.runs.claim import WAIT_INTERVAL
 from tasks.runs.group_writer import GroupWriter
-from tasks.worker.batches import LANE, Batch, Batches
+from tasks.worker.batches import LANE, Batches
 from tasks.worker.doorbell import Doorbell
-from tasks.worker.queues import LEFT_TO_RQ, Finished, Taken
+from tasks.worker.queues import LEFT_TO_RQ, Batch, Finished, Taken
 from tasks.worker.refusals import OF_OTHER_CODE, obstacle_to, refuse
 from tasks.worker.run_table import Room, RunTable
 from tasks.worker.shared_state import Run
@@ -283,13 +283,15 @@ class Intake:
             names = [name for name in ordered if name not in self._unusable and name not in held]
             self._table.announce_step(self._batches.step_id)
             try:
-                batch = self._batches.step_many(
+                batch = self._batches.step(
                     finished, names, free, going_on=going_on, hand_over=self._has_heard
                 )
                 break
             except ResponseError as error:
                 if not (is_wrong_type(error) and self._unusable.check()):
                     raise
+            finally:
+                self._batches.rest()
         for template in batch.templates:
             logger.warning(
                 "Job %s is a schedule's template and isn't run: use “run now”.", template
@@ -301,7 +303,7 @@ class Intake:
         assert job.started_at is not None
         ttl = job.get_result_ttl(self._worker.default_result_ttl)
         times = job.started_at.timestamp(), report.ended.timestamp()
-        return Finished(job.id, taken.execution_id, taken.queue, ttl, None, *times)
+        return Finished(job.id, taken.execution_id, taken.queue, ttl, "", *times)
 
     def _take(self, taken: Sequence[Taken]) -> None:
         """Have the jobs run that were taken, unless others are to run them."""

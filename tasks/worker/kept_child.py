@@ -246,7 +246,7 @@ class KeptChild:
                 if phase is Phase.STARTING
             ]
             if self.table.announced_step:
-                taken += self._batches.all_taken_by(self.table.announced_step)
+                taken += self._batches.repeat(self.table.announced_step).taken
             for one in taken:
                 ends.return_to_queue(one)
         except RedisError as error:

@@ -83,6 +83,11 @@ class LeaseKeeper:
         self._thread: ThreadPoolExecutor | None = None
         self._renewal: Future[None] | None = None
 
+    @property
+    def is_suspending(self) -> bool:
+        """Whether the child is suspended because the lease of its run is over."""
+        return self._lease is not None and self._lease.suspended is not None
+
     def renewed(self, run: Run, sent: float) -> None:
         """Note that a renewal in Redis, sent at this time by `elapsed_clock`, has succeeded."""
         current = self._lease

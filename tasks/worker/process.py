@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -57,7 +58,7 @@ from tasks.worker.doorbell import Doorbell
 from tasks.worker.ends import Ends, died_of, timed_out
 from tasks.worker.lease import LeaseKeeper
 from tasks.worker.overtime import Overtime
-from tasks.worker.queues import Queues, Taken, record_executions
+from tasks.worker.queues import Finished, Queues, Taken, record_executions
 from tasks.worker.shared_state import Run, SharedState
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ Status = ScheduledTaskInstance.Status
 
 # How often the worker monitors the current run.
 MONITOR_INTERVAL_SECONDS = min(1.0, LEASE_SECONDS / 6)
+# How often the worker looks whether others wait for a run that takes longer than those before it.
+LOOK_INTERVAL_SECONDS = 0.05
 # How often the worker sends a heartbeat.
 HEARTBEAT_INTERVAL_SECONDS = 10.0
 # How often it asks again while one of its queues is held.
@@ -126,6 +129,12 @@ class Worker(rq.Worker):
         number = coroutines_at_a_time() if self.concurrency is None else self.concurrency
         self._coroutines = CoroutineKeeper(self, number) if number else None
         self._keeper = LeaseKeeper(lambda run: self._renew_lease(run), self.name)
+        # What its child had taken ahead, and had finished, when the worker took that over.
+        self._taken_over: tuple[list[Taken], list[Finished]] = [], []
+        # The run that was going on at the last look.
+        self._seen: Run | None = None
+        # A child is suspended by one thread at a time.
+        self._suspending = threading.Lock()
         # The job that is ended because it has no lease any more, and what the database said.
         self._given_up: tuple[str, Hold] | None = None
         self._ends = Ends(self, self._child_queues)
@@ -221,6 +230,7 @@ class Worker(rq.Worker):
     def _do_maintenance(self, burst: bool) -> None:
         """Do what is due from time to time, between jobs."""
         self._ends.spool()
+        self._settle_taken_over()
         if self.connection.exists(WORKERS_SUSPENDED):  # RQ asks with a heartbeat each time.
             self.check_for_suspension(burst)
         if self.should_run_maintenance_tasks:
@@ -382,7 +392,7 @@ class Worker(rq.Worker):
         if child is None:
             return
         # It may die and be reaped meanwhile; then there is nothing to stop.
-        with suppress(ProcessLookupError):
+        with self._suspending, suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGSTOP)
             run = child.shared.run
             if run is not None and run.job_id == job_id:
@@ -403,8 +413,12 @@ class Worker(rq.Worker):
         self._state = WorkerStatus.BUSY
         try:
             child.orders.send(limit)
-            while not child.orders.poll(MONITOR_INTERVAL_SECONDS):
-                self._monitor(child)
+            monitored = time.monotonic()
+            while not child.orders.poll(LOOK_INTERVAL_SECONDS):
+                self._relieve(child)
+                if time.monotonic() - monitored >= MONITOR_INTERVAL_SECONDS:
+                    self._monitor(child)
+                    monitored = time.monotonic()
             self._keeper.forget()
             ran, redis_answers, is_due_for_recycling, held = child.orders.recv()
             self._held = set(held)
@@ -450,6 +464,42 @@ class Worker(rq.Worker):
         self._keep_lease(child, run)
         self._overtime.look_away(time.monotonic())
 
+    def _relieve(self, child: ChildProcess) -> None:
+        """Take over what waits for a run that takes longer than those before it.
+
+        What the child has taken ahead goes back to its queue, and what it has finished is reported.
+        """
+        run, seen = child.shared.run, self._seen
+        self._seen = run
+        try:
+            if run is not None and run == seen and child.shared.are_others_waiting:
+                self._take_over(child)
+                self._child_queues.note_running(run.job_id, run.execution_id)
+            self._settle_taken_over()
+        except RedisError as error:  # It is kept.
+            redis_outage.report(error)
+
+    def _take_over(self, child: ChildProcess) -> None:
+        """Suspend the child for a moment: it may just be beginning the next job."""
+        if self._keeper.is_suspending:
+            return
+        with self._suspending:
+            os.kill(child.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            if not child.shared.announced_step:
+                ahead, finished = child.shared.take_over()
+                self._taken_over[0].extend(ahead)
+                self._taken_over[1].extend(finished)
+            os.kill(child.pid, signal.SIGCONT)
+
+    def _settle_taken_over(self) -> None:
+        """Give back and report what was taken over; raises RedisError, and what is left stays."""
+        ahead, finished = self._taken_over
+        self._ends.give_back(ahead)
+        ahead.clear()
+        self._ends.report(finished)
+        finished.clear()
+
     def _keep_lease(self, child: ChildProcess, run: Run) -> None:
         """Keep the lease of a run; end the run if that isn't possible, or if others ended it."""
         can_be_lost = child.shared.is_running and is_recorded(run.job_id)
@@ -492,7 +542,7 @@ class Worker(rq.Worker):
         if child is not None:
             child.orders.close()
             os.waitpid(child.pid, 0)
-            self._return_unstarted(child)  # What it took, if the answer never reached it.
+            self._return_unstarted(child)  # If Redis hadn't answered it.
 
     def _reap(self, child: ChildProcess) -> None:
         """Record how the child and its run ended; return a job not yet started to its queue."""
@@ -536,20 +586,32 @@ class Worker(rq.Worker):
         self._ends.settle([] if run is None else [run])
 
     def _return_unstarted(self, child: ChildProcess) -> None:
-        """Return to its queue the job that the dead child took but did not start."""
+        """Return the jobs that a dead child took but did not start; report those that finished."""
+        shared = child.shared
         try:
-            taken = self._unstarted(child.shared)
-            if taken is not None and taken.job_id != self._stopped_job_id:
-                self._ends.return_to_queue(taken)
+            self._settle_taken_over()
+            if shared.announced_step:
+                finished = shared.unreported
+                batch = self._child_queues.repeat(shared.announced_step, finished)
+                self._ends.conclude(finished, batch.left_to_rq)
+                unstarted = batch.taken
+            else:
+                self._ends.report(shared.unreported)
+                self._ends.give_back(shared.ahead)
+                unstarted = self._begun_but_not_started(shared)
+            for taken in reversed(unstarted):
+                if taken.job_id != self._stopped_job_id:
+                    self._ends.return_to_queue(taken)
         except RedisError as error:
             logger.warning(
-                "The job that the child took could not be returned to its queue: %s", error
+                "What the child took or finished could not be put right in Redis: %s", error
             )
 
-    def _unstarted(self, shared: SharedState) -> Taken | None:
-        run = shared.run
-        if shared.announced_step:
-            return self._child_queues.taken_by(shared.announced_step)
-        if run is None or shared.has_started:
-            return None
-        return Taken(run.job_id, run.queue, run.execution_id, {})
+    def _begun_but_not_started(self, shared: SharedState) -> list[Taken]:
+        begun, run = shared.begun, shared.run
+        if begun is None:
+            return []
+        is_started = (
+            run is not None and run.execution_id == begun.execution_id and shared.has_started
+        )
+        return [] if is_started else [begun]

@@ -1,18 +1,19 @@
-"""How workers take jobs from queues: in one atomic step with the end of the previous job.
+"""How workers take jobs from queues: in one atomic step with the ends of those before.
 
 RQ's worker pops a job, reads it, and updates half a dozen keys, in 20 round trips. Here one
-script does what RQ's pages, registries and commands need: the job that ended goes to the finished
-ones with its result, the next one is marked as started by this worker, with a lease on its run.
+script does what RQ's pages, registries and commands need: jobs that ended go to the finished ones
+with their results, the next ones are marked as started by this worker, with leases on their runs.
 What leaves a queue is registered as started in the same step, so no job is lost on the way,
 however many queues a worker listens to.
 """
 
 import hashlib
+import json
 import secrets
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from redis import Redis
@@ -114,55 +115,80 @@ end
     .replace("FREE_PLACE", FREE_PLACE)
     .replace("TAKE_PLACE", TAKE_PLACE)
 )
-# KEYS: the worker, what it took last. ARGV: this step's id, now (as text, and in seconds), the
-# worker's name, for how long a job counts as started and for how long its lease holds (seconds);
-# then of the job that finished: its id ("" for none), execution, queue, the lifetime of its result
-# (seconds), its payload ("" for none), when it started and ended (seconds), "1" if it took long
-# enough to be recorded as an execution; then "1" if the worker has listened to the queues and lets
-# another one do so once it has a job; the kind of job to take ("" for any); then the queues to take
-# a job from.
-# Returns whether the finished job has dependents and is left to RQ; the id, queue and fields of the
-# job that was taken; the templates found on the queues, which are never executed; and Redis's time.
+# KEYS: the worker, what its child took last. ARGV: this step's id, now (as text, and in seconds),
+# the worker's name, for how long a job counts as started and for how long its lease holds
+# (seconds); then the kind of job to take ("" for any), the lane, how many at most, "1" if the
+# worker has listened to the queues and lets another one do so once it has a job; how many jobs the
+# child has that go on, and the field of the worker's hash for that ("" for none); as JSON the jobs
+# that finished, each a list: id, execution, queue, the lifetime of its result (seconds), its
+# payload ("" for none), when it started and ended (seconds), 1 if it took long enough to be
+# recorded as an execution; then the queues to take jobs from.
+# Returns the finished jobs that have dependents and are left to RQ; the jobs that were taken, each
+# with its id, queue, execution and fields; the templates found on the queues, which are never
+# executed; and Redis's time.
 STEP = with_key_names(f"""
 local worker, taken, step, text, now, name = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local ttl, lease, kind, lane = ARGV[5], ARGV[6], ARGV[16], ''
-local last = redis.call('HMGET', taken, 'step', 'left', 'job', 'queue')
-if last[1] == step then
-  -- The same step once more: its answer was lost on the way.
-  local fields = {{}}
-  if last[3] ~= '' then fields = redis.call('HGETALL', JOB .. last[3]) end
-  return {{tonumber(last[2]), last[3], last[4], fields, {{}}, redis.call('TIME')}}
-end
+local ttl, lease, kind, lane, free = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 {PARTS}
 {HAND_OVER}
-local left, templates = 0, {{}}
-if ARGV[7] ~= '' then
-  left = finish(ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10]), ARGV[11], ARGV[12], ARGV[13],
-    tonumber(ARGV[14]))
+local last = redis.call('HMGET', taken, 'step', 'left', 'jobs')
+if last[1] == step then
+  -- The same step once more: its answer was lost on the way.
+  local jobs = cjson.decode(last[3])
+  for _, job in ipairs(jobs) do job[4] = redis.call('HGETALL', JOB .. job[1]) end
+  return {{cjson.decode(last[2]), jobs, {{}}, redis.call('TIME')}}
 end
 
-local id, queue, fields = '', '', {{}}
-for i = 17, #ARGV do
-  while id == '' do
-    local popped = take_off(ARGV[i], 1)[1]
-    if not popped then break end
-    if is_template(popped) then
-      templates[#templates+1] = popped
-    elseif take_place(popped) then
-      local found = start(popped, ARGV[i], step)
-      if found then id, queue, fields = popped, ARGV[i], found end
+local left, jobs, notes, templates = {{}}, {{}}, {{}}, {{}}
+for _, job in ipairs(cjson.decode(ARGV[13])) do
+  if finish(unpack(job)) == 1 then left[#left + 1] = job[1] end
+end
+for i = 14, #ARGV do
+  while free > 0 do
+    local ids = take_off(ARGV[i], free)
+    if #ids == 0 then break end
+    for _, id in ipairs(ids) do
+      local execution = step .. '-' .. #jobs
+      if is_template(id) then
+        templates[#templates + 1] = id
+      elseif take_place(id) then
+        local found = start(id, ARGV[i], execution)
+        if found then
+          jobs[#jobs + 1] = {{id, ARGV[i], execution, found}}
+          notes[#notes + 1] = {{id, ARGV[i], execution}}
+          free = free - 1
+        end
+      end
     end
   end
 end
-if ARGV[15] == '1' and id ~= '' then
-  for i = 17, #ARGV do hand_over(ARGV[i]) end
+if ARGV[10] == '1' and #jobs > 0 then
+  for i = 14, #ARGV do hand_over(ARGV[i]) end
 end
-if id ~= '' then redis.call('HSET', worker, 'state', 'busy') end
-redis.call('HSET', taken, 'step', step, 'left', left, 'job', id, 'queue', queue)
+if ARGV[12] ~= '' then redis.call('HSET', worker, ARGV[12], ARGV[11] + #jobs) end
+if #jobs > 0 then redis.call('HSET', worker, 'state', 'busy') end
+redis.call('HSET', taken, 'step', step, 'left', cjson.encode(left), 'jobs', cjson.encode(notes),
+  'job', jobs[1] and jobs[1][1] or '')
 redis.call('EXPIRE', taken, 3600)
-return {{left, id, queue, fields, templates, redis.call('TIME')}}
+return {{left, jobs, templates, redis.call('TIME')}}
 """)
-# What both scripts below begin with. KEYS: the worker. ARGV: a job that it took, its queue and
+# KEYS: the worker. ARGV: now (as text, and in seconds), the worker's name, and as JSON the jobs
+# that finished, as a step has them. Returns those that have dependents and are left to RQ.
+REPORT = with_key_names(f"""
+local worker, text, now, name, left = KEYS[1], ARGV[1], ARGV[2], ARGV[3], {{}}
+{PARTS}
+for _, job in ipairs(cjson.decode(ARGV[4])) do
+  if finish(unpack(job)) == 1 then left[#left + 1] = job[1] end
+end
+return left
+""")
+# KEYS: what a child took last. ARGV: the step that took it, a job. Notes that this job runs, unless
+# there has been another step.
+NOTE_RUNNING = """
+local taken, step, id = KEYS[1], ARGV[1], ARGV[2]
+if redis.call('HGET', taken, 'step') == step then redis.call('HSET', taken, 'job', id) end
+"""
+# What the scripts below begin with. KEYS: the worker. ARGV: a job that it took, its queue and
 # execution. They return 0 if the job has ended, or is no longer with this worker.
 UNTAKE = f"""{FREE_PLACE}
 local worker, id, queue, execution = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
@@ -185,6 +211,13 @@ end
 # be what kills its process.
 RETURN_TO_QUEUE = with_key_names(f"""{UNTAKE}
 if not is_taken() or redis.call('HSETNX', key, 'put_back', execution) == 0 then return 0 end
+untake('queued')
+redis.call('LPUSH', QUEUE .. queue, id)
+return 1
+""")
+# Puts a job that was taken ahead back on its queue, as if it had not been taken.
+GIVE_BACK = with_key_names(f"""{UNTAKE}
+if not is_taken() then return 0 end
 untake('queued')
 redis.call('LPUSH', QUEUE .. queue, id)
 return 1
@@ -222,35 +255,36 @@ class Taken:
 class Finished:
     """A job that returned; its times are in seconds since the Unix epoch.
 
-    `payload` is its serialized result, None if it has none or if its row keeps it.
+    `payload` is its serialized result in base64, "" if it has none or if its row keeps it.
     """
 
     job_id: str
     execution_id: str
     queue: str
     result_ttl: int
-    payload: bytes | None
+    payload: str
     started: float
     ended: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a step did: `is_left_to_rq` is about the finished job, which then has dependents."""
+all_of = attrgetter(*Finished.__dataclass_fields__)
 
-    taken: Taken | None
-    is_left_to_rq: bool
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a step did; `left_to_rq` are the finished jobs that have dependents."""
+
+    taken: list[Taken]
+    left_to_rq: list[str]
     templates: list[str]
 
 
 @dataclass
-class Steps:
-    """The steps by which a worker's child takes jobs: what those of each kind have in common.
+class Queues:
+    """The queues of one worker, for the child that runs one job after the other.
 
     `step_id` identifies the next step. `kind` is the kind of job that it takes, "" for any.
     """
-
-    SCRIPT: ClassVar[str]
 
     redis: Redis
     worker_key: str
@@ -259,22 +293,73 @@ class Steps:
     kind: str = ""
     step_id: str = field(init=False)
 
+    # What tells those who listen for jobs of one kind from the others, by the worker's name.
+    LANE: ClassVar[str] = ""
+
     def __post_init__(self) -> None:
-        self._sha = hashlib.sha1(self.SCRIPT.encode()).hexdigest()
+        self._sha = hashlib.sha1(STEP.encode()).hexdigest()
         self._prefix, self._number = secrets.token_hex(8), 0
         self.step_id = f"{self._prefix}{self._number}"
         self._sent: float | None = None  # When this step was first sent: only then does it lease.
         self._connection: Any = None
 
-    def _count_step(self) -> None:
-        """Have the next step be another one: this one's answer has come."""
+    def step(
+        self,
+        finished: Sequence[Finished],
+        queue_names: Sequence[str],
+        number: int = 1,
+        *,
+        going_on: int = 0,
+        hand_over: bool = False,
+    ) -> Batch:
+        """Report the jobs that finished, and take up to `number` from the queues, in their order.
+
+        `hand_over`: if there is one, this worker no longer listens to the queues, but another one.
+        `going_on` others have been taken and have not finished: the worker's hash has how many.
+        Raises RedisError; the same step can then be tried again, and takes effect once.
+        """
+        self._sent = self._sent or elapsed_clock()
+        batch = self._step(self.step_id, finished, queue_names, number, going_on, hand_over)
+        # The next step is another one: this one's answer has come.
         self._number, self._sent = self._number + 1, None
         self.step_id = f"{self._prefix}{self._number}"
+        return batch
+
+    def repeat(self, step_id: str, finished: Sequence[Finished] = ()) -> Batch:
+        """Return what the last step of a process that died did, which reported these jobs.
+
+        If Redis has not executed that step yet, it reports them now, and no longer takes a job.
+        """
+        batch = self._step(step_id, finished, (), 0)
+        self.rest()
+        return batch
+
+    def report(self, finished: Sequence[Finished]) -> list[str]:
+        """Report jobs that finished; return those that have dependents and are left to RQ."""
+        now = clock.now()
+        of_time = utcformat(now), now.timestamp()
+        left: Any = self.redis.eval(
+            REPORT, 1, self.worker_key, *of_time, self.worker_name, _as_json(finished)
+        )
+        return [one.decode() for one in left]
 
     def return_to_queue(self, taken: Taken) -> bool:
         """Put a job that was taken, but not started, back on its queue; return whether it was."""
         args = [self.worker_key, taken.job_id, taken.queue, taken.execution_id]
         return bool(self.redis.eval(RETURN_TO_QUEUE, 1, *args))
+
+    def note_running(self, job_id: str, execution_id: str) -> None:
+        """Note which of the jobs that the last step took runs: at first it is the first of them."""
+        step_id, _, _ = execution_id.rpartition("-")
+        self.redis.eval(NOTE_RUNNING, 1, self._taken_key, step_id, job_id)
+
+    def give_back(self, taken: Taken) -> bool:
+        """Put a job that was taken ahead back on its queue, as if it had not been taken.
+
+        Returns whether it was still with this worker.
+        """
+        args = [self.worker_key, taken.job_id, taken.queue, taken.execution_id]
+        return bool(self.redis.eval(GIVE_BACK, 1, *args))
 
     def put_off(self, taken: Taken, until: float, fields: Mapping[str, str]) -> None:
         """Put a job that was taken back for later, with a note in these fields of its hash.
@@ -287,21 +372,37 @@ class Steps:
         args += [until, *note]
         self.redis.eval(PUT_OFF, 1, *args)
 
-    def _args(self, step_id: str) -> list[Any]:
-        """Return the keys and arguments with which each step begins."""
+    def _step(
+        self,
+        step_id: str,
+        finished: Sequence[Finished],
+        queue_names: Sequence[str],
+        number: int,
+        going_on: int = 0,
+        hand_over: bool = False,
+    ) -> Batch:
         now = clock.now()
-        keys = [self.worker_key, self._taken_key]
-        of_time = [utcformat(now), now.timestamp()]
-        return [*keys, step_id, *of_time, self.worker_name, self.started_ttl, LEASE_SECONDS]
+        args = [self.worker_key, self._taken_key, step_id, utcformat(now), now.timestamp()]
+        args += [self.worker_name, self.started_ttl, LEASE_SECONDS, self.kind, self.LANE, number]
+        args += [int(hand_over), going_on, self.going_on_field]
+        args += [_as_json(finished), *queue_names]
+        left, jobs, templates = self._call(args)
+        taken = [self._taken(*job) for job in jobs]
+        return Batch(taken, [one.decode() for one in left], [one.decode() for one in templates])
+
+    @property
+    def going_on_field(self) -> str:
+        """The field of the worker's hash that says how many jobs go on, "" for none."""
+        return ""
 
     @property
     def _taken_key(self) -> str:
         return taken_key(self.worker_name)
 
-    def _taken(self, job_id: bytes, queue: bytes, execution_id: str, flat: list[bytes]) -> Taken:
+    def _taken(self, job_id: bytes, queue: bytes, run: bytes, flat: list[bytes]) -> Taken:
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        name = job_id.decode(errors="backslashreplace")
-        return Taken(name, queue.decode(), execution_id, fields, self._sent or elapsed_clock())
+        name, leased = job_id.decode(errors="backslashreplace"), self._sent or elapsed_clock()
+        return Taken(name, queue.decode(), run.decode(), fields, leased)
 
     def _call(self, args: list[Any]) -> list[Any]:
         """Execute the script, and take over what it says at last: Redis's time."""
@@ -322,7 +423,7 @@ class Steps:
                 connection.send_command("EVALSHA", self._sha, 2, *args)
                 return connection.read_response()
             except NoScriptError:
-                connection.send_command("EVAL", self.SCRIPT, 2, *args)
+                connection.send_command("EVAL", STEP, 2, *args)
                 return connection.read_response()
         except BaseException:
             connection.disconnect()
@@ -336,61 +437,14 @@ class Steps:
             self.redis.connection_pool.release(connection)
 
 
-class Queues(Steps):
-    """The queues of one worker, for the child that runs one job after the other."""
-
-    SCRIPT: ClassVar[str] = STEP
-
-    def step(
-        self, finished: Finished | None, queue_names: Sequence[str], *, hand_over: bool = False
-    ) -> Answer:
-        """Report the job that finished, and take the next one from the first queue that has one.
-
-        `hand_over`: if there is one, this worker no longer listens to the queues, but another one.
-        Raises RedisError; the same step can then be tried again, and takes effect once.
-        """
-        self._sent = self._sent or elapsed_clock()
-        answer = self._step(self.step_id, finished, queue_names, hand_over)
-        self._count_step()
-        return answer
-
-    def taken_by(self, step_id: str) -> Taken | None:
-        """Return the job that the last step of a process that died took, None if it took none.
-
-        If Redis has not executed that step yet, the step will no longer take a job.
-        """
-        taken = self._step(step_id, None, ()).taken
-        self.rest()
-        return taken
-
-    def _step(
-        self,
-        step_id: str,
-        finished: Finished | None,
-        queue_names: Sequence[str],
-        hand_over: bool = False,
-    ) -> Answer:
-        args = self._args(step_id)
-        args += [""] * 8 if finished is None else described(finished)
-        answer = self._call([*args, int(hand_over), self.kind, *queue_names])
-        is_left_to_rq, job_id, queue, flat, templates = answer
-        taken = self._taken(job_id, queue, step_id, flat) if job_id else None
-        return Answer(taken, bool(is_left_to_rq), [template.decode() for template in templates])
+def _as_json(finished: Sequence[Finished]) -> str:
+    """Return jobs that finished as the scripts read them."""
+    return json.dumps([_described(one) for one in finished])
 
 
-def described(finished: Finished) -> list[Any]:
-    """Return a job that finished as the script reads it."""
-    payload = "" if finished.payload is None else b64encode(finished.payload).decode()
-    return [
-        finished.job_id,
-        finished.execution_id,
-        finished.queue,
-        finished.result_ttl,
-        payload,
-        finished.started,
-        finished.ended,
-        int(finished.ended - finished.started > LONG_RUN_SECONDS),
-    ]
+def _described(finished: Finished) -> list[Any]:
+    is_long = int(finished.ended - finished.started > LONG_RUN_SECONDS)
+    return [*all_of(finished), is_long]
 
 
 def record_executions(redis: Redis, executions: Sequence[Execution], ttl: int) -> None:

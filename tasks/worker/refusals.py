@@ -20,7 +20,7 @@ from tasks.exceptions import InvalidArguments, UnknownTaskFunction
 from tasks.job import Job
 from tasks.job_ids import is_recorded
 from tasks.reasons import Code, Reason, reason
-from tasks.worker.queues import Steps, Taken
+from tasks.worker.queues import Queues, Taken
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def obstacle_to(job: Job) -> Exception | None:
     return None
 
 
-def refuse(taken: Taken, obstacle: Exception, queues: Steps) -> Reason | None:
+def refuse(taken: Taken, obstacle: Exception, queues: Queues) -> Reason | None:
     """Put a job that this code can't call back for others; return why it fails instead.
 
     If Redis becomes unavailable meanwhile, the ledger finds the job.

@@ -2,11 +2,13 @@
 
 The child writes here, which costs microseconds. The worker reads it whenever it needs to know, and
 after the child has died: then it shows which run died with the child, and how the run before it
-ended, if that end is not in its row yet.
+ended, if that end is not in its row yet. It shows as well which jobs the child had taken ahead, and
+which had finished without having been reported.
 """
 
 import json
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -14,14 +16,22 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 from tasks.clock import elapsed_clock
+from tasks.worker.queues import Finished, Taken, all_of
 
-# The layout: the flags, the step, two slots for the current run, one area for an end.
+# The layout: the flags, the step, two slots for the current run, the jobs that the last step took,
+# those that have finished since, and an end.
 STOP, SLOT, PHASE, BEGUN = 0, 1, 2, 3
+# Of the jobs that the last step took: how many were begun, and from which on they were given back.
+# Of those that have finished since: how many the worker has reported.
+NEXT, GIVEN_BACK, REPORTED = 4, 5, 6
 STEP, STEP_SIZE = 0x100, 0x100
 SLOTS = (0x1000, 0x2000)
 SLOT_SIZE = 0x1000
-END, END_SIZE = 0x3000, 0x50000
+TAKEN, TAKEN_SIZE = 0x3000, 0x8000
+FINISHED, FINISHED_SIZE = 0xB000, 0x10000
+END, END_SIZE = 0x20000, 0x50000
 LENGTH_SIZE = 4
+NONE_GIVEN_BACK = 0xFF
 STARTING, RUNNING, ENDED = 0, 1, 2
 
 
@@ -63,7 +73,7 @@ class SharedState:
         return bool(self._memory[STOP])
 
     def announce_step(self, step_id: str) -> None:
-        """Record which step is about to take a job: Redis knows the job before the child does."""
+        """Record which step is about to take jobs: Redis knows them before the child does."""
         self._memory[BEGUN] = 1
         self._put(STEP, STEP_SIZE, step_id.encode())
 
@@ -74,8 +84,75 @@ class SharedState:
 
     @property
     def announced_step(self) -> str:
-        """The step that was announced last, "" if the run that it took has been recorded here."""
+        """The step that was announced last, "" if the jobs that it took are recorded here."""
         return self._get(STEP).decode()
+
+    def record_step(self, taken: Sequence[Taken]) -> None:
+        """Record which jobs a step took; all that had finished before are reported."""
+        self._memory[NEXT], self._memory[GIVEN_BACK] = 0, NONE_GIVEN_BACK
+        jobs = [(one.job_id, one.queue, one.execution_id, one.leased) for one in taken]
+        if not self._put(TAKEN, TAKEN_SIZE, json.dumps(jobs).encode()):
+            raise ValueError(f"The names of the jobs {[one.job_id for one in taken]} are too long.")
+        self._put(FINISHED, FINISHED_SIZE, b"")
+        self._memory[REPORTED] = 0
+        self._put(STEP, STEP_SIZE, b"")
+
+    def begin(self) -> bool:
+        """Record that the next job that was taken is begun; False if it has been given back."""
+        number = self._memory[NEXT]
+        self._memory[NEXT] = number + 1
+        return number < self._memory[GIVEN_BACK]
+
+    @property
+    def begun(self) -> Taken | None:
+        """The job that was begun last, None if there is none."""
+        number = self._memory[NEXT]
+        is_ours = 0 < number <= self._memory[GIVEN_BACK]
+        return self._taken()[number - 1] if is_ours else None
+
+    @property
+    def ahead(self) -> list[Taken]:
+        """The jobs that were taken, and neither begun nor given back."""
+        is_given_back = self._memory[GIVEN_BACK] != NONE_GIVEN_BACK
+        return [] if is_given_back else self._taken()[self._memory[NEXT] :]
+
+    def give_back(self) -> None:
+        """Record that no other job that was taken is to be begun."""
+        self._memory[GIVEN_BACK] = min(self._memory[NEXT], self._memory[GIVEN_BACK])
+
+    def _taken(self) -> list[Taken]:
+        found = json.loads(self._get(TAKEN) or "[]")
+        return [Taken(job_id, queue, run, {}, leased) for job_id, queue, run, leased in found]
+
+    def keep_finished(self, finished: Finished) -> bool:
+        """Keep a job that finished until the next step reports it; return if there was room."""
+        return self._append(FINISHED, FINISHED_SIZE, f"{json.dumps(all_of(finished))}\n".encode())
+
+    @property
+    def unreported(self) -> list[Finished]:
+        """The jobs that finished and aren't reported."""
+        lines = self._get(FINISHED).splitlines()[self.reported :]
+        return [Finished(*json.loads(line)) for line in lines]
+
+    @property
+    def reported(self) -> int:
+        """How many of the jobs that finished since the last step are reported."""
+        return self._memory[REPORTED]
+
+    def take_over(self) -> tuple[list[Taken], list[Finished]]:
+        """Have the worker give back what was taken ahead, and report what has finished.
+
+        The child must not run meanwhile: it may just be beginning the next job.
+        """
+        ahead, unreported = self.ahead, self.unreported
+        self.give_back()
+        self._memory[REPORTED] += len(unreported)
+        return ahead, unreported
+
+    @property
+    def are_others_waiting(self) -> bool:
+        """Whether, while a run goes on, jobs wait to be begun or to be reported."""
+        return not self.announced_step and bool(self.ahead or self.unreported)
 
     def take(self, run: Run) -> None:
         """Record which run was taken from its queue, before its row says `running`.
@@ -86,7 +163,6 @@ class SharedState:
         self._put(SLOTS[slot], SLOT_SIZE, json.dumps(_values(run)).encode())
         self._memory[PHASE] = STARTING
         self._memory[SLOT] = slot
-        self._put(STEP, STEP_SIZE, b"")
 
     def start(self) -> None:
         """Record that the row of the current run says `running`."""
@@ -141,6 +217,17 @@ class SharedState:
         self._memory[offset:begin] = bytes(LENGTH_SIZE)
         self._memory[begin : begin + len(text)] = text
         self._memory[offset:begin] = len(text).to_bytes(LENGTH_SIZE, "little")
+        return True
+
+    def _append(self, offset: int, size: int, text: bytes) -> bool:
+        """Add to a text, its length last; return False if there is no room for that."""
+        begin = offset + LENGTH_SIZE + len(self._get(offset))
+        end = begin + len(text)
+        if end > offset + size:
+            return False
+        self._memory[begin:end] = text
+        length = end - offset - LENGTH_SIZE
+        self._memory[offset : offset + LENGTH_SIZE] = length.to_bytes(LENGTH_SIZE, "little")
         return True
 
     def _get(self, offset: int) -> bytes:

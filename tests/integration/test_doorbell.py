@@ -34,8 +34,8 @@ class Idle:
         while not stop.is_set():
             if self._doorbell.wait(0.5):
                 self.woken += 1
-                taken = self._steps.step(None, self._queues, hand_over=True).taken
-                self.taken += [taken.job_id] if taken else []
+                taken = self._steps.step([], self._queues, hand_over=True).taken
+                self.taken += [one.job_id for one in taken]
         self._doorbell.close()
 
     def die(self) -> None:
@@ -137,7 +137,7 @@ def test_a_worker_with_a_job_is_not_asked_to_listen_to_its_other_queues(valkey: 
     valkey.client.delete("tasks:listener:default")
     busy[0].wait(0.0)  # It listens to one of them now, and is idle for the other.
     enqueue(valkey, "job")
-    assert busy[1].step(None, both, hand_over=True).taken is not None
+    assert busy[1].step([], both, hand_over=True).taken
     other[0].close()
     assert not valkey.client.exists("tasks:listener:low", bell_key("busy"))
     busy[0].close()

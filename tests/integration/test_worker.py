@@ -355,3 +355,55 @@ def calls_of(redis: Redis, command: str) -> int:
     """Return how often this server has executed a command so far."""
     stats = redis.info("commandstats")
     return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+
+@contextmanager
+def worker_in_a_batch(
+    site: Site, notes: Path
+) -> Iterator[tuple["subprocess.Popen[bytes]", list[Task], Task, list[Task]]]:
+    """Run a worker from when it has started a long call in the middle of many short ones.
+
+    It has taken several of these ahead. Gives the worker, the calls before it, it, those behind.
+    """
+    before = [TaskService.enqueue_task("tests.jobs.answer") for _ in range(40)]
+    long = TaskService.enqueue_task("tests.jobs.note", str(notes), "long", 60)
+    behind = [TaskService.enqueue_task("tests.jobs.note", str(notes), f"{n}") for n in range(9)]
+    with running(site, "rqworker", "default") as worker:
+        wait_for(notes.read_text, "the long call's start")
+        yield worker, before, long, behind
+
+
+def test_a_long_run_keeps_no_job_from_other_workers_that_was_taken_ahead(site: Site, notes: Path):
+    with worker_in_a_batch(site, notes) as (_, _, long, behind):
+        with running(site, "rqworker", "default"):
+            wait_for(lambda: all(status(call) == "finished" for call in behind), "those behind")
+        assert status(long) == "running"
+        TaskService.cancel_task(long)
+    lines = notes.read_text().splitlines()
+    assert [line for line in lines if "long" not in line] == [
+        f"{what} {n}" for n in range(9) for what in ("start", "end")
+    ]
+
+
+def test_what_ran_before_a_long_run_is_reported_to_rq_while_that_goes_on(
+    site: Site, redis_connection: Redis, notes: Path
+):
+    with worker_in_a_batch(site, notes) as (_, before, long, _):
+        jobs = [Job.fetch(call.job_id, connection=redis_connection) for call in before]
+        reported = lambda: {job.get_status() for job in jobs} == {JobStatus.FINISHED}  # noqa: E731
+        wait_for(reported, "all jobs before the long one")
+        assert status(long) == "running"
+        TaskService.cancel_task(long)
+
+
+def test_what_was_taken_ahead_runs_once_and_in_its_order_when_the_child_is_killed(
+    site: Site, redis_connection: Redis, notes: Path
+):
+    with worker_in_a_batch(site, notes) as (worker, before, long, behind):
+        child_of(worker).kill()
+        wait_for(lambda: all(status(call) == "finished" for call in behind), "those behind")
+    spool.drain(redis_connection)
+    assert status(long) == "failed"
+    assert {status(call) for call in before} == {"finished"}
+    lines = notes.read_text().splitlines()
+    assert lines == ["start long"] + [f"{what} {n}" for n in range(9) for what in ("start", "end")]

@@ -37,6 +37,12 @@ def schedules() -> list[Schedule]:
     ]
 
 
+def bursts() -> list[Schedule]:
+    """Return schedules that are due at the same moments: a worker takes some of them ahead."""
+    first = next_second()
+    return [Schedule(f"burst {number}", first, interval=4, options=ALLOW) for number in range(12)]
+
+
 @pytest.mark.case(0)
 def test_an_undisturbed_system_runs_each_occurrence_once(system: System):
     system.make(*schedules())
@@ -82,6 +88,15 @@ def test_a_process_that_dies_at_any_point_loses_and_doubles_no_run(
     record_property("exits", exits)  # The summary of the run adds them up.
     check(system)
     assert exits * ROUNDS >= EXITS
+
+
+# The third step of a child is the first that takes more than two jobs.
+@pytest.mark.case(1)
+@pytest.mark.parametrize("action", ["exit", "drop"])
+def test_a_process_that_has_taken_jobs_ahead_loses_and_doubles_no_run(system: System, action: str):
+    system.make(*bursts())
+    visit_all(system, 3, action)
+    check(system)
 
 
 @pytest.mark.case(2)

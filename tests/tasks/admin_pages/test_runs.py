@@ -217,7 +217,7 @@ def park(redis: Redis, number: int = 2) -> None:
     """Take the jobs of the default queue: those that find no place wait for one."""
     queues = Queues(redis, "rq:worker:w1", "w1", 90)
     for _ in range(number + 1):
-        queues.step(None, ["default"])
+        queues.step([], ["default"])
 
 
 def test_a_call_that_waits_for_a_place_says_so_on_its_page_and_in_the_list(

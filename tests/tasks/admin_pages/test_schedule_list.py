@@ -233,7 +233,7 @@ def test_a_schedule_that_waits_for_a_place_says_of_what(
         enqueue_run(schedule, RunId(schedule.job_id, ago(seconds)), redis_connection)
     queues = Queues(redis_connection, "rq:worker:w1", "w1", 90)
     for _ in range(3):
-        queues.step(None, ["default"])
+        queues.step([], ["default"])
     word, detail = state_in_list(admin_client, schedule)
     assert word == "late"
     assert detail.startswith("since ")

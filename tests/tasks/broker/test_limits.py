@@ -71,13 +71,13 @@ def batches(redis_connection: Redis) -> Batches:
 
 
 def take(queues: Queues) -> Taken | None:
-    return queues.step(None, ["default"]).taken
+    return next(iter(queues.step([], ["default"]).taken), None)
 
 
 def finish(queues: Queues, taken: Taken) -> Taken | None:
     """End a job, and return what the same step takes."""
-    finished = Finished(taken.job_id, taken.execution_id, taken.queue, 60, None, 1.0, 2.0)
-    return queues.step(finished, ["default"]).taken
+    finished = Finished(taken.job_id, taken.execution_id, taken.queue, 60, "", 1.0, 2.0)
+    return next(iter(queues.step([finished], ["default"]).taken), None)
 
 
 def test_no_more_jobs_are_taken_than_may_run_at_a_time(queues: Queues, redis_connection: Redis):
@@ -115,7 +115,7 @@ def test_what_waits_for_a_place_keeps_nothing_else_from_being_taken(
 def test_a_limit_by_key_holds_for_each_key(batches: Batches, redis_connection: Redis):
     hosts = ["a", "a", "b", "a", "b", "c"]
     job_ids = [put(redis_connection, "tests.one_a_host", host) for host in hosts]
-    taken = batches.step_many([], ["default"], 10).taken
+    taken = batches.step([], ["default"], 10).taken
     assert [one.job_id for one in taken] == [job_ids[0], job_ids[2], job_ids[5]]
 
 

@@ -213,7 +213,7 @@ def test_what_waits_for_a_place_is_listed_with_the_reason(redis_connection: Redi
         for seconds in (40, 30):
             enqueue_run(schedule, RunId(schedule.job_id, ago(seconds)), redis_connection)
     queues = Queues(redis_connection, "rq:worker:w1", "w1", 90)
-    while queues.step(None, ["default"]).taken:
+    while queues.step([], ["default"]).taken:
         pass
     found = waiting(read_snapshot(redis_connection), ScheduledTask.objects.all())
     assert {one.schedule_pk: one.why for one in found.shown} == {
@@ -242,7 +242,7 @@ def test_what_waits_for_a_place_says_of_what_only_so_many_run(
     for seconds in (40, 30):
         enqueue_run(schedule, RunId(schedule.job_id, ago(seconds)), redis_connection)
     queues = Queues(redis_connection, "rq:worker:w1", "w1", 90)
-    while queues.step(None, ["default"]).taken:
+    while queues.step([], ["default"]).taken:
         pass
     [found] = waits(redis_connection).shown
     assert found.why_in_words == f"It waits for a place: 1 of 1 of {said}."

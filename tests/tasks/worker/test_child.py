@@ -18,7 +18,9 @@ from redis import Redis
 from rq.callbacks import Callback
 from rq.job import Dependency, JobStatus, Retry
 from rq.queue import Queue
+from rq.registry import FinishedJobRegistry
 from rq.repeat import Repeat
+from rq.worker import DequeueStrategy
 
 from tasks import clock
 from tasks.broker.enqueue import enqueue_run, enqueue_task
@@ -34,9 +36,11 @@ from tasks.runs.writer import writer
 from tasks.scheduler import Scheduler
 from tasks.worker import Worker
 from tasks.worker.child import Child, has_grown
-from tasks.worker.shared_state import SharedState
+from tasks.worker.pace import MOST_AT_A_TIME
+from tasks.worker.queues import Batch
+from tasks.worker.shared_state import FINISHED_SIZE, SharedState
 from tests.tasks import functions
-from tests.tasks.functions import CALL, CHECKED, ECHO, QUEUES
+from tests.tasks.functions import CALL, CHECKED, ECHO, QUEUES, queued
 from tests.tasks.schedules import ago, make_row
 
 pytestmark = pytest.mark.django_db
@@ -180,7 +184,7 @@ def test_the_shared_state_keeps_the_end_of_a_run_until_it_is_in_its_row(
 ):
     [job_id] = dispatch(redis_connection, schedule)
     behave(lambda: "result")
-    child.run(child.next_job(more=True))
+    child.run(child.next_job(1))
     assert schedule.runs.get().status == "running"
     end = shared.end
     assert end is not None
@@ -651,7 +655,7 @@ def test_a_job_that_was_left_to_others_is_not_returned_a_second_time_when_the_ch
 ):
     [job_id] = dispatch(redis_connection, schedule)
     make_unknown(redis_connection, job_id)
-    taken = child.next_job(more=True)
+    taken = child.next_job(1)
     child.run(taken)
     assert shared.run is None
     assert not child._queues.return_to_queue(taken)
@@ -867,3 +871,181 @@ def test_a_child_answers_an_order_and_exits_when_its_worker_closes_the_connectio
     assert process.orders.recv() == (0, True, False, [])
     process.orders.close()
     assert os.waitpid(process.pid, 0)[1] == 0
+
+
+# What is taken ahead
+
+
+@pytest.fixture
+def steps(child: Child, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return how many jobs each step has taken so far."""
+    taken: list[int] = []
+    step = child._queues.step
+
+    def count(*args: Any, **options: Any) -> Batch:
+        batch = step(*args, **options)
+        taken.append(len(batch.taken))
+        return batch
+
+    monkeypatch.setattr(child._queues, "step", count)
+    return taken
+
+
+def at_full_pace(child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a child take as many jobs at a time as it may, however long its runs take."""
+    monkeypatch.setattr(child._pace, "next", lambda now: MOST_AT_A_TIME)
+
+
+def test_while_runs_are_short_more_and_more_jobs_are_taken_at_a_time(
+    child: Child,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    steps: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("tasks.worker.pace.AHEAD_SECONDS", 60)
+    behave(lambda: None)
+    job_ids = dispatch(redis_connection, schedule, 18)
+    child.work_off()
+    assert steps == [1, 2, 4, 8, 3, 0]
+    assert [run.run_job_id for run in schedule.runs.order_by("started", "pk")] == job_ids
+    finished = FinishedJobRegistry("default", redis_connection)
+    assert sorted(finished.get_job_ids()) == sorted(job_ids)
+
+
+@pytest.mark.parametrize("strategy", [DequeueStrategy.ROUND_ROBIN, DequeueStrategy.RANDOM])
+def test_a_worker_that_goes_round_its_queues_takes_one_job_at_a_time(
+    child: Child,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    steps: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    strategy: DequeueStrategy,
+):
+    at_full_pace(child, monkeypatch)
+    child._worker._dequeue_strategy = strategy
+    behave(lambda: None)
+    dispatch(redis_connection, schedule, 2)
+    child.work_off()
+    assert steps == [1, 1, 0]
+
+
+def test_what_was_taken_ahead_is_back_on_its_queue_when_a_child_is_requested_to_stop(
+    child: Child,
+    shared: SharedState,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    at_full_pace(child, monkeypatch)
+    behave(shared.request_stop)
+    first, *others = dispatch(redis_connection, schedule, 4)
+    assert child.work_off() == (1, True)
+    assert queued(redis_connection) == others
+    assert (shared.ahead, shared.unreported) == ([], [])
+    assert Job.fetch(first, connection=redis_connection).get_status() == JobStatus.FINISHED
+
+
+def test_what_was_taken_ahead_too_long_ago_is_taken_anew(
+    child: Child,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    steps: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    at_full_pace(child, monkeypatch)
+    monkeypatch.setattr("tasks.worker.child.MAX_AHEAD_SECONDS", -1)
+    behave(lambda: None)
+    dispatch(redis_connection, schedule, 3)
+    child.work_off()
+    assert steps == [3, 2, 1, 0]
+    assert schedule.runs.filter(status="finished").count() == 3
+
+
+def test_what_the_worker_has_given_back_meanwhile_is_not_begun(
+    child: Child,
+    shared: SharedState,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    at_full_pace(child, monkeypatch)
+    [_, other] = dispatch(redis_connection, schedule, 2)
+    behave(shared.take_over)
+    child.work_off()
+    assert schedule.runs.get().status == "finished"
+    assert [taken.job_id for taken in child._queues.repeat("unknown").taken] == []
+    assert Job.fetch(other, connection=redis_connection).get_status() == JobStatus.STARTED
+
+
+def test_what_the_worker_has_reported_meanwhile_is_not_reported_again(
+    child: Child,
+    shared: SharedState,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    behave: Behave,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    at_full_pace(child, monkeypatch)
+    reports: list[int] = []
+    step = child._queues.step
+
+    def note(finished: Any, *args: Any, **options: Any) -> Batch:
+        reports.append(len(finished))
+        return step(finished, *args, **options)
+
+    monkeypatch.setattr(child._queues, "step", note)
+    outcomes = iter([lambda: None, shared.take_over])
+    behave(lambda: next(outcomes)())
+    dispatch(redis_connection, schedule, 2)
+    child.work_off()
+    assert reports == [0, 1]
+
+
+def test_a_result_too_large_to_be_kept_is_reported_before_the_next_job_is_begun(
+    child: Child,
+    redis_connection: Redis,
+    steps: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    at_full_pace(child, monkeypatch)
+    jobs = [enqueue(redis_connection, args=["x" * FINISHED_SIZE]) for _ in range(2)]
+    child.work_off()
+    assert steps == [2, 1, 0]
+    assert all(len(job.return_value()[0][0]) == FINISHED_SIZE for job in jobs)
+
+
+def test_a_job_that_depends_on_one_of_several_runs_after_it(
+    child: Child, redis_connection: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    at_full_pace(child, monkeypatch)
+    first, *_ = [enqueue(redis_connection) for _ in range(3)]
+    dependent = enqueue(redis_connection, depends_on=first)
+    assert child.work_off() == (4, True)
+    assert dependent.get_status(refresh=True) == JobStatus.FINISHED
+
+
+def test_what_was_taken_ahead_when_redis_went_away_runs_when_it_is_back(
+    child: Child,
+    schedule: ScheduledTask,
+    redis_connection: Redis,
+    redis_unavailable: Any,
+    behave: Behave,
+    shared: SharedState,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    at_full_pace(child, monkeypatch)
+    monkeypatch.setattr("tasks.worker.child.MAX_AHEAD_SECONDS", -1)
+    behave(lambda: redis_unavailable(True))
+    [_, *others] = dispatch(redis_connection, schedule, 3)
+    assert child.work_off() == (1, False)
+    assert [taken.job_id for taken in shared.ahead] == others
+    redis_unavailable(False)
+    behave(lambda: None)
+    child.work_off()
+    assert schedule.runs.filter(status="finished").count() == 3

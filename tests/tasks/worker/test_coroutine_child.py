@@ -35,9 +35,10 @@ from tasks.runs import group_sql, group_writer, shared_threads, spool, sql
 from tasks.runs.shared_threads import leaves_nothing
 from tasks.timing.instants import from_milliseconds
 from tasks.worker import Worker
-from tasks.worker.batches import Batch, Batches
+from tasks.worker.batches import Batches
 from tasks.worker.coroutine_child import DRAINS, CoroutineChild
 from tasks.worker.intake import Intake
+from tasks.worker.queues import Batch
 from tasks.worker.run_table import Room, RunTable
 from tasks.worker.shared_state import Run
 from tests.tasks.functions import CALL, COROUTINE, QUEUES, queued
@@ -854,7 +855,7 @@ def test_a_successor_without_room_waits_for_it_even_in_burst_mode(
 def test_what_the_last_step_took_runs_before_a_child_drains_if_its_answer_was_lost(
     work_off: WorkOff, redis_connection: Redis, behave: Behave, monkeypatch: pytest.MonkeyPatch
 ):
-    begin, step = Intake.start, Batches._step_many
+    begin, step = Intake.start, Batches._step
     intakes: list[Intake] = []
     has_run = asyncio.Event()
     ran: list[Task] = []
@@ -882,7 +883,7 @@ def test_what_the_last_step_took_runs_before_a_child_drains_if_its_answer_was_lo
         ran.append(await sync_to_async(call)(redis_connection, 1))
 
     monkeypatch.setattr(Intake, "start", note)
-    monkeypatch.setattr(Batches, "_step_many", lose_the_second)
+    monkeypatch.setattr(Batches, "_step", lose_the_second)
     monkeypatch.setattr("tasks.worker.intake.WAIT_SECONDS", 0.1)
     behave(wait_or_run)
     first = call(redis_connection, 0, timeout=5)

@@ -10,10 +10,12 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import django_rq
+import psutil
 import pytest
 import rq
 from django.utils import timezone
@@ -23,7 +25,7 @@ from rq.serializers import DefaultSerializer, JSONSerializer
 
 from tasks.broker import projection
 from tasks.broker.enqueue import build_job, enqueue_run
-from tasks.broker.keys import SPOOL_KEY, lease_key
+from tasks.broker.keys import SPOOL_KEY, lease_key, taken_key
 from tasks.broker.leases import renew_lease
 from tasks.broker.workers import live_workers
 from tasks.job import Job
@@ -36,10 +38,11 @@ from tasks.runs.claim import claim
 from tasks.runs.lease import Hold
 from tasks.worker.child import Child
 from tasks.worker.coroutine_keeper import CoroutineKeeper
+from tasks.worker.lease import LeaseKeeper
 from tasks.worker.process import ChildProcess, Worker
 from tasks.worker.queues import Taken
 from tasks.worker.run_table import RunTable
-from tasks.worker.shared_state import Run, SharedState
+from tasks.worker.shared_state import TAKEN, TAKEN_SIZE, Run, SharedState
 from tests.tasks.functions import ECHO, perform, queued
 from tests.tasks.schedules import ago, make_row
 from tests.tasks.worker.lost_answers import lost_answers
@@ -234,7 +237,7 @@ def child(
 @pytest.fixture
 def taken(child: Child) -> Taken:
     """Return the first of the two jobs, which the child has taken."""
-    taken = child.next_job(more=True)
+    taken = child.next_job(1)
     assert taken is not None
     return taken
 
@@ -307,12 +310,137 @@ def test_a_child_that_exits_without_the_answer_to_its_last_step_loses_no_job(
     assert queued(redis_connection) == before
 
 
+@pytest.fixture
+def batch(child: Child, monkeypatch: pytest.MonkeyPatch) -> list[Taken]:
+    """Return both jobs, which the child has taken at a time; it has begun the first one."""
+    monkeypatch.setattr(child._pace, "next", lambda now: 2)
+    first = child.next_job(2)
+    assert first is not None
+    return [first, *child._ahead]
+
+
+def test_what_a_dead_child_had_taken_ahead_is_back_on_its_queue_and_can_be_put_back_again(
+    worker: Worker,
+    shared: SharedState,
+    child: Child,
+    batch: list[Taken],
+    redis_connection: Redis,
+):
+    worker._return_unstarted(process_with(shared))
+    job_ids = [taken.job_id for taken in batch]
+    assert queued(redis_connection) == job_ids
+    marked = [redis_connection.hexists(Job.key_for(job_id), "put_back") for job_id in job_ids]
+    assert marked == [True, False]  # Only the first one can have killed the child.
+
+
+def test_what_a_dead_child_had_finished_is_reported(
+    worker: Worker,
+    shared: SharedState,
+    child: Child,
+    batch: list[Taken],
+    redis_connection: Redis,
+):
+    child.run(batch[0])
+    dependent = build_job(
+        ScheduledTask.objects.get(), f"{batch[0].job_id}-dependent", redis_connection
+    )
+    dependent._dependency_ids = [batch[0].job_id]
+    dependent.save()
+    dependent.register_dependency()
+    worker._return_unstarted(process_with(shared))
+    first, second = [Job.fetch(taken.job_id, connection=redis_connection) for taken in batch]
+    assert (first.get_status(), second.get_status()) == (JobStatus.FINISHED, JobStatus.QUEUED)
+    assert dependent.id in queued(redis_connection)
+
+
+@pytest.fixture
+def sleeper(shared: SharedState) -> Iterator[ChildProcess]:
+    """Return a child process that sleeps."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            time.sleep(60)
+        finally:
+            os._exit(0)
+    yield ChildProcess(pid, SimpleNamespace(close=lambda: None), shared, time.monotonic())
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def test_what_waits_for_a_run_that_takes_long_is_given_back_and_reported_by_the_worker(
+    worker: Worker,
+    shared: SharedState,
+    child: Child,
+    sleeper: ChildProcess,
+    batch: list[Taken],
+    redis_connection: Redis,
+):
+    first, second = batch
+    child.run(first)
+    child._ahead.clear()
+    shared.begin()
+    shared.take(Run(second.job_id, second.execution_id, "default", 60, time.monotonic()))
+    third = Taken("task-3", "default", "e3", {})
+    shared._put(TAKEN, TAKEN_SIZE, json.dumps([as_list(one) for one in (*batch, third)]).encode())
+    worker._relieve(sleeper)
+    assert shared.ahead == [third]  # It has just begun.
+    worker._relieve(sleeper)
+    assert (shared.ahead, shared.unreported, shared.begin()) == ([], [], False)
+    assert Job.fetch(first.job_id, connection=redis_connection).get_status() == JobStatus.FINISHED
+    assert psutil.Process(sleeper.pid).status() == psutil.STATUS_SLEEPING
+    assert worker.connection.hget(taken_key(worker.name), "job") == second.job_id.encode()
+
+
+def as_list(taken: Taken) -> list[Any]:
+    return [taken.job_id, taken.queue, taken.execution_id, taken.leased]
+
+
+@pytest.mark.parametrize("why", ["suspended", "step"])
+def test_a_child_that_is_suspended_or_about_to_take_jobs_is_left_alone(
+    worker: Worker,
+    shared: SharedState,
+    child: Child,
+    sleeper: ChildProcess,
+    batch: list[Taken],
+    monkeypatch: pytest.MonkeyPatch,
+    why: str,
+):
+    if why == "suspended":
+        monkeypatch.setattr(LeaseKeeper, "is_suspending", True)
+    else:
+        shared.announce_step("step-2")
+    shared.take(Run(batch[0].job_id, batch[0].execution_id, "default", 60, time.monotonic()))
+    for _ in range(2):
+        worker._relieve(sleeper)
+    assert [taken.job_id for taken in shared.ahead] == [batch[1].job_id]
+
+
+def test_what_was_taken_over_is_given_back_once_redis_is_there_again(
+    worker: Worker,
+    shared: SharedState,
+    child: Child,
+    sleeper: ChildProcess,
+    batch: list[Taken],
+    redis_connection: Redis,
+    redis_unavailable: Any,
+):
+    shared.take(Run(batch[0].job_id, batch[0].execution_id, "default", 60, time.monotonic()))
+    redis_unavailable(True)
+    for _ in range(2):
+        worker._relieve(sleeper)
+    assert shared.ahead == []
+    redis_unavailable(False)
+    assert queued(redis_connection) == []
+    worker._relieve(sleeper)
+    assert queued(redis_connection) == [batch[1].job_id]
+
+
 def test_the_end_of_a_job_that_rq_knows_already_is_not_reported_again(
     worker: Worker, child: Child, shared: SharedState, taken: Taken, redis_connection: Redis
 ):
     child.run(taken)
     run = shared.run
-    child.next_job(more=True)
+    child.next_job(1)
     worker._ends.report_to_rq(run, 0, signal.SIGKILL, None, is_stopped=False)
     assert Job.fetch(taken.job_id, connection=redis_connection).get_status() == JobStatus.FINISHED
 

@@ -3,7 +3,8 @@
 import os
 from datetime import UTC, datetime
 
-from tasks.worker.shared_state import END_SIZE, Run, SharedState
+from tasks.worker.queues import Finished, Taken
+from tasks.worker.shared_state import END_SIZE, FINISHED_SIZE, Run, SharedState
 
 FIRST = Run("job-1", "execution-1", "default", 60, 1000.5)
 SECOND = Run("job-2", "execution-2", "high", -1, 1001.5)
@@ -83,14 +84,89 @@ def test_a_request_to_stop_is_seen_in_the_shared_state():
     assert shared.is_stop_requested
 
 
-def test_an_announced_step_is_kept_until_the_run_that_it_took_is_recorded():
+def test_an_announced_step_is_kept_until_the_jobs_that_it_took_are_recorded():
     shared = SharedState()
     seen = [shared.announced_step]
     for step in (
         lambda: shared.announce_step("step-1"),
         shared.clear_run,
-        lambda: shared.take(FIRST),
+        lambda: shared.record_step([]),
     ):
         step()
         seen.append(shared.announced_step)
     assert seen == ["", "step-1", "step-1", ""]
+
+
+def of(*job_ids: str) -> list[Taken]:
+    return [Taken(job_id, "default", f"run-of-{job_id}", {}, 5.5) for job_id in job_ids]
+
+
+def finished(job_id: str, payload: str = "") -> Finished:
+    return Finished(job_id, f"run-of-{job_id}", "default", 60, payload, 1.5, 2.5)
+
+
+def test_what_a_step_took_is_ahead_until_it_is_begun():
+    shared = SharedState()
+    assert (shared.begun, shared.ahead) == (None, [])
+    a, b = of("a", "b")
+    shared.record_step([a, b])
+    seen = [(shared.begun, shared.ahead)]
+    for _ in range(2):
+        assert shared.begin()
+        seen.append((shared.begun, shared.ahead))
+    assert seen == [(None, [a, b]), (a, [b]), (b, [])]
+
+
+def test_what_was_given_back_is_neither_ahead_nor_begun():
+    shared = SharedState()
+    shared.record_step(of("a", "b", "c"))
+    shared.begin()
+    assert shared.take_over() == (of("b", "c"), [])
+    assert (shared.begun, shared.ahead) == (of("a")[0], [])
+    assert [shared.begin(), shared.begin()] == [False, False]
+    assert shared.begun is None
+
+
+def test_what_the_next_step_took_is_begun_though_jobs_of_the_last_one_were_given_back():
+    shared = SharedState()
+    shared.record_step(of("a", "b"))
+    shared.give_back()
+    shared.record_step(of("c"))
+    assert shared.ahead == of("c")
+    assert shared.begin()
+
+
+def test_what_finished_is_kept_until_the_next_step_or_until_the_worker_reports_it():
+    shared = SharedState()
+    shared.record_step(of("a", "b"))
+    both = [finished("a", "x" * 100), finished("b")]
+    assert all(map(shared.keep_finished, both))
+    assert shared.unreported == both
+    assert shared.take_over()[1] == both
+    assert (shared.unreported, shared.reported) == ([], 2)
+    shared.keep_finished(finished("c"))
+    assert shared.unreported == [finished("c")]
+    shared.record_step([])
+    assert (shared.unreported, shared.reported) == ([], 0)
+
+
+def test_what_finished_with_a_result_that_is_too_large_is_not_kept():
+    shared = SharedState()
+    assert not shared.keep_finished(finished("a", "x" * FINISHED_SIZE))
+    assert shared.unreported == []
+
+
+def test_others_wait_for_a_run_only_while_no_step_is_about_to_see_to_them():
+    shared = SharedState()
+    seen = [shared.are_others_waiting]
+    shared.record_step(of("a", "b"))
+    shared.begin()
+    seen.append(shared.are_others_waiting)
+    shared.announce_step("step-2")
+    seen.append(shared.are_others_waiting)
+    shared.record_step(of("c"))
+    shared.begin()
+    seen.append(shared.are_others_waiting)
+    shared.keep_finished(finished("c"))
+    seen.append(shared.are_others_waiting)
+    assert seen == [False, True, False, False, True]
