@@ -72,6 +72,10 @@ class Unreachable(FeedError):
         self.host = host
 
 
+class BrokenOff(FeedError):
+    """We have broken it off ourselves, whatever the feed's server does."""
+
+
 class RefusedAddress(FeedError):
     """The host has a private address, and isn't named in FEEDS_ALLOWED_HOSTS."""
 

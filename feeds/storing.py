@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from feeds.exceptions import UnknownFeed
-from feeds.keeping import changes, matching, retention
+from feeds.keeping import changes, matching, retention, writing
 from feeds.keeping.documents import keep_document
 from feeds.keeping.matching import Identity
 from feeds.models import Entry, Feed
@@ -16,7 +16,7 @@ from feeds.reading.result import ParsedEntry, ParsedFeed
 from tasks import clock
 from tasks.database import atomic
 
-__all__ = ["Counts", "keep_document", "prune", "store"]
+__all__ = ["Counts", "keep_document", "prune", "prunes_by_age", "store"]
 
 # With how many of a feed's newest entries those are compared whose guid isn't stored.
 COMPARED = 2_000
@@ -24,11 +24,6 @@ COMPARED_FIELDS = [
     *("guid", "link", "title", "published", "first_seen", "digest", "changes", "changed"),
 ]
 MOST_CHANGES = 32_767  # what the column holds
-# What a change changes; the rest stays as it was when the entry was first seen.
-CHANGING = [
-    *("title", "link", "author", "summary", "content", "updated", "digest", "categories"),
-    *("enclosures", "image", "comments", "language", "changes", "changed", "words"),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +40,22 @@ class Counts:
     pruned: int = 0
 
 
-def store(feed_id: int, parsed: ParsedFeed, **fields: Any) -> Counts:
+def store(feed: Feed, parsed: ParsedFeed, **fields: Any) -> Counts:
     """Store a document's new and changed entries, and these columns of its feed.
 
     All in one transaction, and in a number of queries that doesn't grow with what is stored. If
     several entries have the same guid, the first counts. Two concurrent polls of a feed store one
     after the other. Raises UnknownFeed if the feed was removed meanwhile.
     """
+    said = {"title": parsed.title, "link": parsed.link}
+    fields |= {name: value for name, value in said.items() if value}
     with atomic():
-        feed = _locked(feed_id)
-        counts = _store_entries(feed, parsed)
-        feed.title = parsed.title or feed.title
-        feed.link = parsed.link or feed.link
-        for name, value in fields.items():
-            setattr(feed, name, value)
-        feed.save(update_fields=["title", "link", "updated", *fields])
-    return counts
+        # First of all, so that others who store this feed wait.
+        stored = Feed.objects.filter(pk=feed.pk).update(**fields, updated=clock.now())
+        if not stored:
+            name = f"Feed {feed.pk}"
+            raise UnknownFeed(name, "it isn't stored (any more). Delete its schedule.")
+        return _store_entries(feed, parsed)
 
 
 def prune(feed: Feed) -> int:
@@ -68,18 +63,15 @@ def prune(feed: Feed) -> int:
 
     For polls that have nothing to store. It asks the database nothing if there is no such limit.
     """
-    if retention.limits(feed).days is None:
+    if not prunes_by_age(feed):
         return 0
     with atomic():
         return retention.prune(feed, clock.now())
 
 
-def _locked(feed_id: int) -> Feed:
-    feed = Feed.objects.select_for_update(no_key=True).filter(pk=feed_id).first()
-    if feed is None:
-        name = f"Feed {feed_id}"
-        raise UnknownFeed(name, "it isn't stored (any more). Delete its schedule.")
-    return feed
+def prunes_by_age(feed: Feed) -> bool:
+    """Return whether entries of a feed are deleted once they are old, whatever it lists."""
+    return retention.limits(feed).days is not None
 
 
 def _store_entries(feed: Feed, parsed: ParsedFeed) -> Counts:
@@ -97,10 +89,11 @@ def _store_entries(feed: Feed, parsed: ParsedFeed) -> Counts:
         elif identities[guid] not in gone:
             rows.append(_row(feed, entry, parsed, guid, now))
             new += 1
-    _write(rows)
+    # Documents list the newest first: in reverse order, the newest gets the highest id.
+    writing.write(rows[::-1])
     pruned = 0
-    if new or retention.limits(feed).days is not None:
-        kept = {entry.pk for entry in (*known.values(), *rows)}
+    if new or prunes_by_age(feed):
+        kept = {entry.guid for entry in (*known.values(), *rows)}
         pruned = retention.prune(feed, now, kept)
     if pruned:
         retention.forget(feed, identities.values())
@@ -183,13 +176,3 @@ def _changed_row(
     row = _row(feed, entry, parsed, stored.guid, now)
     row.changes, row.changed = min(stored.changes + 1, MOST_CHANGES), now
     return row
-
-
-def _write(rows: Sequence[Entry]) -> None:
-    # Documents list the newest first: in reverse order, the newest gets the highest id.
-    Entry.objects.bulk_create(
-        reversed(rows),
-        update_conflicts=True,
-        unique_fields=["feed", "guid"],
-        update_fields=CHANGING,
-    )

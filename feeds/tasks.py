@@ -44,7 +44,9 @@ async def fetch_rss(feed: Feed) -> dict[str, int | str]:
     except FeedError as error:
         await in_shared_thread(recording.failed, feed, error, response)
         raise
-    counts = await in_shared_transaction(recording.succeeded, feed, response, parsed)
+    counts = Counts()
+    if parsed is not None or not recording.changes_nothing(feed, response):
+        counts = await in_shared_transaction(recording.succeeded, feed, response, parsed)
     if response.moved_to is not None:
         await in_shared_thread(recording.settle_move, feed, response)
     if public_url():

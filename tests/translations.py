@@ -36,7 +36,7 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
 }
 # Errors of code that doesn't know Django: their second argument is the text.
 KEYWORDS |= dict.fromkeys(
-    "SpecError BadUrl UnknownFeed HostNotFound Unreachable RefusedAddress RefusedPort "
+    "SpecError BadUrl UnknownFeed HostNotFound Unreachable BrokenOff RefusedAddress RefusedPort "
     "ConnectionFailed FetchTimeout BadResponse BadRedirect TooLarge NotAFeed TooCostly".split(),
     (2,),
 )

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from feeds.exceptions import (
     BadRedirect,
+    BrokenOff,
     FeedError,
     HttpStatus,
     TooCostly,
@@ -26,8 +27,11 @@ def counts(error: FeedError, *, others_answer: bool) -> bool:
     """Return whether a failure is the feed's own, for which it is left alone.
 
     If nothing can be sent to it, nor to anybody else, that is our own network: all feeds would be
-    left alone for days because of one bad hour. `others_answer`: other hosts have, lately.
+    left alone for days because of one bad hour. `others_answer`: other hosts have, lately. What we
+    have broken off ourselves never counts.
     """
+    if isinstance(error, BrokenOff):
+        return False
     return others_answer or not isinstance(error, Unreachable)
 
 

@@ -60,6 +60,11 @@ def decoded(body: bytes, encodings: str, limit: int) -> bytes:
     return body
 
 
+def is_compressed(body: bytes | bytearray, encodings: str) -> bool:
+    """Return whether `decoded` may make a body that begins so longer."""
+    return bool(encodings.strip()) or body.startswith(_GZIP)
+
+
 def _seems(encoding: str, body: bytes) -> bool:
     """Return whether a body can be compressed as its header says."""
     is_text = not body or body.lstrip(_BLANK).startswith(_TEXT)

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http import HTTPStatus
+from typing import TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -20,7 +21,7 @@ from yarl import URL
 from feeds.asking import large, moves, network, pace, places
 from feeds.asking.client import Attempt, Connections, attempting, connections
 from feeds.asking.credentials import keep_credentials
-from feeds.asking.decoding import Broken, TooLong, decoded
+from feeds.asking.decoding import Broken, TooLong, decoded, is_compressed
 from feeds.asking.errors import feed_error, http_status
 from feeds.asking.headers import retry_after
 from feeds.asking.rules import Rules, rules_of_site
@@ -30,7 +31,7 @@ from feeds.exceptions import (
     BadRedirect,
     BadResponse,
     BadUrl,
-    ConnectionFailed,
+    BrokenOff,
     FeedError,
     FetchTimeout,
     TooLarge,
@@ -41,6 +42,7 @@ from tasks import clock
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 MAX_REDIRECTS = 5
 ACCEPT = (
     "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml, "
@@ -191,7 +193,7 @@ class _Poll:
             if task is None or task.cancelling():
                 raise
             # Another poll was looking up the same host, and was cancelled.
-            raise ConnectionFailed(
+            raise BrokenOff(
                 str(url), "looking up its host was broken off. It will be tried again."
             ) from error
         return Response(answer.status, _public(url), body, answer.headers), target
@@ -202,11 +204,7 @@ class _Poll:
         if host in self._hosts:
             return 0.0
         self._hosts.add(host)
-        wait = await pace.next_turn(host, self._rules.gap)
-        if wait and (when := self._deadline.when()) is not None:
-            self._deadline.reschedule(when + wait)
-            await asyncio.sleep(wait)
-        return wait
+        return await self._extended(pace.wait_for_turn(host, self._rules.gap))
 
     def _headers(self, url: URL) -> dict[str, str]:
         return {
@@ -226,12 +224,13 @@ class _Poll:
                 if len(body) > limit:
                     raise TooLong(_decodable(bytes(body), encodings))
                 if len(body) > large.SMALL:
-                    await self._large()
+                    size = None if is_compressed(body, encodings) else answer.content_length
+                    await self._room(min(size or limit, limit))
             try:
                 # What is small as it was sent may be large.
                 return decoded(bytes(body), encodings, min(limit, large.SMALL))
             except TooLong:
-                await self._large()
+                await self._room(limit)
                 return await asyncio.to_thread(decoded, bytes(body), encodings, limit)
         except TooLong as error:
             raise self._unread(_too_large(url, limit), answer, error.beginning) from error
@@ -239,16 +238,16 @@ class _Poll:
             broken = BadResponse(str(url), "the server's answer is broken; tell its publisher.")
             raise self._unread(broken, answer, error.beginning or bytes(body)) from error
 
-    async def _large(self) -> None:
-        """Wait for a place for a large body; that isn't its server's fault."""
-        await self._extended(large.take_place())
+    async def _room(self, size: int) -> None:
+        """Wait for room for a large body; that isn't its server's fault."""
+        await self._extended(large.take_room(size))
 
-    async def _extended(self, waiting: Awaitable[None]) -> None:
+    async def _extended(self, waiting: Awaitable[T]) -> T:
         """Wait for what doesn't count as this poll's time."""
         began, when = clock.elapsed_clock(), self._deadline.when()
         self._deadline.reschedule(None)
         try:
-            await waiting
+            return await waiting
         finally:
             if when is not None:
                 self._deadline.reschedule(when + clock.elapsed_clock() - began)

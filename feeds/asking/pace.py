@@ -23,12 +23,16 @@ return at - now
 """
 
 
-async def next_turn(host: str, gap: int) -> float:
-    """Take the next turn to ask a host, `gap` ms after the last; return in how many seconds it is.
+async def wait_for_turn(host: str, gap: int) -> float:
+    """Wait for the next turn to ask a host, `gap` ms after the last; return how long, in seconds.
 
     Requests to other hosts go on meanwhile.
     """
-    return await asyncio.to_thread(_reserve, host, gap) / 1000 if gap else 0.0
+    if not gap:
+        return 0.0
+    seconds = await asyncio.to_thread(_reserve, host, gap) / 1000
+    await asyncio.sleep(seconds)
+    return seconds
 
 
 def _reserve(host: str, gap: int) -> int:

@@ -56,17 +56,23 @@ def succeeded(feed: Feed, response: Response, parsed: ParsedFeed | None) -> stor
 
     If it has been redirected, `settle_move` is to be called after it.
     """
-    now = clock.now()
-    columns = after_success(feed, response, parsed, now)
-    counts = storing.Counts()
+    columns = after_success(feed, response, parsed, clock.now())
     if parsed is not None:
-        counts = storing.store(feed.pk, parsed, **columns)
-    else:
-        changed = {name: new for name, new in columns.items() if getattr(feed, name) != new}
-        if changed:
-            Feed.objects.filter(pk=feed.pk).update(**changed)
-        storing.prune(feed)
-    return counts
+        return storing.store(feed, parsed, **columns)
+    if changed := _changed(feed, columns):
+        Feed.objects.filter(pk=feed.pk).update(**changed)
+    storing.prune(feed)
+    return storing.Counts()
+
+
+def changes_nothing(feed: Feed, response: Response) -> bool:
+    """Return whether `succeeded` has nothing to do for a document that is the one before.
+
+    It asks the database nothing, and may be called in a coroutine.
+    """
+    if feed.adaptive or storing.prunes_by_age(feed):
+        return False
+    return not _changed(feed, after_success(feed, response, None, clock.now()))
 
 
 def settle_move(feed: Feed, response: Response) -> None:
@@ -97,10 +103,11 @@ def failed(feed: Feed, error: FeedError, unreadable: Response | None = None) -> 
     """
     host = error.host if isinstance(error, Unreachable) else ""
     if not backoff.counts(error, others_answer=network.others_answer(host)):
-        logger.warning(
-            "No other host has answered in the last minute: that may be our own network, and isn't "
-            "counted as a failure of this feed."
-        )
+        if host:
+            logger.warning(
+                "No other host has answered in the last minute: that may be our own network, and "
+                "isn't counted as a failure of this feed."
+            )
         return
     now = clock.now()
     if unreadable is not None:
@@ -133,12 +140,12 @@ def after_success(
         columns |= _of_validators(after_not_modified(validators_of(feed), response.headers))
     else:
         columns |= _of_validators(after_document(response.url, response.headers))
-        columns["body_digest"] = digest(response)
     update_seconds = feed.update_seconds
     if parsed is not None:
         dates = _dates(parsed)
         update_seconds = freshness.believed(parsed.update_seconds, dates, now)
         columns |= {"update_seconds": update_seconds, **noted(parsed)}
+        columns["body_digest"] = digest(response)
         columns["skip_hours"] = list(parsed.skip_hours) or None
         columns["skip_days"] = list(parsed.skip_days) or None
     hints = freshness.longest(
@@ -184,6 +191,10 @@ def sighting(columns: dict[str, Any]) -> Sighting | None:
     if not columns["moving_to"] or columns["moving_since"] is None:
         return None
     return Sighting(columns["moving_to"], columns["moving_since"], columns["moving_times"])
+
+
+def _changed(feed: Feed, columns: dict[str, Any]) -> dict[str, Any]:
+    return {name: new for name, new in columns.items() if getattr(feed, name) != new}
 
 
 def _dates(parsed: ParsedFeed) -> list[datetime | None]:

@@ -29,10 +29,10 @@ def limits(feed: Feed) -> Keep:
     return Keep(days or None, number or None)
 
 
-def prune(feed: Feed, now: datetime, listed: Collection[int] | None = None) -> int:
+def prune(feed: Feed, now: datetime, listed: Collection[str] | None = None) -> int:
     """Delete the entries that a feed no longer keeps, and return how many those were.
 
-    `listed` has the keys of those that its document lists now: they don't count, and stay however
+    `listed` has the guids of those that its document lists now: they don't count, and stay however
     many there are; None if that isn't known, then only the age counts. What is starred or has a tag
     of its own stays. The age is how long ago an entry was first seen: those of a new feed are all
     new.
@@ -43,14 +43,18 @@ def prune(feed: Feed, now: datetime, listed: Collection[int] | None = None) -> i
     if keep.days is not None:
         too_old = entries.filter(first_seen__lt=now - timedelta(days=keep.days))
         old += _brief(too_old)[:MOST_PRUNED]
-    if keep.number is not None and listed is not None:
-        surplus = _brief(entries.exclude(pk__in=listed))
+    if keep.number is not None and listed is not None and _has_more(feed, keep.number):
+        surplus = _brief(entries.exclude(guid__in=listed))
         old += surplus[keep.number : keep.number + MOST_PRUNED]
     if old:
         bury(feed, map(identity, old))
         gone = Entry.objects.not_kept_by_people().filter(pk__in={entry.pk for entry in old})
         gone.only("pk").delete()
     return len(old)
+
+
+def _has_more(feed: Feed, number: int) -> bool:
+    return bool(Entry.objects.filter(feed=feed).order_by().values_list("pk")[number : number + 1])
 
 
 def identity(entry: Entry) -> Identity:
@@ -73,7 +77,8 @@ def buried(feed: Feed, identities: Collection[Identity]) -> set[Identity]:
 
     Those that have another guid now are remembered under it, too, from now on.
     """
-    if not identities:
+    stones = Tombstone.objects.filter(feed=feed)
+    if not identities or not stones.exists():
         return set()
     guids = {one: matching.guid_keys(one) for one in identities}
     links = {one: matching.link_key_of(one) for one in identities}
@@ -86,8 +91,9 @@ def buried(feed: Feed, identities: Collection[Identity]) -> set[Identity]:
     }
     keys = {key for one in identities for key in (*guids[one], links[one]) if key is not None}
     dated = {number for number in moved.values() if number is not None}
-    stones = Tombstone.objects.filter(Q(key__in=keys) | Q(moved_key__in=dated), feed=feed)
-    found = list(stones.values_list("key", "moved_key"))
+    found = list(
+        stones.filter(Q(key__in=keys) | Q(moved_key__in=dated)).values_list("key", "moved_key")
+    )
     known, elsewhere = {key for key, _ in found}, {number for _, number in found} - {None}
     gone = {one for one in identities if not known.isdisjoint(guids[one])}
     renamed = {one for one in identities if links[one] in known or moved.get(one) in elsewhere}

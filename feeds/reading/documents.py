@@ -14,9 +14,11 @@ import xml.sax.xmlreader
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from xml.sax.expatreader import ExpatParser
 
 from feedparser.api import LooseFeedParser, StrictFeedParser
 from feedparser.sanitizer import replace_doctype
+from feedparser.util import FeedParserDict
 
 from feeds.reading.markup import best_of_srcset
 from feeds.reading.result import MAX_TEXT
@@ -121,7 +123,7 @@ def _prepared(text: str) -> tuple[str | None, bytes, dict[str, str]]:
 def _read_strictly(text: str, url: str) -> Document:
     version, data, _ = _prepared(text)
     parser = _StrictParser(url)
-    sax = xml.sax.make_parser()
+    sax = _Expat()
     sax.setFeature(xml.sax.handler.feature_namespaces, True)
     sax.setFeature(xml.sax.handler.feature_external_ges, False)
     sax.setContentHandler(parser)
@@ -250,6 +252,22 @@ _EMAIL = re.compile(r"[^\s<>()&;,]+@[^\s<>()&;,]+")
 _ADDRESSES = frozenset({"href", "src", "poster", "cite", "data", "data-src", "longdesc"})
 
 
+class _TextParameters(FeedParserDict):
+    """What feedparser knows of the text that it reads.
+
+    It looks that up for each piece, and copies it for each text. Its own dicts try other names of a
+    key at each look, and are copied as if anything could be in them.
+    """
+
+    __getitem__ = dict.__getitem__
+    __setitem__ = dict.__setitem__
+    __contains__ = dict.__contains__
+    get = dict.get
+
+    def __deepcopy__(self, memo: Any) -> "_TextParameters":
+        return _TextParameters(self)
+
+
 class _Additions:
     """What both of feedparser's parsers do besides: bases, skipped hours, links, plain guids.
 
@@ -268,6 +286,7 @@ class _Additions:
     def _prepare(self, url: str) -> None:
         self.document_url = url
         self.ignored = 0
+        self.contentparams = _TextParameters()
         self.resolve_relative_uris = False
         self.sanitize_html = False
 
@@ -289,6 +308,10 @@ class _Additions:
     def _formats_text(self, tag: str) -> bool:
         in_text = bool(self.elementstack) and self.elementstack[-1][0] in _TEXTS
         return in_text and tag.removeprefix("xhtml:") in _FORMATTING
+
+    def push_content(self, *args: Any) -> None:
+        super().push_content(*args)  # type: ignore[misc]
+        self.contentparams = _TextParameters(self.contentparams)
 
     def _absolute_base(self, key: str, value: str) -> Any:
         if key not in ("xml:base", "base"):
@@ -338,6 +361,21 @@ class _Additions:
     def _get_context(self) -> Any:
         return super()._get_context()  # type: ignore[misc]
 
+    # `feeds.reading.dates` reads dates: feedparser would have read each before that, and in vain.
+
+    def _end_published(self) -> None:
+        self.pop("published")
+
+    _end_issued = _end_pubdate = _end_published
+
+    def _end_updated(self) -> None:
+        self.pop("updated")
+
+    _end_modified = _end_lastbuilddate = _end_updated
+
+    def _end_created(self) -> None:
+        self.pop("created")
+
     def _start_hour(self, attrs_d: dict[str, str]) -> None:
         self.elementstack.append(["hour", 0, []])
 
@@ -373,25 +411,14 @@ class _StrictParser(_Additions, StrictFeedParser):
     def __init__(self, url: str) -> None:
         super().__init__("", None, "utf-8")
         self._prepare(url)
-        self._text: list[str] = []
 
-    # Text comes in a piece for each reference in it. Put together it is read twice as fast.
 
-    def characters(self, text: str) -> None:
-        self._text.append(text)
+class _Expat(ExpatParser):
+    """Hands on text in one piece, not in one for each reference in it."""
 
-    def _hand_on_text(self) -> None:
-        if self._text:
-            self.handle_data("".join(self._text))
-            self._text.clear()
-
-    def startElementNS(self, name: Any, qname: Any, attrs: Any) -> None:  # noqa: N802
-        self._hand_on_text()
-        super().startElementNS(name, qname, attrs)
-
-    def endElementNS(self, name: Any, qname: Any) -> None:  # noqa: N802
-        self._hand_on_text()
-        super().endElementNS(name, qname)
+    def reset(self) -> None:
+        super().reset()
+        self._parser.buffer_text = True  # type: ignore[attr-defined]
 
 
 class _LooseParser(_Additions, LooseFeedParser):

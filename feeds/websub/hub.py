@@ -14,7 +14,7 @@ from feeds.asking.errors import feed_error
 from feeds.asking.headers import retry_after
 from feeds.asking.rules import Rules, rules_of_site
 from feeds.asking.user_agent import user_agent
-from feeds.exceptions import BadRedirect, BadUrl, ConnectionFailed, FetchTimeout, HttpStatus
+from feeds.exceptions import BadRedirect, BadUrl, BrokenOff, FetchTimeout, HttpStatus
 from tasks import clock
 from tasks.exceptions import marked
 
@@ -28,7 +28,8 @@ REDIRECTS = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
 async def send(hub: str, form: Mapping[str, str], rules: Rules | None = None) -> None:
     """Send a form to a hub, which takes it or not; raises a FeedError that says what is wrong."""
     rules = rules_of_site() if rules is None else rules
-    await asyncio.sleep(await _turn(URL(hub), rules))
+    if not rules.is_exempt(URL(hub)):
+        await pace.wait_for_turn(URL(hub).host or "", rules.gap)
     try:
         async with asyncio.timeout(TIMEOUT), connections() as shared:
             here = URL(hub)
@@ -44,10 +45,6 @@ async def send(hub: str, form: Mapping[str, str], rules: Rules | None = None) ->
     raise BadRedirect(
         hub, "the hub redirects more than %(limit)d times. Tell its operator.", limit=MAX_REDIRECTS
     )
-
-
-async def _turn(hub: URL, rules: Rules) -> float:
-    return 0.0 if rules.is_exempt(hub) else await pace.next_turn(hub.host or "", rules.gap)
 
 
 async def _post(shared: Connections, url: URL, form: Mapping[str, str], rules: Rules) -> URL | None:
@@ -75,7 +72,7 @@ async def _post(shared: Connections, url: URL, form: Mapping[str, str], rules: R
         if task is None or task.cancelling():
             raise
         # A poll was looking up the same host, and was cancelled.
-        raise ConnectionFailed(
+        raise BrokenOff(
             str(url), "looking up its host was broken off. It will be tried again."
         ) from error
     return None

@@ -25,15 +25,16 @@ KEPT_RUNS = 1_000
 def note_hub(feed: Feed, response: Response, parsed: ParsedFeed | None, counts: Counts) -> None:
     """Note the hub that an answer names; `parsed` is None if its document has not been read.
 
-    Another hub or topic than before is another subscription, and the one before is given up. Of the
-    same one, what the poll has brought says whether it is to be trusted.
+    Another hub or topic than before is another subscription, and the one before is given up, unless
+    it is too new. Of the same one, what the poll has brought says whether it is to be trusted.
     """
     known = Subscription.objects.filter(feed=feed).first()
     before = None if known is None else Offer(known.hub, known.topic)
     found = offered(response, parsed, before)
+    if known is not None and (found == before or not _may_go(known)):
+        _note_poll(known, counts)
+        return
     if found == before:
-        if known is not None:
-            _note_poll(known, counts)
         return
     with atomic():
         if not Feed.objects.select_for_update(no_key=True).filter(pk=feed.pk).exists():
@@ -61,6 +62,10 @@ def _note_poll(known: Subscription, counts: Counts) -> None:
         updated=counts.updated,
     )
     Subscription.objects.filter(pk=known.pk).update(polled=clock.now(), trusted=trusted)
+
+
+def _may_go(known: Subscription) -> bool:
+    return rules.may_go(known.created, known.asked, clock.now())
 
 
 def _give_up(subscription: Subscription) -> None:

@@ -9,6 +9,9 @@ LEASE = timedelta(days=10)
 # A hub that goes on for longer is asked again nevertheless.
 LONGEST_LEASE = timedelta(days=31)
 MAX_DIGITS = 10
+# How long a subscription stays before the feed may have another one: each costs requests, and the
+# one before is to be ended.
+STAYS = timedelta(days=1)
 # So much of a lease passes before it is renewed.
 RENEWED_AT = 0.8
 # A hub that fails, or says nothing, is asked again after so long; twice as long each time.
@@ -105,6 +108,14 @@ def is_trusted(
     if pushed is not None and (polled is None or pushed > polled):
         return bool(new or updated)
     return was and not new
+
+
+def may_go(created: datetime, asked: datetime | None, now: datetime) -> bool:
+    """Return whether another subscription may take the place of one, or none.
+
+    Some feeds name another hub at each poll. What no hub has been asked for yet may always go.
+    """
+    return asked is None or now - created >= STAYS
 
 
 def lease(seconds: str) -> timedelta | None:

@@ -188,7 +188,7 @@ class RunBeside:
                 error = raised
         if answer is None:
             return await asyncio.wrap_future(self._writer.claim(self.job)), error
-        return await self._in_writer(partial(claim_patiently, self.job, answer)), error
+        return await asyncio.wrap_future(self._writer.refuse(self.job, answer)), error
 
     async def _in_writer(self, func: Callable[[], Any]) -> Any:
         return await asyncio.wrap_future(self._writer.call(func))

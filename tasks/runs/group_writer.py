@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 
 from django.db import Error, connections
 
-from tasks.database import OUTAGE_ERRORS, connection, patiently
+from tasks.database import OUTAGE_ERRORS, atomic, chunks, connection, patiently
 from tasks.job import Job
 from tasks.job_ids import RunId
 from tasks.models import RunRecord
+from tasks.registry import Answer
 from tasks.runs import group_sql, sql
-from tasks.runs.claim import claim_patiently, may_start, plain_start
+from tasks.runs.claim import MustWait, claim, claim_patiently, may_start, plain_start
 from tasks.runs.connections import roll_back_since
 from tasks.runs.ended import Ended
 from tasks.runs.recorder import Closing, Recorder
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 # How many starts and ends are written in one transaction at most.
 MOST = 200
+# The same of runs that don't start because of their checks: each takes several queries.
+MOST_REFUSED = 20
 
 
 class _Item:
@@ -87,6 +90,26 @@ class _Question(_Item):
         return patiently(partial(may_start, self.start.run_id, self._job))
 
 
+class _Refusal(_Item):
+    """The answer of a run's check, because of which it doesn't start."""
+
+    def __init__(self, future: "Future[Any]", job: Job, answer: Answer) -> None:
+        super().__init__(future)
+        self._job = job
+        self._answer = answer
+
+    def alone(self) -> RunRecord | None:
+        return claim_patiently(self._job, self._answer)
+
+    def with_others(self) -> MustWait | None:
+        """Record it in a transaction with others; return what it is to raise after that."""
+        try:
+            self._context.run(claim, self._job, self._answer)
+        except MustWait as wait:
+            return wait
+        return None
+
+
 class _End(_Item):
     """The end of a run."""
 
@@ -114,6 +137,9 @@ class _End(_Item):
         return self.written(True)
 
 
+_Work = _Call | _Start | _Question | _Refusal | _End
+
+
 class GroupWriter:
     """Writes starts and ends of runs from one thread, in groups.
 
@@ -121,7 +147,7 @@ class GroupWriter:
     """
 
     def __init__(self) -> None:
-        self._items: SimpleQueue[_Call | _Start | _Question | _End | None] = SimpleQueue()
+        self._items: SimpleQueue[_Work | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True, name="group writer")
         self._thread.start()
 
@@ -143,6 +169,12 @@ class GroupWriter:
         self._items.put(_Question(future, job, start))
         return future
 
+    def refuse(self, job: Job, answer: Answer) -> "Future[RunRecord | None]":
+        """Record what a run's check has against it, as `claim_patiently` does."""
+        future: Future[RunRecord | None] = Future()
+        self._items.put(_Refusal(future, job, answer))
+        return future
+
     def end(self, recorder: Recorder, ended: Callable[[], Ended]) -> "Future[Closing]":
         """Write and report how a run ended, which `ended` says when it is called in the thread."""
         future: Future[Closing] = Future()
@@ -161,7 +193,7 @@ class GroupWriter:
         self._thread.join()
 
     def _run(self) -> None:
-        items: list[_Call | _Start | _Question | _End | None] = []
+        items: list[_Work | None] = []
         while None not in items:
             items = [self._items.get()]
             with suppress(Empty):
@@ -170,11 +202,12 @@ class GroupWriter:
             self._write([item for item in items if item is not None])
         connections.close_all()
 
-    def _write(self, items: Sequence[_Call | _Start | _Question | _End]) -> None:
+    def _write(self, items: Sequence[_Work]) -> None:
         """Write what a group can hold as a group, then all else."""
         starts = [item for item in items if isinstance(item, _Start)]
         ends: list[tuple[_End, sql.End]] = []
         questions: list[_Question] = []
+        refusals: list[_Refusal] = []
         others: list[_Call | _End] = []
         for item in items:
             if isinstance(item, _Call):
@@ -183,10 +216,14 @@ class GroupWriter:
                 self._sort(item, ends, others)
             elif isinstance(item, _Question):
                 questions.append(item)
+            elif isinstance(item, _Refusal):
+                refusals.append(item)
         if starts or ends:
             self._write_group(ends, starts)
         if questions:
             self._answer(questions)
+        for some in chunks(refusals, MOST_REFUSED):
+            self._refuse(some)
         for item in others:
             item.settle(item.alone)
 
@@ -252,9 +289,34 @@ class GroupWriter:
             else:
                 question.settle(question.alone)
 
+    def _refuse(self, refusals: list[_Refusal]) -> None:
+        """Record refusals in one transaction; one by one if that can't be written."""
+        try:
+            waits = patiently(lambda: _refused_together(refusals))
+        except OUTAGE_ERRORS as error:
+            for refusal in refusals:
+                refusal.future.set_exception(error)
+            return
+        except Exception:
+            logger.warning("Runs that don't start are recorded one by one.", exc_info=True)
+            roll_back_since({})
+            for refusal in refusals:
+                refusal.settle(refusal.alone)
+            return
+        for refusal, wait in zip(refusals, waits, strict=True):
+            if wait is None:
+                refusal.future.set_result(None)
+            else:
+                refusal.future.set_exception(wait)
+
     def _put_off(self, ends: list[_End], starts: list[_Start], error: Error) -> None:
         """Have no run start while the database is unavailable, and put the ends on the spool."""
         for start in starts:
             start.future.set_exception(error)
         for end in ends:
             end.settle(partial(end.spooled, error))
+
+
+def _refused_together(refusals: Sequence[_Refusal]) -> list[MustWait | None]:
+    with atomic():
+        return [refusal.with_others() for refusal in refusals]

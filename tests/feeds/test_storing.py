@@ -45,7 +45,8 @@ def parsed(*entries: ParsedEntry, title: str = "News", link: str = "https://a.ex
 
 
 def store(feed: Feed, *entries: ParsedEntry) -> Counts:
-    return storing.store(feed.pk, parsed(*entries))
+    feed.refresh_from_db()
+    return storing.store(feed, parsed(*entries))
 
 
 def test_new_entries_of_a_feed_are_stored(feed):
@@ -80,29 +81,29 @@ def test_entries_of_two_feeds_can_have_the_same_guid(feed):
 
 
 def test_validators_title_and_link_of_a_feed_are_stored_with_the_entries(feed):
-    storing.store(feed.pk, parsed(), etag='W/"1"', last_modified="yesterday")
+    storing.store(feed, parsed(), etag='W/"1"', last_modified="yesterday")
     feed.refresh_from_db()
     assert (feed.title, feed.link) == ("News", "https://a.example/")
     assert (feed.etag, feed.last_modified) == ('W/"1"', "yesterday")
 
 
 def test_a_feed_keeps_its_title_and_link_when_a_document_has_none(feed):
-    storing.store(feed.pk, parsed())
-    storing.store(feed.pk, parsed(title="", link=""))
+    storing.store(feed, parsed())
+    storing.store(feed, parsed(title="", link=""))
     feed.refresh_from_db()
     assert (feed.title, feed.link) == ("News", "https://a.example/")
 
 
 def test_if_storing_an_entry_fails_nothing_of_the_feed_is_stored(feed):
     with pytest.raises(Exception, match="guid"):
-        storing.store(feed.pk, parsed(entry("a"), entry("")), etag="etag")
+        storing.store(feed, parsed(entry("a"), entry("")), etag="etag")
     feed.refresh_from_db()
     assert (feed.etag, feed.entries.count()) == ("", 0)
 
 
 def test_storing_a_feed_that_was_removed_meanwhile_fails_with_advice():
     with pytest.raises(UnknownFeed, match="Delete its schedule"):
-        storing.store(0, parsed())
+        storing.store(Feed(pk=0), parsed())
 
 
 def test_an_entry_without_a_date_was_published_when_it_was_first_seen(feed):
@@ -153,7 +154,7 @@ def test_what_an_entry_says_is_stored(feed):
 
 
 def test_an_entry_without_a_language_has_that_of_its_feed(feed):
-    storing.store(feed.pk, ParsedFeed("News", "", (entry("a"),), language="ko"))
+    storing.store(feed, ParsedFeed("News", "", (entry("a"),), language="ko"))
     assert feed.entries.get().language == "ko"
 
 

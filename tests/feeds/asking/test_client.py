@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -160,7 +161,7 @@ def test_a_poll_that_is_cancelled_while_it_looks_up_a_name_ends_no_other(site, n
 
     first, second = asyncio.run(polls())
     assert isinstance(first, asyncio.CancelledError)
-    assert isinstance(second, exceptions.ConnectionFailed)
+    assert isinstance(second, exceptions.BrokenOff)
 
 
 # The gap
@@ -176,7 +177,7 @@ def test_requests_to_a_host_keep_their_distance(redis_connection):
 
 def test_without_redis_nobody_waits(monkeypatch):
     monkeypatch.setattr(pace, "connect", broken)
-    assert asyncio.run(pace.next_turn("feeds.example", 500)) == 0
+    assert asyncio.run(pace.wait_for_turn("feeds.example", 500)) == 0
 
 
 def broken() -> Any:
@@ -184,16 +185,17 @@ def broken() -> Any:
 
 
 def test_a_private_host_needs_no_gap(site, monkeypatch):
-    monkeypatch.setattr(pace, "next_turn", None)
+    monkeypatch.setattr(pace, "wait_for_turn", None)
     site.pages["/feed.xml"] = answer()
     assert asyncio.run(fetch(site.url(), rules=rules(site, gap=60_000))).status == 200
 
 
 def test_the_wait_for_its_turn_is_not_counted_as_the_servers(site, names, monkeypatch):
-    async def next_turn(host: str, gap: int) -> float:
-        return 0.3
+    def reserve(host: str, gap: int) -> int:
+        time.sleep(0.2)  # as if Redis took a while
+        return 200
 
-    monkeypatch.setattr(pace, "next_turn", next_turn)
+    monkeypatch.setattr(pace, "_reserve", reserve)
     names["feeds.example"] = ["127.0.0.1"]
     with pytest.raises(exceptions.RefusedAddress):
         asyncio.run(fetch("http://feeds.example/", rules=Rules(gap=1, total_timeout=0.2)))

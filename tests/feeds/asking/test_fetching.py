@@ -440,28 +440,85 @@ def test_a_host_is_asked_for_by_the_name_that_the_dns_knows():
 # How much at a time
 
 
-def test_of_large_bodies_only_a_few_are_held_at_a_time(site, monkeypatch):
-    monkeypatch.setattr(large, "SMALL", 1_000)
-    monkeypatch.setattr(large, "PLACES", 2)
-    bomb = gzip.compress(b"a" * 50_000)
-    site.pages["/feed.xml"] = answer(body=bomb, Content_Encoding="gzip")
+def most_held(site: Site, number: int, limit: int) -> int:
+    """Return how many of so many polls hold a body of 50,000 bytes at a time."""
     site.pages["/small"] = answer(body=b"small")
-    held, most = [0], [0]
-    rules = Rules(allowed_hosts={site.host_port})
+    held, most = 0, 0
+    rules = Rules(allowed_hosts={site.host_port}, max_bytes=limit)
 
     async def poll() -> None:
+        nonlocal held, most
         response = await fetch(site.url(), rules=rules)
         assert len(response.body) == 50_000
-        held[0] += 1
-        most[0] = max(most[0], held[0])
+        held += 1
+        most = max(most, held)
         await fetch(site.url("/small"), rules=rules)
-        held[0] -= 1
+        held -= 1
 
     async def polls() -> None:
-        await asyncio.gather(*(poll() for _ in range(6)))
+        await asyncio.gather(*(poll() for _ in range(number)))
 
     asyncio.run(polls())
-    assert most[0] == 2
+    return most
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content_Encoding": "gzip"}])
+def test_of_large_bodies_only_so_much_is_held_at_a_time(site, monkeypatch, headers):
+    """What is compressed may be as large as any, also if it doesn't say so."""
+    monkeypatch.setattr(large, "SMALL", 100)
+    monkeypatch.setattr(large, "ALL", 120_000)
+    site.pages["/feed.xml"] = answer(body=gzip.compress(b"a" * 50_000), **headers)
+    assert most_held(site, 6, limit=60_000) == 2
+
+
+def test_a_large_body_of_known_length_takes_no_more_room_than_that(site, monkeypatch):
+    monkeypatch.setattr(large, "SMALL", 100)
+    monkeypatch.setattr(large, "ALL", 200_000)
+    site.pages["/feed.xml"] = answer(body=b"a" * 50_000)
+    assert most_held(site, 4, limit=150_000) == 4
+
+
+def test_large_bodies_that_come_slowly_delay_no_other(site):
+    large_body = b"a" * (large.SMALL + 1)
+    site.pages["/slow"] = drip(b"HTTP/1.1 200 OK\r\n\r\n" + large_body, b"a")
+    site.pages["/good"] = raw(b"HTTP/1.1 200 OK\r\n\r\n" + large_body)
+    rules = Rules(allowed_hosts={site.host_port})
+
+    async def polls() -> list[bool]:
+        slow = [asyncio.ensure_future(fetch(site.url("/slow"), rules=rules)) for _ in range(5)]
+        while len(large._holders) < 5:
+            await asyncio.sleep(0.01)
+        good = await fetch(site.url("/good"), rules=rules)
+        assert len(good.body) == len(large_body)
+        still = [not one.done() for one in slow]
+        for one in slow:
+            one.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+        return still
+
+    assert asyncio.run(asyncio.wait_for(polls(), 20)) == [True] * 5
+
+
+def test_whoever_is_cancelled_while_it_waits_for_room_keeps_no_other_waiting(monkeypatch):
+    monkeypatch.setattr(large, "ALL", 10)
+
+    async def holds(size: int, done: asyncio.Event) -> None:
+        await large.take_room(size)
+        await done.wait()
+
+    async def takes() -> None:
+        done = asyncio.Event()
+        holder = asyncio.ensure_future(holds(6, done))
+        await asyncio.sleep(0)
+        waiting = [asyncio.ensure_future(large.take_room(size)) for size in (10, 4)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await waiting[1]
+        done.set()
+        await holder
+        await asyncio.create_task(large.take_room(10))
+
+    asyncio.run(asyncio.wait_for(takes(), 5))
 
 
 def test_of_the_requests_to_a_host_only_a_few_are_made_at_a_time_also_after_redirects(

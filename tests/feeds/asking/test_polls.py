@@ -247,6 +247,16 @@ def test_how_often_a_feed_publishes_is_asked_of_its_newest_entries_only(site, fe
     assert "LIMIT 20" in asked
 
 
+def test_a_poll_that_leaves_nothing_takes_no_transaction(site, feed, monkeypatch):
+    site.pages["/feed.xml"] = answer(304)
+    Feed.objects.update(etag='"1"', final_url=site.url())
+    monkeypatch.setattr("feeds.tasks.in_shared_transaction", None)
+    reads(feed)
+    Feed.objects.update(failures=1)
+    with pytest.raises(TypeError):
+        reads(feed)
+
+
 # An outage of our own
 
 

@@ -11,7 +11,14 @@ from feeds.asking.credentials import keep_credentials
 from feeds.asking.freshness import Fresh, Source
 from feeds.asking.permission import Decision, Outcome, Situation, Why, decide, end_of_skipped
 from feeds.asking.validators import Validators, after_document, after_not_modified
-from feeds.exceptions import ConnectionFailed, FeedError, HttpStatus, TooCostly, Unreachable
+from feeds.exceptions import (
+    BrokenOff,
+    ConnectionFailed,
+    FeedError,
+    HttpStatus,
+    TooCostly,
+    Unreachable,
+)
 
 NOW = datetime(2025, 3, 4, 12, 0, 0, tzinfo=UTC)  # A Tuesday.
 URL = "https://feeds.example/news.xml"
@@ -266,13 +273,12 @@ def test_credentials_go_nowhere_else(here, target):
     [
         (Unreachable(URL, "why", "feeds.example"), False, False),
         (Unreachable(URL, "why", "feeds.example"), True, True),
+        (BrokenOff(URL, "by ourselves"), True, False),
         (ConnectionFailed(URL, "refused"), False, True),
         (HttpStatus(URL, "no", 500), False, True),
     ],
 )
-def test_a_failure_that_may_be_our_own_networks_counts_only_if_others_answer(
-    error, others_answer, counts
-):
+def test_a_failure_that_may_be_our_own_counts_only_if_others_answer(error, others_answer, counts):
     assert backoff.counts(error, others_answer=others_answer) is counts
 
 

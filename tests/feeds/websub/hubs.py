@@ -70,7 +70,7 @@ def running_hub() -> Iterator[Hub]:
     """Serve until the block ends."""
     hub = Hub()
     app = web.Application()
-    app.router.add_post("/", hub.handle)
+    app.router.add_post("/{path:.*}", hub.handle)
     runner = web.AppRunner(app)
 
     async def start() -> None:

@@ -197,10 +197,13 @@ def test_a_hub_that_redirects_in_a_circle_is_given_up(feed, hub):
     assert len(hub.forms) == 4
 
 
-def test_another_hub_is_another_subscription_and_the_one_before_is_ended(feed, hub, site, settings):
+def test_another_hub_is_another_subscription_and_the_one_before_is_ended(
+    feed, hub, site, settings, wait
+):
     poll(feed)
     keep()
-    confirm()
+    confirm(3 * DAY)
+    wait(DAY)
     old = Subscription.objects.get()
     with running_hub() as other:
         other.asks_back = False
@@ -221,10 +224,34 @@ def test_another_hub_is_another_subscription_and_the_one_before_is_ended(feed, h
     assert Subscription.objects.get() == new
 
 
-def test_a_feed_that_names_no_hub_any_more_is_not_pushed_any_more(feed, hub, site):
+@pytest.mark.parametrize("with_gaps", [False, True])
+def test_a_feed_that_names_another_hub_at_each_poll_gets_another_one_once_a_day(
+    feed, hub, site, wait, with_gaps
+):
+    for number in range(12):
+        name_hub(site, f"{hub.url}{number}", number)
+        if with_gaps and number % 2:
+            site.pages["/feed.xml"] = answer(body=rss(item(number)))
+        poll(feed)
+        keep()
+        confirm(10 * DAY)
+        wait(6 * HOUR)
+    assert len([form for form in hub.forms if form["hub.mode"] == "subscribe"]) == 3
+    assert Subscription.objects.count() == 3
+
+
+def test_a_hub_that_has_not_been_asked_yet_makes_way_for_another_one(feed, hub, site):
+    poll(feed)
+    name_hub(site, f"{hub.url}2", 2)
+    poll(feed)
+    assert Subscription.objects.get().hub == f"{hub.url}2"
+
+
+def test_a_feed_that_names_no_hub_any_more_is_not_pushed_any_more(feed, hub, site, wait):
     poll(feed)
     keep()
-    confirm()
+    confirm(3 * DAY)
+    wait(DAY)
     site.pages["/feed.xml"] = answer(body=rss(item(2)))
     poll(feed)
     assert keep() == counted(unsubscribed=1)
