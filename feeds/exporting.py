@@ -1,6 +1,8 @@
 """The feeds that are here, as a list."""
 
-from django.db.models import Prefetch, QuerySet
+from collections import defaultdict
+
+from django.db.models import QuerySet
 
 from feeds.models import Feed
 from feeds.opml import Outline
@@ -9,6 +11,11 @@ from tasks.models import Tag
 
 def outlines_of(feeds: QuerySet[Feed], tags: QuerySet[Tag] | None = None) -> list[Outline]:
     """Return feeds as outlines, with those of their tags that are in `tags`, or with all."""
-    shown = Tag.objects.all() if tags is None else tags
-    rows = feeds.only("url", "title").prefetch_related(Prefetch("tags", shown))
-    return [Outline(one.url, one.title, tuple(tag.name for tag in one.tags.all())) for one in rows]
+    links = Feed.tags.through._default_manager.filter(feed__in=feeds.order_by().values("pk"))
+    if tags is not None:
+        links = links.filter(tag__in=tags.order_by().values("pk"))
+    names: dict[int, list[str]] = defaultdict(list)
+    for feed, name in links.order_by("tag__name").values_list("feed", "tag__name"):
+        names[feed].append(name)
+    rows = feeds.values_list("pk", "url", "title")
+    return [Outline(url, title, tuple(names[pk])) for pk, url, title in rows]

@@ -10,13 +10,13 @@ from django.db.models import Count, Max, Q
 from django.utils.html import conditional_escape, escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from feeds.models import Entry, Feed
 from feeds.why_not_newer import Answer, Facts, Outcome, Poll, why_not_newer
 from tasks import clock
 from tasks.admin_pages.times import when
-from tasks.models import ScheduledTaskInstance
+from tasks.models import ScheduledTask, ScheduledTaskInstance
 from tasks.reports.holds import read_holds
 from tasks.reports.strips import LatestRun, strips
 from tasks.reports.waiting import Waiting, waiting_of
@@ -42,6 +42,22 @@ LOOKS = {
     Outcome.UNCHANGED: "active",
     Outcome.NEW: "active",
 }
+# What each outcome is called.
+WORDS = {
+    Outcome.NOT_SCHEDULED: gettext_lazy("not scheduled"),
+    Outcome.UNSCHEDULABLE: gettext_lazy("problem"),
+    Outcome.ENDED: pgettext_lazy("schedule", "ended"),
+    Outcome.HELD: pgettext_lazy("schedule", "paused"),
+    Outcome.PAUSED: pgettext_lazy("schedule", "paused"),
+    Outcome.RUNNING: gettext_lazy("fetching"),
+    Outcome.WAITING: pgettext_lazy("schedule", "late"),
+    Outcome.NOT_ASKED: gettext_lazy("not asked"),
+    Outcome.MISSED: gettext_lazy("missed"),
+    Outcome.NEVER_POLLED: gettext_lazy("never fetched"),
+    Outcome.FAILING: pgettext_lazy("schedule", "failing"),
+    Outcome.UNCHANGED: gettext_lazy("up to date"),
+    Outcome.NEW: gettext_lazy("up to date"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +76,7 @@ class Health:
 
     @property
     def word(self) -> str:
-        return _word(self.answer.outcome)
+        return str(WORDS[self.answer.outcome])
 
     @property
     def sentence(self) -> SafeString:
@@ -76,7 +92,7 @@ def health_of(feeds: Sequence[Feed]) -> dict[int, Health]:
     now = clock.now()
     schedules = {feed.pk: feed.schedule for feed in feeds if feed.schedule is not None}
     runs = strips([schedule.pk for schedule in schedules.values()])
-    rows = _rows(runs.values())
+    rows = _rows(runs.values(), {schedule.pk: schedule for schedule in schedules.values()})
     waiting = waiting_of(list(schedules.values()))
     entries = _entries([feed.pk for feed in feeds], now)
     found = {}
@@ -97,14 +113,18 @@ def health_of(feeds: Sequence[Feed]) -> dict[int, Health]:
     return found
 
 
-def _rows(strips: Iterable[Sequence[LatestRun]]) -> dict[int, ScheduledTaskInstance]:
+def _rows(
+    strips: Iterable[Sequence[LatestRun]], schedules: Mapping[int, ScheduledTask]
+) -> dict[int, ScheduledTaskInstance]:
     """Return the runs that say how feeds are: of each the newest row, poll, and first failure."""
     keys = set()
     for runs in strips:
         polled, failures = _polled(runs), _failures(runs)
         keys |= {run.pk for run in (*runs[:1], *polled[:1], *failures[-1:])}
-    found = ScheduledTaskInstance.objects.defer("log", "traceback").select_related("parent")
-    return found.in_bulk(keys)
+    found = ScheduledTaskInstance.objects.defer("log", "traceback").in_bulk(keys)
+    for run in found.values():
+        run.parent = schedules[run.parent_id]
+    return found
 
 
 def _polled(runs: Sequence[LatestRun]) -> list[LatestRun]:
@@ -181,25 +201,6 @@ def plain_reason(feed: Feed, row: ScheduledTaskInstance) -> str:
     text = text.removeprefix(FAILED_FOR).removeprefix(name).removeprefix(":").strip()
     text = text.removeprefix(f"{feed.shown_url}:").strip()
     return text[:1].upper() + text[1:] if text else name
-
-
-def _word(outcome: Outcome) -> str:
-    words = {
-        Outcome.NOT_SCHEDULED: _("not scheduled"),
-        Outcome.UNSCHEDULABLE: _("problem"),
-        Outcome.ENDED: pgettext("schedule", "ended"),
-        Outcome.HELD: pgettext("schedule", "paused"),
-        Outcome.PAUSED: pgettext("schedule", "paused"),
-        Outcome.RUNNING: _("fetching"),
-        Outcome.WAITING: pgettext("schedule", "late"),
-        Outcome.NOT_ASKED: _("not asked"),
-        Outcome.MISSED: _("missed"),
-        Outcome.NEVER_POLLED: _("never fetched"),
-        Outcome.FAILING: pgettext("schedule", "failing"),
-        Outcome.UNCHANGED: _("up to date"),
-        Outcome.NEW: _("up to date"),
-    }
-    return words[outcome]
 
 
 def _sentence(facts: Facts, answer: Answer, now: datetime) -> SafeString:

@@ -60,7 +60,10 @@ def visible(user: Any, rows: QuerySet[M]) -> QuerySet[M]:
         return rows.none()
     through = getattr(model, "tagged_through", "")
     tagged = model._meta.get_field(through).related_model if through else model
-    allowed = tagged._base_manager.filter(tags__in=tags).order_by().values("pk")
+    # Of the links to tags alone: what is linked would be looked up for each of very many rows.
+    field = tagged._meta.get_field("tags")
+    links = field.remote_field.through._base_manager.filter(tag__in=tags)
+    allowed = links.order_by().values(field.m2m_field_name())
     return rows.filter(**{f"{through or 'pk'}__in": allowed})
 
 

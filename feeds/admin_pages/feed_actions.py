@@ -1,9 +1,10 @@
 """What people do with feeds: fetch now, pause, resume and tag them."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -14,8 +15,8 @@ from feeds.admin_pages.tagging import TAGGING, typed_tags
 from feeds.exceptions import UnknownFeed
 from feeds.models import Feed
 from tasks.admin_pages.base import TasksAdmin
+from tasks.changes import several
 from tasks.models import ScheduledTask, Tag
-from tasks.services import SchedulerService
 
 
 class FeedActions(TasksAdmin):
@@ -44,10 +45,10 @@ class FeedActions(TasksAdmin):
     @admin.action(description=gettext_lazy("Fetch now"), permissions=["run"])
     def fetch_now(self, request: HttpRequest, feeds: QuerySet[Feed]) -> None:
         """Request a poll of each, besides what is due."""
-        self._each_schedule(
+        self._act_on_schedules(
             request,
             feeds,
-            SchedulerService.run_now,
+            several.run_now,
             _("Fetch now."),
             lambda n: (
                 ngettext("%(n)d feed is fetched now.", "%(n)d feeds are fetched now.", n) % {"n": n}
@@ -57,10 +58,10 @@ class FeedActions(TasksAdmin):
     @admin.action(description=gettext_lazy("Pause"), permissions=["pause"])
     def pause(self, request: HttpRequest, feeds: QuerySet[Feed]) -> None:
         """Poll none of them until they are resumed."""
-        self._each_schedule(
+        self._act_on_schedules(
             request,
             feeds,
-            SchedulerService.pause,
+            several.pause,
             _("Paused."),
             lambda n: ngettext("%(n)d feed is paused.", "%(n)d feeds are paused.", n) % {"n": n},
         )
@@ -68,10 +69,10 @@ class FeedActions(TasksAdmin):
     @admin.action(description=gettext_lazy("Resume"), permissions=["pause"])
     def resume(self, request: HttpRequest, feeds: QuerySet[Feed]) -> None:
         """Poll them again, also those whose schedule has ended."""
-        self._each_schedule(
+        self._act_on_schedules(
             request,
             feeds,
-            SchedulerService.resume,
+            several.resume,
             _("Resumed."),
             lambda n: (
                 ngettext("%(n)d feed is polled again.", "%(n)d feeds are polled again.", n)
@@ -108,19 +109,29 @@ class FeedActions(TasksAdmin):
             ),
         )
 
-    def _each_schedule(
+    def _act_on_schedules(
         self,
         request: HttpRequest,
         feeds: QuerySet[Feed],
-        work: Callable[[ScheduledTask], Any],
+        work: Callable[[Sequence[ScheduledTask]], several.Refused],
         history: str,
         done: Callable[[int], str],
     ) -> None:
-        def act(feed: Feed) -> None:
+        """Do something with the schedules of all these feeds at once, and report the outcome."""
+        schedules: dict[Feed, ScheduledTask] = {}
+        for feed in feeds:
             if feed.schedule is None:
-                raise UnknownFeed(
+                error = UnknownFeed(
                     feed.url, "no schedule polls it. Schedule it again: schedule_rss URL"
                 )
-            work(feed.schedule)
-
-        self._each(request, feeds, act, history, done)
+                messages.error(request, str(error))
+            else:
+                schedules[feed] = feed.schedule
+        refused = work(list(schedules.values()))
+        for why_not in refused.values():
+            messages.error(request, str(why_not))
+        changed = [feed for feed, schedule in schedules.items() if schedule.pk not in refused]
+        if changed:
+            user = cast(Any, request.user)
+            LogEntry.objects.log_actions(user.pk, changed, CHANGE, history)
+            messages.success(request, done(len(changed)))

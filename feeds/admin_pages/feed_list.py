@@ -1,6 +1,6 @@
 """The list of feeds: how each is, when it was and will be fetched, and how much it publishes."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -17,7 +17,7 @@ from feeds.health import health_of
 from feeds.models import Feed
 from tasks.access import visible
 from tasks.admin_pages.base import CheckedChangeList
-from tasks.admin_pages.links import run_pages, schedule_pages
+from tasks.admin_pages.links import pages, run_pages, schedule_pages
 from tasks.admin_pages.lists import ASKS, list_context, tab
 from tasks.admin_pages.schedule_filters import ChoiceFilter, TagFilter
 from tasks.admin_pages.strips import Strips
@@ -154,7 +154,7 @@ def _tabs(request: HttpRequest, cl: Any) -> list[dict[str, Any]]:
 def _rows(cl: Any) -> Iterator[dict[str, Any]]:
     """Yield what the list shows of each feed."""
     page_of, run_page_of, draw = schedule_pages(), run_pages(), Strips().draw
-    select, change = _("Select %(name)s"), _pages("change")
+    select, change = _("Select %(name)s"), pages("feeds_feed_change")
     entries = reverse("admin:feeds_entry_changelist")
     for feed in cl.result_list:
         health = cl.health[feed.pk]
@@ -177,8 +177,3 @@ def _rows(cl: Any) -> Iterator[dict[str, Any]]:
             "entries_url": f"{entries}?feed__id__exact={feed.pk}",
             "tags": [tag.name for tag in feed.tags.all()],
         }
-
-
-def _pages(name: str) -> Callable[[int], str]:
-    begin, end = reverse(f"admin:feeds_feed_{name}", args=[0]).rsplit("0", 1)
-    return lambda pk: f"{begin}{pk}{end}"

@@ -86,7 +86,7 @@ class FeedListsAdmin(AddFeedAdmin):
             "may_import": may_import,
             "report": report,
             "groups": [group for group in groups if group["number"]],
-            "hidden": self._feeds(request).count() - len(self._exported(request)),
+            "hidden": sum(map(_has_secret, self._feeds(request).values_list("url", flat=True))),
         }
         return TemplateResponse(request, TEMPLATE, context)
 
@@ -105,7 +105,7 @@ class FeedListsAdmin(AddFeedAdmin):
     def _exported(self, request: HttpRequest) -> list[Outline]:
         tags = visible(request.user, Tag.objects.all())
         outlines = outlines_of(self._feeds(request), tags)
-        return [one for one in outlines if mask_text(one.url) == one.url]
+        return [one for one in outlines if not _has_secret(one.url)]
 
     def _changeable(self, request: HttpRequest, feeds: QuerySet[Feed]) -> QuerySet[Feed]:
         """Return those of the feeds that are here which the user may give tags."""
@@ -123,6 +123,11 @@ class FeedListsAdmin(AddFeedAdmin):
         own = tuple(sorted(allowed)) if limits(request.user) is not None else ()
         kept = (tuple(tag for tag in one.tags if tag in allowed) for one in outlines)
         return [replace(one, tags=tags or own) for one, tags in zip(outlines, kept, strict=True)]
+
+
+def _has_secret(url: str) -> bool:
+    """Return whether the address of a feed has a secret in it, so that it isn't exported."""
+    return mask_text(url) != url
 
 
 def _group(outcome: Outcome, results: list[Any]) -> dict[str, Any]:

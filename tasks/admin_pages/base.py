@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cached_property, wraps
+from html import escape
 from http.client import FOUND
 from typing import Any, ClassVar
 
@@ -25,7 +26,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import SimpleTemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -41,6 +42,7 @@ from tasks.admin_pages.formatting import (
     short_duration,
     timestamp,
 )
+from tasks.admin_pages.links import pages
 from tasks.admin_pages.secrets import SecretsAdmin
 from tasks.admin_pages.states import record_badge
 from tasks.admin_pages.viewer_zone import as_viewer_wants
@@ -173,6 +175,14 @@ class CheckedChangeList(ChangeList):
             super().__init__(*args, **options)
         except (OverflowError, DataError, ProgrammingError) as error:
             raise IncorrectLookupParameters(error) from error
+        # Django would find out anew for each row which page its address is of, to add them.
+        self._way_back, self.preserved_filters = self.preserved_filters, ""
+        self._page_of = pages(f"{self.opts.app_label}_{self.opts.model_name}_change")
+
+    def url_for_result(self, result: Any) -> str:
+        """Return the address of a row's page, from which one comes back to this list as it is."""
+        page = self._page_of(result.pk)
+        return f"{page}?{self._way_back}" if self._way_back else page
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         found: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
@@ -269,11 +279,10 @@ class BriefAdmin(admin.ModelAdmin):
 
     def action_checkbox(self, obj: Any) -> SafeString:
         """Show the box by which a row is chosen; Django's widget takes as long as a whole row."""
-        return format_html(
-            '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">',
-            ACTION_CHECKBOX_NAME,
-            obj.pk,
-            _("Select %(name)s") % {"name": obj},
+        label = escape(_("Select %(name)s") % {"name": obj})
+        return mark_safe(
+            f'<input type="checkbox" name="{ACTION_CHECKBOX_NAME}" value="{obj.pk}"'
+            f' class="action-select" aria-label="{label}">'
         )
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

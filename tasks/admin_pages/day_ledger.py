@@ -4,7 +4,7 @@ Equal neighbours fold into one row; what failed, and what is running, never does
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
 from functools import cache, lru_cache
@@ -18,8 +18,8 @@ from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language, gettext_lazy, ngettext, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from tasks import clock
 from tasks.admin_pages.formatting import one_line, short_duration
@@ -288,10 +288,16 @@ class _Lines:
 def _times(entries: Sequence[Entry]) -> str:
     first, last = entries[0], entries[-1]
     if first.until is not None:
-        return _("%(begin)s to %(end)s") % {"begin": _time(first.at), "end": _time(first.until)}
+        return _from_to(get_language()) % {"begin": _time(first.at), "end": _time(first.until)}
     if len(entries) <= 2:
         return ", ".join(_time(entry.at) for entry in entries)
-    return _("%(begin)s to %(end)s") % {"begin": _time(first.at), "end": _time(last.at)}
+    return _from_to(get_language()) % {"begin": _time(first.at), "end": _time(last.at)}
+
+
+@cache
+def _from_to(language: str | None) -> str:
+    """Return the text of a span in the active language: a day has hundreds of them."""
+    return _("%(begin)s to %(end)s")
 
 
 def _time(at: datetime) -> str:
@@ -383,11 +389,12 @@ def _drawing(entries: Sequence[Entry], window: Window) -> SafeString:
         place = min(int((entry.at - window.begin) / length * number), number - 1)
         shared.setdefault(place, []).append(entry)
     width = round(WIDTH / number * 0.72, 1)
+    words = cache(state_words)
     # A day has hundreds of them: they are put together by hand.
     bars = mark_safe(
         "".join(
             f'<g transform="translate({round(place * WIDTH / number + 1, 1)} 4)">'
-            f"<title>{escape(_bar_title(here))}</title>{_bar(here, width)}</g>"
+            f"<title>{escape(_bar_title(here, words))}</title>{_bar(here, width)}</g>"
             for place, here in sorted(shared.items())
         )
     )
@@ -413,12 +420,12 @@ def _spans_drawn(entries: Sequence[Entry], window: Window, length: timedelta) ->
     )
 
 
-def _bar_title(entries: Sequence[Entry]) -> str:
+def _bar_title(entries: Sequence[Entry], words: Callable[[str], str]) -> str:
     if len(entries) == 1:
         return f"{_time(entries[0].at)}: {_words(entries)}"
     counts = Counter(entry.state for entry in entries)
-    words = ", ".join(f"{counts[one]} {state_words(one)}" for one in SEVERITY if counts[one])
-    return f"{_times(entries)}: {words}"
+    parts = (f"{number} {words(one)}" for one in SEVERITY if (number := counts[one]))
+    return f"{_times(entries)}: {', '.join(parts)}"
 
 
 def _bar(entries: Sequence[Entry], width: float) -> str:

@@ -26,18 +26,19 @@ def run_page(pk: int) -> str:
 
 def schedule_pages() -> Callable[[int], str]:
     """Return the function that says where the page of a schedule is, for lists of many."""
-    return _pages("tasks_scheduledtask_page")
+    return pages("tasks_scheduledtask_page")
 
 
 def run_pages() -> Callable[[int], str]:
-    """Return the function that says where the page of a run is, for pictures of very many.
+    """Return the function that says where the page of a run is, for pictures of very many."""
+    return pages("tasks_scheduledtaskinstance_change")
 
-    Asking Django for each of them takes longer than all the rest of a picture.
+
+def pages(name: str) -> Callable[[int], str]:
+    """Return the function that says where the pages of this name in the admin are, by their keys.
+
+    Asking Django for each of them takes longer than all the rest of a picture or of a list.
     """
-    return _pages("tasks_scheduledtaskinstance_change")
-
-
-def _pages(name: str) -> Callable[[int], str]:
     begin, end = _around(
         f"admin:{name}",
         get_language(),

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cache
 from html import escape
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -68,9 +68,10 @@ class Bar:
 
     `at` is when the first was due, or else requested; `status` is the worst end of its runs, `late`
     how late its latest one was if that is worth showing, `durations` are those of the finished
-    ones, and `label` says it all in words.
+    ones, `outcome` says what came of them, and `label` says it all in words.
     """
 
+    outcome: str
     label: str
 
     def __init__(self, at: datetime, runs: Sequence[Run], url: str) -> None:
@@ -88,14 +89,6 @@ class Bar:
         is_late = self.longest_lateness is not None and self.longest_lateness > LATE
         self.late = self.longest_lateness if is_late else None
 
-    @cached_property
-    def outcome(self) -> str:
-        """What came of its runs, in words."""
-        if len(self.runs) == 1:
-            return run_word(self.status)
-        counts = self.counts
-        return ", ".join(how_many(counts[one], run_word(one)) for one in SEVERITY if counts[one])
-
 
 class _Labels:
     """Says in words what bars are: one object for a chart, which looks its texts up only once."""
@@ -103,6 +96,15 @@ class _Labels:
     def __init__(self) -> None:
         self._form = pgettext("date format", "j M H:i")
         self._took, self._late = _("took %(span)s"), _("%(span)s late")
+        self._words = {status: run_word(status) for status in SEVERITY}
+        self._how_many = cache(how_many)
+
+    def outcome(self, bar: Bar) -> str:
+        if len(bar.runs) == 1:
+            return self._words[bar.status]
+        words = self._words.items()
+        parts = (self._how_many(number, word) for one, word in words if (number := bar.counts[one]))
+        return ", ".join(parts)
 
     def of(self, bar: Bar) -> str:
         parts = [to_minute(bar.at, self._form), bar.outcome]
@@ -213,6 +215,7 @@ def _bars(runs: Sequence[Run], now: datetime) -> list[Bar]:
             last = min(begin + each // 2 + SIZES["200"] // 2, len(runs) - 1)
             url = _zoom("200", runs[last].pk)
         bar = Bar(now + chunk[0].from_now, chunk, url)
+        bar.outcome = labels.outcome(bar)
         bar.label = labels.of(bar)
         bars.append(bar)
     return bars

@@ -155,8 +155,11 @@ class ScheduledTaskInstance(RunRecord):
                 condition=Q(ended__isnull=False),
                 name="run_latest_ended",
             ),
+            # For retries, and for the failures of some schedules.
             models.Index(
-                fields=["ended"], condition=Q(status="failed"), name="run_failed_to_retry"
+                fields=["-ended", "-id", "parent"],
+                condition=Q(status="failed"),
+                name="run_latest_failed",
             ),
             models.Index(
                 fields=["parent", "-id"],

@@ -127,11 +127,14 @@ def failure_groups(schedules: Schedules, period: timedelta = WEEK) -> Failures:
 
 
 def _read(runs: Any) -> list[_Failed]:
-    """Return the newest of these runs, one more than are grouped, without their tracebacks."""
-    digest = MD5(Right("traceback", TRACEBACK_END))
+    """Return the newest of these runs, one more than are grouped, without their tracebacks.
+
+    An index says which these are, also of some schedules, so that no others are read.
+    """
+    newest = runs.order_by("-ended", "-pk").values("pk")[: READ_AT_MOST + 1]
     columns = [name for name in _Failed._fields if name != "digest"]
-    rows = runs.order_by("-ended", "-pk").values_list(*columns, digest)
-    return list(map(_Failed._make, rows[: READ_AT_MOST + 1]))
+    rows = ScheduledTaskInstance.objects.filter(pk__in=newest).order_by("-ended", "-pk")
+    return list(map(_Failed._make, rows.values_list(*columns, MD5("traceback"))))
 
 
 def _places(failed: Iterable[_Failed]) -> dict[str, tuple[Place | None, Place | None]]:

@@ -11,6 +11,7 @@ from tasks.broker.connection import once_a_page
 from tasks.broker.keys import SCHEDULES_KEY
 from tasks.job_ids import is_template
 from tasks.models import ScheduledTask
+from tasks.reports.any_of import AnyOf
 from tasks.reports.scope import Schedules, is_everything
 from tasks.timing.instants import from_score, to_score
 
@@ -62,6 +63,6 @@ def _by_due(redis: Redis, schedules: Schedules, read: int) -> list[tuple[float, 
     )
     scores = {member.decode(errors="replace"): score for member, score in entries}
     job_ids = [job_id for job_id in scores if is_template(job_id)]
-    live = schedules.filter(job_id__in=job_ids, status__in=ScheduledTask.LIVE).order_by()
-    rows = live.values_list("job_id", "name", "pk")
+    listed = schedules.filter(AnyOf("job_id", job_ids), status__in=ScheduledTask.LIVE).order_by()
+    rows = listed.values_list("job_id", "name", "pk")
     return sorted((scores[job_id], name, pk) for job_id, name, pk in rows)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 from django.utils.translation import gettext as _
@@ -39,10 +40,6 @@ class Known(NamedTuple):
     function: str
     on_disconnect: str
     isolated: bool | None
-
-    @property
-    def kind(self) -> str:
-        return kind_of_schedule(self.function, self.on_disconnect, self.isolated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,13 +336,19 @@ def known_waiting(snapshot: Snapshot, schedules: Schedules) -> dict[str, Known]:
 def _by_schedule(jobs: Iterable[Job], now: datetime, known: dict[str, Known]) -> list[Waiting]:
     """Return what waits of each known schedule, by its oldest job."""
     of_schedule: dict[str, list[Job]] = defaultdict(list)
+    kind = cache(kind_of_schedule)  # Hundreds may wait, of a few functions.
     for job in jobs:
         if (job_id := job.schedule_job_id) in known:
             of_schedule[job_id].append(job)
-    return [_oldest(its, now, known[job_id]) for job_id, its in of_schedule.items()]
+    found = []
+    for job_id, its in of_schedule.items():
+        one = known[job_id]
+        kind_of_runs = kind(one.function, one.on_disconnect, one.isolated)
+        found.append(_oldest(its, now, one, kind_of_runs))
+    return found
 
 
-def _oldest(jobs: list[Job], now: datetime, schedule: Known) -> Waiting:
+def _oldest(jobs: list[Job], now: datetime, schedule: Known, kind: str) -> Waiting:
     late = [job for job in jobs if is_late(job, now)]
     oldest = min(late or jobs, key=lambda job: job.since)
     return Waiting(
@@ -357,7 +360,7 @@ def _oldest(jobs: list[Job], now: datetime, schedule: Known) -> Waiting:
         since=oldest.since,
         number=len(jobs),
         is_late=bool(late),
-        why=oldest.why_of(schedule.kind),
+        why=oldest.why_of(kind),
         until=oldest.until,
         place=oldest.place,
     )

@@ -2,8 +2,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from redis import Redis
@@ -121,6 +124,52 @@ def test_chosen_feeds_are_fetched_now(admin_client: Client, redis_connection: Re
     feeds = [schedule_feed(f"{A}?{number}") for number in range(2)]
     assert "2 feeds are fetched now." in act(admin_client, "fetch_now", *feeds)
     assert redis_connection.llen("rq:queue:feeds") == 2
+
+
+@pytest.mark.usefixtures("redis_connection")
+@pytest.mark.parametrize("action", ["fetch_now", "pause", "resume"])
+def test_what_is_done_with_chosen_feeds_takes_the_same_queries_for_any_number(
+    admin_client: Client, action: str
+):
+    costs = []
+    for number in (3, 3, 12):  # What a process reads only once doesn't count.
+        feeds = [schedule_feed(f"{A}?{Feed.objects.count()}") for _ in range(number)]
+        if action == "resume":
+            ScheduledTask.objects.update(status="paused", paused_at=timezone.now())
+        chosen = {"action": action, "_selected_action": [feed.pk for feed in feeds]}
+        with CaptureQueriesContext(connection) as queries:
+            assert admin_client.post(FEEDS, chosen).status_code == 302
+        costs.append(len(queries))
+    assert costs[1] == costs[2]
+
+
+def test_each_chosen_feed_has_its_line_in_the_log_of_the_admin(admin_client: Client):
+    feeds = [polled(f"{A}?{number}")[0] for number in range(2)]
+    act(admin_client, "pause", *feeds)
+    lines = LogEntry.objects.filter(content_type__model="feed", change_message="Paused.")
+    assert {line.object_id for line in lines} == {str(feed.pk) for feed in feeds}
+
+
+def test_what_cannot_be_done_with_some_chosen_feeds_is_said_and_done_with_the_others(
+    admin_client: Client,
+):
+    (one, schedule), (paused, other), (orphan, gone) = (polled(f"{A}?{n}") for n in range(3))
+    SchedulerService.pause(other)
+    gone.delete()
+    text = act(admin_client, "pause", one, paused, orphan)
+    assert "no schedule polls it" in text
+    assert other.name in text
+    assert "1 feed is paused." in text
+    schedule.refresh_from_db()
+    assert schedule.status == "paused"
+
+
+def test_who_may_pause_feeds_need_not_be_allowed_to_change_them(client: Client):
+    feed, schedule = polled(A)
+    client.force_login(staff("view_feed", "pause_scheduledtask"))
+    assert "1 feed is paused." in act(client, "pause", feed)
+    schedule.refresh_from_db()
+    assert schedule.status == "paused"
 
 
 def test_chosen_feeds_are_paused_and_resumed(admin_client: Client):

@@ -95,6 +95,14 @@ def test_the_filter_by_feed_keeps_what_else_is_chosen_and_lists_no_feeds(admin_c
     assert "Feed 7" not in text(admin_client, f"{ENTRIES}?{urlencode(query)}")
 
 
+def test_from_an_entry_one_comes_back_to_the_list_as_it_was_filtered(admin_client, feed):
+    entry = make(feed, "One")
+    rows = admin_client.get(ENTRIES, {"feed": "ews", "starred__exact": "0"}).content.decode()
+    way_back = urlencode({"_changelist_filters": "feed=ews&starred__exact=0"})
+    assert f'href="{page_of(entry)}?{way_back}"' in rows
+    assert f'href="{page_of(entry)}"' in admin_client.get(ENTRIES).content.decode()
+
+
 def test_names_of_feeds_are_suggested_while_one_is_typed(admin_client, feed, monkeypatch):
     monkeypatch.setattr(feed_filter, "SUGGESTED", 2)
     for number in range(3):
