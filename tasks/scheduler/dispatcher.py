@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 # The first chunk of a round is this small, and each following one up to twice as large, so that the
 # first jobs are on their queue soon.
 FIRST_CHUNK, LARGEST_CHUNK = 50, 500
+# How many steps are decided at most before they are due.
+MOST_PREPARED = 4 * FIRST_CHUNK
 # What is due: a member of the sorted set, its score, and its dispatch record if it is one of ours.
 Due = tuple[bytes, float, bytes | None]
 
@@ -51,6 +53,14 @@ class Chunk:
 
     due: list[Due]
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Steps that were decided before they are due, at `due_ms`: chunks as the script has them."""
+
+    due_ms: int
+    chunks: list[str]
 
 
 @dataclass(slots=True)
@@ -103,6 +113,7 @@ class Dispatcher:
         self._set_aside_script = redis.register_script(external_jobs.SET_ASIDE)
         self._move_script = redis.register_script(scripts.MOVE_SCHEDULED)
         self.looked_until_ms = 0
+        self._prepared: Prepared | None = None
         # Set when the loop has left something to the thread that catches up.
         self._late_is_waiting = threading.Event()
         # Schedules that could not be dispatched, and why: for their rows.
@@ -114,13 +125,44 @@ class Dispatcher:
         self._late_is_waiting.set()
         return pushed + self.catch_up() + self.move_reserved()
 
+    def prepare(self, due: float) -> None:
+        """Decide already what is due at this time, in seconds since the Unix epoch.
+
+        When it is due, `dispatch_punctual` has only to let Redis take the steps. If a schedule
+        changes before that, Redis leaves its step out, and the next one is decided anew.
+        """
+        due_ms = round(due * 1000)
+        if self._prepared is not None and self._prepared.due_ms == due_ms:
+            return
+        since = f"({self.looked_until_ms / 1000!r}"
+        answer: Any = self._read_script(
+            keys=[SCHEDULES_KEY, DISPATCH_RECORDS_KEY], args=[since, repr(due), 0, MOST_PREPARED]
+        )
+        found = [_early_step(one, due_ms) for one in _due(answer)]
+        steps = [step for step in found if step is not None]
+        chunks = [steps[at : at + FIRST_CHUNK] for at in range(0, len(steps), FIRST_CHUNK)]
+        self._prepared = Prepared(due_ms, [as_json(chunk) for chunk in chunks])
+
     def dispatch_punctual(self) -> list[str]:
         """Dispatch what has been due for a few seconds at most, without the database."""
         since = to_milliseconds(clock.now()) - ON_TIME_MS
+        pushed = self._take_prepared()
         punctual = self._dispatch_due(Round(since / 1000, at_least_late_ms=0))
         if punctual.waiting:
             self._late_is_waiting.set()
-        return punctual.pushed
+        return pushed + punctual.pushed
+
+    def _take_prepared(self) -> list[str]:
+        """Have Redis take what was prepared, if it is due; return the job ids."""
+        pushed: list[str] = []
+        if self._prepared is None or to_milliseconds(clock.now()) < self._prepared.due_ms:
+            return pushed
+        prepared, self._prepared = self._prepared, None
+        for steps in prepared.chunks:
+            script, keys, args = self._taking(steps, clock.now())
+            pushed += self._taken(cast(Any, script(keys=keys, args=args)))
+            self._after_chunk()
+        return pushed
 
     def catch_up(self) -> list[str]:
         """Dispatch what is late, and note the problems of schedules on their rows.
@@ -176,7 +218,7 @@ class Dispatcher:
             self._after_chunk()
             return
         reading = self._reading(this_round)
-        this_round.exchange = Exchange(self._redis, self._taking(steps, now), reading)
+        this_round.exchange = Exchange(self._redis, self._taking(as_json(steps), now), reading)
 
     def _finish(self, this_round: Round) -> None:
         """Wait until Redis has done what was begun, if anything was."""
@@ -211,10 +253,10 @@ class Dispatcher:
         args = [this_round.since, repr(this_round.until_ms / 1000), offset, limit]
         return self._read_script, [SCHEDULES_KEY, DISPATCH_RECORDS_KEY], args
 
-    def _taking(self, steps: Sequence[Step], now: datetime) -> Call:
-        """Return the call that takes steps."""
-        args = [utcformat(now), json.dumps([step.flat() for step in steps])]
-        return self._dispatch_script, [SCHEDULES_KEY, DISPATCH_RECORDS_KEY], args
+    def _taking(self, steps: str, now: datetime) -> Call:
+        """Return the call that takes steps, which are as the script has them."""
+        keys = [SCHEDULES_KEY, DISPATCH_RECORDS_KEY]
+        return self._dispatch_script, keys, [utcformat(now), steps]
 
     def decide_steps(self, due: Iterable[Due], now: datetime) -> tuple[list[Step], list[LateStep]]:
         """Decide each due schedule's step: those to take at once, those to be recorded first."""
@@ -332,3 +374,24 @@ def _due(answer: list[list[Any]]) -> list[Due]:
     """Return what the script that reads has answered."""
     entries, records = answer
     return list(zip(entries[::2], map(float, entries[1::2]), records, strict=True))
+
+
+def as_json(steps: Sequence[Step]) -> str:
+    """Return steps as the script that takes them reads them."""
+    return json.dumps([step.flat() for step in steps])
+
+
+def _early_step(due: Due, due_ms: int) -> Step | None:
+    """Decide the step of a schedule that will be due, None if there is more to do than to take it.
+
+    What is wrong with a dispatch record is said when the schedule is due.
+    """
+    member, score, record = due
+    if record is None:
+        return None
+    try:
+        step = planning.decide_step(member.decode("ascii"), score, record, due_ms)
+    except Exception as error:
+        logger.debug("The step of schedule %r can't be decided early: %s", member, error)
+        return None
+    return step if isinstance(step, Step) else None

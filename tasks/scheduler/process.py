@@ -260,7 +260,8 @@ class Scheduler(DjangoScheduler):
     def _sleep_until(self, score: float) -> None:
         """Sleep until then, or until something has changed, but no longer than the interval.
 
-        It wakes a little earlier to look after everything: then only the dispatch is left to do.
+        It wakes a little earlier to look after everything, and to decide what is due then: only
+        the steps themselves are left to take.
         """
         early = score - EARLY_SECONDS - clock.timestamp()
         if early > 0:
@@ -268,6 +269,7 @@ class Scheduler(DjangoScheduler):
             return
         if time.monotonic() - self._looked_after > EARLY_SECONDS:
             self._look_after()
+        self.dispatcher.prepare(score)
         self.alarm.sleep(score - clock.timestamp())
 
     def _listen(self) -> None:

@@ -1,6 +1,5 @@
 """The script that dispatches, run for due schedules, and what Redis has of them then."""
 
-import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +11,7 @@ from tasks.broker.keys import DISPATCH_RECORDS_KEY, SCHEDULES_KEY
 from tasks.broker.projection import VERSION_LENGTH, dispatch_record
 from tasks.job_ids import RunId
 from tasks.models import ScheduledTask
-from tasks.scheduler.dispatcher import Dispatcher, Round
+from tasks.scheduler.dispatcher import Dispatcher, Round, as_json
 from tasks.scheduler.planning import Step
 from tasks.scheduler.scripts import DISPATCH
 from tasks.timing.instants import to_milliseconds, to_score
@@ -31,7 +30,7 @@ def planned(dispatcher: Dispatcher) -> tuple[list[Step], datetime]:
 
 def take(dispatcher: Dispatcher, steps: list[Step], now: datetime) -> list[str]:
     """Have planned steps taken; return the ids of the jobs that were put on their queues."""
-    script, keys, args = dispatcher._taking(steps, now)
+    script, keys, args = dispatcher._taking(as_json(steps), now)
     return dispatcher._taken(script(keys=keys, args=args))
 
 
@@ -55,8 +54,7 @@ def step(schedule: ScheduledTask, **changes: Any) -> Step:
 
 def run_script(redis: Redis, *steps: Step) -> list[list[str]]:
     """Run the script; return the ids that it pushed, of lost templates, and of stuck schedules."""
-    taken = json.dumps([one.flat() for one in steps])
-    answer = redis.eval(DISPATCH, 2, SCHEDULES_KEY, DISPATCH_RECORDS_KEY, NOW, taken)
+    answer = redis.eval(DISPATCH, 2, SCHEDULES_KEY, DISPATCH_RECORDS_KEY, NOW, as_json(steps))
     return [text.decode().split() for text in answer]
 
 

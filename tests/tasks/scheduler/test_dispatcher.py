@@ -11,6 +11,7 @@ from django.db import DataError, OperationalError
 from django.utils import timezone
 from redis import Redis
 
+from tasks import clock
 from tasks.broker.keys import DISPATCH_RECORDS_KEY, MARKER_KEY, SCHEDULES_KEY
 from tasks.broker.reconcile import Reconciler, reconcile
 from tasks.job import Job
@@ -21,6 +22,7 @@ from tasks.models import ScheduledTask
 from tasks.runs.lost import Watch
 from tasks.scheduler import Scheduler, dispatcher, planning
 from tasks.scheduler.exchange import Exchange
+from tasks.services import SchedulerService
 from tasks.timing import catch_up
 from tasks.timing.instants import to_score
 from tests.tasks.functions import perform, queued, work_off
@@ -395,3 +397,117 @@ def test_a_schedule_whose_queue_cannot_be_used_says_so(
     assert dues(scheduler.enqueue_jobs()) == [other.first]
     schedule.refresh_from_db()
     assert schedule.problem == "Its queue in Redis can't be used."
+
+
+# What is decided before it is due
+
+
+@pytest.fixture
+def time_is(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Return what sets the clock of this process, in seconds since the Unix epoch."""
+
+    def set_to(seconds: float) -> None:
+        monkeypatch.setattr(clock, "now", lambda: datetime.fromtimestamp(seconds, UTC))
+        monkeypatch.setattr(clock, "timestamp", lambda: seconds)
+
+    return set_to
+
+
+def prepared(scheduler: Scheduler, schedule: ScheduledTask) -> float:
+    """Decide early what is due when the schedule is; return that time."""
+    assert schedule.first is not None
+    due = to_score(schedule.first)
+    scheduler.dispatcher.dispatch_punctual()
+    scheduler.dispatcher.prepare(due)
+    return due
+
+
+def test_what_was_decided_early_is_dispatched_when_it_is_due_and_not_before(
+    put: MakeSchedule, scheduler: Scheduler, time_is: Callable[[float], None]
+):
+    schedules = [put(first=ago(-60)) for _ in range(3)]
+    first = schedules[0].first
+    ScheduledTask.objects.update(first=first)
+    reconcile(scheduler.connection)
+    due = prepared(scheduler, schedules[0])
+    time_is(due - 0.001)
+    assert scheduler.dispatcher.dispatch_punctual() == []
+    time_is(due)
+    assert dues(scheduler.dispatcher.dispatch_punctual()) == [first] * 3
+    assert scheduler.dispatcher.dispatch_punctual() == []
+
+
+def test_what_is_due_is_dispatched_without_being_read_if_it_was_decided_early(
+    put: MakeSchedule,
+    scheduler: Scheduler,
+    time_is: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    schedule = put(first=ago(-60))
+    time_is(prepared(scheduler, schedule))
+    monkeypatch.setattr(scheduler.dispatcher, "_dispatch_due", lambda this_round: this_round)
+    assert dues(scheduler.dispatcher.dispatch_punctual()) == [schedule.first]
+
+
+@pytest.mark.parametrize("change", ["paused", "moved", "deleted"])
+def test_a_schedule_that_changed_after_its_step_was_decided_is_dispatched_as_it_is_then(
+    put: MakeSchedule, scheduler: Scheduler, time_is: Callable[[float], None], change: str
+):
+    schedule = put(first=ago(-60))
+    due = prepared(scheduler, schedule)
+    if change == "paused":
+        SchedulerService.pause(schedule)
+    elif change == "moved":
+        SchedulerService.update(schedule, first=ago(-90))
+    else:
+        schedule.delete()
+    time_is(due)
+    assert scheduler.dispatcher.dispatch_punctual() == []
+
+
+def test_a_schedule_made_after_the_others_were_decided_is_dispatched_with_them(
+    put: MakeSchedule, scheduler: Scheduler, time_is: Callable[[float], None]
+):
+    schedule = put(first=ago(-60))
+    due = prepared(scheduler, schedule)
+    put(first=schedule.first)
+    time_is(due)
+    assert dues(scheduler.dispatcher.dispatch_punctual()) == [schedule.first] * 2
+
+
+def test_more_than_what_is_decided_early_is_dispatched_once(
+    put: MakeSchedule,
+    scheduler: Scheduler,
+    time_is: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+    redis_connection: Redis,
+):
+    monkeypatch.setattr(dispatcher, "MOST_PREPARED", 4)
+    monkeypatch.setattr(dispatcher, "FIRST_CHUNK", 2)
+    schedule = put(first=ago(-60))
+    for _ in range(6):
+        put(first=schedule.first)
+    time_is(prepared(scheduler, schedule))
+    assert len(scheduler.dispatcher.dispatch_punctual()) == 7
+    assert len(set(queued(redis_connection))) == 7
+
+
+@pytest.mark.parametrize("name", BAD_MEMBERS)
+def test_what_can_not_be_decided_early_is_left_until_it_is_due(
+    put: MakeSchedule,
+    scheduler: Scheduler,
+    time_is: Callable[[float], None],
+    redis_connection: Redis,
+    name: str,
+):
+    schedule = put(first=ago(-60))
+    assert schedule.first is not None
+    BAD_MEMBERS[name](redis_connection)
+    for member, _ in redis_connection.zscan_iter(SCHEDULES_KEY):
+        redis_connection.zadd(SCHEDULES_KEY, {member: to_score(schedule.first)})
+    before = redis_connection.zcard(SCHEDULES_KEY)
+    due = prepared(scheduler, schedule)
+    assert redis_connection.zcard(SCHEDULES_KEY) == before
+    time_is(due)
+    assert dues(scheduler.dispatcher.dispatch_punctual()) == [schedule.first]
+    assert redis_connection.zcard(SCHEDULES_KEY) == 1

@@ -65,9 +65,9 @@ def test_when_something_comes_due_nothing_is_left_to_do_but_its_dispatch(
     def sleep(seconds: float) -> None:
         time_is[0] += timedelta(seconds=max(seconds, 0.001))
 
-    def noting(what: str, method: Callable[[], Any]) -> Callable[[], Any]:
-        def noted() -> Any:
-            found = method()
+    def noting(what: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any) -> Any:
+            found = method(*args)
             happened.append(f"{what} {len(found)}" if found else what)
             return found
 
@@ -80,9 +80,11 @@ def test_when_something_comes_due_nothing_is_left_to_do_but_its_dispatch(
     dispatch = scheduler.dispatcher.dispatch_punctual
     monkeypatch.setattr(scheduler, "_look_after", noting("look after", scheduler._look_after))
     monkeypatch.setattr(scheduler.dispatcher, "dispatch_punctual", noting("dispatch", dispatch))
+    prepare = scheduler.dispatcher.prepare
+    monkeypatch.setattr(scheduler.dispatcher, "prepare", noting("prepare", prepare))
     while "dispatch 1" not in happened:
         scheduler.lead_or_stand_by()
-    assert happened[-3:] == ["dispatch", "look after", "dispatch 1"]
+    assert happened[-4:] == ["dispatch", "look after", "prepare", "dispatch 1"]
 
 
 # Redis's clock
