@@ -13,8 +13,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -392,14 +392,27 @@ class Worker(rq.Worker):
         if child is None:
             return
         # It may die and be reaped meanwhile; then there is nothing to stop.
-        with self._suspending, suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGSTOP)
+        with suppress(ProcessLookupError, ChildProcessError), self._suspended(child):
             run = child.shared.run
             if run is not None and run.job_id == job_id:
                 self._stopped_job_id = job_id
                 os.killpg(child.pid, signal.SIGKILL)
             else:
                 logger.warning("Job %s isn't running here, so it isn't stopped.", job_id)
+
+    @contextmanager
+    def _suspended(self, child: ChildProcess) -> Iterator[None]:
+        """Suspend a child inside the block; nobody else does so meanwhile.
+
+        Raises ProcessLookupError or ChildProcessError if it is gone.
+        """
+        with self._suspending:
+            os.kill(child.pid, signal.SIGSTOP)
+            try:
+                # The signal takes effect a moment later.
+                os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+                yield
+            finally:
                 os.kill(child.pid, signal.SIGCONT)
 
     # The child
@@ -483,14 +496,11 @@ class Worker(rq.Worker):
         """Suspend the child for a moment: it may just be beginning the next job."""
         if self._keeper.is_suspending:
             return
-        with self._suspending:
-            os.kill(child.pid, signal.SIGSTOP)
-            os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        with self._suspended(child):
             if not child.shared.announced_step:
                 ahead, finished = child.shared.take_over()
                 self._taken_over[0].extend(ahead)
                 self._taken_over[1].extend(finished)
-            os.kill(child.pid, signal.SIGCONT)
 
     def _settle_taken_over(self) -> None:
         """Give back and report what was taken over; raises RedisError, and what is left stays."""

@@ -43,6 +43,7 @@ from tasks.worker.process import ChildProcess, Worker
 from tasks.worker.queues import Taken
 from tasks.worker.run_table import RunTable
 from tasks.worker.shared_state import TAKEN, TAKEN_SIZE, Run, SharedState
+from tests.servers import wait_for
 from tests.tasks.functions import ECHO, perform, queued
 from tests.tasks.schedules import ago, make_row
 from tests.tasks.worker.lost_answers import lost_answers
@@ -387,8 +388,14 @@ def test_what_waits_for_a_run_that_takes_long_is_given_back_and_reported_by_the_
     worker._relieve(sleeper)
     assert (shared.ahead, shared.unreported, shared.begin()) == ([], [], False)
     assert Job.fetch(first.job_id, connection=redis_connection).get_status() == JobStatus.FINISHED
-    assert psutil.Process(sleeper.pid).status() == psutil.STATUS_SLEEPING
+    assert goes_on(sleeper)
     assert worker.connection.hget(taken_key(worker.name), "job") == second.job_id.encode()
+
+
+def goes_on(process: ChildProcess) -> bool:
+    """Return whether a process that sleeps does so again, and isn't suspended any more."""
+    status = psutil.Process(process.pid).status
+    return bool(wait_for(lambda: status() == psutil.STATUS_SLEEPING, "a process that goes on", 5))
 
 
 def as_list(taken: Taken) -> list[Any]:
@@ -619,3 +626,35 @@ def test_a_run_whose_payload_names_an_unregistered_function_fails_with_that_reas
     run = schedule.runs.get()
     assert run.status == "failed"
     assert run.reason.startswith("Failed for: UnknownTaskFunction")
+
+
+def test_a_child_goes_on_after_it_was_asked_to_stop_another_job(
+    worker: Worker, sleeper: ChildProcess
+):
+    worker._child = sleeper
+    worker._stop_run("task-other")
+    assert goes_on(sleeper)
+
+
+def test_a_child_goes_on_if_what_it_runs_can_not_be_read(
+    worker: Worker, sleeper: ChildProcess, monkeypatch: pytest.MonkeyPatch
+):
+    worker._child = sleeper
+    monkeypatch.setattr(SharedState, "run", property(lambda shared: json.loads("torn")))
+    with pytest.raises(json.JSONDecodeError):
+        worker._stop_run("task-other")
+    assert goes_on(sleeper)
+
+
+def test_a_child_is_looked_at_only_once_it_stands_still(
+    worker: Worker, sleeper: ChildProcess, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[str] = []
+
+    def look(shared: SharedState) -> None:
+        seen.append(psutil.Process(sleeper.pid).status())
+
+    worker._child = sleeper
+    monkeypatch.setattr(SharedState, "run", property(look))
+    worker._stop_run("task-other")
+    assert seen == [psutil.STATUS_STOPPED]
