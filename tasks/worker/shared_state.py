@@ -24,6 +24,9 @@ STOP, SLOT, PHASE, BEGUN = 0, 1, 2, 3
 # Of the jobs that the last step took: how many were begun, and from which on they were given back.
 # Of those that have finished since: how many the worker has reported.
 NEXT, GIVEN_BACK, REPORTED = 4, 5, 6
+# How many jobs the last step took, and how many have finished since; and how often the current run
+# has changed, modulo 256.
+NUMBER_TAKEN, NUMBER_FINISHED, CHANGES = 7, 8, 9
 STEP, STEP_SIZE = 0x100, 0x100
 SLOTS = (0x1000, 0x2000)
 SLOT_SIZE = 0x1000
@@ -90,11 +93,12 @@ class SharedState:
     def record_step(self, taken: Sequence[Taken]) -> None:
         """Record which jobs a step took; all that had finished before are reported."""
         self._memory[NEXT], self._memory[GIVEN_BACK] = 0, NONE_GIVEN_BACK
+        self._memory[NUMBER_TAKEN] = len(taken)
         jobs = [(one.job_id, one.queue, one.execution_id, one.leased) for one in taken]
         if not self._put(TAKEN, TAKEN_SIZE, json.dumps(jobs).encode()):
             raise ValueError(f"The names of the jobs {[one.job_id for one in taken]} are too long.")
         self._put(FINISHED, FINISHED_SIZE, b"")
-        self._memory[REPORTED] = 0
+        self._memory[REPORTED] = self._memory[NUMBER_FINISHED] = 0
         self._put(STEP, STEP_SIZE, b"")
 
     def begin(self) -> bool:
@@ -126,7 +130,11 @@ class SharedState:
 
     def keep_finished(self, finished: Finished) -> bool:
         """Keep a job that finished until the next step reports it; return if there was room."""
-        return self._append(FINISHED, FINISHED_SIZE, f"{json.dumps(all_of(finished))}\n".encode())
+        line = f"{json.dumps(all_of(finished))}\n".encode()
+        if not self._append(FINISHED, FINISHED_SIZE, line):
+            return False
+        self._memory[NUMBER_FINISHED] += 1
+        return True
 
     @property
     def unreported(self) -> list[Finished]:
@@ -152,14 +160,17 @@ class SharedState:
     @property
     def are_others_waiting(self) -> bool:
         """Whether, while a run goes on, jobs wait to be begun or to be reported."""
-        return not self.announced_step and bool(self.ahead or self.unreported)
+        memory = self._memory  # Nothing here is read in parts: the child goes on meanwhile.
+        are_ahead = memory[GIVEN_BACK] == NONE_GIVEN_BACK and memory[NEXT] < memory[NUMBER_TAKEN]
+        are_unreported = memory[REPORTED] < memory[NUMBER_FINISHED]
+        return not self.announced_step and (are_ahead or are_unreported)
 
     def take(self, run: Run) -> None:
         """Record which run was taken from its queue, before its row says `running`.
 
         It goes into the slot that the last run isn't in, so a reader sees one or the other whole.
         """
-        slot = 1 - self._memory[SLOT]
+        slot = self._change()
         self._put(SLOTS[slot], SLOT_SIZE, json.dumps(_values(run)).encode())
         self._memory[PHASE] = STARTING
         self._memory[SLOT] = slot
@@ -174,15 +185,23 @@ class SharedState:
 
     def clear_run(self) -> None:
         """Record that there is no run."""
-        slot = 1 - self._memory[SLOT]
+        slot = self._change()
         self._put(SLOTS[slot], SLOT_SIZE, b"")
         self._memory[SLOT] = slot
+
+    def _change(self) -> int:
+        """Say that the current run is about to change; return the slot that the next one takes."""
+        self._memory[CHANGES] = (self._memory[CHANGES] + 1) & 0xFF
+        return 1 - self._memory[SLOT]
 
     @property
     def run(self) -> Run | None:
         """The run that was taken last, None if it has ended."""
-        text = self._get(SLOTS[self._memory[SLOT]])
-        return Run(*json.loads(text)) if text else None
+        while True:  # Its slot is taken again while it is read if two others begin meanwhile.
+            changes = self._memory[CHANGES]
+            text = self._get(SLOTS[self._memory[SLOT]])
+            if self._memory[CHANGES] == changes:
+                return Run(*json.loads(text)) if text else None
 
     @property
     def is_running(self) -> bool:

@@ -42,7 +42,7 @@ from tasks.worker.lease import LeaseKeeper
 from tasks.worker.process import ChildProcess, Worker
 from tasks.worker.queues import Taken
 from tasks.worker.run_table import RunTable
-from tasks.worker.shared_state import TAKEN, TAKEN_SIZE, Run, SharedState
+from tasks.worker.shared_state import NUMBER_TAKEN, TAKEN, TAKEN_SIZE, Run, SharedState
 from tests.servers import wait_for
 from tests.tasks.functions import ECHO, perform, queued
 from tests.tasks.schedules import ago, make_row
@@ -383,6 +383,7 @@ def test_what_waits_for_a_run_that_takes_long_is_given_back_and_reported_by_the_
     shared.take(Run(second.job_id, second.execution_id, "default", 60, time.monotonic()))
     third = Taken("task-3", "default", "e3", {})
     shared._put(TAKEN, TAKEN_SIZE, json.dumps([as_list(one) for one in (*batch, third)]).encode())
+    shared._memory[NUMBER_TAKEN] = 3
     worker._relieve(sleeper)
     assert shared.ahead == [third]  # It has just begun.
     worker._relieve(sleeper)

@@ -3,6 +3,8 @@
 import os
 from datetime import UTC, datetime
 
+import pytest
+
 from tasks.worker.queues import Finished, Taken
 from tasks.worker.shared_state import END_SIZE, FINISHED_SIZE, Run, SharedState
 
@@ -170,3 +172,19 @@ def test_others_wait_for_a_run_only_while_no_step_is_about_to_see_to_them():
     shared.keep_finished(finished("c"))
     seen.append(shared.are_others_waiting)
     assert seen == [False, True, False, False, True]
+
+
+def test_a_run_is_read_whole_though_others_begin_meanwhile(monkeypatch: pytest.MonkeyPatch):
+    shared, third = SharedState(), Run("job-3", "execution-3", "a longer name", 60, 1002.25)
+    shared.take(FIRST)
+    begun = iter([SECOND, third])
+    get = SharedState._get
+
+    def get_slowly(self: SharedState, offset: int) -> bytes:
+        text = get(self, offset)
+        for run in begun:
+            shared.take(run)
+        return text[:-1] if get(self, offset) != text else text
+
+    monkeypatch.setattr(SharedState, "_get", get_slowly)
+    assert shared.run == third
