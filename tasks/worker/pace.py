@@ -8,9 +8,9 @@ MOST_AT_A_TIME = 8
 class Pace:
     """How many jobs to take in the next step, by how long the runs since the last one took.
 
-    A step costs as much as a short run: taking several at a time, a child runs half as many more.
-    It begins with one. After each step that took as many jobs as it could, and whose runs were
-    short, there are twice as many. Times are in seconds, by `time.monotonic`.
+    A step takes about as long as a short run, however many jobs it takes. A child begins with one.
+    After each step that took as many jobs as it could, and whose runs were short, there are twice
+    as many. Times are in seconds, by `time.monotonic`.
     """
 
     def __init__(self) -> None:
