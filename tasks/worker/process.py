@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -131,6 +132,9 @@ class Worker(rq.Worker):
         self._keeper = LeaseKeeper(lambda run: self._renew_lease(run), self.name)
         # What its child had taken ahead, and had finished, when the worker took that over.
         self._taken_over: tuple[list[Taken], list[Finished]] = [], []
+        # The thread that gives that back: Redis may hang, and the run's lease is to be kept.
+        self._relief: ThreadPoolExecutor | None = None
+        self._settling: Future[None] | None = None
         # The run that was going on at the last look.
         self._seen: Run | None = None
         # A child is suspended by one thread at a time.
@@ -484,13 +488,23 @@ class Worker(rq.Worker):
         """
         run, seen = child.shared.run, self._seen
         self._seen = run
+        if self._settling is not None and not self._settling.done():
+            return
+        if run is not None and run == seen and child.shared.are_others_waiting:
+            self._take_over(child)
+        if run is not None and any(self._taken_over):
+            self._relief = self._relief or ThreadPoolExecutor(1, "relief")
+            self._settling = self._relief.submit(self._try_to_settle, run)
+
+    def _try_to_settle(self, run: Run) -> None:
+        """Give back and report what was taken over, in the thread; what is left stays."""
         try:
-            if run is not None and run == seen and child.shared.are_others_waiting:
-                self._take_over(child)
-                self._child_queues.note_running(run.job_id, run.execution_id)
-            self._settle_taken_over()
-        except RedisError as error:  # It is kept.
+            self._child_queues.note_running(run.job_id, run.execution_id)
+            self._settle()
+        except RedisError as error:
             redis_outage.report(error)
+        except Exception:
+            logger.exception("What waits for job %s can't be given back now.", run.job_id)
 
     def _take_over(self, child: ChildProcess) -> None:
         """Suspend the child for a moment: it may just be beginning the next job."""
@@ -503,7 +517,15 @@ class Worker(rq.Worker):
                 self._taken_over[1].extend(finished)
 
     def _settle_taken_over(self) -> None:
-        """Give back and report what was taken over; raises RedisError, and what is left stays."""
+        """Give back and report what was taken over, once the thread has done its part.
+
+        Raises RedisError, and what is left stays.
+        """
+        if self._settling is not None:
+            wait([self._settling])
+        self._settle()
+
+    def _settle(self) -> None:
         ahead, finished = self._taken_over
         self._ends.give_back(ahead)
         ahead.clear()

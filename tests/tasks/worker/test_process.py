@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -384,13 +385,20 @@ def test_what_waits_for_a_run_that_takes_long_is_given_back_and_reported_by_the_
     third = Taken("task-3", "default", "e3", {})
     shared._put(TAKEN, TAKEN_SIZE, json.dumps([as_list(one) for one in (*batch, third)]).encode())
     shared._memory[NUMBER_TAKEN] = 3
-    worker._relieve(sleeper)
+    relieve(worker, sleeper)
     assert shared.ahead == [third]  # It has just begun.
-    worker._relieve(sleeper)
+    relieve(worker, sleeper)
     assert (shared.ahead, shared.unreported, shared.begin()) == ([], [], False)
     assert Job.fetch(first.job_id, connection=redis_connection).get_status() == JobStatus.FINISHED
     assert goes_on(sleeper)
     assert worker.connection.hget(taken_key(worker.name), "job") == second.job_id.encode()
+
+
+def relieve(worker: Worker, process: ChildProcess) -> None:
+    """Have a worker look after what waits for its child's run, and wait until it has."""
+    worker._relieve(process)
+    if worker._settling is not None:
+        worker._settling.result(10)
 
 
 def goes_on(process: ChildProcess) -> bool:
@@ -419,7 +427,7 @@ def test_a_child_that_is_suspended_or_about_to_take_jobs_is_left_alone(
         shared.announce_step("step-2")
     shared.take(Run(batch[0].job_id, batch[0].execution_id, "default", 60, time.monotonic()))
     for _ in range(2):
-        worker._relieve(sleeper)
+        relieve(worker, sleeper)
     assert [taken.job_id for taken in shared.ahead] == [batch[1].job_id]
 
 
@@ -435,11 +443,11 @@ def test_what_was_taken_over_is_given_back_once_redis_is_there_again(
     shared.take(Run(batch[0].job_id, batch[0].execution_id, "default", 60, time.monotonic()))
     redis_unavailable(True)
     for _ in range(2):
-        worker._relieve(sleeper)
+        relieve(worker, sleeper)
     assert shared.ahead == []
     redis_unavailable(False)
     assert queued(redis_connection) == []
-    worker._relieve(sleeper)
+    relieve(worker, sleeper)
     assert queued(redis_connection) == [batch[1].job_id]
 
 
@@ -659,3 +667,31 @@ def test_a_child_is_looked_at_only_once_it_stands_still(
     monkeypatch.setattr(SharedState, "run", property(look))
     worker._stop_run("task-other")
     assert seen == [psutil.STATUS_STOPPED]
+
+
+def test_a_worker_keeps_looking_after_its_run_while_redis_hangs(
+    worker: Worker,
+    shared: SharedState,
+    child: Child,
+    sleeper: ChildProcess,
+    batch: list[Taken],
+    redis_connection: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    hangs, ends = threading.Event(), threading.Event()
+    settle = worker._settle
+
+    def hang() -> None:
+        hangs.set()
+        assert ends.wait(30)
+        settle()
+
+    monkeypatch.setattr(worker, "_settle", hang)
+    shared.take(Run(batch[0].job_id, batch[0].execution_id, "default", 60, time.monotonic()))
+    for _ in range(4):
+        worker._relieve(sleeper)
+    assert hangs.wait(10)
+    assert queued(redis_connection) == []
+    ends.set()
+    worker._settle_taken_over()
+    assert queued(redis_connection) == [batch[1].job_id]
